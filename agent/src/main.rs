@@ -1,0 +1,2 @@
+//! tidegate-agent.
+fn main() {}

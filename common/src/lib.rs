@@ -1,0 +1,17 @@
+//! Tidegate's domain, pure: names, the model of who may do what, the decision,
+//! the messages between proxy and agent, and the formats of recordings and of
+//! the audit log.
+//!
+//! Nothing here reads a clock, a file, a socket or a source of randomness: every
+//! such value is handed in, so that each rule is a function of values.
+
+pub mod audit;
+pub mod grant;
+pub mod id;
+pub mod model;
+pub mod name;
+pub mod policy;
+pub mod recording;
+pub mod secret;
+pub mod time;
+pub mod wire;

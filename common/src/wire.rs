@@ -1,0 +1,146 @@
+//! What proxy and agent say to each other: one JSON document a frame, each
+//! frame behind its length as a big-endian `u32`, over mutually authenticated
+//! TLS 1.3. The agent dials; its certificate says which device it is.
+//!
+//! Bounds: a frame holds at most [`MAX_FRAME`] bytes. An unknown message or field
+//! ends the link, because both sides state [`VERSION`] first.
+
+mod frame;
+
+pub use frame::{Decoder, FrameError, encode};
+
+use serde::{Deserialize, Serialize};
+
+use crate::grant::{Ended, Failure, Privilege, PrivilegeKind, Receipt};
+use crate::id::SessionId;
+use crate::name::{AccountName, DeviceName};
+use crate::secret::Secret;
+
+/// The protocol's version; both sides must speak the same.
+pub const VERSION: u16 = 1;
+
+/// The longest frame, in bytes.
+pub const MAX_FRAME: usize = 256 * 1024;
+
+/// The name the proxy's link certificate carries, whatever its address.
+pub const SERVER_NAME: &str = "tidegate-proxy";
+
+/// From the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum FromAgent {
+    /// First on a link without a client certificate: asks for one.
+    Enrol(Enrol),
+    /// First on a link with one.
+    Hello(Hello),
+    /// The grant is applied, verified and durable in the journal.
+    Granted { session: SessionId, receipt: Receipt },
+    /// Nothing of the grant is left on the host, and it was never (fully) there.
+    Refused { session: SessionId, failure: Failure },
+    /// The grant has ended, for whatever reason; sent again while something stands.
+    Ended { session: SessionId, ended: Ended },
+    /// Asks for a new certificate before the old one expires.
+    Renew { csr: Csr },
+    /// Answers [`FromProxy::Lease`], so that each side knows that the other lives.
+    Alive,
+}
+
+/// From the proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum FromProxy {
+    /// Answers [`FromAgent::Enrol`] and [`FromAgent::Renew`].
+    Enrolled(Certificate),
+    /// Answers [`FromAgent::Hello`].
+    Welcome(Welcome),
+    /// Apply and verify these privileges for the account, or leave nothing behind.
+    Grant(GrantOrder),
+    /// The session's login has reached the host: its processes can be found now
+    /// (their environment carries [`SESSION_VARIABLE`]).
+    Attached { session: SessionId },
+    /// End the grant and the session's processes now.
+    Revoke { session: SessionId },
+    /// Every grant of this proxy that shall live on, for another `lease`. One that is
+    /// not listed ends at once. Sent after `Welcome` and then every third of a lease.
+    Lease { live: Vec<SessionId> },
+    /// The link ends; `why` is a sentence for the agent's log (never a secret).
+    Goodbye { why: String },
+}
+
+/// The environment variable that the proxy sets on every channel it opens on a
+/// device, so that the agent can find the session's processes. sshd's `AcceptEnv`
+/// must list it; `tidegate-agent install` writes that.
+pub const SESSION_VARIABLE: &str = "TIDEGATE_SESSION";
+
+/// A one-time token in exchange for a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Enrol {
+    /// The protocol's version.
+    pub protocol: u16,
+    /// The secret part of the token.
+    pub token: Secret,
+    /// The request for a certificate; its subject is ignored.
+    pub csr: Csr,
+}
+
+/// A PKCS#10 certificate signing request (RFC 2986) in PEM (RFC 7468).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Csr(pub String);
+
+/// An X.509 certificate for the agent's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// The device it speaks for.
+    pub device: DeviceName,
+    /// The certificate, PEM.
+    pub certificate: String,
+    /// The CA's certificate, PEM; the agent pins it.
+    pub ca: String,
+}
+
+/// Who the agent is and what it finds on its host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hello {
+    /// The protocol's version.
+    pub protocol: u16,
+    /// The agent's version.
+    pub version: String,
+    /// sshd's public host keys, one OpenSSH line each (sshd(8)); at most 16.
+    pub host_keys: Vec<String>,
+    /// What it can grant.
+    pub kinds: Vec<PrivilegeKind>,
+    /// Grants of this proxy that are alive in its journal.
+    pub live: Vec<SessionId>,
+    /// What it could not undo.
+    pub standing: Vec<Failure>,
+}
+
+/// What the agent needs to know of the proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Welcome {
+    /// The protocol's version.
+    pub protocol: u16,
+    /// How long a grant lives without word from the proxy, in milliseconds.
+    pub lease_millis: u64,
+    /// Public keys of the user CA, one OpenSSH line each, for sshd's `TrustedUserCAKeys`.
+    pub user_ca: Vec<String>,
+}
+
+/// One grant for one session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantOrder {
+    /// The session it serves; names the grant.
+    pub session: SessionId,
+    /// The account on this host.
+    pub account: AccountName,
+    /// What to grant; may be empty (then only the session's processes are looked after).
+    pub privileges: Vec<Privilege>,
+    /// When it ends at the latest, whatever the lease says.
+    pub expires: Option<jiff::Timestamp>,
+}

@@ -1,0 +1,2 @@
+//! tidegate-proxy.
+fn main() {}
