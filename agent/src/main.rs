@@ -1,2 +1,7 @@
-//! tidegate-agent.
+//! tidegate-agent: the only program of Tidegate that changes a host.
+
+#![allow(dead_code)]
+
+mod core;
+
 fn main() {}
