@@ -7,8 +7,12 @@
 //! it ends.
 
 pub mod accounts;
+pub mod client;
 pub mod device;
 pub mod guardian;
+pub mod programs;
+pub mod pty;
 pub mod run;
 pub mod slot;
 pub mod wait;
+pub mod world;
