@@ -104,14 +104,43 @@ impl Device {
             // A whiteout (overlayfs's documentation): what is below it is not there.
             mknod(&place, SFlag::S_IFCHR, Mode::empty(), makedev(0, 0))?;
         }
-        let layers =
-            format!("lowerdir=/,upperdir={},workdir={}", path("upper").display(), path("work").display());
-        run::ok(&["mount", "-t", "overlay", "-o", &layers, "overlay", &self.root.display().to_string()])?;
+        self.mount_words().ok()?;
         for (hidden, mode) in HIDDEN {
             fs::create_dir(self.root.join(hidden))?;
             fs::set_permissions(self.root.join(hidden), fs::Permissions::from_mode(mode))?;
         }
         Ok(())
+    }
+
+    fn mount_words(&self) -> Run {
+        let dir = self.slot.dir().display();
+        let layers = format!("lowerdir=/,upperdir={dir}/upper,workdir={dir}/work");
+        Run::new("mount").args(["-t", "overlay", "-o", &layers, "overlay"]).arg(&self.root)
+    }
+
+    fn boot_words(&self) -> Vec<String> {
+        let words = ["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe"];
+        let more = ["--link-journal=no", "--resolv-conf=off", "--timezone=off"];
+        let own = [
+            format!("--machine={}-{}", self.slot.name(), self.name),
+            format!("--hostname={}", self.name),
+            format!("--network-namespace-path=/run/netns/{}", self.slot.name()),
+            format!("--directory={}", self.root.display()),
+            "systemd.unit=multi-user.target".to_owned(),
+        ];
+        words.iter().chain(&more).map(|word| (*word).to_owned()).chain(own).collect()
+    }
+
+    /// The command that makes its root, as a person would type it.
+    #[must_use]
+    pub fn mount_line(&self) -> String {
+        self.mount_words().line()
+    }
+
+    /// The command that boots it, as a person would type it.
+    #[must_use]
+    pub fn boot_line(&self) -> String {
+        format!("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 {}", self.boot_words().join(" "))
     }
 
     fn furnish(&self) -> Result<()> {
@@ -169,13 +198,8 @@ impl Device {
         let groups: Vec<String> =
             self.slot.groups().iter().map(|group| group.display().to_string()).collect();
         let nspawn = Command::new("setsid")
-            .args(["sh", "-c", JOIN, "join", "systemd-nspawn", "--quiet", "--boot", "--register=no"])
-            .args(["--keep-unit", "--console=pipe", "--link-journal=no", "--resolv-conf=off"])
-            .args(["--timezone=off", &format!("--machine={}-{}", self.slot.name(), self.name)])
-            .arg(format!("--hostname={}", self.name))
-            .arg(format!("--network-namespace-path=/run/netns/{}", self.slot.name()))
-            .arg(format!("--directory={}", self.root.display()))
-            .arg("systemd.unit=multi-user.target")
+            .args(["sh", "-c", JOIN, "join"])
+            .args(self.boot_words())
             .env("GROUPS_OF_SLOT", groups.join(" "))
             .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
             .stdin(Stdio::null())

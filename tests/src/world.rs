@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 
 use crate::client::Client;
 use crate::device::Device;
@@ -114,14 +114,8 @@ impl World {
             Err(_) => "0 0".to_owned(),
         };
         let (ssh, agents) = ports.trim().split_once(' ').context("a broken file of ports")?;
-        let config = self.config();
-        fs::write(&config, self.configuration(ssh, agents))?;
-        let mut process = Run::new(program("tidegate-proxy")?)
-            .args(["serve", "--config"])
-            .arg(&config)
-            .dir(&self.dir)
-            .within(Duration::from_secs(60))
-            .start()?;
+        fs::write(self.config(), self.configuration(ssh, agents))?;
+        let mut process = self.serve()?.dir(&self.dir).within(Duration::from_secs(60)).start()?;
         let line = wait::until("the proxy says that it is ready", READY, || {
             let said = process.stdout_so_far();
             match said.lines().find(|line| line.starts_with("ready ")) {
@@ -143,6 +137,12 @@ impl World {
         };
         let proxy = Proxy { ssh: address("ssh=")?, agents: address("agents=")?, process };
         fs::write(self.dir.join("ports"), format!("{} {}", proxy.ssh.port(), proxy.agents.port()))?;
+        *self.lock() = Some(proxy);
+        self.trust("")
+    }
+
+    /// Writes the ssh_config and the known_hosts of the people, with `more` hosts.
+    pub fn trust(&self, more: &str) -> Result<()> {
         let state = self.state();
         let host_keys = ["ssh_host_ed25519_key.pub", "ssh_host_rsa_key.pub"]
             .iter()
@@ -150,9 +150,7 @@ impl World {
             .collect::<Result<Vec<_>, _>>()
             .context("the proxy did not write its host keys to its state directory")?;
         let host_ca = fs::read_to_string(state.join("host_ca.pub"))?;
-        self.client.trust(proxy.ssh, &host_keys, &host_ca, "")?;
-        *self.lock() = Some(proxy);
-        Ok(())
+        self.client.trust(self.ssh()?, &host_keys, &host_ca, more)
     }
 
     fn configuration(&self, ssh: &str, agents: &str) -> String {
@@ -220,6 +218,12 @@ impl World {
         self.of_proxy(|proxy| proxy.process.pid())
     }
 
+    /// What the proxy has written to its standard output so far.
+    #[must_use]
+    pub fn said(&self) -> String {
+        self.of_proxy(|proxy| proxy.process.stdout_so_far()).unwrap_or_default()
+    }
+
     /// What the proxy has logged so far.
     #[must_use]
     pub fn log(&self) -> String {
@@ -239,6 +243,15 @@ impl World {
         let pid = nix::unistd::Pid::from_raw(proxy.process.pid());
         nix::sys::signal::kill(pid, nix::sys::signal::SIGTERM)?;
         proxy.process.done()
+    }
+
+    /// The command that starts the proxy, as a person would type it.
+    pub fn serve_line(&self) -> Result<String> {
+        Ok(self.serve()?.line())
+    }
+
+    fn serve(&self) -> Result<Run> {
+        Ok(Run::new(program("tidegate-proxy")?).args(["serve", "--config"]).arg(self.config()))
     }
 
     /// The words before a command of the local console.
@@ -267,20 +280,22 @@ impl World {
     /// Installs the agent on a device that was applied before, and waits for its link.
     pub fn enrol(&self, device: &Device) -> Result<Done> {
         let token = self.token(device.name())?;
+        let (_, done) = self.install_agent(device, &token)?;
+        self.await_agent(device)?;
+        done.ok()
+    }
+
+    /// Installs the agent with this token; returns the command line and what it said.
+    pub fn install_agent(&self, device: &Device, token: &str) -> Result<(String, Done)> {
         device.install(&program("tidegate-agent")?, "/usr/local/sbin/tidegate-agent")?;
         let address = SocketAddr::from((device.host_address(), self.agents()?.port())).to_string();
-        let done = device
-            .command(&["/usr/local/sbin/tidegate-agent", "install", "--proxy", &address, "--token", &token])?
-            .ok()?;
-        self.await_agent(device)?;
-        Ok(done)
+        let words = ["tidegate-agent", "install", "--proxy", &address, "--token", token];
+        Ok((words.join(" "), device.run(&words)?))
     }
 
     /// A token that enrols one agent once.
     pub fn token(&self, device: &str) -> Result<String> {
-        let said = self.admin(&["agent", "token", device])?.ok()?.out();
-        let token = said.split_whitespace().find(|word| word.starts_with("tg1."));
-        Ok(token.with_context(|| format!("no token in:\n{said}"))?.to_owned())
+        token_in(&self.admin(&["agent", "token", device])?.ok()?.out())
     }
 
     /// Waits until the device's agent is connected.
@@ -326,17 +341,32 @@ impl Drop for World {
     }
 }
 
-/// A resource file with the keys of its users filled in, as [`Client::public_key`] has them.
-pub fn with_keys(resources: &str, client: &Client) -> Result<String> {
+/// A resource file with what is known only now: its users' keys, as
+/// [`Client::public_key`] has them, and where its devices are.
+pub fn with_resources(resources: &str, client: &Client, devices: &[(&str, SocketAddr)]) -> Result<String> {
     let mut table: toml::Table = toml::from_str(resources)?;
-    let Some(toml::Value::Array(users)) = table.get_mut("user") else {
-        bail!("no [[user]] in the resources")
-    };
-    for user in users {
-        let name = user.get("name").and_then(|name| name.as_str()).context("a user without a name")?;
+    for user in entries(&mut table, "user") {
+        let name = user.get("name").and_then(toml::Value::as_str).context("a user without a name")?;
         let key = client.public_key(name)?;
-        let fields = user.as_table_mut().context("a user that is no table")?;
-        fields.insert("keys".to_owned(), vec![key].into());
+        user.insert("keys".to_owned(), vec![key].into());
+    }
+    for device in entries(&mut table, "device") {
+        let name = device.get("name").and_then(toml::Value::as_str).context("a device without a name")?;
+        if let Some((_, address)) = devices.iter().find(|(known, _)| *known == name) {
+            device.insert("address".to_owned(), address.ip().to_string().into());
+            device.insert("port".to_owned(), i64::from(address.port()).into());
+        }
     }
     Ok(toml::to_string(&table)?)
+}
+
+fn entries<'a>(table: &'a mut toml::Table, kind: &str) -> impl Iterator<Item = &'a mut toml::Table> {
+    let all = table.get_mut(kind).and_then(toml::Value::as_array_mut);
+    all.into_iter().flatten().filter_map(toml::Value::as_table_mut)
+}
+
+/// The token in what `agent token` said.
+pub fn token_in(said: &str) -> Result<String> {
+    let token = said.split_whitespace().find(|word| word.starts_with("tg1."));
+    Ok(token.with_context(|| format!("no token in:\n{said}"))?.to_owned())
 }
