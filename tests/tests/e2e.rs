@@ -3,5 +3,9 @@
 
 #[path = "e2e/devices.rs"]
 mod devices;
+#[path = "e2e/kinds.rs"]
+mod kinds;
 #[path = "e2e/support.rs"]
 mod support;
+#[path = "e2e/ways.rs"]
+mod ways;

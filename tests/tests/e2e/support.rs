@@ -29,3 +29,37 @@ macro_rules! needs_devices {
         }
     };
 }
+
+/// A directory of one test's own.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new(what: &str) -> Self {
+        let template = std::env::temp_dir().join(format!("tidegate-{what}-XXXXXX"));
+        Self(nix::unistd::mkdtemp(&template).unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Bytes that do not compress.
+pub fn random_bytes(count: usize) -> Vec<u8> {
+    use std::io::Read;
+    let mut bytes = vec![0; count];
+    std::fs::File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
+    bytes
+}
