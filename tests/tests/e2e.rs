@@ -1,0 +1,11 @@
+//! The end-to-end tests: one binary, so that what they share is built and booted once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "e2e/devices.rs"]
+mod devices;
+#[path = "e2e/kinds.rs"]
+mod kinds;
+#[path = "e2e/support.rs"]
+mod support;
+#[path = "e2e/ways.rs"]
+mod ways;
