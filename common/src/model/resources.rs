@@ -218,6 +218,17 @@ impl Resources {
         }
     }
 
+    /// Adds a resource whose name is known to be new, without a search.
+    pub fn push(&mut self, resource: Resource) {
+        match resource {
+            Resource::User(new) => self.users.push(new),
+            Resource::Device(new) => self.devices.push(new),
+            Resource::Credential(new) => self.credentials.push(new),
+            Resource::AccessGroup(new) => self.access_groups.push(*new),
+            Resource::Reason(new) => self.reasons.push(new),
+        }
+    }
+
     /// Removes the resource; says whether it was there.
     pub fn remove(&mut self, which: &ResourceName) -> bool {
         let name = which.name.as_str();
