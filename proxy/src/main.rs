@@ -1,2 +1,4 @@
 //! tidegate-proxy.
+#![allow(dead_code, unused_imports, reason = "until the wiring uses all of it")]
+mod store;
 fn main() {}

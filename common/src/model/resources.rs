@@ -74,7 +74,7 @@ pub enum Resource {
     User(User),
     Device(Device),
     Credential(Credential),
-    AccessGroup(AccessGroup),
+    AccessGroup(Box<AccessGroup>),
     Reason(Reason),
 }
 
@@ -130,7 +130,7 @@ impl Resource {
             Kind::User => Self::User(serde_json::from_value(document)?),
             Kind::Device => Self::Device(serde_json::from_value(document)?),
             Kind::Credential => Self::Credential(serde_json::from_value(document)?),
-            Kind::AccessGroup => Self::AccessGroup(serde_json::from_value(document)?),
+            Kind::AccessGroup => Self::AccessGroup(Box::new(serde_json::from_value(document)?)),
             Kind::Reason => Self::Reason(serde_json::from_value(document)?),
         })
     }
@@ -209,12 +209,23 @@ impl Resources {
             }
             Resource::AccessGroup(new) => {
                 let name = new.name.clone();
-                write(&mut self.access_groups, new, |old| old.name == name)
+                write(&mut self.access_groups, *new, |old| old.name == name)
             }
             Resource::Reason(new) => {
                 let name = new.name.clone();
                 write(&mut self.reasons, new, |old| old.name == name)
             }
+        }
+    }
+
+    /// Adds a resource whose name is known to be new, without a search.
+    pub fn push(&mut self, resource: Resource) {
+        match resource {
+            Resource::User(new) => self.users.push(new),
+            Resource::Device(new) => self.devices.push(new),
+            Resource::Credential(new) => self.credentials.push(new),
+            Resource::AccessGroup(new) => self.access_groups.push(*new),
+            Resource::Reason(new) => self.reasons.push(new),
         }
     }
 
@@ -236,7 +247,9 @@ impl Resources {
             Kind::User => self.users.iter().cloned().map(Resource::User).collect(),
             Kind::Device => self.devices.iter().cloned().map(Resource::Device).collect(),
             Kind::Credential => self.credentials.iter().cloned().map(Resource::Credential).collect(),
-            Kind::AccessGroup => self.access_groups.iter().cloned().map(Resource::AccessGroup).collect(),
+            Kind::AccessGroup => {
+                self.access_groups.iter().cloned().map(Box::new).map(Resource::AccessGroup).collect()
+            }
             Kind::Reason => self.reasons.iter().cloned().map(Resource::Reason).collect(),
         }
     }

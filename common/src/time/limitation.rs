@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::schedule::open_until;
+use super::schedule::{is_whole_week, open_until};
 use super::{Slot, Weekday, Zone};
 
 /// How many stretches of open time are joined in search of the end: more than a
@@ -53,7 +53,7 @@ impl Limitation {
         if self.is_never() {
             return None;
         }
-        if self.weekdays.is_empty() && self.slots.is_empty() {
+        if is_whole_week(&self.weekdays, &self.slots) {
             return match self.is_open(now) {
                 true => self.until.map(|last| self.day_after(last)),
                 false => Some(now),

@@ -181,6 +181,17 @@ impl Schedule {
     }
 }
 
+/// Whether the days and times leave no gap.
+pub(super) fn is_whole_week(weekdays: &[Weekday], slots: &[Slot]) -> bool {
+    let every_day =
+        weekdays.is_empty() || DAYS.iter().all(|(.., day)| weekdays.iter().any(|open| open.0 == *day));
+    let mut reached = 0;
+    while let Some(further) = slots.iter().find(|slot| slot.from <= reached && reached < slot.until) {
+        reached = further.until;
+    }
+    every_day && (slots.is_empty() || reached >= WHOLE_DAY)
+}
+
 /// If the wall clock is inside: minutes from midnight to the end of the slot it is in.
 pub(super) fn open_until(weekdays: &[Weekday], slots: &[Slot], local: DateTime) -> Option<u16> {
     let today = local.date().weekday();

@@ -44,7 +44,7 @@ fn one(reader: &mut Reader, place: usize, kind: Kind, item: &Spanned<DeValue<'_>
         Kind::User => user(&mut fields).map(Resource::User),
         Kind::Device => device(&mut fields).map(Resource::Device),
         Kind::Credential => credential(&mut fields).map(Resource::Credential),
-        Kind::AccessGroup => access_group(&mut fields).map(Resource::AccessGroup),
+        Kind::AccessGroup => access_group(&mut fields).map(Box::new).map(Resource::AccessGroup),
         Kind::Reason => reason(&mut fields).map(Resource::Reason),
     };
     fields.finish();
