@@ -3,5 +3,10 @@
 #![allow(dead_code)]
 
 mod core;
+mod elevate;
+mod paths;
+mod sys;
+#[cfg(test)]
+mod test;
 
 fn main() {}
