@@ -124,7 +124,7 @@ impl State {
     }
 
     /// The durable part.
-    #[must_use]
+    #[cfg(test)]
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
