@@ -44,6 +44,19 @@ impl Accounts {
         Ok(Self(picture))
     }
 
+    /// As [`Self::of`], but only what mentions the account, so that what others do on
+    /// the device at the same time does not count.
+    pub fn of_only(device: &Device, account: &str) -> Result<Self> {
+        let mut picture = Self::of(device, account)?.0;
+        for bytes in picture.values_mut() {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            let kept = text.lines().filter_map(|line| about(line, account)).collect::<Vec<_>>();
+            *bytes = kept.join("\n").into_bytes();
+        }
+        picture.retain(|_, bytes| !bytes.is_empty());
+        Ok(Self(picture))
+    }
+
     /// How many bytes of files it holds.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -76,6 +89,17 @@ impl Accounts {
         }
         text
     }
+}
+
+/// The line, if it is the account's own; of a line that only mentions it (as a group
+/// with other members does), what it is about.
+fn about(line: &str, account: &str) -> Option<String> {
+    let mut words = line.split([':', ',', ' ', '\t', '(', ')', '=']);
+    let first = words.next()?;
+    if first == account || line.contains(&format!("({account})")) {
+        return Some(line.to_owned());
+    }
+    words.any(|word| word == account).then(|| format!("{first} … {account}"))
 }
 
 /// A directory that is not there and an empty one mean the same: no rule.
