@@ -48,7 +48,7 @@ impl Accounts {
     /// the device at the same time does not count.
     pub fn of_only(device: &Device, account: &str) -> Result<Self> {
         let mut picture = Self::of(device, account)?.0;
-        for bytes in picture.values_mut() {
+        for (_, bytes) in picture.iter_mut().filter(|(name, _)| name.starts_with('/')) {
             let text = String::from_utf8_lossy(bytes).into_owned();
             let kept = text.lines().filter_map(|line| about(line, account)).collect::<Vec<_>>();
             *bytes = kept.join("\n").into_bytes();

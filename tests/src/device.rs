@@ -25,6 +25,9 @@ pub const ACCOUNT: &str = "ops";
 /// How long a boot may take before it counts as failed.
 const BOOT: Duration = Duration::from_secs(60);
 
+/// How long somebody else may keep the account files locked.
+const BUSY: Duration = Duration::from_secs(15);
+
 /// What of the machine a device does not see, and how each starts out there.
 const HIDDEN: [(&str, u32); 9] = [
     ("root", 0o700),
@@ -188,8 +191,12 @@ impl Device {
     /// Adds an account without password, groups or sudo.
     pub fn add_account(&self, account: &str) -> Result<()> {
         let root = self.root.display().to_string();
-        run::ok(&["useradd", "--root", &root, "-m", "-s", "/bin/bash", "-p", "*", account])?;
-        Ok(())
+        let words = ["useradd", "--root", &root, "-m", "-s", "/bin/bash", "-p", "*", account];
+        // While somebody else edits the account files, useradd(8) does not wait but gives up.
+        wait::until("the account files are free to edit", BUSY, || match run::ok(&words) {
+            Err(error) if error.to_string().contains("cannot lock") => None,
+            other => Some(other.map(drop)),
+        })?
     }
 
     /// Boots it and waits for its sshd.
