@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::device::Device;
+use crate::host::Host;
 
 /// The files and directories that decide who may do what.
 const FILES: [&str; 12] = [
@@ -32,22 +32,22 @@ pub struct Accounts(BTreeMap<String, Vec<u8>>);
 
 impl Accounts {
     /// Takes it.
-    pub fn of(device: &Device, account: &str) -> Result<Self> {
+    pub fn of(host: &impl Host, account: &str) -> Result<Self> {
         let mut picture = BTreeMap::new();
         let keys = format!("/home/{account}/.ssh/authorized_keys");
         for file in FILES.iter().copied().chain([keys.as_str()]) {
-            add(&mut picture, file, &device.path(file));
+            add(&mut picture, file, &host.path(file));
         }
         for question in [&["sudo", "-l", "-U", account] as &[&str], &["id", account]] {
-            picture.insert(question.join(" "), device.run(question)?.all().into_bytes());
+            picture.insert(question.join(" "), host.run(question)?.all().into_bytes());
         }
         Ok(Self(picture))
     }
 
     /// As [`Self::of`], but only what mentions the account, so that what others do on
     /// the device at the same time does not count.
-    pub fn of_only(device: &Device, account: &str) -> Result<Self> {
-        let mut picture = Self::of(device, account)?.0;
+    pub fn of_only(host: &impl Host, account: &str) -> Result<Self> {
+        let mut picture = Self::of(host, account)?.0;
         for (_, bytes) in picture.iter_mut().filter(|(name, _)| name.starts_with('/')) {
             let text = String::from_utf8_lossy(bytes).into_owned();
             let kept = text.lines().filter_map(|line| about(line, account)).collect::<Vec<_>>();

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use tidegate_tests::host::Host;
 use tidegate_tests::pty::{PATIENCE, Pty};
 use tidegate_tests::run;
 use tidegate_tests::wait;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tidegate_tests::host::Host;
 use tidegate_tests::pty::PATIENCE;
 
 use crate::needs_devices;

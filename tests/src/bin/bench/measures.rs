@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tidegate_tests::client::run_of;
+use tidegate_tests::host::Host;
 use tidegate_tests::pty::on_terminal;
 use tidegate_tests::wait;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tidegate_tests::device::{ACCOUNT, Device};
+use tidegate_tests::host::Host;
 use tidegate_tests::run::{Run, Running};
 use tidegate_tests::wait;
 use tidegate_tests::world::{Options, World};
