@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::device::Device;
+use crate::host::Host;
 
 /// The files and directories that decide who may do what.
 const FILES: [&str; 12] = [
@@ -32,15 +32,28 @@ pub struct Accounts(BTreeMap<String, Vec<u8>>);
 
 impl Accounts {
     /// Takes it.
-    pub fn of(device: &Device, account: &str) -> Result<Self> {
+    pub fn of(host: &impl Host, account: &str) -> Result<Self> {
         let mut picture = BTreeMap::new();
         let keys = format!("/home/{account}/.ssh/authorized_keys");
         for file in FILES.iter().copied().chain([keys.as_str()]) {
-            add(&mut picture, file, &device.path(file));
+            add(&mut picture, file, &host.path(file));
         }
         for question in [&["sudo", "-l", "-U", account] as &[&str], &["id", account]] {
-            picture.insert(question.join(" "), device.run(question)?.all().into_bytes());
+            picture.insert(question.join(" "), host.run(question)?.all().into_bytes());
         }
+        Ok(Self(picture))
+    }
+
+    /// As [`Self::of`], but only what mentions the account, so that what others do on
+    /// the device at the same time does not count.
+    pub fn of_only(host: &impl Host, account: &str) -> Result<Self> {
+        let mut picture = Self::of(host, account)?.0;
+        for (_, bytes) in picture.iter_mut().filter(|(name, _)| name.starts_with('/')) {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            let kept = text.lines().filter_map(|line| about(line, account)).collect::<Vec<_>>();
+            *bytes = kept.join("\n").into_bytes();
+        }
+        picture.retain(|_, bytes| !bytes.is_empty());
         Ok(Self(picture))
     }
 
@@ -76,6 +89,17 @@ impl Accounts {
         }
         text
     }
+}
+
+/// The line, if it is the account's own; of a line that only mentions it (as a group
+/// with other members does), what it is about.
+fn about(line: &str, account: &str) -> Option<String> {
+    let mut words = line.split([':', ',', ' ', '\t', '(', ')', '=']);
+    let first = words.next()?;
+    if first == account || line.contains(&format!("({account})")) {
+        return Some(line.to_owned());
+    }
+    words.any(|word| word == account).then(|| format!("{first} … {account}"))
 }
 
 /// A directory that is not there and an empty one mean the same: no rule.

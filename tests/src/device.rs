@@ -15,7 +15,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
-use crate::run::{self, Done, Run};
+use crate::host::{ENVIRONMENT, Host};
+use crate::run::{self, Run};
 use crate::slot::{self, Slot};
 use crate::wait;
 
@@ -24,6 +25,9 @@ pub const ACCOUNT: &str = "ops";
 
 /// How long a boot may take before it counts as failed.
 const BOOT: Duration = Duration::from_secs(60);
+
+/// How long somebody else may keep the account files locked.
+const BUSY: Duration = Duration::from_secs(15);
 
 /// What of the machine a device does not see, and how each starts out there.
 const HIDDEN: [(&str, u32); 9] = [
@@ -188,8 +192,12 @@ impl Device {
     /// Adds an account without password, groups or sudo.
     pub fn add_account(&self, account: &str) -> Result<()> {
         let root = self.root.display().to_string();
-        run::ok(&["useradd", "--root", &root, "-m", "-s", "/bin/bash", "-p", "*", account])?;
-        Ok(())
+        let words = ["useradd", "--root", &root, "-m", "-s", "/bin/bash", "-p", "*", account];
+        // While somebody else edits the account files, useradd(8) does not wait but gives up.
+        wait::until("the account files are free to edit", BUSY, || match run::ok(&words) {
+            Err(error) if error.to_string().contains("cannot lock") => None,
+            other => Some(other.map(drop)),
+        })?
     }
 
     /// Boots it and waits for its sshd.
@@ -290,38 +298,6 @@ impl Device {
             .with_context(|| format!("the device {} is off", self.name))
     }
 
-    /// A command in the device, as root.
-    pub fn command(&self, args: &[&str]) -> Result<Run> {
-        let leader = self.leader()?.to_string();
-        Ok(Run::new("nsenter")
-            .args(["-t", &leader, "-a", "env", "-i", "HOME=/root", "LANG=C.UTF-8", "TERM=dumb"])
-            .arg("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-            .args(args))
-    }
-
-    /// Runs a command in the device, as root.
-    pub fn run(&self, args: &[&str]) -> Result<Done> {
-        self.command(args)?.run()
-    }
-
-    /// Runs a command in the device, as root; it must succeed.
-    pub fn ok(&self, args: &[&str]) -> Result<Done> {
-        self.command(args)?.ok()
-    }
-
-    /// Runs a command in the device as the account, outside any session.
-    pub fn run_as(&self, account: &str, args: &[&str]) -> Result<Done> {
-        self.run(&[&["runuser", "-u", account, "--"], args].concat())
-    }
-
-    /// A file of the device, whichever file system it is on there.
-    pub fn path(&self, path: &str) -> PathBuf {
-        match self.leader() {
-            Ok(leader) => PathBuf::from(format!("/proc/{leader}/root")).join(path.trim_start_matches('/')),
-            Err(_) => self.root.join(path.trim_start_matches('/')),
-        }
-    }
-
     /// Copies a program of the machine into the device.
     pub fn install(&self, program: &Path, path: &str) -> Result<()> {
         let there = self.path(path);
@@ -362,6 +338,21 @@ impl Device {
     pub fn journal(&self, unit: &str) -> String {
         let args = ["journalctl", "--no-pager", "-n", "60", "-u", unit];
         self.run(&args).map(|done| done.all()).unwrap_or_default()
+    }
+}
+
+impl Host for Device {
+    fn command(&self, args: &[&str]) -> Result<Run> {
+        let leader = self.leader()?.to_string();
+        Ok(Run::new("nsenter").args(["-t", &leader, "-a"]).args(ENVIRONMENT).args(args))
+    }
+
+    /// Whichever file system it is on there; of a device that is off, what its disk has.
+    fn path(&self, path: &str) -> PathBuf {
+        match self.leader() {
+            Ok(leader) => PathBuf::from(format!("/proc/{leader}/root")).join(path.trim_start_matches('/')),
+            Err(_) => self.root.join(path.trim_start_matches('/')),
+        }
     }
 }
 

@@ -36,23 +36,7 @@ pub struct Pty {
 impl Pty {
     /// Starts `args` on a terminal of 80 columns and 24 rows.
     pub fn start<S: AsRef<OsStr>>(args: &[S]) -> Result<Self> {
-        let master = nix::pty::posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)?;
-        nix::pty::grantpt(&master)?;
-        nix::pty::unlockpt(&master)?;
-        let name = PathBuf::from(nix::pty::ptsname_r(&master)?);
-        let slave =
-            OpenOptions::new().read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits()).open(&name)?;
-        let keyboard = File::from(OwnedFd::from(master));
-        resize(&name, 24, 80)?;
-        let child = Command::new("setsid")
-            .arg("--ctty")
-            .args(args)
-            .env("TERM", "xterm-256color")
-            .stdin(slave.try_clone()?)
-            .stdout(slave.try_clone()?)
-            .stderr(slave)
-            .spawn()
-            .context("cannot start a command on a terminal")?;
+        let (child, keyboard, name) = on_terminal(args)?;
         let screen = Arc::new(Mutex::new(Vec::new()));
         let (shown, reader) = (Arc::clone(&screen), keyboard.try_clone()?);
         let reader = thread::spawn(move || collect(reader, &shown));
@@ -171,6 +155,27 @@ impl Drop for Pty {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Starts `args` on a terminal of 80 columns and 24 rows; returns it with the
+/// terminal's other side and its name.
+pub fn on_terminal<S: AsRef<OsStr>>(args: &[S]) -> Result<(Child, File, PathBuf)> {
+    let master = nix::pty::posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)?;
+    nix::pty::grantpt(&master)?;
+    nix::pty::unlockpt(&master)?;
+    let name = PathBuf::from(nix::pty::ptsname_r(&master)?);
+    let slave = OpenOptions::new().read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits()).open(&name)?;
+    resize(&name, 24, 80)?;
+    let child = Command::new("setsid")
+        .arg("--ctty")
+        .args(args)
+        .env("TERM", "xterm-256color")
+        .stdin(slave.try_clone()?)
+        .stdout(slave.try_clone()?)
+        .stderr(slave)
+        .spawn()
+        .context("cannot start a command on a terminal")?;
+    Ok((child, File::from(OwnedFd::from(master)), name))
 }
 
 fn resize(terminal: &Path, rows: u16, columns: u16) -> Result<()> {

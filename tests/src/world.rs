@@ -12,6 +12,7 @@ use anyhow::{Context, Result, anyhow};
 use crate::client::Client;
 use crate::device::Device;
 use crate::guardian::Guardian;
+use crate::host::Host;
 use crate::programs::program;
 use crate::run::{Done, Run, Running};
 use crate::wait;

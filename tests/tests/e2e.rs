@@ -3,8 +3,18 @@
 
 #[path = "e2e/devices.rs"]
 mod devices;
+#[path = "e2e/faults.rs"]
+mod faults;
+#[path = "e2e/flow.rs"]
+mod flow;
 #[path = "e2e/kinds.rs"]
 mod kinds;
+#[path = "e2e/refusals.rs"]
+mod refusals;
+#[path = "e2e/scene.rs"]
+mod scene;
+#[path = "e2e/story.rs"]
+mod story;
 #[path = "e2e/support.rs"]
 mod support;
 #[path = "e2e/ways.rs"]

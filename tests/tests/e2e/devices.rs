@@ -4,6 +4,7 @@ use std::fs;
 
 use tidegate_tests::accounts::Accounts;
 use tidegate_tests::device::Device;
+use tidegate_tests::host::Host;
 use tidegate_tests::run::Run;
 
 use crate::needs_devices;

@@ -3,6 +3,7 @@
 //! error that names the step. Nothing of it is left at the end.
 
 mod env;
+mod here;
 mod place;
 mod stage;
 mod story;
@@ -50,8 +51,9 @@ fn demo(stage: &mut Stage) -> Result<()> {
             thread::park();
         }
     }
-    drop(story);
+    let end = story.end(stage);
     wait_if_interrupted();
+    end?;
     stage.say("\nEverything the demo made is gone again.");
     Ok(())
 }

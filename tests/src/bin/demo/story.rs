@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tidegate_tests::accounts::Accounts;
 use tidegate_tests::device::ACCOUNT;
+use tidegate_tests::host::Host;
 use tidegate_tests::pty::Pty;
 use tidegate_tests::run::{Done, Run};
 use tidegate_tests::wait;
@@ -42,7 +43,7 @@ pub fn tell(stage: &mut Stage, directory: Directory) -> Result<Story> {
     stage.title("Tidegate, end to end", "A person passes the gate to a privileged account, for one session.");
     let place = boot(stage, &dir)?;
     let world = start_gate(stage, &dir, &place)?;
-    let story = Story { world, place, dir, _directory: directory };
+    let mut story = Story { world, place, dir, _directory: directory };
     story.install_agent(stage)?;
     let before = story.before(stage)?;
     let (mut operator, mut shown) = story.knock(stage)?;
@@ -58,10 +59,10 @@ pub fn tell(stage: &mut Stage, directory: Directory) -> Result<Story> {
 
 fn boot(stage: &mut Stage, dir: &Path) -> Result<Place> {
     stage.step("A throwaway device: this machine's own root, copy-on-write, booted with systemd");
-    let place = Place::boot(stage, &dir.join("devices"), DEVICE)?;
-    let asked = "systemctl is-active ssh; id ops; sudo --version | head -1";
-    stage.command("root@db01", asked);
-    stage.output(&place.run(&["sh", "-c", asked])?.all());
+    let place = Place::prepare(stage, dir, DEVICE)?;
+    let asked = format!("cat /proc/1/comm; sudo --version | head -1; id {}", place.account());
+    stage.command("root@db01", &asked);
+    stage.output(&place.run(&["sh", "-c", &asked])?.all());
     Ok(place)
 }
 
@@ -72,7 +73,7 @@ fn start_gate(stage: &mut Stage, dir: &Path, place: &Place) -> Result<World> {
     let world = World::start_in(dir, options, false)?;
     stage.command("gate", &world.serve_line()?);
     stage.output(&world.said());
-    let template = fs::read_to_string("config/demo.toml")?;
+    let template = fs::read_to_string("config/demo.toml")?.replace(ACCOUNT, place.account());
     let resources = dir.join("resources.toml");
     fs::write(&resources, with_resources(&template, world.client(), &[(DEVICE, place.sshd())])?)?;
     stage.note("config/demo.toml, with the keys just made for both people and the device's address:");
@@ -90,15 +91,15 @@ fn start_gate(stage: &mut Stage, dir: &Path, place: &Place) -> Result<World> {
     let config = [
         host("gate", &ip, OPERATOR, OPERATOR, &port)?,
         host("gate-approver", &ip, APPROVER, APPROVER, &port)?,
-        host("device", &ip, &format!("{OPERATOR}[{ACCOUNT}@{DEVICE}]"), OPERATOR, &port)?,
-        host("device-jump", DEVICE, ACCOUNT, OPERATOR, "    ProxyJump gate\n")?,
+        host("device", &ip, &format!("{OPERATOR}[{}@{DEVICE}]", place.account()), OPERATOR, &port)?,
+        host("device-jump", DEVICE, place.account(), OPERATOR, "    ProxyJump gate\n")?,
     ];
     world.trust(&config.concat())?;
     Ok(world)
 }
 
 impl Story {
-    fn install_agent(&self, stage: &mut Stage) -> Result<()> {
+    fn install_agent(&mut self, stage: &mut Stage) -> Result<()> {
         stage.step("The agent is installed on the device; it enrols with a one-time token");
         let token = admin(stage, &self.world, &["agent", "token", DEVICE])?;
         let (line, done) = self.place.install_agent(&self.world, &token.out())?;
@@ -121,7 +122,7 @@ impl Story {
             ("APPROVER_KEY", path(client.key(APPROVER)?)),
             ("ADMIN", self.world.admin_words()?.join(" ")),
             ("DEVICE", DEVICE.to_owned()),
-            ("ACCOUNT", ACCOUNT.to_owned()),
+            ("ACCOUNT", self.place.account().to_owned()),
             ("DEVICE_PID", self.place.leader()?.to_string()),
             ("RECORDINGS", path(self.world.recordings())),
             ("PROXY_PID", self.world.proxy_pid()?.to_string()),
@@ -133,15 +134,16 @@ impl Story {
     fn before(&self, stage: &mut Stage) -> Result<Accounts> {
         stage.step("Before: the account may do nothing special on the device");
         self.sudo_is_refused(stage)?;
-        let accounts = self.place.accounts(ACCOUNT)?;
+        let accounts = self.place.accounts()?;
         let names: Vec<&str> = accounts.names().collect();
         stage.note(&format!("kept to compare, {} bytes: {}", accounts.len(), names.join(", ")));
         Ok(accounts)
     }
 
     fn sudo_is_refused(&self, stage: &Stage) -> Result<()> {
-        stage.command("ops@db01", "sudo -n id");
-        let done = self.place.run_as(ACCOUNT, &["sudo", "-n", "id"])?;
+        let account = self.place.account();
+        stage.command(&format!("{account}@{DEVICE}"), "sudo -n id");
+        let done = self.place.run_as(account, &["sudo", "-n", "id"])?;
         stage.output(&done.all());
         if done.success() {
             bail!("sudo was not refused");
@@ -198,7 +200,7 @@ impl Story {
             pty.expect(wanted)?;
             pty.expect("$ ")?;
         }
-        let during = self.place.accounts(ACCOUNT)?;
+        let during = self.place.accounts()?;
         pty.send_line("exit")?;
         pty.end(PATIENCE)?;
         shown.show(stage, pty, true);
@@ -212,7 +214,7 @@ impl Story {
     fn after(&self, stage: &mut Stage, before: &Accounts) -> Result<()> {
         stage.step("At once the privilege is gone, and the device is what it was");
         self.sudo_is_refused(stage)?;
-        let difference = before.difference(&self.place.accounts(ACCOUNT)?);
+        let difference = before.difference(&self.place.accounts()?);
         if !difference.is_empty() {
             bail!("the device is not what it was: {difference}");
         }
@@ -239,6 +241,15 @@ impl Story {
         stage.step("The audit log tells the story, each record chained to the one before");
         admin(stage, &self.world, &["audit", "tail"])?;
         admin(stage, &self.world, &["audit", "verify"])?;
+        Ok(())
+    }
+
+    /// Takes everything back.
+    pub fn end(self, stage: &mut Stage) -> Result<()> {
+        let Self { world, place, _directory: directory, .. } = self;
+        drop(world);
+        place.take_back(stage)?;
+        drop(directory);
         Ok(())
     }
 
