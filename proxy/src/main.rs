@@ -1,6 +1,5 @@
 //! tidegate-proxy.
-
-#[allow(dead_code, unused_imports)] // until the sessions use it
+#![allow(dead_code, unused_imports, reason = "until the wiring uses all of it")]
 mod record;
-
+mod store;
 fn main() {}
