@@ -9,6 +9,8 @@ mod faults;
 mod flow;
 #[path = "e2e/kinds.rs"]
 mod kinds;
+#[path = "e2e/matrix.rs"]
+mod matrix;
 #[path = "e2e/refusals.rs"]
 mod refusals;
 #[path = "e2e/scene.rs"]
