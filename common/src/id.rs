@@ -71,10 +71,8 @@ impl FromStr for SessionId {
         }
         let mut value = 0u128;
         for (place, letter) in text.bytes().enumerate() {
-            let digit = ALPHABET
-                .iter()
-                .position(|known| *known == letter.to_ascii_lowercase())
-                .ok_or_else(wrong)?;
+            let digit =
+                ALPHABET.iter().position(|known| *known == letter.to_ascii_lowercase()).ok_or_else(wrong)?;
             // 26 letters hold 130 bits; the first may use only three of its five.
             if place == 0 && digit > 7 {
                 return Err(wrong());

@@ -1,1 +1,39 @@
-//! To come.
+//! What an administrator configures and a user asks for: users, devices,
+//! credentials, access groups, reasons and requests.
+//!
+//! Parsing is the only way in: each field's type refuses what is out of shape,
+//! [`Resources::read`] reports every mistake of a TOML text at once with its place,
+//! and a [`Snapshot`] is built of checked resources only.
+
+mod access_group;
+mod check;
+mod credential;
+mod device;
+mod key;
+mod pattern;
+mod read;
+mod reason;
+mod request;
+mod resources;
+mod snapshot;
+mod text;
+mod user;
+mod write;
+
+pub use access_group::{
+    AccessGroup, Action, Approval, Approver, ByteSize, Conditions, Criteria, Forward, Level, RequestTerms,
+    Terms,
+};
+pub use check::Problem;
+pub use credential::Credential;
+pub use device::{Address, AddressError, Device};
+pub use key::{KeyError, PublicKey};
+pub use pattern::{Pattern, PatternError};
+pub use read::{Mistake, Mistakes, Update};
+pub use reason::Reason;
+pub use request::{Claims, Request, RequestState, Verdict, Vote, Wish};
+pub use resources::{Kind, Resource, ResourceName, Resources, Written};
+pub use snapshot::Snapshot;
+pub(crate) use snapshot::{CredentialEntry, Traits, UserEntry};
+pub use text::{Email, Label, Text, TextError};
+pub use user::{Role, User};

@@ -217,8 +217,19 @@ mod tests {
     #[test]
     fn a_sudo_command_that_could_change_the_rule_is_refused() {
         let wrong = [
-            "id", "", "/bin/*", "/bin/a, ALL", "/bin/a\nops ALL=ALL", "/bin/../bin/sh", "/bin/\"x\"", "/bin/",
-            "!/bin/sh", "/bin/a:x", "/bin/a=b", "/bin/a\\b", "all",
+            "id",
+            "",
+            "/bin/*",
+            "/bin/a, ALL",
+            "/bin/a\nops ALL=ALL",
+            "/bin/../bin/sh",
+            "/bin/\"x\"",
+            "/bin/",
+            "!/bin/sh",
+            "/bin/a:x",
+            "/bin/a=b",
+            "/bin/a\\b",
+            "all",
         ];
         for text in wrong {
             assert!(SudoCommand::try_from(text.to_owned()).is_err(), "{text:?}");

@@ -24,7 +24,8 @@ pub fn encode<M: Serialize>(message: &M) -> Result<Vec<u8>, FrameError> {
     let mut frame = vec![0; 4];
     serde_json::to_writer(&mut frame, message)?;
     let length = frame.len() - 4;
-    let header = u32::try_from(length).ok().filter(|_| length <= MAX_FRAME).ok_or(FrameError::Long(length))?;
+    let header =
+        u32::try_from(length).ok().filter(|_| length <= MAX_FRAME).ok_or(FrameError::Long(length))?;
     frame.splice(..4, header.to_be_bytes());
     Ok(frame)
 }

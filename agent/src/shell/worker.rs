@@ -1,0 +1,188 @@
+//! The one thread that changes the host: it executes effects in the order in which
+//! they were decided, so that a record is on disk before the change it tells of.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tidegate_common::wire::{FromAgent, Hello, VERSION};
+
+use super::journal::Journal;
+use super::{Inbox, Message, Outbox, clock, leases};
+use crate::core::{Effect, Event};
+use crate::elevate::Elevator;
+use crate::paths::Paths;
+use crate::residue;
+
+/// The host's account lock is never held longer than this between plan and apply.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The link of the moment, if any.
+#[derive(Debug, Clone, Default)]
+pub struct Link(Arc<Mutex<Option<Outbox>>>);
+
+impl Link {
+    /// Puts another in its place.
+    pub fn set(&self, outbox: Option<Outbox>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = outbox;
+    }
+
+    fn send(&self, message: FromAgent) {
+        let mut link = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(outbox) = link.as_ref()
+            && outbox.try_send(message).is_err()
+        {
+            // Full or fallen: what is alive is told again on the next link.
+            *link = None;
+        }
+    }
+}
+
+/// Hands batches of effects over, and tells whether the thread is stuck.
+#[derive(Debug)]
+pub struct Worker {
+    batches: Sender<Vec<Effect>>,
+    busy_since: Arc<AtomicU64>,
+}
+
+/// What the thread works with.
+pub struct Tools {
+    pub paths: Paths,
+    pub elevator: Elevator,
+    pub journal: Journal,
+    pub host_keys: Vec<String>,
+    pub grace: Duration,
+    pub link: Link,
+    pub inbox: Inbox,
+}
+
+impl Worker {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the host has no thread left.
+    pub fn start(tools: Tools) -> std::io::Result<Self> {
+        let (batches, queue) = channel();
+        let busy_since = Arc::new(AtomicU64::new(0));
+        let busy = Arc::clone(&busy_since);
+        std::thread::Builder::new().name("host".to_owned()).spawn(move || tools.work(&queue, &busy))?;
+        Ok(Self { batches, busy_since })
+    }
+
+    /// Queues a batch; `false` when the thread is gone.
+    #[must_use]
+    pub fn give(&self, effects: Vec<Effect>) -> bool {
+        effects.is_empty() || self.batches.send(effects).is_ok()
+    }
+
+    /// How long the batch at hand has taken so far.
+    #[must_use]
+    pub fn busy_for(&self) -> Duration {
+        match self.busy_since.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => Duration::from_micros(clock::now().boot.saturating_sub(since)),
+        }
+    }
+}
+
+impl Tools {
+    fn work(mut self, queue: &Receiver<Vec<Effect>>, busy: &AtomicU64) {
+        loop {
+            let batch = match queue.recv_timeout(IDLE) {
+                Err(RecvTimeoutError::Timeout) => {
+                    self.elevator.unlock();
+                    // Nothing to guard any more: wait without waking up.
+                    queue.recv().ok()
+                }
+                batch => batch.ok(),
+            };
+            let Some(effects) = batch else { return };
+            busy.store(clock::now().boot, Ordering::Relaxed);
+            for effect in effects {
+                self.execute(effect);
+            }
+            busy.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn execute(&mut self, effect: Effect) {
+        match effect {
+            Effect::Plan { session, units } => {
+                let plan = self.elevator.plan(session, units);
+                self.tell(Event::Planned { session, plan });
+            }
+            Effect::Journal { record, then } => match self.journal.append(&record) {
+                Ok(()) => then.into_iter().for_each(|effect| self.execute(effect)),
+                Err(error) => self.tell(Event::JournalFailed { record, why: error.to_string() }),
+            },
+            Effect::Apply { session, fresh, joined } => {
+                let result = self.elevator.apply(&fresh, &joined);
+                self.tell(Event::Applied { session, result });
+            }
+            Effect::Undo { session, units } => {
+                let outcomes = self.elevator.undo(units);
+                self.tell(Event::Undone { session, outcomes });
+            }
+            Effect::Trace { session, known } => {
+                let paths = self.paths.clone();
+                let same = Event::Traced { session, traces: known.clone() };
+                self.aside(same, move || Event::Traced {
+                    session,
+                    traces: residue::trace(&paths, session, known),
+                });
+            }
+            Effect::EndProcesses { session, known } => {
+                let (paths, grace) = (self.paths.clone(), self.grace);
+                let none = Event::ProcessesEnded { session, leftovers: Vec::new() };
+                self.aside(none, move || {
+                    let leftovers = residue::end(&paths, session, known, grace);
+                    Event::ProcessesEnded { session, leftovers }
+                });
+            }
+            Effect::Hello { live, standing } => {
+                let hello = Hello {
+                    protocol: VERSION,
+                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                    host_keys: self.host_keys.clone(),
+                    kinds: self.elevator.kinds(),
+                    live,
+                    standing,
+                };
+                self.link.send(FromAgent::Hello(hello));
+            }
+            Effect::Send(message) => self.link.send(message),
+            Effect::TrustUserCa(keys) => {
+                if let Err(error) = crate::shell::identity::trust_user_ca(&self.paths, &keys) {
+                    tracing::error!(%error, "sshd will not know the proxy's user CA");
+                }
+            }
+            Effect::KeepDeadlines(deadlines) => {
+                if let Err(error) = leases::keep(&self.paths, deadlines) {
+                    tracing::error!(%error, "the sweep will not know the leases");
+                }
+            }
+            Effect::Warn(what) => tracing::warn!("{what}"),
+            Effect::Exit => {
+                let _ = self.inbox.blocking_send(Message::Finished);
+            }
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        let _ = self.inbox.blocking_send(Message::Event(event));
+    }
+
+    /// Does what waits for processes beside the work on the host; says `otherwise`
+    /// when the host has no thread left for it.
+    fn aside(&self, otherwise: Event, work: impl FnOnce() -> Event + Send + 'static) {
+        let inbox = self.inbox.clone();
+        let started = std::thread::Builder::new().name("processes".to_owned()).spawn(move || {
+            let _ = inbox.blocking_send(Message::Event(work()));
+        });
+        if let Err(error) = started {
+            tracing::error!(%error, "no thread to look after processes");
+            self.tell(otherwise);
+        }
+    }
+}

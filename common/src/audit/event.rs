@@ -1,0 +1,322 @@
+//! Everything the log can say.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{CommandText, Note, Notes};
+use crate::digest::Digest;
+use crate::grant::{Ended, Privilege, Receipt};
+use crate::id::{RequestId, SessionId};
+use crate::name::{AccessGroupName, ChangeId, CredentialName, DeviceName, ReasonName, UserName};
+
+/// What happened. Who did it stands beside it in the record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Event {
+    // The proxy.
+    /// The proxy serves from here on.
+    ProxyStarted { version: Note },
+    /// The proxy stops; what was live has ended.
+    ProxyStopped { why: Note },
+    /// Someone walked the chain of this log.
+    AuditVerified { records: u64, whole: bool },
+
+    // Coming in.
+    /// A user proved who they are. `key` is the key's or the CA's SHA-256 fingerprint.
+    LoginAccepted { user: UserName, method: LoginMethod, key: Note },
+    /// Nobody was let in. `user` is what the client wrote, `why` is the true reason.
+    LoginRefused { user: Note, why: Note },
+
+    // A session.
+    /// A user asks for a session; nothing is open yet.
+    SessionRequested { session: SessionId, user: UserName, target: CredentialName },
+    /// Policy said yes.
+    SessionAdmitted {
+        session: SessionId,
+        user: UserName,
+        target: CredentialName,
+        group: AccessGroupName,
+        request: Option<RequestId>,
+        justification: Option<Note>,
+        reason: Option<ReasonName>,
+        change: Option<ChangeId>,
+        emergency: bool,
+        expires: Option<Timestamp>,
+    },
+    /// Policy, or what must hold before a session, said no; `why` is the true reason.
+    SessionRefused { session: SessionId, user: UserName, target: CredentialName, why: Note },
+    /// The device answered: the session is open and recorded.
+    SessionStarted { session: SessionId, user: UserName, target: CredentialName, recording: Note },
+    /// An administrator or auditor orders it to end.
+    SessionKillOrdered { session: SessionId },
+    /// It is over. Bytes are what the user's side sent and was sent.
+    SessionEnded {
+        session: SessionId,
+        user: UserName,
+        target: CredentialName,
+        cause: EndCause,
+        detail: Option<Note>,
+        millis: u64,
+        bytes_in: u64,
+        bytes_out: u64,
+    },
+
+    // Its channels.
+    /// A channel passed admission.
+    ChannelOpened { session: SessionId, channel: u32, kind: ChannelKind },
+    /// A channel did not.
+    ChannelRefused { session: SessionId, kind: ChannelKind, why: Note },
+    /// A channel closed; `exit` is its status or signal.
+    ChannelClosed { session: SessionId, channel: u32, exit: Option<Note>, bytes_in: u64, bytes_out: u64 },
+    /// A port, X11 or agent forward was let through.
+    ForwardOpened { session: SessionId, kind: ForwardKind, to: Note },
+    /// It was not.
+    ForwardRefused { session: Option<SessionId>, kind: ForwardKind, to: Note, why: Note },
+    /// A command, and which source says so.
+    CommandRun { session: SessionId, channel: u32, source: CommandSource, command: CommandText },
+    /// A file went through.
+    FileTransferred {
+        session: SessionId,
+        channel: u32,
+        way: Way,
+        path: CommandText,
+        bytes: u64,
+        sha256: Option<Digest>,
+        outcome: Outcome,
+        detail: Option<Note>,
+    },
+
+    // Its grant.
+    /// The agent is about to be told.
+    GrantOrdered { session: SessionId, target: CredentialName, privileges: Notes },
+    /// Applied and verified on the host.
+    GrantApplied { session: SessionId, target: CredentialName, applied: Notes, micros: u64 },
+    /// Not applied; nothing is left of it.
+    GrantRefused { session: SessionId, target: CredentialName, why: Note },
+    /// The host is what it was, apart from what someone else changed (`drift`).
+    GrantEnded { session: SessionId, target: CredentialName, drift: Notes, leftovers: Notes, micros: u64 },
+    /// Something could not be undone yet.
+    GrantStanding {
+        session: SessionId,
+        target: CredentialName,
+        standing: Notes,
+        drift: Notes,
+        leftovers: Notes,
+    },
+
+    // Requests.
+    /// A wish for access.
+    RequestCreated {
+        request: RequestId,
+        user: UserName,
+        targets: Notes,
+        asked: Asked,
+        justification: Option<Note>,
+        reason: Option<ReasonName>,
+        change: Option<ChangeId>,
+        governance: Option<Note>,
+        emergency: bool,
+        from: Option<Timestamp>,
+        until: Option<Timestamp>,
+    },
+    /// One approval; `complete` when it was the last one needed, then the window is set.
+    RequestApproved {
+        request: RequestId,
+        level: u8,
+        comment: Option<Note>,
+        complete: bool,
+        from: Option<Timestamp>,
+        until: Option<Timestamp>,
+    },
+    /// One rejection; `complete` when it ended the request.
+    RequestRejected { request: RequestId, level: u8, comment: Option<Note>, complete: bool },
+    /// By the one who asked.
+    RequestCancelled { request: RequestId, comment: Option<Note> },
+    /// By an approver or an administrator, live sessions included.
+    RequestRevoked { request: RequestId, comment: Option<Note> },
+    /// Nobody decided in time, or its window is over.
+    RequestExpired { request: RequestId },
+
+    // Resources and the console.
+    /// A resource was written.
+    ResourceApplied { kind: ResourceKind, name: Note, verb: Verb },
+    /// A resource was removed.
+    ResourceDeleted { kind: ResourceKind, name: Note },
+    /// A console command is about to run; secrets are left out by the one who writes it.
+    ConsoleCommand { command: CommandText },
+    /// A console command was refused, for lack of a role for example.
+    ConsoleRefused { command: CommandText, why: Note },
+
+    // Agents.
+    /// A one-time token was made.
+    TokenMinted { device: DeviceName, expires: Timestamp },
+    /// A token was presented that is unknown, used or too old.
+    TokenRefused { why: Note },
+    /// A token was exchanged for a certificate; `certificate` is its BLAKE3.
+    AgentEnrolled { device: DeviceName, certificate: Digest },
+    /// A certificate was renewed.
+    AgentRenewed { device: DeviceName, certificate: Digest },
+    /// A link is up.
+    AgentConnected { device: DeviceName, version: Note },
+    /// A link is down.
+    AgentLost { device: DeviceName, why: Note },
+    /// A link was refused. `device` is what the peer's certificate says, where it has one.
+    AgentRefused { device: Option<Note>, why: Note },
+    /// An administrator took a device's agent out.
+    AgentRevoked { device: DeviceName },
+    /// The agent vouched for other host keys than before; SHA-256 fingerprints.
+    HostKeysChanged { device: DeviceName, before: Notes, now: Notes },
+
+    // Recordings.
+    /// Closed, signed and read back. `link` ends its chain.
+    RecordingSealed { session: SessionId, bytes: u64, frames: u64, link: Digest },
+    /// Could not be written or sealed: the session ended with it.
+    RecordingFailed { session: SessionId, why: Note },
+    /// Found unsealed at start: an earlier run was ended by force.
+    RecordingIncomplete { file: Note },
+    /// Somebody watched it.
+    RecordingPlayed { session: SessionId },
+    /// Somebody checked it.
+    RecordingVerified { session: SessionId, verdict: Verdict },
+}
+
+impl Event {
+    /// The order for a grant.
+    pub fn grant_ordered(session: SessionId, target: CredentialName, privileges: &[Privilege]) -> Self {
+        Self::GrantOrdered { session, target, privileges: Notes::of(privileges) }
+    }
+
+    /// What the agent says it applied.
+    pub fn grant_applied(session: SessionId, target: CredentialName, receipt: &Receipt) -> Self {
+        Self::GrantApplied { session, target, applied: Notes::of(&receipt.applied), micros: receipt.micros }
+    }
+
+    /// What the agent says of a grant's end: ended, or standing.
+    pub fn grant_over(session: SessionId, target: CredentialName, ended: &Ended) -> Self {
+        let drift = Notes::of(ended.drift.iter().map(|drift| format!("{}: {}", drift.kind, drift.found)));
+        let leftovers = Notes::of(ended.leftovers.iter().map(|process| {
+            let how = if process.killed { "killed" } else { "terminated" };
+            format!("{} {} ({how})", process.pid, process.comm)
+        }));
+        if ended.standing.is_empty() {
+            Self::GrantEnded { session, target, drift, leftovers, micros: ended.micros }
+        } else {
+            Self::GrantStanding { session, target, standing: Notes::of(&ended.standing), drift, leftovers }
+        }
+    }
+}
+
+macro_rules! words {
+    ($($(#[$doc:meta])* $type:ident { $($(#[$inner:meta])* $variant:ident = $shown:literal,)+ })+) => { $(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum $type { $($(#[$inner])* $variant,)+ }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(match self { $(Self::$variant => $shown,)+ })
+            }
+        }
+    )+ };
+}
+
+words! {
+    /// How a user proved who they are.
+    LoginMethod {
+        PublicKey = "public key",
+        Certificate = "certificate",
+    }
+    /// What a request asks for.
+    Asked {
+        Session = "a session",
+        ViewPassword = "to view a password",
+    }
+    /// What a channel carries (RFC 4254).
+    ChannelKind {
+        Shell = "shell",
+        Exec = "exec",
+        Sftp = "sftp",
+        Scp = "scp",
+        Subsystem = "subsystem",
+        DirectTcpip = "direct-tcpip",
+        Jump = "jump",
+        Other = "other",
+    }
+    /// What was to be forwarded (RFC 4254 and OpenSSH's PROTOCOL).
+    ForwardKind {
+        DirectTcpip = "direct-tcpip",
+        TcpipForward = "tcpip-forward",
+        StreamlocalForward = "streamlocal-forward",
+        DirectStreamlocal = "direct-streamlocal",
+        X11 = "x11",
+        Agent = "auth-agent",
+        Tun = "tun",
+    }
+    /// Who says that a command ran.
+    CommandSource {
+        /// The exec request itself.
+        Exec = "exec request",
+        /// What was typed at a prompt: a heuristic.
+        Typed = "typed",
+        /// The host's kernel, through the agent.
+        Witness = "witness",
+    }
+    /// Which way a file went.
+    Way {
+        Upload = "upload",
+        Download = "download",
+    }
+    /// How it went.
+    Outcome {
+        Done = "done",
+        Failed = "failed",
+        Cut = "cut off",
+    }
+    /// Kinds of resources.
+    ResourceKind {
+        User = "user",
+        Device = "device",
+        Credential = "credential",
+        AccessGroup = "access group",
+        UserGroup = "user group",
+        Reason = "reason",
+        Change = "change",
+    }
+    /// What applying did.
+    Verb {
+        Created = "created",
+        Changed = "changed",
+    }
+    /// Why a session ended.
+    EndCause {
+        /// The user's side closed it.
+        User = "the user left",
+        /// The device's side closed it.
+        Device = "the device closed it",
+        /// An administrator or auditor ended it.
+        Killed = "it was killed",
+        /// Policy no longer permits it.
+        Policy = "policy no longer permits it",
+        /// The window or period is over.
+        Window = "its window is over",
+        /// Its recording could not be written.
+        Recording = "its recording failed",
+        /// The grant could not be applied, or its agent was lost.
+        Grant = "its grant failed",
+        /// The device could not be reached or was not the one it should be.
+        Unreachable = "the device could not be reached",
+        /// A side broke the protocol or a bound.
+        Protocol = "a side broke the protocol",
+        /// Nothing happened for too long.
+        Idle = "it was idle for too long",
+        /// The proxy stopped.
+        Shutdown = "the proxy stopped",
+    }
+    /// What a recording is found to be.
+    Verdict {
+        Whole = "whole",
+        Incomplete = "incomplete",
+        Altered = "altered",
+    }
+}

@@ -1,0 +1,173 @@
+//! Free text that is safe to keep and to show: bounded, on one line.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// At most `MOST` bytes without control or invisible characters. Making one never
+/// fails: what does not fit is cut and marked with `…`, what does not show is escaped.
+#[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Note<const MOST: usize = 512>(String);
+
+/// The text of a command: longer than a [`Note`].
+pub type CommandText = Note<4096>;
+
+/// A stored note is longer than its kind, or holds what no note may.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a text of the log is too long or holds control characters")]
+pub struct NoteError;
+
+/// Control characters, and those that reorder or hide what stands around them.
+fn invisible(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+impl<const MOST: usize> Note<MOST> {
+    /// The text, cut and escaped as needed.
+    #[must_use]
+    pub fn new(text: impl AsRef<str>) -> Self {
+        let mut kept = String::new();
+        let mut piece = String::new();
+        for letter in text.as_ref().chars() {
+            piece.clear();
+            if invisible(letter) {
+                piece.extend(letter.escape_default());
+            } else {
+                piece.push(letter);
+            }
+            if kept.len() + piece.len() > MOST {
+                while kept.len() + '…'.len_utf8() > MOST {
+                    kept.pop();
+                }
+                kept.push('…');
+                break;
+            }
+            kept.push_str(&piece);
+        }
+        Self(kept)
+    }
+
+    /// Bytes as a note; what is not UTF-8 shows as U+FFFD.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let most = bytes.get(..MOST.saturating_add(4)).unwrap_or(bytes);
+        Self::new(String::from_utf8_lossy(most))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<const MOST: usize> TryFrom<String> for Note<MOST> {
+    type Error = NoteError;
+    fn try_from(text: String) -> Result<Self, NoteError> {
+        if text.len() > MOST || text.chars().any(invisible) {
+            return Err(NoteError);
+        }
+        Ok(Self(text))
+    }
+}
+
+impl<const MOST: usize> From<Note<MOST>> for String {
+    fn from(note: Note<MOST>) -> String {
+        note.0
+    }
+}
+
+impl<const MOST: usize> From<&str> for Note<MOST> {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl<const MOST: usize> fmt::Display for Note<MOST> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl<const MOST: usize> fmt::Debug for Note<MOST> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// A short list of notes: at most [`Notes::MOST`], the last of which then counts the others.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Notes(Vec<Note>);
+
+impl Notes {
+    /// How many are kept.
+    pub const MOST: usize = 32;
+
+    /// Shows each item; what is over the bound is only counted.
+    #[must_use]
+    pub fn of<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> Self {
+        let mut items = items.into_iter();
+        let mut notes: Vec<Note> =
+            items.by_ref().take(Self::MOST).map(|item| Note::new(item.to_string())).collect();
+        let over = items.count();
+        if over > 0 {
+            notes.pop();
+            notes.push(Note::new(format!("and {} more", over + 1)));
+        }
+        Self(notes)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Note> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Notes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().enumerate().try_for_each(|(place, note)| {
+            if place > 0 {
+                f.write_str("; ")?;
+            }
+            f.write_str(note.as_str())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_would_move_the_cursor_or_reorder_the_line_is_escaped() {
+        assert_eq!(Note::<512>::new("a\x1b[2Jb\n\u{202e}c").as_str(), "a\\u{1b}[2Jb\\n\\u{202e}c");
+    }
+
+    #[test]
+    fn a_list_over_its_bound_counts_the_rest() {
+        let notes = Notes::of(0..40);
+        assert_eq!(notes.iter().count(), Notes::MOST);
+        assert_eq!(notes.iter().last().map(Note::as_str), Some("and 9 more"));
+        assert_eq!(Notes::of([1, 2]).to_string(), "1; 2");
+    }
+
+    proptest! {
+        #[test]
+        fn a_note_is_bounded_and_reads_back(text in "\\PC*|[\\x00-\\x7f]*|(?s).{0,40}") {
+            let note = Note::<20>::new(&text);
+            prop_assert!(note.as_str().len() <= 20);
+            prop_assert_eq!(Note::<20>::try_from(note.as_str().to_owned()), Ok(note));
+        }
+    }
+}

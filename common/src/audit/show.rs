@@ -1,0 +1,288 @@
+//! Each record in one line, for `audit tail`.
+
+use std::fmt;
+
+use super::{Actor, Event, Notes, Record};
+use crate::id::RequestId;
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(user) => f.pad(user.as_str()),
+            Self::LocalAdmin => f.pad("local admin"),
+            Self::Agent(device) => f.pad(&format!("agent of {device}")),
+            Self::Proxy => f.pad("proxy"),
+        }
+    }
+}
+
+/// Number, time in UTC, who from where, and what; never more than one line.
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seq, at, actor, origin, event } = self;
+        let from = origin.map(|origin| format!(" from {origin}")).unwrap_or_default();
+        write!(f, "{seq:>6}  {at:.3}  {actor}{from}: {event}")
+    }
+}
+
+/// ` (label: value)`, or nothing.
+struct Aside<'a, T>(&'a str, &'a Option<T>);
+
+impl<T: fmt::Display> fmt::Display for Aside<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            Some(value) => write!(f, ", {}: {value}", self.0),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The same for a list.
+struct Also<'a>(&'a str, &'a Notes);
+
+impl fmt::Display for Also<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.1.is_empty() { Ok(()) } else { write!(f, ", {}: {}", self.0, self.1) }
+    }
+}
+
+fn emergency(emergency: bool) -> &'static str {
+    if emergency { " in an EMERGENCY" } else { "" }
+}
+
+fn vote(f: &mut fmt::Formatter<'_>, request: RequestId, what: &str, level: u8, state: &str) -> fmt::Result {
+    write!(f, "request {request} {what} at level {level}, {state}")
+}
+
+impl fmt::Display for Event {
+    #[allow(clippy::too_many_lines)] // one arm for each event
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ProxyStarted { version } => write!(f, "proxy {version} started"),
+            Self::ProxyStopped { why } => write!(f, "proxy stopped: {why}"),
+            Self::AuditVerified { records, whole: true } => {
+                write!(f, "audit log verified, {records} records")
+            }
+            Self::AuditVerified { records, whole: false } => {
+                write!(f, "audit log does NOT verify, only {records} records hold")
+            }
+            Self::LoginAccepted { user, method, key } => write!(f, "{user} logged in by {method} {key}"),
+            Self::LoginRefused { user, why } => write!(f, "login of `{user}` refused: {why}"),
+            Self::SessionRequested { session, user, target } => {
+                write!(f, "session {session}: {user} asks for {target}")
+            }
+            Self::SessionAdmitted {
+                session,
+                user,
+                target,
+                group,
+                request,
+                justification,
+                reason,
+                change,
+                emergency: urgent,
+                expires,
+            } => {
+                write!(
+                    f,
+                    "session {session}: {user} admitted to {target} by group {group}{}",
+                    emergency(*urgent)
+                )?;
+                write!(f, "{}{}", Aside("request", request), Aside("reason", reason))?;
+                write!(f, "{}{}", Aside("change", change), Aside("until", expires))?;
+                write!(f, "{}", Aside("justification", justification))
+            }
+            Self::SessionRefused { session, user, target, why } => {
+                write!(f, "session {session}: {user} refused to {target}: {why}")
+            }
+            Self::SessionStarted { session, user, target, recording } => {
+                write!(f, "session {session}: {user} on {target} started, recorded in {recording}")
+            }
+            Self::SessionKillOrdered { session } => write!(f, "session {session}: ordered to end"),
+            Self::SessionEnded { session, user, target, cause, detail, millis, bytes_in, bytes_out } => {
+                write!(f, "session {session}: {user} on {target} ended after {} s: {cause}", millis / 1000)?;
+                write!(f, "{}, {bytes_in} bytes in, {bytes_out} out", Aside("detail", detail))
+            }
+            Self::ChannelOpened { session, channel, kind } => {
+                write!(f, "session {session}: channel {channel} opened: {kind}")
+            }
+            Self::ChannelRefused { session, kind, why } => {
+                write!(f, "session {session}: channel refused: {kind}: {why}")
+            }
+            Self::ChannelClosed { session, channel, exit, bytes_in, bytes_out } => {
+                write!(f, "session {session}: channel {channel} closed{}", Aside("exit", exit))?;
+                write!(f, ", {bytes_in} bytes in, {bytes_out} out")
+            }
+            Self::ForwardOpened { session, kind, to } => {
+                write!(f, "session {session}: {kind} to {to} opened")
+            }
+            Self::ForwardRefused { session: Some(session), kind, to, why } => {
+                write!(f, "session {session}: {kind} to {to} refused: {why}")
+            }
+            Self::ForwardRefused { session: None, kind, to, why } => {
+                write!(f, "{kind} to {to} refused: {why}")
+            }
+            Self::CommandRun { session, channel, source, command } => {
+                write!(f, "session {session}: channel {channel} ran ({source}): {command}")
+            }
+            Self::FileTransferred { session, channel, way, path, bytes, sha256, outcome, detail } => {
+                write!(f, "session {session}: channel {channel} {way} of {path}, {bytes} bytes, {outcome}")?;
+                write!(f, "{}{}", Aside("sha256", sha256), Aside("detail", detail))
+            }
+            Self::GrantOrdered { session, target, privileges } => {
+                write!(f, "session {session}: grant on {target} ordered{}", Also("privileges", privileges))
+            }
+            Self::GrantApplied { session, target, applied, micros } => {
+                write!(
+                    f,
+                    "session {session}: grant on {target} applied in {micros} µs{}",
+                    Also("changes", applied)
+                )
+            }
+            Self::GrantRefused { session, target, why } => {
+                write!(f, "session {session}: grant on {target} refused, nothing is left of it: {why}")
+            }
+            Self::GrantEnded { session, target, drift, leftovers, micros } => {
+                write!(
+                    f,
+                    "session {session}: grant on {target} ended in {micros} µs, the host is what it was"
+                )?;
+                write!(f, "{}{}", Also("changed by others", drift), Also("processes ended", leftovers))
+            }
+            Self::GrantStanding { session, target, standing, drift, leftovers } => {
+                write!(f, "session {session}: grant on {target} still STANDING: {standing}")?;
+                write!(f, "{}{}", Also("changed by others", drift), Also("processes ended", leftovers))
+            }
+            Self::RequestCreated {
+                request,
+                user,
+                targets,
+                asked,
+                justification,
+                reason,
+                change,
+                governance,
+                emergency: urgent,
+                from,
+                until,
+            } => {
+                write!(f, "request {request}: {user} asks for {asked} on {targets}{}", emergency(*urgent))?;
+                write!(f, "{}{}", Aside("from", from), Aside("until", until))?;
+                write!(f, "{}{}", Aside("reason", reason), Aside("change", change))?;
+                write!(f, "{}{}", Aside("governance", governance), Aside("justification", justification))
+            }
+            Self::RequestApproved { request, level, comment, complete, from, until } => {
+                vote(
+                    f,
+                    *request,
+                    "approved",
+                    *level,
+                    if *complete { "complete" } else { "more are needed" },
+                )?;
+                write!(f, "{}{}", Aside("from", from), Aside("until", until))?;
+                write!(f, "{}", Aside("comment", comment))
+            }
+            Self::RequestRejected { request, level, comment, complete } => {
+                vote(f, *request, "rejected", *level, if *complete { "final" } else { "not yet final" })?;
+                write!(f, "{}", Aside("comment", comment))
+            }
+            Self::RequestCancelled { request, comment } => {
+                write!(f, "request {request} cancelled{}", Aside("comment", comment))
+            }
+            Self::RequestRevoked { request, comment } => {
+                write!(f, "request {request} revoked{}", Aside("comment", comment))
+            }
+            Self::RequestExpired { request } => write!(f, "request {request} expired"),
+            Self::ResourceApplied { kind, name, verb } => write!(f, "{kind} {name} {verb}"),
+            Self::ResourceDeleted { kind, name } => write!(f, "{kind} {name} deleted"),
+            Self::ConsoleCommand { command } => write!(f, "console: {command}"),
+            Self::ConsoleRefused { command, why } => write!(f, "console: {command}: refused: {why}"),
+            Self::TokenMinted { device, expires } => {
+                write!(f, "token for {device} made, valid until {expires}")
+            }
+            Self::TokenRefused { why } => write!(f, "token refused: {why}"),
+            Self::AgentEnrolled { device, certificate } => {
+                write!(f, "agent of {device} enrolled, certificate {certificate}")
+            }
+            Self::AgentRenewed { device, certificate } => {
+                write!(f, "agent of {device} has a new certificate {certificate}")
+            }
+            Self::AgentConnected { device, version } => {
+                write!(f, "agent of {device} connected, version {version}")
+            }
+            Self::AgentLost { device, why } => write!(f, "agent of {device} lost: {why}"),
+            Self::AgentRefused { device: Some(device), why } => {
+                write!(f, "agent of `{device}` refused: {why}")
+            }
+            Self::AgentRefused { device: None, why } => write!(f, "an agent refused: {why}"),
+            Self::AgentRevoked { device } => write!(f, "agent of {device} revoked"),
+            Self::HostKeysChanged { device, before, now } => {
+                write!(f, "host keys of {device} changed{}{}", Also("before", before), Also("now", now))
+            }
+            Self::RecordingSealed { session, bytes, frames, link } => {
+                write!(f, "session {session}: recording sealed, {frames} frames, {bytes} bytes, link {link}")
+            }
+            Self::RecordingFailed { session, why } => write!(f, "session {session}: recording FAILED: {why}"),
+            Self::RecordingIncomplete { file } => write!(f, "recording {file} was never sealed: incomplete"),
+            Self::RecordingPlayed { session } => write!(f, "session {session}: recording played"),
+            Self::RecordingVerified { session, verdict } => {
+                write!(f, "session {session}: recording verified: {verdict}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{Chain, EndCause, Note, Stored};
+    use crate::grant::{Ended, Failure, PrivilegeKind};
+    use crate::id::SessionId;
+
+    #[test]
+    fn a_record_reads_as_one_line_with_who_where_and_what() {
+        let event = Event::SessionRefused {
+            session: SessionId::new(0, 0),
+            user: "jane".parse().unwrap(),
+            target: "ops@db01".parse().unwrap(),
+            why: Note::new("no group\nlists her"),
+        };
+        let entry = event.by_user(&"jane".parse().unwrap(), "192.0.2.7".parse().unwrap());
+        let linked = Chain::start().append(entry, jiff::Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(
+            linked.record.to_string(),
+            "     1  1970-01-01T00:00:00.000Z  jane from 192.0.2.7: session 00000000000000000000000000: \
+             jane refused to ops@db01: no group\\nlists her"
+        );
+        let stored = Stored { seq: 1, body: linked.body, link: linked.link };
+        assert_eq!(Chain::start().check(&stored), Ok(linked.record));
+    }
+
+    #[test]
+    fn what_could_not_be_undone_shows_as_standing() {
+        let ended = Ended {
+            standing: vec![Failure { kind: PrivilegeKind::Sudo, why: "read-only file system".to_owned() }],
+            ..Ended::default()
+        };
+        let event = Event::grant_over(SessionId::new(0, 0), "ops@db01".parse().unwrap(), &ended);
+        assert!(event.to_string().contains("still STANDING: sudo: read-only file system"), "{event}");
+        let clean = Event::grant_over(SessionId::new(0, 0), "ops@db01".parse().unwrap(), &Ended::default());
+        assert!(matches!(clean, Event::GrantEnded { .. }), "{clean}");
+    }
+
+    #[test]
+    fn an_unknown_field_or_event_in_a_body_is_refused() {
+        let body = r#"{"type":"proxy-stopped","why":"x","more":1}"#;
+        assert!(
+            serde_json::from_str::<Event>(body).unwrap_err().to_string().contains("unknown field `more`")
+        );
+        assert!(serde_json::from_str::<Event>(r#"{"type":"tea-made"}"#).is_err());
+        let event: Event = serde_json::from_str(r#"{"type":"proxy-stopped","why":"x"}"#).unwrap();
+        assert_eq!(event, Event::ProxyStopped { why: Note::new("x") });
+    }
+
+    #[test]
+    fn causes_are_written_in_kebab_case() {
+        assert_eq!(serde_json::to_string(&EndCause::Unreachable).unwrap(), "\"unreachable\"");
+    }
+}

@@ -1,0 +1,178 @@
+//! A wish for access, with what is claimed for it and who approved. It grants
+//! nothing by itself: [`crate::policy::decide`] does, when it sees one approved.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Action, Level, Text};
+use crate::id::RequestId;
+use crate::name::{AccessGroupName, ChangeId, CredentialName, ReasonName, UserName};
+use crate::time::{Length, Window};
+
+/// What a user says for an access.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claims {
+    /// Why, in free text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub justification: Option<Text>,
+    /// Why, as registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<ReasonName>,
+    /// The planned change it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<ChangeId>,
+    /// The organisation's code for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub governance: Option<Text>,
+    /// That it is an emergency, and why: the second justification.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emergency: Option<Text>,
+}
+
+impl Claims {
+    /// These, and what they leave open from `other`. An emergency is never taken over.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        Self {
+            justification: self.justification.clone().or_else(|| other.justification.clone()),
+            reason: self.reason.clone().or_else(|| other.reason.clone()),
+            change: self.change.clone().or_else(|| other.change.clone()),
+            governance: self.governance.clone().or_else(|| other.governance.clone()),
+            emergency: self.emergency.clone(),
+        }
+    }
+}
+
+/// When a requester wants access; approval without a `start` opens it at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wish {
+    /// From when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Timestamp>,
+    /// For how long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Length>,
+}
+
+/// One request: one user, one credential, one action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Its number.
+    pub id: RequestId,
+    /// Who wants access.
+    pub user: UserName,
+    /// To what.
+    pub target: CredentialName,
+    /// To do what.
+    pub action: Action,
+    /// What is claimed for it.
+    pub claims: Claims,
+    /// The access group that governed when it was made; its approvers decide.
+    pub group: AccessGroupName,
+    /// When it is wanted.
+    pub wish: Wish,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it expires if nobody decides.
+    pub expires: Timestamp,
+    /// From where it was made.
+    pub origin: Option<IpAddr>,
+    /// What has become of it.
+    pub state: RequestState,
+    /// Who approved or rejected, in order.
+    pub votes: Vec<Vote>,
+}
+
+/// What has become of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum RequestState {
+    /// Waits for approvers.
+    Pending,
+    /// Good within the window.
+    Approved { window: Window },
+    /// An approver said no.
+    Rejected { at: Timestamp },
+    /// The requester took it back.
+    Cancelled { at: Timestamp },
+    /// An approver or administrator took it back, maybe while in use.
+    Revoked { at: Timestamp, by: String, comment: Option<Text> },
+    /// Nobody decided in time.
+    Expired { at: Timestamp },
+}
+
+impl RequestState {
+    /// One word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved { .. } => "approved",
+            Self::Rejected { .. } => "rejected",
+            Self::Cancelled { .. } => "cancelled",
+            Self::Revoked { .. } => "revoked",
+            Self::Expired { .. } => "expired",
+        }
+    }
+}
+
+/// What one approver said. A person has one vote in a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vote {
+    /// Who.
+    pub by: UserName,
+    /// In which level.
+    pub level: Level,
+    /// Yes or no.
+    pub verdict: Verdict,
+    /// When.
+    pub at: Timestamp,
+    /// From where.
+    pub origin: Option<IpAddr>,
+    /// With what remark.
+    pub comment: Option<Text>,
+}
+
+/// Yes or no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Yes.
+    Approve,
+    /// No.
+    Reject,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Approve => "approve",
+            Self::Reject => "reject",
+        })
+    }
+}
+
+impl Request {
+    /// The state at a moment: a pending request whose time is over has expired,
+    /// whether or not anybody wrote that down.
+    #[must_use]
+    pub fn state_at(&self, now: Timestamp) -> RequestState {
+        match &self.state {
+            RequestState::Pending if self.expires <= now => RequestState::Expired { at: self.expires },
+            state => state.clone(),
+        }
+    }
+
+    /// Whether it skipped approval.
+    #[must_use]
+    pub fn is_emergency(&self) -> bool {
+        self.claims.emergency.is_some()
+    }
+}

@@ -1,0 +1,91 @@
+//! A person known to Tidegate.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Email, Label, PublicKey};
+use crate::name::UserName;
+
+/// What a user may do in Tidegate itself. Approvers need no role: an access group names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Configures everything; gets no access to devices by that.
+    Admin,
+    /// Reads sessions, recordings and the audit log.
+    Auditor,
+}
+
+impl FromStr for Role {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "admin" => Ok(Self::Admin),
+            "auditor" => Ok(Self::Auditor),
+            other => Err(format!("`{}` is no role; use admin or auditor", other.escape_default())),
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Admin => "admin",
+            Self::Auditor => "auditor",
+        })
+    }
+}
+
+/// One `[[user]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// As written before `@gate`.
+    pub name: UserName,
+    /// For people to read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_name: Option<Label>,
+    /// Where messages go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<Email>,
+    /// Off means: may not log in, and live sessions end.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub enabled: bool,
+    /// Roles in Tidegate itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<Role>,
+    /// Public keys that log the user in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<PublicKey>,
+    /// Principals of OpenSSH certificates that log the user in; empty means the user's own name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub principals: Vec<Label>,
+}
+
+pub(super) fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+pub(super) fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+impl User {
+    /// Whether a certificate that names this principal speaks for the user.
+    #[must_use]
+    pub fn has_principal(&self, principal: &str) -> bool {
+        match self.principals.as_slice() {
+            [] => self.name.as_str() == principal,
+            named => named.iter().any(|name| name.as_str() == principal),
+        }
+    }
+
+    /// Whether the user has the role.
+    #[must_use]
+    pub fn has_role(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+}

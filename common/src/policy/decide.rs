@@ -1,0 +1,375 @@
+//! The decision.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::criteria::{self, Field};
+use super::permit::Permit;
+use crate::id::RequestId;
+use crate::model::{
+    AccessGroup, Action, Approval, Claims, Credential, CredentialEntry, Request, RequestState, Snapshot,
+    Terms, UserEntry,
+};
+use crate::name::{AccessGroupName, CredentialName, ReasonName, UserName};
+
+/// Everything a decision depends on beside the snapshot.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The moment.
+    pub now: Timestamp,
+    /// Who; already authenticated.
+    pub user: &'a UserName,
+    /// To what.
+    pub target: &'a CredentialName,
+    /// To do what.
+    pub action: Action,
+    /// From where.
+    pub origin: IpAddr,
+    /// What the user says for it.
+    pub claims: &'a Claims,
+    /// Requests that may cover it; those that do not are ignored.
+    pub requests: &'a [Request],
+}
+
+/// Yes, not yet, or no.
+#[derive(Debug)]
+#[must_use]
+pub enum Decision {
+    /// Yes, and the proof.
+    Permitted(Permit),
+    /// The user must say more, or somebody else must.
+    Needs(Needs),
+    /// No.
+    Refused(Refusal),
+}
+
+/// What is still missing, in the order in which to ask for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needs {
+    /// The group that asks.
+    pub group: AccessGroupName,
+    /// A free text.
+    pub justification: bool,
+    /// One of these; empty if none is asked for.
+    pub reasons: Vec<ReasonName>,
+    /// The id of a change.
+    pub change: bool,
+    /// A governance code.
+    pub governance: bool,
+    /// The approval of other people.
+    pub approval: Option<ApprovalNeed>,
+    /// Whether the user may claim an emergency instead of waiting for approval.
+    pub emergency_allowed: bool,
+}
+
+impl Needs {
+    /// Whether the user still has something to say (approval aside).
+    #[must_use]
+    pub fn claims_missing(&self) -> bool {
+        self.justification || !self.reasons.is_empty() || self.change || self.governance
+    }
+}
+
+/// Which approval is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovalNeed {
+    /// How many people, in each level if in levels.
+    pub needed: u8,
+    /// Whether level by level.
+    pub levels: bool,
+    /// The request that waits for it already.
+    pub waiting: Option<RequestId>,
+    /// An approved request whose window opens later, and when.
+    pub opens: Option<(RequestId, Timestamp)>,
+}
+
+/// No. What the user reads does not tell whether the credential exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    target: CredentialName,
+    why: Why,
+}
+
+impl Refusal {
+    /// The true reason, for administrators and the audit log only.
+    #[must_use]
+    pub fn why(&self) -> &Why {
+        &self.why
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "access to {} is not given to you; `access list` shows what you may reach", self.target)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// Why a decision is no.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Why {
+    /// No such user.
+    #[error("the user is not known")]
+    UnknownUser,
+    /// The user may not log in.
+    #[error("the user is disabled")]
+    DisabledUser,
+    /// No such credential.
+    #[error("the credential does not exist")]
+    UnknownCredential,
+    /// The group's longest session is over.
+    #[error("the longest session that the group allows is over")]
+    TooLong,
+    /// No group counts; the one that came closest, and what it misses.
+    #[error("no access group gives it{}", closest_text(closest.as_ref()))]
+    NoGroup {
+        /// The group that came closest.
+        closest: Option<(AccessGroupName, Miss)>,
+    },
+}
+
+fn closest_text(closest: Option<&(AccessGroupName, Miss)>) -> String {
+    closest.map(|(group, miss)| format!(" (closest: `{group}`, but {miss})")).unwrap_or_default()
+}
+
+/// Why a group does not count.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Miss {
+    /// The user is not in it.
+    #[error("it does not list the user")]
+    NotListed,
+    /// A field of its criteria does not match.
+    #[error("its criteria do not match the credential in `{0}`")]
+    Criteria(Field),
+    /// It does not allow the action.
+    #[error("it does not allow the action `{0}`")]
+    Action(Action),
+    /// It is outside its dates, days or times.
+    #[error("it is outside its access limitation now")]
+    Closed,
+}
+
+impl Miss {
+    fn distance(&self) -> u8 {
+        match self {
+            Self::Closed => 0,
+            Self::Action(_) => 1,
+            Self::Criteria(_) => 2,
+            Self::NotListed => 3,
+        }
+    }
+}
+
+/// How much a group demands; the most demanding governs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Demand {
+    Nothing,
+    Justification,
+    Change,
+    Approval,
+}
+
+/// The approval that is needed at a moment, if any.
+fn approval_at<'a>(group: &'a AccessGroup, terms: &'a Terms, at: Timestamp) -> Option<&'a Approval> {
+    terms.approval.as_ref().filter(|approval| approval.when.is_open(&group.limitation.zone, at))
+}
+
+pub(super) fn demand(group: &AccessGroup, terms: &Terms, at: Timestamp) -> Demand {
+    if approval_at(group, terms, at).is_some() {
+        Demand::Approval
+    } else if terms.change {
+        Demand::Change
+    } else if terms.justification {
+        Demand::Justification
+    } else {
+        Demand::Nothing
+    }
+}
+
+/// Whether a group that lists the user counts; if so, its terms.
+pub(super) fn counts<'a>(
+    group: &'a AccessGroup,
+    user: &UserEntry,
+    credential: &CredentialEntry,
+    action: Action,
+    now: Timestamp,
+) -> Result<&'a Terms, Miss> {
+    if let Some(field) = criteria::mismatch(&group.criteria, &credential.traits, &user.lower) {
+        return Err(Miss::Criteria(field));
+    }
+    let terms = group.terms(action).ok_or(Miss::Action(action))?;
+    if group.limitation.is_open(now) { Ok(terms) } else { Err(Miss::Closed) }
+}
+
+/// The group that governs, or why none does.
+pub(super) fn govern<'a>(
+    snapshot: &'a Snapshot,
+    user: &UserEntry,
+    credential: &CredentialEntry,
+    action: Action,
+    now: Timestamp,
+    since: Timestamp,
+) -> Result<(&'a Arc<AccessGroup>, &'a Terms), Why> {
+    let mut best: Option<(Demand, &Arc<AccessGroup>, &Terms)> = None;
+    let mut closest: Option<(&AccessGroupName, Miss)> = None;
+    for entry in snapshot.groups_of(user) {
+        let group = &entry.group;
+        match counts(group, user, credential, action, now) {
+            Ok(terms) => {
+                let demand = demand(group, terms, since);
+                // The oldest comes first, so only a stricter one replaces it.
+                if best.is_none_or(|(most, ..)| demand > most) {
+                    best = Some((demand, group, terms));
+                }
+            }
+            Err(miss) => {
+                if closest.as_ref().is_none_or(|(_, other)| miss.distance() < other.distance()) {
+                    closest = Some((&group.name, miss));
+                }
+            }
+        }
+    }
+    match best {
+        Some((_, group, terms)) => Ok((group, terms)),
+        None => Err(Why::NoGroup { closest: closest.map(|(name, miss)| (name.clone(), miss)) }),
+    }
+}
+
+/// Decides; the only place where a permit begins.
+pub fn decide(snapshot: &Snapshot, facts: &Facts<'_>) -> Decision {
+    decide_since(snapshot, facts, facts.now)
+}
+
+/// Decides for an access that began at `since`: whether approval is needed is read
+/// then, and its longest time counts from then; all else holds now.
+pub(super) fn decide_since(snapshot: &Snapshot, facts: &Facts<'_>, since: Timestamp) -> Decision {
+    let refuse = |why| Decision::Refused(Refusal { target: facts.target.clone(), why });
+    let Some(user) = snapshot.user_entry(facts.user) else { return refuse(Why::UnknownUser) };
+    if !user.user.enabled {
+        return refuse(Why::DisabledUser);
+    }
+    let Some(credential) = snapshot.credential_entry(facts.target) else {
+        return refuse(Why::UnknownCredential);
+    };
+    let (group, terms) = match govern(snapshot, user, credential, facts.action, facts.now, since) {
+        Ok(governing) => governing,
+        Err(why) => return refuse(why),
+    };
+    let approval = approval_at(group, terms, since);
+    let covering = approval.and_then(|_| covering(group, terms, facts));
+    let claims = match covering {
+        Some((request, _)) => facts.claims.or(&request.claims),
+        None => facts.claims.clone(),
+    };
+    let needs = missing(snapshot, group, terms, &claims, facts, approval.filter(|_| covering.is_none()));
+    if needs.claims_missing() || needs.approval.is_some() {
+        return Decision::Needs(needs);
+    }
+    let ends = [
+        covering.map(|(_, end)| end),
+        group.limitation.closes(facts.now),
+        group.conditions.longest.map(|longest| longest.after(since)),
+    ];
+    let expires = ends.into_iter().flatten().min();
+    if expires.is_some_and(|end| end <= facts.now) {
+        return refuse(Why::TooLong);
+    }
+    Decision::Permitted(Permit {
+        user: Arc::clone(&user.user),
+        credential: Arc::clone(&credential.credential),
+        device: Arc::clone(&credential.device),
+        group: Arc::clone(group),
+        action: facts.action,
+        origin: facts.origin,
+        claims,
+        request: covering.map(|(request, _)| request.id),
+        emergency: covering.is_some_and(|(request, _)| request.is_emergency()),
+        since,
+        expires,
+    })
+}
+
+/// Requests of this very access under this very group.
+fn own<'a>(group: &AccessGroup, facts: &Facts<'a>) -> impl Iterator<Item = &'a Request> {
+    let Facts { user, target, action, .. } = *facts;
+    let group = group.name.clone();
+    facts.requests.iter().filter(move |request| {
+        request.user == *user
+            && request.target == *target
+            && request.action == action
+            && request.group == group
+    })
+}
+
+/// The approved request that covers this moment, and the end of its window.
+fn covering<'a>(group: &AccessGroup, terms: &Terms, facts: &Facts<'a>) -> Option<(&'a Request, Timestamp)> {
+    let approved = own(group, facts).filter(|request| terms.emergency || !request.is_emergency());
+    let open = approved.filter_map(|request| match request.state_at(facts.now) {
+        RequestState::Approved { window } if window.contains(facts.now) => Some((request, window.end)),
+        _ => None,
+    });
+    open.max_by_key(|(request, end)| (*end, request.id))
+}
+
+fn missing(
+    snapshot: &Snapshot,
+    group: &AccessGroup,
+    terms: &Terms,
+    claims: &Claims,
+    facts: &Facts<'_>,
+    approval: Option<&Approval>,
+) -> Needs {
+    let registered = |name: &ReasonName| snapshot.reasons().iter().any(|reason| reason.name == *name);
+    let ask_reason = terms.justification && !claims.reason.as_ref().is_some_and(registered);
+    let reasons = snapshot.reasons().iter().filter(|_| ask_reason).map(|reason| reason.name.clone());
+    Needs {
+        group: group.name.clone(),
+        justification: terms.justification && claims.justification.is_none(),
+        reasons: reasons.collect(),
+        change: terms.change && claims.change.is_none(),
+        governance: group.request.governance && claims.governance.is_none(),
+        approval: approval.map(|approval| {
+            let states = || own(group, facts).map(|request| (request.id, request.state_at(facts.now)));
+            let opens = states().filter_map(|(id, state)| match state {
+                RequestState::Approved { window } if window.start > facts.now => Some((id, window.start)),
+                _ => None,
+            });
+            ApprovalNeed {
+                needed: approval.needed,
+                levels: approval.levels,
+                waiting: states()
+                    .filter(|(_, state)| *state == RequestState::Pending)
+                    .map(|(id, _)| id)
+                    .last(),
+                opens: opens.min_by_key(|(_, start)| *start),
+            }
+        }),
+        emergency_allowed: approval.is_some() && terms.emergency,
+    }
+}
+
+/// Every credential that some group gives the user for the action now, with the
+/// group that governs; sorted by name.
+#[must_use]
+pub fn reachable<'a>(
+    snapshot: &'a Snapshot,
+    user: &UserName,
+    action: Action,
+    now: Timestamp,
+) -> Vec<(&'a Credential, &'a AccessGroup)> {
+    let Some(user) = snapshot.user_entry(user).filter(|entry| entry.user.enabled) else {
+        return Vec::new();
+    };
+    let governed = snapshot.credential_entries().filter_map(|credential| {
+        let (group, _) = govern(snapshot, user, credential, action, now, now).ok()?;
+        Some((credential.credential.as_ref(), group.as_ref()))
+    });
+    let mut reachable: Vec<_> = governed.collect();
+    reachable
+        .sort_by(|(a, _), (b, _)| (&a.name.device, &a.name.account).cmp(&(&b.name.device, &b.name.account)));
+    reachable
+}

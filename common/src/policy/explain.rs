@@ -1,0 +1,65 @@
+//! Which group decided and why the others did not, for administrators.
+
+use super::decide::{Decision, Demand, Facts, Miss, counts, decide, demand, govern};
+use crate::model::Snapshot;
+use crate::name::AccessGroupName;
+
+/// A decision, and every group's part in it.
+#[derive(Debug)]
+pub struct Explanation {
+    /// The decision itself.
+    pub decision: Decision,
+    /// Every group, the oldest first. Empty if the user or the credential is unknown.
+    pub groups: Vec<(AccessGroupName, GroupVerdict)>,
+}
+
+/// A group's part in a decision.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GroupVerdict {
+    /// It governs.
+    #[error("governs; demands {0}")]
+    Governs(&'static str),
+    /// It counts, but another governs.
+    #[error("counts, but another group demands more or is older; demands {0}")]
+    Outdone(&'static str),
+    /// It does not count.
+    #[error("does not count: {0}")]
+    Misses(Miss),
+}
+
+fn word(demand: Demand) -> &'static str {
+    match demand {
+        Demand::Nothing => "nothing",
+        Demand::Justification => "a justification",
+        Demand::Change => "a change id",
+        Demand::Approval => "approval",
+    }
+}
+
+/// Decides, and tells how.
+#[must_use]
+pub fn explain(snapshot: &Snapshot, facts: &Facts<'_>) -> Explanation {
+    let decision = decide(snapshot, facts);
+    let (Some(user), Some(credential)) =
+        (snapshot.user_entry(facts.user), snapshot.credential_entry(facts.target))
+    else {
+        return Explanation { decision, groups: Vec::new() };
+    };
+    let governing = govern(snapshot, user, credential, facts.action, facts.now, facts.now).ok();
+    let governing = governing.map(|(group, _)| &group.name);
+    let verdict = |group: &crate::model::AccessGroup| {
+        if !group.users.contains(facts.user) {
+            return GroupVerdict::Misses(Miss::NotListed);
+        }
+        match counts(group, user, credential, facts.action, facts.now) {
+            Err(miss) => GroupVerdict::Misses(miss),
+            Ok(terms) => {
+                let demands = word(demand(group, terms, facts.now));
+                let governs = governing == Some(&group.name);
+                if governs { GroupVerdict::Governs(demands) } else { GroupVerdict::Outdone(demands) }
+            }
+        }
+    };
+    let groups = snapshot.groups().map(|group| (group.name.clone(), verdict(group))).collect();
+    Explanation { decision, groups }
+}

@@ -1,0 +1,214 @@
+//! The proof that policy said yes. Only [`super::decide`] and [`recheck`] of an
+//! earlier permit make one.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::decide::{Decision, Facts, Why, decide_since};
+use crate::grant::Privilege;
+use crate::id::RequestId;
+use crate::model::{
+    AccessGroup, Action, Claims, Credential, Device, Forward, Request, RequestState, Snapshot, User,
+};
+use crate::name::{AccessGroupName, CredentialName, UserName};
+
+/// Subject, target, conditions and expiry of one admission. Whoever dials or
+/// grants takes one of these and resolves nothing again.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Permit {
+    pub(super) user: Arc<User>,
+    pub(super) credential: Arc<Credential>,
+    pub(super) device: Arc<Device>,
+    pub(super) group: Arc<AccessGroup>,
+    pub(super) action: Action,
+    pub(super) origin: IpAddr,
+    pub(super) claims: Claims,
+    pub(super) request: Option<RequestId>,
+    pub(super) emergency: bool,
+    pub(super) since: Timestamp,
+    pub(super) expires: Option<Timestamp>,
+}
+
+impl Permit {
+    /// Whom it lets through.
+    #[must_use]
+    pub fn user(&self) -> &UserName {
+        &self.user.name
+    }
+
+    /// To which credential.
+    #[must_use]
+    pub fn target(&self) -> &CredentialName {
+        &self.credential.name
+    }
+
+    /// The credential, as it was when the permit was given.
+    #[must_use]
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// The device that holds the credential.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The access group that governs.
+    #[must_use]
+    pub fn group(&self) -> &AccessGroupName {
+        &self.group.name
+    }
+
+    /// To do what.
+    #[must_use]
+    pub fn action(&self) -> Action {
+        self.action
+    }
+
+    /// From where.
+    #[must_use]
+    pub fn origin(&self) -> IpAddr {
+        self.origin
+    }
+
+    /// What was claimed, the request's claims included.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// The approved request it rests on, where approval was needed.
+    #[must_use]
+    pub fn request(&self) -> Option<RequestId> {
+        self.request
+    }
+
+    /// Whether approval was skipped in an emergency.
+    #[must_use]
+    pub fn emergency(&self) -> bool {
+        self.emergency
+    }
+
+    /// When it was given.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// When it ends by itself: the request's window, the group's limitation or
+    /// longest session, whichever is first.
+    #[must_use]
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.expires
+    }
+
+    /// What the session is granted on the device.
+    #[must_use]
+    pub fn privileges(&self) -> &[Privilege] {
+        match self.action {
+            Action::Session => &self.credential.privileges,
+            Action::ViewPassword => &[],
+        }
+    }
+
+    /// Whether the session may open such a forward.
+    #[must_use]
+    pub fn allows(&self, forward: Forward) -> bool {
+        self.group.conditions.forwards.contains(&forward)
+    }
+
+    /// How many bytes of a channel without a terminal are recorded.
+    #[must_use]
+    pub fn exec_output_limit(&self) -> u64 {
+        self.group.conditions.exec_output_limit.bytes()
+    }
+}
+
+/// Why a permit no longer holds; each is a sentence for the person in the session.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EndReason {
+    /// The request's window, the limitation or the longest session is over.
+    #[error("the time of this access is over")]
+    TimeOver,
+    /// Somebody took the request back.
+    #[error("request {id} was revoked by {by}{}", comment.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
+    Revoked {
+        /// Which request.
+        id: RequestId,
+        /// Who.
+        by: String,
+        /// With what remark.
+        comment: Option<crate::model::Text>,
+    },
+    /// The request it rests on is not approved any more.
+    #[error("request {0} no longer stands")]
+    RequestGone(RequestId),
+    /// The user was disabled or deleted.
+    #[error("your account in Tidegate was disabled")]
+    UserDisabled,
+    /// No group gives this access any more.
+    #[error("an administrator withdrew this access")]
+    Withdrawn,
+    /// A group now asks for more than was given.
+    #[error("access group `{0}` now asks for more; connect again")]
+    MoreNeeded(AccessGroupName),
+    /// The credential, its device or its privileges are not what was granted.
+    #[error("{0} was changed by an administrator; connect again")]
+    Changed(CredentialName),
+}
+
+/// Whether a permit still holds: the same decision, taken again. Gives the permit
+/// as it is from now on (its expiry and conditions may have changed).
+///
+/// `requests` must hold the permit's request, if it has one.
+///
+/// # Errors
+/// Why the session must end.
+pub fn recheck(
+    snapshot: &Snapshot,
+    permit: &Permit,
+    now: Timestamp,
+    requests: &[Request],
+) -> Result<Permit, EndReason> {
+    if let Some(id) = permit.request {
+        let request = requests.iter().find(|request| request.id == id);
+        match request.map(|request| request.state_at(now)) {
+            Some(RequestState::Approved { window }) if window.contains(now) => {}
+            Some(RequestState::Approved { .. }) => return Err(EndReason::TimeOver),
+            Some(RequestState::Revoked { by, comment, .. }) => {
+                return Err(EndReason::Revoked { id, by, comment });
+            }
+            _ => return Err(EndReason::RequestGone(id)),
+        }
+    }
+    if permit.expires.is_some_and(|end| end <= now) && permit.request.is_none() {
+        return Err(EndReason::TimeOver);
+    }
+    let facts = Facts {
+        now,
+        user: &permit.user.name,
+        target: &permit.credential.name,
+        action: permit.action,
+        origin: permit.origin,
+        claims: &permit.claims,
+        requests,
+    };
+    match decide_since(snapshot, &facts, permit.since) {
+        Decision::Permitted(next) => {
+            let same = next.credential == permit.credential && next.device == permit.device;
+            if same { Ok(next) } else { Err(EndReason::Changed(permit.target().clone())) }
+        }
+        Decision::Needs(needs) => Err(EndReason::MoreNeeded(needs.group)),
+        Decision::Refused(refusal) => Err(match refusal.why() {
+            Why::UnknownUser | Why::DisabledUser => EndReason::UserDisabled,
+            Why::UnknownCredential => EndReason::Changed(permit.target().clone()),
+            Why::NoGroup { closest: Some((_, super::Miss::Closed)) } => EndReason::TimeOver,
+            Why::TooLong => EndReason::TimeOver,
+            Why::NoGroup { .. } => EndReason::Withdrawn,
+        }),
+    }
+}

@@ -1,0 +1,183 @@
+use super::*;
+
+#[test]
+fn an_approved_request_in_its_window_permits_until_the_window_ends() {
+    let snapshot = group(ALL, APPROVED);
+    let permit = permit(ask("ops@db01").with(approved()).of(&snapshot));
+    assert_eq!(permit.request(), Some(RequestId(7)));
+    assert_eq!(permit.expires(), Some(after(60)));
+    assert_eq!(permit.claims().justification, approved().claims.justification);
+}
+
+#[test]
+fn a_request_that_differs_in_one_fact_does_not_count() {
+    let snapshot = group(ALL, APPROVED);
+    let different: [fn(&mut Request); 8] = [
+        |request| request.user = "other".parse().unwrap(),
+        |request| request.target = "ops@web01".parse().unwrap(),
+        |request| request.action = Action::ViewPassword,
+        |request| request.group = "others".parse().unwrap(),
+        |request| request.state = RequestState::Pending,
+        |request| request.state = RequestState::Rejected { at: noon() },
+        |request| request.state = RequestState::Revoked { at: noon(), by: "boss".to_owned(), comment: None },
+        |request| {
+            request.state = RequestState::Approved { window: Window { start: after(5), end: after(60) } }
+        },
+    ];
+    for change in different {
+        let mut request = approved();
+        change(&mut request);
+        assert!(needs(ask("ops@db01").with(request).of(&snapshot)).approval.is_some());
+    }
+    let _ = permit(ask("ops@db01").with(approved()).of(&snapshot));
+    assert!(needs(ask("ops@db01").with(approved()).at(after(60)).of(&snapshot)).approval.is_some());
+}
+
+#[test]
+fn a_waiting_request_and_a_later_window_are_told() {
+    let snapshot = group(ALL, APPROVED);
+    let waiting = needs(ask("ops@db01").with(request(RequestState::Pending)).of(&snapshot)).approval.unwrap();
+    assert_eq!(waiting.waiting, Some(RequestId(7)));
+    let later = request(RequestState::Approved { window: Window { start: after(5), end: after(60) } });
+    let opens = needs(ask("ops@db01").with(later).of(&snapshot)).approval.unwrap().opens;
+    assert_eq!(opens, Some((RequestId(7), after(5))));
+    let expired = ask("ops@db01").with(request(RequestState::Pending)).at(after(24 * 60));
+    assert_eq!(needs(expired.of(&snapshot)).approval.unwrap().waiting, None);
+}
+
+#[test]
+fn an_emergency_counts_only_where_the_group_allows_it() {
+    let mut request = approved();
+    request.claims.emergency = Some("database is down".parse().unwrap());
+    let allowed = APPROVED.replace("session = {", "session = { emergency = true,");
+    let permit = permit(ask("ops@db01").with(request.clone()).of(&group(ALL, &allowed)));
+    assert!(permit.emergency());
+    assert!(needs(ask("ops@db01").with(request).of(&group(ALL, APPROVED))).approval.is_some());
+}
+
+fn levels() -> Snapshot {
+    group(
+        ALL,
+        "approvers = [\"approver\", \"second\", { user = \"boss\", level = 2 }]\n\
+         session = { approval = { needed = 1, levels = true } }",
+    )
+}
+
+fn counted(snapshot: &Snapshot, votes: Vec<Vote>) -> Tally {
+    let group = snapshot.group(&"dba".parse().unwrap()).unwrap();
+    tally(group, &Request { votes, ..request(RequestState::Pending) })
+}
+
+fn may(snapshot: &Snapshot, votes: Vec<Vote>, voter: &str) -> Result<u8, NoVote> {
+    let group = snapshot.group(&"dba".parse().unwrap()).unwrap();
+    ballot(group, &Request { votes, ..request(RequestState::Pending) }, &voter.parse().unwrap()).map(u8::from)
+}
+
+#[test]
+fn levels_approve_one_after_the_other() {
+    let snapshot = levels();
+    let first = vote("approver", 1, Verdict::Approve);
+    assert_eq!(may(&snapshot, vec![], "boss"), Err(NoVote::NotYet(1.try_into().unwrap())));
+    assert_eq!(may(&snapshot, vec![], "approver"), Ok(1));
+    assert_eq!(may(&snapshot, vec![first.clone()], "second"), Err(NoVote::Past(2.try_into().unwrap())));
+    assert_eq!(may(&snapshot, vec![first.clone()], "boss"), Ok(2));
+    let waiting = Tally::Waiting { level: Some(2.try_into().unwrap()), have: 0, need: 1 };
+    assert_eq!(counted(&snapshot, vec![first.clone()]), waiting);
+    assert_eq!(counted(&snapshot, vec![first, vote("boss", 2, Verdict::Approve)]), Tally::Approved);
+}
+
+#[test]
+fn a_rejection_at_any_level_ends_it() {
+    let votes = vec![vote("approver", 1, Verdict::Approve), vote("boss", 2, Verdict::Reject)];
+    assert_eq!(counted(&levels(), votes), Tally::Rejected);
+}
+
+#[test]
+fn nobody_approves_their_own_request_and_nobody_votes_twice() {
+    let snapshot = group(
+        ALL,
+        "approvers = [\"operator\", \"approver\", \"second\"]\nsession = { approval = { needed = 2 } }",
+    );
+    assert_eq!(may(&snapshot, vec![], "operator"), Err(NoVote::Own));
+    assert_eq!(may(&snapshot, vec![], "other"), Err(NoVote::Stranger));
+    let yes = vote("approver", 1, Verdict::Approve);
+    assert_eq!(may(&snapshot, vec![yes.clone()], "approver"), Err(NoVote::Already));
+    let waiting = Tally::Waiting { level: None, have: 1, need: 2 };
+    assert_eq!(counted(&snapshot, vec![yes.clone(), yes.clone()]), waiting);
+    assert_eq!(counted(&snapshot, vec![yes.clone(), vote("operator", 1, Verdict::Approve)]), waiting);
+    assert_eq!(counted(&snapshot, vec![yes.clone(), vote("boss", 1, Verdict::Approve)]), waiting);
+    assert_eq!(counted(&snapshot, vec![yes, vote("second", 1, Verdict::Approve)]), Tally::Approved);
+}
+
+#[test]
+fn as_many_rejections_as_the_group_says_end_it() {
+    let snapshot =
+        group(ALL, "approvers = [\"approver\", \"second\"]\nsession = { approval = { rejections = 2 } }");
+    let no = vote("approver", 1, Verdict::Reject);
+    assert!(matches!(counted(&snapshot, vec![no.clone()]), Tally::Waiting { .. }));
+    assert_eq!(counted(&snapshot, vec![no, vote("second", 1, Verdict::Reject)]), Tally::Rejected);
+}
+
+fn again(
+    snapshot: &Snapshot,
+    permit: &Permit,
+    now: Timestamp,
+    requests: &[Request],
+) -> Result<Permit, EndReason> {
+    recheck(snapshot, permit, now, requests)
+}
+
+#[test]
+fn a_live_permit_holds_until_something_it_rests_on_goes() {
+    let snapshot = group(ALL, APPROVED);
+    let given = permit(ask("ops@db01").with(approved()).of(&snapshot));
+    assert!(again(&snapshot, &given, after(1), &[approved()]).is_ok());
+    assert_eq!(again(&snapshot, &given, after(60), &[approved()]).unwrap_err(), EndReason::TimeOver);
+
+    let revoked = request(RequestState::Revoked { at: after(1), by: "boss".to_owned(), comment: None });
+    let end = again(&snapshot, &given, after(1), &[revoked]).unwrap_err();
+    assert_eq!(end.to_string(), "request 7 was revoked by boss");
+    assert_eq!(again(&snapshot, &given, after(1), &[]).unwrap_err(), EndReason::RequestGone(RequestId(7)));
+
+    let without = world("");
+    assert_eq!(again(&without, &given, after(1), &[approved()]).unwrap_err(), EndReason::Withdrawn);
+    let elsewhere = group("devices = [\"web*\"]", APPROVED);
+    assert_eq!(again(&elsewhere, &given, after(1), &[approved()]).unwrap_err(), EndReason::Withdrawn);
+}
+
+#[test]
+fn a_window_that_is_shortened_shortens_the_permit() {
+    let snapshot = group(ALL, APPROVED);
+    let given = permit(ask("ops@db01").with(approved()).of(&snapshot));
+    let shorter = request(RequestState::Approved { window: Window { start: noon(), end: after(10) } });
+    assert_eq!(again(&snapshot, &given, after(1), &[shorter]).unwrap().expires(), Some(after(10)));
+}
+
+#[test]
+fn a_group_that_comes_to_ask_for_approval_ends_what_had_none() {
+    let given = permit(ask("ops@db01").of(&group(ALL, FREE)));
+    let end = again(&group(ALL, APPROVED), &given, after(1), &[]).unwrap_err();
+    assert_eq!(end, EndReason::MoreNeeded("dba".parse().unwrap()));
+    assert!(again(&group(ALL, FREE), &given, after(1), &[]).is_ok());
+}
+
+#[test]
+fn the_longest_session_counts_from_its_start() {
+    let snapshot = group(ALL, "session = {}\nconditions = { longest = \"1h\" }");
+    let given = permit(ask("ops@db01").of(&snapshot));
+    assert_eq!(again(&snapshot, &given, after(59), &[]).unwrap().expires(), Some(after(60)));
+    assert_eq!(again(&snapshot, &given, after(60), &[]).unwrap_err(), EndReason::TimeOver);
+}
+
+#[test]
+fn a_changed_credential_ends_sessions_that_were_granted_the_old_one() {
+    let snapshot = group(ALL, FREE);
+    let given = permit(ask("ops@db01").of(&snapshot));
+    let text = format!(
+        "{PEOPLE}[[access_group]]\nname = \"dba\"\nusers = [\"operator\"]\ncriteria = {{ {ALL} }}\n{FREE}\n"
+    );
+    let other = text.replace("privileges = [{ kind = \"sudo\" }]", "");
+    let other = Snapshot::new(&Resources::read(&other).unwrap()).unwrap();
+    assert!(matches!(again(&other, &given, after(1), &[]), Err(EndReason::Changed(_))));
+    assert!(again(&snapshot, &given, after(1), &[]).is_ok());
+}

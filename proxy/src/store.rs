@@ -1,0 +1,203 @@
+//! What must survive a restart: resources, requests with their votes, sessions,
+//! agents with their tokens and host keys, and the audit log's records.
+//!
+//! SQLite in WAL mode with `synchronous = FULL` and foreign keys: what a call
+//! returned for is on the disk. One connection writes, so writers queue here and
+//! never meet `SQLITE_BUSY`; a few others read beside it. Everything goes through
+//! SeaORM without SQL of one dialect, so that Postgres can follow.
+
+mod agents;
+mod audit;
+mod migration;
+mod requests;
+mod resources;
+mod sessions;
+
+pub use agents::{AgentRow, NewToken, TokenRow};
+pub use audit::AuditRow;
+pub use requests::RequestFilter;
+pub use sessions::{SessionFilter, SessionRow};
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+use sea_orm_migration::MigratorTrait as _;
+
+const READERS: u32 = 4;
+const BUSY: Duration = Duration::from_secs(10);
+
+/// What can go wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Not `sqlite:<path>`.
+    #[error("the store's url `{0}` is not known; write it as sqlite:/var/lib/tidegate/tidegate.db")]
+    Url(String),
+    /// The file cannot be made or opened.
+    #[error("the store {path} cannot be opened: {source}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The database said no.
+    #[error("the store failed while it {doing}: {source}")]
+    Database {
+        /// What was going on.
+        doing: &'static str,
+        /// What it said.
+        source: DbErr,
+    },
+    /// A row is not what was once written.
+    #[error("the store holds a damaged {what}: {why}")]
+    Damaged {
+        /// Which row.
+        what: String,
+        /// Why it cannot be read.
+        why: String,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn damaged(what: impl Into<String>, why: impl std::fmt::Display) -> Self {
+        Self::Damaged { what: what.into(), why: why.to_string() }
+    }
+}
+
+/// Says what was going on when the database failed.
+trait Doing<T> {
+    fn doing(self, doing: &'static str) -> Result<T, StoreError>;
+}
+
+impl<T> Doing<T> for Result<T, DbErr> {
+    fn doing(self, doing: &'static str) -> Result<T, StoreError> {
+        self.map_err(|source| StoreError::Database { doing, source })
+    }
+}
+
+/// The store; clones share it.
+#[derive(Clone, Debug)]
+pub struct Store {
+    writer: DatabaseConnection,
+    readers: DatabaseConnection,
+}
+
+impl Store {
+    /// Opens or makes the database and brings its schema up to date.
+    ///
+    /// # Errors
+    /// When the url is not known, the file cannot be opened, or the schema cannot be brought up to date.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let path = file(url).ok_or_else(|| StoreError::Url(url.chars().take(200).collect()))?;
+        make(&path).map_err(|source| StoreError::File { path: path.clone(), source })?;
+        let writer = connect(&path, 1).await?;
+        migration::Migrator::up(&writer, None).await.doing("brought its schema up to date")?;
+        let readers = connect(&path, READERS).await?;
+        Ok(Self { writer, readers })
+    }
+
+    /// Closes every connection, after which the file is complete without its WAL.
+    ///
+    /// # Errors
+    /// When the database cannot close.
+    pub async fn close(self) -> Result<(), StoreError> {
+        self.readers.close().await.doing("closed")?;
+        self.writer.close().await.doing("closed")
+    }
+}
+
+fn file(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let usable = !path.is_empty() && !path.starts_with(':') && !path.contains(['?', '\0']);
+    usable.then(|| PathBuf::from(path))
+}
+
+/// Makes the file for its owner only; SQLite gives the WAL beside it the same mode.
+fn make(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
+}
+
+async fn connect(path: &Path, connections: u32) -> Result<DatabaseConnection, StoreError> {
+    let shown = path.to_str().ok_or_else(|| StoreError::Url(path.to_string_lossy().into_owned()))?;
+    let mut options = ConnectOptions::new(format!("sqlite://{shown}"));
+    options.max_connections(connections).min_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(
+        |options| {
+            options
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true)
+                .busy_timeout(BUSY)
+        },
+    );
+    Database::connect(options).await.doing("connected")
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::Store;
+
+    /// A store in a directory of its own, removed when this goes.
+    pub struct Temporary {
+        pub store: Store,
+        directory: std::path::PathBuf,
+    }
+
+    impl Temporary {
+        pub async fn new() -> Self {
+            let directory =
+                std::env::temp_dir().join(format!("tidegate-store-{:032x}", rand::random::<u128>()));
+            std::fs::create_dir(&directory).unwrap();
+            let store = Store::open(&format!("sqlite:{}", directory.join("t.db").display())).await.unwrap();
+            Self { store, directory }
+        }
+
+        pub fn directory(&self) -> &std::path::Path {
+            &self.directory
+        }
+
+        pub fn url(&self) -> String {
+            format!("sqlite:{}", self.directory.join("t.db").display())
+        }
+    }
+
+    impl Drop for Temporary {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.directory);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::Temporary;
+    use super::*;
+
+    #[test]
+    fn only_the_url_of_a_file_is_taken() {
+        assert_eq!(file("sqlite:/a/b.db"), Some("/a/b.db".into()));
+        assert_eq!(file("sqlite:///a/b.db"), Some("/a/b.db".into()));
+        for url in ["sqlite::memory:", "postgres://x", "sqlite:", "sqlite:/a?mode=ro", "/a/b.db"] {
+            assert_eq!(file(url), None, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_file_is_its_owners_only_and_opens_again() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let temporary = Temporary::new().await;
+        let mode = std::fs::metadata(temporary.directory().join("t.db")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        temporary.store.clone().close().await.unwrap();
+        assert!(Store::open(&temporary.url()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_store_in_a_directory_that_is_not_there_says_so() {
+        let error = Store::open("sqlite:/nonexistent/t.db").await.unwrap_err().to_string();
+        assert!(error.contains("/nonexistent/t.db cannot be opened"), "{error}");
+    }
+}

@@ -1,0 +1,231 @@
+//! Requests and their votes. A request's document holds all but the votes.
+
+use std::collections::HashMap;
+
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, QueryOrder as _, QuerySelect as _, TransactionTrait as _};
+use tidegate_common::id::RequestId;
+use tidegate_common::model::{Request, Vote};
+use tidegate_common::name::{CredentialName, UserName};
+
+use super::{Doing as _, Store, StoreError};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "request")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: i64,
+    pub user_name: String,
+    pub target: String,
+    pub state: String,
+    pub created: i64,
+    #[sea_orm(column_type = "Text")]
+    pub document: String,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+mod vote {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "vote")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub request_id: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub voter: String,
+        pub place: i32,
+        #[sea_orm(column_type = "Text")]
+        pub document: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Which requests to read; the newest come first.
+#[derive(Debug, Clone, Default)]
+pub struct RequestFilter {
+    /// Of this user only.
+    pub user: Option<UserName>,
+    /// For this credential only.
+    pub target: Option<CredentialName>,
+    /// In one of these states (as written down; a pending one may have expired).
+    pub states: &'static [&'static str],
+    /// At most so many; 0 means 1,000.
+    pub limit: u64,
+}
+
+const MOST: u64 = 1000;
+
+fn number(id: RequestId) -> i64 {
+    i64::try_from(id.0).unwrap_or(i64::MAX)
+}
+
+fn read(row: &Model, votes: Vec<Vote>) -> Result<Request, StoreError> {
+    let mut request: Request = serde_json::from_str(&row.document)
+        .map_err(|error| StoreError::damaged(format!("request {}", row.id), error))?;
+    request.votes = votes;
+    Ok(request)
+}
+
+fn read_vote(row: &vote::Model) -> Result<Vote, StoreError> {
+    serde_json::from_str(&row.document)
+        .map_err(|error| StoreError::damaged(format!("vote on request {}", row.request_id), error))
+}
+
+impl Store {
+    /// The number that the next request gets.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn next_request_id(&self) -> Result<RequestId, StoreError> {
+        let newest =
+            Entity::find().order_by_desc(Column::Id).one(&self.writer).await.doing("read requests")?;
+        let last = newest.map_or(0, |row| u64::try_from(row.id).unwrap_or_default());
+        Ok(RequestId(last.saturating_add(1)))
+    }
+
+    /// Writes a request as it is now, with the votes it has gained. A vote is never changed.
+    ///
+    /// # Errors
+    /// When the database fails, or a person voted before.
+    pub async fn put_request(&self, request: &Request) -> Result<(), StoreError> {
+        const DOING: &str = "wrote a request";
+        let damaged = |error| StoreError::damaged(format!("request {}", request.id), error);
+        let id = number(request.id);
+        let document =
+            serde_json::to_string(&Request { votes: Vec::new(), ..request.clone() }).map_err(damaged)?;
+        let row = ActiveModel {
+            id: Set(id),
+            user_name: Set(request.user.to_string()),
+            target: Set(request.target.to_string()),
+            state: Set(request.state.word().to_owned()),
+            created: Set(request.created.as_millisecond()),
+            document: Set(document),
+        };
+        let change = self.writer.begin().await.doing(DOING)?;
+        let replace =
+            OnConflict::column(Column::Id).update_columns([Column::State, Column::Document]).to_owned();
+        Entity::insert(row).on_conflict(replace).exec_without_returning(&change).await.doing(DOING)?;
+        let kept =
+            vote::Entity::find().filter(vote::Column::RequestId.eq(id)).count(&change).await.doing(DOING)?;
+        let kept = usize::try_from(kept).unwrap_or(usize::MAX);
+        for (place, vote) in request.votes.iter().enumerate().skip(kept) {
+            let row = vote::ActiveModel {
+                request_id: Set(id),
+                voter: Set(vote.by.to_string()),
+                place: Set(i32::try_from(place).unwrap_or(i32::MAX)),
+                document: Set(serde_json::to_string(vote).map_err(damaged)?),
+            };
+            vote::Entity::insert(row).exec_without_returning(&change).await.doing(DOING)?;
+        }
+        change.commit().await.doing(DOING)
+    }
+
+    /// One request.
+    ///
+    /// # Errors
+    /// When the database fails or the request is damaged.
+    pub async fn request(&self, id: RequestId) -> Result<Option<Request>, StoreError> {
+        let row = Entity::find_by_id(number(id)).one(&self.readers).await.doing("read requests")?;
+        Ok(self.with_votes(row.into_iter().collect()).await?.pop())
+    }
+
+    /// Requests, the newest first.
+    ///
+    /// # Errors
+    /// When the database fails or a request is damaged.
+    pub async fn requests(&self, filter: &RequestFilter) -> Result<Vec<Request>, StoreError> {
+        let mut query = Entity::find().order_by_desc(Column::Id);
+        if let Some(user) = &filter.user {
+            query = query.filter(Column::UserName.eq(user.as_str()));
+        }
+        if let Some(target) = &filter.target {
+            query = query.filter(Column::Target.eq(target.to_string()));
+        }
+        if !filter.states.is_empty() {
+            query = query.filter(Column::State.is_in(filter.states.iter().copied()));
+        }
+        let limit = if filter.limit == 0 { MOST } else { filter.limit.min(MOST) };
+        let rows = query.limit(limit).all(&self.readers).await.doing("read requests")?;
+        self.with_votes(rows).await
+    }
+
+    async fn with_votes(&self, rows: Vec<Model>) -> Result<Vec<Request>, StoreError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let votes = vote::Entity::find()
+            .filter(vote::Column::RequestId.is_in(rows.iter().map(|row| row.id)))
+            .order_by_asc(vote::Column::Place)
+            .all(&self.readers);
+        let mut by_request: HashMap<i64, Vec<Vote>> = HashMap::new();
+        for row in votes.await.doing("read votes")? {
+            by_request.entry(row.request_id).or_default().push(read_vote(&row)?);
+        }
+        rows.iter().map(|row| read(row, by_request.remove(&row.id).unwrap_or_default())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_common::model::{Action, Claims, RequestState, Verdict, Wish};
+
+    use super::*;
+    use crate::store::testing::Temporary;
+
+    fn request(id: u64) -> Request {
+        let now = jiff::Timestamp::from_second(1_800_000_000).unwrap();
+        Request {
+            id: RequestId(id),
+            user: "operator".parse().unwrap(),
+            target: "ops@db01".parse().unwrap(),
+            action: Action::Session,
+            claims: Claims::default(),
+            group: "dba".parse().unwrap(),
+            wish: Wish::default(),
+            created: now,
+            expires: now,
+            origin: None,
+            state: RequestState::Pending,
+            votes: Vec::new(),
+        }
+    }
+
+    fn vote(by: &str) -> Vote {
+        let at = jiff::Timestamp::from_second(1_800_000_060).unwrap();
+        let (by, level) = (by.parse().unwrap(), 1.try_into().unwrap());
+        Vote { by, level, verdict: Verdict::Approve, at, origin: None, comment: None }
+    }
+
+    #[tokio::test]
+    async fn a_request_comes_back_with_its_votes_in_order() {
+        let temporary = Temporary::new().await;
+        let store = &temporary.store;
+        assert_eq!(store.next_request_id().await.unwrap(), RequestId(1));
+        store.put_request(&request(1)).await.unwrap();
+        let voted = Request { votes: vec![vote("zoe"), vote("adam")], ..request(1) };
+        store.put_request(&voted).await.unwrap();
+        store.put_request(&request(2)).await.unwrap();
+        assert_eq!(store.request(RequestId(1)).await.unwrap(), Some(voted));
+        assert_eq!(store.next_request_id().await.unwrap(), RequestId(3));
+        let found = store.requests(&RequestFilter { states: &["pending"], ..RequestFilter::default() }).await;
+        assert_eq!(found.unwrap().iter().map(|request| request.id.0).collect::<Vec<_>>(), [2, 1]);
+    }
+
+    #[tokio::test]
+    async fn the_store_itself_refuses_a_second_vote_of_a_person() {
+        let temporary = Temporary::new().await;
+        let twice = Request { votes: vec![vote("zoe"), vote("zoe")], ..request(1) };
+        assert!(temporary.store.put_request(&twice).await.is_err());
+        assert_eq!(temporary.store.request(RequestId(1)).await.unwrap(), None);
+    }
+}

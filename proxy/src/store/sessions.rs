@@ -1,0 +1,223 @@
+//! Sessions: who was let through to what, when, and where the recording is.
+
+use jiff::Timestamp;
+use sea_orm::entity::prelude::*;
+use sea_orm::{ActiveValue::Set, QueryOrder as _, QuerySelect as _};
+use tidegate_common::id::{RequestId, SessionId};
+use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
+
+use super::{Doing as _, Store, StoreError};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "session")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    pub user_name: String,
+    pub target: String,
+    pub group_name: String,
+    pub request_id: Option<i64>,
+    pub emergency: bool,
+    pub origin: String,
+    pub started: i64,
+    pub ended: Option<i64>,
+    pub outcome: Option<String>,
+    pub recording: Option<String>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// One session as it is known now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Its id.
+    pub id: SessionId,
+    /// Who.
+    pub user: UserName,
+    /// To what.
+    pub target: CredentialName,
+    /// The access group that governed.
+    pub group: AccessGroupName,
+    /// The request it rested on.
+    pub request: Option<RequestId>,
+    /// Whether approval was skipped in an emergency.
+    pub emergency: bool,
+    /// From where.
+    pub origin: std::net::IpAddr,
+    /// When it was admitted.
+    pub started: Timestamp,
+    /// When it ended; none while it lives (or if the proxy died with it).
+    pub ended: Option<Timestamp>,
+    /// How it ended, in one sentence.
+    pub outcome: Option<String>,
+    /// The recording's file name within the directory of recordings.
+    pub recording: Option<String>,
+}
+
+/// Which sessions to read; the newest come first.
+#[derive(Debug, Clone, Default)]
+pub struct SessionFilter {
+    /// Of this user only.
+    pub user: Option<UserName>,
+    /// To this credential only.
+    pub target: Option<CredentialName>,
+    /// Only those that have not ended.
+    pub live: bool,
+    /// At most so many; 0 means 100.
+    pub limit: u64,
+}
+
+fn millis(at: i64) -> Timestamp {
+    Timestamp::from_millisecond(at).unwrap_or_default()
+}
+
+fn read(row: Model) -> Result<SessionRow, StoreError> {
+    let what = format!("session `{}`", row.id);
+    let damaged = |why: &dyn std::fmt::Display| StoreError::damaged(what.clone(), why);
+    Ok(SessionRow {
+        id: row.id.parse().map_err(|error| damaged(&error))?,
+        user: row.user_name.parse().map_err(|error| damaged(&error))?,
+        target: row.target.parse().map_err(|error| damaged(&error))?,
+        group: row.group_name.parse().map_err(|error| damaged(&error))?,
+        request: row.request_id.and_then(|id| u64::try_from(id).ok()).map(RequestId),
+        emergency: row.emergency,
+        origin: row.origin.parse().map_err(|error| damaged(&error))?,
+        started: millis(row.started),
+        ended: row.ended.map(millis),
+        outcome: row.outcome,
+        recording: row.recording,
+    })
+}
+
+impl Store {
+    /// Writes a session that begins.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn session_started(&self, session: &SessionRow) -> Result<(), StoreError> {
+        let row = ActiveModel {
+            id: Set(session.id.to_string()),
+            user_name: Set(session.user.to_string()),
+            target: Set(session.target.to_string()),
+            group_name: Set(session.group.to_string()),
+            request_id: Set(session.request.map(|id| i64::try_from(id.0).unwrap_or(i64::MAX))),
+            emergency: Set(session.emergency),
+            origin: Set(session.origin.to_string()),
+            started: Set(session.started.as_millisecond()),
+            ended: Set(session.ended.map(Timestamp::as_millisecond)),
+            outcome: Set(session.outcome.clone()),
+            recording: Set(session.recording.clone()),
+        };
+        Entity::insert(row).exec_without_returning(&self.writer).await.doing("wrote a session").map(drop)
+    }
+
+    /// Writes how a session ended.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn session_ended(&self, id: SessionId, at: Timestamp, outcome: &str) -> Result<(), StoreError> {
+        let outcome: String = outcome.chars().take(500).collect();
+        let ended = Entity::update_many()
+            .col_expr(Column::Ended, Expr::value(at.as_millisecond()))
+            .col_expr(Column::Outcome, Expr::value(outcome))
+            .filter(Column::Id.eq(id.to_string()));
+        ended.exec(&self.writer).await.doing("wrote a session's end").map(drop)
+    }
+
+    /// Marks every session that never ended, at start: the proxy died with them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sessions_interrupted(&self, at: Timestamp) -> Result<Vec<SessionRow>, StoreError> {
+        let live =
+            self.sessions(&SessionFilter { live: true, limit: MOST, ..SessionFilter::default() }).await?;
+        for session in &live {
+            self.session_ended(session.id, at, "the proxy was ended by force").await?;
+        }
+        Ok(live)
+    }
+
+    /// One session.
+    ///
+    /// # Errors
+    /// When the database fails or the row is damaged.
+    pub async fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
+        let row = Entity::find_by_id(id.to_string()).one(&self.readers).await.doing("read sessions")?;
+        row.map(read).transpose()
+    }
+
+    /// Sessions whose id starts so (at most three), for people who type less.
+    ///
+    /// # Errors
+    /// When the database fails or a row is damaged.
+    pub async fn sessions_like(&self, start: &str) -> Result<Vec<SessionRow>, StoreError> {
+        let rows = Entity::find().filter(Column::Id.starts_with(start)).limit(3).all(&self.readers).await;
+        rows.doing("read sessions")?.into_iter().map(read).collect()
+    }
+
+    /// Sessions, the newest first.
+    ///
+    /// # Errors
+    /// When the database fails or a row is damaged.
+    pub async fn sessions(&self, filter: &SessionFilter) -> Result<Vec<SessionRow>, StoreError> {
+        let mut query = Entity::find().order_by_desc(Column::Id);
+        if let Some(user) = &filter.user {
+            query = query.filter(Column::UserName.eq(user.as_str()));
+        }
+        if let Some(target) = &filter.target {
+            query = query.filter(Column::Target.eq(target.to_string()));
+        }
+        if filter.live {
+            query = query.filter(Column::Ended.is_null());
+        }
+        let limit = if filter.limit == 0 { 100 } else { filter.limit.min(MOST) };
+        let rows = query.limit(limit).all(&self.readers).await.doing("read sessions")?;
+        rows.into_iter().map(read).collect()
+    }
+}
+
+const MOST: u64 = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::Temporary;
+
+    fn session(second: i64) -> SessionRow {
+        let millis = u64::try_from(second).unwrap() * 1000;
+        SessionRow {
+            id: SessionId::new(millis, 7),
+            user: "operator".parse().unwrap(),
+            target: "ops@db01".parse().unwrap(),
+            group: "dba".parse().unwrap(),
+            request: None,
+            emergency: false,
+            origin: "::1".parse().unwrap(),
+            started: Timestamp::from_second(second).unwrap(),
+            ended: None,
+            outcome: None,
+            recording: Some("a.cast.zst".to_owned()),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_is_live_until_it_ended_and_found_by_the_start_of_its_id() {
+        let temporary = Temporary::new().await;
+        let store = &temporary.store;
+        let (first, second) = (session(1_800_000_000), session(1_800_000_100));
+        store.session_started(&first).await.unwrap();
+        store.session_started(&second).await.unwrap();
+        store.session_ended(first.id, second.started, "it ended").await.unwrap();
+        let live = store.sessions(&SessionFilter { live: true, ..SessionFilter::default() }).await.unwrap();
+        assert_eq!(live, std::slice::from_ref(&second));
+        let ended = store.session(first.id).await.unwrap().unwrap();
+        assert_eq!((ended.ended, ended.outcome.as_deref()), (Some(second.started), Some("it ended")));
+        let start: String = second.id.to_string().chars().take(10).collect();
+        assert_eq!(store.sessions_like(&start).await.unwrap(), [second.clone()]);
+        assert_eq!(store.sessions_interrupted(second.started).await.unwrap(), [second]);
+        assert_eq!(store.sessions(&SessionFilter::default()).await.unwrap().len(), 2);
+    }
+}
