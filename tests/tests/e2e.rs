@@ -1,6 +1,8 @@
 //! The end-to-end tests: one binary, so that what they share is built and booted once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "e2e/attacks.rs"]
+mod attacks;
 #[path = "e2e/devices.rs"]
 mod devices;
 #[path = "e2e/faults.rs"]
