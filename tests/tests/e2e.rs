@@ -21,5 +21,7 @@ mod scene;
 mod story;
 #[path = "e2e/support.rs"]
 mod support;
+#[path = "e2e/units.rs"]
+mod units;
 #[path = "e2e/ways.rs"]
 mod ways;
