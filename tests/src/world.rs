@@ -288,7 +288,7 @@ impl World {
 
     /// Installs the agent with this token; returns the command line and what it said.
     pub fn install_agent(&self, device: &Device, token: &str) -> Result<(String, Done)> {
-        device.install(&program("tidegate-agent")?, "/usr/local/sbin/tidegate-agent")?;
+        device.install(&program("tidegate-agent")?, "/usr/local/bin/tidegate-agent")?;
         let address = SocketAddr::from((device.host_address(), self.agents()?.port())).to_string();
         let words = ["tidegate-agent", "install", "--proxy", &address, "--token", token];
         Ok((words.join(" "), device.run(&words)?))

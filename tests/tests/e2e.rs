@@ -1,6 +1,8 @@
 //! The end-to-end tests: one binary, so that what they share is built and booted once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "e2e/attacks.rs"]
+mod attacks;
 #[path = "e2e/devices.rs"]
 mod devices;
 #[path = "e2e/faults.rs"]
@@ -9,6 +11,8 @@ mod faults;
 mod flow;
 #[path = "e2e/kinds.rs"]
 mod kinds;
+#[path = "e2e/matrix.rs"]
+mod matrix;
 #[path = "e2e/refusals.rs"]
 mod refusals;
 #[path = "e2e/scene.rs"]
@@ -17,5 +21,7 @@ mod scene;
 mod story;
 #[path = "e2e/support.rs"]
 mod support;
+#[path = "e2e/units.rs"]
+mod units;
 #[path = "e2e/ways.rs"]
 mod ways;

@@ -38,7 +38,7 @@ const STEPS: [Step; 5] = [Step::Asked, Step::Waiting, Step::Admitted, Step::Insi
 fn play(scene: &Scene<'_>, step: Step) -> Pty {
     if step == Step::Asked {
         let mut pty = scene.knock();
-        pty.expect("ustification").unwrap();
+        pty.expect("Justification: ").unwrap();
         return pty;
     }
     let (mut pty, number) = scene.wait_for_yes();

@@ -51,7 +51,11 @@ fn a_user_who_is_not_known_is_told_no_more_than_one_with_a_wrong_key() {
 fn without_a_terminal_the_answer_names_the_command_that_asks() {
     needs_devices!();
     let scene = Scene::share(street(), "batch", ASKS_AND_WAITS);
-    let done = ssh(&scene.operator, &scene.target(), &["-T"], "id");
+    let words = scene.world.client().words("ssh", &scene.operator, &["-T", "-l"]).unwrap();
+    // In a session of its own, ssh has no terminal to ask on.
+    let words = [vec!["setsid".to_owned(), "--wait".to_owned()], words].concat();
+    let login = format!("{}[{}]", scene.operator, scene.target());
+    let done = run_of(&words).args([&login, "gate", "id"]).run().unwrap();
     assert!(!done.success());
     assert!(done.err().contains("request create"), "{}", done.all());
 }

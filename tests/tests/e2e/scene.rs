@@ -109,7 +109,7 @@ impl<'a> Scene<'a> {
     /// Operator has said why and waits.
     pub fn wait_for_yes(&self) -> (Pty, u64) {
         let mut pty = self.knock();
-        pty.expect("ustification").unwrap();
+        pty.expect("Justification: ").unwrap();
         pty.send_line("a test").unwrap();
         let number = wait::until("the request is pending", PATIENCE, || self.pending());
         (pty, number.unwrap_or_else(|error| panic!("{error}; the proxy's log:\n{}", self.world.log())))

@@ -158,7 +158,7 @@ impl Story {
         stage.command("operator", &words.join(" "));
         let mut pty = Pty::start(&words)?;
         let mut shown = Shown::default();
-        pty.expect("ustification")?;
+        pty.expect("Justification: ")?;
         pty.send_line(WHY)?;
         wait::until_true("operator's request is there", PATIENCE, || !self.pending().is_empty())
             .with_context(|| format!("the terminal shows:\n{}", pty.screen()))?;
