@@ -1,4 +1,7 @@
 //! tidegate-proxy.
 #![allow(dead_code, unused_imports, reason = "until the wiring uses all of it")]
+mod access;
+mod audit_log;
+mod requests;
 mod store;
 fn main() {}
