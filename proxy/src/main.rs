@@ -1,10 +1,10 @@
 //! tidegate-proxy.
+#![allow(dead_code, unused_imports)] // until it is wired
 
-#[allow(dead_code, unused_imports)] // until the sessions use it
+mod access;
 mod audit_log;
-#[allow(dead_code, unused_imports)]
 mod record;
-#[allow(dead_code, unused_imports)]
+mod requests;
 mod store;
 
 fn main() {}

@@ -156,6 +156,9 @@ pub enum EndReason {
     /// A group now asks for more than was given.
     #[error("access group `{0}` now asks for more; connect again")]
     MoreNeeded(AccessGroupName),
+    /// Policy could not be asked, so nothing is permitted.
+    #[error("the gate could not check this access any more; connect again")]
+    Unchecked,
     /// The credential, its device or its privileges are not what was granted.
     #[error("{0} was changed by an administrator; connect again")]
     Changed(CredentialName),

@@ -6,6 +6,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, QueryOrder as _, TransactionTrait as _};
 use tidegate_common::name::DeviceName;
+use tidegate_common::secret::Secret;
 
 use super::{Doing as _, Store, StoreError};
 
@@ -15,8 +16,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub device: String,
     pub certificate: String,
-    pub enrolled: i64,
-    pub expires: i64,
+    pub certified: i64,
     pub seen: Option<i64>,
     pub version: Option<String>,
     pub revoked: bool,
@@ -55,9 +55,10 @@ mod host_key {
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub device: String,
-        #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub place: i32,
+        #[sea_orm(column_type = "Text")]
         pub line: String,
-        pub seen: i64,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -71,12 +72,10 @@ mod host_key {
 pub struct AgentRow {
     /// The device it speaks for.
     pub device: DeviceName,
-    /// A digest of the one certificate that is accepted, as the caller writes it.
+    /// A digest of its newest certificate, as the caller writes it.
     pub certificate: String,
-    /// When it enrolled.
-    pub enrolled: Timestamp,
-    /// When its certificate expires.
-    pub expires: Timestamp,
+    /// When it got that.
+    pub certified: Timestamp,
     /// When it was last linked.
     pub seen: Option<Timestamp>,
     /// Its program's version, as it said.
@@ -85,17 +84,12 @@ pub struct AgentRow {
     pub revoked: bool,
 }
 
-/// A token about to be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewToken {
-    /// A digest of its secret.
-    pub hash: String,
-    /// The device it enrols.
-    pub device: DeviceName,
-    /// When it was made.
-    pub created: Timestamp,
-    /// When it can no longer be used.
-    pub expires: Timestamp,
+/// What is kept of a token's secret.
+fn digest(secret: &Secret) -> String {
+    blake3::derive_key("tidegate agent token, version 1", secret.reveal().as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// A token as it is known now; its secret is not.
@@ -123,8 +117,7 @@ fn read(row: Model) -> Result<AgentRow, StoreError> {
     Ok(AgentRow {
         device: device(&row.device)?,
         certificate: row.certificate,
-        enrolled: at(row.enrolled),
-        expires: at(row.expires),
+        certified: at(row.certified),
         seen: row.seen.map(at),
         version: row.version,
         revoked: row.revoked,
@@ -132,50 +125,66 @@ fn read(row: Model) -> Result<AgentRow, StoreError> {
 }
 
 impl Store {
-    /// Writes a token; earlier unused ones of the device can no longer be used.
+    /// Keeps a token, hashed; earlier unused ones of the device can no longer be used.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn put_token(&self, new: &NewToken) -> Result<(), StoreError> {
+    pub async fn token_minted(
+        &self,
+        device: &DeviceName,
+        secret: &Secret,
+        now: Timestamp,
+        expires: Timestamp,
+    ) -> Result<(), StoreError> {
         const DOING: &str = "wrote a token";
         let change = self.writer.begin().await.doing(DOING)?;
         let earlier = token::Entity::delete_many()
-            .filter(token::Column::Device.eq(new.device.as_str()))
+            .filter(token::Column::Device.eq(device.as_str()))
             .filter(token::Column::Used.is_null());
         earlier.exec(&change).await.doing(DOING)?;
         let row = token::ActiveModel {
-            hash: Set(new.hash.clone()),
-            device: Set(new.device.to_string()),
-            created: Set(new.created.as_millisecond()),
-            expires: Set(new.expires.as_millisecond()),
+            hash: Set(digest(secret)),
+            device: Set(device.to_string()),
+            created: Set(now.as_millisecond()),
+            expires: Set(expires.as_millisecond()),
             used: Set(None),
         };
         token::Entity::insert(row).exec_without_returning(&change).await.doing(DOING)?;
         change.commit().await.doing(DOING)
     }
 
-    /// Uses a token up: its device, if it was there, unused and not expired. Of two
-    /// callers at once, one gets it.
+    /// Uses a token up: its device, if the token is known, unused and not expired. Of
+    /// two callers at once, one gets it. What was revoked for the device before may
+    /// enrol again by it.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn take_token(&self, hash: &str, now: Timestamp) -> Result<Option<DeviceName>, StoreError> {
+    pub async fn token_redeem(
+        &self,
+        secret: &Secret,
+        now: Timestamp,
+    ) -> Result<Option<DeviceName>, StoreError> {
         const DOING: &str = "used a token";
+        let hash = digest(secret);
         let change = self.writer.begin().await.doing(DOING)?;
         let taken = token::Entity::update_many()
             .col_expr(token::Column::Used, Expr::value(now.as_millisecond()))
-            .filter(token::Column::Hash.eq(hash))
+            .filter(token::Column::Hash.eq(&hash))
             .filter(token::Column::Used.is_null())
             .filter(token::Column::Expires.gt(now.as_millisecond()))
             .exec(&change)
             .await
             .doing(DOING)?;
         let row = token::Entity::find_by_id(hash).one(&change).await.doing(DOING)?;
+        let Some(row) = row.filter(|_| taken.rows_affected == 1) else {
+            return Ok(None);
+        };
+        let again = Entity::update_many()
+            .col_expr(Column::Revoked, Expr::value(false))
+            .filter(Column::Device.eq(&row.device));
+        again.exec(&change).await.doing(DOING)?;
         change.commit().await.doing(DOING)?;
-        match row {
-            Some(row) if taken.rows_affected == 1 => device(&row.device).map(Some),
-            _ => Ok(None),
-        }
+        device(&row.device).map(Some)
     }
 
     /// Tokens, of every device; the newest first.
@@ -191,31 +200,28 @@ impl Store {
         rows.doing("read tokens")?.into_iter().map(read).collect()
     }
 
-    /// Writes an agent, in place of the device's earlier one.
+    /// Keeps that the device's agent has a new certificate. One that was revoked stays so.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn put_agent(&self, agent: &AgentRow) -> Result<(), StoreError> {
+    pub async fn agent_certified(
+        &self,
+        device: &DeviceName,
+        certificate: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let row = ActiveModel {
-            device: Set(agent.device.to_string()),
-            certificate: Set(agent.certificate.clone()),
-            enrolled: Set(agent.enrolled.as_millisecond()),
-            expires: Set(agent.expires.as_millisecond()),
-            seen: Set(agent.seen.map(Timestamp::as_millisecond)),
-            version: Set(agent.version.clone()),
-            revoked: Set(agent.revoked),
+            device: Set(device.to_string()),
+            certificate: Set(certificate.to_owned()),
+            certified: Set(now.as_millisecond()),
+            seen: Set(None),
+            version: Set(None),
+            revoked: Set(false),
         };
-        let replace = OnConflict::column(Column::Device)
-            .update_columns([
-                Column::Certificate,
-                Column::Enrolled,
-                Column::Expires,
-                Column::Seen,
-                Column::Version,
-                Column::Revoked,
-            ])
+        let renew = OnConflict::column(Column::Device)
+            .update_columns([Column::Certificate, Column::Certified])
             .to_owned();
-        let put = Entity::insert(row).on_conflict(replace).exec_without_returning(&self.writer);
+        let put = Entity::insert(row).on_conflict(renew).exec_without_returning(&self.writer);
         put.await.doing("wrote an agent").map(drop)
     }
 
@@ -268,42 +274,33 @@ impl Store {
         seen.exec(&self.writer).await.doing("wrote an agent").map(drop)
     }
 
-    /// The host keys that the device's agent vouched for last, sorted.
+    /// The host keys that the device's agent vouched for last.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn host_keys(&self, device: &DeviceName) -> Result<Vec<String>, StoreError> {
         let rows = host_key::Entity::find()
             .filter(host_key::Column::Device.eq(device.as_str()))
-            .order_by_asc(host_key::Column::Line)
+            .order_by_asc(host_key::Column::Place)
             .all(&self.readers);
         Ok(rows.await.doing("read host keys")?.into_iter().map(|row| row.line).collect())
     }
 
-    /// Replaces the device's host keys; gives those it had.
+    /// Replaces the device's host keys.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn put_host_keys(
-        &self,
-        device: &DeviceName,
-        lines: &[String],
-        now: Timestamp,
-    ) -> Result<Vec<String>, StoreError> {
+    pub async fn set_host_keys(&self, device: &DeviceName, lines: &[String]) -> Result<(), StoreError> {
         const DOING: &str = "wrote host keys";
         let change = self.writer.begin().await.doing(DOING)?;
         let of_device = host_key::Column::Device.eq(device.as_str());
-        let before = host_key::Entity::find().filter(of_device.clone()).order_by_asc(host_key::Column::Line);
-        let before = before.all(&change).await.doing(DOING)?;
         host_key::Entity::delete_many().filter(of_device).exec(&change).await.doing(DOING)?;
-        let unique: std::collections::BTreeSet<_> = lines.iter().collect();
-        for line in unique {
+        for (place, line) in (0..).zip(lines) {
             let (device, line) = (Set(device.to_string()), Set(line.clone()));
-            let row = host_key::ActiveModel { device, line, seen: Set(now.as_millisecond()) };
+            let row = host_key::ActiveModel { device, place: Set(place), line };
             host_key::Entity::insert(row).exec_without_returning(&change).await.doing(DOING)?;
         }
-        change.commit().await.doing(DOING)?;
-        Ok(before.into_iter().map(|row| row.line).collect())
+        change.commit().await.doing(DOING)
     }
 }
 
@@ -316,58 +313,54 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
-    fn token(hash: &str) -> NewToken {
-        let device = "db01".parse().unwrap();
-        NewToken { hash: hash.to_owned(), device, created: second(0), expires: second(60) }
+    fn db01() -> DeviceName {
+        "db01".parse().unwrap()
     }
 
     #[tokio::test]
     async fn a_token_is_good_once_and_only_until_it_expires() {
         let temporary = Temporary::new().await;
-        let store = &temporary.store;
-        store.put_token(&token("a")).await.unwrap();
-        assert_eq!(store.take_token("b", second(1)).await.unwrap(), None);
-        assert_eq!(store.take_token("a", second(60)).await.unwrap(), None);
-        assert_eq!(store.take_token("a", second(59)).await.unwrap(), Some("db01".parse().unwrap()));
-        assert_eq!(store.take_token("a", second(59)).await.unwrap(), None);
-        store.put_token(&token("c")).await.unwrap();
-        store.put_token(&token("d")).await.unwrap();
-        assert_eq!(store.take_token("c", second(1)).await.unwrap(), None, "a newer token replaces it");
-        assert_eq!(store.tokens().await.unwrap().len(), 2);
+        let mint = async |secret: &str| {
+            let secret = Secret::new(secret.to_owned());
+            temporary.store.token_minted(&db01(), &secret, second(0), second(60)).await.unwrap();
+        };
+        let redeem = async |secret: &str, at| {
+            temporary.store.token_redeem(&Secret::new(secret.to_owned()), second(at)).await.unwrap()
+        };
+        mint("a").await;
+        assert_eq!(redeem("b", 1).await, None);
+        assert_eq!(redeem("a", 60).await, None);
+        assert_eq!(redeem("a", 59).await, Some(db01()));
+        assert_eq!(redeem("a", 59).await, None);
+        mint("c").await;
+        mint("d").await;
+        assert_eq!(redeem("c", 1).await, None, "a newer token replaces it");
+        assert_eq!(temporary.store.tokens().await.unwrap().len(), 2);
     }
 
     #[tokio::test]
-    async fn an_agent_is_replaced_by_its_next_enrolment_and_revoked_once() {
+    async fn a_revoked_agent_stays_out_until_it_enrols_again() {
         let temporary = Temporary::new().await;
         let store = &temporary.store;
-        let agent = AgentRow {
-            device: "db01".parse().unwrap(),
-            certificate: "one".to_owned(),
-            enrolled: second(0),
-            expires: second(60),
-            seen: None,
-            version: None,
-            revoked: false,
-        };
-        store.put_agent(&agent).await.unwrap();
-        store.agent_seen(&agent.device, "0.1.0", second(5)).await.unwrap();
-        assert!(store.revoke_agent(&agent.device).await.unwrap());
-        assert!(!store.revoke_agent(&agent.device).await.unwrap());
-        let next = AgentRow { certificate: "two".to_owned(), ..agent };
-        store.put_agent(&next).await.unwrap();
-        assert_eq!(store.agents().await.unwrap(), [next]);
+        store.agent_certified(&db01(), "one", second(0)).await.unwrap();
+        store.agent_seen(&db01(), "0.1.0", second(5)).await.unwrap();
+        assert!(store.revoke_agent(&db01()).await.unwrap());
+        assert!(!store.revoke_agent(&db01()).await.unwrap());
+        store.agent_certified(&db01(), "two", second(6)).await.unwrap();
+        let agent = store.agent(&db01()).await.unwrap().unwrap();
+        assert!(agent.revoked && agent.certificate == "two", "a renewal does not bring it back: {agent:?}");
+        let secret = Secret::new("x".to_owned());
+        store.token_minted(&db01(), &secret, second(7), second(60)).await.unwrap();
+        store.token_redeem(&secret, second(8)).await.unwrap();
+        assert!(!store.agents().await.unwrap()[0].revoked);
     }
 
     #[tokio::test]
-    async fn host_keys_are_replaced_as_a_whole_and_the_earlier_ones_are_told() {
+    async fn host_keys_are_replaced_as_a_whole_and_keep_their_order() {
         let temporary = Temporary::new().await;
-        let db01 = "db01".parse().unwrap();
-        let put = async |lines: &[&str]| {
-            let lines: Vec<_> = lines.iter().map(ToString::to_string).collect();
-            temporary.store.put_host_keys(&db01, &lines, second(0)).await.unwrap()
-        };
-        assert_eq!(put(&["b", "a", "a"]).await, Vec::<String>::new());
-        assert_eq!(put(&["c"]).await, ["a", "b"]);
-        assert_eq!(temporary.store.host_keys(&db01).await.unwrap(), ["c"]);
+        for lines in [vec!["b".to_owned(), "a".to_owned()], vec!["c".to_owned()], vec![]] {
+            temporary.store.set_host_keys(&db01(), &lines).await.unwrap();
+            assert_eq!(temporary.store.host_keys(&db01()).await.unwrap(), lines);
+        }
     }
 }

@@ -71,14 +71,12 @@ impl MigrationTrait for First {
             .col(big_integer("started"))
             .col(big_integer_null("ended"))
             .col(string_null("outcome"))
-            .col(string_null("recording"))
             .foreign_key(ForeignKey::create().from("session", "request_id").to("request", "id"))
             .to_owned();
         let agent = table("agent")
             .col(string("device").primary_key())
             .col(string("certificate"))
-            .col(big_integer("enrolled"))
-            .col(big_integer("expires"))
+            .col(big_integer("certified"))
             .col(big_integer_null("seen"))
             .col(string_null("version"))
             .col(boolean("revoked"))
@@ -92,9 +90,9 @@ impl MigrationTrait for First {
             .to_owned();
         let host_key = table("host_key")
             .col(string("device"))
+            .col(integer("place"))
             .col(text("line"))
-            .col(big_integer("seen"))
-            .primary_key(Index::create().col("device").col("line"))
+            .primary_key(Index::create().col("device").col("place"))
             .to_owned();
         for table in [audit, resource, request, vote, session, agent, token, host_key] {
             manager.create_table(table).await?;

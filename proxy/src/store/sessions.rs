@@ -1,10 +1,14 @@
-//! Sessions: who was let through to what, when, and where the recording is.
+//! Sessions: who was let through to what, when, and how it ended.
+
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, QueryOrder as _, QuerySelect as _};
+use tidegate_common::audit::EndCause;
 use tidegate_common::id::{RequestId, SessionId};
 use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
+use tidegate_common::policy::Permit;
 
 use super::{Doing as _, Store, StoreError};
 
@@ -22,7 +26,6 @@ pub struct Model {
     pub started: i64,
     pub ended: Option<i64>,
     pub outcome: Option<String>,
-    pub recording: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -46,15 +49,13 @@ pub struct SessionRow {
     /// Whether approval was skipped in an emergency.
     pub emergency: bool,
     /// From where.
-    pub origin: std::net::IpAddr,
+    pub origin: IpAddr,
     /// When it was admitted.
     pub started: Timestamp,
     /// When it ended; none while it lives (or if the proxy died with it).
     pub ended: Option<Timestamp>,
     /// How it ended, in one sentence.
     pub outcome: Option<String>,
-    /// The recording's file name within the directory of recordings.
-    pub recording: Option<String>,
 }
 
 /// Which sessions to read; the newest come first.
@@ -88,7 +89,6 @@ fn read(row: Model) -> Result<SessionRow, StoreError> {
         started: millis(row.started),
         ended: row.ended.map(millis),
         outcome: row.outcome,
-        recording: row.recording,
     })
 }
 
@@ -97,7 +97,29 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn session_started(&self, session: &SessionRow) -> Result<(), StoreError> {
+    pub async fn session_begin(
+        &self,
+        id: SessionId,
+        permit: &Permit,
+        origin: IpAddr,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.session_put(&SessionRow {
+            id,
+            user: permit.user().clone(),
+            target: permit.target().clone(),
+            group: permit.group().clone(),
+            request: permit.request(),
+            emergency: permit.emergency(),
+            origin,
+            started: now,
+            ended: None,
+            outcome: None,
+        })
+        .await
+    }
+
+    async fn session_put(&self, session: &SessionRow) -> Result<(), StoreError> {
         let row = ActiveModel {
             id: Set(session.id.to_string()),
             user_name: Set(session.user.to_string()),
@@ -109,7 +131,6 @@ impl Store {
             started: Set(session.started.as_millisecond()),
             ended: Set(session.ended.map(Timestamp::as_millisecond)),
             outcome: Set(session.outcome.clone()),
-            recording: Set(session.recording.clone()),
         };
         Entity::insert(row).exec_without_returning(&self.writer).await.doing("wrote a session").map(drop)
     }
@@ -118,8 +139,11 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn session_ended(&self, id: SessionId, at: Timestamp, outcome: &str) -> Result<(), StoreError> {
-        let outcome: String = outcome.chars().take(500).collect();
+    pub async fn session_end(&self, id: SessionId, cause: EndCause, at: Timestamp) -> Result<(), StoreError> {
+        self.end(id, &cause.to_string(), at).await
+    }
+
+    async fn end(&self, id: SessionId, outcome: &str, at: Timestamp) -> Result<(), StoreError> {
         let ended = Entity::update_many()
             .col_expr(Column::Ended, Expr::value(at.as_millisecond()))
             .col_expr(Column::Outcome, Expr::value(outcome))
@@ -135,7 +159,7 @@ impl Store {
         let live =
             self.sessions(&SessionFilter { live: true, limit: MOST, ..SessionFilter::default() }).await?;
         for session in &live {
-            self.session_ended(session.id, at, "the proxy was ended by force").await?;
+            self.end(session.id, "the proxy was ended by force", at).await?;
         }
         Ok(live)
     }
@@ -199,7 +223,6 @@ mod tests {
             started: Timestamp::from_second(second).unwrap(),
             ended: None,
             outcome: None,
-            recording: Some("a.cast.zst".to_owned()),
         }
     }
 
@@ -208,13 +231,13 @@ mod tests {
         let temporary = Temporary::new().await;
         let store = &temporary.store;
         let (first, second) = (session(1_800_000_000), session(1_800_000_100));
-        store.session_started(&first).await.unwrap();
-        store.session_started(&second).await.unwrap();
-        store.session_ended(first.id, second.started, "it ended").await.unwrap();
+        store.session_put(&first).await.unwrap();
+        store.session_put(&second).await.unwrap();
+        store.session_end(first.id, EndCause::User, second.started).await.unwrap();
         let live = store.sessions(&SessionFilter { live: true, ..SessionFilter::default() }).await.unwrap();
         assert_eq!(live, std::slice::from_ref(&second));
         let ended = store.session(first.id).await.unwrap().unwrap();
-        assert_eq!((ended.ended, ended.outcome.as_deref()), (Some(second.started), Some("it ended")));
+        assert_eq!((ended.ended, ended.outcome.as_deref()), (Some(second.started), Some("the user left")));
         let start: String = second.id.to_string().chars().take(10).collect();
         assert_eq!(store.sessions_like(&start).await.unwrap(), [second.clone()]);
         assert_eq!(store.sessions_interrupted(second.started).await.unwrap(), [second]);

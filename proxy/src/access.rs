@@ -1,0 +1,314 @@
+//! Policy at work: keeps the snapshot of all resources, gathers the facts of a
+//! decision, and tells whoever holds a permit when to look again.
+//!
+//! A change is in the audit log before it is in the store, and in the store before
+//! anybody decides by it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use tidegate_common::audit::{self, Event, ResourceKind, Verb};
+use tidegate_common::model::{
+    Action, Claims, Kind, Mistakes, Problem, Request, ResourceName, Resources, Snapshot, Written,
+};
+use tidegate_common::name::{CredentialName, UserName};
+use tidegate_common::policy::{self, Decision, EndReason, Explanation, Facts, Permit};
+use tokio::sync::{Mutex, watch};
+
+use crate::audit_log::{AuditError, AuditLog};
+use crate::store::{RequestFilter, Store, StoreError};
+
+/// Why resources were not read, changed or asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// The text is wrong; every mistake is listed.
+    #[error("nothing was applied:\n{0}")]
+    Mistakes(Mistakes),
+    /// There is no such resource.
+    #[error("there is no {0}")]
+    Unknown(ResourceName),
+    /// Other resources lean on it.
+    #[error("{what} is still in use, nothing was deleted:\n{}", list(.problems))]
+    InUse {
+        /// What was to be deleted.
+        what: String,
+        /// What would be wrong then.
+        problems: Vec<Problem>,
+    },
+    /// What is in the store does not hold together.
+    #[error("the resources in the store do not hold together:\n{}", list(.0))]
+    Broken(Vec<Problem>),
+    /// A resource does not print.
+    #[error("the resources cannot be written as TOML: {0}")]
+    Print(String),
+    /// The store failed; nothing was changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The audit log failed; nothing was changed.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("  {problem}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Who changes something, for the audit log.
+#[derive(Debug, Clone)]
+pub struct By {
+    /// Who.
+    pub actor: audit::Actor,
+    /// From where.
+    pub origin: Option<IpAddr>,
+}
+
+impl By {
+    /// The proxy itself.
+    #[must_use]
+    pub fn proxy() -> Self {
+        Self { actor: audit::Actor::Proxy, origin: None }
+    }
+
+    /// The event as theirs.
+    #[must_use]
+    pub fn did(&self, event: Event) -> audit::Entry {
+        event.by(self.actor.clone()).origin(self.origin)
+    }
+}
+
+/// Policy and resources; clones share them.
+#[derive(Clone)]
+pub struct Access(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    audit: AuditLog,
+    snapshot: ArcSwap<Snapshot>,
+    generation: watch::Sender<u64>,
+    /// Held while resources change.
+    changing: Mutex<()>,
+}
+
+impl Access {
+    /// Reads every resource from the store.
+    ///
+    /// # Errors
+    /// When the store fails, or what is in it does not hold together.
+    pub async fn load(store: Store, audit: AuditLog) -> Result<Self, AccessError> {
+        let resources = store.resources().await?;
+        let snapshot = Snapshot::new(&resources).map_err(AccessError::Broken)?;
+        Ok(Self(Arc::new(Inner {
+            store,
+            audit,
+            snapshot: ArcSwap::from_pointee(snapshot),
+            generation: watch::channel(0).0,
+            changing: Mutex::new(()),
+        })))
+    }
+
+    /// All resources as they are now.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.snapshot.load_full()
+    }
+
+    /// Ticks whenever a decision may come out differently than before.
+    #[must_use]
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.0.generation.subscribe()
+    }
+
+    /// Makes everybody look again.
+    pub(crate) fn tick(&self) {
+        self.0.generation.send_modify(|generation| *generation = generation.wrapping_add(1));
+    }
+
+    /// Decides now.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn decide(
+        &self,
+        user: &UserName,
+        target: &CredentialName,
+        action: Action,
+        origin: IpAddr,
+        claims: &Claims,
+    ) -> Result<Decision, AccessError> {
+        self.decide_at(Timestamp::now(), user, target, action, origin, claims).await
+    }
+
+    pub(crate) async fn decide_at(
+        &self,
+        now: Timestamp,
+        user: &UserName,
+        target: &CredentialName,
+        action: Action,
+        origin: IpAddr,
+        claims: &Claims,
+    ) -> Result<Decision, AccessError> {
+        let snapshot = self.snapshot();
+        let facts = Facts { now, user, target, action, origin, claims, requests: &[] };
+        match policy::decide(&snapshot, &facts) {
+            // Only where something is missing can a request make a difference.
+            Decision::Needs(_) => {
+                let requests = self.requests_for(user, target).await?;
+                Ok(policy::decide(&snapshot, &Facts { requests: &requests, ..facts }))
+            }
+            decided => Ok(decided),
+        }
+    }
+
+    async fn requests_for(
+        &self,
+        user: &UserName,
+        target: &CredentialName,
+    ) -> Result<Vec<Request>, StoreError> {
+        let filter = RequestFilter {
+            user: Some(user.clone()),
+            target: Some(target.clone()),
+            states: &["pending", "approved"],
+            limit: 100,
+        };
+        self.0.store.requests(&filter).await
+    }
+
+    /// Decides again for a permit that is in use: as it is from now on, or why it must end.
+    ///
+    /// # Errors
+    /// Why the session must end.
+    pub async fn still_permits(&self, permit: &Permit) -> Result<Permit, EndReason> {
+        self.still_permits_at(permit, Timestamp::now()).await
+    }
+
+    pub(crate) async fn still_permits_at(
+        &self,
+        permit: &Permit,
+        now: Timestamp,
+    ) -> Result<Permit, EndReason> {
+        let requests = match permit.request() {
+            None => Vec::new(),
+            Some(id) => match self.0.store.request(id).await {
+                Ok(request) => request.into_iter().collect(),
+                Err(error) => {
+                    tracing::error!(%error, "a live session cannot be checked and ends");
+                    return Err(EndReason::Unchecked);
+                }
+            },
+        };
+        policy::recheck(&self.snapshot(), permit, now, &requests)
+    }
+
+    /// Tells an administrator how a decision comes about.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn explain(
+        &self,
+        user: &UserName,
+        target: &CredentialName,
+        action: Action,
+        now: Timestamp,
+    ) -> Result<Explanation, AccessError> {
+        let requests = self.requests_for(user, target).await?;
+        let origin = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+        let claims = Claims::default();
+        let facts = Facts { now, user, target, action, origin, claims: &claims, requests: &requests };
+        Ok(policy::explain(&self.snapshot(), &facts))
+    }
+
+    /// Every resource, for showing.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn resources(&self) -> Result<Resources, AccessError> {
+        Ok(self.0.store.resources().await?)
+    }
+
+    /// Every resource as TOML that `apply` takes.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn export(&self) -> Result<String, AccessError> {
+        self.resources().await?.to_toml().map_err(|error| AccessError::Print(error.to_string()))
+    }
+
+    /// Writes what a TOML text says, all or nothing, and tells what each resource did.
+    /// With `dry` it only tells.
+    ///
+    /// # Errors
+    /// Every mistake of the text; or the store or the audit log failed.
+    pub async fn apply(
+        &self,
+        text: &str,
+        by: &By,
+        dry: bool,
+    ) -> Result<Vec<(ResourceName, Written)>, AccessError> {
+        let _changing = self.0.changing.lock().await;
+        let update = self.0.store.resources().await?.update(text).map_err(AccessError::Mistakes)?;
+        let told = update.written.iter().map(|(resource, did)| (resource.name(), *did)).collect();
+        if dry {
+            return Ok(told);
+        }
+        let snapshot = Snapshot::new(&update.whole).map_err(AccessError::Broken)?;
+        let mut put = Vec::new();
+        for (resource, did) in update.written {
+            let verb = match did {
+                Written::Created => Verb::Created,
+                Written::Changed => Verb::Changed,
+                Written::Unchanged => continue,
+            };
+            let ResourceName { kind, name } = resource.name();
+            let event = Event::ResourceApplied { kind: kind_of(kind), name: name.as_str().into(), verb };
+            self.0.audit.append(by.did(event)).await?;
+            put.push(resource);
+        }
+        if !put.is_empty() {
+            self.0.store.change_resources(&put, &[]).await?;
+            self.0.snapshot.store(Arc::new(snapshot));
+            self.tick();
+        }
+        Ok(told)
+    }
+
+    /// Deletes resources, all or none.
+    ///
+    /// # Errors
+    /// When one is not there or still in use; or the store or the audit log failed.
+    pub async fn delete(&self, which: &[ResourceName], by: &By) -> Result<(), AccessError> {
+        let _changing = self.0.changing.lock().await;
+        let mut resources = self.0.store.resources().await?;
+        for name in which {
+            if !resources.remove(name) {
+                return Err(AccessError::Unknown(name.clone()));
+            }
+        }
+        let snapshot = Snapshot::new(&resources).map_err(|problems| {
+            let what = which.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            AccessError::InUse { what, problems }
+        })?;
+        for ResourceName { kind, name } in which {
+            let event = Event::ResourceDeleted { kind: kind_of(*kind), name: name.as_str().into() };
+            self.0.audit.append(by.did(event)).await?;
+        }
+        self.0.store.change_resources(&[], which).await?;
+        self.0.snapshot.store(Arc::new(snapshot));
+        self.tick();
+        Ok(())
+    }
+}
+
+fn kind_of(kind: Kind) -> ResourceKind {
+    match kind {
+        Kind::User => ResourceKind::User,
+        Kind::Device => ResourceKind::Device,
+        Kind::Credential => ResourceKind::Credential,
+        Kind::AccessGroup => ResourceKind::AccessGroup,
+        Kind::Reason => ResourceKind::Reason,
+    }
+}
+
+#[cfg(test)]
+mod tests;

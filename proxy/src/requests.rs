@@ -1,0 +1,418 @@
+//! The workflow of requests: made, voted on, taken back, expired. Each step is in
+//! the audit log before it is in the store, and in the store before it has effect.
+//!
+//! Whether a vote counts and what it leads to is [`tidegate_common::policy`]'s;
+//! here is who asks, when, and what is written down.
+
+mod error;
+
+pub use error::RequestError;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::{Span, Timestamp};
+use tidegate_common::audit::{Asked, Event, Note};
+use tidegate_common::id::RequestId;
+use tidegate_common::model::{
+    AccessGroup, Action, Claims, Request, RequestState, Role, Text, Verdict, Vote, Wish,
+};
+use tidegate_common::name::{CredentialName, UserName};
+use tidegate_common::policy::{self, Decision, Facts, Tally};
+use tidegate_common::time::{Length, Window};
+use tokio::sync::{Mutex, watch};
+
+use crate::access::{Access, By};
+use crate::audit_log::AuditLog;
+use crate::store::{RequestFilter, Store};
+
+/// Requests of one user that may wait at once.
+const MOST_PENDING: usize = 100;
+/// How far ahead a start may lie.
+const FARTHEST_DAYS: i64 = 366;
+
+/// How long things take unless said otherwise.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// How long a request waits for a decision.
+    pub pending: Length,
+    /// How long an approval opens.
+    pub window: Length,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { pending: Length::hours(24), window: Length::minutes(60) }
+    }
+}
+
+/// A request to be made.
+#[derive(Debug, Clone)]
+pub struct NewRequest {
+    /// Who wants access.
+    pub user: UserName,
+    /// To what.
+    pub target: CredentialName,
+    /// To do what.
+    pub action: Action,
+    /// What is claimed for it.
+    pub claims: Claims,
+    /// When it is wanted.
+    pub wish: Wish,
+    /// From where it is made.
+    pub origin: Option<IpAddr>,
+}
+
+/// Requests; clones share them.
+#[derive(Clone)]
+pub struct Requests(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    access: Access,
+    audit: AuditLog,
+    settings: Settings,
+    changed: watch::Sender<u64>,
+    /// Held while a request changes.
+    changing: Mutex<()>,
+}
+
+impl Requests {
+    /// The workflow over the store.
+    #[must_use]
+    pub fn new(store: Store, access: Access, audit: AuditLog, settings: Settings) -> Self {
+        let (changed, changing) = (watch::channel(0).0, Mutex::new(()));
+        Self(Arc::new(Inner { store, access, audit, settings, changed, changing }))
+    }
+
+    /// Ticks whenever any request changes.
+    #[must_use]
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+
+    /// One request, as it stands now.
+    ///
+    /// # Errors
+    /// When there is none, or the store fails.
+    pub async fn get(&self, id: RequestId) -> Result<Request, RequestError> {
+        self.get_at(id, Timestamp::now()).await
+    }
+
+    async fn get_at(&self, id: RequestId, now: Timestamp) -> Result<Request, RequestError> {
+        let request = self.0.store.request(id).await?.ok_or(RequestError::Unknown(id))?;
+        Ok(Request { state: request.state_at(now), ..request })
+    }
+
+    /// Requests as they stand now, the newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list(&self, filter: &RequestFilter) -> Result<Vec<Request>, RequestError> {
+        let now = Timestamp::now();
+        let requests = self.0.store.requests(filter).await?.into_iter();
+        Ok(requests.map(|request| Request { state: request.state_at(now), ..request }).collect())
+    }
+
+    /// Whether the user may see the request: their own, or one they approve.
+    #[must_use]
+    pub fn concerns(&self, request: &Request, user: &UserName) -> bool {
+        request.user == *user || self.is_approver(request, user)
+    }
+
+    /// Whether the request's group names the user as an approver.
+    #[must_use]
+    pub fn is_approver(&self, request: &Request, user: &UserName) -> bool {
+        let snapshot = self.0.access.snapshot();
+        let group = snapshot.group(&request.group);
+        group.is_some_and(|group| group.approvers.iter().any(|approver| approver.user == *user))
+    }
+
+    /// Makes a request. An emergency, where the group allows it, is approved at once.
+    ///
+    /// # Errors
+    /// When access is refused, needs no request, lacks a claim, or waits already.
+    pub async fn create(&self, new: NewRequest) -> Result<Request, RequestError> {
+        self.create_at(new, Timestamp::now()).await
+    }
+
+    async fn create_at(&self, new: NewRequest, now: Timestamp) -> Result<Request, RequestError> {
+        let _changing = self.0.changing.lock().await;
+        let start = new.wish.start.unwrap_or(now);
+        let farthest = now.checked_add(Span::new().hours(24 * FARTHEST_DAYS)).unwrap_or(Timestamp::MAX);
+        if start < now.checked_sub(Span::new().minutes(1)).unwrap_or(now) || start > farthest {
+            return Err(RequestError::Start);
+        }
+        let snapshot = self.0.access.snapshot();
+        let facts = Facts {
+            now: start,
+            user: &new.user,
+            target: &new.target,
+            action: new.action,
+            origin: new.origin.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
+            claims: &new.claims,
+            requests: &[],
+        };
+        let needs = match policy::decide(&snapshot, &facts) {
+            Decision::Refused(refusal) => return Err(RequestError::Refused(refusal)),
+            Decision::Permitted(_) => return Err(RequestError::NotNeeded(new.target)),
+            Decision::Needs(needs) if needs.claims_missing() => return Err(RequestError::Missing(needs)),
+            Decision::Needs(needs) => needs,
+        };
+        let state = if new.claims.emergency.is_none() {
+            self.refuse_another(&new, now).await?;
+            RequestState::Pending
+        } else if needs.emergency_allowed {
+            let window = Window::starting(start, new.wish.duration.unwrap_or(self.0.settings.window));
+            RequestState::Approved { window }
+        } else {
+            return Err(RequestError::NoEmergency(needs.group));
+        };
+        let NewRequest { user, target, action, claims, wish, origin } = new;
+        let request = Request {
+            id: self.0.store.next_request_id().await?,
+            user,
+            target,
+            action,
+            claims,
+            group: needs.group,
+            wish,
+            created: now,
+            expires: self.0.settings.pending.after(now.max(start)),
+            origin,
+            state,
+            votes: Vec::new(),
+        };
+        let by = By { actor: tidegate_common::audit::Actor::User(request.user.clone()), origin };
+        self.write(&request, &by, created(&request)).await?;
+        Ok(request)
+    }
+
+    async fn refuse_another(&self, new: &NewRequest, now: Timestamp) -> Result<(), RequestError> {
+        let filter =
+            RequestFilter { user: Some(new.user.clone()), states: &["pending"], ..RequestFilter::default() };
+        let waiting = self.0.store.requests(&filter).await?;
+        let mut waiting = waiting.iter().filter(|request| request.state_at(now) == RequestState::Pending);
+        let twin = |request: &&&Request| request.target == new.target && request.action == new.action;
+        if let Some(twin) = waiting.clone().find(|request| twin(&request)) {
+            return Err(RequestError::Waiting { id: twin.id, target: new.target.clone() });
+        }
+        match waiting.nth(MOST_PENDING - 1) {
+            Some(_) => Err(RequestError::TooMany),
+            None => Ok(()),
+        }
+    }
+
+    /// Approves; `start` and `duration` move or shorten what was asked for.
+    ///
+    /// # Errors
+    /// When the request does not wait, or the user may not vote on it now.
+    pub async fn approve(
+        &self,
+        id: RequestId,
+        voter: &UserName,
+        by: &By,
+        comment: Option<Text>,
+        wish: Wish,
+    ) -> Result<Request, RequestError> {
+        self.vote(id, voter, by, Verdict::Approve, comment, wish, Timestamp::now()).await
+    }
+
+    /// Rejects.
+    ///
+    /// # Errors
+    /// As [`Self::approve`].
+    pub async fn reject(
+        &self,
+        id: RequestId,
+        voter: &UserName,
+        by: &By,
+        comment: Option<Text>,
+    ) -> Result<Request, RequestError> {
+        self.vote(id, voter, by, Verdict::Reject, comment, Wish::default(), Timestamp::now()).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one private path for both votes")]
+    async fn vote(
+        &self,
+        id: RequestId,
+        voter: &UserName,
+        by: &By,
+        verdict: Verdict,
+        comment: Option<Text>,
+        wish: Wish,
+        now: Timestamp,
+    ) -> Result<Request, RequestError> {
+        let _changing = self.0.changing.lock().await;
+        let mut request = self.get_at(id, now).await?;
+        // Whoever has nothing to do with it learns nothing of it.
+        if !self.concerns(&request, voter) {
+            return Err(RequestError::Unknown(id));
+        }
+        if request.state != RequestState::Pending {
+            return Err(RequestError::State { id, state: request.state.word() });
+        }
+        let snapshot = self.0.access.snapshot();
+        let group = snapshot.group(&request.group).ok_or(RequestError::GroupGone(id))?;
+        let level = policy::ballot(group, &request, voter).map_err(|why| RequestError::NoVote { id, why })?;
+        self.narrow(&mut request.wish, wish, now)?;
+        let vote =
+            Vote { by: voter.clone(), level, verdict, at: now, origin: by.origin, comment: comment.clone() };
+        request.votes.push(vote);
+        self.count(group, &mut request, now);
+        let (from, until) = match &request.state {
+            RequestState::Approved { window } => (Some(window.start), Some(window.end)),
+            _ => (None, None),
+        };
+        let (comment, complete) = (note(comment.as_ref()), request.state != RequestState::Pending);
+        let level = u8::from(level);
+        let event = match verdict {
+            Verdict::Approve => Event::RequestApproved { request: id, level, comment, complete, from, until },
+            Verdict::Reject => Event::RequestRejected { request: id, level, comment, complete },
+        };
+        self.write(&request, by, event).await?;
+        Ok(request)
+    }
+
+    /// An approver may move the window or shorten it, for those who vote later too.
+    fn narrow(&self, asked: &mut Wish, wish: Wish, now: Timestamp) -> Result<(), RequestError> {
+        if let Some(shorter) = wish.duration {
+            let most = asked.duration.unwrap_or(self.0.settings.window);
+            if shorter.after(now) > most.after(now) {
+                return Err(RequestError::Longer { asked: most });
+            }
+            asked.duration = Some(shorter);
+        }
+        asked.start = wish.start.or(asked.start);
+        Ok(())
+    }
+
+    fn count(&self, group: &AccessGroup, request: &mut Request, now: Timestamp) {
+        match policy::tally(group, request) {
+            Tally::Waiting { .. } => {}
+            Tally::Rejected => request.state = RequestState::Rejected { at: now },
+            Tally::Approved => {
+                let start = request.wish.start.unwrap_or(now).max(now);
+                let length = request.wish.duration.unwrap_or(self.0.settings.window);
+                request.state = RequestState::Approved { window: Window::starting(start, length) };
+            }
+        }
+    }
+
+    /// The requester takes a request back, also an approved one.
+    ///
+    /// # Errors
+    /// When it is not theirs or is over.
+    pub async fn cancel(&self, id: RequestId, user: &UserName, by: &By) -> Result<Request, RequestError> {
+        let (_changing, now) = (self.0.changing.lock().await, Timestamp::now());
+        let mut request = self.get_at(id, now).await?;
+        if request.user != *user {
+            let seen = self.concerns(&request, user);
+            return Err(if seen { RequestError::NotYours(id) } else { RequestError::Unknown(id) });
+        }
+        still_good(&request, now)?;
+        request.state = RequestState::Cancelled { at: now };
+        self.write(&request, by, Event::RequestCancelled { request: id, comment: None }).await?;
+        Ok(request)
+    }
+
+    /// An approver of it or an administrator takes it back; sessions that rest on it
+    /// end. `user` is none for the local administrator.
+    ///
+    /// # Errors
+    /// When they may not, or it is over.
+    pub async fn revoke(
+        &self,
+        id: RequestId,
+        user: Option<&UserName>,
+        by: &By,
+        comment: Option<Text>,
+    ) -> Result<Request, RequestError> {
+        let (_changing, now) = (self.0.changing.lock().await, Timestamp::now());
+        let mut request = self.get_at(id, now).await?;
+        if let Some(user) = user {
+            let snapshot = self.0.access.snapshot();
+            let admin = snapshot.user(user).is_some_and(|user| user.has_role(Role::Admin));
+            if !admin && !self.is_approver(&request, user) {
+                let own = request.user == *user;
+                return Err(if own { RequestError::Cancel(id) } else { RequestError::Unknown(id) });
+            }
+        }
+        still_good(&request, now)?;
+        let who = user.map_or_else(|| "an administrator".to_owned(), ToString::to_string);
+        request.state = RequestState::Revoked { at: now, by: who, comment: comment.clone() };
+        let event = Event::RequestRevoked { request: id, comment: note(comment.as_ref()) };
+        self.write(&request, by, event).await?;
+        Ok(request)
+    }
+
+    /// Writes down which waiting requests have expired; whoever looks sees it before, too.
+    ///
+    /// # Errors
+    /// When the store or the audit log fails.
+    pub async fn expire(&self, now: Timestamp) -> Result<usize, RequestError> {
+        let _changing = self.0.changing.lock().await;
+        let filter = RequestFilter { states: &["pending"], ..RequestFilter::default() };
+        let mut expired = 0;
+        for request in self.0.store.requests(&filter).await? {
+            let state = request.state_at(now);
+            if state != request.state {
+                let event = Event::RequestExpired { request: request.id };
+                self.write(&Request { state, ..request }, &By::proxy(), event).await?;
+                expired += 1;
+            }
+        }
+        Ok(expired)
+    }
+
+    async fn write(&self, request: &Request, by: &By, event: Event) -> Result<(), RequestError> {
+        self.0.audit.append(by.did(event)).await?;
+        self.0.store.put_request(request).await?;
+        self.0.changed.send_modify(|generation| *generation = generation.wrapping_add(1));
+        self.0.access.tick();
+        Ok(())
+    }
+}
+
+fn still_good(request: &Request, now: Timestamp) -> Result<(), RequestError> {
+    match &request.state {
+        RequestState::Pending => Ok(()),
+        RequestState::Approved { window } if window.end > now => Ok(()),
+        RequestState::Approved { .. } => Err(RequestError::State { id: request.id, state: "over" }),
+        state => Err(RequestError::State { id: request.id, state: state.word() }),
+    }
+}
+
+fn note(text: Option<&Text>) -> Option<Note> {
+    text.map(|text| Note::new(text.as_str()))
+}
+
+fn created(request: &Request) -> Event {
+    let Claims { justification, reason, change, governance, emergency } = request.claims.clone();
+    let (from, until) = match &request.state {
+        RequestState::Approved { window } => (Some(window.start), Some(window.end)),
+        _ => {
+            let length = |length: Length| length.after(request.wish.start.unwrap_or(request.created));
+            (request.wish.start, request.wish.duration.map(length))
+        }
+    };
+    Event::RequestCreated {
+        request: request.id,
+        user: request.user.clone(),
+        targets: tidegate_common::audit::Notes::of([&request.target]),
+        asked: match request.action {
+            Action::Session => Asked::Session,
+            Action::ViewPassword => Asked::ViewPassword,
+        },
+        justification: note(emergency.as_ref().or(justification.as_ref())),
+        reason,
+        change,
+        governance: note(governance.as_ref()),
+        emergency: emergency.is_some(),
+        from,
+        until,
+    }
+}
+
+#[cfg(test)]
+mod tests;

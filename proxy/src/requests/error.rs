@@ -1,0 +1,91 @@
+//! Why something could not be done with a request.
+
+use tidegate_common::id::RequestId;
+use tidegate_common::name::{AccessGroupName, CredentialName};
+use tidegate_common::policy::{Needs, NoVote, Refusal};
+use tidegate_common::time::Length;
+
+use crate::audit_log::AuditError;
+use crate::store::StoreError;
+
+/// See the module.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// There is none of that number, or none that concerns the one who asks.
+    #[error("there is no request {0} that concerns you; `request list` shows those that do")]
+    Unknown(RequestId),
+    /// Policy refuses the access.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// Nobody has to approve.
+    #[error("{0} needs no approval: connect with ssh")]
+    NotNeeded(CredentialName),
+    /// The group asks for more.
+    #[error("access group `{}` asks for more: {}", .0.group, missing(.0))]
+    Missing(Needs),
+    /// The group allows no emergency access.
+    #[error("access group `{0}` allows no emergency access; make an ordinary request")]
+    NoEmergency(AccessGroupName),
+    /// One like it waits already.
+    #[error("request {id} for {target} waits already")]
+    Waiting {
+        /// That one.
+        id: RequestId,
+        /// For what.
+        target: CredentialName,
+    },
+    /// The user has too many that wait.
+    #[error("too many of your requests wait already; cancel some with `request cancel`")]
+    TooMany,
+    /// The start is over or more than a year away.
+    #[error("the start must lie in the future, at most a year ahead")]
+    Start,
+    /// The approver gave more time than was asked for.
+    #[error("an approval may shorten what was asked for ({asked}), not lengthen it")]
+    Longer {
+        /// What was asked for.
+        asked: Length,
+    },
+    /// It does not wait, or is not good any more.
+    #[error("request {id} is {state} already")]
+    State {
+        /// Which request.
+        id: RequestId,
+        /// What it is.
+        state: &'static str,
+    },
+    /// The group that governs it was deleted.
+    #[error("the access group of request {0} is gone; ask its requester to make a new one")]
+    GroupGone(RequestId),
+    /// This person may not vote on it now.
+    #[error("request {id} takes no vote of yours: {why}")]
+    NoVote {
+        /// Which request.
+        id: RequestId,
+        /// Why not.
+        why: NoVote,
+    },
+    /// Only the requester cancels.
+    #[error("request {0} is not yours to cancel; `request revoke` takes it back")]
+    NotYours(RequestId),
+    /// The requester cancels rather than revokes.
+    #[error("request {0} is your own; `request cancel` takes it back")]
+    Cancel(RequestId),
+    /// The store failed; nothing was changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The audit log failed; nothing was changed.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+}
+
+fn missing(needs: &Needs) -> String {
+    let reasons: Vec<_> = needs.reasons.iter().map(ToString::to_string).collect();
+    let parts = [
+        needs.justification.then(|| "a justification (--justification)".to_owned()),
+        (!reasons.is_empty()).then(|| format!("a reason (--reason, one of {})", reasons.join(", "))),
+        needs.change.then(|| "a change id (--change)".to_owned()),
+        needs.governance.then(|| "a governance code (--governance)".to_owned()),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,245 @@
+use tidegate_common::policy::{EndReason, NoVote, Permit};
+
+use super::*;
+use crate::store::testing::Temporary;
+
+const WORLD: &str = r#"
+[[user]]
+name = "operator"
+[[user]]
+name = "approver"
+[[user]]
+name = "boss"
+[[user]]
+name = "chief"
+roles = ["admin"]
+[[user]]
+name = "stranger"
+[[device]]
+name = "db01"
+[[credential]]
+name = "ops@db01"
+[[credential]]
+name = "free@db01"
+[[access_group]]
+name = "dba"
+users = ["operator"]
+approvers = ["approver", { user = "boss", level = 2 }]
+criteria = { accounts = ["ops"] }
+session = { justification = true, emergency = true, approval = { needed = 1, levels = true } }
+[[access_group]]
+name = "free"
+users = ["operator"]
+criteria = { accounts = ["free"] }
+session = {}
+"#;
+
+struct World {
+    access: Access,
+    requests: Requests,
+    temporary: Temporary,
+}
+
+async fn world() -> World {
+    let temporary = Temporary::new().await;
+    let store = temporary.store.clone();
+    let audit = AuditLog::new(store.clone());
+    let access = Access::load(store.clone(), audit.clone()).await.unwrap();
+    access.apply(WORLD, &By::proxy(), false).await.unwrap();
+    let requests = Requests::new(store, access.clone(), audit, Settings::default());
+    World { access, requests, temporary }
+}
+
+fn user(name: &str) -> UserName {
+    name.parse().unwrap()
+}
+
+fn by(name: &str) -> By {
+    By { actor: tidegate_common::audit::Actor::User(user(name)), origin: Some("192.0.2.7".parse().unwrap()) }
+}
+
+fn text(text: &str) -> Option<Text> {
+    Some(text.parse().unwrap())
+}
+
+fn ops() -> NewRequest {
+    NewRequest {
+        user: user("operator"),
+        target: "ops@db01".parse().unwrap(),
+        action: Action::Session,
+        claims: Claims { justification: text("ticket 7"), ..Claims::default() },
+        wish: Wish::default(),
+        origin: None,
+    }
+}
+
+impl World {
+    async fn approve(&self, id: RequestId, who: &str, wish: Wish) -> Result<Request, RequestError> {
+        self.requests.approve(id, &user(who), &by(who), text("fine"), wish).await
+    }
+
+    async fn approved(&self) -> Request {
+        let made = self.requests.create(ops()).await.unwrap();
+        self.approve(made.id, "approver", Wish::default()).await.unwrap();
+        self.approve(made.id, "boss", Wish::default()).await.unwrap()
+    }
+
+    async fn permit(&self) -> Permit {
+        let (user, target) = (user("operator"), "ops@db01".parse().unwrap());
+        let origin = "192.0.2.7".parse().unwrap();
+        let claims = ops().claims;
+        match self.access.decide(&user, &target, Action::Session, origin, &claims).await.unwrap() {
+            Decision::Permitted(permit) => permit,
+            other => panic!("not permitted: {other:?}"),
+        }
+    }
+
+    async fn audit(&self) -> Vec<String> {
+        let rows = self.temporary.store.audit_from(1, 100).await.unwrap();
+        let kind = |body: &str| {
+            let body: serde_json::Value = serde_json::from_str(body).unwrap();
+            body["event"]["type"].as_str().unwrap().to_owned()
+        };
+        rows.iter().map(|row| kind(&row.body)).filter(|kind| kind.starts_with("request")).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_request_approved_by_every_level_permits_a_session_within_its_window() {
+    let world = world().await;
+    let request = world.approved().await;
+    let RequestState::Approved { window } = request.state else { panic!("{request:?}") };
+    let permit = world.permit().await;
+    assert_eq!(permit.request(), Some(request.id));
+    assert_eq!(permit.expires(), Some(window.end));
+    assert_eq!(world.audit().await, ["request-created", "request-approved", "request-approved"]);
+    let vote = &request.votes[0];
+    assert_eq!((vote.comment.clone(), vote.origin), (text("fine"), Some("192.0.2.7".parse().unwrap())));
+}
+
+#[tokio::test]
+async fn nobody_votes_on_their_own_out_of_turn_twice_or_as_a_stranger() {
+    let world = world().await;
+    let id = world.requests.create(ops()).await.unwrap().id;
+    let why = async |who: &str| match world.approve(id, who, Wish::default()).await {
+        Err(RequestError::NoVote { why, .. }) => why,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(why("operator").await, NoVote::Own);
+    assert_eq!(why("boss").await, NoVote::NotYet(1.try_into().unwrap()));
+    let stranger = world.approve(id, "stranger", Wish::default()).await;
+    assert!(matches!(stranger, Err(RequestError::Unknown(_))), "learns nothing: {stranger:?}");
+    world.approve(id, "approver", Wish::default()).await.unwrap();
+    assert_eq!(why("approver").await, NoVote::Already);
+}
+
+#[tokio::test]
+async fn a_rejected_request_is_over() {
+    let world = world().await;
+    let id = world.requests.create(ops()).await.unwrap().id;
+    let rejected = world.requests.reject(id, &user("approver"), &by("approver"), text("no")).await.unwrap();
+    assert!(matches!(rejected.state, RequestState::Rejected { .. }));
+    let late = world.approve(id, "approver", Wish::default()).await;
+    assert!(matches!(late, Err(RequestError::State { state: "rejected", .. })), "{late:?}");
+    assert_eq!(world.audit().await, ["request-created", "request-rejected"]);
+}
+
+#[tokio::test]
+async fn a_second_request_for_the_same_is_refused_while_the_first_waits() {
+    let world = world().await;
+    let first = world.requests.create(ops()).await.unwrap();
+    let second = world.requests.create(ops()).await;
+    assert!(matches!(second, Err(RequestError::Waiting { id, .. }) if id == first.id), "{second:?}");
+    world.requests.cancel(first.id, &user("operator"), &by("operator")).await.unwrap();
+    assert!(world.requests.create(ops()).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_needs_no_request_lacks_a_claim_or_is_refused_makes_none() {
+    let world = world().await;
+    let free = NewRequest { target: "free@db01".parse().unwrap(), ..ops() };
+    assert!(matches!(world.requests.create(free).await, Err(RequestError::NotNeeded(_))));
+    let silent = NewRequest { claims: Claims::default(), ..ops() };
+    let error = world.requests.create(silent).await.unwrap_err().to_string();
+    assert_eq!(error, "access group `dba` asks for more: a justification (--justification)");
+    let stranger = NewRequest { user: user("stranger"), ..ops() };
+    assert!(matches!(world.requests.create(stranger).await, Err(RequestError::Refused(_))));
+    let past = Wish { start: Some(Timestamp::UNIX_EPOCH), duration: None };
+    assert!(matches!(
+        world.requests.create(NewRequest { wish: past, ..ops() }).await,
+        Err(RequestError::Start)
+    ));
+    assert_eq!(world.audit().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_waiting_request_expires_by_itself_and_is_written_down_once() {
+    let world = world().await;
+    let made = world.requests.create(ops()).await.unwrap();
+    assert_eq!(made.expires, Length::hours(24).after(made.created));
+    let seen = world.requests.get_at(made.id, made.expires).await.unwrap();
+    assert!(matches!(seen.state, RequestState::Expired { .. }));
+    assert_eq!(world.requests.expire(made.expires).await.unwrap(), 1);
+    assert_eq!(world.requests.expire(made.expires).await.unwrap(), 0);
+    assert_eq!(world.audit().await, ["request-created", "request-expired"]);
+}
+
+#[tokio::test]
+async fn an_approver_may_shorten_and_move_the_window_but_not_lengthen_it() {
+    let world = world().await;
+    let wish = Wish { start: None, duration: Some("30m".parse().unwrap()) };
+    let made = world.requests.create(NewRequest { wish, ..ops() }).await.unwrap();
+    let longer = Wish { start: None, duration: Some("31m".parse().unwrap()) };
+    assert!(matches!(world.approve(made.id, "approver", longer).await, Err(RequestError::Longer { .. })));
+    let start = Length::hours(1).after(made.created);
+    let moved = Wish { start: Some(start), duration: Some("10m".parse().unwrap()) };
+    world.approve(made.id, "approver", moved).await.unwrap();
+    let approved = world.approve(made.id, "boss", Wish::default()).await.unwrap();
+    let window = Window::starting(start, Length::minutes(10));
+    assert_eq!(approved.state, RequestState::Approved { window });
+}
+
+#[tokio::test]
+async fn a_request_revoked_in_use_ends_its_session_with_a_message() {
+    let world = world().await;
+    let request = world.approved().await;
+    let permit = world.permit().await;
+    assert!(world.access.still_permits(&permit).await.is_ok());
+    let mut changed = world.access.changed();
+    changed.mark_unchanged();
+    world.requests.revoke(request.id, Some(&user("boss")), &by("boss"), text("stop")).await.unwrap();
+    assert!(changed.has_changed().unwrap());
+    let end = world.access.still_permits(&permit).await.unwrap_err();
+    assert_eq!(end.to_string(), format!("request {} was revoked by boss: stop", request.id));
+}
+
+#[tokio::test]
+async fn approvers_and_administrators_revoke_and_others_may_not() {
+    let world = world().await;
+    let id = world.approved().await.id;
+    let own = world.requests.revoke(id, Some(&user("operator")), &by("operator"), None).await;
+    assert!(matches!(own, Err(RequestError::Cancel(_))), "{own:?}");
+    let stranger = world.requests.revoke(id, Some(&user("stranger")), &by("stranger"), None).await;
+    assert!(matches!(stranger, Err(RequestError::Unknown(_))), "{stranger:?}");
+    assert!(world.requests.revoke(id, Some(&user("chief")), &by("chief"), None).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_emergency_is_approved_at_once_and_marked() {
+    let world = world().await;
+    let mut new = ops();
+    new.claims.emergency = text("database is down");
+    let request = world.requests.create(new).await.unwrap();
+    assert!(matches!(request.state, RequestState::Approved { .. }));
+    assert!(world.permit().await.emergency());
+}
+
+#[tokio::test]
+async fn an_edited_group_ends_what_it_no_longer_gives() {
+    let world = world().await;
+    world.approved().await;
+    let permit = world.permit().await;
+    let edited = "[[access_group]]\nname = \"dba\"\nusers = [\"stranger\"]\ncriteria = { accounts = [\"ops\"] }\nsession = {}\n";
+    world.access.apply(edited, &By::proxy(), false).await.unwrap();
+    assert_eq!(world.access.still_permits(&permit).await.unwrap_err(), EndReason::Withdrawn);
+}
