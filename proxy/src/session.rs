@@ -17,7 +17,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::Rng;
+
 use tidegate_common::audit::EndCause;
 use tidegate_common::id::SessionId;
 use tidegate_common::policy::Permit;
@@ -137,7 +137,7 @@ impl Sessions {
     pub fn start(self: &Arc<Self>, permit: Permit, origin: IpAddr) -> Held {
         let id = SessionId::new(
             u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default(),
-            rand::rng().next_u64().into(),
+            rand::random(),
         );
         let (phase_sender, phase) = watch::channel(Phase::Opening);
         let (user, user_left) = mpsc::channel(1);

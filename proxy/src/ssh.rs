@@ -26,6 +26,7 @@ use tokio::sync::watch;
 
 use crate::access::Access;
 use crate::audit_log::AuditLog;
+use crate::config;
 use crate::console::Services;
 use crate::limits::{Place, Places};
 use crate::requests::Requests;
@@ -57,29 +58,14 @@ pub struct Gate {
     /// The gate's keys.
     pub keys: Arc<Keys>,
     /// Settings.
-    pub settings: Settings,
-}
-
-/// Settings of the SSH side.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Connections from one address that have not proved who they are.
-    pub unproved_each: usize,
-    /// And in all.
-    pub unproved_all: usize,
-    /// How often a silent client is asked whether it lives.
-    pub keepalive: Duration,
-    /// Environment variables that reach a device; a `*` at the end stands for any rest.
-    pub accept_env: Vec<String>,
-    /// Public keys of CAs whose user certificates are accepted, OpenSSH lines.
-    pub trusted_user_cas: Vec<String>,
+    pub settings: config::Ssh,
 }
 
 /// Accepts connections until the listener is dropped. Each has a task of its own, so
 /// that no handshake holds up another.
 pub async fn listen(gate: Arc<Gate>, listener: TcpListener) {
     let places = Places::new(gate.settings.unproved_each, gate.settings.unproved_all);
-    let config = config(&gate, Vec::new(), false);
+    let config = server_config(&gate, Vec::new(), false);
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -158,7 +144,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 
 /// The server side's configuration; `jump` is for connections inside a
 /// `direct-tcpip` channel, whose user the outer connection has proved.
-fn config(gate: &Gate, certificates: Vec<Certificate>, jump: bool) -> Arc<Config> {
+pub(self) fn server_config(gate: &Gate, certificates: Vec<Certificate>, jump: bool) -> Arc<Config> {
     let methods: &[MethodKind] = if jump {
         &[MethodKind::None, MethodKind::KeyboardInteractive]
     } else {

@@ -19,7 +19,7 @@ use super::link::{self, Frames, LinkError};
 use super::registry::Registry;
 use crate::audit_log::AuditLog;
 use crate::limits::{Place, Places};
-use crate::store::{AgentRow, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -110,7 +110,7 @@ impl Office {
         if protocol != wire::VERSION {
             return Err(LinkError::Version(protocol));
         }
-        let redeemed = self.store.take_token(&crate::tokens::hash(&token), jiff::Timestamp::now()).await;
+        let redeemed = self.store.token_redeem(&token, jiff::Timestamp::now()).await;
         let Some(device) = redeemed.map_err(|error| LinkError::Office(error.to_string()))? else {
             self.audit(Event::TokenRefused { why: Note::new("unknown, used or expired") }).await?;
             let why = "the token is unknown, used or expired; make another with `agent token`".to_owned();
@@ -135,17 +135,10 @@ impl Office {
     ) -> Result<(wire::Certificate, tidegate_common::digest::Digest), LinkError> {
         let office = |error: &dyn std::fmt::Display| LinkError::Office(error.to_string());
         let (certificate, fingerprint) = self.ca.sign(csr, device).map_err(|error| office(&error))?;
-        let enrolled = jiff::Timestamp::now();
-        let agent = AgentRow {
-            device: device.clone(),
-            certificate: fingerprint.to_string(),
-            enrolled,
-            expires: enrolled + ca::AGENT_VALIDITY,
-            seen: Some(enrolled),
-            version: None,
-            revoked: false,
-        };
-        self.store.put_agent(&agent).await.map_err(|error| office(&error))?;
+        self.store
+            .agent_certified(device, &fingerprint.to_string(), jiff::Timestamp::now())
+            .await
+            .map_err(|error| office(&error))?;
         Ok((certificate, fingerprint))
     }
 
@@ -172,19 +165,15 @@ impl Office {
     /// Keeps the host keys that an agent vouches for.
     pub async fn vouched(&self, device: &DeviceName, now: &[String]) -> Result<(), LinkError> {
         let office = |error: StoreError| LinkError::Office(error.to_string());
-        let mut now = now.to_vec();
-        now.sort();
-        now.dedup();
         let before = self.store.host_keys(device).await.map_err(office)?;
         if before == now {
             return Ok(());
         }
         if !before.is_empty() {
-            let (before, now) = (Notes::of(&before), Notes::of(&now));
+            let (before, now) = (Notes::of(&before), Notes::of(now));
             self.audit(Event::HostKeysChanged { device: device.clone(), before, now }).await?;
         }
-        self.store.put_host_keys(device, &now, jiff::Timestamp::now()).await.map_err(office)?;
-        Ok(())
+        self.store.set_host_keys(device, now).await.map_err(office)
     }
 
     /// The event for a grant that ended when nobody here waited for it: after a
@@ -214,6 +203,7 @@ impl Office {
 
     /// Appends an entry.
     pub async fn append(&self, entry: Entry) -> Result<(), LinkError> {
-        self.audit.append(entry).await.map_err(|error| LinkError::Office(error.to_string()))
+        self.audit.append(entry).await.map_err(|error| LinkError::Office(error.to_string()))?;
+        Ok(())
     }
 }

@@ -23,7 +23,6 @@ use super::policy_watch::until_not_permitted;
 use super::{End, Open, Phase, Sessions, Traffic};
 use crate::agents::{GrantOver, LiveGrant};
 use crate::record::{self, Recorder};
-use crate::store::SessionRow;
 use crate::ssh::upstream::{Connected, DialError, Route, Upstream, Witness};
 
 /// A session that policy permits and nobody else knows of yet.
@@ -193,20 +192,7 @@ impl Closing {
     async fn admit(&mut self) -> Result<(), End> {
         let Requested { sessions, id, permit, origin, .. } = &self.requested;
         let event = admitted(*id, permit).by_user(permit.user(), *origin);
-        let row = SessionRow {
-            id: *id,
-            user: permit.user().clone(),
-            target: permit.target().clone(),
-            group: permit.group().clone(),
-            request: permit.request(),
-            emergency: permit.emergency(),
-            origin: *origin,
-            started: Timestamp::now(),
-            ended: None,
-            outcome: None,
-            recording: Some(sessions.recordings.path(*id).to_string_lossy().into_owned()),
-        };
-        let row = sessions.store.session_started(&row);
+        let row = sessions.store.session_begin(*id, permit, *origin, Timestamp::now());
         let (logged, stored) = tokio::join!(sessions.audit.append(event), row);
         logged.map_err(|error| failed(EndCause::Shutdown, error))?;
         stored.map_err(|error| failed(EndCause::Shutdown, error))?;
@@ -310,7 +296,7 @@ impl Closing {
                 tracing::error!(session = %id, %error, "the end of a session could not be logged");
             }
         }
-        if let Err(error) = sessions.store.session_ended(id, Timestamp::now(), &end.cause.to_string()).await {
+        if let Err(error) = sessions.store.session_end(id, end.cause, Timestamp::now()).await {
             tracing::error!(session = %id, %error, "the end of a session could not be stored");
         }
         drop(place);
@@ -382,7 +368,7 @@ impl Requested {
         }
         let target = permit.target().clone();
         let append = |event: Event| async {
-            let appended = self.sessions.audit.append(event.into()).await;
+            let appended = self.sessions.audit.append(event).await;
             appended.map_err(|error| failed(EndCause::Shutdown, error))
         };
         append(Event::grant_ordered(self.id, target.clone(), permit.privileges())).await?;

@@ -192,7 +192,7 @@ impl Handler {
         };
         let why = Note::new("forwards are not permitted here");
         let event = Event::ForwardRefused { session, kind, to: Note::new(to), why };
-        self.gate.audit.append(event.into()).await?;
+        self.gate.audit.append(event).await?;
         Ok(())
     }
 

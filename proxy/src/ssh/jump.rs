@@ -13,14 +13,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use russh::server::Msg;
-use russh::{Channel, ChannelId};
+use russh::Channel;
 use tidegate_common::name::{DeviceName, UserName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::handler::Entrance;
 use super::inbox::{Inbox, Reader};
 use super::relay::Control;
-use super::{Gate, config, serve};
+use super::{Gate, serve, server_config};
 
 /// The port that means a device's sshd.
 const SSH: u32 = 22;
@@ -46,7 +46,7 @@ pub async fn inside(
             return;
         }
     };
-    let config = config(&gate, certificates, true);
+    let config = server_config(&gate, certificates, true);
     let (_, write) = channel.split();
     let stream = Stream { read: Reader(inbox.clone()), write: Box::pin(write.make_writer()) };
     serve(gate, config, stream, address, Entrance::Jump { user, device }, None).await;
@@ -59,11 +59,6 @@ pub async fn inside(
 struct Stream {
     read: Reader<Control>,
     write: Pin<Box<dyn AsyncWrite + Send>>,
-}
-
-/// The number of a channel, for logs.
-pub fn number(id: ChannelId) -> u32 {
-    id.number()
 }
 
 impl AsyncRead for Stream {

@@ -61,7 +61,7 @@ impl Gate {
             .settings
             .trusted_user_cas
             .iter()
-            .filter_map(|line| PublicKey::from_openssh(line).ok())
+            .filter_map(|line| PublicKey::from_openssh(&line.to_string()).ok())
             .map(|ca| ca.fingerprint(HashAlg::Sha256))
             .collect();
         certificate.validate(&cas).map_err(CertificateError::Signature)?;

@@ -249,7 +249,7 @@ impl Running {
             bytes_in: counts.into,
             bytes_out: counts.out,
         };
-        if let Err(error) = open.audit.append(event.into()).await {
+        if let Err(error) = open.audit.append(event).await {
             tracing::error!(session = %open.id, %error, "a channel's end could not be logged");
         }
         done
@@ -286,17 +286,17 @@ async fn logged<T>(
     channel: impl Future<Output = Result<T, super::upstream::DialError>>,
 ) -> Result<T, String> {
     let (session, kind) = (open.id, start.program.kind());
-    let opened = open.audit.append(Event::ChannelOpened { session, channel: number, kind }.into());
+    let opened = open.audit.append(Event::ChannelOpened { session, channel: number, kind });
     let command = async {
         let Program::Exec(command) = &start.program else {
             return Ok(());
         };
         let command = CommandText::from_bytes(command);
         let source = CommandSource::Exec;
-        open.audit.append(Event::CommandRun { session, channel: number, source, command }.into()).await
+        open.audit.append(Event::CommandRun { session, channel: number, source, command }).await.map(drop)
     };
     let (opened, command, channel) = tokio::join!(opened, command, channel);
-    opened.and(command).map_err(|error| error.to_string())?;
+    opened.map(drop).and(command).map_err(|error| error.to_string())?;
     channel.map_err(|error| error.to_string())
 }
 

@@ -39,12 +39,13 @@ impl Console {
     pub async fn run(self, channel: Channel<Msg>, handle: Handle, start: Start) {
         let id: ChannelId = channel.id();
         let (_, write) = channel.split();
+        let on_terminal = start.terminal.is_some();
         let terminal = start.terminal.as_ref().map(|terminal| Terminal {
             columns: terminal.size.columns,
             rows: terminal.size.rows,
         });
-        let lines = |stream| Lines { stream: Box::pin(stream), carriage: terminal.is_some() };
-        let (mut out, mut err) = (lines(write.make_writer()), lines(write.make_writer_ext(Some(STDERR))));
+        let lines = |stream| Lines { stream: Box::pin(write.make_writer_ext(stream)), carriage: on_terminal };
+        let (mut out, mut err) = (lines(None), lines(Some(STDERR)));
         let status = match words(&start.program) {
             Ok(words) => {
                 let (stdin, input) = tokio::io::duplex(AHEAD);
@@ -52,7 +53,7 @@ impl Console {
                 let run = console::run(&self.gate.console, &actor, terminal, &words, stdin, &mut out, &mut err);
                 tokio::select! {
                     status = run => status,
-                    () = typed(&self.inbox, input, terminal.is_some()) => 130,
+                    () = typed(&self.inbox, input, on_terminal) => 130,
                 }
             }
             Err(sentence) => {
