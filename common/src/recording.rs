@@ -44,10 +44,12 @@ mod reader;
 mod script;
 #[cfg(test)]
 mod tests;
+mod v2;
 mod zstd_frame;
 
 pub use cast::{Cast, MAX_PIECE};
-pub use frames::{Chain, FULL_FRAME, MAX_TEXT, Packer, Signature};
+pub use frames::{Chain, END, END_LENGTH, FULL_FRAME, MAX_TEXT, Packer, Signature};
 pub use model::{Control, FORMAT, Header, Kind, Size, Stream, Total};
 pub use reader::{Alteration, Part, Reader, Verdict, verify};
 pub use script::{Said, Script, ScriptError};
+pub use v2::line_v2;

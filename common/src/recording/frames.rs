@@ -26,11 +26,12 @@ pub const MAX_TEXT: usize = 512 * 1024;
 pub type Signature = [u8; 64];
 
 pub(super) const LINK: [u8; 12] = *b"\x57\x2a\x4d\x18\x24\0\0\0TGL1";
-pub(super) const END: [u8; 12] = *b"\x5e\x2a\x4d\x18\x74\0\0\0TGE1";
+/// How the frame that ends a recording begins.
+pub const END: [u8; 12] = *b"\x5e\x2a\x4d\x18\x74\0\0\0TGE1";
 /// Bytes of a link's frame.
 pub(super) const LINK_LENGTH: usize = LINK.len() + 32;
-/// Bytes of the end's frame.
-pub(super) const END_LENGTH: usize = END.len() + 32 + 8 + 8 + 64;
+/// Bytes of the frame that ends a recording.
+pub const END_LENGTH: usize = END.len() + 32 + 8 + 8 + 64;
 
 /// Keeps these signatures apart from all others that the key could make.
 const CONTEXT: &[u8] = b"tidegate recording, end, version 1\0";
@@ -105,7 +106,7 @@ impl Chain {
     }
 
     /// What the signature covers.
-    pub(super) fn signed(&self) -> Vec<u8> {
+    pub fn signed(&self) -> Vec<u8> {
         [CONTEXT, &self.totals()].concat()
     }
 

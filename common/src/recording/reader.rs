@@ -25,6 +25,9 @@ pub enum Alteration {
     /// The signature is not this key's over this end.
     #[error("the signature at the end is not one of the given key")]
     Signature,
+    /// It is another session's recording than its name says.
+    #[error("it is the recording of another session than its file is named after")]
+    Session,
     /// Something stands after the end.
     #[error("something was appended after the end, at byte {0}")]
     Appended(u64),

@@ -1,0 +1,97 @@
+//! What of a stream is kept, and what stands for the rest.
+
+use tidegate_common::recording::{Kind, Stream, Total};
+
+/// Counts one stream of one channel and hashes it where not all of it is kept.
+#[derive(Debug)]
+pub struct Meter {
+    stream: Stream,
+    bytes: u64,
+    kept: u64,
+    /// How much is kept at most.
+    limit: u64,
+    /// Boxed: it takes two kilobytes, and most streams never need it.
+    hasher: Option<Box<blake3::Hasher>>,
+    hashed: bool,
+}
+
+impl Meter {
+    /// For a stream of such a channel. `input` says whether what is typed is kept.
+    pub fn new(stream: Stream, kind: Kind, input: bool, exec_output_limit: u64) -> Self {
+        let limit = match (kind, stream) {
+            (Kind::Transfer, _) => 0,
+            (_, Stream::Input) if !input => 0,
+            (Kind::Terminal, _) => u64::MAX,
+            (Kind::Exec, _) => exec_output_limit,
+        };
+        Self { stream, bytes: 0, kept: 0, limit, hasher: None, hashed: kind != Kind::Terminal }
+    }
+
+    /// Passes bytes by; says how many of them are to be kept, and whether more of the
+    /// stream is not from here on.
+    pub fn pass(&mut self, bytes: &[u8]) -> (usize, bool) {
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if self.hashed {
+            self.hasher.get_or_insert_default().update(bytes);
+        }
+        let room = self.limit.saturating_sub(self.kept);
+        let keep = room.min(length);
+        let limited = self.limit > 0 && room > 0 && length > room;
+        self.bytes = self.bytes.saturating_add(length);
+        self.kept = self.kept.saturating_add(keep);
+        (usize::try_from(keep).unwrap_or(usize::MAX), limited)
+    }
+
+    /// How much was kept.
+    pub fn kept(&self) -> u64 {
+        self.kept
+    }
+
+    /// What went through.
+    pub fn total(&self) -> Total {
+        let hash = || self.hasher.as_ref().map_or_else(|| blake3::hash(b""), |hasher| hasher.finalize());
+        Total {
+            stream: self.stream,
+            bytes: self.bytes,
+            kept: self.kept,
+            blake3: self.hashed.then(|| hash().into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_common::digest::Digest;
+
+    #[test]
+    fn a_command_s_output_is_kept_up_to_its_limit_and_hashed_whole() {
+        let mut meter = Meter::new(Stream::Output, Kind::Exec, false, 10);
+        assert_eq!(meter.pass(b"12345678"), (8, false));
+        assert_eq!(meter.pass(b"9abc"), (2, true));
+        assert_eq!(meter.pass(b"def"), (0, false));
+        let total = meter.total();
+        assert_eq!((total.bytes, total.kept), (15, 10));
+        assert_eq!(total.blake3, Some(Digest::of(b"123456789abcdef")));
+    }
+
+    #[test]
+    fn exactly_the_limit_is_not_over_it() {
+        let mut meter = Meter::new(Stream::Output, Kind::Exec, false, 4);
+        assert_eq!(meter.pass(b"1234"), (4, false));
+        assert_eq!(meter.pass(b""), (0, false));
+    }
+
+    #[test]
+    fn what_is_typed_is_kept_only_where_it_is_asked_for() {
+        assert_eq!(Meter::new(Stream::Input, Kind::Terminal, false, 9).pass(b"secret"), (0, false));
+        assert_eq!(Meter::new(Stream::Input, Kind::Terminal, true, 9).pass(b"secret"), (6, false));
+    }
+
+    #[test]
+    fn no_content_of_a_transfer_is_kept() {
+        let mut meter = Meter::new(Stream::Output, Kind::Transfer, true, 9);
+        assert_eq!(meter.pass(b"file"), (0, false));
+        assert_eq!(meter.total().blake3, Some(Digest::of(b"file")));
+    }
+}

@@ -1,0 +1,166 @@
+//! What relays have handed in and the disk does not have yet. A push is a copy; all
+//! else is done by whoever takes the batch.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tidegate_common::recording::{Control, Stream};
+
+use super::RecordError;
+
+/// The most items of a batch, whatever their bytes: a hostile side may send single ones.
+const MAX_ITEMS: usize = 32 * 1024;
+
+/// Something that happened, `at` milliseconds after the start.
+#[derive(Debug)]
+pub enum Item {
+    /// The next `length` bytes of the batch.
+    Data { at: u64, channel: u32, stream: Stream, length: usize },
+    /// Something beside the bytes.
+    Control { at: u64, control: Box<Control> },
+}
+
+/// Items in order, and the bytes of them.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub items: Vec<Item>,
+    pub bytes: Vec<u8>,
+}
+
+/// What became of a push.
+#[derive(Debug)]
+#[must_use]
+pub enum Pushed {
+    /// It is in. `ready`: enough for a frame is there now.
+    Taken { ready: bool },
+    /// It is in, and the first since the last batch: somebody must come for it.
+    First,
+    /// It is not in: wait for room.
+    Full,
+    /// It never will be.
+    Failed(Arc<RecordError>),
+    /// The recording has its end.
+    Closed,
+}
+
+/// The state that relays and the flusher share.
+#[derive(Debug, Default)]
+pub struct Pending {
+    batch: Batch,
+    /// When the first item of the batch came.
+    pub since: Option<Instant>,
+    /// Whether a flusher lives.
+    flushing: bool,
+    closed: bool,
+    /// Whether somebody waits for room: then there is no waiting for more.
+    pressed: bool,
+    failure: Option<Arc<RecordError>>,
+}
+
+/// A push of this many bytes or more makes a frame.
+pub const READY: usize = tidegate_common::recording::FULL_FRAME;
+
+impl Pending {
+    /// Bytes of a channel. Those of one stream within one millisecond become one item.
+    pub fn data(&mut self, at: u64, channel: u32, stream: Stream, bytes: &[u8], bound: usize) -> Pushed {
+        if let Some(refusal) = self.refusal(bytes.len(), bound) {
+            return refusal;
+        }
+        let before = self.batch.bytes.len();
+        self.batch.bytes.extend_from_slice(bytes);
+        match self.batch.items.last_mut() {
+            Some(Item::Data { at: last, channel: same, stream: also, length })
+                if (*last, *same, *also) == (at, channel, stream) =>
+            {
+                *length += bytes.len();
+            }
+            _ => self.batch.items.push(Item::Data { at, channel, stream, length: bytes.len() }),
+        }
+        self.pushed(before < READY && self.batch.bytes.len() >= READY)
+    }
+
+    /// Something beside the bytes.
+    pub fn control(&mut self, at: u64, control: Control, bound: usize) -> Pushed {
+        if let Some(refusal) = self.refusal(0, bound) {
+            return refusal;
+        }
+        self.batch.items.push(Item::Control { at, control: Box::new(control) });
+        self.pushed(false)
+    }
+
+    /// Takes what is there, and leaves `spare` in its place for what comes.
+    pub fn take(&mut self, spare: Batch) -> Batch {
+        self.since = None;
+        self.pressed = false;
+        std::mem::replace(&mut self.batch, spare)
+    }
+
+    /// Whether there is no waiting for more.
+    pub fn ready(&self) -> bool {
+        self.closed || self.pressed || self.batch.bytes.len() >= READY
+    }
+
+    /// The flusher asks whether it may go: only when nothing is left. Buffers go with it.
+    pub fn may_rest(&mut self) -> bool {
+        self.flushing = !self.batch.items.is_empty() && self.failure.is_none();
+        if !self.flushing {
+            self.batch = Batch::default();
+        }
+        !self.flushing
+    }
+
+    /// Whether nothing is held, not even memory.
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.batch.items.capacity() == 0 && self.batch.bytes.capacity() == 0
+    }
+
+    /// Whether a flusher lives.
+    pub fn flushing(&self) -> bool {
+        self.flushing
+    }
+
+    /// The last item, whatever the bound. Nothing more is taken after it.
+    pub fn end(&mut self, at: u64, control: Control) -> Pushed {
+        if let Some(refusal @ (Pushed::Failed(_) | Pushed::Closed)) = self.refusal(0, usize::MAX) {
+            return refusal;
+        }
+        self.closed = true;
+        self.batch.items.push(Item::Control { at, control: Box::new(control) });
+        self.pushed(true)
+    }
+
+    /// Nothing more is taken, because of this. What is pending is lost, and freed.
+    pub fn fail(&mut self, failure: Arc<RecordError>) {
+        self.batch = Batch::default();
+        self.failure.get_or_insert(failure);
+    }
+
+    /// Why it failed.
+    pub fn failure(&self) -> Option<Arc<RecordError>> {
+        self.failure.clone()
+    }
+
+    fn refusal(&mut self, more: usize, bound: usize) -> Option<Pushed> {
+        if let Some(failure) = &self.failure {
+            return Some(Pushed::Failed(failure.clone()));
+        }
+        if self.closed {
+            return Some(Pushed::Closed);
+        }
+        let there = self.batch.bytes.len();
+        let over = there > 0 && there.saturating_add(more) > bound;
+        let full = over || self.batch.items.len() >= MAX_ITEMS;
+        self.pressed |= full;
+        full.then_some(Pushed::Full)
+    }
+
+    fn pushed(&mut self, ready: bool) -> Pushed {
+        self.since.get_or_insert_with(Instant::now);
+        if self.flushing {
+            return Pushed::Taken { ready };
+        }
+        self.flushing = true;
+        Pushed::First
+    }
+}

@@ -1,0 +1,207 @@
+//! Where recordings are: one directory a day, one file a session.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tidegate_common::id::SessionId;
+use tidegate_common::recording::{Cast, Chain, END, END_LENGTH, Header, Packer};
+use tokio::sync::Semaphore;
+
+use super::flush::Writing;
+use super::recorder::Recorder;
+use super::{PublicKey, RecordError, RecordingKey};
+
+/// How many recordings are packed and written at the same moment.
+const SLOTS: usize = 16;
+
+/// zstd(1)'s level; see the commit that chose it for what others cost.
+const LEVEL: i32 = 1;
+
+/// Where and how recordings are kept.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The directory of all of them.
+    pub dir: PathBuf,
+    /// No session begins when less than this is free there, in bytes.
+    pub free_floor: u64,
+    /// How much of a session may be on its way to the disk before its relays wait, in
+    /// bytes. As much again may be being written at that moment.
+    pub pending_bound: usize,
+}
+
+impl Settings {
+    /// With a floor of 512 MiB and a bound of 1 MiB.
+    #[must_use]
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir, free_floor: 512 << 20, pending_bound: 1 << 20 }
+    }
+}
+
+/// All recordings of this proxy.
+#[derive(Clone)]
+pub struct Recordings(Arc<Store>);
+
+pub(super) struct Store {
+    pub(super) settings: Settings,
+    pub(super) key: RecordingKey,
+    pub(super) slots: Semaphore,
+    packers: Mutex<Vec<Packer>>,
+}
+
+impl Recordings {
+    /// Makes the directory where it is missing.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn open(settings: Settings, key: RecordingKey) -> Result<Self, RecordError> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&settings.dir);
+        made.map_err(|source| RecordError::Create { path: settings.dir.clone(), source })?;
+        let (slots, packers) = (Semaphore::new(SLOTS), Mutex::default());
+        Ok(Self(Arc::new(Store { settings, key, slots, packers })))
+    }
+
+    /// The key that verifies what is recorded here.
+    #[must_use]
+    pub fn public_key(&self) -> PublicKey {
+        self.0.key.public()
+    }
+
+    /// Where the recording of a session is, was or would be.
+    #[must_use]
+    pub fn path(&self, session: SessionId) -> PathBuf {
+        let millis = i64::try_from(session.unix_millis()).unwrap_or_default();
+        let began = jiff::Timestamp::from_millisecond(millis).unwrap_or_default();
+        let day = began.strftime("%Y/%m/%d").to_string();
+        self.0.settings.dir.join(day).join(format!("{session}.cast.zst"))
+    }
+
+    /// Begins a recording: its header is on the disk when this returns.
+    ///
+    /// # Errors
+    /// When there is too little space or the file can't be made. There is no session then.
+    pub async fn begin(&self, header: Header) -> Result<Recorder, RecordError> {
+        let path = self.path(header.session);
+        let create = {
+            let (store, path) = (self.0.clone(), path.clone());
+            move || {
+                let writing = store.create(&path, &header);
+                writing.map(|writing| Recorder::new(store, &header, path, writing))
+            }
+        };
+        let created = tokio::task::spawn_blocking(create).await;
+        created.unwrap_or_else(|panic| Err(RecordError::Create { path, source: io::Error::other(panic) }))
+    }
+
+    /// Recordings that earlier runs did not seal, oldest first. Ask before the first
+    /// session begins.
+    ///
+    /// # Errors
+    /// When a directory can't be read.
+    pub async fn unsealed(&self) -> Result<Vec<PathBuf>, RecordError> {
+        let dir = self.0.settings.dir.clone();
+        let failed = |source| RecordError::Read { path: dir.clone(), source };
+        let walk = {
+            let dir = dir.clone();
+            move || {
+                let mut found = Vec::new();
+                walk(&dir, 3, &mut found).map(|()| {
+                    found.sort();
+                    found
+                })
+            }
+        };
+        let walked = tokio::task::spawn_blocking(walk).await;
+        walked.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(failed)
+    }
+}
+
+#[cfg(test)]
+impl Recordings {
+    pub(super) fn store(&self) -> Arc<Store> {
+        self.0.clone()
+    }
+}
+
+impl Store {
+    /// A packer that no other uses; give it back.
+    pub(super) fn packer(&self) -> io::Result<Packer> {
+        let ready = self.packers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        ready.map_or_else(|| Packer::new(LEVEL), Ok)
+    }
+
+    pub(super) fn give_back(&self, packer: Packer) {
+        self.packers.lock().unwrap_or_else(PoisonError::into_inner).push(packer);
+    }
+
+    fn create(&self, path: &Path, header: &Header) -> Result<Writing, RecordError> {
+        let Settings { dir, free_floor, .. } = &self.settings;
+        let failed = |source| RecordError::Create { path: path.to_owned(), source };
+        let space = nix::sys::statvfs::statvfs(dir).map_err(|error| failed(error.into()))?;
+        let free = space.blocks_available().saturating_mul(space.fragment_size());
+        if free < *free_floor {
+            return Err(RecordError::Space { dir: dir.clone(), free: free >> 20, floor: free_floor >> 20 });
+        }
+        let day = path.parent().unwrap_or(dir);
+        make_day(dir, day).map_err(failed)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(0o600);
+        let file = options.open(path).map_err(failed)?;
+        let mut writing = Writing { file, cast: Cast::new(header), chain: Chain::default(), length: 0 };
+        let mut packer = self.packer().map_err(failed)?;
+        let mut frame = Vec::new();
+        let Writing { cast, chain, .. } = &mut writing;
+        cast.take(|text| chain.frame(&mut packer, text, &mut frame)).map_err(failed)?;
+        cast.rest();
+        self.give_back(packer);
+        writing.write(&frame).and_then(|()| File::open(day)?.sync_all()).map_err(failed)?;
+        Ok(writing)
+    }
+}
+
+/// Makes the directories between `dir` and `day`, durably.
+fn make_day(dir: &Path, day: &Path) -> io::Result<()> {
+    if day == dir || day.is_dir() {
+        return Ok(());
+    }
+    let Some(parent) = day.parent() else {
+        return Ok(());
+    };
+    make_day(dir, parent)?;
+    match DirBuilder::new().mode(0o700).create(day) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => File::open(parent)?.sync_all(),
+    }
+}
+
+/// Finds files that may still be written to and have no end. A sealed one is read-only,
+/// so that of a large archive only the names and modes are read.
+fn walk(dir: &Path, depth: u8, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        if kind.is_dir() && depth > 0 {
+            walk(&path, depth - 1, found)?;
+        } else if kind.is_file() && path.to_string_lossy().ends_with(".cast.zst") {
+            let writable = entry.metadata()?.permissions().mode() & 0o200 != 0;
+            if writable && !has_end(&path)? {
+                found.push(path);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the file ends as a sealed recording does; not whether it is good.
+fn has_end(path: &Path) -> io::Result<bool> {
+    let file = File::open(path)?;
+    let length = u64::try_from(END_LENGTH).unwrap_or(u64::MAX);
+    let Some(from) = file.metadata()?.len().checked_sub(length) else {
+        return Ok(false);
+    };
+    let mut start = [0; END.len()];
+    file.read_exact_at(&mut start, from)?;
+    Ok(start == END)
+}
