@@ -29,7 +29,7 @@ pub use credential::Credential;
 pub use device::{Address, AddressError, Device};
 pub use key::{KeyError, PublicKey};
 pub use pattern::{Pattern, PatternError};
-pub use read::{Mistake, Mistakes, Update};
+pub use read::{Mistake, Mistakes, Places, Update};
 pub use reason::Reason;
 pub use request::{Claims, Request, RequestState, Verdict, Vote, Wish};
 pub use resources::{Kind, Resource, ResourceName, Resources, Written};

@@ -4,6 +4,7 @@
 
 mod fields;
 mod kinds;
+mod places;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -13,6 +14,7 @@ use toml::de::DeTable;
 use super::resources::Written;
 use super::{Kind, Resource, ResourceName, Resources};
 use fields::Reader;
+pub use places::Places;
 
 /// More than a large company's resources.
 const MOST_BYTES: usize = 16 << 20;
@@ -105,7 +107,7 @@ fn sentence(message: &str) -> String {
 }
 
 /// What the reader remembers of the text.
-type Places = HashMap<(Kind, String), HashMap<String, usize>>;
+type Fields = HashMap<(Kind, String), HashMap<String, usize>>;
 type Names = HashSet<ResourceName>;
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ const WORLD: &str = "[[user]]\nname = \"operator\"\n[[device]]\nname = \"db01\"\
     [[access_group]]\nname = \"dba\"\nusers = [\"operator\"]\ncriteria = { devices = [\"*\"] }\nsession = {}\n";
 
 async fn access(temporary: &Temporary) -> Access {
-    Access::load(temporary.store.clone(), AuditLog::new(temporary.store.clone())).await.unwrap()
+    let store = temporary.store.clone();
+    let audit = AuditLog::open(store.clone(), &temporary.directory().join("audit")).await.unwrap();
+    Access::load(store, audit).await.unwrap()
 }
 
 async fn permitted(access: &Access) -> bool {
@@ -87,7 +89,7 @@ async fn what_is_exported_applies_to_an_empty_store() {
 async fn nothing_changes_when_the_audit_log_cannot_be_written() {
     let temporary = Temporary::new().await;
     let dead = Temporary::new().await;
-    let audit = AuditLog::new(dead.store.clone());
+    let audit = AuditLog::open(dead.store.clone(), &dead.directory().join("audit")).await.unwrap();
     dead.store.clone().close().await.unwrap();
     let access = Access::load(temporary.store.clone(), audit).await.unwrap();
     assert!(matches!(access.apply(WORLD, &By::proxy(), false).await, Err(AccessError::Audit(_))));

@@ -43,7 +43,7 @@ struct World {
 async fn world() -> World {
     let temporary = Temporary::new().await;
     let store = temporary.store.clone();
-    let audit = AuditLog::new(store.clone());
+    let audit = AuditLog::open(store.clone(), &temporary.directory().join("audit")).await.unwrap();
     let access = Access::load(store.clone(), audit.clone()).await.unwrap();
     access.apply(WORLD, &By::proxy(), false).await.unwrap();
     let requests = Requests::new(store, access.clone(), audit, Settings::default());

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Mistake, Mistakes, Names, Places};
+use super::{Fields as Places, Mistake, Mistakes, Names};
 use crate::model::{Kind, ResourceName};
 
 /// Collects mistakes and places while a text is read.

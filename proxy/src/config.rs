@@ -1,0 +1,283 @@
+//! The proxy's settings: `proxy.toml`, then the environment (`TIDEGATE__LISTEN__SSH`
+//! for `ssh` of `[listen]`). Unknown keys are refused, and all mistakes are told at
+//! once, each with its place. Each part of the program gets its own section.
+
+mod read;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tidegate_common::model::{ByteSize, PublicKey};
+use tidegate_common::time::Length;
+
+use read::Reader;
+
+/// Why the settings were not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the settings {path} cannot be read: {source}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The settings are wrong; one line for each mistake.
+    #[error("the settings {path} are wrong:\n{}", .mistakes.join("\n"))]
+    Mistakes {
+        /// Which file.
+        path: PathBuf,
+        /// Each with its place.
+        mistakes: Vec<String>,
+    },
+}
+
+/// All settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Keys, certificates, the store unless it is elsewhere, and the local console's socket.
+    pub state_dir: PathBuf,
+    /// Where recordings go.
+    pub recordings_dir: PathBuf,
+    /// `[listen]`
+    pub listen: Listen,
+    /// `[store]`
+    pub store: Store,
+    /// `[ssh]`
+    pub ssh: Ssh,
+    /// `[lease]`
+    pub lease: Lease,
+    /// `[requests]`
+    pub requests: Requests,
+    /// `[recordings]`
+    pub recordings: Recordings,
+    /// `[audit]`
+    pub audit: Audit,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// Where the proxy listens.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// For people's SSH.
+    pub ssh: SocketAddr,
+    /// For agents' links.
+    pub agents: SocketAddr,
+    /// Host name and port that agents are told to dial.
+    pub agents_name: Option<String>,
+}
+
+/// The database.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// `sqlite:<path>`.
+    pub url: String,
+}
+
+/// The SSH side.
+#[derive(Debug, Clone)]
+pub struct Ssh {
+    /// How often a silent peer is asked whether it lives.
+    pub keepalive: Duration,
+    /// Connections from one address that have not logged in yet.
+    pub unproved_each: usize,
+    /// And from all addresses together.
+    pub unproved_all: usize,
+    /// Environment variables that reach a device; a `*` at the end stands for any rest.
+    pub accept_env: Vec<String>,
+    /// CAs whose OpenSSH user certificates log users in.
+    pub trusted_user_cas: Vec<PublicKey>,
+}
+
+/// How long a grant lives without word from the proxy.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// Renewed every third of it.
+    pub duration: Duration,
+}
+
+/// How long requests and approvals last.
+#[derive(Debug, Clone, Copy)]
+pub struct Requests {
+    /// How long a request waits for a decision.
+    pub pending: Length,
+    /// How long an approval opens unless the request asked for another time.
+    pub window: Length,
+}
+
+/// Recordings.
+#[derive(Debug, Clone)]
+pub struct Recordings {
+    /// No session starts when less than this is free.
+    pub free_floor: ByteSize,
+}
+
+/// The audit log's copy.
+#[derive(Debug, Clone)]
+pub struct Audit {
+    /// Where the JSON lines go.
+    pub dir: PathBuf,
+}
+
+/// The proxy's own log.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// A filter of tracing-subscriber: `info`, `tidegate_proxy=debug`.
+    pub filter: String,
+}
+
+impl Config {
+    /// Reads the file and the environment.
+    ///
+    /// # Errors
+    /// Every mistake at once.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let file = |source| ConfigError::File { path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path).map_err(file)?;
+        Self::read(&text, None).map_err(|mistakes| ConfigError::Mistakes { path: path.to_owned(), mistakes })
+    }
+
+    /// Reads a text; `environment` stands in for the program's own.
+    fn read(text: &str, environment: Option<Vec<(String, String)>>) -> Result<Self, Vec<String>> {
+        let mut reader = Reader::new(text, environment)?;
+        let state_dir = reader.path("state_dir", PathBuf::from("/var/lib/tidegate"));
+        let recordings_dir = reader.path("recordings_dir", state_dir.join("recordings"));
+        let any = |port| SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), port);
+        let listen = Listen {
+            ssh: reader.parsed("listen.ssh", any(2222)),
+            agents: reader.parsed("listen.agents", any(7443)),
+            agents_name: reader.optional("listen.agents_name", host_and_port),
+        };
+        let store = Store {
+            url: reader
+                .optional("store.url", |text| Ok(text.to_owned()))
+                .unwrap_or_else(|| format!("sqlite:{}", state_dir.join("tidegate.db").display())),
+        };
+        let ssh = Ssh {
+            keepalive: reader.parsed("ssh.keepalive", seconds(30)).approximate(),
+            unproved_each: reader.number("ssh.unproved_each", 64, 1, 100_000),
+            unproved_all: reader.number("ssh.unproved_all", 1024, 1, 1_000_000),
+            accept_env: reader.list("ssh.accept_env", variable).unwrap_or_else(|| {
+                ["LANG", "LC_*", "TERM", "COLORTERM", "GIT_PROTOCOL"].map(str::to_owned).to_vec()
+            }),
+            trusted_user_cas: reader
+                .list("ssh.trusted_user_cas", |text| {
+                    text.parse::<PublicKey>().map_err(|error| error.to_string())
+                })
+                .unwrap_or_default(),
+        };
+        let millis = reader.number("lease.millis", 30_000, 1_000, 3_600_000);
+        let lease = Lease { duration: Duration::from_millis(u64::try_from(millis).unwrap_or(30_000)) };
+        let requests = Requests {
+            pending: reader.parsed("requests.pending", Length::hours(24)),
+            window: reader.parsed("requests.window", Length::minutes(60)),
+        };
+        let recordings = Recordings { free_floor: reader.parsed("recordings.free_floor", floor()) };
+        let audit = Audit { dir: reader.path("audit.dir", state_dir.join("audit")) };
+        let log = Log {
+            filter: reader
+                .optional("log.filter", |text| Ok(text.to_owned()))
+                .unwrap_or_else(|| "info".to_owned()),
+        };
+        reader.finish()?;
+        Ok(Self { state_dir, recordings_dir, listen, store, ssh, lease, requests, recordings, audit, log })
+    }
+
+    /// The local console's socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.state_dir.join("admin.sock")
+    }
+}
+
+fn seconds(count: u64) -> Length {
+    format!("{count}s").parse().unwrap_or(Length::minutes(1))
+}
+
+fn floor() -> ByteSize {
+    "256 MiB".parse().unwrap_or_default()
+}
+
+fn host_and_port(text: &str) -> Result<String, String> {
+    let split = text.rsplit_once(':');
+    let port = split.and_then(|(_, port)| port.parse::<u16>().ok()).filter(|port| *port > 0);
+    let host = split.map(|(host, _)| host.trim_start_matches('[').trim_end_matches(']')).unwrap_or_default();
+    match (port, host.parse::<tidegate_common::model::Address>()) {
+        (Some(_), Ok(_)) => Ok(text.to_owned()),
+        _ => Err(format!(
+            "`{}` is not a host name and a port; write it as gate.example.org:7443",
+            text.escape_default()
+        )),
+    }
+}
+
+fn variable(text: &str) -> Result<String, String> {
+    let name = text.strip_suffix('*').unwrap_or(text);
+    let fits = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if fits && !name.is_empty() && !name.starts_with("LD_") {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{}` is no environment variable that may be passed on", text.escape_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistakes(text: &str) -> Vec<String> {
+        Config::read(text, Some(Vec::new())).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn the_example_in_config_is_taken_and_says_the_defaults() {
+        let example = Config::read(include_str!("../../config/proxy.toml"), Some(Vec::new())).unwrap();
+        let defaults = Config::read("", Some(Vec::new())).unwrap();
+        let without = |config: Config| {
+            format!(
+                "{:?}",
+                Config { listen: Listen { agents_name: None, ..config.listen.clone() }, ..config }
+            )
+        };
+        assert_eq!(without(example), without(defaults));
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once_with_its_place() {
+        let text = "state_dir = 7\nrecordigns_dir = \"/x\"\n[listen]\nssh = \"nowhere\"\n[lease]\nmillis = 0\n\
+                    [requests]\nwindow = \"soon\"\n[colours]\nred = 1\n";
+        let found = mistakes(text);
+        let starts: Vec<_> = found.iter().map(|line| line.split(": ").next().unwrap()).collect();
+        let at = |line, column| format!("line {line}, column {column}");
+        assert_eq!(starts, [at(1, 1), at(2, 1), at(4, 1), at(6, 1), at(8, 1), at(9, 2)], "{found:#?}");
+        assert!(found[1].contains("`recordigns_dir` is not a key"), "{}", found[1]);
+    }
+
+    #[test]
+    fn an_error_of_syntax_is_told_with_its_place() {
+        assert!(
+            mistakes("state_dir = \n")[0].starts_with("line 1, column"),
+            "{:?}",
+            mistakes("state_dir = \n")
+        );
+    }
+
+    #[test]
+    fn the_environment_wins_and_its_mistakes_are_told_by_their_variable() {
+        let environment = |name: &str, value: &str| Some(vec![(name.to_owned(), value.to_owned())]);
+        let text = "[listen]\nssh = \"127.0.0.1:1\"\n";
+        let config = Config::read(text, environment("TIDEGATE__LISTEN__SSH", "127.0.0.1:2")).unwrap();
+        assert_eq!(config.listen.ssh.port(), 2);
+        let config = Config::read(text, environment("TIDEGATE__LEASE__MILLIS", "2000")).unwrap();
+        assert_eq!(config.lease.duration, Duration::from_secs(2));
+        let config = Config::read(text, environment("TIDEGATE__SSH__ACCEPT_ENV", "LANG,LC_*")).unwrap();
+        assert_eq!(config.ssh.accept_env, ["LANG", "LC_*"]);
+        let found = Config::read(text, environment("TIDEGATE__LISTEN__SHS", "x")).unwrap_err();
+        assert!(found[0].starts_with("environment variable TIDEGATE__LISTEN__SHS:"), "{found:?}");
+        let found = Config::read(text, environment("TIDEGATE__LISTEN__SSH", "x")).unwrap_err();
+        assert!(found[0].starts_with("environment variable TIDEGATE__LISTEN__SSH:"), "{found:?}");
+    }
+}
