@@ -1,5 +1,6 @@
 //! Wiring: one function for each command.
 
+use std::io::Read;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -55,16 +56,26 @@ fn enrol(file: Option<&std::path::Path>, enrol: Enrol) -> anyhow::Result<()> {
         (Err(_), Some(proxy)) if file.is_none() => (proxy, Paths::default()),
         (Err(error), _) => return Err(error.into()),
     };
-    let token = enrol.token.parse()?;
+    let token = token(&enrol.token)?;
     let issued = runtime()?.block_on(uplink::enrol(&proxy, token, &paths))?;
     println!("enrolled as {}; the key and certificate are in {}", issued.device, paths.state.display());
     Ok(())
 }
 
+/// `-` keeps the token out of the list of processes.
+fn token(given: &str) -> anyhow::Result<Token> {
+    if given != "-" {
+        return Ok(given.parse()?);
+    }
+    let mut line = String::new();
+    std::io::stdin().take(1024).read_to_string(&mut line).context("standard input holds no token")?;
+    Ok(line.parse()?)
+}
+
 fn install(install: &Install) -> anyhow::Result<()> {
     setup_possible(install.dry_run)?;
     let enrolled = Identity::load(&Paths::default()).is_ok();
-    let token: Option<Token> = install.token.as_deref().map(str::parse).transpose()?;
+    let token: Option<Token> = install.token.as_deref().map(token).transpose()?;
     anyhow::ensure!(
         enrolled || token.is_some(),
         "this host is not enrolled yet; add --token with what `agent token` of the proxy's console prints"

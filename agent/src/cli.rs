@@ -36,7 +36,7 @@ pub struct Enrol {
     /// Where the proxy listens for agents [default: from the configuration]
     #[arg(long, value_name = "HOST:PORT")]
     pub proxy: Option<String>,
-    /// The token that `agent token` of the proxy's console printed
+    /// The token that `agent token` of the proxy's console printed; `-` reads it from standard input
     #[arg(long)]
     pub token: String,
 }
@@ -46,7 +46,8 @@ pub struct Install {
     /// Where the proxy listens for agents
     #[arg(long, value_name = "HOST:PORT")]
     pub proxy: String,
-    /// The token that `agent token` of the proxy's console printed; not needed when enrolled
+    /// The token that `agent token` of the proxy's console printed, or `-` for standard input; not
+    /// needed when enrolled
     #[arg(long)]
     pub token: Option<String>,
     /// Show what would be done, and do nothing

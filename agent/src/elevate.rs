@@ -48,6 +48,14 @@ impl Elevator {
     /// # Errors
     /// When one of them cannot be granted on this host.
     pub fn plan(&mut self, session: SessionId, units: Vec<Unit>) -> Result<Vec<(Unit, Delta)>, Failure> {
+        let planned = self.plan_all(session, units);
+        if planned.is_err() {
+            self.unlock();
+        }
+        planned
+    }
+
+    fn plan_all(&mut self, session: SessionId, units: Vec<Unit>) -> Result<Vec<(Unit, Delta)>, Failure> {
         if units.iter().any(|unit| matches!(unit, Unit::Group { .. })) {
             self.lock()?;
         }
@@ -97,23 +105,16 @@ impl Elevator {
     }
 
     fn verify(&self, unit: &Unit, delta: &Delta, shared: bool) -> Result<String, String> {
-        let said = match unit {
+        match unit {
             Unit::Sudo { account, rule, not_after } => {
-                let rule = sudo::Rule { account, rule, not_after: *not_after };
-                sudo::verify(self.sudo, &rule)?;
-                format!("{account} may sudo {}", rule.rule)
+                sudo::verify(self.sudo, &sudo::Rule { account, rule, not_after: *not_after })?;
             }
-            Unit::Group { account, group } => {
-                groups::verify(&self.paths, account, group)?;
-                match delta {
-                    Delta::Group { group: false, gshadow: false } => {
-                        format!("{account} is in {group} already; left as it is")
-                    }
-                    _ => format!("{account} is in {group}"),
-                }
-            }
-        };
-        Ok(if shared { format!("{said}, with another session") } else { said })
+            Unit::Group { account, group } => groups::verify(&self.paths, account, group)?,
+        }
+        if *delta == (Delta::Group { group: false, gshadow: false }) {
+            return Ok(format!("{unit} already; left as it is"));
+        }
+        Ok(if shared { format!("{unit}, with another session") } else { unit.to_string() })
     }
 
     /// Takes units back and looks that they are gone. Each is tried whatever

@@ -1,5 +1,7 @@
 //! The units that grants are counted in: one membership, one sudo rule.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use tidegate_common::grant::{Failure, Privilege, PrivilegeKind, SudoRule};
 use tidegate_common::name::{AccountName, UnixGroupName};
@@ -13,6 +15,16 @@ pub enum Unit {
     Sudo { account: AccountName, rule: SudoRule, not_after: Option<jiff::Timestamp> },
     /// Membership of one group.
     Group { account: AccountName, group: UnixGroupName },
+}
+
+/// What it is, for a log line.
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sudo { account, rule, .. } => write!(f, "{account} may sudo {rule}"),
+            Self::Group { account, group } => write!(f, "{account} is in {group}"),
+        }
+    }
 }
 
 impl Unit {

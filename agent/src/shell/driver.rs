@@ -22,10 +22,13 @@ const INBOX: usize = 256;
 const LOOK: Duration = Duration::from_secs(5);
 
 /// A change of the host that takes longer is stuck: no more signs of life to systemd.
-const STUCK: Duration = Duration::from_secs(60);
+const STUCK: Duration = Duration::from_secs(20);
 
 /// How long a stop may take; what is left then is the sweep's.
 const STOP: Duration = Duration::from_secs(20);
+
+/// How long the last answers may take to leave.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Why the agent cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -115,8 +118,21 @@ pub async fn run(config: Config) -> Result<(), DriverError> {
             stop_by = Some(tokio::time::Instant::now() + STOP);
         }
     }
+    // What was told last shall reach the proxy.
+    if link.set(None) {
+        let _ = tokio::time::timeout(FAREWELL, told(&mut messages)).await;
+    }
     uplink.abort();
     Ok(())
+}
+
+/// Waits until the link has fallen.
+async fn told(messages: &mut mpsc::Receiver<Message>) {
+    while let Some(message) = messages.recv().await {
+        if matches!(message, Message::Unlinked) {
+            return;
+        }
+    }
 }
 
 /// Waits until something is due, or for ever.

@@ -19,7 +19,7 @@ use crate::paths::Paths;
 use crate::residue;
 
 /// An agent whose leases are over by more than this hangs, in microseconds.
-const GRACE: u64 = 15_000_000;
+const GRACE: u64 = 5_000_000;
 
 /// How long to wait for the lock after the agent was killed.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -118,7 +118,7 @@ fn sweep_locked(paths: &Paths, grace: Duration) -> Result<Swept, SweepError> {
         for outcome in Elevator::new(paths.clone()).undo(ledger.held.clone()) {
             match outcome.result {
                 Ok(found) => {
-                    let what = found.unwrap_or_else(|| format!("undone: {:?}", outcome.unit));
+                    let what = found.unwrap_or_else(|| format!("taken away: {}", outcome.unit));
                     swept.done.push(what);
                     gone.push(outcome.unit);
                 }

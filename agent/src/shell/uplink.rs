@@ -53,7 +53,7 @@ pub enum UplinkError {
     Unexpected,
     #[error("the proxy was silent for a whole lease")]
     Silent,
-    #[error("more answers wait for the proxy than a link may hold")]
+    #[error("the link was given up: the agent stops, or too many answers waited")]
     Full,
     #[error("{0}")]
     Identity(#[from] IdentityError),
@@ -94,10 +94,12 @@ impl Uplink {
         let stream = dial(&self.proxy, tls::enrolled(&identity)?).await?;
         let (mut reader, writer) = tokio::io::split(stream);
         let (outbox, outgoing) = mpsc::channel(OUTBOX);
-        let linked = self.inbox.send(Message::Linked(outbox.clone())).await;
+        // Only the loop holds the outbox: giving it up ends the link, once it is empty.
+        let renewals = outbox.downgrade();
+        let linked = self.inbox.send(Message::Linked(outbox)).await;
         linked.map_err(|_| UplinkError::Closed)?;
         let writing = write_all(writer, outgoing);
-        let reading = self.read_all(&mut reader, &identity, &outbox, welcomed);
+        let reading = self.read_all(&mut reader, &identity, &renewals, welcomed);
         tokio::select! {
             ended = reading => ended,
             ended = writing => ended,
@@ -108,7 +110,7 @@ impl Uplink {
         &self,
         reader: &mut ReadHalf<TlsStream<TcpStream>>,
         identity: &Identity,
-        outbox: &mpsc::Sender<FromAgent>,
+        outbox: &mpsc::WeakSender<FromAgent>,
         welcomed: &mut bool,
     ) -> Result<(), UplinkError> {
         let mut decoder = Decoder::default();
@@ -146,7 +148,9 @@ impl Uplink {
             let due = renew_at.is_some_and(|at| at <= jiff::Timestamp::now().as_second());
             if *welcomed && due && !asked {
                 asked = true;
-                outbox.try_send(FromAgent::Renew { csr: identity.csr()? }).map_err(|_| UplinkError::Full)?;
+                let renew = FromAgent::Renew { csr: identity.csr()? };
+                let sent = outbox.upgrade().map(|outbox| outbox.try_send(renew).is_ok());
+                sent.filter(|sent| *sent).ok_or(UplinkError::Full)?;
             }
         }
     }

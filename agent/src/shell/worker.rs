@@ -23,9 +23,10 @@ const IDLE: Duration = Duration::from_secs(1);
 pub struct Link(Arc<Mutex<Option<Outbox>>>);
 
 impl Link {
-    /// Puts another in its place.
-    pub fn set(&self, outbox: Option<Outbox>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = outbox;
+    /// Puts another in its place; tells whether there was one.
+    pub fn set(&self, outbox: Option<Outbox>) -> bool {
+        let mut link = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *link, outbox).is_some()
     }
 
     fn send(&self, message: FromAgent) {

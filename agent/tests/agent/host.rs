@@ -6,6 +6,9 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 const AGENT: &str = env!("CARGO_BIN_EXE_tidegate-agent");
@@ -84,6 +87,21 @@ impl Host {
 
     pub fn in_group(&self) -> bool {
         self.read("etc/group").contains("tg-docker:x:998:jane,ops\n")
+    }
+
+    /// The host's lock on its account files, as another program would hold it: it
+    /// belongs to this process until the file is closed.
+    pub fn lock_accounts(&self) -> std::fs::File {
+        let file = std::fs::File::create(self.directory.join("etc/.pwd.lock")).unwrap();
+        let whole = libc::flock {
+            l_type: libc::F_WRLCK as libc::c_short,
+            l_whence: libc::SEEK_SET as libc::c_short,
+            l_start: 0,
+            l_len: 0,
+            l_pid: 0,
+        };
+        fcntl(&file, FcntlArg::F_SETLK(&whole)).unwrap();
+        file
     }
 
     pub fn read(&self, file: &str) -> String {

@@ -92,7 +92,18 @@ impl Proxy {
     }
 
     pub fn issue(&self, csr: &Csr) -> Certificate {
-        let request = CertificateSigningRequestParams::from_pem(&csr.0).unwrap();
+        self.issue_from(csr, 2020, 2100)
+    }
+
+    /// One that has lived most of its life.
+    pub fn issue_old(&self, csr: &Csr) -> Certificate {
+        self.issue_from(csr, 1980, 2030)
+    }
+
+    fn issue_from(&self, csr: &Csr, start: i32, end: i32) -> Certificate {
+        let mut request = CertificateSigningRequestParams::from_pem(&csr.0).unwrap();
+        request.params.not_before = rcgen::date_time_ymd(start, 1, 1);
+        request.params.not_after = rcgen::date_time_ymd(end, 1, 1);
         let certificate = request.signed_by(&self.ca).unwrap();
         Certificate { device: "db01".parse().unwrap(), certificate: certificate.pem(), ca: self.ca.pem() }
     }

@@ -132,6 +132,8 @@ async fn a_stopped_agent_takes_everything_away_first() {
     let (mut link, _) = proxy.welcome(LONG).await;
     granted(&mut link, 1).await;
     agent.signal("TERM");
+    let FromAgent::Ended { ended, .. } = link.news().await else { panic!("not told") };
+    assert!(ended.standing.is_empty());
     assert!(agent.wait().success());
     assert!(host.untouched());
 }
@@ -164,4 +166,61 @@ async fn a_proxy_that_is_not_the_tokens_gets_neither_token_nor_key() {
     assert!(proxy.accept().await.is_err(), "the handshake went through");
     assert!(!enrolling.wait().success());
     assert!(!host.state("key.pem").exists());
+}
+
+#[tokio::test]
+async fn a_privilege_of_two_sessions_goes_with_the_last() {
+    if !possible() {
+        return;
+    }
+    let (proxy, host) = enrolled().await;
+    let _agent = host.start(&["run"]);
+    let (mut link, _) = proxy.welcome(LONG).await;
+    granted(&mut link, 1).await;
+    granted(&mut link, 2).await;
+    link.say(&FromProxy::Revoke { session: SessionId::new(1, 1) }).await;
+    let FromAgent::Ended { .. } = link.news().await else { panic!("not ended") };
+    assert!(host.in_group() && host.sudo_allows(), "the other session lost its privileges");
+    link.say(&FromProxy::Revoke { session: SessionId::new(2, 1) }).await;
+    let FromAgent::Ended { .. } = link.news().await else { panic!("not ended") };
+    assert!(host.untouched());
+}
+
+#[tokio::test]
+async fn a_certificate_two_thirds_old_is_renewed_over_the_link() {
+    if !possible() {
+        return;
+    }
+    let proxy = Proxy::start().await;
+    let host = Host::new(&proxy.address());
+    let token = proxy.token();
+    let mut enrolling = host.start(&["enrol", "--token", &token]);
+    let mut link = proxy.accept().await.unwrap();
+    let FromAgent::Enrol(enrol) = link.hear().await else { panic!("no enrolment") };
+    link.say(&FromProxy::Enrolled(proxy.issue_old(&enrol.csr))).await;
+    assert!(enrolling.wait().success());
+    let old = std::fs::read(host.state("certificate.pem")).unwrap();
+    let _agent = host.start(&["run"]);
+    let (mut link, _) = proxy.welcome(LONG).await;
+    let FromAgent::Renew { csr } = link.news().await else { panic!("not renewed") };
+    link.say(&FromProxy::Enrolled(proxy.issue(&csr))).await;
+    let path = host.state("certificate.pem");
+    host.until("the new certificate", |_| std::fs::read(&path).is_ok_and(|now| now != old)).await;
+}
+
+#[tokio::test]
+async fn a_host_with_its_account_files_locked_refuses_and_grants_when_they_are_free() {
+    if !possible() {
+        return;
+    }
+    let (proxy, host) = enrolled().await;
+    let _agent = host.start(&["run"]);
+    let (mut link, _) = proxy.welcome(LONG).await;
+    let lock = host.lock_accounts();
+    link.say(&FromProxy::Grant(order(1))).await;
+    let FromAgent::Refused { failure, .. } = link.news().await else { panic!("not refused") };
+    assert!(failure.why.contains(".pwd.lock"), "{failure}");
+    assert!(host.untouched());
+    drop(lock);
+    granted(&mut link, 2).await;
 }
