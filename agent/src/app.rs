@@ -4,8 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use crate::cli::{Cli, Command, Enrol};
+use crate::cli::{Cli, Command, Enrol, Install, Uninstall};
 use crate::config::Config;
+use crate::paths::Paths;
+use crate::setup::{self, Site, Sshd};
+use crate::shell::identity::{Identity, Token};
 use crate::shell::{driver, sweep, uplink};
 
 /// Carries out one command.
@@ -28,7 +31,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Err(error) => {
                     log("info");
                     tracing::error!("{error}; sweeping the standard places");
-                    (crate::paths::Paths::default(), std::time::Duration::from_millis(500))
+                    (Paths::default(), std::time::Duration::from_millis(500))
                 }
             };
             for what in sweep::sweep(&paths, grace)?.done {
@@ -39,6 +42,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Config::load(file)?;
             println!("the configuration is right");
         }
+        Command::Install(install) => self::install(&install)?,
+        Command::Uninstall(uninstall) => self::uninstall(&uninstall)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -47,12 +52,69 @@ fn enrol(file: Option<&std::path::Path>, enrol: Enrol) -> anyhow::Result<()> {
     let config = Config::load(file);
     let (proxy, paths) = match (config, enrol.proxy) {
         (Ok(config), proxy) => (proxy.unwrap_or(config.proxy), config.paths),
-        (Err(_), Some(proxy)) if file.is_none() => (proxy, crate::paths::Paths::default()),
+        (Err(_), Some(proxy)) if file.is_none() => (proxy, Paths::default()),
         (Err(error), _) => return Err(error.into()),
     };
     let token = enrol.token.parse()?;
     let issued = runtime()?.block_on(uplink::enrol(&proxy, token, &paths))?;
     println!("enrolled as {}; the key and certificate are in {}", issued.device, paths.state.display());
+    Ok(())
+}
+
+fn install(install: &Install) -> anyhow::Result<()> {
+    setup_possible(install.dry_run)?;
+    let enrolled = Identity::load(&Paths::default()).is_ok();
+    let token: Option<Token> = install.token.as_deref().map(str::parse).transpose()?;
+    anyhow::ensure!(
+        enrolled || token.is_some(),
+        "this host is not enrolled yet; add --token with what `agent token` of the proxy's console prints"
+    );
+    let site = Site {
+        root: "/".into(),
+        proxy: install.proxy.clone(),
+        program: std::env::current_exe().context("the program's own file is not to be found")?,
+        sshd: Sshd::of_host(&install.proxy)?,
+    };
+    let mut done = setup::carry_out(&setup::install(&site)?, install.dry_run)?;
+    if let Some(token) = token.filter(|_| !enrolled) {
+        done += 1;
+        if install.dry_run {
+            println!("would enrol with {}", install.proxy);
+        } else {
+            let issued = runtime()?.block_on(uplink::enrol(&install.proxy, token, &Paths::default()))?;
+            println!("enrolled as {}", issued.device);
+        }
+    }
+    // What only makes running what is there needs no line of its own when nothing changed.
+    done += setup::carry_out(&setup::start(done > 0), install.dry_run)?;
+    println!("{}", if done == 0 { "nothing to do" } else { "done" });
+    Ok(())
+}
+
+fn uninstall(uninstall: &Uninstall) -> anyhow::Result<()> {
+    setup_possible(uninstall.dry_run)?;
+    let site = Site {
+        root: "/".into(),
+        proxy: String::new(),
+        program: std::env::current_exe().context("the program's own file is not to be found")?,
+        // Whatever is wrong with sshd, the agent's part of it goes.
+        sshd: Sshd::of_host("").unwrap_or_default(),
+    };
+    let (stop, remove) = setup::uninstall(&site, std::path::Path::new("/run/systemd/system").exists());
+    setup::carry_out(&stop, uninstall.dry_run)?;
+    if !uninstall.dry_run {
+        // Nothing may be removed that is needed to take a privilege away.
+        let grace = std::time::Duration::from_millis(500);
+        let held = sweep::sweep(&Paths::default(), grace)?;
+        held.done.iter().for_each(|what| println!("{what}"));
+        anyhow::ensure!(!sweep::is_held(&Paths::default()), "an agent still runs; stop it first");
+    }
+    setup::carry_out(&remove, uninstall.dry_run)?;
+    Ok(())
+}
+
+fn setup_possible(dry_run: bool) -> anyhow::Result<()> {
+    anyhow::ensure!(dry_run || nix::unistd::geteuid().is_root(), "only root can do this; run it with sudo");
     Ok(())
 }
 

@@ -25,6 +25,10 @@ pub enum Command {
     Sweep,
     /// Check the configuration
     CheckConfig,
+    /// Set this host up: sshd, sudo, the services; a second time changes nothing
+    Install(Install),
+    /// Take every grant away, then all that `install` made
+    Uninstall(Uninstall),
 }
 
 #[derive(Debug, clap::Args)]
@@ -35,4 +39,24 @@ pub struct Enrol {
     /// The token that `agent token` of the proxy's console printed
     #[arg(long)]
     pub token: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Install {
+    /// Where the proxy listens for agents
+    #[arg(long, value_name = "HOST:PORT")]
+    pub proxy: String,
+    /// The token that `agent token` of the proxy's console printed; not needed when enrolled
+    #[arg(long)]
+    pub token: Option<String>,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Uninstall {
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }

@@ -11,6 +11,7 @@ mod core;
 mod elevate;
 mod paths;
 mod residue;
+mod setup;
 mod shell;
 mod sys;
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -143,6 +143,8 @@ fn write_checked(fresh: &Path, text: &str) -> Result<(), String> {
     let _ = std::fs::remove_file(fresh);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o440).open(fresh).map_err(wrong)?;
     file.write_all(text.as_bytes()).map_err(wrong)?;
+    // Whatever the umask says: sudo insists on its own mode.
+    file.set_permissions(std::fs::Permissions::from_mode(0o440)).map_err(wrong)?;
     drop(file);
     let path = fresh.to_string_lossy();
     let answer = run("visudo", &["-cf", &path], DEADLINE).map_err(|error| error.to_string())?;

@@ -59,6 +59,12 @@ pub fn lock(paths: &Paths) -> Result<Flock<File>, SweepError> {
     })
 }
 
+/// Whether an agent or a sweep is at work.
+#[must_use]
+pub fn is_held(paths: &Paths) -> bool {
+    paths.state.exists() && matches!(lock(paths), Err(SweepError::Held(_)))
+}
+
 /// Undoes everything. While an agent runs and keeps its leases, does nothing.
 ///
 /// # Errors

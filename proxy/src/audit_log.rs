@@ -1,0 +1,129 @@
+//! The audit log: [`AuditLog::append`] returns when the record is on the disk, so that
+//! what it tells of may be seen only after that.
+//!
+//! One task owns the chain's end. Records that are handed in while a transaction runs
+//! are written together in the next one, so that many sessions beginning at once
+//! share one fsync. The store is the log; a copy goes to JSON lines, one file a day,
+//! each line with its link, for collectors, and so that a log cut off at its end shows.
+
+mod lines;
+mod tail;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tidegate_common::audit::{Broken, Entry};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::store::{Store, StoreError};
+
+pub use tail::Tail;
+pub use verify::Verified;
+
+/// How many records may wait for the store before those who append wait too.
+const QUEUE: usize = 1024;
+
+/// What can go wrong with the audit log. All of it is ours or the disk's.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AuditError {
+    /// The store did not take it. What the record tells of must not happen.
+    #[error("the audit log could not be written, so nothing was done: {0}")]
+    Append(Arc<StoreError>),
+    /// The store could not be read.
+    #[error("the audit log could not be read: {0}")]
+    Read(Arc<StoreError>),
+    /// The files of JSON lines could not be made or read.
+    #[error("the audit log's copy in {dir} can't be used: {why}")]
+    Lines {
+        /// The directory.
+        dir: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The log does not hold.
+    #[error("the audit log was tampered with: {0}")]
+    Broken(#[from] Broken),
+    /// Records are missing at the log's end.
+    #[error("the audit log was tampered with: it ends at record {found}, but record {known} was written")]
+    Short {
+        /// The last one there.
+        found: u64,
+        /// The last one known to have been.
+        known: u64,
+    },
+    /// The copy tells of another record than the log.
+    #[error("the audit log was tampered with: record {0} is not the one in its copy of JSON lines")]
+    Differs(u64),
+    /// The log's task has ended, because the proxy is stopping.
+    #[error("the audit log is closed, because the proxy is stopping")]
+    Closed,
+}
+
+/// The log. Clones share it.
+#[derive(Clone)]
+pub struct AuditLog {
+    queue: mpsc::Sender<Waiting>,
+    newest: watch::Receiver<u64>,
+    store: Store,
+    dir: Arc<Path>,
+}
+
+/// A record to be, and who waits for it.
+struct Waiting {
+    entry: Entry,
+    done: oneshot::Sender<Result<u64, AuditError>>,
+}
+
+impl AuditLog {
+    /// Goes on where the store's log ends; the copy goes to `audit_dir`, which is made
+    /// where it is missing.
+    ///
+    /// # Errors
+    /// When the store can't be read, or the last record is none, or `audit_dir` can't be used.
+    pub async fn open(store: Store, audit_dir: &Path) -> Result<Self, AuditError> {
+        let lines = lines::Lines::open(audit_dir)?;
+        let chain = writer::last(&store).await?;
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let (tell, newest) = watch::channel(chain.seq);
+        tokio::spawn(writer::run(store.clone(), lines, chain, waiting, tell));
+        Ok(Self { queue, newest, store, dir: audit_dir.into() })
+    }
+
+    /// Appends an event; returns its number when it is on the disk. An event of which
+    /// nobody says who did it is the proxy's own ([`tidegate_common::audit::Event::by`]).
+    ///
+    /// # Errors
+    /// When it was not written. Then what it tells of must not happen.
+    pub async fn append(&self, event: impl Into<Entry>) -> Result<u64, AuditError> {
+        let (done, written) = oneshot::channel();
+        let waiting = Waiting { entry: event.into(), done };
+        self.queue.send(waiting).await.map_err(|_| AuditError::Closed)?;
+        written.await.map_err(|_| AuditError::Closed)?
+    }
+
+    /// The number of the newest record, 0 when there is none.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        *self.newest.borrow()
+    }
+
+    /// The last `count` records, and with `follow` those that come, as they come.
+    #[must_use]
+    pub fn tail(&self, count: u64, follow: bool) -> Tail {
+        Tail::new(self.store.clone(), self.newest.clone(), count, follow)
+    }
+
+    /// Walks the whole log, and compares its end with what is known of it elsewhere:
+    /// in memory, and in the newest of the JSON lines.
+    ///
+    /// # Errors
+    /// Says what does not hold, or that the log can't be read.
+    pub async fn verify(&self) -> Result<Verified, AuditError> {
+        let known = self.newest();
+        verify::verify(&self.store, &self.dir, known).await
+    }
+}
