@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use tidegate_common::model::Resources;
 use tidegate_tests::client::run_of;
 use tidegate_tests::device::{ACCOUNT, Device};
 use tidegate_tests::programs::program;
@@ -111,14 +112,12 @@ fn a_typo_in_the_proxys_configuration_is_refused_with_its_name() {
 }
 
 #[test]
-fn the_demos_resources_are_taken_as_they_are() {
-    needs_devices!();
-    let world = World::start(Options::default()).unwrap();
+fn the_demos_resources_are_right_and_a_typo_in_them_is_told_with_its_place() {
     let demo = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../config/demo.toml")).unwrap();
-    world.apply(&demo).unwrap();
-    assert!(
-        world.admin(&["get", "access_group"]).unwrap().ok().unwrap().out().contains("database-operators")
-    );
+    Resources::read(&demo).unwrap();
+    let mistakes = Resources::read(&demo.replace("justification", "justificaton")).unwrap_err().to_string();
+    let line = demo.lines().position(|line| line.contains("justification")).unwrap() + 1;
+    assert!(mistakes.contains(&line.to_string()) && mistakes.contains("justificaton"), "{mistakes}");
 }
 
 #[test]
