@@ -86,6 +86,9 @@ fn install(install: &Install) -> anyhow::Result<()> {
         program: std::env::current_exe().context("the program's own file is not to be found")?,
         sshd: Sshd::of_host(&install.proxy)?,
     };
+    if enrolled && token.is_some() {
+        println!("this host is enrolled already, the token is not used; `tidegate-agent enrol` enrols anew");
+    }
     let mut done = setup::carry_out(&setup::install(&site)?, install.dry_run)?;
     if let Some(token) = token.filter(|_| !enrolled) {
         done += 1;

@@ -57,7 +57,8 @@ pub fn install(site: &Site) -> Result<Vec<Change>, SetupError> {
     if !user_ca.exists() {
         changes.push(Change::File { path: user_ca, content: Vec::new(), mode: 0o644, check: Check::None });
     }
-    let reload = site.sshd.unit.filter(|_| !changes.iter().all(Change::is_done));
+    let told = |change: &Change| matches!(change, Change::File { path, .. } if *path == site.at(DROP_IN));
+    let reload = site.sshd.unit.filter(|_| changes.iter().any(|change| told(change) && !change.is_done()));
     for (name, text) in UNITS {
         let text = text.replace(PLACE, place);
         changes.push(file(&format!("/etc/systemd/system/{name}"), &text, 0o644, Check::None));
