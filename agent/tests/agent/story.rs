@@ -103,6 +103,23 @@ async fn a_killed_agent_leaves_what_the_sweep_takes_away() {
 }
 
 #[tokio::test]
+async fn an_agent_that_hangs_past_its_leases_is_ended_by_the_sweep() {
+    if !possible() {
+        return;
+    }
+    let (proxy, host) = enrolled().await;
+    let agent = host.start(&["run"]);
+    let (mut link, _) = proxy.welcome(Duration::from_millis(1000)).await;
+    granted(&mut link, 1).await;
+    agent.signal("STOP");
+    host.until("the sweep", |host| {
+        assert!(host.agent(&["sweep"]).status.success());
+        host.untouched()
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_agent_after_a_killed_one_knows_its_grants_and_ends_them_when_told() {
     if !possible() {
         return;
