@@ -12,6 +12,9 @@ use crate::setup::{self, Site, Sshd};
 use crate::shell::identity::{Identity, Token};
 use crate::shell::{driver, sweep, uplink};
 
+/// There when systemd runs the host (sd_booted(3)).
+const SYSTEMD: &str = "/run/systemd/system";
+
 /// Carries out one command.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let file = cli.config.as_deref();
@@ -74,6 +77,10 @@ fn token(given: &str) -> anyhow::Result<Token> {
 
 fn install(install: &Install) -> anyhow::Result<()> {
     setup_possible(install.dry_run)?;
+    anyhow::ensure!(
+        std::path::Path::new(SYSTEMD).exists(),
+        "this host does not run systemd, which `install` needs; enrol it and start `tidegate-agent run` otherwise"
+    );
     let enrolled = Identity::load(&Paths::default()).is_ok();
     let token: Option<Token> = install.token.as_deref().map(token).transpose()?;
     anyhow::ensure!(
@@ -85,7 +92,11 @@ fn install(install: &Install) -> anyhow::Result<()> {
         proxy: install.proxy.clone(),
         program: std::env::current_exe().context("the program's own file is not to be found")?,
         sshd: Sshd::of_host(&install.proxy)?,
+        sudo: setup::sudo_of_host()?,
     };
+    if enrolled && token.is_some() {
+        println!("this host is enrolled already, the token is not used; `tidegate-agent enrol` enrols anew");
+    }
     let mut done = setup::carry_out(&setup::install(&site)?, install.dry_run)?;
     if let Some(token) = token.filter(|_| !enrolled) {
         done += 1;
@@ -110,8 +121,9 @@ fn uninstall(uninstall: &Uninstall) -> anyhow::Result<()> {
         program: std::env::current_exe().context("the program's own file is not to be found")?,
         // Whatever is wrong with sshd, the agent's part of it goes.
         sshd: Sshd::of_host("").unwrap_or_default(),
+        sudo: true,
     };
-    let (stop, remove) = setup::uninstall(&site, std::path::Path::new("/run/systemd/system").exists());
+    let (stop, remove) = setup::uninstall(&site, std::path::Path::new(SYSTEMD).exists());
     setup::carry_out(&stop, uninstall.dry_run)?;
     if !uninstall.dry_run {
         // Nothing may be removed that is needed to take a privilege away.

@@ -37,8 +37,11 @@ const MOST_TRACES: usize = 512;
 
 /// Where the session's processes are now, added to what was known.
 #[must_use]
-pub fn trace(paths: &Paths, session: SessionId, mut known: Traces) -> Traces {
-    let table = Table::read(paths);
+pub fn trace(paths: &Paths, session: SessionId, known: Traces) -> Traces {
+    trace_in(&Table::read(paths), session, known)
+}
+
+fn trace_in(table: &Table, session: SessionId, mut known: Traces) -> Traces {
     let found = table.of_session(session, &known);
     for process in found.iter().filter_map(|pid| table.get(*pid)) {
         if let Some(scope) = process.scope.as_ref().filter(|scope| !table.shared_scope(scope)) {
@@ -58,7 +61,11 @@ pub fn trace(paths: &Paths, session: SessionId, mut known: Traces) -> Traces {
 /// not end by itself.
 #[must_use]
 pub fn end(paths: &Paths, session: SessionId, known: Traces, grace: Duration) -> Vec<Leftover> {
-    let known = trace(paths, session, known);
+    let table = Table::read(paths);
+    if table.of_session(session, &known).is_empty() {
+        return Vec::new();
+    }
+    let known = trace_in(&table, session, known);
     let mut ended: Vec<Leftover> = Vec::new();
     let left = wait_gone(paths, session, &known, BY_ITSELF);
     for process in &left {

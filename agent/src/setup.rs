@@ -6,12 +6,14 @@
 mod change;
 mod plan;
 mod sshd;
+mod sudoers;
 
 use std::path::PathBuf;
 
 pub use change::Change;
 pub use plan::{install, start, uninstall};
 pub use sshd::Sshd;
+pub use sudoers::of_host as sudo_of_host;
 
 /// What is set up, and where.
 #[derive(Debug, Clone)]
@@ -24,6 +26,8 @@ pub struct Site {
     pub program: PathBuf,
     /// What the host's sshd can do and is told already.
     pub sshd: Sshd,
+    /// Whether the host has a sudo.
+    pub sudo: bool,
 }
 
 impl Site {

@@ -134,6 +134,16 @@ impl Ledger {
         }
     }
 
+    /// The host was booted since: what lies below /run is gone by itself, not by
+    /// somebody's hand.
+    #[must_use]
+    pub fn after_boot(mut self) -> Self {
+        for held in self.held.iter_mut().filter(|held| matches!(held.unit, Unit::Sudo { .. })) {
+            held.applied = false;
+        }
+        self
+    }
+
     /// The unit, when it is held or has to go.
     #[must_use]
     pub fn held(&self, unit: &Unit) -> Option<&Held> {

@@ -11,7 +11,7 @@ use tidegate_common::grant::Failure;
 use tidegate_common::name::{AccountName, UnixGroupName};
 
 use super::account;
-use super::replace::replace;
+use super::replace::replace_in;
 use crate::core::{Delta, Gone, Held, Unit};
 use crate::paths::Paths;
 
@@ -66,6 +66,7 @@ pub fn plan(paths: &Paths, account: &AccountName, group: &UnixGroupName) -> Resu
 
 /// Adds all of them, each file written once. Under the host's lock.
 pub fn add(paths: &Paths, edits: &[Edit<'_>]) -> Result<(), String> {
+    let mut files = Vec::new();
     for (file, concerned) in per_file(edits) {
         let mut content = read(paths, file)?.unwrap_or_default();
         for edit in concerned {
@@ -75,8 +76,9 @@ pub fn add(paths: &Paths, edits: &[Edit<'_>]) -> Result<(), String> {
                 format!("`{}` was changed in {} by someone else; try again", edit.group, path.display())
             })?;
         }
-        write(paths, file, &content)?;
+        files.push((file, content));
     }
+    write(paths, &files)?;
     flush_caches();
     Ok(())
 }
@@ -118,7 +120,7 @@ pub fn remove(paths: &Paths, held: Vec<Held>) -> Vec<Gone> {
 fn drifted(unit: &Unit) -> String {
     match unit {
         Unit::Group { account, group } => {
-            format!("`{account}` had been taken out of `{group}` by someone else; left so")
+            format!("`{account}` was no longer in `{group}`, where the agent had put it; left so")
         }
         Unit::Sudo { .. } => String::new(),
     }
@@ -127,6 +129,7 @@ fn drifted(unit: &Unit) -> String {
 /// Which of them were no longer there.
 fn remove_all<'a>(paths: &Paths, edits: &[Edit<'a>]) -> Result<Vec<&'a Unit>, String> {
     let mut missing = Vec::new();
+    let mut files = Vec::new();
     for (file, concerned) in per_file(edits) {
         let Some(before) = read(paths, file)? else { continue };
         let mut content = before.clone();
@@ -138,11 +141,13 @@ fn remove_all<'a>(paths: &Paths, edits: &[Edit<'a>]) -> Result<Vec<&'a Unit>, St
             }
         }
         if content != before {
-            write(paths, file, &content)?;
-            let after = read(paths, file)?;
-            if after.as_deref() != Some(content.as_slice()) {
-                return Err(format!("{} is not as it was written", paths.etc.join(file).display()));
-            }
+            files.push((file, content));
+        }
+    }
+    write(paths, &files)?;
+    for (file, content) in &files {
+        if read(paths, file)?.as_deref() != Some(content.as_slice()) {
+            return Err(format!("{} is not as it was written", paths.etc.join(file).display()));
         }
     }
     if !edits.is_empty() {
@@ -173,10 +178,9 @@ fn read(paths: &Paths, file: &str) -> Result<Option<Vec<u8>>, String> {
     }
 }
 
-fn write(paths: &Paths, file: &str, content: &[u8]) -> Result<(), String> {
-    let path = paths.etc.join(file);
-    replace(&path, content, 0o600)
-        .map_err(|error| format!("{} could not be written: {error}", path.display()))
+fn write(paths: &Paths, files: &[(&str, Vec<u8>)]) -> Result<(), String> {
+    replace_in(&paths.etc, files, 0o600)
+        .map_err(|error| format!("the group files in {} could not be written: {error}", paths.etc.display()))
 }
 
 /// nscd keeps what it read for minutes; where it runs it has to be told.

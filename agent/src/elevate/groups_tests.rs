@@ -87,7 +87,7 @@ fn what_someone_else_changed_meanwhile_is_reported_and_left_alone() {
     std::fs::write(etc.join("group"), changed).unwrap();
     let gone = elevator.undo(held(planned));
     let found = gone[0].result.clone().unwrap().unwrap();
-    assert!(found.contains("had been taken out of `docker` by someone else"), "{found}");
+    assert!(found.contains("was no longer in `docker`"), "{found}");
     assert_eq!(gone[1].result, Ok(None));
     assert_eq!(text(&etc, "group"), GROUP.replace("jane,\n", "jane,,kim\n"));
 }

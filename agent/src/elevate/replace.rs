@@ -13,11 +13,29 @@ use std::path::Path;
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "no file name in the path");
     let directory = path.parent().ok_or_else(wrong)?;
-    let name = path.file_name().ok_or_else(wrong)?.to_string_lossy();
-    let fresh = directory.join(format!(".{name}.tidegate"));
-    let written = write(&fresh, path, content, mode).and_then(|()| std::fs::rename(&fresh, path));
-    if let Err(error) = written {
-        let _ = std::fs::remove_file(&fresh);
+    let name = path.file_name().ok_or_else(wrong)?.to_str().ok_or_else(wrong)?;
+    replace_in(directory, &[(name, content.to_vec())], mode)
+}
+
+/// Replaces several files of one directory: all are on disk before the first takes
+/// its place, and the directory is made durable once.
+///
+/// # Errors
+/// When any step fails; most likely all old files are untouched then.
+pub fn replace_in(directory: &Path, files: &[(&str, Vec<u8>)], mode: u32) -> io::Result<()> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    let fresh = |name: &str| directory.join(format!(".{name}.tidegate"));
+    let write_all = || {
+        files.iter().try_for_each(|(name, content)| write(&fresh(name), &directory.join(name), content, mode))
+    };
+    let place_all =
+        || files.iter().try_for_each(|(name, _)| std::fs::rename(fresh(name), directory.join(name)));
+    if let Err(error) = write_all().and_then(|()| place_all()) {
+        for (name, _) in files {
+            let _ = std::fs::remove_file(fresh(name));
+        }
         return Err(error);
     }
     File::open(directory)?.sync_all()

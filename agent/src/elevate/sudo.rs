@@ -199,7 +199,9 @@ pub fn undo(paths: &Paths, file: &str, blake3: &str, applied: bool) -> Result<Op
         Err(_) => Some(Vec::new()),
     };
     let Some(content) = content else {
-        return Ok(applied.then(|| format!("{} had been removed by someone else", path.display())));
+        return Ok(
+            applied.then(|| format!("{} was gone already, though the agent had placed it", path.display()))
+        );
     };
     let found = if blake3::hash(&content).to_hex().as_str() == blake3 {
         None

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::change::{Change, Check};
 use super::sshd::DROP_IN;
+use super::sudoers::{self, INCLUDE};
 use super::{SetupError, Site};
 
 const UNITS: [(&str, &str); 3] = [
@@ -16,7 +17,6 @@ const CONFIG: &str = include_str!("../../../config/agent.toml");
 
 const PLACE: &str = "/usr/local/bin/tidegate-agent";
 const PACKAGED: &str = "/usr/bin/tidegate-agent";
-const SUDOERS: &str = "/etc/sudoers.d/tidegate";
 const CONFIG_PLACE: &str = "/etc/tidegate/agent.toml";
 const TMPFILES_PLACE: &str = "/etc/tmpfiles.d/tidegate.conf";
 const STATE: &str = "/var/lib/tidegate-agent";
@@ -49,15 +49,18 @@ pub fn install(site: &Site) -> Result<Vec<Change>, SetupError> {
         file(TMPFILES_PLACE, TMPFILES, 0o644, Check::None),
         directory(RUN, 0o755),
         directory("/run/tidegate/sudoers.d", 0o755),
-        file(SUDOERS, &sudoers(), 0o440, Check::Sudoers),
-        file(DROP_IN, &site.sshd.drop_in(), 0o644, Check::Sshd),
     ]);
+    if site.sudo {
+        changes.push(file(INCLUDE, &sudoers::include(), 0o440, Check::Sudoers));
+    }
+    changes.extend([file(DROP_IN, &site.sshd.drop_in(), 0o644, Check::Sshd)]);
     // sshd complains in its log about a file it is told of and does not find.
     let user_ca = site.at(&format!("{STATE}/user_ca.pub"));
     if !user_ca.exists() {
         changes.push(Change::File { path: user_ca, content: Vec::new(), mode: 0o644, check: Check::None });
     }
-    let reload = site.sshd.unit.filter(|_| !changes.iter().all(Change::is_done));
+    let told = |change: &Change| matches!(change, Change::File { path, .. } if *path == site.at(DROP_IN));
+    let reload = site.sshd.unit.filter(|_| changes.iter().any(|change| told(change) && !change.is_done()));
     for (name, text) in UNITS {
         let text = text.replace(PLACE, place);
         changes.push(file(&format!("/etc/systemd/system/{name}"), &text, 0o644, Check::None));
@@ -98,7 +101,7 @@ pub fn uninstall(site: &Site, systemd: bool) -> (Vec<Change>, Vec<Change>) {
         stop.push(run("systemctl", &[&["disable", "--now"], units.as_slice()].concat(), None));
     }
     let dropped = site.at(DROP_IN).exists();
-    let files = [DROP_IN, SUDOERS, TMPFILES_PLACE, CONFIG_PLACE, PLACE].into_iter().map(str::to_owned);
+    let files = [DROP_IN, INCLUDE, TMPFILES_PLACE, CONFIG_PLACE, PLACE].into_iter().map(str::to_owned);
     let units = UNITS.iter().map(|(name, _)| format!("/etc/systemd/system/{name}"));
     changes.extend(files.chain(units).map(|path| Change::RemoveFile(site.at(&path))));
     changes.push(Change::RemoveDirectory(site.at("/etc/tidegate")));
@@ -115,13 +118,6 @@ fn run(program: &'static str, arguments: &[&str], unless: Option<(&'static str, 
     let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let unless = unless.map(|(program, words)| (program, owned(words)));
     Change::Run { program, arguments: owned(arguments), unless }
-}
-
-fn sudoers() -> String {
-    "# Written by `tidegate-agent install`, removed by `tidegate-agent uninstall`.\n\
-     # Rules of live sessions; the directory is empty when there is none.\n\
-     @includedir /run/tidegate/sudoers.d\n"
-        .to_owned()
 }
 
 /// The configuration that is there with the proxy's address set, or the example.

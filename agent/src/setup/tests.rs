@@ -18,7 +18,13 @@ fn site(root: &Path) -> Site {
     for directory in ["host/var/lib", "host/run"] {
         std::fs::create_dir_all(root.join(directory)).unwrap();
     }
-    Site { root: root.join("host"), proxy: "gate:7022".to_owned(), program, sshd: Sshd::default() }
+    Site {
+        root: root.join("host"),
+        proxy: "gate:7022".to_owned(),
+        program,
+        sshd: Sshd::default(),
+        sudo: true,
+    }
 }
 
 fn tree(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {

@@ -1,5 +1,6 @@
 //! The loop: events in, [`step`], effects out to the worker.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -57,8 +58,12 @@ pub async fn run(config: Config) -> Result<(), DriverError> {
     // Not enrolled is told at once, not in a loop of attempts.
     identity::Identity::load(&paths)?;
     let journal = Journal::open(&paths.journal())?;
-    let deadlines = leases::read(&paths).map(|leases| leases.deadlines).unwrap_or_default();
-    let mut state = State::recovered(journal.ledger().clone());
+    let ledger = journal.ledger().clone();
+    let (ledger, deadlines) = match leases::read(&paths) {
+        Some(leases) => (ledger, leases.deadlines),
+        None => (ledger.after_boot(), BTreeMap::new()),
+    };
+    let mut state = State::recovered(ledger);
     let (inbox, mut messages) = mpsc::channel(INBOX);
     let link = Link::default();
     let worker = Worker::start(Tools {

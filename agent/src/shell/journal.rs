@@ -90,6 +90,14 @@ impl Journal {
         &self.ledger
     }
 
+    /// A journal on a full disk.
+    #[cfg(test)]
+    pub fn full() -> Self {
+        let file = OpenOptions::new().append(true).open("/dev/full").unwrap();
+        let ledger = Ledger::default();
+        Self { path: "/dev/full".into(), file, length: 0, compact_at: COMPACT_AT, ledger }
+    }
+
     /// Makes one record durable.
     ///
     /// # Errors
@@ -227,6 +235,14 @@ mod tests {
         std::fs::write(&path, &bytes).unwrap();
         assert_eq!(Journal::read(&path).unwrap(), sum(&[granting(2)]));
         assert_eq!(std::fs::read(path.with_extension("damaged")).unwrap(), bytes);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_and_leaves_the_ledger_as_it_was() {
+        let mut journal = Journal::full();
+        let error = journal.append(&granting(1)).unwrap_err().to_string();
+        assert!(error.contains("is the disk full?"), "{error}");
+        assert_eq!(journal.ledger(), &Ledger::default());
     }
 
     proptest! {

@@ -111,6 +111,7 @@ fn end_agent(paths: &Paths, agent: Pid, held: PathBuf) -> Result<Flock<File>, Sw
 fn sweep_locked(paths: &Paths, grace: Duration) -> Result<Swept, SweepError> {
     let mut journal = Journal::open(&paths.journal())?;
     let ledger = journal.ledger().clone();
+    let ledger = if leases::read(paths).is_some() { ledger } else { ledger.after_boot() };
     let mut swept = Swept::default();
     let mut standing = Vec::new();
     let mut gone = Vec::new();
@@ -137,7 +138,7 @@ fn sweep_locked(paths: &Paths, grace: Duration) -> Result<Swept, SweepError> {
         journal.append(&Record::Ended { session })?;
     }
     let _ = std::fs::remove_file(paths.leases());
-    match standing.into_iter().collect::<Vec<_>>().split_first() {
+    match standing.split_first() {
         Some((first, rest)) => Err(SweepError::Standing { count: rest.len() + 1, first: first.clone() }),
         None => Ok(swept),
     }

@@ -187,3 +187,56 @@ impl Tools {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{Delta, Record, Unit};
+    use crate::test::Scratch;
+    use tidegate_common::id::SessionId;
+
+    const GROUP: &str = "docker:x:998:\n";
+
+    /// Executes a grant of one membership; returns what it said and the group file after it.
+    fn grant(scratch: &Scratch, journal: Journal) -> (Vec<Message>, String) {
+        let paths = scratch.paths().clone();
+        std::fs::write(paths.etc.join("passwd"), "ops:x:1000:1000::/:/bin/sh\n").unwrap();
+        std::fs::write(paths.etc.join("group"), GROUP).unwrap();
+        let (inbox, mut said) = tokio::sync::mpsc::channel(8);
+        let mut tools = Tools {
+            elevator: Elevator::new(paths.clone()),
+            paths: paths.clone(),
+            journal,
+            host_keys: Vec::new(),
+            grace: Duration::ZERO,
+            link: Link::default(),
+            inbox,
+        };
+        let session = SessionId::new(1, 1);
+        let account: tidegate_common::name::AccountName = "ops".parse().unwrap();
+        let unit = Unit::Group { account: account.clone(), group: "docker".parse().unwrap() };
+        let fresh = vec![(unit, Delta::Group { group: true, gshadow: false })];
+        let apply = Effect::Apply { session, fresh: fresh.clone(), joined: Vec::new() };
+        let record = Record::Granting { session, account, expires: None, fresh, joined: Vec::new() };
+        tools.execute(Effect::Journal { record, then: vec![apply] });
+        drop(tools);
+        let mut messages = Vec::new();
+        while let Ok(message) = said.try_recv() {
+            messages.push(message);
+        }
+        (messages, std::fs::read_to_string(paths.etc.join("group")).unwrap())
+    }
+
+    #[test]
+    fn a_change_whose_record_is_not_on_disk_is_not_made_and_one_whose_is_is_made() {
+        let scratch = Scratch::new();
+        let (said, group) = grant(&scratch, Journal::full());
+        assert!(matches!(&said[..], [Message::Event(Event::JournalFailed { .. })]), "{said:?}");
+        assert_eq!(group, GROUP);
+        let journal = Journal::open(&scratch.paths().journal()).unwrap();
+        let (said, group) = grant(&scratch, journal);
+        assert!(matches!(&said[..], [Message::Event(Event::Applied { result: Ok(_), .. })]), "{said:?}");
+        assert_eq!(group, "docker:x:998:ops\n");
+        assert!(!Journal::read(&scratch.paths().journal()).unwrap().held.is_empty());
+    }
+}

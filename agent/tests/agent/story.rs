@@ -103,6 +103,23 @@ async fn a_killed_agent_leaves_what_the_sweep_takes_away() {
 }
 
 #[tokio::test]
+async fn an_agent_that_hangs_past_its_leases_is_ended_by_the_sweep() {
+    if !possible() {
+        return;
+    }
+    let (proxy, host) = enrolled().await;
+    let agent = host.start(&["run"]);
+    let (mut link, _) = proxy.welcome(Duration::from_millis(1000)).await;
+    granted(&mut link, 1).await;
+    agent.signal("STOP");
+    host.until("the sweep", |host| {
+        assert!(host.agent(&["sweep"]).status.success());
+        host.untouched()
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_agent_after_a_killed_one_knows_its_grants_and_ends_them_when_told() {
     if !possible() {
         return;
@@ -223,4 +240,34 @@ async fn a_host_with_its_account_files_locked_refuses_and_grants_when_they_are_f
     assert!(host.untouched());
     drop(lock);
     granted(&mut link, 2).await;
+}
+
+#[tokio::test]
+async fn a_rule_with_every_field_is_found_in_force() {
+    if !possible() {
+        return;
+    }
+    let (proxy, host) = enrolled().await;
+    let _agent = host.start(&["run"]);
+    let (mut link, _) = proxy.welcome(LONG).await;
+    let long = format!("/usr/bin/systemctl restart {}@15-main.service", "a-rather-long-name-".repeat(12));
+    for (number, fields) in [
+        format!(
+            r#""run_as":["root","ops"],"commands":["{long}","/usr/bin/id -u"],"tags":["PASSWD","NOEXEC"]"#
+        ),
+        r#""run_as":["ALL"],"tags":["NOPASSWD","SETENV"]"#.to_owned(),
+        r#""tags":[]"#.to_owned(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut order = order(number as u64 + 1);
+        order.expires = None;
+        order.privileges = vec![serde_json::from_str(&format!(r#"{{"kind":"sudo",{fields}}}"#)).unwrap()];
+        link.say(&FromProxy::Grant(order)).await;
+        match link.news().await {
+            FromAgent::Granted { .. } => {}
+            other => panic!("{fields}: {other:?}"),
+        }
+    }
 }
