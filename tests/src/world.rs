@@ -45,6 +45,8 @@ pub struct Options {
     pub lease: Duration,
     /// Where agents reach the proxy.
     pub agents: Ipv4Addr,
+    /// No session starts when less is free where recordings go.
+    pub free_floor: &'static str,
     /// Lines for the end of the proxy's configuration.
     pub more: String,
     /// Recordings go to a tmpfs of so many bytes, when one is given.
@@ -56,6 +58,7 @@ impl Default for Options {
         Self {
             lease: Duration::from_secs(30),
             agents: Ipv4Addr::UNSPECIFIED,
+            free_floor: "64 MiB",
             more: String::new(),
             recordings_bytes: None,
         }
@@ -159,9 +162,11 @@ impl World {
         format!(
             "state_dir = \"{dir}/state\"\nrecordings_dir = \"{dir}/recordings\"\n\n\
              [listen]\nssh = \"127.0.0.1:{ssh}\"\nagents = \"{}:{agents}\"\n\n\
-             [lease]\nmillis = {}\n{}",
+             [store]\nurl = \"sqlite:{dir}/state/tidegate.db\"\n\n[lease]\nmillis = {}\n\n\
+             [recordings]\nfree_floor = \"{}\"\n\n[audit]\ndir = \"{dir}/audit\"\n{}",
             self.options.agents,
             self.options.lease.as_millis(),
+            self.options.free_floor,
             self.options.more
         )
     }

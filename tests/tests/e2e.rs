@@ -5,6 +5,8 @@
 mod attacks;
 #[path = "e2e/devices.rs"]
 mod devices;
+#[path = "e2e/docs.rs"]
+mod docs;
 #[path = "e2e/faults.rs"]
 mod faults;
 #[path = "e2e/flow.rs"]

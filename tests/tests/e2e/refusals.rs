@@ -124,7 +124,7 @@ fn the_demos_resources_are_right_and_a_typo_in_them_is_told_with_its_place() {
 fn no_session_starts_without_room_for_its_recording() {
     needs_devices!();
     let device = Device::boot(&base(), "full").unwrap();
-    let options = Options { recordings_bytes: Some(1 << 20), ..Options::default() };
+    let options = Options { recordings_bytes: Some(4 << 20), free_floor: "1 MiB", ..Options::default() };
     let world = World::start(options).unwrap();
     world.apply(&format!("[[device]]\nname = \"full\"\naddress = \"{}\"\n", device.address())).unwrap();
     world.enrol(&device).unwrap();
@@ -132,7 +132,7 @@ fn no_session_starts_without_room_for_its_recording() {
     let ask = || world.client().ssh(&scene.operator, &scene.target(), &["id"]).unwrap().run().unwrap();
     // The twin with room comes first.
     assert!(ask().success(), "{}", world.log());
-    fs::write(world.recordings().join("filler"), vec![1; 2 << 20]).unwrap_err();
+    fs::write(world.recordings().join("filler"), vec![1; 7 << 19]).unwrap();
     let refused = ask();
     assert!(!refused.success());
     assert!(refused.err().contains("record"), "{}", refused.all());
@@ -143,7 +143,7 @@ fn no_session_starts_without_room_for_its_recording() {
 fn a_disk_that_fills_up_ends_the_session_and_its_grant() {
     needs_devices!();
     let device = Device::boot(&base(), "filling").unwrap();
-    let options = Options { recordings_bytes: Some(1 << 20), ..Options::default() };
+    let options = Options { recordings_bytes: Some(4 << 20), free_floor: "64 KiB", ..Options::default() };
     let world = World::start(options).unwrap();
     world.apply(&format!("[[device]]\nname = \"filling\"\naddress = \"{}\"\n", device.address())).unwrap();
     world.enrol(&device).unwrap();

@@ -96,7 +96,7 @@ fn an_edited_group_ends_the_live_session() {
     let scene = Scene::share(street(), "edited", "{}");
     let mut pty = scene.knock();
     scene.at_the_prompt(&mut pty);
-    scene.world.admin(&["delete", "access_group", &scene.group]).unwrap().ok().unwrap();
+    scene.world.admin(&["delete", "access-group", &scene.group]).unwrap().ok().unwrap();
     pty.end(PATIENCE).unwrap();
     scene.is_as_before_within(AT_ONCE);
 }
