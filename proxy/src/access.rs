@@ -11,11 +11,11 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tidegate_common::audit::{self, Event, ResourceKind, Verb};
 use tidegate_common::model::{
-    Action, Claims, Kind, Mistakes, Problem, Request, ResourceName, Resources, Snapshot, Written,
+    Action, Claims, Kind, Mistakes, Problem, Request, Resource, ResourceName, Resources, Snapshot, Written,
 };
 use tidegate_common::name::{CredentialName, UserName};
 use tidegate_common::policy::{self, Decision, EndReason, Explanation, Facts, Permit};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::audit_log::{AuditError, AuditLog};
 use crate::store::{RequestFilter, Store, StoreError};
@@ -49,6 +49,9 @@ pub enum AccessError {
     /// The audit log failed; nothing was changed.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// The proxy is stopping.
+    #[error("the gate is stopping; try again later")]
+    Stopping,
 }
 
 fn list(problems: &[Problem]) -> String {
@@ -88,7 +91,7 @@ struct Inner {
     snapshot: ArcSwap<Snapshot>,
     generation: watch::Sender<u64>,
     /// Held while resources change.
-    changing: Mutex<()>,
+    changing: Arc<Mutex<()>>,
 }
 
 impl Access {
@@ -104,7 +107,7 @@ impl Access {
             audit,
             snapshot: ArcSwap::from_pointee(snapshot),
             generation: watch::channel(0).0,
-            changing: Mutex::new(()),
+            changing: Arc::default(),
         })))
     }
 
@@ -246,14 +249,14 @@ impl Access {
         by: &By,
         dry: bool,
     ) -> Result<Vec<(ResourceName, Written)>, AccessError> {
-        let _changing = self.0.changing.lock().await;
+        let changing = Arc::clone(&self.0.changing).lock_owned().await;
         let update = self.0.store.resources().await?.update(text).map_err(AccessError::Mistakes)?;
         let told = update.written.iter().map(|(resource, did)| (resource.name(), *did)).collect();
         if dry {
             return Ok(told);
         }
         let snapshot = Snapshot::new(&update.whole).map_err(AccessError::Broken)?;
-        let mut put = Vec::new();
+        let (mut put, mut events) = (Vec::new(), Vec::new());
         for (resource, did) in update.written {
             let verb = match did {
                 Written::Created => Verb::Created,
@@ -262,13 +265,11 @@ impl Access {
             };
             let ResourceName { kind, name } = resource.name();
             let event = Event::ResourceApplied { kind: kind_of(kind), name: name.as_str().into(), verb };
-            self.0.audit.append(by.did(event)).await?;
+            events.push(by.did(event));
             put.push(resource);
         }
         if !put.is_empty() {
-            self.0.store.change_resources(&put, &[]).await?;
-            self.0.snapshot.store(Arc::new(snapshot));
-            self.tick();
+            self.commit(Change { put, remove: Vec::new(), events, snapshot, changing }).await?;
         }
         Ok(told)
     }
@@ -278,7 +279,7 @@ impl Access {
     /// # Errors
     /// When one is not there or still in use; or the store or the audit log failed.
     pub async fn delete(&self, which: &[ResourceName], by: &By) -> Result<(), AccessError> {
-        let _changing = self.0.changing.lock().await;
+        let changing = Arc::clone(&self.0.changing).lock_owned().await;
         let mut resources = self.0.store.resources().await?;
         for name in which {
             if !resources.remove(name) {
@@ -289,15 +290,40 @@ impl Access {
             let what = which.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             AccessError::InUse { what, problems }
         })?;
-        for ResourceName { kind, name } in which {
-            let event = Event::ResourceDeleted { kind: kind_of(*kind), name: name.as_str().into() };
-            self.0.audit.append(by.did(event)).await?;
-        }
-        self.0.store.change_resources(&[], which).await?;
-        self.0.snapshot.store(Arc::new(snapshot));
-        self.tick();
-        Ok(())
+        let deleted = |which: &ResourceName| {
+            let (kind, name) = (kind_of(which.kind), which.name.as_str().into());
+            by.did(Event::ResourceDeleted { kind, name })
+        };
+        let events = which.iter().map(deleted).collect();
+        self.commit(Change { put: Vec::new(), remove: which.to_vec(), events, snapshot, changing }).await
     }
+
+    /// Carries a change out as a task of its own: whoever asked may leave in the middle,
+    /// and the snapshot must not stay behind the store.
+    async fn commit(&self, change: Change) -> Result<(), AccessError> {
+        let access = self.clone();
+        let done = tokio::spawn(async move {
+            let Change { put, remove, events, snapshot, changing } = change;
+            for event in events {
+                access.0.audit.append(event).await?;
+            }
+            access.0.store.change_resources(&put, &remove).await?;
+            access.0.snapshot.store(Arc::new(snapshot));
+            access.tick();
+            drop(changing);
+            Ok(())
+        });
+        done.await.unwrap_or(Err(AccessError::Stopping))
+    }
+}
+
+/// What is to be written, and the right to do so.
+struct Change {
+    put: Vec<Resource>,
+    remove: Vec<ResourceName>,
+    events: Vec<audit::Entry>,
+    snapshot: Snapshot,
+    changing: OwnedMutexGuard<()>,
 }
 
 fn kind_of(kind: Kind) -> ResourceKind {

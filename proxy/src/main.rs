@@ -4,6 +4,7 @@
 mod access;
 mod audit_log;
 mod config;
+mod console;
 mod record;
 mod requests;
 mod store;

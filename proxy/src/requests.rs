@@ -20,7 +20,7 @@ use tidegate_common::model::{
 use tidegate_common::name::{CredentialName, UserName};
 use tidegate_common::policy::{self, Decision, Facts, Tally};
 use tidegate_common::time::{Length, Window};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::access::{Access, By};
 use crate::audit_log::AuditLog;
@@ -74,14 +74,14 @@ struct Inner {
     settings: Settings,
     changed: watch::Sender<u64>,
     /// Held while a request changes.
-    changing: Mutex<()>,
+    changing: Arc<Mutex<()>>,
 }
 
 impl Requests {
     /// The workflow over the store.
     #[must_use]
     pub fn new(store: Store, access: Access, audit: AuditLog, settings: Settings) -> Self {
-        let (changed, changing) = (watch::channel(0).0, Mutex::new(()));
+        let (changed, changing) = (watch::channel(0).0, Arc::default());
         Self(Arc::new(Inner { store, access, audit, settings, changed, changing }))
     }
 
@@ -137,7 +137,7 @@ impl Requests {
     }
 
     async fn create_at(&self, new: NewRequest, now: Timestamp) -> Result<Request, RequestError> {
-        let _changing = self.0.changing.lock().await;
+        let changing = self.change().await;
         let start = new.wish.start.unwrap_or(now);
         let farthest = now.checked_add(Span::new().hours(24 * FARTHEST_DAYS)).unwrap_or(Timestamp::MAX);
         if start < now.checked_sub(Span::new().minutes(1)).unwrap_or(now) || start > farthest {
@@ -184,7 +184,8 @@ impl Requests {
             votes: Vec::new(),
         };
         let by = By { actor: tidegate_common::audit::Actor::User(request.user.clone()), origin };
-        self.write(&request, &by, created(&request)).await?;
+        let event = created(&request);
+        self.write(changing, &request, &by, event).await?;
         Ok(request)
     }
 
@@ -243,7 +244,7 @@ impl Requests {
         wish: Wish,
         now: Timestamp,
     ) -> Result<Request, RequestError> {
-        let _changing = self.0.changing.lock().await;
+        let changing = self.change().await;
         let mut request = self.get_at(id, now).await?;
         // Whoever has nothing to do with it learns nothing of it.
         if !self.concerns(&request, voter) {
@@ -270,7 +271,7 @@ impl Requests {
             Verdict::Approve => Event::RequestApproved { request: id, level, comment, complete, from, until },
             Verdict::Reject => Event::RequestRejected { request: id, level, comment, complete },
         };
-        self.write(&request, by, event).await?;
+        self.write(changing, &request, by, event).await?;
         Ok(request)
     }
 
@@ -304,7 +305,7 @@ impl Requests {
     /// # Errors
     /// When it is not theirs or is over.
     pub async fn cancel(&self, id: RequestId, user: &UserName, by: &By) -> Result<Request, RequestError> {
-        let (_changing, now) = (self.0.changing.lock().await, Timestamp::now());
+        let (changing, now) = (self.change().await, Timestamp::now());
         let mut request = self.get_at(id, now).await?;
         if request.user != *user {
             let seen = self.concerns(&request, user);
@@ -312,7 +313,7 @@ impl Requests {
         }
         still_good(&request, now)?;
         request.state = RequestState::Cancelled { at: now };
-        self.write(&request, by, Event::RequestCancelled { request: id, comment: None }).await?;
+        self.write(changing, &request, by, Event::RequestCancelled { request: id, comment: None }).await?;
         Ok(request)
     }
 
@@ -328,7 +329,7 @@ impl Requests {
         by: &By,
         comment: Option<Text>,
     ) -> Result<Request, RequestError> {
-        let (_changing, now) = (self.0.changing.lock().await, Timestamp::now());
+        let (changing, now) = (self.change().await, Timestamp::now());
         let mut request = self.get_at(id, now).await?;
         if let Some(user) = user {
             let snapshot = self.0.access.snapshot();
@@ -342,7 +343,7 @@ impl Requests {
         let who = user.map_or_else(|| "an administrator".to_owned(), ToString::to_string);
         request.state = RequestState::Revoked { at: now, by: who, comment: comment.clone() };
         let event = Event::RequestRevoked { request: id, comment: note(comment.as_ref()) };
-        self.write(&request, by, event).await?;
+        self.write(changing, &request, by, event).await?;
         Ok(request)
     }
 
@@ -351,26 +352,47 @@ impl Requests {
     /// # Errors
     /// When the store or the audit log fails.
     pub async fn expire(&self, now: Timestamp) -> Result<usize, RequestError> {
-        let _changing = self.0.changing.lock().await;
+        let changing = self.change().await;
         let filter = RequestFilter { states: &["pending"], ..RequestFilter::default() };
-        let mut expired = 0;
-        for request in self.0.store.requests(&filter).await? {
+        let waiting = self.0.store.requests(&filter).await?.into_iter();
+        let over: Vec<_> = waiting.filter(|request| request.state_at(now) != request.state).collect();
+        drop(changing);
+        for request in &over {
+            let changing = self.change().await;
+            // It may have been decided on since.
+            let request = self.0.store.request(request.id).await?.ok_or(RequestError::Unknown(request.id))?;
             let state = request.state_at(now);
             if state != request.state {
                 let event = Event::RequestExpired { request: request.id };
-                self.write(&Request { state, ..request }, &By::proxy(), event).await?;
-                expired += 1;
+                self.write(changing, &Request { state, ..request }, &By::proxy(), event).await?;
             }
         }
-        Ok(expired)
+        Ok(over.len())
     }
 
-    async fn write(&self, request: &Request, by: &By, event: Event) -> Result<(), RequestError> {
-        self.0.audit.append(by.did(event)).await?;
-        self.0.store.put_request(request).await?;
-        self.0.changed.send_modify(|generation| *generation = generation.wrapping_add(1));
-        self.0.access.tick();
-        Ok(())
+    async fn change(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.0.changing).lock_owned().await
+    }
+
+    /// Carries a change out as a task of its own: whoever asked may leave in the middle,
+    /// and those who wait must hear of it.
+    async fn write(
+        &self,
+        changing: OwnedMutexGuard<()>,
+        request: &Request,
+        by: &By,
+        event: Event,
+    ) -> Result<(), RequestError> {
+        let (inner, request, entry) = (Arc::clone(&self.0), request.clone(), by.did(event));
+        let done = tokio::spawn(async move {
+            inner.audit.append(entry).await?;
+            inner.store.put_request(&request).await?;
+            inner.changed.send_modify(|generation| *generation = generation.wrapping_add(1));
+            inner.access.tick();
+            drop(changing);
+            Ok(())
+        });
+        done.await.unwrap_or(Err(RequestError::Stopping))
     }
 }
 

@@ -77,6 +77,9 @@ pub enum RequestError {
     /// The audit log failed; nothing was changed.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// The proxy is stopping.
+    #[error("the gate is stopping; try again later")]
+    Stopping,
 }
 
 fn missing(needs: &Needs) -> String {

@@ -1,0 +1,256 @@
+//! The command line: one grammar over `ssh operator@gate <command>` and
+//! `tidegate-proxy admin <command>`, and one place that says who may do what.
+//!
+//! Users see and do what is their own, approvers what they approve, auditors read
+//! everything, administrators configure. Nobody but an approver approves, not even
+//! the local administrator.
+
+mod agents;
+mod audit;
+mod failure;
+mod grammar;
+mod requests;
+mod resources;
+mod screen;
+mod sessions;
+mod show;
+mod socket;
+mod split;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use failure::Failure;
+pub use socket::{admin, listen};
+pub use split::{SplitError, split};
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+use tidegate_common::audit::{Actor as AuditActor, Event, Note};
+use tidegate_common::digest::Digest;
+use tidegate_common::id::SessionId;
+use tidegate_common::model::{Role, Snapshot};
+use tidegate_common::name::{DeviceName, UserName};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::access::{Access, By};
+use crate::audit_log::AuditLog;
+use crate::record::Recordings;
+use crate::requests::Requests;
+use crate::store::Store;
+use grammar::{Cli, Command};
+use screen::Screen;
+
+/// The sessions that live now, as far as the console touches them.
+pub trait LiveSessions: Send + Sync {
+    /// Ends one, telling its user by whom; `false` when it does not live.
+    fn kill(&self, id: SessionId, by: &str) -> bool;
+}
+
+/// The links to agents, as far as the console touches them.
+pub trait AgentLinks: Send + Sync {
+    /// The device's link, if it is up.
+    fn link(&self, device: &DeviceName) -> Option<Link>;
+    /// Ends the device's link, because its enrolment was revoked.
+    fn disconnect(&self, device: &DeviceName);
+}
+
+/// A link that is up.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// The agent's version, as it says.
+    pub version: String,
+    /// For how long it has been up.
+    pub up: Duration,
+    /// What the agent could not undo, one sentence each.
+    pub standing: Vec<String>,
+}
+
+/// What commands work on.
+pub struct Services {
+    /// What survives a restart.
+    pub store: Store,
+    /// Policy and resources.
+    pub access: Access,
+    /// Requests and approvals.
+    pub requests: Requests,
+    /// The audit log.
+    pub audit: AuditLog,
+    /// Recordings.
+    pub recordings: Recordings,
+    /// Live sessions.
+    pub live: Arc<dyn LiveSessions>,
+    /// Links to agents.
+    pub agents: Arc<dyn AgentLinks>,
+    /// SHA-256 of the agents' CA certificate, for tokens.
+    pub ca_fingerprint: Digest,
+    /// Host name and port that agents dial, for people to copy.
+    pub agents_address: String,
+}
+
+/// Who types.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    who: Who,
+    origin: Option<IpAddr>,
+}
+
+#[derive(Debug, Clone)]
+enum Who {
+    /// Whoever may use the local socket.
+    LocalAdmin,
+    /// An authenticated user.
+    User { name: UserName, roles: Vec<Role> },
+}
+
+/// A terminal's size.
+#[derive(Debug, Clone, Copy)]
+pub struct Terminal {
+    /// Characters in a line.
+    pub columns: u32,
+    /// Lines.
+    pub rows: u32,
+}
+
+impl Actor {
+    /// A user at an address, with the roles they have now.
+    #[must_use]
+    pub fn user(snapshot: &Snapshot, name: &UserName, origin: IpAddr) -> Self {
+        let roles = snapshot.user(name).map(|user| user.roles.clone()).unwrap_or_default();
+        Self { who: Who::User { name: name.clone(), roles }, origin: Some(origin) }
+    }
+
+    /// Whoever may use the local socket.
+    #[must_use]
+    pub fn local_admin() -> Self {
+        Self { who: Who::LocalAdmin, origin: None }
+    }
+
+    /// The user, unless it is the local administrator.
+    fn name(&self) -> Option<&UserName> {
+        match &self.who {
+            Who::LocalAdmin => None,
+            Who::User { name, .. } => Some(name),
+        }
+    }
+
+    fn by(&self) -> By {
+        let actor = match &self.who {
+            Who::LocalAdmin => AuditActor::LocalAdmin,
+            Who::User { name, .. } => AuditActor::User(name.clone()),
+        };
+        By { actor, origin: self.origin }
+    }
+
+    fn is_admin(&self) -> bool {
+        match &self.who {
+            Who::LocalAdmin => true,
+            Who::User { roles, .. } => roles.contains(&Role::Admin),
+        }
+    }
+
+    /// Whether they may read what is not their own.
+    fn reads_all(&self) -> bool {
+        match &self.who {
+            Who::LocalAdmin => true,
+            Who::User { roles, .. } => !roles.is_empty(),
+        }
+    }
+
+    fn must_be_admin(&self) -> Result<(), Failure> {
+        if self.is_admin() { Ok(()) } else { Err(Failure::Role("an administrator")) }
+    }
+
+    fn must_read_all(&self) -> Result<(), Failure> {
+        if self.reads_all() { Ok(()) } else { Err(Failure::Role("an auditor or an administrator")) }
+    }
+
+    fn must_be_user(&self) -> Result<&UserName, Failure> {
+        self.name().ok_or(Failure::Local)
+    }
+}
+
+/// Runs one command; gives its exit status: 0 done, 1 refused or failed, 2 not understood.
+pub async fn run<I, O, E>(
+    services: &Services,
+    actor: &Actor,
+    terminal: Option<Terminal>,
+    words: &[String],
+    stdin: I,
+    mut out: O,
+    mut err: E,
+) -> u8
+where
+    I: AsyncRead + Unpin + Send,
+    O: AsyncWrite + Unpin + Send,
+    E: AsyncWrite + Unpin + Send,
+{
+    let columns =
+        terminal.and_then(|terminal| usize::try_from(terminal.columns).ok()).filter(|columns| *columns > 0);
+    let mut screen = Screen { out: &mut out, err: &mut err, columns, json: false };
+    let grammar = Cli::command().term_width(columns.unwrap_or(100).clamp(40, 120));
+    let matches = match grammar.try_get_matches_from(words) {
+        Ok(matches) => matches,
+        Err(told) => return screen.usage(&told).await,
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(told) => return screen.usage(&told).await,
+    };
+    screen.json = cli.output == grammar::Format::Json;
+    let ran = dispatch(services, actor, cli.command, words, &mut screen, stdin).await;
+    let status = match ran {
+        Ok(status) => status,
+        Err(failure) => {
+            if failure.is_refusal() {
+                let (command, why) = (command_text(words), Note::new(failure.to_string()));
+                let refused = actor.by().did(Event::ConsoleRefused { command, why });
+                if let Err(error) = services.audit.append(refused).await {
+                    tracing::error!(%error, "a refusal could not be logged");
+                }
+            }
+            let _ = screen.complain(&failure.to_string()).await;
+            failure.status()
+        }
+    };
+    match screen.flush().await {
+        Ok(()) => status,
+        Err(_) => 1,
+    }
+}
+
+fn command_text(words: &[String]) -> tidegate_common::audit::CommandText {
+    Note::new(words.join(" "))
+}
+
+async fn dispatch(
+    services: &Services,
+    actor: &Actor,
+    command: Option<Command>,
+    words: &[String],
+    screen: &mut Screen<'_>,
+    stdin: impl AsyncRead + Unpin + Send,
+) -> Result<u8, Failure> {
+    let Some(command) = command else {
+        return resources::welcome(services, actor, screen).await;
+    };
+    // What changes something or hands out evidence is known before it happens.
+    if command.is_notable() {
+        let event = Event::ConsoleCommand { command: command_text(words) };
+        services.audit.append(actor.by().did(event)).await?;
+    }
+    match command {
+        Command::Apply(asked) => resources::apply(services, actor, &asked, screen, stdin).await,
+        Command::Get(asked) => resources::get(services, actor, &asked, screen).await,
+        Command::Delete(asked) => resources::delete(services, actor, &asked, screen).await,
+        Command::Export => resources::export(services, actor, screen).await,
+        Command::Access(asked) => resources::access(services, actor, asked, screen).await,
+        Command::Request(asked) => requests::run(services, actor, asked, screen).await,
+        Command::Session(asked) => sessions::run(services, actor, asked, screen).await,
+        Command::Agent(asked) => agents::run(services, actor, asked, screen).await,
+        Command::Audit(asked) => audit::run(services, actor, asked, screen).await,
+    }
+}

@@ -1,0 +1,140 @@
+//! `agent …`
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use rand::Rng as _;
+use serde::Serialize;
+use tidegate_common::audit::Event;
+use tidegate_common::name::DeviceName;
+use tidegate_common::secret::Secret;
+use tidegate_common::time::Length;
+
+use super::grammar::Agent;
+use super::screen::Screen;
+use super::show::{moment, span};
+use super::table::Table;
+use super::{Actor, Failure, Services};
+
+pub(super) async fn run(
+    services: &Services,
+    actor: &Actor,
+    asked: Agent,
+    screen: &mut Screen<'_>,
+) -> Result<u8, Failure> {
+    match asked {
+        Agent::Token { device, valid } => token(services, actor, &device, valid, screen).await,
+        Agent::List => list(services, actor, screen).await,
+        Agent::Revoke { device } => {
+            actor.must_be_admin()?;
+            let agent = services.store.agent(&device).await?;
+            if agent.is_none_or(|agent| agent.revoked) {
+                return Err(Failure::Missing(format!(
+                    "device `{device}` has no agent that could be revoked"
+                )));
+            }
+            let event = Event::AgentRevoked { device: device.clone() };
+            services.audit.append(actor.by().did(event)).await?;
+            services.store.revoke_agent(&device).await?;
+            services.agents.disconnect(&device);
+            let json = serde_json::json!({ "device": device, "revoked": true });
+            screen
+                .one(&json, || format!("the agent of {device} is out; its live sessions end with its lease"))
+                .await?;
+            Ok(0)
+        }
+    }
+}
+
+async fn token(
+    services: &Services,
+    actor: &Actor,
+    device: &DeviceName,
+    valid: Length,
+    screen: &mut Screen<'_>,
+) -> Result<u8, Failure> {
+    actor.must_be_admin()?;
+    if services.access.snapshot().device(device).is_none() {
+        return Err(Failure::Missing(format!("there is no device `{device}`; apply it first")));
+    }
+    let now = Timestamp::now();
+    let expires = valid.after(now);
+    let mut random = [0u8; 32];
+    rand::rng().fill_bytes(&mut random);
+    let secret = Secret::new(URL_SAFE_NO_PAD.encode(random));
+    let minted = Event::TokenMinted { device: device.clone(), expires };
+    services.audit.append(actor.by().did(minted)).await?;
+    services.store.token_minted(device, &secret, now, expires).await?;
+    let token = format!("tg1.{}.{}", services.ca_fingerprint, secret.reveal());
+    let json = serde_json::json!({
+        "device": device, "token": token, "expires": expires, "proxy": services.agents_address,
+    });
+    screen.one(&json, || token).await?;
+    if !screen.json {
+        let address = &services.agents_address;
+        let text = format!(
+            "It enrols {device} once, until {}. The agent dials {address}; on the device, `tidegate-agent install \
+             --help` tells where to put both.",
+            moment(expires)
+        );
+        screen.remark(&text).await?;
+    }
+    Ok(0)
+}
+
+#[derive(Serialize)]
+struct Line {
+    device: String,
+    state: &'static str,
+    version: Option<String>,
+    linked_seconds: Option<u64>,
+    certified: Option<Timestamp>,
+    standing: Vec<String>,
+}
+
+async fn list(services: &Services, actor: &Actor, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+    actor.must_read_all()?;
+    let enrolled = services.store.agents().await?;
+    let mut devices: Vec<DeviceName> = enrolled.iter().map(|agent| agent.device.clone()).collect();
+    let resources = services.access.resources().await?;
+    devices.extend(resources.devices.iter().filter(|device| device.agent).map(|device| device.name.clone()));
+    devices.sort();
+    devices.dedup();
+    let lines: Vec<_> = devices
+        .iter()
+        .map(|device| {
+            let agent = enrolled.iter().find(|agent| agent.device == *device);
+            let link = services.agents.link(device);
+            let state = match (agent, &link) {
+                (Some(agent), _) if agent.revoked => "revoked",
+                (_, Some(_)) => "linked",
+                (Some(_), None) => "away",
+                (None, None) => "not enrolled",
+            };
+            Line {
+                device: device.to_string(),
+                state,
+                version: link.as_ref().map(|link| link.version.clone()),
+                linked_seconds: link.as_ref().map(|link| link.up.as_secs()),
+                certified: agent.map(|agent| agent.certified),
+                standing: link.map(|link| link.standing).unwrap_or_default(),
+            }
+        })
+        .collect();
+    let table = || {
+        let mut table = Table::new(["DEVICE", "STATE", "FOR", "VERSION", "STANDING"]);
+        for line in &lines {
+            let up = line.linked_seconds.and_then(|seconds| i64::try_from(seconds).ok()).map(span);
+            table.row([
+                line.device.clone(),
+                line.state.to_owned(),
+                up.unwrap_or_default(),
+                line.version.clone().unwrap_or_default(),
+                line.standing.join("; "),
+            ]);
+        }
+        table
+    };
+    screen.list(&lines, table).await?;
+    Ok(0)
+}

@@ -1,0 +1,66 @@
+//! `audit …`
+
+use tidegate_common::audit::Event;
+
+use super::grammar::Audit;
+use super::screen::Screen;
+use super::{Actor, Failure, Services};
+use crate::audit_log::AuditError;
+use crate::console::table::Table;
+
+pub(super) async fn run(
+    services: &Services,
+    actor: &Actor,
+    asked: Audit,
+    screen: &mut Screen<'_>,
+) -> Result<u8, Failure> {
+    actor.must_read_all()?;
+    match asked {
+        Audit::Tail { count, follow } => {
+            let mut tail = services.audit.tail(count, follow);
+            let mut records = Vec::new();
+            while let Some(record) = tail.next_record().await? {
+                match (screen.json, follow) {
+                    // An array has no end while one follows: a line for each record then.
+                    (true, true) => screen.line(&serde_json::to_string(&record)?).await?,
+                    (true, false) => records.push(record),
+                    (false, _) => screen.line(&record.to_string()).await?,
+                }
+                if follow {
+                    screen.flush().await?;
+                }
+            }
+            if screen.json && !follow {
+                screen.list(&records, || Table::new([])).await?;
+            }
+            Ok(0)
+        }
+        Audit::Verify => {
+            let verified = services.audit.verify().await;
+            let (records, whole) = match &verified {
+                Ok(verified) => (verified.records, true),
+                Err(AuditError::Broken(broken)) => (broken.seq(), false),
+                Err(AuditError::Short { found, .. }) => (*found, false),
+                Err(AuditError::Differs(seq)) => (*seq, false),
+                Err(other) => return Err(other.clone().into()),
+            };
+            let event = Event::AuditVerified { records, whole };
+            services.audit.append(actor.by().did(event)).await?;
+            match verified {
+                Ok(verified) => {
+                    let link = verified.link.to_string();
+                    let json = serde_json::json!({ "whole": true, "records": records, "link": link });
+                    let text = format!("the audit log is whole: {records} records, the last link is {link}");
+                    screen.one(&json, || text).await?;
+                    Ok(0)
+                }
+                Err(broken) => {
+                    let json =
+                        serde_json::json!({ "whole": false, "record": records, "why": broken.to_string() });
+                    screen.one(&json, || broken.to_string()).await?;
+                    Ok(1)
+                }
+            }
+        }
+    }
+}

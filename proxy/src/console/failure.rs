@@ -1,0 +1,70 @@
+//! Why a command did not do what it was told.
+
+use crate::access::AccessError;
+use crate::audit_log::AuditError;
+use crate::record::RecordError;
+use crate::requests::RequestError;
+use crate::store::StoreError;
+
+/// See the module.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The user lacks a role.
+    #[error("this needs {0}")]
+    Role(&'static str),
+    /// It is for people with an access of their own.
+    #[error(
+        "the local administrator is no user, so has no access to ask for and no vote; log in with ssh for that"
+    )]
+    Local,
+    /// The words do not fit together.
+    #[error("{0}")]
+    Usage(String),
+    /// Nothing of that name.
+    #[error("{0}")]
+    Missing(String),
+    /// Resources.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// Requests.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// Recordings.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// A value does not print as JSON.
+    #[error("the answer cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Standard input or output.
+    #[error("the connection to you broke: {0}")]
+    Stream(#[from] std::io::Error),
+}
+
+impl Failure {
+    /// The exit status.
+    #[must_use]
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            _ => 1,
+        }
+    }
+
+    /// Whether somebody tried what they may not.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Role(_)
+                | Self::Request(
+                    RequestError::NoVote { .. } | RequestError::NotYours(_) | RequestError::Refused(_)
+                )
+        )
+    }
+}

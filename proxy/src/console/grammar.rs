@@ -1,0 +1,326 @@
+//! The grammar.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use tidegate_common::id::RequestId;
+use tidegate_common::model::{Kind, Text};
+use tidegate_common::name::{ChangeId, CredentialName, DeviceName, ReasonName, UserName};
+use tidegate_common::time::Length;
+
+/// The gate's command line.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", no_binary_name = true, disable_version_flag = true, max_term_width = 120)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How answers are written: for people, or as JSON for machines
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Table,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Create or change resources from a TOML text, all or nothing
+    Apply(Apply),
+    /// Show resources
+    Get(Get),
+    /// Delete resources
+    Delete(Delete),
+    /// Print all resources as a TOML text that `apply` takes
+    Export,
+    /// What you may reach, and why somebody may or may not
+    #[command(subcommand)]
+    Access(Access),
+    /// Ask for access, approve it, take it back
+    #[command(subcommand)]
+    Request(Request),
+    /// Sessions and their recordings
+    #[command(subcommand)]
+    Session(Session),
+    /// Agents on devices
+    #[command(subcommand)]
+    Agent(Agent),
+    /// The audit log
+    #[command(subcommand)]
+    Audit(Audit),
+}
+
+impl Command {
+    /// Whether it changes something or hands out evidence.
+    pub fn is_notable(&self) -> bool {
+        match self {
+            Self::Get(_) | Self::Access(_) => false,
+            Self::Apply(_) | Self::Delete(_) | Self::Export => true,
+            Self::Request(request) => !matches!(request, Request::List(_) | Request::Show { .. }),
+            Self::Session(session) => !matches!(session, Session::List(_) | Session::Show { .. }),
+            Self::Agent(agent) => !matches!(agent, Agent::List),
+            Self::Audit(audit) => !matches!(audit, Audit::Tail { .. }),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Apply {
+    /// The text: a file where you are, or - for standard input (over ssh only -)
+    #[arg(short, long, value_name = "FILE")]
+    pub file: String,
+    /// Only tell what would change
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Get {
+    /// user, device, credential, access-group or reason
+    pub kind: Kind,
+    /// One of them
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Delete {
+    /// user, device, credential, access-group or reason
+    pub kind: Kind,
+    /// Which
+    #[arg(required = true)]
+    pub names: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Access {
+    /// What you may reach now, and what it asks for
+    List {
+        /// What somebody else may reach (auditors and administrators)
+        #[arg(long)]
+        user: Option<UserName>,
+    },
+    /// Which access group decides, and why the others do not (auditors and administrators)
+    Explain {
+        /// Who
+        user: UserName,
+        /// To what, written account@device
+        credential: CredentialName,
+        /// Viewing the password instead of a session
+        #[arg(long)]
+        view_password: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Request {
+    /// Ask for access ahead; ssh asks by itself when a session needs it
+    Create(Create),
+    /// Your requests and those you approve
+    List(RequestList),
+    /// One request with its votes
+    Show {
+        /// Its number
+        id: RequestId,
+    },
+    /// Approve requests; may shorten or move what was asked for
+    Approve {
+        /// Their numbers
+        #[arg(required = true)]
+        ids: Vec<RequestId>,
+        /// A remark
+        #[arg(short = 'm', long)]
+        comment: Option<Text>,
+        /// Opens then: 2026-12-24T18:00Z, or +2h from now
+        #[arg(long, value_parser = start)]
+        start: Option<Start>,
+        /// Opens for so long: 90m, 2h, 1 month
+        #[arg(long)]
+        duration: Option<Length>,
+    },
+    /// Reject requests
+    Reject {
+        /// Their numbers
+        #[arg(required = true)]
+        ids: Vec<RequestId>,
+        /// A remark
+        #[arg(short = 'm', long)]
+        comment: Option<Text>,
+    },
+    /// Take your own requests back
+    Cancel {
+        /// Their numbers
+        #[arg(required = true)]
+        ids: Vec<RequestId>,
+    },
+    /// Take requests back that you approve, also in use: their sessions end
+    Revoke {
+        /// Their numbers
+        #[arg(required = true)]
+        ids: Vec<RequestId>,
+        /// A remark, shown in the sessions that end
+        #[arg(short = 'm', long)]
+        comment: Option<Text>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// To what, written account@device; each becomes a request of its own
+    #[arg(required = true)]
+    pub credentials: Vec<CredentialName>,
+    /// Why
+    #[arg(short, long)]
+    pub justification: Option<Text>,
+    /// A registered reason
+    #[arg(short, long)]
+    pub reason: Option<ReasonName>,
+    /// The id of the planned change
+    #[arg(short, long)]
+    pub change: Option<ChangeId>,
+    /// The governance code
+    #[arg(short, long)]
+    pub governance: Option<Text>,
+    /// From when: 2026-12-24T18:00Z, or +2h from now
+    #[arg(long, value_parser = start)]
+    pub start: Option<Start>,
+    /// For how long: 90m, 2h, 1 month
+    #[arg(short, long)]
+    pub duration: Option<Length>,
+    /// Claim an emergency, and say why: access at once, where the group allows it
+    #[arg(long, value_name = "WHY")]
+    pub emergency: Option<Text>,
+    /// Ask to view the password instead of a session
+    #[arg(long)]
+    pub view_password: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RequestList {
+    /// Only those that wait
+    #[arg(long)]
+    pub pending: bool,
+    /// At most so many
+    #[arg(short = 'n', long, default_value_t = 100)]
+    pub limit: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Session {
+    /// Sessions: your own, or all for auditors and administrators
+    List(SessionList),
+    /// One session
+    Show {
+        /// Its id, or how it starts
+        id: String,
+    },
+    /// Replay a recording (auditors and administrators)
+    Play {
+        /// Its id, or how it starts
+        id: String,
+        /// So many times as fast
+        #[arg(long, default_value_t = 1.0)]
+        speed: f64,
+        /// Pauses take at most so long
+        #[arg(long, default_value = "2s")]
+        idle: Length,
+    },
+    /// Tell whether a recording is whole, incomplete or altered (auditors and administrators)
+    Verify {
+        /// Its id, or how it starts
+        id: String,
+    },
+    /// End a live session (administrators)
+    Kill {
+        /// Its id, or how it starts
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SessionList {
+    /// Only live ones
+    #[arg(long)]
+    pub live: bool,
+    /// Only of this user
+    #[arg(long)]
+    pub user: Option<UserName>,
+    /// Only to this credential
+    #[arg(long)]
+    pub credential: Option<CredentialName>,
+    /// At most so many
+    #[arg(short = 'n', long, default_value_t = 100)]
+    pub limit: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Agent {
+    /// Make a one-time token that enrols a device's agent (administrators)
+    Token {
+        /// The device
+        device: DeviceName,
+        /// How long it can be used
+        #[arg(long, default_value = "1h")]
+        valid: Length,
+    },
+    /// Agents and their links
+    List,
+    /// Take a device's agent out; it needs a new token to come back (administrators)
+    Revoke {
+        /// The device
+        device: DeviceName,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Audit {
+    /// The last records
+    Tail {
+        /// How many
+        #[arg(short = 'n', long, default_value_t = 50)]
+        count: u64,
+        /// Go on with those that come
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Walk the chain and tell whether anything was altered
+    Verify,
+}
+
+/// A moment, or so long from now.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Start {
+    At(Timestamp),
+    In(Length),
+}
+
+impl Start {
+    pub fn from(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(moment) => moment,
+            Self::In(length) => length.after(now),
+        }
+    }
+}
+
+fn start(text: &str) -> Result<Start, String> {
+    match text.strip_prefix('+') {
+        Some(length) => length.parse().map(Start::In).map_err(|error| format!("{error}")),
+        None => text
+            .parse()
+            .map(Start::At)
+            .map_err(|_| "write it as 2026-12-24T18:00Z, 2026-12-24T18:00+01:00, or +2h".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_holds_together() {
+        Cli::command().debug_assert();
+    }
+}

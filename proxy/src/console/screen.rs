@@ -1,0 +1,81 @@
+//! Where answers go: lines and tables for people, JSON for machines.
+
+use serde::Serialize;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+
+use super::Failure;
+use super::table::Table;
+
+type Stream<'a> = &'a mut (dyn AsyncWrite + Unpin + Send);
+
+/// Standard output and error of one command.
+pub(super) struct Screen<'a> {
+    pub out: Stream<'a>,
+    pub err: Stream<'a>,
+    /// The terminal's width; none without one.
+    pub columns: Option<usize>,
+    pub json: bool,
+}
+
+impl Screen<'_> {
+    /// One or more lines.
+    pub async fn line(&mut self, text: &str) -> Result<(), Failure> {
+        self.out.write_all(text.as_bytes()).await?;
+        Ok(self.out.write_all(b"\n").await?)
+    }
+
+    /// A remark that is no part of the answer.
+    pub async fn remark(&mut self, text: &str) -> Result<(), Failure> {
+        self.err.write_all(text.as_bytes()).await?;
+        Ok(self.err.write_all(b"\n").await?)
+    }
+
+    /// Why it did not work.
+    pub async fn complain(&mut self, text: &str) -> Result<(), Failure> {
+        self.remark(&format!("tidegate: {text}")).await
+    }
+
+    /// What clap says: help on standard output, a mistake on standard error.
+    pub async fn usage(&mut self, told: &clap::Error) -> u8 {
+        let text = told.render().to_string();
+        let stream = if told.use_stderr() { &mut self.err } else { &mut self.out };
+        let _ = stream.write_all(text.as_bytes()).await;
+        let _ = self.flush().await;
+        if told.use_stderr() { 2 } else { 0 }
+    }
+
+    /// A list: a table for people, an array for machines.
+    pub async fn list<T: Serialize>(
+        &mut self,
+        items: &[T],
+        table: impl FnOnce() -> Table,
+    ) -> Result<(), Failure> {
+        if self.json {
+            return self.json(items).await;
+        }
+        let table = table();
+        if table.is_empty() {
+            return self.remark("none").await;
+        }
+        self.line(&table.render(self.columns)).await
+    }
+
+    /// One thing: lines for people, an object for machines.
+    pub async fn one<T: Serialize>(
+        &mut self,
+        item: &T,
+        lines: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        if self.json { self.json(item).await } else { self.line(lines().trim_end()).await }
+    }
+
+    async fn json<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value)?;
+        self.line(&text).await
+    }
+
+    pub async fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush().await?;
+        self.err.flush().await
+    }
+}

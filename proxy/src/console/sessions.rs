@@ -1,0 +1,199 @@
+//! `session …`
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tidegate_common::audit::{Event, Verdict as Judged};
+use tidegate_common::recording::Verdict;
+
+use super::grammar::{Session, SessionList};
+use super::screen::Screen;
+use super::show::{maybe, moment, sheet, span};
+use super::table::Table;
+use super::{Actor, Failure, Services, Who};
+use crate::record;
+use crate::store::{SessionFilter, SessionRow};
+
+pub(super) async fn run(
+    services: &Services,
+    actor: &Actor,
+    asked: Session,
+    screen: &mut Screen<'_>,
+) -> Result<u8, Failure> {
+    match asked {
+        Session::List(asked) => list(services, actor, asked, screen).await,
+        Session::Show { id } => {
+            let session = find(services, actor, &id).await?;
+            screen.one(&Line::of(&session), || details(&session)).await?;
+            Ok(0)
+        }
+        Session::Play { id, speed, idle } => {
+            actor.must_read_all()?;
+            let session = find(services, actor, &id).await?;
+            let played = Event::RecordingPlayed { session: session.id };
+            services.audit.append(actor.by().did(played)).await?;
+            let (path, key) = (services.recordings.path(session.id), services.recordings.public_key());
+            let verdict = record::play(&path, &key, &mut screen.out, speed, Some(idle.approximate())).await?;
+            screen.remark(&format!("\nthe recording is {}", told(&verdict))).await?;
+            Ok(u8::from(judged(&verdict) == Judged::Altered))
+        }
+        Session::Verify { id } => {
+            actor.must_read_all()?;
+            let session = find(services, actor, &id).await?;
+            let (path, key) = (services.recordings.path(session.id), services.recordings.public_key());
+            let checked = record::verify(&path, &key).await?;
+            let verdict = judged(&checked.verdict);
+            let event = Event::RecordingVerified { session: session.id, verdict };
+            services.audit.append(actor.by().did(event)).await?;
+            let told = told(&checked.verdict);
+            let json = serde_json::json!({ "session": session.id, "verdict": verdict, "detail": told });
+            screen.one(&json, || format!("session {} is {told}", session.id)).await?;
+            Ok(u8::from(verdict != Judged::Whole))
+        }
+        Session::Kill { id } => {
+            actor.must_be_admin()?;
+            let session = find(services, actor, &id).await?;
+            let order = Event::SessionKillOrdered { session: session.id };
+            services.audit.append(actor.by().did(order)).await?;
+            let who = match &actor.who {
+                Who::LocalAdmin => "an administrator".to_owned(),
+                Who::User { name, .. } => name.to_string(),
+            };
+            if !services.live.kill(session.id, &who) {
+                return Err(Failure::Missing(format!("session {} does not live", session.id)));
+            }
+            let line = format!("session {} of {} to {} ends", session.id, session.user, session.target);
+            screen.one(&Line::of(&session), || line).await?;
+            Ok(0)
+        }
+    }
+}
+
+fn judged(verdict: &Verdict) -> Judged {
+    match verdict {
+        Verdict::Whole(_) => Judged::Whole,
+        Verdict::Incomplete { .. } => Judged::Incomplete,
+        Verdict::Altered { .. } => Judged::Altered,
+    }
+}
+
+fn told(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Whole(chain) => {
+            format!("whole: {} frames, {} bytes of text, signed", chain.frames, chain.bytes)
+        }
+        Verdict::Incomplete { chain, .. } => {
+            format!("incomplete: good up to frame {}, then it was cut off", chain.frames)
+        }
+        Verdict::Altered { what, chain } => format!("ALTERED after frame {}: {what}", chain.frames),
+    }
+}
+
+/// The session of that id, or whose id starts so. One that is not theirs is not there.
+async fn find(services: &Services, actor: &Actor, id: &str) -> Result<SessionRow, Failure> {
+    let shown: String = id.chars().take(40).flat_map(char::escape_default).collect();
+    let id = id.to_ascii_lowercase();
+    let fits = id.len() >= 4 && id.len() <= 26 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let missing = || Failure::Missing(format!("there is no session `{shown}`; `session list` shows them"));
+    if !fits {
+        return Err(missing());
+    }
+    let mut found = services.store.sessions_like(&id).await?;
+    found.retain(|session| actor.reads_all() || actor.name() == Some(&session.user));
+    match (found.pop(), found.is_empty()) {
+        (None, _) => Err(missing()),
+        (Some(one), true) => Ok(one),
+        (Some(_), false) => {
+            Err(Failure::Missing(format!("several sessions start with `{shown}`; write more of it")))
+        }
+    }
+}
+
+async fn list(
+    services: &Services,
+    actor: &Actor,
+    asked: SessionList,
+    screen: &mut Screen<'_>,
+) -> Result<u8, Failure> {
+    let SessionList { live, user, credential: target, limit } = asked;
+    let own = actor.name().filter(|_| !actor.reads_all()).cloned();
+    if let (Some(own), Some(other)) = (&own, &user)
+        && own != other
+    {
+        actor.must_read_all()?;
+    }
+    let filter = SessionFilter { user: own.or(user), target, live, limit };
+    let sessions = services.store.sessions(&filter).await?;
+    let lines: Vec<_> = sessions.iter().map(Line::of).collect();
+    let table = || {
+        let mut table = Table::new(["ID", "USER", "CREDENTIAL", "FROM", "STARTED", "TOOK", "END"]);
+        for session in &sessions {
+            table.row([
+                session.id.to_string(),
+                session.user.to_string(),
+                session.target.to_string(),
+                session.origin.to_string(),
+                moment(session.started),
+                took(session),
+                session.outcome.clone().unwrap_or_else(|| "live".to_owned()),
+            ]);
+        }
+        table
+    };
+    screen.list(&lines, table).await?;
+    Ok(0)
+}
+
+fn took(session: &SessionRow) -> String {
+    let end = session.ended.unwrap_or_else(Timestamp::now);
+    span(end.as_second().saturating_sub(session.started.as_second()).max(0))
+}
+
+/// A session for machines.
+#[derive(Serialize)]
+struct Line {
+    id: String,
+    user: String,
+    target: String,
+    group: String,
+    request: Option<u64>,
+    emergency: bool,
+    origin: std::net::IpAddr,
+    started: Timestamp,
+    ended: Option<Timestamp>,
+    outcome: Option<String>,
+    live: bool,
+}
+
+impl Line {
+    fn of(session: &SessionRow) -> Self {
+        Self {
+            id: session.id.to_string(),
+            user: session.user.to_string(),
+            target: session.target.to_string(),
+            group: session.group.to_string(),
+            request: session.request.map(|id| id.0),
+            emergency: session.emergency,
+            origin: session.origin,
+            started: session.started,
+            ended: session.ended,
+            outcome: session.outcome.clone(),
+            live: session.ended.is_none(),
+        }
+    }
+}
+
+fn details(session: &SessionRow) -> String {
+    sheet([
+        ("session", session.id.to_string()),
+        ("user", session.user.to_string()),
+        ("credential", session.target.to_string()),
+        ("access group", session.group.to_string()),
+        ("request", maybe(session.request)),
+        ("emergency", if session.emergency { "yes".to_owned() } else { String::new() }),
+        ("from", session.origin.to_string()),
+        ("started", moment(session.started)),
+        ("ended", session.ended.map_or_else(|| "it lives".to_owned(), moment)),
+        ("took", took(session)),
+        ("end", maybe(session.outcome.as_ref())),
+    ])
+}

@@ -1,0 +1,111 @@
+//! The other end: `tidegate-proxy admin <command>`.
+
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::path::Path;
+
+use clap::CommandFactory as _;
+use tokio::net::UnixStream;
+
+use super::{Asked, ERR, EXIT, INPUT, INPUT_ENDS, MOST_FRAME, OUT, RUN, read, write};
+use crate::console::grammar::{Cli, Command};
+
+/// As much as a text of resources may be.
+const MOST_INPUT: u64 = 16 << 20;
+
+/// Runs one command in the running proxy and shows what it says; gives its exit status.
+pub async fn admin(socket: &Path, words: Vec<String>) -> u8 {
+    match run(socket, words).await {
+        Ok(status) => status,
+        Err(sentence) => {
+            let _ = writeln!(std::io::stderr(), "tidegate: {sentence}");
+            1
+        }
+    }
+}
+
+async fn run(socket: &Path, mut words: Vec<String>) -> Result<u8, String> {
+    // Help and mistakes need no running proxy.
+    let size = terminal_size::terminal_size();
+    let matches = Cli::command().try_get_matches_from(&words).map_err(|told| {
+        let _ = told.print();
+        told.exit_code()
+    });
+    let cli = match matches.map(|matches| <Cli as clap::FromArgMatches>::from_arg_matches(&matches)) {
+        Ok(Ok(cli)) => cli,
+        Ok(Err(told)) => return Err(told.to_string()),
+        Err(status) => return Ok(u8::try_from(status).unwrap_or(2)),
+    };
+    let input = match &cli.command {
+        Some(Command::Apply(apply)) => Some(text(&apply.file)?),
+        _ => None,
+    };
+    if let (Some(Command::Apply(apply)), true) = (&cli.command, input.is_some()) {
+        words = vec!["apply".to_owned(), "--file=-".to_owned()];
+        words.extend(apply.dry_run.then(|| "--dry-run".to_owned()));
+        words.extend(
+            (cli.output == crate::console::grammar::Format::Json).then(|| "--output=json".to_owned()),
+        );
+    }
+    let is_terminal = std::io::stdout().is_terminal();
+    let size = size.filter(|_| is_terminal);
+    let asked = Asked {
+        words,
+        columns: size.map(|(columns, _)| u32::from(columns.0)),
+        rows: size.map(|(_, rows)| u32::from(rows.0)),
+    };
+    let asked = serde_json::to_vec(&asked).map_err(|error| error.to_string())?;
+    if asked.len() > MOST_FRAME {
+        return Err("the command is too long".to_owned());
+    }
+    let mut stream = UnixStream::connect(socket).await.map_err(|error| {
+        let path = socket.display();
+        format!(
+            "the proxy does not answer at {path} ({error}): is it running, and are you root or its own user?"
+        )
+    })?;
+    let broken = |error: std::io::Error| format!("the proxy broke off: {error}");
+    let (mut from, mut to) = stream.split();
+    write(&mut to, RUN, &asked).await.map_err(broken)?;
+    let sent = async {
+        if let Some(input) = &input {
+            write(&mut to, INPUT, input).await?;
+        }
+        write(&mut to, INPUT_ENDS, &[]).await?;
+        std::future::pending::<std::io::Result<u8>>().await
+    };
+    let shown = async {
+        while let Some((kind, bytes)) = read(&mut from).await? {
+            match kind {
+                OUT => show(&mut std::io::stdout().lock(), &bytes)?,
+                ERR => show(&mut std::io::stderr().lock(), &bytes)?,
+                EXIT => return Ok(bytes.first().copied().unwrap_or(1)),
+                _ => return Err(std::io::Error::other("it sent what it may not")),
+            }
+        }
+        Err(std::io::Error::other("it ended before the command did"))
+    };
+    // The answer counts, also when the proxy stops reading before all was sent.
+    tokio::pin!(shown);
+    tokio::select! {
+        biased;
+        status = &mut shown => status.map_err(broken),
+        _ = sent => shown.await.map_err(broken),
+    }
+}
+
+fn show(stream: &mut impl std::io::Write, bytes: &[u8]) -> std::io::Result<()> {
+    stream.write_all(bytes)?;
+    stream.flush()
+}
+
+/// What `apply -f` names: a file here, or standard input.
+fn text(file: &str) -> Result<Vec<u8>, String> {
+    let mut text = Vec::new();
+    let read = if file == "-" {
+        std::io::stdin().lock().take(MOST_INPUT + 1).read_to_end(&mut text)
+    } else {
+        std::fs::File::open(file).and_then(|file| file.take(MOST_INPUT + 1).read_to_end(&mut text))
+    };
+    read.map_err(|error| format!("{file} cannot be read: {error}"))?;
+    Ok(text)
+}

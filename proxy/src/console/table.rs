@@ -1,0 +1,103 @@
+//! Tables that fit the terminal: the widest columns give way first. Without a
+//! terminal nothing is cut, so that other programs see all of it.
+
+/// A heading and rows.
+pub(super) struct Table {
+    heading: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+const GAP: usize = 2;
+const LEAST: usize = 6;
+
+impl Table {
+    pub fn new<const N: usize>(heading: [&str; N]) -> Self {
+        Self { heading: heading.map(str::to_owned).to_vec(), rows: Vec::new() }
+    }
+
+    /// Adds a row. What could move the cursor is escaped, whoever wrote it.
+    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+        let clean = |cell: String| cell.chars().map(printable).collect::<String>();
+        self.rows.push(cells.into_iter().map(clean).collect());
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Lines without the last line's end.
+    pub fn render(&self, columns: Option<usize>) -> String {
+        let all = || std::iter::once(&self.heading).chain(&self.rows);
+        let count = self.heading.len();
+        let width = |place: usize| all().filter_map(|row| row.get(place)).map(|cell| length(cell)).max();
+        let mut widths: Vec<usize> = (0..count).map(|place| width(place).unwrap_or_default()).collect();
+        if let Some(columns) = columns {
+            fit(&mut widths, columns.saturating_sub(GAP * count.saturating_sub(1)));
+        }
+        let lines = all().map(|row| {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| pad(cell, *width));
+            cells.collect::<Vec<_>>().join(&" ".repeat(GAP)).trim_end().to_owned()
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// A character, or what stands for it where it would move the cursor.
+pub(super) fn printable(letter: char) -> char {
+    if letter.is_control()
+        || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+    {
+        '\u{fffd}'
+    } else {
+        letter
+    }
+}
+
+fn length(cell: &str) -> usize {
+    cell.chars().count()
+}
+
+fn fit(widths: &mut [usize], room: usize) {
+    let mut over = widths.iter().sum::<usize>().saturating_sub(room);
+    while over > 0 {
+        let Some(widest) = widths.iter_mut().max() else { return };
+        if *widest <= LEAST {
+            return;
+        }
+        *widest -= 1;
+        over -= 1;
+    }
+}
+
+fn pad(cell: &str, width: usize) -> String {
+    if length(cell) <= width {
+        return format!("{cell:<width$}");
+    }
+    let kept: String = cell.chars().take(width.saturating_sub(1)).collect();
+    format!("{kept}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::new(["ID", "WHY"]);
+        table.row(["1".to_owned(), "because of ticket 7, which is long".to_owned()]);
+        table.row(["22".to_owned(), "\u{1b}[2Jno".to_owned()]);
+        table
+    }
+
+    #[test]
+    fn without_a_terminal_nothing_is_cut_and_nothing_moves_the_cursor() {
+        let shown = table().render(None);
+        assert_eq!(shown, "ID  WHY\n1   because of ticket 7, which is long\n22  \u{fffd}[2Jno");
+    }
+
+    #[test]
+    fn on_a_terminal_the_widest_column_gives_way() {
+        let shown = table().render(Some(20));
+        assert!(shown.lines().all(|line| line.chars().count() <= 20), "{shown}");
+        assert!(shown.contains("because of tick…"), "{shown}");
+    }
+}
