@@ -1,5 +1,6 @@
 //! One agent's link: frames in both directions, leases, renewals.
 
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use tidegate_common::audit::{Actor, Event, Note};
@@ -45,7 +46,10 @@ pub enum LinkError {
     /// Nothing was heard for a whole lease.
     #[error("nothing was heard from the agent for a whole lease")]
     Silent,
-    /// A newer link of the same device, or the end of the proxy.
+    /// The proxy ended it.
+    #[error("{0}")]
+    Dismissed(String),
+    /// A newer link of the same device.
     #[error("the link was replaced by a newer one")]
     Replaced,
     /// What the log or the store said.
@@ -113,7 +117,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite>(
     office: &Office,
     device: &DeviceName,
     frames: &mut Frames<S>,
-) -> Result<(), LinkError> {
+) -> Result<Infallible, LinkError> {
     let FromAgent::Hello(hello) = frames.first().await? else {
         return Err(LinkError::Turn("something before its hello"));
     };
@@ -143,12 +147,9 @@ pub async fn serve<S: AsyncRead + AsyncWrite>(
     let number = office.registry.connected(device, status, &alive, sender);
     let result = talk(office, device, frames, &mut orders).await;
     office.registry.disconnected(device, number);
-    let why = match &result {
-        Ok(()) => LinkError::Replaced.to_string(),
-        Err(error) => error.to_string(),
-    };
-    office.audit(Event::AgentLost { device: device.clone(), why: Note::new(why) }).await?;
-    result
+    let Err(error) = result;
+    office.audit(Event::AgentLost { device: device.clone(), why: Note::new(error.to_string()) }).await?;
+    Err(error)
 }
 
 fn check(hello: &Hello) -> Result<(), LinkError> {
@@ -166,7 +167,7 @@ async fn talk<S: AsyncRead + AsyncWrite>(
     device: &DeviceName,
     frames: &mut Frames<S>,
     orders: &mut mpsc::Receiver<FromProxy>,
-) -> Result<(), LinkError> {
+) -> Result<Infallible, LinkError> {
     let registry = &office.registry;
     let lease = registry.lease();
     let mut beat = tokio::time::interval(lease / 3);
@@ -194,16 +195,17 @@ async fn talk<S: AsyncRead + AsyncWrite>(
                 }
             }
             order = orders.recv() => match order {
-                Some(order) => frames.send(&order).await?,
-                None => return Ok(()),
+                Some(order) => {
+                    frames.send(&order).await?;
+                    if let FromProxy::Goodbye { why } = order {
+                        return Err(LinkError::Dismissed(why));
+                    }
+                }
+                None => return Err(LinkError::Replaced),
             },
             _ = beat.tick() => {
                 if heard.elapsed() > lease {
                     return Err(LinkError::Silent);
-                }
-                if office.is_revoked(device).await? {
-                    let why = "this agent's enrolment was revoked".to_owned();
-                    return frames.send(&FromProxy::Goodbye { why }).await;
                 }
                 frames.send(&FromProxy::Lease { live: registry.live(device) }).await?;
             }

@@ -91,7 +91,7 @@ async fn meet(
         Some(certificate) => {
             let device = office.recognise(&certificate).await?;
             drop(place);
-            link::serve(office, &device, &mut frames).await
+            link::serve(office, &device, &mut frames).await.map(|never| match never {})
         }
     }
 }
@@ -157,7 +157,7 @@ impl Office {
     }
 
     /// Whether the device's enrolment has been taken back.
-    pub async fn is_revoked(&self, device: &DeviceName) -> Result<bool, LinkError> {
+    async fn is_revoked(&self, device: &DeviceName) -> Result<bool, LinkError> {
         let agent = self.store.agent(device).await.map_err(|error| LinkError::Office(error.to_string()))?;
         Ok(agent.is_none_or(|agent| agent.revoked))
     }

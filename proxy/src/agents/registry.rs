@@ -194,6 +194,13 @@ impl Registry {
         }
     }
 
+    /// Ends a device's link; `why` is for the agent's log.
+    pub fn dismiss(&self, device: &DeviceName, why: &str) {
+        if let Some(link) = self.state().links.get(device) {
+            let _ = link.sender.try_send(FromProxy::Goodbye { why: why.to_owned() });
+        }
+    }
+
     // What the links report.
 
     /// A link came up; an older one of the same device is dropped, its task ends.
