@@ -319,8 +319,8 @@ impl World {
         let Ok(agents) = self.json(&["agent", "list"]) else { return false };
         let Some(agents) = agents.as_array() else { return false };
         agents.iter().any(|agent| {
-            agent.get("device").and_then(|name| name.as_str()) == Some(device)
-                && agent.get("connected").and_then(serde_json::Value::as_bool) == Some(true)
+            let field = |name: &str| agent.get(name).and_then(serde_json::Value::as_str);
+            field("device") == Some(device) && field("state") == Some("linked")
         })
     }
 
