@@ -70,10 +70,10 @@ impl Reading {
     fn config(&mut self, mut top: Map<String, Value>) -> Option<Config> {
         let proxy = self.text(&mut top, "", "proxy");
         if proxy.is_none() {
-            self.mistakes.push("`proxy` is missing; write proxy = \"gate.example.org:7022\"".to_owned());
+            self.mistakes.push("`proxy` is missing; write proxy = \"gate.example.org:7443\"".to_owned());
         }
         if proxy.as_ref().is_some_and(|proxy| !is_address(proxy)) {
-            self.mistakes.push("`proxy` must be host:port, for example \"gate.example.org:7022\"".to_owned());
+            self.mistakes.push("`proxy` must be host:port, for example \"gate.example.org:7443\"".to_owned());
         }
         let mut log = self.section(&mut top, "log");
         let mut paths = self.section(&mut top, "paths");

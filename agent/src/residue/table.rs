@@ -158,6 +158,12 @@ fn is_sshd(comm: &str) -> bool {
     comm == "sshd" || comm == "sshd-session"
 }
 
+/// When a process started; `None` when there is none, or it has ended.
+pub fn start_of(proc: &Path, pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(proc.join(pid.to_string()).join("stat")).ok()?;
+    parse_stat(&stat).map(|(_, start, _)| start)
+}
+
 fn read_process(directory: &Path, pid: u32) -> Option<Process> {
     let stat = std::fs::read_to_string(directory.join("stat")).ok()?;
     let (parent, start, comm) = parse_stat(&stat)?;

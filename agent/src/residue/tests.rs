@@ -2,8 +2,14 @@
 
 use std::process::{Child, Command, Stdio};
 
+use std::collections::BTreeSet;
+
 use super::*;
 use tidegate_common::wire::SESSION_VARIABLE;
+
+fn end(paths: &Paths, session: SessionId, known: Traces, grace: Duration) -> Vec<Leftover> {
+    end_all(paths, [(session, known)], grace).into_iter().flat_map(|(_, leftovers)| leftovers).collect()
+}
 
 fn start(session: SessionId, script: &str) -> Child {
     let mut command = Command::new("sh");
@@ -45,7 +51,7 @@ fn a_process_deaf_to_term_is_killed_and_marked() {
 fn a_process_that_cleaned_its_environment_is_found_when_it_was_seen_before() {
     let session = SessionId::new(12, 1);
     let mut child = start(session, "echo x; exec sleep 1000");
-    let known = trace(&Paths::default(), session, Traces::default());
+    let known = trace(&Table::read(&Paths::default()), session, Traces::default());
     let stranger = SessionId::new(12, 2);
     assert!(end(&Paths::default(), stranger, Traces::default(), Duration::ZERO).is_empty());
     let left = end(
@@ -68,4 +74,37 @@ fn a_process_that_cleaned_its_environment_is_found_when_it_was_seen_before() {
     let left = end(&Paths::default(), session, known, Duration::from_secs(10));
     assert_eq!(left.len(), 1);
     clean.wait().unwrap();
+}
+
+#[test]
+fn many_sessions_end_within_one_grace() {
+    let sessions: Vec<SessionId> = (0..8).map(|number| SessionId::new(13, number)).collect();
+    let script = "trap '' TERM; echo x; while :; do sleep 1000; done";
+    let mut deaf: Vec<Child> = sessions.iter().map(|session| start(*session, script)).collect();
+    let (jobs, queue) = std::sync::mpsc::channel();
+    let (told, said) = std::sync::mpsc::channel();
+    let began = Instant::now();
+    let grace = Duration::from_secs(2);
+    let reaper = Reaper { paths: Paths::default(), grace, tell: move |event| told.send(event).unwrap() };
+    let thread = std::thread::spawn(move || reaper.work(&queue));
+    for session in &sessions {
+        jobs.send(Job::End { session: *session, known: Traces::default() }).unwrap();
+    }
+    drop(jobs);
+    thread.join().unwrap();
+    assert!(began.elapsed() < grace * 4, "they waited for each other");
+    let ended: Vec<_> = said
+        .try_iter()
+        .map(|event| match event {
+            crate::core::Event::ProcessesEnded { session, leftovers } => {
+                assert!(leftovers.iter().any(|leftover| leftover.killed));
+                session
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(ended.len(), sessions.len());
+    for child in &mut deaf {
+        child.wait().unwrap();
+    }
 }

@@ -20,7 +20,7 @@ fn site(root: &Path) -> Site {
     }
     Site {
         root: root.join("host"),
-        proxy: "gate:7022".to_owned(),
+        proxy: "gate:7443".to_owned(),
         program,
         sshd: Sshd::default(),
         sudo: true,
@@ -89,5 +89,5 @@ fn a_configuration_that_is_there_keeps_all_but_the_proxy() {
     std::fs::write(&path, "# mine\nproxy = \"old:1\"\n[log]\nlevel = \"debug\"\n").unwrap();
     carry_out(&unchecked(install(&site).unwrap()), false).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(text, "# mine\nproxy = \"gate:7022\"\n[log]\nlevel = \"debug\"\n");
+    assert_eq!(text, "# mine\nproxy = \"gate:7443\"\n[log]\nlevel = \"debug\"\n");
 }

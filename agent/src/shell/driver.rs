@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::identity;
 use super::journal::{Journal, JournalError};
 use super::uplink::Uplink;
-use super::worker::{Link, Tools, Worker};
+use super::worker::{Link, Tools, Worker, start_reaper};
 use super::{Message, clock, leases};
 use crate::config::Config;
 use crate::core::{Event, State, step};
@@ -71,7 +71,7 @@ pub async fn run(config: Config) -> Result<(), DriverError> {
         elevator: Elevator::new(paths.clone()),
         paths: paths.clone(),
         journal,
-        grace: config.grace,
+        reaper: start_reaper(paths.clone(), config.grace, inbox.clone())?,
         link: link.clone(),
         inbox: inbox.clone(),
     })?;

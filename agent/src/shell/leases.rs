@@ -10,6 +10,7 @@ use tidegate_common::id::SessionId;
 
 use super::clock;
 use crate::paths::Paths;
+use crate::residue;
 
 /// What the file holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,8 @@ pub struct Leases {
     pub boot: String,
     /// The process that holds the grants.
     pub agent: u32,
+    /// When it started, in clock ticks since boot: with the number, unique.
+    pub started: u64,
     /// When each grant is overdue, in microseconds since boot.
     pub deadlines: BTreeMap<SessionId, u64>,
 }
@@ -28,7 +31,9 @@ pub struct Leases {
 /// # Errors
 /// When the file cannot be written.
 pub fn keep(paths: &Paths, deadlines: BTreeMap<SessionId, u64>) -> std::io::Result<()> {
-    let leases = Leases { boot: clock::boot_id(paths), agent: std::process::id(), deadlines };
+    let agent = std::process::id();
+    let started = residue::start_of(paths, agent).unwrap_or_default();
+    let leases = Leases { boot: clock::boot_id(paths), agent, started, deadlines };
     let path = paths.leases();
     let fresh = path.with_extension("new");
     let mut file = std::fs::File::create(&fresh)?;

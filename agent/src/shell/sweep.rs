@@ -1,7 +1,6 @@
 //! Undoes what a journal holds without a running agent: after its stop, at boot
 //! before sshd starts, and by a timer when an agent hangs past its leases.
 
-use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
@@ -89,7 +88,9 @@ fn hanging(paths: &Paths) -> Option<Pid> {
     let leases = leases::read(paths)?;
     let overdue = leases.deadlines.values().any(|at| at.saturating_add(GRACE) < clock::now().boot);
     let pid = i32::try_from(leases.agent).ok().filter(|pid| *pid > 1)?;
-    overdue.then(|| Pid::from_raw(pid))
+    // The number may be another program's by now, when a sweep holds the lock.
+    let same = residue::start_of(paths, leases.agent) == Some(leases.started);
+    (overdue && same).then(|| Pid::from_raw(pid))
 }
 
 fn end_agent(paths: &Paths, agent: Pid, held: PathBuf) -> Result<Flock<File>, SweepError> {
@@ -128,12 +129,11 @@ fn sweep_locked(paths: &Paths, grace: Duration) -> Result<Swept, SweepError> {
         }
         journal.append(&Record::Gone { gone })?;
     }
-    let sessions: BTreeSet<_> = ledger.grants.keys().copied().collect();
-    for session in sessions {
-        let known = ledger.grants.get(&session).map(|entry| entry.traces.clone()).unwrap_or_default();
-        for leftover in residue::end(paths, session, known, grace) {
-            swept.done.push(format!("ended: process {} ({})", leftover.pid, leftover.comm));
-        }
+    let sessions = ledger.grants.into_iter().map(|(session, entry)| (session, entry.traces));
+    for (session, leftovers) in residue::end_all(paths, sessions, grace) {
+        let said =
+            leftovers.iter().map(|leftover| format!("ended: process {} ({})", leftover.pid, leftover.comm));
+        swept.done.extend(said);
         journal.append(&Record::Released { session, gone: Vec::new() })?;
         journal.append(&Record::Ended { session })?;
     }

@@ -23,7 +23,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The pause before the second attempt, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Answers that may wait to be sent.
 const OUTBOX: usize = 4096;

@@ -13,7 +13,7 @@ use super::{Inbox, Message, Outbox, clock, leases};
 use crate::core::{Effect, Event};
 use crate::elevate::Elevator;
 use crate::paths::Paths;
-use crate::residue;
+use crate::residue::{Job, Reaper};
 
 /// The host's account lock is never held longer than this between plan and apply.
 const IDLE: Duration = Duration::from_secs(1);
@@ -47,13 +47,27 @@ pub struct Worker {
     busy_since: Arc<AtomicU64>,
 }
 
+/// Starts the thread that looks after processes.
+///
+/// # Errors
+/// When the host has no thread left.
+pub fn start_reaper(paths: Paths, grace: Duration, inbox: Inbox) -> std::io::Result<Sender<Job>> {
+    let (jobs, queue) = channel();
+    let tell = move |event| {
+        let _ = inbox.blocking_send(Message::Event(event));
+    };
+    let reaper = Reaper { paths, grace, tell };
+    std::thread::Builder::new().name("processes".to_owned()).spawn(move || reaper.work(&queue))?;
+    Ok(jobs)
+}
+
 /// What the thread works with.
 pub struct Tools {
     pub paths: Paths,
     pub elevator: Elevator,
     pub journal: Journal,
     pub host_keys: Vec<String>,
-    pub grace: Duration,
+    pub reaper: Sender<Job>,
     pub link: Link,
     pub inbox: Inbox,
 }
@@ -126,20 +140,13 @@ impl Tools {
                 self.tell(Event::Undone { session, outcomes });
             }
             Effect::Trace { session, known } => {
-                let paths = self.paths.clone();
-                let same = Event::Traced { session, traces: known.clone() };
-                self.aside(same, move || Event::Traced {
-                    session,
-                    traces: residue::trace(&paths, session, known),
-                });
+                let _ = self.reaper.send(Job::Trace { session, known });
             }
             Effect::EndProcesses { session, known } => {
-                let (paths, grace) = (self.paths.clone(), self.grace);
-                let none = Event::ProcessesEnded { session, leftovers: Vec::new() };
-                self.aside(none, move || {
-                    let leftovers = residue::end(&paths, session, known, grace);
-                    Event::ProcessesEnded { session, leftovers }
-                });
+                if self.reaper.send(Job::End { session, known }).is_err() {
+                    tracing::error!(%session, "nobody looks after processes any more");
+                    self.tell(Event::ProcessesEnded { session, leftovers: Vec::new() });
+                }
             }
             Effect::Hello { live, standing } => {
                 let hello = Hello {
@@ -173,19 +180,6 @@ impl Tools {
     fn tell(&self, event: Event) {
         let _ = self.inbox.blocking_send(Message::Event(event));
     }
-
-    /// Does what waits for processes beside the work on the host; says `otherwise`
-    /// when the host has no thread left for it.
-    fn aside(&self, otherwise: Event, work: impl FnOnce() -> Event + Send + 'static) {
-        let inbox = self.inbox.clone();
-        let started = std::thread::Builder::new().name("processes".to_owned()).spawn(move || {
-            let _ = inbox.blocking_send(Message::Event(work()));
-        });
-        if let Err(error) = started {
-            tracing::error!(%error, "no thread to look after processes");
-            self.tell(otherwise);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -208,7 +202,7 @@ mod tests {
             paths: paths.clone(),
             journal,
             host_keys: Vec::new(),
-            grace: Duration::ZERO,
+            reaper: channel().0,
             link: Link::default(),
             inbox,
         };

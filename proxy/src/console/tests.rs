@@ -1,1 +1,320 @@
+use std::sync::Mutex;
+
+use tidegate_common::model::{Action, Claims};
+
 use super::*;
+use crate::record::{RecordingKey, Settings};
+use crate::store::testing::Temporary;
+
+const WORLD: &str = r#"
+[[user]]
+name = "operator"
+full_name = "Olga Operator"
+[[user]]
+name = "approver"
+[[user]]
+name = "auditor"
+roles = ["auditor"]
+[[user]]
+name = "admin"
+roles = ["admin"]
+[[user]]
+name = "stranger"
+[[device]]
+name = "db01"
+[[credential]]
+name = "ops@db01"
+privileges = [{ kind = "sudo" }]
+[[access_group]]
+name = "dba"
+users = ["operator"]
+approvers = ["approver"]
+criteria = { devices = ["db*"] }
+session = { justification = true, approval = { needed = 1 } }
+"#;
+
+#[derive(Default)]
+struct Fake {
+    killed: Mutex<Vec<SessionId>>,
+}
+
+impl LiveSessions for Fake {
+    fn kill(&self, id: SessionId, _: &str) -> bool {
+        self.killed.lock().unwrap().push(id);
+        true
+    }
+}
+
+impl AgentLinks for Fake {
+    fn link(&self, _: &DeviceName) -> Option<Link> {
+        let standing = vec!["sudo: \u{1b}[2Jstuck".to_owned()];
+        Some(Link { version: "0.1.0".to_owned(), up: Duration::from_secs(61), standing })
+    }
+
+    fn disconnect(&self, _: &DeviceName) {}
+}
+
+struct World {
+    services: Arc<Services>,
+    live: Arc<Fake>,
+    temporary: Temporary,
+}
+
+struct Done {
+    status: u8,
+    out: String,
+    err: String,
+}
+
+impl World {
+    async fn new() -> Self {
+        let temporary = Temporary::new().await;
+        let store = temporary.store.clone();
+        let directory = temporary.directory();
+        let audit = AuditLog::open(store.clone(), &directory.join("audit")).await.unwrap();
+        let access = Access::load(store.clone(), audit.clone()).await.unwrap();
+        access.apply(WORLD, &By::proxy(), false).await.unwrap();
+        let requests =
+            Requests::new(store.clone(), access.clone(), audit.clone(), crate::requests::Settings::default());
+        let key = RecordingKey::open(directory).unwrap();
+        let recordings = Recordings::open(Settings::new(directory.join("recordings")), key).unwrap();
+        let live = Arc::new(Fake::default());
+        let services = Services {
+            store,
+            access,
+            requests,
+            audit,
+            recordings,
+            live: Arc::clone(&live) as _,
+            agents: Arc::clone(&live) as _,
+            ca_fingerprint: Digest::of(b"ca"),
+            agents_address: "gate.example.org:7443".to_owned(),
+        };
+        Self { services: Arc::new(services), live, temporary }
+    }
+
+    async fn says(&self, who: &str, line: &str) -> Done {
+        self.says_with(who, line, "").await
+    }
+
+    /// `root` is the local administrator.
+    async fn says_with(&self, who: &str, line: &str, input: &str) -> Done {
+        let actor = match who {
+            "root" => Actor::local_admin(),
+            name => {
+                let snapshot = self.services.access.snapshot();
+                Actor::user(&snapshot, &name.parse().unwrap(), "192.0.2.7".parse().unwrap())
+            }
+        };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let words = split(line).unwrap();
+        let status = run(&self.services, &actor, None, &words, input.as_bytes(), &mut out, &mut err).await;
+        Done { status, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
+    }
+
+    async fn session(&self) -> SessionId {
+        let (user, target) = ("operator".parse().unwrap(), "ops@db01".parse().unwrap());
+        let origin = "192.0.2.7".parse().unwrap();
+        let claims = Claims { justification: Some("x".parse().unwrap()), ..Claims::default() };
+        let decided =
+            self.services.access.decide(&user, &target, Action::Session, origin, &claims).await.unwrap();
+        let tidegate_common::policy::Decision::Permitted(permit) = decided else { panic!("{decided:?}") };
+        let id = SessionId::new(1_800_000_000_000, 7);
+        self.services.store.session_begin(id, &permit, origin, jiff::Timestamp::now()).await.unwrap();
+        id
+    }
+}
+
+#[tokio::test]
+async fn a_request_goes_its_way_from_its_making_to_its_revocation() {
+    let world = World::new().await;
+    let made = world.says("operator", "request create ops@db01 -j 'ticket 7' --duration 30m").await;
+    assert_eq!(made.status, 0, "{}", made.err);
+    assert!(
+        made.out.starts_with("request 1 of operator for ops@db01 waits for approval until"),
+        "{}",
+        made.out
+    );
+    let list = world.says("approver", "request list -o json").await.out;
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert_eq!((&list[0]["id"], &list[0]["state"]), (&1.into(), &"pending".into()));
+    assert_eq!(list[0]["justification"], "ticket 7");
+    let own = world.says("operator", "request approve 1").await;
+    assert_eq!((own.status, own.out.as_str()), (1, ""));
+    assert_eq!(own.err, "tidegate: request 1 takes no vote of yours: nobody approves their own request\n");
+    let approved = world.says("approver", "request approve 1 -m 'go ahead' --duration 10m").await;
+    assert!(approved.out.contains("is approved from"), "{}", approved.out);
+    let shown = world.says("operator", "request show 1").await.out;
+    assert!(shown.contains("approver approves (level 1)") && shown.contains("go ahead"), "{shown}");
+    let revoked = world.says("root", "request revoke 1 -m stop").await;
+    assert!(revoked.out.contains("is revoked"), "{} {}", revoked.out, revoked.err);
+}
+
+#[tokio::test]
+async fn what_does_not_concern_somebody_is_not_there_for_them() {
+    let world = World::new().await;
+    world.says("operator", "request create ops@db01 -j x").await;
+    assert_eq!(world.says("stranger", "request list -o json").await.out, "[]\n");
+    for line in ["request show 1", "request approve 1", "request cancel 1", "request revoke 1"] {
+        let (there, nowhere) =
+            (world.says("stranger", line).await, world.says("stranger", &line.replace('1', "9")).await);
+        assert_eq!(there.status, 1, "{line}");
+        assert_eq!(there.err.replace('1', "9"), nowhere.err, "{line}");
+    }
+    world.says("approver", "request approve 1").await;
+    let id = world.session().await;
+    assert_eq!(world.says("stranger", "session list -o json").await.out, "[]\n");
+    assert_eq!(world.says("stranger", &format!("session show {id}")).await.status, 1);
+    let own = world.says("operator", "session list -o json").await.out;
+    assert!(own.contains(&id.to_string()), "{own}");
+}
+
+#[tokio::test]
+async fn each_command_is_for_those_it_is_for() {
+    let world = World::new().await;
+    world.says("operator", "request create ops@db01 -j x").await;
+    world.says("approver", "request approve 1").await;
+    let id = world.session().await;
+    let id = id.to_string();
+    for (line, allowed) in [
+        ("apply -f -", "admin root"),
+        ("get user", "auditor admin root"),
+        ("export", "auditor admin root"),
+        ("access list", "operator approver auditor admin"),
+        ("access list --user operator", "operator auditor admin root"),
+        ("access explain operator ops@db01", "auditor admin root"),
+        ("request list", "operator approver auditor admin root"),
+        ("session list", "operator approver auditor admin root"),
+        (&format!("session show {id}"), "operator auditor admin root"),
+        (&format!("session kill {id}"), "admin root"),
+        ("agent list", "auditor admin root"),
+        ("agent token db01", "admin root"),
+        ("audit tail", "auditor admin root"),
+        ("audit verify", "auditor admin root"),
+        ("delete credential ops@db01", "admin"),
+    ] {
+        for who in ["operator", "approver", "auditor", "admin", "root"] {
+            let done = world.says(who, line).await;
+            let may = allowed.split(' ').any(|name| name == who);
+            let once = line.starts_with("delete") && who == "root";
+            assert!(once || (done.status == 0) == may, "{who}: {line}: {} {}", done.status, done.err);
+        }
+    }
+    assert_eq!(world.live.killed.lock().unwrap().len(), 2);
+    let refused = world.says("auditor", "audit tail -n 1000 -o json").await.out;
+    assert!(refused.contains("console-refused") && refused.contains("session-kill-ordered"), "{refused}");
+}
+
+#[tokio::test]
+async fn nobody_but_an_approver_approves_not_even_the_local_administrator() {
+    let world = World::new().await;
+    world.says("operator", "request create ops@db01 -j x").await;
+    for who in ["root", "admin", "auditor"] {
+        assert_eq!(world.says(who, "request approve 1").await.status, 1, "{who}");
+    }
+    assert_eq!(world.says("approver", "request approve 1").await.status, 0);
+}
+
+#[tokio::test]
+async fn apply_reads_standard_input_and_tells_what_it_did() {
+    let world = World::new().await;
+    let text =
+        "[[user]]\nname = \"new\"\n[[device]]\nname = \"db01\"\nport = 2222\n[[user]]\nname = \"stranger\"\n";
+    let dry = world.says_with("root", "apply -f - --dry-run", text).await;
+    assert_eq!(
+        dry.out,
+        "user new created (dry run)\ndevice db01 changed (dry run)\nuser stranger unchanged (dry run)\n"
+    );
+    let done = world.says_with("root", "apply -f -", text).await;
+    assert_eq!(done.out, "user new created\ndevice db01 changed\nuser stranger unchanged\n");
+    let wrong = world.says_with("root", "apply -f -", "[[user]]\nnmae = \"x\"\n").await;
+    assert_eq!(wrong.status, 1);
+    assert!(wrong.err.contains("line 2, column 1: `nmae` is not a key of user"), "{}", wrong.err);
+    let file = world.says("admin", "apply -f x.toml").await;
+    assert_eq!(file.status, 2);
+    assert!(file.err.contains("apply -f - < x.toml"), "{}", file.err);
+}
+
+#[tokio::test]
+async fn exit_statuses_tell_help_mistakes_and_refusals_apart() {
+    let world = World::new().await;
+    for line in ["--help", "request --help", "request create --help", "help session"] {
+        let done = world.says("operator", line).await;
+        assert_eq!((done.status, done.err.as_str()), (0, ""), "{line}");
+        assert!(done.out.contains("Usage:"), "{line}: {}", done.out);
+    }
+    for line in ["nonsense", "request create", "request approve x", "session play", "get widgets"] {
+        let done = world.says("admin", line).await;
+        assert_eq!((done.status, done.out.as_str()), (2, ""), "{line}");
+        assert!(done.err.contains("error:"), "{line}: {}", done.err);
+    }
+    assert_eq!(world.says("admin", "get user nobody").await.status, 1);
+}
+
+#[tokio::test]
+async fn a_login_without_a_command_shows_what_may_be_reached() {
+    let world = World::new().await;
+    let shown = world.says("operator", "").await.out;
+    assert!(shown.contains("ops@db01") && shown.contains("1 approval, a justification"), "{shown}");
+    assert!(shown.contains("ssh 'operator[account@device]'@gate"), "{shown}");
+    assert!(!world.says("stranger", "").await.out.contains("ops@db01"));
+}
+
+#[tokio::test]
+async fn what_an_agent_says_cannot_move_the_cursor() {
+    let world = World::new().await;
+    let shown = world.says("root", "agent list").await.out;
+    assert!(shown.contains("stuck") && !shown.contains('\u{1b}'), "{shown:?}");
+}
+
+#[tokio::test]
+async fn a_token_carries_the_fingerprint_and_enrols_its_device_once() {
+    let world = World::new().await;
+    let token = world.says("root", "agent token db01").await;
+    let parts: Vec<_> = token.out.trim().split('.').collect();
+    assert_eq!(parts[..2], ["tg1", Digest::of(b"ca").to_string().as_str()]);
+    let secret = tidegate_common::secret::Secret::new(parts[2].to_owned());
+    let now = jiff::Timestamp::now();
+    assert_eq!(world.services.store.token_redeem(&secret, now).await.unwrap(), Some("db01".parse().unwrap()));
+    assert!(
+        !world.says("root", "audit tail").await.out.contains(parts[2]),
+        "the secret stays out of the log"
+    );
+    assert_eq!(world.says("root", "agent token nowhere").await.status, 1);
+    world.services.store.agent_certified(&"db01".parse().unwrap(), "x", now).await.unwrap();
+    assert_eq!(world.says("root", "agent revoke db01").await.status, 0);
+    assert_eq!(world.says("root", "agent revoke db01").await.status, 1);
+}
+
+#[tokio::test]
+async fn explain_names_the_group_that_decides() {
+    let world = World::new().await;
+    let told = world.says("auditor", "access explain operator ops@db01").await.out;
+    assert!(told.contains("access group `dba` decides") && told.contains("demands approval"), "{told}");
+    let told = world.says("auditor", "access explain stranger ops@db01").await.out;
+    assert!(
+        told.contains("refused: no access group gives it") && told.contains("1 more do not list"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn the_local_socket_runs_commands_and_is_its_owners_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new().await;
+    let path = world.temporary.directory().join("admin.sock");
+    let server = tokio::spawn(listen(Arc::clone(&world.services), &path).unwrap());
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let words = |line: &str| split(line).unwrap();
+    assert_eq!(admin(&path, words("get user operator")).await, 0);
+    assert_eq!(admin(&path, words("get user nobody")).await, 1);
+    assert_eq!(admin(&path, words("get widget")).await, 2);
+    let file = world.temporary.directory().join("more.toml");
+    std::fs::write(&file, "[[user]]\nname = \"late\"\n").unwrap();
+    assert_eq!(admin(&path, words(&format!("apply -f {}", file.display()))).await, 0);
+    assert!(world.services.access.snapshot().user(&"late".parse().unwrap()).is_some());
+    assert!(listen(Arc::clone(&world.services), &path).is_err(), "another proxy has it");
+    server.abort();
+    let _ = server.await;
+    assert!(listen(Arc::clone(&world.services), &path).is_ok(), "a stale socket gives way");
+}
