@@ -91,14 +91,14 @@ async fn meet(gate: Arc<Gate>, config: Arc<Config>, stream: TcpStream, address: 
 }
 
 /// What a connection's task learns from its handler.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
     /// Nobody has proved anything yet.
     Unproved,
     /// A user has.
     Proved,
-    /// It shall leave.
-    Leaving,
+    /// It shall leave; the sentence is for a user who has no channel open yet.
+    Leaving(Option<Arc<str>>),
 }
 
 /// Serves one connection until it ends.
@@ -124,9 +124,11 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         let proved = standing.wait_for(|standing| *standing != Standing::Unproved);
         if tokio::time::timeout(LOGIN_DEADLINE, proved).await.is_ok() {
             drop(place);
-            let _ = standing.wait_for(|standing| *standing == Standing::Leaving).await;
-            let (reason, language) = ("the session is over".to_owned(), "en".to_owned());
-            let leave = handle.disconnect(Disconnect::ByApplication, reason, language);
+            let sentence = match standing.wait_for(|now| matches!(now, Standing::Leaving(_))).await.as_deref() {
+                Ok(Standing::Leaving(Some(sentence))) => sentence.to_string(),
+                _ => "the session is over".to_owned(),
+            };
+            let leave = handle.disconnect(Disconnect::ByApplication, sentence, "en".to_owned());
             let _ = tokio::time::timeout(LEAVE_DEADLINE, leave).await;
             tokio::time::sleep(LEAVE_DEADLINE).await;
         }

@@ -176,11 +176,14 @@ impl Handler {
     fn leave_when_over(&self, mut phase: watch::Receiver<Phase>) {
         let (standing, relays) = (self.standing.clone(), Arc::clone(&self.relays));
         tokio::spawn(async move {
-            let over = phase.wait_for(|phase| matches!(phase, Phase::Over(_))).await.is_ok();
+            let over = match phase.wait_for(|phase| matches!(phase, Phase::Over(_))).await.as_deref() {
+                Ok(Phase::Over(sentence)) => Some(sentence.clone()),
+                _ => None,
+            };
             drop(phase);
-            if over {
+            if let Some(sentence) = over {
                 let _ = tokio::time::timeout(relay::FAREWELL * 2, relays.write()).await;
-                standing.send_replace(Standing::Leaving);
+                standing.send_replace(Standing::Leaving(sentence));
             }
         });
     }
