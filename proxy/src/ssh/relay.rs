@@ -231,9 +231,12 @@ impl Running {
         let mut exit = None;
         let client_ended = AtomicBool::new(false);
         let done = tokio::select! {
+            // First: the device's side is closed right after the session is over, and
+            // must not hide why.
+            biased;
+            done = over(phase) => done,
             done = down_stream(&mut read, client, &recorder, &mut counts.out, &mut exit, &client_ended) => done,
             done = up_stream(&write, client, &recorder, &mut counts.into, &client_ended) => done,
-            done = over(phase) => done,
         };
         let closed = tokio::time::timeout(FAREWELL, write.close()).await;
         if matches!((&done, closed), (Done::Device(None), Ok(Ok(())))) {
