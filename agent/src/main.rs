@@ -1,2 +1,32 @@
-//! tidegate-agent.
-fn main() {}
+//! tidegate-agent: the only program of Tidegate that changes a host.
+//!
+//! It dials out to the proxy, is told what to grant to which account for which
+//! session, writes down how to take it back before it changes anything, and takes
+//! it back when the session ends, the proxy falls silent, or it is itself stopped.
+
+mod app;
+mod cli;
+mod config;
+mod core;
+mod elevate;
+mod paths;
+mod residue;
+mod setup;
+mod shell;
+mod sys;
+#[cfg(test)]
+mod test;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match app::run(cli::Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("tidegate-agent: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -3,9 +3,11 @@
 //! whether it is whole, cut off or altered. Encoder and decoder are pure.
 //!
 //! # Layers
-//! 1. **Lines** of asciicast v3 ([`Cast`] writes them, [`Script`] reads them): a header,
-//!    then `[seconds since the line before, "code", "data"]`. Players of that version
-//!    (asciinema 3 and later) skip codes and header keys that they don't know.
+//! 1. **Lines** of asciicast v3 (<https://docs.asciinema.org/manual/asciicast/v3/>; [`Cast`]
+//!    writes them, [`Script`] reads them): a header, then
+//!    `[seconds since the line before, "code", "data"]`. Players of that version
+//!    (asciinema 3 and later; tried with 3.2.0) skip codes and header keys that they don't
+//!    know. Older ones, as in Debian 12, read what [`line_v2`] makes of it.
 //! 2. **Frames**: whole lines, compressed with Zstandard, at most [`FULL_FRAME`] bytes of
 //!    them and what one last event adds. Each frame can be read alone.
 //! 3. **Links**: after each frame stands a skippable frame, which stock zstd skips, with

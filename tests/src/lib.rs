@@ -1,1 +1,19 @@
-//! The harness.
+//! The harness: throwaway devices with a real systemd, sshd and sudo, a proxy on
+//! port 0, stock OpenSSH as the client. The end-to-end tests, `make demo` and
+//! `make bench` are written with it.
+//!
+//! Whatever it makes (mounts, network namespaces, processes, directories) belongs
+//! to a [`guardian`], which removes it when the program that made it ends, however
+//! it ends.
+
+pub mod accounts;
+pub mod client;
+pub mod device;
+pub mod guardian;
+pub mod host;
+pub mod programs;
+pub mod pty;
+pub mod run;
+pub mod slot;
+pub mod wait;
+pub mod world;

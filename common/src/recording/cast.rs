@@ -137,8 +137,7 @@ impl Cast {
             Control::Limited { channel, stream, kept } => {
                 self.flush(at, *channel);
                 self.line(at, "c", &json!(control).to_string());
-                let which = if *stream == Stream::Stderr { "stderr" } else { "output" };
-                self.line(at, "m", &format!("channel {channel}: {which} beyond {kept} bytes is not kept"));
+                self.line(at, "m", &format!("channel {channel}: {stream} beyond {kept} bytes is not kept"));
             }
             Control::Marker { label } => self.line(at, "m", label),
             Control::Closed { channel, .. } => {
@@ -247,12 +246,7 @@ impl Cast {
     fn announce(&mut self, at: u64, channel: u32, stream: Stream) {
         if self.source != Some((channel, stream)) {
             self.source = Some((channel, stream));
-            let name = match stream {
-                Stream::Input => "input",
-                Stream::Output => "output",
-                Stream::Stderr => "stderr",
-            };
-            self.line(at, "s", &format!("{channel} {name}"));
+            self.line(at, "s", &format!("{channel} {stream}"));
         }
     }
 

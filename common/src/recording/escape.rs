@@ -13,20 +13,6 @@ fn special(word: u64) -> u64 {
     (control | quote | backslash) & HIGHS
 }
 
-/// How many bytes from the start need no escape, eight at a time.
-fn plain(bytes: &[u8]) -> usize {
-    let mut length = 0;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for word in words {
-        let found = special(u64::from_le_bytes(*word));
-        if found != 0 {
-            return length + usize::try_from(found.trailing_zeros() / 8).unwrap_or_default();
-        }
-        length += 8;
-    }
-    length + rest.iter().take_while(|byte| **byte >= 0x20 && !matches!(byte, b'"' | b'\\')).count()
-}
-
 /// Whether a line feed is shown as carriage return and line feed, as a terminal's
 /// own line discipline would have made it (termios(3), ONLCR).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,28 +21,44 @@ pub enum LineFeed {
     Returned,
 }
 
-/// Appends the inside of a JSON string.
+/// Appends the inside of a JSON string, eight bytes at a time as long as none of them
+/// is escaped.
 pub fn escape(text: &str, feed: LineFeed, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
-    while let Some((run, after)) = rest.split_at_checked(plain(rest)) {
-        out.extend_from_slice(run);
-        let Some((byte, after)) = after.split_first() else {
+    out.reserve(rest.len() + rest.len() / 4);
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
+        // Copying a whole word and taking some back is faster than copying a part.
+        let before = out.len();
+        out.extend_from_slice(word);
+        let found = special(u64::from_le_bytes(*word));
+        if found == 0 {
+            rest = after;
+            continue;
+        }
+        let plain = usize::try_from(found.trailing_zeros() / 8).unwrap_or_default();
+        out.truncate(before + plain);
+        let Some((byte, after)) = rest.get(plain..).and_then(<[u8]>::split_first) else {
             return;
         };
         rest = after;
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' if feed == LineFeed::Returned => out.extend_from_slice(b"\\r\\n"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            control => {
-                let digit = |four: u8| if four < 10 { b'0' + four } else { b'a' + four - 10 };
-                out.extend_from_slice(b"\\u00");
-                out.extend_from_slice(&[digit(control >> 4), digit(control & 15)]);
-            }
+        escape_byte(*byte, feed, out);
+    }
+    rest.iter().for_each(|byte| escape_byte(*byte, feed, out));
+}
+
+fn escape_byte(byte: u8, feed: LineFeed, out: &mut Vec<u8>) {
+    match byte {
+        b'"' => out.extend_from_slice(b"\\\""),
+        b'\\' => out.extend_from_slice(b"\\\\"),
+        b'\n' if feed == LineFeed::Returned => out.extend_from_slice(b"\\r\\n"),
+        b'\n' => out.extend_from_slice(b"\\n"),
+        b'\r' => out.extend_from_slice(b"\\r"),
+        b'\t' => out.extend_from_slice(b"\\t"),
+        0..0x20 => {
+            let digit = |four: u8| if four < 10 { b'0' + four } else { b'a' + four - 10 };
+            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)]);
         }
+        plain => out.push(plain),
     }
 }
 

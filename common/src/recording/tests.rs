@@ -292,4 +292,18 @@ proptest! {
         changed.extend(bytes);
         prop_assert!(!matches!(verify(&changed, check), Verdict::Whole(_)) || changed == file(2));
     }
+    #[test]
+    fn any_line_is_read_without_harm(
+        since in prop_oneof![any::<f64>(), Just(f64::NAN)],
+        code in "[osbkctirmx]|.{0,3}",
+        data in ".{0,20}|[0-9]{1,12} (input|output)|[0-9]{1,12}x[0-9]{1,12}|[A-Za-z0-9+/=]{0,8}",
+        junk in proptest::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let mut script = Script::new();
+        let _ = script.line(&junk);
+        for _ in 0..2 {
+            let _ = script.line(serde_json::json!([since, code, data]).to_string().as_bytes());
+        }
+        let _ = script.line(&junk);
+    }
 }

@@ -132,6 +132,9 @@ impl Writing {
 
     /// Appends to the file, durably.
     pub fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
         self.file.write_all(bytes)?;
         self.file.sync_data()?;
         self.length = self.length.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));

@@ -47,6 +47,8 @@ pub enum Pushed {
 #[derive(Debug, Default)]
 pub struct Pending {
     batch: Batch,
+    /// What the batch's controls weigh, in bytes.
+    controls: usize,
     /// When the first item of the batch came.
     pub since: Option<Instant>,
     /// Whether a flusher lives.
@@ -81,9 +83,11 @@ impl Pending {
 
     /// Something beside the bytes.
     pub fn control(&mut self, at: u64, control: Control, bound: usize) -> Pushed {
-        if let Some(refusal) = self.refusal(0, bound) {
+        let weight = weight(&control);
+        if let Some(refusal) = self.refusal(weight, bound) {
             return refusal;
         }
+        self.controls += weight;
         self.batch.items.push(Item::Control { at, control: Box::new(control) });
         self.pushed(false)
     }
@@ -92,6 +96,7 @@ impl Pending {
     pub fn take(&mut self, spare: Batch) -> Batch {
         self.since = None;
         self.pressed = false;
+        self.controls = 0;
         std::mem::replace(&mut self.batch, spare)
     }
 
@@ -148,7 +153,7 @@ impl Pending {
         if self.closed {
             return Some(Pushed::Closed);
         }
-        let there = self.batch.bytes.len();
+        let there = self.batch.bytes.len().saturating_add(self.controls);
         let over = there > 0 && there.saturating_add(more) > bound;
         let full = over || self.batch.items.len() >= MAX_ITEMS;
         self.pressed |= full;
@@ -162,5 +167,45 @@ impl Pending {
         }
         self.flushing = true;
         Pushed::First
+    }
+}
+
+/// About what a control takes in memory; its texts are bounded by whoever made it.
+fn weight(control: &Control) -> usize {
+    let text = match control {
+        Control::Opened { command, term, .. } => {
+            command.as_ref().map_or(0, String::len) + term.as_ref().map_or(0, String::len)
+        }
+        Control::Marker { label } => label.len(),
+        Control::Closed { totals, .. } => totals.len() * 128,
+        Control::Resized { .. } | Control::Limited { .. } | Control::Ended { .. } => 0,
+    };
+    256 + text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn controls_alone_are_bounded_too() {
+        let mut pending = Pending::default();
+        let marker = || Control::Marker { label: "x".repeat(4096) };
+        let taken =
+            (0..1000).take_while(|_| !matches!(pending.control(0, marker(), 64 * 1024), Pushed::Full));
+        assert_eq!(taken.count(), 15);
+        assert!(pending.ready(), "somebody waits");
+    }
+
+    #[test]
+    fn bytes_of_one_stream_within_a_millisecond_are_one_item() {
+        let mut pending = Pending::default();
+        for (at, stream) in
+            [(1, Stream::Output), (1, Stream::Output), (2, Stream::Output), (2, Stream::Stderr)]
+        {
+            let _ = pending.data(at, 0, stream, b"ab", 1024);
+        }
+        let batch = pending.take(Batch::default());
+        assert_eq!((batch.items.len(), batch.bytes.len()), (3, 8));
     }
 }

@@ -1,0 +1,52 @@
+# Tidegate. `make demo` shows it, `make test` proves it; both install what they need.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: deps
+deps: ## installs missing Debian packages (as root); starts no service
+	@.ci/deps
+
+.PHONY: build
+build: deps ## builds the programs, in release
+	cargo build --release --workspace --bins
+
+.PHONY: demo
+demo: build ## the whole story on a throwaway device, in front of your eyes (DEMO_STAY=1 stays up)
+	@$(TARGET)/release/demo
+
+.PHONY: test
+test: deps ## every test; those with devices need root
+	cargo build --workspace --bins
+	cargo test --workspace
+
+.PHONY: bench
+bench: build ## measures direct ssh, ssh -J and Tidegate in turns; writes target/bench/bench.json
+	@$(TARGET)/release/bench
+
+.PHONY: lint
+lint: ## format, lints, documentation, dependencies
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
+	@if command -v cargo-deny >/dev/null; then \
+	    cargo deny --offline check bans licenses sources; \
+	else \
+	    echo 'SKIPPED cargo deny: it is not installed'; \
+	fi
+	@if command -v cargo-audit >/dev/null && [ -d "$${CARGO_HOME:-$$HOME/.cargo}/advisory-db" ]; then \
+	    cargo audit --no-fetch; \
+	else \
+	    echo 'SKIPPED cargo audit: it or its database is not installed'; \
+	fi
+
+.PHONY: clean
+clean: ## removes what was built
+	cargo clean
+	rm -rf .demo

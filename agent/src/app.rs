@@ -1,0 +1,157 @@
+//! Wiring: one function for each command.
+
+use std::io::Read;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use crate::cli::{Cli, Command, Enrol, Install, Uninstall};
+use crate::config::Config;
+use crate::paths::Paths;
+use crate::setup::{self, Site, Sshd};
+use crate::shell::identity::{Identity, Token};
+use crate::shell::{driver, sweep, uplink};
+
+/// There when systemd runs the host (sd_booted(3)).
+const SYSTEMD: &str = "/run/systemd/system";
+
+/// Carries out one command.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let file = cli.config.as_deref();
+    match cli.command {
+        Command::Run => {
+            let config = Config::load(file)?;
+            log(&config.log);
+            runtime()?.block_on(driver::run(config))?;
+        }
+        Command::Enrol(enrol) => self::enrol(file, enrol)?,
+        Command::Sweep => {
+            let (paths, grace) = match Config::load(file) {
+                Ok(config) => {
+                    log(&config.log);
+                    (config.paths, config.grace)
+                }
+                // A broken configuration must not keep privileges standing.
+                Err(error) => {
+                    log("info");
+                    tracing::error!("{error}; sweeping the standard places");
+                    (Paths::default(), std::time::Duration::from_millis(500))
+                }
+            };
+            for what in sweep::sweep(&paths, grace)?.done {
+                tracing::warn!("{what}");
+            }
+        }
+        Command::CheckConfig => {
+            Config::load(file)?;
+            println!("the configuration is right");
+        }
+        Command::Install(install) => self::install(&install)?,
+        Command::Uninstall(uninstall) => self::uninstall(&uninstall)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn enrol(file: Option<&std::path::Path>, enrol: Enrol) -> anyhow::Result<()> {
+    let config = Config::load(file);
+    let (proxy, paths) = match (config, enrol.proxy) {
+        (Ok(config), proxy) => (proxy.unwrap_or(config.proxy), config.paths),
+        (Err(_), Some(proxy)) if file.is_none() => (proxy, Paths::default()),
+        (Err(error), _) => return Err(error.into()),
+    };
+    let token = token(&enrol.token)?;
+    let issued = runtime()?.block_on(uplink::enrol(&proxy, token, &paths))?;
+    println!("enrolled as {}; the key and certificate are in {}", issued.device, paths.state.display());
+    Ok(())
+}
+
+/// `-` keeps the token out of the list of processes.
+fn token(given: &str) -> anyhow::Result<Token> {
+    if given != "-" {
+        return Ok(given.parse()?);
+    }
+    let mut line = String::new();
+    std::io::stdin().take(1024).read_to_string(&mut line).context("standard input holds no token")?;
+    Ok(line.parse()?)
+}
+
+fn install(install: &Install) -> anyhow::Result<()> {
+    setup_possible(install.dry_run)?;
+    anyhow::ensure!(
+        std::path::Path::new(SYSTEMD).exists(),
+        "this host does not run systemd, which `install` needs; enrol it and start `tidegate-agent run` otherwise"
+    );
+    let enrolled = Identity::load(&Paths::default()).is_ok();
+    let token: Option<Token> = install.token.as_deref().map(token).transpose()?;
+    anyhow::ensure!(
+        enrolled || token.is_some(),
+        "this host is not enrolled yet; add --token with what `agent token` of the proxy's console prints"
+    );
+    let site = Site {
+        root: "/".into(),
+        proxy: install.proxy.clone(),
+        program: std::env::current_exe().context("the program's own file is not to be found")?,
+        sshd: Sshd::of_host(&install.proxy)?,
+        sudo: setup::sudo_of_host()?,
+    };
+    if enrolled && token.is_some() {
+        println!("this host is enrolled already, the token is not used; `tidegate-agent enrol` enrols anew");
+    }
+    let mut done = setup::carry_out(&setup::install(&site)?, install.dry_run)?;
+    if let Some(token) = token.filter(|_| !enrolled) {
+        done += 1;
+        if install.dry_run {
+            println!("would enrol with {}", install.proxy);
+        } else {
+            let issued = runtime()?.block_on(uplink::enrol(&install.proxy, token, &Paths::default()))?;
+            println!("enrolled as {}", issued.device);
+        }
+    }
+    // What only makes running what is there needs no line of its own when nothing changed.
+    done += setup::carry_out(&setup::start(done > 0), install.dry_run)?;
+    println!("{}", if done == 0 { "nothing to do" } else { "done" });
+    Ok(())
+}
+
+fn uninstall(uninstall: &Uninstall) -> anyhow::Result<()> {
+    setup_possible(uninstall.dry_run)?;
+    let site = Site {
+        root: "/".into(),
+        proxy: String::new(),
+        program: std::env::current_exe().context("the program's own file is not to be found")?,
+        // Whatever is wrong with sshd, the agent's part of it goes.
+        sshd: Sshd::of_host("").unwrap_or_default(),
+        sudo: true,
+    };
+    let (stop, remove) = setup::uninstall(&site, std::path::Path::new(SYSTEMD).exists());
+    setup::carry_out(&stop, uninstall.dry_run)?;
+    if !uninstall.dry_run {
+        // Nothing may be removed that is needed to take a privilege away.
+        let grace = std::time::Duration::from_millis(500);
+        let held = sweep::sweep(&Paths::default(), grace)?;
+        held.done.iter().for_each(|what| println!("{what}"));
+        anyhow::ensure!(!sweep::is_held(&Paths::default()), "an agent still runs; stop it first");
+    }
+    setup::carry_out(&remove, uninstall.dry_run)?;
+    Ok(())
+}
+
+fn setup_possible(dry_run: bool) -> anyhow::Result<()> {
+    anyhow::ensure!(dry_run || nix::unistd::geteuid().is_root(), "only root can do this; run it with sudo");
+    Ok(())
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")
+}
+
+fn log(level: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_default();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .with_ansi(false)
+        .try_init();
+}

@@ -1,0 +1,63 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Grants privileges on this host for a session and takes them away.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate-agent", version, propagate_version = true)]
+pub struct Cli {
+    /// The configuration [default: /etc/tidegate/agent.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the agent; systemd does this
+    Run,
+    /// Exchange a one-time token for this host's certificate
+    Enrol(Enrol),
+    /// Take away everything the journal holds; does nothing while an agent runs well
+    Sweep,
+    /// Check the configuration
+    CheckConfig,
+    /// Set this host up: sshd, sudo, the services; a second time changes nothing
+    Install(Install),
+    /// Take every grant away, then all that `install` made
+    Uninstall(Uninstall),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Enrol {
+    /// Where the proxy listens for agents [default: from the configuration]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub proxy: Option<String>,
+    /// The token that `agent token` of the proxy's console printed; `-` reads it from standard input
+    #[arg(long)]
+    pub token: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Install {
+    /// Where the proxy listens for agents
+    #[arg(long, value_name = "HOST:PORT")]
+    pub proxy: String,
+    /// The token that `agent token` of the proxy's console printed, or `-` for standard input; not
+    /// needed when enrolled
+    #[arg(long)]
+    pub token: Option<String>,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Uninstall {
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}

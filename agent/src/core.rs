@@ -1,0 +1,37 @@
+//! What the agent decides, as a function of values: [`step`] takes the state, one
+//! event and the time, and returns the state after it and the effects to execute.
+//!
+//! Invariants, whatever the order of events and wherever a crash falls:
+//! - the record of a change is among the effects before the change itself, and the
+//!   shell executes nothing after a record that could not be made durable;
+//! - a unit of privilege is undone when its last holder ends, not before, and its
+//!   undo is the delta that was planned before it was applied;
+//! - one job changes the host at a time; an end goes before grants that wait.
+//!
+//! No I/O and no clock here: `now` is handed in.
+
+mod broker;
+mod ending;
+mod lease;
+mod ledger;
+mod messages;
+mod state;
+mod unit;
+
+#[cfg(test)]
+mod tests;
+
+pub use ledger::{Held, Ledger, Record, Traces};
+pub use messages::{Effect, Event, Gone, Now};
+pub use state::State;
+pub use unit::{Delta, Unit};
+
+/// One event, one decision.
+#[must_use]
+pub fn step(mut state: State, event: Event, now: Now) -> (State, Vec<Effect>) {
+    let mut effects = Vec::new();
+    state.take(event, now, &mut effects);
+    state.end_overdue(now, &mut effects);
+    state.next_job(now, &mut effects);
+    (state, effects)
+}

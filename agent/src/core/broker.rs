@@ -1,0 +1,224 @@
+//! From an order to an active grant.
+
+use tidegate_common::grant::{Failure, Receipt};
+use tidegate_common::id::SessionId;
+use tidegate_common::wire::{FromAgent, GrantOrder};
+
+use super::ledger::Record;
+use super::messages::{Effect, Now};
+use super::state::{Grant, Job, MOST_GRANTS, Phase, State, Wish};
+use super::unit::{Delta, Unit, units};
+
+/// Units of one order, at most.
+const MOST_UNITS: usize = 64;
+
+impl State {
+    /// A new order waits for its turn, or is refused at once.
+    pub(super) fn order(&mut self, order: GrantOrder, now: Now, effects: &mut Vec<Effect>) {
+        let session = order.session;
+        if self.grants.contains_key(&session) || self.ledger.grants.contains_key(&session) {
+            effects
+                .push(Effect::Warn(format!("the proxy ordered the grant {session} twice; the first stays")));
+            return;
+        }
+        if let Err(failure) = self.acceptable(&order, now) {
+            effects.push(Effect::Send(FromAgent::Refused { session, failure }));
+            return;
+        }
+        let deadline = now.boot.saturating_add(self.lease.0);
+        self.grants.insert(session, Grant { order, phase: Phase::Waiting, deadline, since: now.boot });
+        self.waiting.push_back(Job::Grant(session));
+    }
+
+    fn acceptable(&self, order: &GrantOrder, now: Now) -> Result<(), Failure> {
+        let wanted = units(order)?;
+        let kind =
+            order.privileges.first().map_or(tidegate_common::grant::PrivilegeKind::Sudo, |one| one.kind());
+        let refuse = |why: &str| Err(Failure { kind, why: why.to_owned() });
+        if self.stopping {
+            return refuse("the agent is stopping; try again when it runs");
+        }
+        if self.grants.len() >= MOST_GRANTS {
+            return refuse("the host has as many grants as the agent keeps; end some sessions");
+        }
+        if order.expires.is_some_and(|end| end <= now.wall) {
+            return refuse("the grant was to end before it began; compare the clocks of host and proxy");
+        }
+        if wanted.len() > MOST_UNITS {
+            return refuse("the order asks for more than 64 groups and sudo rules; split the credential");
+        }
+        self.none_stands(&wanted)
+    }
+
+    /// What could not be taken away from a session before is not given to the next.
+    fn none_stands(&self, wanted: &[Unit]) -> Result<(), Failure> {
+        let standing = |unit: &&Unit| self.ledger.held(unit).is_some_and(|held| held.holders.is_empty());
+        match wanted.iter().find(standing) {
+            Some(unit) => Err(unit.failure(
+                "the same privilege still stands from a session before and could not be taken away; \
+                 see the agent's log and mend the host",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Starts the next job when none runs.
+    pub(super) fn next_job(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        while self.busy.is_none() {
+            let due: Vec<Unit> = self
+                .retries
+                .iter()
+                .filter(|retry| retry.at <= now.boot)
+                .map(|retry| retry.unit.clone())
+                .collect();
+            let job = match self.waiting.pop_front() {
+                Some(job) => job,
+                None if due.is_empty() => return,
+                None => Job::Retry(due),
+            };
+            if self.start(&job, now, effects) {
+                self.busy = Some(job);
+            }
+        }
+    }
+
+    /// Whether there was anything to start.
+    fn start(&mut self, job: &Job, now: Now, effects: &mut Vec<Effect>) -> bool {
+        match job {
+            Job::Grant(session) => self.start_grant(*session, now, effects),
+            Job::End(session) => {
+                effects.push(Effect::Undo {
+                    session: Some(*session),
+                    units: self.ledger.last_held_by(*session),
+                });
+                true
+            }
+            Job::Retry(due) => {
+                let mut standing = self.ledger.orphans();
+                standing.retain(|held| due.contains(&held.unit));
+                self.retries.retain(|retry| {
+                    !due.contains(&retry.unit) || standing.iter().any(|held| held.unit == retry.unit)
+                });
+                effects.push(Effect::Undo { session: None, units: standing });
+                true
+            }
+        }
+    }
+
+    fn start_grant(&mut self, session: SessionId, now: Now, effects: &mut Vec<Effect>) -> bool {
+        let Some(grant) = self.grants.get(&session) else { return false };
+        let Phase::Waiting = grant.phase else { return false };
+        // Checked when the order came, but something may stand since.
+        let wanted = units(&grant.order).unwrap_or_default();
+        if let Err(failure) = self.none_stands(&wanted) {
+            self.begin_ending(session, Some(failure), now, effects);
+            return false;
+        }
+        let Some(grant) = self.grants.get_mut(&session) else { return false };
+        grant.phase = Phase::Granting(Wish::Stay);
+        let units = wanted.into_iter().filter(|unit| self.ledger.held(unit).is_none()).collect();
+        effects.push(Effect::Plan { session, units });
+        true
+    }
+
+    /// The deltas are known: journal them, then apply.
+    pub(super) fn planned(
+        &mut self,
+        session: SessionId,
+        plan: Result<Vec<(Unit, Delta)>, Failure>,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(grant) = self.grants.get(&session) else { return };
+        let Phase::Granting(wish) = &grant.phase else { return };
+        let ended = matches!(wish, Wish::End(_));
+        let order = grant.order.clone();
+        let fresh = match plan {
+            Ok(fresh) if !ended => fresh,
+            Ok(_) => return self.stop_granting(session, None, now, effects),
+            Err(failure) => return self.stop_granting(session, Some(failure), now, effects),
+        };
+        let wanted = units(&order).unwrap_or_default();
+        let joined: Vec<Unit> =
+            wanted.into_iter().filter(|unit| !fresh.iter().any(|(planned, _)| planned == unit)).collect();
+        let held = joined.iter().filter_map(|unit| self.ledger.held(unit).cloned()).collect();
+        let apply = Effect::Apply { session, fresh: fresh.clone(), joined: held };
+        let GrantOrder { account, expires, .. } = order;
+        self.record(Record::Granting { session, account, expires, fresh, joined }, vec![apply], effects);
+        self.keep_deadlines(effects);
+    }
+
+    /// Applied and verified, or not: then whatever is there is undone.
+    pub(super) fn applied(
+        &mut self,
+        session: SessionId,
+        result: Result<Vec<String>, Failure>,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(grant) = self.grants.get_mut(&session) else { return };
+        let Phase::Granting(wish) = &grant.phase else { return };
+        match (result, wish) {
+            (Ok(applied), Wish::Stay) => {
+                grant.phase = Phase::Active;
+                self.busy = None;
+                let receipt = Receipt { applied, micros: now.boot.saturating_sub(grant.since) };
+                let told = vec![Effect::Send(FromAgent::Granted { session, receipt })];
+                self.record(Record::Granted { session }, told, effects);
+                self.keep_deadlines(effects);
+            }
+            (Ok(_), Wish::End(_)) => self.stop_granting(session, None, now, effects),
+            (Err(failure), _) => self.stop_granting(session, Some(failure), now, effects),
+        }
+    }
+
+    /// A grant that does not come to be: its job ends, and the undo runs before any other.
+    fn stop_granting(
+        &mut self,
+        session: SessionId,
+        refusal: Option<Failure>,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.busy = None;
+        self.begin_ending(session, refusal, now, effects);
+    }
+
+    /// The journal could not take a record.
+    pub(super) fn journal_failed(&mut self, record: Record, why: &str, now: Now, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Warn(format!("the journal could not be written: {why}")));
+        let failure = |kind| Failure {
+            kind,
+            why: format!("the agent's journal could not be written, so nothing was granted: {why}"),
+        };
+        match record {
+            // Nothing was changed: the units of this record never were.
+            Record::Granting { session, fresh, .. } => {
+                let gone: Vec<Unit> = fresh.iter().map(|(unit, _)| unit.clone()).collect();
+                let kind = self.kind_of(session);
+                self.ledger.take(Record::Released { session, gone });
+                self.ledger.take(Record::Ended { session });
+                self.stop_granting(session, Some(failure(kind)), now, effects);
+                self.keep_deadlines(effects);
+            }
+            // Applied, but a restart would not know that it was verified: taken back.
+            Record::Granted { session } => {
+                let kind = self.kind_of(session);
+                if self.grants.get(&session).is_some_and(Grant::lives) {
+                    self.begin_ending(session, Some(failure(kind)), now, effects);
+                }
+            }
+            // A restart undoes once more what is gone already, which changes nothing.
+            Record::Traced { .. }
+            | Record::Released { .. }
+            | Record::Ended { .. }
+            | Record::Gone { .. }
+            | Record::Snapshot { .. } => {}
+        }
+    }
+
+    fn kind_of(&self, session: SessionId) -> tidegate_common::grant::PrivilegeKind {
+        let first = self.grants.get(&session).and_then(|grant| grant.order.privileges.first());
+        first.map_or(tidegate_common::grant::PrivilegeKind::Sudo, |privilege| privilege.kind())
+    }
+}

@@ -1,0 +1,241 @@
+//! The state, and which part of it an event is for.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tidegate_common::grant::{Ended, Failure};
+use tidegate_common::id::SessionId;
+use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder};
+
+use super::ledger::{Ledger, Record};
+use super::messages::{Effect, Event, Now};
+use super::unit::Unit;
+
+/// Grants at the same time, at most; more are refused.
+pub(super) const MOST_GRANTS: usize = 4096;
+
+/// How long a grant lives without word until a `Welcome` says otherwise, in microseconds.
+pub(super) const DEFAULT_LEASE: u64 = 30_000_000;
+
+/// The agent's whole state.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    pub(super) ledger: Ledger,
+    pub(super) grants: BTreeMap<SessionId, Grant>,
+    pub(super) waiting: VecDeque<Job>,
+    pub(super) busy: Option<Job>,
+    pub(super) retries: Vec<Retry>,
+    pub(super) lease: Lease,
+    pub(super) linked: bool,
+    /// What ended while no link stood, told on the next one.
+    pub(super) untold: BTreeMap<SessionId, Ended>,
+    pub(super) stopping: bool,
+    pub(super) exited: bool,
+}
+
+/// The lease's length in microseconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lease(pub u64);
+
+impl Default for Lease {
+    fn default() -> Self {
+        Self(DEFAULT_LEASE)
+    }
+}
+
+/// A grant, from its order to its last report.
+#[derive(Debug, Clone)]
+pub(super) struct Grant {
+    pub order: GrantOrder,
+    pub phase: Phase,
+    /// Without word from the proxy it ends then.
+    pub deadline: u64,
+    /// When the order came.
+    pub since: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Phase {
+    /// Its job waits.
+    Waiting,
+    /// Its job runs: being planned, applied, verified.
+    Granting(Wish),
+    Active,
+    Ending(Ending),
+}
+
+/// What shall become of a grant that is being applied.
+#[derive(Debug, Clone)]
+pub(super) enum Wish {
+    Stay,
+    /// An end came meanwhile, at this time.
+    End(u64),
+}
+
+/// The end of a grant: undo and processes, side by side.
+#[derive(Debug, Clone)]
+pub(super) struct Ending {
+    pub since: u64,
+    /// Set when it never came to be.
+    pub refusal: Option<Failure>,
+    pub undone: bool,
+    pub processes_ended: bool,
+    pub report: Ended,
+    /// Units of this grant that still stand.
+    pub standing: Vec<Unit>,
+}
+
+/// One change of the host at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Job {
+    Grant(SessionId),
+    End(SessionId),
+    /// Undo again what stands.
+    Retry(Vec<Unit>),
+}
+
+/// A unit whose undo failed.
+#[derive(Debug, Clone)]
+pub(super) struct Retry {
+    pub unit: Unit,
+    pub failure: Failure,
+    pub at: u64,
+    pub wait: u64,
+}
+
+impl State {
+    /// The state after a start, from what the journal holds.
+    #[must_use]
+    pub fn recovered(ledger: Ledger) -> Self {
+        Self { ledger, ..Self::default() }
+    }
+
+    /// When to send [`Event::Tick`] at the latest, in microseconds since boot.
+    #[must_use]
+    pub fn next_deadline(&self, now: Now) -> Option<u64> {
+        let leases = self.grants.values().filter(|grant| grant.lives()).map(|grant| {
+            let left = grant.order.expires.map(|end| micros_between(now.wall, end));
+            left.map_or(grant.deadline, |left| grant.deadline.min(now.boot.saturating_add(left)))
+        });
+        let retries = match self.busy {
+            None => self.retries.iter().map(|retry| retry.at).min(),
+            Some(_) => None,
+        };
+        leases.chain(retries).min()
+    }
+
+    /// The durable part.
+    #[cfg(test)]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    pub(super) fn take(&mut self, event: Event, now: Now, effects: &mut Vec<Effect>) {
+        match event {
+            Event::Started { deadlines } => self.reconcile(&deadlines, now, effects),
+            Event::Connected => {
+                self.linked = false;
+                effects.push(Effect::Hello { live: self.live(), standing: self.standing() });
+            }
+            Event::Disconnected => self.linked = false,
+            Event::Proxy(message) => self.hear(message, now, effects),
+            Event::Planned { session, plan } => self.planned(session, plan, now, effects),
+            Event::Applied { session, result } => self.applied(session, result, now, effects),
+            Event::Undone { session, outcomes } => self.undone(session, outcomes, now, effects),
+            Event::Traced { session, traces } => {
+                if self.ledger.grants.get(&session).is_some_and(|entry| entry.traces != traces) {
+                    self.record(Record::Traced { session, traces }, Vec::new(), effects);
+                }
+            }
+            Event::ProcessesEnded { session, leftovers } => {
+                if let Some(Grant { phase: Phase::Ending(ending), .. }) = self.grants.get_mut(&session) {
+                    ending.processes_ended = true;
+                    ending.report.leftovers = leftovers;
+                    self.report(session, now, effects);
+                }
+            }
+            Event::JournalFailed { record, why } => self.journal_failed(record, &why, now, effects),
+            Event::Tick => {}
+            Event::Stop => {
+                self.stopping = true;
+                self.end_where(|_| true, now, effects);
+            }
+        }
+        if self.stopping && !self.exited && self.grants.values().all(Grant::has_ended) {
+            self.exited = true;
+            effects.push(Effect::Exit);
+        }
+    }
+
+    fn hear(&mut self, message: FromProxy, now: Now, effects: &mut Vec<Effect>) {
+        match message {
+            FromProxy::Welcome(welcome) => {
+                self.linked = true;
+                // A proxy can not make a lease so short that nothing lives, or endless.
+                self.lease = Lease(welcome.lease_millis.clamp(100, 600_000).saturating_mul(1000));
+                effects.push(Effect::TrustUserCa(welcome.user_ca));
+                for (session, ended) in std::mem::take(&mut self.untold) {
+                    effects.push(Effect::Send(FromAgent::Ended { session, ended }));
+                }
+            }
+            FromProxy::Grant(order) => self.order(order, now, effects),
+            FromProxy::Attached { session } => {
+                if let Some(entry) = self.ledger.grants.get(&session) {
+                    effects.push(Effect::Trace { session, known: entry.traces.clone() });
+                }
+            }
+            FromProxy::Revoke { session } => {
+                if self.grants.contains_key(&session) {
+                    self.end(session, now, effects);
+                } else {
+                    // Ended before, or never heard of: either way nothing of it is here.
+                    let ended = self.untold.remove(&session).unwrap_or_default();
+                    effects.push(Effect::Send(FromAgent::Ended { session, ended }));
+                }
+            }
+            FromProxy::Lease { live } => self.renew(&live, now, effects),
+            // The shell keeps certificates and ends links.
+            FromProxy::Enrolled(_) | FromProxy::Goodbye { .. } => {}
+        }
+    }
+
+    /// Makes a record part of the ledger and of the journal; `then` waits until it is durable.
+    pub(super) fn record(&mut self, record: Record, then: Vec<Effect>, effects: &mut Vec<Effect>) {
+        self.ledger.take(record.clone());
+        effects.push(Effect::Journal { record, then });
+    }
+
+    pub(super) fn live(&self) -> Vec<SessionId> {
+        self.grants.iter().filter(|(_, grant)| grant.lives()).map(|(session, _)| *session).collect()
+    }
+
+    pub(super) fn standing(&self) -> Vec<Failure> {
+        self.retries.iter().map(|retry| retry.failure.clone()).collect()
+    }
+}
+
+impl Grant {
+    /// Whether its end was tried; something of it may still stand.
+    fn has_ended(&self) -> bool {
+        matches!(&self.phase, Phase::Ending(ending) if ending.undone && ending.processes_ended)
+    }
+
+    /// From when on the sweep may find it too late.
+    pub(super) fn overdue_at(&self) -> u64 {
+        match &self.phase {
+            Phase::Waiting | Phase::Active | Phase::Granting(_) => self.deadline,
+            Phase::Ending(ending) => ending.since.min(self.deadline),
+        }
+    }
+
+    /// Whether it still waits for its end.
+    pub(super) fn lives(&self) -> bool {
+        match &self.phase {
+            Phase::Waiting | Phase::Active | Phase::Granting(Wish::Stay) => true,
+            Phase::Granting(Wish::End(_)) | Phase::Ending(_) => false,
+        }
+    }
+}
+
+pub(super) fn micros_between(from: jiff::Timestamp, to: jiff::Timestamp) -> u64 {
+    u64::try_from(to.as_microsecond().saturating_sub(from.as_microsecond())).unwrap_or(0)
+}

@@ -1,0 +1,252 @@
+//! Membership of groups, in `/etc/group` and `/etc/gshadow`.
+//!
+//! The agent edits the two files itself, under the host's own lock, because the
+//! undo must leave every other byte as it was: shadow's tools add missing shadow
+//! lines and write backups. What is added is one name at the end of one line.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use tidegate_common::grant::Failure;
+use tidegate_common::name::{AccountName, UnixGroupName};
+
+use super::account;
+use super::replace::replace_in;
+use crate::core::{Delta, Gone, Held, Unit};
+use crate::paths::Paths;
+
+/// Both files keep the members behind the third colon.
+const MEMBERS: usize = 3;
+
+/// A membership to add or to remove.
+#[derive(Debug, Clone, Copy)]
+pub struct Edit<'a> {
+    unit: &'a Unit,
+    account: &'a AccountName,
+    group: &'a UnixGroupName,
+    in_group: bool,
+    in_gshadow: bool,
+}
+
+impl<'a> Edit<'a> {
+    /// The edit, when the unit is a membership that changes anything.
+    pub fn of(unit: &'a Unit, delta: &Delta) -> Option<Self> {
+        match (unit, delta) {
+            (Unit::Group { account, group }, Delta::Group { group: in_group, gshadow: in_gshadow })
+                if *in_group || *in_gshadow =>
+            {
+                Some(Self { unit, account, group, in_group: *in_group, in_gshadow: *in_gshadow })
+            }
+            _ => None,
+        }
+    }
+
+    /// A failure of its unit.
+    pub fn failure(&self, why: String) -> Failure {
+        self.unit.failure(why)
+    }
+}
+
+/// Which of the files do not list the account.
+pub fn plan(paths: &Paths, account: &AccountName, group: &UnixGroupName) -> Result<Delta, String> {
+    let found = account::find(paths, account)?;
+    let groups = read(paths, "group")?.unwrap_or_default();
+    let line = line_of(&groups, group).ok_or_else(|| {
+        format!("the group `{group}` does not exist on this host; create it or correct the credential")
+    })?;
+    let gid = line.split(|byte| *byte == b':').nth(2).and_then(|gid| std::str::from_utf8(gid).ok());
+    if gid.and_then(|gid| gid.parse().ok()) == Some(found.gid) {
+        // The account's primary group: it is in it as it is.
+        return Ok(Delta::Group { group: false, gshadow: false });
+    }
+    let gshadow = read(paths, "gshadow")?.unwrap_or_default();
+    let in_gshadow = line_of(&gshadow, group).map(|line| lists(line, account));
+    Ok(Delta::Group { group: !lists(line, account), gshadow: in_gshadow == Some(false) })
+}
+
+/// Adds all of them, each file written once. Under the host's lock.
+pub fn add(paths: &Paths, edits: &[Edit<'_>]) -> Result<(), String> {
+    let mut files = Vec::new();
+    for (file, concerned) in per_file(edits) {
+        let mut content = read(paths, file)?.unwrap_or_default();
+        for edit in concerned {
+            let changed = with_member(&content, edit.group, edit.account);
+            content = changed.ok_or_else(|| {
+                let path = paths.etc.join(file);
+                format!("`{}` was changed in {} by someone else; try again", edit.group, path.display())
+            })?;
+        }
+        files.push((file, content));
+    }
+    write(paths, &files)?;
+    flush_caches();
+    Ok(())
+}
+
+/// Whether the account is a member now.
+pub fn verify(paths: &Paths, account: &AccountName, group: &UnixGroupName) -> Result<(), String> {
+    let found = account::find(paths, account)?;
+    let groups = read(paths, "group")?.unwrap_or_default();
+    let line = line_of(&groups, group).unwrap_or_default();
+    let gid = line.split(|byte| *byte == b':').nth(2).and_then(|gid| std::str::from_utf8(gid).ok());
+    let primary = gid.and_then(|gid| gid.parse().ok()) == Some(found.gid);
+    if primary || lists(line, account) {
+        Ok(())
+    } else {
+        Err(format!(
+            "`{account}` is not in `{group}` although it was added; does another program manage groups?"
+        ))
+    }
+}
+
+/// Removes exactly what was added, and looks again. Under the host's lock.
+pub fn remove(paths: &Paths, held: Vec<Held>) -> Vec<Gone> {
+    let edits: Vec<Edit<'_>> = held.iter().filter_map(|held| Edit::of(&held.unit, &held.delta)).collect();
+    let removed = remove_all(paths, &edits);
+    held.iter()
+        .map(|one| {
+            let result = match &removed {
+                Err(why) => Err(one.unit.failure(why.clone())),
+                Ok(missing) => {
+                    let absent = missing.iter().any(|unit| **unit == one.unit);
+                    Ok((absent && one.applied).then(|| drifted(&one.unit)))
+                }
+            };
+            Gone { unit: one.unit.clone(), result }
+        })
+        .collect()
+}
+
+fn drifted(unit: &Unit) -> String {
+    match unit {
+        Unit::Group { account, group } => {
+            format!("`{account}` was no longer in `{group}`, where the agent had put it; left so")
+        }
+        Unit::Sudo { .. } => String::new(),
+    }
+}
+
+/// Which of them were no longer there.
+fn remove_all<'a>(paths: &Paths, edits: &[Edit<'a>]) -> Result<Vec<&'a Unit>, String> {
+    let mut missing = Vec::new();
+    let mut files = Vec::new();
+    for (file, concerned) in per_file(edits) {
+        let Some(before) = read(paths, file)? else { continue };
+        let mut content = before.clone();
+        for edit in &concerned {
+            match without_member(&content, edit.group, edit.account) {
+                Some(changed) => content = changed,
+                None if file == "group" => missing.push(edit.unit),
+                None => {}
+            }
+        }
+        if content != before {
+            files.push((file, content));
+        }
+    }
+    write(paths, &files)?;
+    for (file, content) in &files {
+        if read(paths, file)?.as_deref() != Some(content.as_slice()) {
+            return Err(format!("{} is not as it was written", paths.etc.join(file).display()));
+        }
+    }
+    if !edits.is_empty() {
+        flush_caches();
+    }
+    Ok(missing)
+}
+
+fn per_file<'e, 'a>(edits: &'e [Edit<'a>]) -> BTreeMap<&'static str, Vec<&'e Edit<'a>>> {
+    let mut files: BTreeMap<&'static str, Vec<&Edit<'a>>> = BTreeMap::new();
+    for edit in edits {
+        if edit.in_group {
+            files.entry("group").or_default().push(edit);
+        }
+        if edit.in_gshadow {
+            files.entry("gshadow").or_default().push(edit);
+        }
+    }
+    files
+}
+
+fn read(paths: &Paths, file: &str) -> Result<Option<Vec<u8>>, String> {
+    let path = paths.etc.join(file);
+    match std::fs::read(&path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{} could not be read: {error}", path.display())),
+    }
+}
+
+fn write(paths: &Paths, files: &[(&str, Vec<u8>)]) -> Result<(), String> {
+    replace_in(&paths.etc, files, 0o600)
+        .map_err(|error| format!("the group files in {} could not be written: {error}", paths.etc.display()))
+}
+
+/// nscd keeps what it read for minutes; where it runs it has to be told.
+fn flush_caches() {
+    if std::path::Path::new("/run/nscd/socket").exists() {
+        let told = super::program::run("nscd", &["-i", "group"], std::time::Duration::from_secs(2));
+        if let Err(error) = told {
+            tracing::warn!(%error, "nscd may answer with old groups for a while");
+        }
+    }
+}
+
+/// The group's line, without its end.
+fn line_of<'c>(content: &'c [u8], group: &UnixGroupName) -> Option<&'c [u8]> {
+    content.split(|byte| *byte == b'\n').find(|line| is_of(line, group))
+}
+
+fn is_of(line: &[u8], group: &UnixGroupName) -> bool {
+    line.strip_prefix(group.as_str().as_bytes()).is_some_and(|rest| rest.starts_with(b":"))
+}
+
+fn members(line: &[u8]) -> Option<&[u8]> {
+    line.splitn(MEMBERS + 1, |byte| *byte == b':').nth(MEMBERS)
+}
+
+fn lists(line: &[u8], account: &AccountName) -> bool {
+    let account = account.as_str().as_bytes();
+    members(line).is_some_and(|members| members.split(|byte| *byte == b',').any(|member| member == account))
+}
+
+/// The file with the account as the group's last member; `None` when the group is
+/// gone or lists it already.
+fn with_member(content: &[u8], group: &UnixGroupName, account: &AccountName) -> Option<Vec<u8>> {
+    edit(content, group, |line| {
+        if lists(line, account) {
+            return None;
+        }
+        let mut changed = line.to_vec();
+        if !members(line)?.is_empty() {
+            changed.push(b',');
+        }
+        changed.extend_from_slice(account.as_str().as_bytes());
+        Some(changed)
+    })
+}
+
+/// The file without the account's last mention in the group's members; `None` when
+/// there is none.
+fn without_member(content: &[u8], group: &UnixGroupName, account: &AccountName) -> Option<Vec<u8>> {
+    edit(content, group, |line| {
+        let members = members(line)?;
+        let mut kept: Vec<&[u8]> = members.split(|byte| *byte == b',').collect();
+        let place = kept.iter().rposition(|member| *member == account.as_str().as_bytes())?;
+        kept.remove(place);
+        let head = line.get(..line.len() - members.len())?;
+        Some([head, kept.join(&b',').as_slice()].concat())
+    })
+}
+
+fn edit(content: &[u8], group: &UnixGroupName, change: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+    let mut lines: Vec<Vec<u8>> = content.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+    let line = lines.iter_mut().find(|line| is_of(line, group))?;
+    *line = change(line)?;
+    Some(lines.join(&b'\n'))
+}
+
+#[cfg(test)]
+#[path = "groups_tests.rs"]
+mod tests;

@@ -1,0 +1,130 @@
+//! Memberships against account files in a directory of the test's own.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::elevate::Elevator;
+use crate::test::Scratch;
+use tidegate_common::id::SessionId;
+
+const PASSWD: &str = "root:x:0:0::/root:/bin/sh\nops:x:1000:1000::/home/ops:/bin/sh\n";
+// No line end at the last line, an empty line, a comment and an odd list, as found on real hosts.
+const GROUP: &str =
+    "root:x:0:\nadm:x:4:jane,\n\n# hand-made\ndocker:x:998:jane,joe\nops:x:1000:\nwheel:x:10:";
+const GSHADOW: &str = "root:*::\nadm:*:jane:jane,\ndocker:!::jane,joe\nops:!::";
+
+fn host() -> (Scratch, Elevator) {
+    let scratch = Scratch::new();
+    let etc = &scratch.paths().etc;
+    std::fs::write(etc.join("passwd"), PASSWD).unwrap();
+    std::fs::write(etc.join("group"), GROUP).unwrap();
+    std::fs::write(etc.join("gshadow"), GSHADOW).unwrap();
+    let elevator = Elevator::new(scratch.paths().clone());
+    (scratch, elevator)
+}
+
+fn text(etc: &Path, file: &str) -> String {
+    std::fs::read_to_string(etc.join(file)).unwrap()
+}
+
+fn unit(group: &str) -> Unit {
+    Unit::Group { account: "ops".parse().unwrap(), group: group.parse().unwrap() }
+}
+
+fn session() -> SessionId {
+    SessionId::new(1, 1)
+}
+
+fn held(planned: Vec<(Unit, Delta)>) -> Vec<Held> {
+    let holders = BTreeSet::from([session()]);
+    let held = |(unit, delta)| Held { unit, delta, applied: true, holders: holders.clone() };
+    planned.into_iter().map(held).collect()
+}
+
+#[test]
+fn memberships_come_and_go_and_every_other_byte_stays() {
+    let (scratch, mut elevator) = host();
+    let etc = scratch.paths().etc.clone();
+    let units = vec![unit("adm"), unit("docker"), unit("wheel"), unit("ops")];
+    let planned = elevator.plan(session(), units).unwrap();
+    let said = elevator.apply(&planned, &[]).unwrap();
+    assert_eq!(said[1], "ops is in docker");
+    assert_eq!(said[3], "ops is in ops already; left as it is", "its primary group");
+    assert!(text(&etc, "group").contains("docker:x:998:jane,joe,ops\n"));
+    assert!(text(&etc, "group").ends_with("wheel:x:10:ops"));
+    assert!(text(&etc, "gshadow").contains("docker:!::jane,joe,ops\n"));
+    let gone = elevator.undo(held(planned));
+    assert!(gone.iter().all(|gone| gone.result == Ok(None)), "{gone:?}");
+    assert_eq!(text(&etc, "group"), GROUP);
+    assert_eq!(text(&etc, "gshadow"), GSHADOW);
+}
+
+#[test]
+fn a_membership_that_was_there_before_stays_after_the_undo() {
+    let (scratch, mut elevator) = host();
+    let etc = scratch.paths().etc.clone();
+    let before = GROUP.replace("docker:x:998:jane,joe", "docker:x:998:jane,ops,joe");
+    std::fs::write(etc.join("group"), &before).unwrap();
+    let planned = elevator.plan(session(), vec![unit("docker")]).unwrap();
+    assert_eq!(planned[0].1, Delta::Group { group: false, gshadow: true });
+    elevator.apply(&planned, &[]).unwrap();
+    elevator.undo(held(planned));
+    assert_eq!(text(&etc, "group"), before);
+    assert_eq!(text(&etc, "gshadow"), GSHADOW);
+}
+
+#[test]
+fn what_someone_else_changed_meanwhile_is_reported_and_left_alone() {
+    let (scratch, mut elevator) = host();
+    let etc = scratch.paths().etc.clone();
+    let planned = elevator.plan(session(), vec![unit("docker"), unit("adm")]).unwrap();
+    elevator.apply(&planned, &[]).unwrap();
+    // An administrator takes ops out of docker and adds kim to adm.
+    let changed = text(&etc, "group").replace("joe,ops", "joe").replace("jane,,ops", "jane,,ops,kim");
+    std::fs::write(etc.join("group"), changed).unwrap();
+    let gone = elevator.undo(held(planned));
+    let found = gone[0].result.clone().unwrap().unwrap();
+    assert!(found.contains("was no longer in `docker`"), "{found}");
+    assert_eq!(gone[1].result, Ok(None));
+    assert_eq!(text(&etc, "group"), GROUP.replace("jane,\n", "jane,,kim\n"));
+}
+
+#[test]
+fn a_missing_account_or_group_is_named_and_an_existing_one_is_not_refused() {
+    let (scratch, mut elevator) = host();
+    let failure = elevator.plan(session(), vec![unit("nogroup")]).unwrap_err();
+    assert!(failure.why.contains("the group `nogroup` does not exist"), "{failure}");
+    let stranger = Unit::Group { account: "kim".parse().unwrap(), group: "docker".parse().unwrap() };
+    let failure = elevator.plan(session(), vec![stranger]).unwrap_err();
+    assert!(failure.why.contains("the account `kim` does not exist"), "{failure}");
+    assert!(elevator.plan(session(), vec![unit("docker")]).is_ok());
+    drop(scratch);
+}
+
+#[test]
+fn the_files_keep_their_modes() {
+    use std::os::unix::fs::PermissionsExt;
+    let (scratch, mut elevator) = host();
+    let gshadow = scratch.paths().etc.join("gshadow");
+    std::fs::set_permissions(&gshadow, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let planned = elevator.plan(session(), vec![unit("docker")]).unwrap();
+    elevator.apply(&planned, &[]).unwrap();
+    assert_eq!(std::fs::metadata(&gshadow).unwrap().permissions().mode() & 0o7777, 0o640);
+}
+
+proptest! {
+    #[test]
+    fn adding_and_removing_a_member_restores_the_bytes(
+        members in "[a-z,]{0,12}", before in "([a-z:]{0,9}\n){0,3}", after in "(\n[a-z:]{0,9}){0,3}"
+    ) {
+        let group: UnixGroupName = "docker".parse().unwrap();
+        let account: AccountName = "ops-1".parse().unwrap();
+        let content = format!("{before}docker:x:998:{members}{after}").into_bytes();
+        let added = with_member(&content, &group, &account).unwrap();
+        prop_assert!(lists(line_of(&added, &group).unwrap(), &account));
+        prop_assert_eq!(without_member(&added, &group, &account), Some(content));
+    }
+}

@@ -1,0 +1,122 @@
+//! Runs one of the host's own programs: fixed environment, no shell, a deadline,
+//! and at most [`MOST_OUTPUT`] bytes of what it says.
+
+use std::io::Read;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// Where programs are looked for, whatever the agent's own environment says.
+pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// How much of a program's output is read, in bytes.
+const MOST_OUTPUT: u64 = 256 * 1024;
+
+/// Why a program gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramError {
+    /// Not there, or not startable.
+    #[error("{program} could not be started: {source}; is it installed?")]
+    Start { program: String, source: std::io::Error },
+    /// Did not end in time and was killed.
+    #[error("{program} took longer than {} ms and was ended", .deadline.as_millis())]
+    Late { program: String, deadline: Duration },
+    /// The kernel refused to hand over its status.
+    #[error("{program} could not be waited for: {source}")]
+    Wait { program: String, source: std::io::Error },
+}
+
+/// What a program said and how it ended.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: ExitStatus,
+    /// Both its outputs, as text.
+    pub text: String,
+}
+
+impl Answer {
+    /// What it said, on one line of bounded length, for a message.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let words: Vec<&str> = self.text.split_whitespace().collect();
+        words.join(" ").chars().take(300).collect()
+    }
+}
+
+/// Runs it to its end.
+///
+/// # Errors
+/// When it cannot be started or does not end within `deadline`.
+pub fn run(program: &str, arguments: &[&str], deadline: Duration) -> Result<Answer, ProgramError> {
+    let named = || program.to_owned();
+    let started = Instant::now();
+    let start = |source| ProgramError::Start { program: named(), source };
+    let (mut reader, writer) = std::io::pipe().map_err(start)?;
+    let mut child = {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", PATH)
+            .env("LC_ALL", "C")
+            .env("TZ", "UTC")
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone().map_err(start)?)
+            .stderr(writer);
+        command.spawn().map_err(start)?
+        // The command goes here, and with it our copies of the pipe's other end.
+    };
+    let (done, output) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = reader.by_ref().take(MOST_OUTPUT).read_to_end(&mut bytes);
+        let _ = done.send(bytes);
+    });
+    let bytes = output.recv_timeout(deadline).ok();
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break Some(status),
+            Ok(None) if bytes.is_some() && started.elapsed() < deadline => {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            Ok(None) => break None,
+            Err(source) => return Err(ProgramError::Wait { program: named(), source }),
+        }
+    };
+    match (status, bytes) {
+        (Some(status), Some(bytes)) => {
+            Ok(Answer { status, text: String::from_utf8_lossy(&bytes).into_owned() })
+        }
+        _ => {
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(ProgramError::Late { program: named(), deadline })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_sees_only_the_fixed_environment() {
+        let answer = run("env", &[], Duration::from_secs(10)).unwrap();
+        let mut lines: Vec<&str> = answer.text.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["LC_ALL=C", &format!("PATH={PATH}"), "TZ=UTC"]);
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_ended_at_its_deadline() {
+        let late = run("sleep", &["1000"], Duration::from_millis(30));
+        assert!(matches!(late, Err(ProgramError::Late { .. })), "{late:?}");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let error = run("tidegate-no-such-program", &[], Duration::from_secs(1)).unwrap_err().to_string();
+        assert!(error.contains("tidegate-no-such-program could not be started"), "{error}");
+    }
+}

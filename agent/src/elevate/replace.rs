@@ -1,0 +1,64 @@
+//! Replaces a file in one step: readers see the old or the new one, never half.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::Path;
+
+/// Puts `content` in the place of `path`, durable when this returns. The owner,
+/// mode and security label are those of the file before; a new file gets `mode`.
+///
+/// # Errors
+/// When any step fails; the old file is untouched then.
+pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "no file name in the path");
+    let directory = path.parent().ok_or_else(wrong)?;
+    let name = path.file_name().ok_or_else(wrong)?.to_str().ok_or_else(wrong)?;
+    replace_in(directory, &[(name, content.to_vec())], mode)
+}
+
+/// Replaces several files of one directory: all are on disk before the first takes
+/// its place, and the directory is made durable once.
+///
+/// # Errors
+/// When any step fails; most likely all old files are untouched then.
+pub fn replace_in(directory: &Path, files: &[(&str, Vec<u8>)], mode: u32) -> io::Result<()> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    let fresh = |name: &str| directory.join(format!(".{name}.tidegate"));
+    let write_all = || {
+        files.iter().try_for_each(|(name, content)| write(&fresh(name), &directory.join(name), content, mode))
+    };
+    let place_all =
+        || files.iter().try_for_each(|(name, _)| std::fs::rename(fresh(name), directory.join(name)));
+    if let Err(error) = write_all().and_then(|()| place_all()) {
+        for (name, _) in files {
+            let _ = std::fs::remove_file(fresh(name));
+        }
+        return Err(error);
+    }
+    File::open(directory)?.sync_all()
+}
+
+fn write(fresh: &Path, old: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    match std::fs::remove_file(fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        // Left by a crash, or nothing there.
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(fresh)?;
+    file.write_all(content)?;
+    match std::fs::metadata(old) {
+        Ok(before) => {
+            fchown(&file, Some(before.uid()), Some(before.gid()))?;
+            file.set_permissions(std::fs::Permissions::from_mode(before.mode() & 0o7777))?;
+            crate::sys::copy_label(old, &file)?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+        }
+        Err(error) => return Err(error),
+    }
+    file.sync_all()
+}

@@ -1,0 +1,227 @@
+//! A sudo rule as a drop-in file, which sudo reads through one `@includedir` that
+//! `tidegate-agent install` placed. The directory is below /run: a reboot clears it.
+//!
+//! The text is written from typed fields only. The host's own visudo checks it
+//! before sudo can see it, and the host's own sudo says afterwards whether the rule
+//! is in force (`sudo -ll -U account`).
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use tidegate_common::grant::{SudoRule, SudoTag};
+use tidegate_common::name::AccountName;
+
+use super::program::run;
+use super::{account, replace};
+use crate::core::Delta;
+use crate::paths::Paths;
+
+/// How long visudo or sudo may take.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// The most that is kept of a drop-in that someone else wrote into.
+const MOST_KEPT: u64 = 64 * 1024;
+
+/// What the host's sudo can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SudoVersion {
+    /// sudo since 1.8.20: knows `NOTAFTER`.
+    Dated,
+    /// An older one, or sudo-rs: the rule ends only when it is removed.
+    Undated,
+}
+
+impl SudoVersion {
+    /// Asks the host's sudo; `None` when there is none.
+    #[must_use]
+    pub fn of_host() -> Option<Self> {
+        let answer = run("sudo", &["-V"], DEADLINE).ok()?;
+        Some(Self::read(&answer.text))
+    }
+
+    fn read(text: &str) -> Self {
+        let version = text.lines().next().and_then(|line| line.strip_prefix("Sudo version "));
+        let mut numbers = version
+            .unwrap_or_default()
+            .split(|letter: char| !letter.is_ascii_digit())
+            .map(|number| number.parse().unwrap_or(0u32));
+        let mut next = || numbers.next().unwrap_or(0);
+        if (next(), next(), next()) >= (1, 8, 20) { Self::Dated } else { Self::Undated }
+    }
+}
+
+/// One unit's fields.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule<'a> {
+    pub account: &'a AccountName,
+    pub rule: &'a SudoRule,
+    pub not_after: Option<jiff::Timestamp>,
+}
+
+impl Rule<'_> {
+    fn run_as(&self) -> String {
+        let names: Vec<&str> = self.rule.run_as.iter().map(AccountName::as_str).collect();
+        if names.is_empty() { "root".to_owned() } else { names.join(", ") }
+    }
+
+    /// The end as sudoers(5) writes it, always in UTC: without the `Z` sudo would
+    /// read it in the caller's own time zone (CVE-2026-96512).
+    fn not_after(&self, sudo: Option<SudoVersion>) -> Option<String> {
+        let end = self.not_after.filter(|_| sudo == Some(SudoVersion::Dated))?;
+        Some(end.strftime("%Y%m%d%H%M%SZ").to_string())
+    }
+
+    /// The drop-in, or why a field cannot be written as a rule.
+    fn text(&self, sudo: Option<SudoVersion>) -> Result<String, String> {
+        if is_alias(self.account.as_str()) {
+            return Err(format!("the account `{}` reads as an alias in sudoers; rename it", self.account));
+        }
+        if let Some(name) =
+            self.rule.run_as.iter().find(|name| is_alias(name.as_str()) && name.as_str() != "ALL")
+        {
+            return Err(format!("`{name}` in run_as reads as an alias in sudoers; name an account"));
+        }
+        if self.rule.commands.is_empty() {
+            return Err("the sudo rule names no command; name at least one".to_owned());
+        }
+        let mut text = String::from("# Tidegate: for one session, removed when it ends.\n");
+        text.push_str(&format!("{} ALL=({})", self.account, self.run_as()));
+        if let Some(end) = self.not_after(sudo) {
+            text.push_str(&format!(" NOTAFTER={end}"));
+        }
+        for tag in &self.rule.tags {
+            text.push_str(&format!(" {}:", tag.as_str()));
+        }
+        let commands: Vec<&str> = self.rule.commands.iter().map(|command| command.as_str()).collect();
+        text.push_str(&format!(" {}\n", commands.join(", ")));
+        Ok(text)
+    }
+}
+
+/// sudoers(5) takes a word of capitals, digits and underscores for an alias.
+fn is_alias(name: &str) -> bool {
+    name.starts_with(|letter: char| letter.is_ascii_uppercase())
+        && name.chars().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_')
+}
+
+/// What the rule will be written as.
+pub fn plan(paths: &Paths, sudo: Option<SudoVersion>, rule: &Rule<'_>, file: &str) -> Result<Delta, String> {
+    if sudo.is_none() {
+        return Err("sudo is not installed on this host; install it or take the rule away".to_owned());
+    }
+    account::find(paths, rule.account)?;
+    let text = rule.text(sudo)?;
+    Ok(Delta::Sudo { file: file.to_owned(), blake3: blake3::hash(text.as_bytes()).to_hex().to_string() })
+}
+
+/// Writes the rule where sudo reads it, once visudo has found it right.
+pub fn apply(paths: &Paths, sudo: Option<SudoVersion>, rule: &Rule<'_>, file: &str) -> Result<(), String> {
+    let directory = paths.sudoers_d();
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(&directory)
+        .map_err(|error| format!("{} could not be made: {error}", directory.display()))?;
+    // sudo skips names with a dot in them, so it never reads what is not checked yet.
+    let fresh = directory.join(format!(".{file}"));
+    let checked = write_checked(&fresh, &rule.text(sudo)?).and_then(|()| {
+        let place = directory.join(file);
+        std::fs::rename(&fresh, &place)
+            .map_err(|error| format!("{} could not be put in place: {error}", place.display()))
+    });
+    if checked.is_err() {
+        let _ = std::fs::remove_file(&fresh);
+    }
+    checked
+}
+
+fn write_checked(fresh: &Path, text: &str) -> Result<(), String> {
+    let wrong = |error: io::Error| format!("{} could not be written: {error}", fresh.display());
+    let _ = std::fs::remove_file(fresh);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o440).open(fresh).map_err(wrong)?;
+    file.write_all(text.as_bytes()).map_err(wrong)?;
+    // Whatever the umask says: sudo insists on its own mode.
+    file.set_permissions(std::fs::Permissions::from_mode(0o440)).map_err(wrong)?;
+    drop(file);
+    let path = fresh.to_string_lossy();
+    let answer = run("visudo", &["-cf", &path], DEADLINE).map_err(|error| error.to_string())?;
+    if answer.status.success() { Ok(()) } else { Err(format!("visudo refuses the rule: {}", answer.line())) }
+}
+
+/// Whether sudo itself finds the rule in force.
+pub fn verify(sudo: Option<SudoVersion>, rule: &Rule<'_>) -> Result<(), String> {
+    let account = rule.account.as_str();
+    let answer = run("sudo", &["-n", "-ll", "-U", account], DEADLINE).map_err(|error| error.to_string())?;
+    if in_force(&answer.text, sudo, rule) {
+        return Ok(());
+    }
+    let hint = "is `tidegate-agent install` done, so that sudo reads the agent's directory?";
+    Err(format!("sudo does not find the new rule in force; {hint} It says: {}", answer.line()))
+}
+
+/// Reads the long listing of sudo(8): one block for each rule.
+fn in_force(listing: &str, sudo: Option<SudoVersion>, rule: &Rule<'_>) -> bool {
+    let commands: Vec<&str> = rule.rule.commands.iter().map(|command| command.as_str()).collect();
+    let wants_password = !rule.rule.tags.contains(&SudoTag::NoPasswd);
+    listing.split("Sudoers entry:").skip(1).any(|block| {
+        let field =
+            |name: &str| block.lines().find_map(|line| line.trim_start().strip_prefix(name)).map(str::trim);
+        let mut listed: Vec<&str> =
+            block.lines().skip_while(|line| line.trim() != "Commands:").skip(1).map(str::trim).collect();
+        listed.retain(|line| !line.is_empty());
+        let asks = !field("Options:").unwrap_or_default().contains("!authenticate");
+        field("RunAsUsers:") == Some(rule.run_as().as_str())
+            && field("NotAfter:").map(str::to_owned) == rule.not_after(sudo)
+            && listed == commands
+            && asks == wants_password
+    })
+}
+
+/// Removes the drop-in and looks that it is gone. One that someone else wrote into
+/// is kept for its owner to see, out of sudo's sight.
+pub fn undo(paths: &Paths, file: &str, blake3: &str, applied: bool) -> Result<Option<String>, String> {
+    if file.contains(['/', '\0']) || file.starts_with('.') {
+        return Err(format!("the journal names `{file}`, which is no file of the agent's directory"));
+    }
+    let directory = paths.sudoers_d();
+    let _ = std::fs::remove_file(directory.join(format!(".{file}")));
+    let path = directory.join(file);
+    let content = match File::open(&path) {
+        Ok(open) => {
+            let mut content = Vec::new();
+            let _ = open.take(MOST_KEPT).read_to_end(&mut content);
+            Some(content)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(_) => Some(Vec::new()),
+    };
+    let Some(content) = content else {
+        return Ok(
+            applied.then(|| format!("{} was gone already, though the agent had placed it", path.display()))
+        );
+    };
+    let found = if blake3::hash(&content).to_hex().as_str() == blake3 {
+        None
+    } else {
+        let kept = paths.state.join(format!("changed-{file}"));
+        let saved = replace(&kept, &content, 0o600).is_ok();
+        let place = if saved { format!("; what it held is in {}", kept.display()) } else { String::new() };
+        Some(format!("{} had been changed by someone else and was taken away{place}", path.display()))
+    };
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(format!("{} could not be removed: {error}", path.display()))
+        }
+        Ok(()) | Err(_) if path.symlink_metadata().is_ok() => {
+            Err(format!("{} is still there after it was removed", path.display()))
+        }
+        Ok(()) | Err(_) => Ok(found),
+    }
+}
+
+#[cfg(test)]
+#[path = "sudo_tests.rs"]
+mod tests;

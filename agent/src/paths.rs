@@ -1,0 +1,72 @@
+//! Where things are on the host. One value handed down, so that a test can put
+//! every one of them into a directory of its own.
+
+use std::path::{Path, PathBuf};
+
+/// The roots below which the agent reads and writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// `/etc`: accounts, sshd's and sudo's configuration.
+    pub etc: PathBuf,
+    /// What survives a reboot: the journal, the agent's key and certificate.
+    pub state: PathBuf,
+    /// What does not: sudo rules, leases.
+    pub run: PathBuf,
+    /// `/proc`.
+    pub proc: PathBuf,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self {
+            etc: "/etc".into(),
+            state: "/var/lib/tidegate-agent".into(),
+            run: "/run/tidegate".into(),
+            proc: "/proc".into(),
+        }
+    }
+}
+
+impl Paths {
+    /// Drop-ins that sudo reads.
+    #[must_use]
+    pub fn sudoers_d(&self) -> PathBuf {
+        self.run.join("sudoers.d")
+    }
+
+    /// The journal's file.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.state.join("journal")
+    }
+
+    /// Locked by whoever may change the host: the agent, or the sweep.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.state.join("lock")
+    }
+
+    /// The leases of live grants, for the sweep.
+    #[must_use]
+    pub fn leases(&self) -> PathBuf {
+        self.run.join("leases")
+    }
+
+    /// What sshd trusts to sign users' certificates.
+    #[must_use]
+    pub fn user_ca(&self) -> PathBuf {
+        self.state.join("user_ca.pub")
+    }
+
+    /// A file of the agent's identity.
+    #[must_use]
+    pub fn identity(&self, file: &str) -> PathBuf {
+        self.state.join(file)
+    }
+
+    /// Whether the account files are the host's own, so that its name service knows them.
+    #[must_use]
+    pub fn is_host(&self) -> bool {
+        self.etc == Path::new("/etc")
+    }
+}

@@ -1,0 +1,85 @@
+//! What a session leaves behind on the host: its processes.
+//!
+//! A process belongs to the session when its environment carries the session's
+//! marker, when it descends from such a process, or when it lives in the same
+//! logind scope or audit session as one. A heuristic: a process that cleaned its
+//! environment, left its parents and was never seen is missed where the host has
+//! neither logind nor kernel audit.
+//!
+//! Never touched: process 1, the agent, sshd's listener, kernel threads, and scopes
+//! or audit sessions that hold one of these.
+
+mod ending;
+mod reaper;
+mod table;
+
+use std::time::{Duration, Instant};
+
+use tidegate_common::grant::Leftover;
+use tidegate_common::id::SessionId;
+
+use crate::core::Traces;
+use crate::paths::Paths;
+use ending::Ending;
+use table::Table;
+
+pub use reaper::{Job, Reaper};
+
+/// How often to look whether processes are gone.
+const LOOK: Duration = Duration::from_millis(3);
+
+/// Traces of one session kept at most; a session with more is found by its marker.
+const MOST_TRACES: usize = 512;
+
+/// Ends the processes of several sessions side by side: TERM, and KILL after
+/// `grace`. Returns for each what did not end by itself.
+#[must_use]
+pub fn end_all(
+    paths: &Paths,
+    sessions: impl IntoIterator<Item = (SessionId, Traces)>,
+    grace: Duration,
+) -> Vec<(SessionId, Vec<Leftover>)> {
+    let now = Instant::now();
+    let mut endings: Vec<Ending> =
+        sessions.into_iter().map(|(session, known)| Ending::new(session, known, grace, now)).collect();
+    let mut ended = Vec::new();
+    while !endings.is_empty() {
+        let table = Table::read(paths);
+        endings.retain_mut(|ending| match ending.look(&table, Instant::now()) {
+            Some(leftovers) => {
+                ended.push((ending.session(), leftovers));
+                false
+            }
+            None => true,
+        });
+        if !endings.is_empty() {
+            std::thread::sleep(LOOK);
+        }
+    }
+    ended
+}
+
+/// When a process started, in clock ticks since boot; `None` when there is none.
+#[must_use]
+pub fn start_of(paths: &Paths, pid: u32) -> Option<u64> {
+    table::start_of(&paths.proc, pid)
+}
+
+/// Where the session's processes are now, added to what was known.
+fn trace(table: &Table, session: SessionId, mut known: Traces) -> Traces {
+    for process in table.of_session(session, &known).iter().filter_map(|pid| table.get(*pid)) {
+        if let Some(scope) = process.scope.as_ref().filter(|scope| !table.shared_scope(scope)) {
+            known.scopes.insert(scope.clone());
+        }
+        if let Some(audit) = process.audit.filter(|audit| !table.shared_audit(*audit)) {
+            known.audit.insert(audit);
+        }
+        if known.processes.len() < MOST_TRACES {
+            known.processes.insert((process.pid, process.start));
+        }
+    }
+    known
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! Real processes of the test's own.
+
+use std::process::{Child, Command, Stdio};
+
+use std::collections::BTreeSet;
+
+use super::*;
+use tidegate_common::wire::SESSION_VARIABLE;
+
+fn end(paths: &Paths, session: SessionId, known: Traces, grace: Duration) -> Vec<Leftover> {
+    end_all(paths, [(session, known)], grace).into_iter().flat_map(|(_, leftovers)| leftovers).collect()
+}
+
+fn start(session: SessionId, script: &str) -> Child {
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).env(SESSION_VARIABLE, session.to_string()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // It says when its script runs: from then on its environment is its own.
+    let mut byte = [0];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut byte).unwrap();
+    child
+}
+
+#[test]
+fn a_process_of_the_session_is_ended_and_one_of_another_lives() {
+    let (mine, other) = (SessionId::new(10, 1), SessionId::new(10, 2));
+    let mut ending = start(mine, "echo x; exec sleep 1000");
+    let mut staying = start(other, "echo x; exec sleep 1000");
+    let left = end(&Paths::default(), mine, Traces::default(), Duration::from_secs(10));
+    assert_eq!(
+        left.iter().map(|leftover| (leftover.pid, leftover.killed)).collect::<Vec<_>>(),
+        [(ending.id(), false)]
+    );
+    assert_eq!(left[0].comm, "sleep");
+    ending.wait().unwrap();
+    assert!(staying.try_wait().unwrap().is_none(), "the other session's process was ended");
+    staying.kill().unwrap();
+    staying.wait().unwrap();
+}
+
+#[test]
+fn a_process_deaf_to_term_is_killed_and_marked() {
+    let session = SessionId::new(11, 1);
+    let mut deaf = start(session, "trap '' TERM; echo x; while :; do sleep 1000; done");
+    let left = end(&Paths::default(), session, Traces::default(), Duration::from_millis(50));
+    assert!(left.iter().any(|leftover| leftover.pid == deaf.id() && leftover.killed), "{left:?}");
+    deaf.wait().unwrap();
+}
+
+#[test]
+fn a_process_that_cleaned_its_environment_is_found_when_it_was_seen_before() {
+    let session = SessionId::new(12, 1);
+    let mut child = start(session, "echo x; exec sleep 1000");
+    let known = trace(&Table::read(&Paths::default()), session, Traces::default());
+    let stranger = SessionId::new(12, 2);
+    assert!(end(&Paths::default(), stranger, Traces::default(), Duration::ZERO).is_empty());
+    let left = end(
+        &Paths::default(),
+        stranger,
+        Traces { processes: known.processes, ..Traces::default() },
+        Duration::from_secs(10),
+    );
+    // Known, but marked as another session's: the marker is believed.
+    assert!(left.is_empty());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut clean = Command::new("env").args(["-i", "sleep", "1000"]).spawn().unwrap();
+    while std::fs::read(format!("/proc/{}/environ", clean.id())).is_ok_and(|bytes| !bytes.is_empty()) {
+        std::thread::yield_now();
+    }
+    let table = Table::read(&Paths::default());
+    let start = table.get(clean.id()).unwrap().start;
+    let known = Traces { processes: BTreeSet::from([(clean.id(), start)]), ..Traces::default() };
+    let left = end(&Paths::default(), session, known, Duration::from_secs(10));
+    assert_eq!(left.len(), 1);
+    clean.wait().unwrap();
+}
+
+#[test]
+fn many_sessions_end_within_one_grace() {
+    let sessions: Vec<SessionId> = (0..8).map(|number| SessionId::new(13, number)).collect();
+    let script = "trap '' TERM; echo x; while :; do sleep 1000; done";
+    let mut deaf: Vec<Child> = sessions.iter().map(|session| start(*session, script)).collect();
+    let (jobs, queue) = std::sync::mpsc::channel();
+    let (told, said) = std::sync::mpsc::channel();
+    let began = Instant::now();
+    let grace = Duration::from_secs(2);
+    let reaper = Reaper { paths: Paths::default(), grace, tell: move |event| told.send(event).unwrap() };
+    let thread = std::thread::spawn(move || reaper.work(&queue));
+    for session in &sessions {
+        jobs.send(Job::End { session: *session, known: Traces::default() }).unwrap();
+    }
+    drop(jobs);
+    thread.join().unwrap();
+    assert!(began.elapsed() < grace * 4, "they waited for each other");
+    let ended: Vec<_> = said
+        .try_iter()
+        .map(|event| match event {
+            crate::core::Event::ProcessesEnded { session, leftovers } => {
+                assert!(leftovers.iter().any(|leftover| leftover.killed));
+                session
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(ended.len(), sessions.len());
+    for child in &mut deaf {
+        child.wait().unwrap();
+    }
+}

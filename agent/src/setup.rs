@@ -1,0 +1,78 @@
+//! Sets a host up for the agent, and takes exactly that away again.
+//!
+//! A plan is a list of changes; each knows whether it is done already, so that a
+//! second run changes nothing, and `--dry-run` shows what a run would do.
+
+mod change;
+mod plan;
+mod sshd;
+mod sudoers;
+
+use std::path::PathBuf;
+
+pub use change::Change;
+pub use plan::{install, start, uninstall};
+pub use sshd::Sshd;
+pub use sudoers::of_host as sudo_of_host;
+
+/// What is set up, and where.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// `/`, or a directory of a test's own.
+    pub root: PathBuf,
+    /// `host:port` of the proxy's listener for agents.
+    pub proxy: String,
+    /// The program itself, to be copied.
+    pub program: PathBuf,
+    /// What the host's sshd can do and is told already.
+    pub sshd: Sshd,
+    /// Whether the host has a sudo.
+    pub sudo: bool,
+}
+
+impl Site {
+    /// A path of the host below the root.
+    #[must_use]
+    pub fn at(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+}
+
+/// Why a host cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The user's.
+    #[error("{0}")]
+    Host(String),
+    /// The host's.
+    #[error("{path} could not be changed: {source}")]
+    File { path: PathBuf, source: std::io::Error },
+    /// The host's own check refuses what would be written.
+    #[error("{program} refuses it, nothing of it was kept: {said}")]
+    Refused { program: &'static str, said: String },
+    /// A program of the host failed.
+    #[error("{0}")]
+    Program(#[from] crate::elevate::program::ProgramError),
+}
+
+/// Carries a plan out, telling each change; with `dry_run` only tells.
+///
+/// # Errors
+/// At the first change that fails; a second run goes on from there.
+pub fn carry_out(changes: &[Change], dry_run: bool) -> Result<usize, SetupError> {
+    let mut done = 0;
+    for change in changes {
+        if change.is_done() {
+            continue;
+        }
+        println!("{}{change}", if dry_run { "would " } else { "" });
+        if !dry_run {
+            change.make()?;
+        }
+        done += 1;
+    }
+    Ok(done)
+}
+
+#[cfg(test)]
+mod tests;

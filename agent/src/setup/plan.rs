@@ -1,0 +1,147 @@
+//! What a host needs, as a list of changes in their order.
+
+use std::path::Path;
+
+use super::change::{Change, Check};
+use super::sshd::DROP_IN;
+use super::sudoers::{self, INCLUDE};
+use super::{SetupError, Site};
+
+const UNITS: [(&str, &str); 3] = [
+    ("tidegate-agent.service", include_str!("../../../systemd/tidegate-agent.service")),
+    ("tidegate-sweep.service", include_str!("../../../systemd/tidegate-sweep.service")),
+    ("tidegate-sweep.timer", include_str!("../../../systemd/tidegate-sweep.timer")),
+];
+const TMPFILES: &str = include_str!("../../../systemd/tidegate.tmpfiles");
+const CONFIG: &str = include_str!("../../../config/agent.toml");
+
+const PLACE: &str = "/usr/local/bin/tidegate-agent";
+const PACKAGED: &str = "/usr/bin/tidegate-agent";
+const CONFIG_PLACE: &str = "/etc/tidegate/agent.toml";
+const TMPFILES_PLACE: &str = "/etc/tmpfiles.d/tidegate.conf";
+const STATE: &str = "/var/lib/tidegate-agent";
+const RUN: &str = "/run/tidegate";
+
+/// Files first, each checked by the host; then the services.
+///
+/// # Errors
+/// When the program itself or the configuration that is there cannot be read.
+pub fn install(site: &Site) -> Result<Vec<Change>, SetupError> {
+    let file = |path: &str, content: &str, mode, check| Change::File {
+        path: site.at(path),
+        content: content.as_bytes().to_vec(),
+        mode,
+        check,
+    };
+    let directory = |path: &str, mode| Change::Directory { path: site.at(path), mode };
+    let packaged = site.program == Path::new(PACKAGED);
+    let place = if packaged { PACKAGED } else { PLACE };
+    let mut changes = Vec::new();
+    if !packaged {
+        let content = std::fs::read(&site.program)
+            .map_err(|source| SetupError::File { path: site.program.clone(), source })?;
+        changes.push(Change::File { path: site.at(PLACE), content, mode: 0o755, check: Check::None });
+    }
+    changes.extend([
+        directory("/etc/tidegate", 0o755),
+        file(CONFIG_PLACE, &config(site), 0o644, Check::None),
+        directory(STATE, 0o700),
+        file(TMPFILES_PLACE, TMPFILES, 0o644, Check::None),
+        directory(RUN, 0o755),
+        directory("/run/tidegate/sudoers.d", 0o755),
+    ]);
+    if site.sudo {
+        changes.push(file(INCLUDE, &sudoers::include(), 0o440, Check::Sudoers));
+    }
+    changes.extend([file(DROP_IN, &site.sshd.drop_in(), 0o644, Check::Sshd)]);
+    // sshd complains in its log about a file it is told of and does not find.
+    let user_ca = site.at(&format!("{STATE}/user_ca.pub"));
+    if !user_ca.exists() {
+        changes.push(Change::File { path: user_ca, content: Vec::new(), mode: 0o644, check: Check::None });
+    }
+    let told = |change: &Change| matches!(change, Change::File { path, .. } if *path == site.at(DROP_IN));
+    let reload = site.sshd.unit.filter(|_| changes.iter().any(|change| told(change) && !change.is_done()));
+    for (name, text) in UNITS {
+        let text = text.replace(PLACE, place);
+        changes.push(file(&format!("/etc/systemd/system/{name}"), &text, 0o644, Check::None));
+    }
+    changes.extend(reload.map(|unit| run("systemctl", &["reload", unit], None)));
+    Ok(changes)
+}
+
+/// Starts what was installed, anew when something of it `changed`. Apart, because
+/// the agent has to be enrolled before.
+#[must_use]
+pub fn start(changed: bool) -> Vec<Change> {
+    let running = ["is-active", "--quiet", "tidegate-agent.service"];
+    let current = ["is-enabled", "--quiet", "tidegate-agent.service"];
+    let units = ["tidegate-sweep.service", "tidegate-sweep.timer", "tidegate-agent.service"];
+    let timer = ["is-active", "--quiet", "tidegate-sweep.timer"];
+    let unless = |words| Some(("systemctl", words)).filter(|_| !changed);
+    let mut changes = Vec::new();
+    if changed {
+        changes.push(run("systemctl", &["daemon-reload"], None));
+    }
+    changes.extend([
+        run("systemctl", &[&["enable"], units.as_slice()].concat(), unless(current.as_slice())),
+        run("systemctl", &["start", "tidegate-sweep.timer"], Some(("systemctl", timer.as_slice()))),
+        run("systemctl", &["restart", "tidegate-agent.service"], unless(running.as_slice())),
+    ]);
+    changes
+}
+
+/// What stops the agent, and what takes everything away that an installation made.
+#[must_use]
+pub fn uninstall(site: &Site, systemd: bool) -> (Vec<Change>, Vec<Change>) {
+    let mut stop = Vec::new();
+    let mut changes = Vec::new();
+    let installed = UNITS.iter().any(|(name, _)| site.at(&format!("/etc/systemd/system/{name}")).exists());
+    if systemd && installed {
+        let units: Vec<&str> = UNITS.iter().map(|(name, _)| *name).collect();
+        stop.push(run("systemctl", &[&["disable", "--now"], units.as_slice()].concat(), None));
+    }
+    let dropped = site.at(DROP_IN).exists();
+    let files = [DROP_IN, INCLUDE, TMPFILES_PLACE, CONFIG_PLACE, PLACE].into_iter().map(str::to_owned);
+    let units = UNITS.iter().map(|(name, _)| format!("/etc/systemd/system/{name}"));
+    changes.extend(files.chain(units).map(|path| Change::RemoveFile(site.at(&path))));
+    changes.push(Change::RemoveDirectory(site.at("/etc/tidegate")));
+    changes.push(Change::RemoveTree(site.at(RUN)));
+    changes.push(Change::RemoveTree(site.at(STATE)));
+    if systemd && installed {
+        changes.push(run("systemctl", &["daemon-reload"], None));
+    }
+    changes.extend(site.sshd.unit.filter(|_| dropped).map(|unit| run("systemctl", &["reload", unit], None)));
+    (stop, changes)
+}
+
+fn run(program: &'static str, arguments: &[&str], unless: Option<(&'static str, &[&str])>) -> Change {
+    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let unless = unless.map(|(program, words)| (program, owned(words)));
+    Change::Run { program, arguments: owned(arguments), unless }
+}
+
+/// The configuration that is there with the proxy's address set, or the example.
+fn config(site: &Site) -> String {
+    let there = std::fs::read_to_string(site.at(CONFIG_PLACE)).unwrap_or_else(|_| CONFIG.to_owned());
+    let proxy = format!("proxy = \"{}\"", site.proxy);
+    let mut set = false;
+    let mut lines: Vec<String> = there
+        .lines()
+        .map(|line| {
+            let is_proxy = line
+                .trim_start()
+                .strip_prefix("proxy")
+                .is_some_and(|rest| rest.trim_start().starts_with('='));
+            if is_proxy && !set {
+                set = true;
+                proxy.clone()
+            } else {
+                line.to_owned()
+            }
+        })
+        .collect();
+    if !set {
+        lines.insert(0, proxy);
+    }
+    lines.join("\n") + "\n"
+}

@@ -1,0 +1,93 @@
+//! Plans carried out in a directory of the test's own.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::*;
+use crate::test::Scratch;
+
+fn site(root: &Path) -> Site {
+    let program = root.join("built");
+    std::fs::write(&program, "the program").unwrap();
+    for directory in
+        ["host/etc/ssh/sshd_config.d", "host/etc/sudoers.d", "host/etc/systemd/system", "host/etc/tmpfiles.d"]
+    {
+        std::fs::create_dir_all(root.join(directory)).unwrap();
+    }
+    std::fs::create_dir_all(root.join("host/usr/local/bin")).unwrap();
+    for directory in ["host/var/lib", "host/run"] {
+        std::fs::create_dir_all(root.join(directory)).unwrap();
+    }
+    Site {
+        root: root.join("host"),
+        proxy: "gate:7443".to_owned(),
+        program,
+        sshd: Sshd::default(),
+        sudo: true,
+    }
+}
+
+fn tree(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(root).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.insert(path.clone(), Vec::new());
+            found.extend(tree(&path));
+        } else {
+            found.insert(path.clone(), std::fs::read(&path).unwrap());
+        }
+    }
+    found
+}
+
+/// Without the host's own checks, which look at the host.
+fn unchecked(changes: Vec<Change>) -> Vec<Change> {
+    changes
+        .into_iter()
+        .map(|change| match change {
+            Change::File { path, content, mode, .. } => {
+                Change::File { path, content, mode, check: change::Check::None }
+            }
+            other => other,
+        })
+        .collect()
+}
+
+#[test]
+fn a_host_that_was_set_up_and_cleared_is_what_it_was() {
+    let scratch = Scratch::new();
+    let site = site(scratch.path());
+    let before = tree(&site.root);
+    assert!(carry_out(&unchecked(install(&site).unwrap()), false).unwrap() > 8);
+    assert_eq!(
+        carry_out(&unchecked(install(&site).unwrap()), false).unwrap(),
+        0,
+        "a second run changes nothing"
+    );
+    let sudoers = std::fs::read_to_string(site.at("/etc/sudoers.d/tidegate")).unwrap();
+    assert!(sudoers.ends_with("\n@includedir /run/tidegate/sudoers.d\n"));
+    carry_out(&uninstall(&site, false).1, false).unwrap();
+    assert_eq!(tree(&site.root), before);
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let scratch = Scratch::new();
+    let site = site(scratch.path());
+    let before = tree(&site.root);
+    assert!(carry_out(&install(&site).unwrap(), true).unwrap() > 8);
+    assert_eq!(tree(&site.root), before);
+}
+
+#[test]
+fn a_configuration_that_is_there_keeps_all_but_the_proxy() {
+    let scratch = Scratch::new();
+    let site = site(scratch.path());
+    std::fs::create_dir_all(site.at("/etc/tidegate")).unwrap();
+    let path = site.at("/etc/tidegate/agent.toml");
+    std::fs::write(&path, "# mine\nproxy = \"old:1\"\n[log]\nlevel = \"debug\"\n").unwrap();
+    carry_out(&unchecked(install(&site).unwrap()), false).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text, "# mine\nproxy = \"gate:7443\"\n[log]\nlevel = \"debug\"\n");
+}

@@ -1,0 +1,37 @@
+//! Everything around the core that touches the world: the loop, the worker that
+//! executes effects in their order, the journal, the clock, the link to the proxy.
+
+pub mod clock;
+pub mod driver;
+pub mod identity;
+pub mod journal;
+pub mod leases;
+pub mod sweep;
+pub mod tls;
+pub mod uplink;
+mod worker;
+
+use tokio::sync::mpsc;
+
+use crate::core::Event;
+use tidegate_common::wire::FromAgent;
+
+/// What the loop waits for.
+#[derive(Debug)]
+pub enum Message {
+    /// Something for the core.
+    Event(Event),
+    /// A link stands; answers to the proxy go here until it falls.
+    Linked(Outbox),
+    /// The link is gone.
+    Unlinked,
+    /// The core has nothing left to do after a stop.
+    Finished,
+}
+
+/// Answers on their way to the proxy over one link. Bounded: a link whose outbox
+/// is full is given up.
+pub type Outbox = mpsc::Sender<FromAgent>;
+
+/// How the worker and the link reach the loop.
+pub type Inbox = mpsc::Sender<Message>;

@@ -1,0 +1,236 @@
+//! The one thread that changes the host: it executes effects in the order in which
+//! they were decided, so that a record is on disk before the change it tells of.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tidegate_common::wire::{FromAgent, Hello, VERSION};
+
+use super::journal::Journal;
+use super::{Inbox, Message, Outbox, clock, leases};
+use crate::core::{Effect, Event};
+use crate::elevate::Elevator;
+use crate::paths::Paths;
+use crate::residue::{Job, Reaper};
+
+/// The host's account lock is never held longer than this between plan and apply.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The link of the moment, if any.
+#[derive(Debug, Clone, Default)]
+pub struct Link(Arc<Mutex<Option<Outbox>>>);
+
+impl Link {
+    /// Puts another in its place; tells whether there was one.
+    pub fn set(&self, outbox: Option<Outbox>) -> bool {
+        let mut link = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *link, outbox).is_some()
+    }
+
+    fn send(&self, message: FromAgent) {
+        let mut link = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(outbox) = link.as_ref()
+            && outbox.try_send(message).is_err()
+        {
+            // Full or fallen: what is alive is told again on the next link.
+            *link = None;
+        }
+    }
+}
+
+/// Hands batches of effects over, and tells whether the thread is stuck.
+#[derive(Debug)]
+pub struct Worker {
+    batches: Sender<Vec<Effect>>,
+    busy_since: Arc<AtomicU64>,
+}
+
+/// Starts the thread that looks after processes.
+///
+/// # Errors
+/// When the host has no thread left.
+pub fn start_reaper(paths: Paths, grace: Duration, inbox: Inbox) -> std::io::Result<Sender<Job>> {
+    let (jobs, queue) = channel();
+    let tell = move |event| {
+        let _ = inbox.blocking_send(Message::Event(event));
+    };
+    let reaper = Reaper { paths, grace, tell };
+    std::thread::Builder::new().name("processes".to_owned()).spawn(move || reaper.work(&queue))?;
+    Ok(jobs)
+}
+
+/// What the thread works with.
+pub struct Tools {
+    pub paths: Paths,
+    pub elevator: Elevator,
+    pub journal: Journal,
+    pub host_keys: Vec<String>,
+    pub reaper: Sender<Job>,
+    pub link: Link,
+    pub inbox: Inbox,
+}
+
+impl Worker {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the host has no thread left.
+    pub fn start(tools: Tools) -> std::io::Result<Self> {
+        let (batches, queue) = channel();
+        let busy_since = Arc::new(AtomicU64::new(0));
+        let busy = Arc::clone(&busy_since);
+        std::thread::Builder::new().name("host".to_owned()).spawn(move || tools.work(&queue, &busy))?;
+        Ok(Self { batches, busy_since })
+    }
+
+    /// Queues a batch; `false` when the thread is gone.
+    #[must_use]
+    pub fn give(&self, effects: Vec<Effect>) -> bool {
+        effects.is_empty() || self.batches.send(effects).is_ok()
+    }
+
+    /// How long the batch at hand has taken so far.
+    #[must_use]
+    pub fn busy_for(&self) -> Duration {
+        match self.busy_since.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => Duration::from_micros(clock::now().boot.saturating_sub(since)),
+        }
+    }
+}
+
+impl Tools {
+    fn work(mut self, queue: &Receiver<Vec<Effect>>, busy: &AtomicU64) {
+        loop {
+            let batch = match queue.recv_timeout(IDLE) {
+                Err(RecvTimeoutError::Timeout) => {
+                    self.elevator.unlock();
+                    // Nothing to guard any more: wait without waking up.
+                    queue.recv().ok()
+                }
+                batch => batch.ok(),
+            };
+            let Some(effects) = batch else { return };
+            busy.store(clock::now().boot, Ordering::Relaxed);
+            for effect in effects {
+                self.execute(effect);
+            }
+            busy.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn execute(&mut self, effect: Effect) {
+        match effect {
+            Effect::Plan { session, units } => {
+                let plan = self.elevator.plan(session, units);
+                self.tell(Event::Planned { session, plan });
+            }
+            Effect::Journal { record, then } => match self.journal.append(&record) {
+                Ok(()) => then.into_iter().for_each(|effect| self.execute(effect)),
+                Err(error) => self.tell(Event::JournalFailed { record, why: error.to_string() }),
+            },
+            Effect::Apply { session, fresh, joined } => {
+                let result = self.elevator.apply(&fresh, &joined);
+                self.tell(Event::Applied { session, result });
+            }
+            Effect::Undo { session, units } => {
+                let outcomes = self.elevator.undo(units);
+                self.tell(Event::Undone { session, outcomes });
+            }
+            Effect::Trace { session, known } => {
+                let _ = self.reaper.send(Job::Trace { session, known });
+            }
+            Effect::EndProcesses { session, known } => {
+                if self.reaper.send(Job::End { session, known }).is_err() {
+                    tracing::error!(%session, "nobody looks after processes any more");
+                    self.tell(Event::ProcessesEnded { session, leftovers: Vec::new() });
+                }
+            }
+            Effect::Hello { live, standing } => {
+                let hello = Hello {
+                    protocol: VERSION,
+                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                    host_keys: self.host_keys.clone(),
+                    kinds: self.elevator.kinds(),
+                    live,
+                    standing,
+                };
+                self.link.send(FromAgent::Hello(hello));
+            }
+            Effect::Send(message) => self.link.send(message),
+            Effect::TrustUserCa(keys) => {
+                if let Err(error) = crate::shell::identity::trust_user_ca(&self.paths, &keys) {
+                    tracing::error!(%error, "sshd will not know the proxy's user CA");
+                }
+            }
+            Effect::KeepDeadlines(deadlines) => {
+                if let Err(error) = leases::keep(&self.paths, deadlines) {
+                    tracing::error!(%error, "the sweep will not know the leases");
+                }
+            }
+            Effect::Warn(what) => tracing::warn!("{what}"),
+            Effect::Exit => {
+                let _ = self.inbox.blocking_send(Message::Finished);
+            }
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        let _ = self.inbox.blocking_send(Message::Event(event));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{Delta, Record, Unit};
+    use crate::test::Scratch;
+    use tidegate_common::id::SessionId;
+
+    const GROUP: &str = "docker:x:998:\n";
+
+    /// Executes a grant of one membership; returns what it said and the group file after it.
+    fn grant(scratch: &Scratch, journal: Journal) -> (Vec<Message>, String) {
+        let paths = scratch.paths().clone();
+        std::fs::write(paths.etc.join("passwd"), "ops:x:1000:1000::/:/bin/sh\n").unwrap();
+        std::fs::write(paths.etc.join("group"), GROUP).unwrap();
+        let (inbox, mut said) = tokio::sync::mpsc::channel(8);
+        let mut tools = Tools {
+            elevator: Elevator::new(paths.clone()),
+            paths: paths.clone(),
+            journal,
+            host_keys: Vec::new(),
+            reaper: channel().0,
+            link: Link::default(),
+            inbox,
+        };
+        let session = SessionId::new(1, 1);
+        let account: tidegate_common::name::AccountName = "ops".parse().unwrap();
+        let unit = Unit::Group { account: account.clone(), group: "docker".parse().unwrap() };
+        let fresh = vec![(unit, Delta::Group { group: true, gshadow: false })];
+        let apply = Effect::Apply { session, fresh: fresh.clone(), joined: Vec::new() };
+        let record = Record::Granting { session, account, expires: None, fresh, joined: Vec::new() };
+        tools.execute(Effect::Journal { record, then: vec![apply] });
+        drop(tools);
+        let mut messages = Vec::new();
+        while let Ok(message) = said.try_recv() {
+            messages.push(message);
+        }
+        (messages, std::fs::read_to_string(paths.etc.join("group")).unwrap())
+    }
+
+    #[test]
+    fn a_change_whose_record_is_not_on_disk_is_not_made_and_one_whose_is_is_made() {
+        let scratch = Scratch::new();
+        let (said, group) = grant(&scratch, Journal::full());
+        assert!(matches!(&said[..], [Message::Event(Event::JournalFailed { .. })]), "{said:?}");
+        assert_eq!(group, GROUP);
+        let journal = Journal::open(&scratch.paths().journal()).unwrap();
+        let (said, group) = grant(&scratch, journal);
+        assert!(matches!(&said[..], [Message::Event(Event::Applied { result: Ok(_), .. })]), "{said:?}");
+        assert_eq!(group, "docker:x:998:ops\n");
+        assert!(!Journal::read(&scratch.paths().journal()).unwrap().held.is_empty());
+    }
+}

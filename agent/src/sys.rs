@@ -1,0 +1,46 @@
+//! The only unsafe code: calls that have no safe wrapper at hand.
+#![allow(unsafe_code)]
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::libc;
+
+/// Extended attributes that a replaced file keeps: SELinux's label and its ACL.
+const KEPT: [&std::ffi::CStr; 2] = [c"security.selinux", c"system.posix_acl_access"];
+
+/// The largest value copied; labels and ACLs are far shorter.
+const MOST_VALUE: usize = 4096;
+
+/// Gives `to` the security label and ACL of the file at `from`, where it has them.
+///
+/// # Errors
+/// When the old file has one that the new one cannot be given.
+pub fn copy_label(from: &Path, to: &File) -> io::Result<()> {
+    let from = CString::new(from.as_os_str().as_bytes())?;
+    for name in KEPT {
+        let mut value = [0u8; MOST_VALUE];
+        // SAFETY: both names end in NUL and live through the call; the kernel writes at
+        // most `value.len()` bytes into `value`.
+        let read =
+            unsafe { libc::getxattr(from.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+        let Ok(length) = usize::try_from(read) else {
+            let error = io::Error::last_os_error();
+            match error.raw_os_error() {
+                Some(libc::ENODATA | libc::EOPNOTSUPP | libc::ENOENT) => continue,
+                _ => return Err(error),
+            }
+        };
+        // SAFETY: `name` ends in NUL, `value` holds `length` bytes that the kernel wrote,
+        // and the descriptor is open as long as `to` is borrowed.
+        let set = unsafe { libc::fsetxattr(to.as_raw_fd(), name.as_ptr(), value.as_ptr().cast(), length, 0) };
+        if set != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,273 @@
+//! What an agent does from its enrolment to its end.
+
+use std::time::Duration;
+
+use tidegate_common::grant::{Groups, Privilege};
+use tidegate_common::id::SessionId;
+use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder};
+
+use super::host::{Host, possible};
+use super::proxy::{Link, Proxy};
+
+const LONG: Duration = Duration::from_secs(30);
+
+fn order(number: u64) -> GrantOrder {
+    let groups = Groups { groups: vec!["tg-docker".parse().unwrap()] };
+    let sudo = serde_json::from_str(r#"{"kind":"sudo","commands":["/usr/bin/id"]}"#).unwrap();
+    GrantOrder {
+        session: SessionId::new(number, 1),
+        account: "ops".parse().unwrap(),
+        privileges: vec![sudo, Privilege::Groups(groups)],
+        expires: Some(jiff::Timestamp::now() + Duration::from_secs(3600)),
+    }
+}
+
+async fn enrolled() -> (Proxy, Host) {
+    let proxy = Proxy::start().await;
+    let host = Host::new(&proxy.address());
+    let token = proxy.token();
+    let mut enrolling = host.start(&["enrol", "--token", &token]);
+    let mut link = proxy.accept().await.unwrap();
+    assert!(!link.known);
+    let FromAgent::Enrol(enrol) = link.hear().await else { panic!("no enrolment") };
+    assert_eq!(enrol.token.reveal(), "s3cret");
+    link.say(&FromProxy::Enrolled(proxy.issue(&enrol.csr))).await;
+    assert!(enrolling.wait().success());
+    (proxy, host)
+}
+
+async fn granted(link: &mut Link, number: u64) {
+    link.say(&FromProxy::Grant(order(number))).await;
+    match link.news().await {
+        FromAgent::Granted { session, receipt } => {
+            assert_eq!(session, SessionId::new(number, 1));
+            assert_eq!(receipt.applied.len(), 2);
+        }
+        other => panic!("not granted: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_grant_is_in_force_when_it_is_told_and_gone_when_its_end_is() {
+    if !possible() {
+        return;
+    }
+    let (proxy, host) = enrolled().await;
+    let mut agent = host.start(&["run"]);
+    let (mut link, hello) = proxy.welcome(LONG).await;
+    assert!(hello.live.is_empty() && hello.standing.is_empty());
+    granted(&mut link, 1).await;
+    assert!(host.sudo_allows() && host.in_group());
+    link.say(&FromProxy::Revoke { session: SessionId::new(1, 1) }).await;
+    let FromAgent::Ended { ended, .. } = link.news().await else { panic!("not ended") };
+    assert!(ended.standing.is_empty() && ended.drift.is_empty(), "{ended:?}");
+    assert!(host.untouched() && !host.sudo_allows());
+    host.until("the user CA's file", |host| host.state("user_ca.pub").exists()).await;
+    agent.signal("TERM");
+    assert!(agent.wait().success());
+}
+
+#[tokio::test]
+async fn a_lease_without_word_from_the_proxy_ends_every_grant() {
+    if !possible() {
+        return;
+    }
+    let (proxy, host) = enrolled().await;
+    let _agent = host.start(&["run"]);
+    let (mut link, _) = proxy.welcome(Duration::from_millis(1500)).await;
+    granted(&mut link, 1).await;
+    assert!(!host.untouched());
+    // The link stays open, but nothing comes over it any more.
+    host.until("the end of the lease", Host::untouched).await;
+    drop(link);
+    let (_link, hello) = proxy.welcome(LONG).await;
+    assert!(hello.live.is_empty());
+}
+
+#[tokio::test]
+async fn a_killed_agent_leaves_what_the_sweep_takes_away() {
+    if !possible() {
+        return;
+    }
+    let (proxy, host) = enrolled().await;
+    let mut agent = host.start(&["run"]);
+    let (mut link, _) = proxy.welcome(LONG).await;
+    granted(&mut link, 1).await;
+    // While the agent runs well, a sweep keeps its hands off.
+    assert!(host.agent(&["sweep"]).status.success());
+    assert!(host.in_group());
+    agent.kill();
+    assert!(!host.untouched(), "the kill itself undid something");
+    assert!(host.agent(&["sweep"]).status.success());
+    assert!(host.untouched());
+}
+
+#[tokio::test]
+async fn an_agent_that_hangs_past_its_leases_is_ended_by_the_sweep() {
+    if !possible() {
+        return;
+    }
+    let (proxy, host) = enrolled().await;
+    let agent = host.start(&["run"]);
+    let (mut link, _) = proxy.welcome(Duration::from_millis(1000)).await;
+    granted(&mut link, 1).await;
+    agent.signal("STOP");
+    host.until("the sweep", |host| {
+        assert!(host.agent(&["sweep"]).status.success());
+        host.untouched()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_agent_after_a_killed_one_knows_its_grants_and_ends_them_when_told() {
+    if !possible() {
+        return;
+    }
+    let (proxy, host) = enrolled().await;
+    let mut agent = host.start(&["run"]);
+    let (mut link, _) = proxy.welcome(LONG).await;
+    granted(&mut link, 1).await;
+    agent.kill();
+    drop(link);
+    let _agent = host.start(&["run"]);
+    let (mut link, hello) = proxy.welcome(LONG).await;
+    assert_eq!(hello.live, [SessionId::new(1, 1)]);
+    link.say(&FromProxy::Lease { live: vec![] }).await;
+    let FromAgent::Ended { ended, .. } = link.news().await else { panic!("not ended") };
+    assert!(ended.standing.is_empty());
+    assert!(host.untouched());
+}
+
+#[tokio::test]
+async fn a_stopped_agent_takes_everything_away_first() {
+    if !possible() {
+        return;
+    }
+    let (proxy, host) = enrolled().await;
+    let mut agent = host.start(&["run"]);
+    let (mut link, _) = proxy.welcome(LONG).await;
+    granted(&mut link, 1).await;
+    agent.signal("TERM");
+    let FromAgent::Ended { ended, .. } = link.news().await else { panic!("not told") };
+    assert!(ended.standing.is_empty());
+    assert!(agent.wait().success());
+    assert!(host.untouched());
+}
+
+#[tokio::test]
+async fn a_privilege_that_cannot_be_applied_leaves_nothing_half_done() {
+    if !possible() {
+        return;
+    }
+    let (proxy, host) = enrolled().await;
+    let _agent = host.start(&["run"]);
+    let (mut link, _) = proxy.welcome(LONG).await;
+    // sudo reads no longer where the agent writes: the rule is placed but not in force.
+    std::fs::remove_file(host.directory.join("sudoers.d/tidegate")).unwrap();
+    link.say(&FromProxy::Grant(order(1))).await;
+    let FromAgent::Refused { failure, .. } = link.news().await else { panic!("not refused") };
+    assert!(failure.why.contains("is `tidegate-agent install` done"), "{failure}");
+    assert!(host.untouched());
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_the_tokens_gets_neither_token_nor_key() {
+    if !possible() {
+        return;
+    }
+    let (proxy, other) = (Proxy::start().await, Proxy::start().await);
+    let host = Host::new(&proxy.address());
+    let token = other.token();
+    let mut enrolling = host.start(&["enrol", "--token", &token]);
+    assert!(proxy.accept().await.is_err(), "the handshake went through");
+    assert!(!enrolling.wait().success());
+    assert!(!host.state("key.pem").exists());
+}
+
+#[tokio::test]
+async fn a_privilege_of_two_sessions_goes_with_the_last() {
+    if !possible() {
+        return;
+    }
+    let (proxy, host) = enrolled().await;
+    let _agent = host.start(&["run"]);
+    let (mut link, _) = proxy.welcome(LONG).await;
+    granted(&mut link, 1).await;
+    granted(&mut link, 2).await;
+    link.say(&FromProxy::Revoke { session: SessionId::new(1, 1) }).await;
+    let FromAgent::Ended { .. } = link.news().await else { panic!("not ended") };
+    assert!(host.in_group() && host.sudo_allows(), "the other session lost its privileges");
+    link.say(&FromProxy::Revoke { session: SessionId::new(2, 1) }).await;
+    let FromAgent::Ended { .. } = link.news().await else { panic!("not ended") };
+    assert!(host.untouched());
+}
+
+#[tokio::test]
+async fn a_certificate_two_thirds_old_is_renewed_over_the_link() {
+    if !possible() {
+        return;
+    }
+    let proxy = Proxy::start().await;
+    let host = Host::new(&proxy.address());
+    let token = proxy.token();
+    let mut enrolling = host.start(&["enrol", "--token", &token]);
+    let mut link = proxy.accept().await.unwrap();
+    let FromAgent::Enrol(enrol) = link.hear().await else { panic!("no enrolment") };
+    link.say(&FromProxy::Enrolled(proxy.issue_old(&enrol.csr))).await;
+    assert!(enrolling.wait().success());
+    let old = std::fs::read(host.state("certificate.pem")).unwrap();
+    let _agent = host.start(&["run"]);
+    let (mut link, _) = proxy.welcome(LONG).await;
+    let FromAgent::Renew { csr } = link.news().await else { panic!("not renewed") };
+    link.say(&FromProxy::Enrolled(proxy.issue(&csr))).await;
+    let path = host.state("certificate.pem");
+    host.until("the new certificate", |_| std::fs::read(&path).is_ok_and(|now| now != old)).await;
+}
+
+#[tokio::test]
+async fn a_host_with_its_account_files_locked_refuses_and_grants_when_they_are_free() {
+    if !possible() {
+        return;
+    }
+    let (proxy, host) = enrolled().await;
+    let _agent = host.start(&["run"]);
+    let (mut link, _) = proxy.welcome(LONG).await;
+    let lock = host.lock_accounts();
+    link.say(&FromProxy::Grant(order(1))).await;
+    let FromAgent::Refused { failure, .. } = link.news().await else { panic!("not refused") };
+    assert!(failure.why.contains(".pwd.lock"), "{failure}");
+    assert!(host.untouched());
+    drop(lock);
+    granted(&mut link, 2).await;
+}
+
+#[tokio::test]
+async fn a_rule_with_every_field_is_found_in_force() {
+    if !possible() {
+        return;
+    }
+    let (proxy, host) = enrolled().await;
+    let _agent = host.start(&["run"]);
+    let (mut link, _) = proxy.welcome(LONG).await;
+    let long = format!("/usr/bin/systemctl restart {}@15-main.service", "a-rather-long-name-".repeat(12));
+    for (number, fields) in [
+        format!(
+            r#""run_as":["root","ops"],"commands":["{long}","/usr/bin/id -u"],"tags":["PASSWD","NOEXEC"]"#
+        ),
+        r#""run_as":["ALL"],"tags":["NOPASSWD","SETENV"]"#.to_owned(),
+        r#""tags":[]"#.to_owned(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut order = order(number as u64 + 1);
+        order.expires = None;
+        order.privileges = vec![serde_json::from_str(&format!(r#"{{"kind":"sudo",{fields}}}"#)).unwrap()];
+        link.say(&FromProxy::Grant(order)).await;
+        match link.news().await {
+            FromAgent::Granted { .. } => {}
+            other => panic!("{fields}: {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The agents: their certificate authority, their links, and the grants that
+//! travel over them.
+//!
+//! An agent dials and stays connected. A grant is ordered and revoked over the
+//! link, and lives only as long as a lease says: every third of it, the proxy
+//! lists the grants that shall live on, and the agent ends any other. So a proxy
+//! that dies, or a link that breaks, ends them all without anyone saying so.
+
+pub mod ca;
+mod link;
+mod listener;
+mod registry;
+
+pub use listener::{Office, listen};
+pub use registry::{GrantError, GrantOver, LinkStatus, LiveGrant, Registry};

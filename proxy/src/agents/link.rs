@@ -1,0 +1,227 @@
+//! One agent's link: frames in both directions, leases, renewals.
+
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use tidegate_common::audit::{Actor, Event, Note};
+use tidegate_common::name::DeviceName;
+use tidegate_common::wire::{self, Decoder, FrameError, FromAgent, FromProxy, Hello, Welcome};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::mpsc;
+
+use super::listener::Office;
+use super::registry::LinkStatus;
+
+/// Orders that wait for a slow link before new grants fail.
+const QUEUE: usize = 256;
+/// How long a peer may take to take a frame, or to say its first word.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The most host keys an agent may show.
+const MOST_HOST_KEYS: usize = 16;
+
+/// Why a link ended.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The connection.
+    #[error("the connection broke: {0}")]
+    Io(#[from] std::io::Error),
+    /// The agent sent no frame of ours.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The agent closed it.
+    #[error("the agent closed the link")]
+    Closed,
+    /// The agent sent something out of turn.
+    #[error("the agent sent {0} out of turn")]
+    Turn(&'static str),
+    /// The agent is too slow.
+    #[error("the agent took longer than {} s", PATIENCE.as_secs())]
+    Slow,
+    /// The agent is of another version.
+    #[error("the agent speaks version {0} of the protocol, this proxy {ours}; update the older", ours = wire::VERSION)]
+    Version(u16),
+    /// The agent shows what no host has.
+    #[error("the agent shows {0} host keys")]
+    HostKeys(usize),
+    /// Nothing was heard for a whole lease.
+    #[error("nothing was heard from the agent for a whole lease")]
+    Silent,
+    /// The proxy ended it.
+    #[error("{0}")]
+    Dismissed(String),
+    /// A newer link of the same device.
+    #[error("the link was replaced by a newer one")]
+    Replaced,
+    /// What the log or the store said.
+    #[error("{0}")]
+    Office(String),
+}
+
+/// Frames over a stream.
+pub struct Frames<S> {
+    read: ReadHalf<S>,
+    write: WriteHalf<S>,
+    decoder: Decoder,
+    buffer: Vec<u8>,
+}
+
+impl<S: AsyncRead + AsyncWrite> Frames<S> {
+    /// Frames over `stream`.
+    pub fn new(stream: S) -> Self {
+        let (read, write) = tokio::io::split(stream);
+        Self { read, write, decoder: Decoder::default(), buffer: vec![0; 8192] }
+    }
+
+    /// The next message. Cancel safe.
+    ///
+    /// # Errors
+    /// When the connection or the peer breaks.
+    pub async fn receive(&mut self) -> Result<FromAgent, LinkError> {
+        loop {
+            if let Some(message) = self.decoder.next()? {
+                return Ok(message);
+            }
+            let length = self.read.read(&mut self.buffer).await?;
+            match self.buffer.get(..length) {
+                None | Some([]) => return Err(LinkError::Closed),
+                Some(bytes) => self.decoder.feed(bytes),
+            }
+        }
+    }
+
+    /// The peer's first message, which it may not put off.
+    ///
+    /// # Errors
+    /// When the connection or the peer breaks.
+    pub async fn first(&mut self) -> Result<FromAgent, LinkError> {
+        tokio::time::timeout(PATIENCE, self.receive()).await.map_err(|_| LinkError::Slow)?
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// When the connection breaks or the peer does not take it in time.
+    pub async fn send(&mut self, message: &FromProxy) -> Result<(), LinkError> {
+        let frame = wire::encode(message)?;
+        let written = async {
+            self.write.write_all(&frame).await?;
+            self.write.flush().await
+        };
+        tokio::time::timeout(PATIENCE, written).await.map_err(|_| LinkError::Slow)??;
+        Ok(())
+    }
+}
+
+/// Serves the link of an enrolled device until it ends.
+pub async fn serve<S: AsyncRead + AsyncWrite>(
+    office: &Office,
+    device: &DeviceName,
+    frames: &mut Frames<S>,
+) -> Result<Infallible, LinkError> {
+    let FromAgent::Hello(hello) = frames.first().await? else {
+        return Err(LinkError::Turn("something before its hello"));
+    };
+    check(&hello)?;
+    office.vouched(device, &hello.host_keys).await?;
+    let lease = office.registry.lease();
+    let welcome = Welcome {
+        protocol: wire::VERSION,
+        lease_millis: u64::try_from(lease.as_millis()).unwrap_or(u64::MAX),
+        user_ca: vec![office.user_ca.clone()],
+    };
+    frames.send(&FromProxy::Welcome(welcome)).await?;
+    office.audit(Event::AgentConnected { device: device.clone(), version: Note::new(&hello.version) }).await?;
+
+    let seen = office.store.agent_seen(device, &hello.version, jiff::Timestamp::now()).await;
+    seen.map_err(|error| LinkError::Office(error.to_string()))?;
+
+    let (sender, mut orders) = mpsc::channel(QUEUE);
+    let alive = hello.live.clone();
+    let status = LinkStatus {
+        version: hello.version,
+        kinds: hello.kinds,
+        host_keys: hello.host_keys,
+        standing: hello.standing,
+        since: Instant::now(),
+    };
+    let number = office.registry.connected(device, status, &alive, sender);
+    let result = talk(office, device, frames, &mut orders).await;
+    office.registry.disconnected(device, number);
+    let Err(error) = result;
+    office.audit(Event::AgentLost { device: device.clone(), why: Note::new(error.to_string()) }).await?;
+    Err(error)
+}
+
+fn check(hello: &Hello) -> Result<(), LinkError> {
+    if hello.protocol != wire::VERSION {
+        return Err(LinkError::Version(hello.protocol));
+    }
+    if hello.host_keys.len() > MOST_HOST_KEYS {
+        return Err(LinkError::HostKeys(hello.host_keys.len()));
+    }
+    Ok(())
+}
+
+async fn talk<S: AsyncRead + AsyncWrite>(
+    office: &Office,
+    device: &DeviceName,
+    frames: &mut Frames<S>,
+    orders: &mut mpsc::Receiver<FromProxy>,
+) -> Result<Infallible, LinkError> {
+    let registry = &office.registry;
+    let lease = registry.lease();
+    let mut beat = tokio::time::interval(lease / 3);
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut heard = Instant::now();
+    loop {
+        tokio::select! {
+            message = frames.receive() => {
+                heard = Instant::now();
+                match message? {
+                    FromAgent::Granted { session, receipt } => registry.granted(session, device, receipt),
+                    FromAgent::Refused { session, failure } => registry.refused(session, device, failure),
+                    FromAgent::Ended { session, ended } => {
+                        if !registry.ended(session, device, &ended) {
+                            office.ended_late(device, session, &ended).await?;
+                        }
+                    }
+                    FromAgent::Renew { csr } => {
+                        let certificate = office.renew(device, &csr).await?;
+                        frames.send(&FromProxy::Enrolled(certificate)).await?;
+                    }
+                    FromAgent::Alive => {}
+                    FromAgent::Enrol(_) => return Err(LinkError::Turn("a second enrolment")),
+                    FromAgent::Hello(_) => return Err(LinkError::Turn("a second hello")),
+                }
+            }
+            order = orders.recv() => match order {
+                Some(order) => {
+                    frames.send(&order).await?;
+                    if let FromProxy::Goodbye { why } = order {
+                        return Err(LinkError::Dismissed(why));
+                    }
+                }
+                None => return Err(LinkError::Replaced),
+            },
+            _ = beat.tick() => {
+                if heard.elapsed() > lease {
+                    return Err(LinkError::Silent);
+                }
+                frames.send(&FromProxy::Lease { live: registry.live(device) }).await?;
+            }
+        }
+    }
+}
+
+impl Office {
+    async fn ended_late(
+        &self,
+        device: &DeviceName,
+        session: tidegate_common::id::SessionId,
+        ended: &tidegate_common::grant::Ended,
+    ) -> Result<(), LinkError> {
+        let event = self.late_end(device, session, ended).await?;
+        let entry = event.by(Actor::Agent(device.clone()));
+        self.append(entry).await
+    }
+}

@@ -1,0 +1,182 @@
+//! The wiring: settings in, a running gate out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tidegate_common::audit::{EndCause, Event, Note};
+use tidegate_common::id::SessionId;
+use tidegate_common::name::DeviceName;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::access::Access;
+use crate::agents::ca::Ca;
+use crate::agents::{self, Office, Registry};
+use crate::audit_log::AuditLog;
+use crate::config::Config;
+use crate::console::{self, Services};
+use crate::record::{self, RecordingKey, Recordings};
+use crate::requests::{self, Requests};
+use crate::session::{End, LiveSessions, Sessions};
+use crate::ssh::keys::Keys;
+use crate::ssh::{self, Gate};
+use crate::store::Store;
+
+/// How long sessions may take to end when the gate stops.
+const STOP_DEADLINE: Duration = Duration::from_secs(15);
+
+/// Runs the gate until it is told to stop.
+///
+/// # Errors
+/// When it can't start.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    log(&config.log.filter);
+    let state = config.state_dir.clone();
+    let store = Store::open(&config.store.url).await.context("the store")?;
+    let audit = AuditLog::open(store.clone(), &config.audit.dir).await.context("the audit log")?;
+    let access = Access::load(store.clone(), audit.clone()).await.context("the resources")?;
+    let workflow = requests::Settings { pending: config.requests.pending, window: config.requests.window };
+    let requests = Requests::new(store.clone(), access.clone(), audit.clone(), workflow);
+    let (keys, ca) = {
+        let state = state.clone();
+        let open = move || anyhow::Ok((Keys::open(&state)?, Ca::open(&state)?));
+        tokio::task::spawn_blocking(open).await?.context("the gate's keys")?
+    };
+    let keys = Arc::new(keys);
+    let mut recorded = record::Settings::new(config.recordings_dir.clone());
+    recorded.free_floor = config.recordings.free_floor.bytes();
+    let recordings = Recordings::open(recorded, RecordingKey::open(&state)?)?;
+    let registry = Registry::new(config.lease.duration);
+    let live = LiveSessions::default();
+    let sessions = Arc::new(Sessions {
+        access: access.clone(),
+        agents: registry.clone(),
+        audit: audit.clone(),
+        store: store.clone(),
+        recordings: recordings.clone(),
+        keys: Arc::clone(&keys),
+        live: live.clone(),
+        keepalive: config.ssh.keepalive,
+    });
+
+    let ssh_listener = TcpListener::bind(config.listen.ssh)
+        .await
+        .with_context(|| format!("ssh can't listen on {}", config.listen.ssh))?;
+    let agents_listener = TcpListener::bind(config.listen.agents)
+        .await
+        .with_context(|| format!("the agents' listener can't listen on {}", config.listen.agents))?;
+    let (ssh_address, agents_address) = (ssh_listener.local_addr()?, agents_listener.local_addr()?);
+
+    let services = Arc::new(Services {
+        store: store.clone(),
+        access: access.clone(),
+        requests: requests.clone(),
+        audit: audit.clone(),
+        recordings: recordings.clone(),
+        live: Arc::new(live.clone()),
+        agents: Arc::new(registry.clone()),
+        ca_fingerprint: ca.fingerprint(),
+        agents_address: config.listen.agents_name.clone().unwrap_or_else(|| agents_address.to_string()),
+    });
+    let office = Arc::new(Office {
+        registry,
+        ca,
+        user_ca: keys.user_ca().to_openssh().context("the user CA")?,
+        store: store.clone(),
+        audit: audit.clone(),
+    });
+    let gate = Arc::new(Gate {
+        access,
+        requests,
+        audit: audit.clone(),
+        sessions,
+        console: Arc::clone(&services),
+        keys,
+        settings: config.ssh.clone(),
+    });
+
+    recover(&store, &audit, &recordings).await?;
+    audit.append(Event::ProxyStarted { version: Note::new(env!("CARGO_PKG_VERSION")) }).await?;
+    let admin = console::listen(services, &config.socket())?;
+    println!("ready ssh={ssh_address} agents={agents_address}");
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        () = ssh::listen(gate, ssh_listener) => {}
+        ended = agents::listen(office, agents_listener) => ended?,
+        () = admin => {}
+        () = watchdog() => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    stop(&live, &audit).await;
+    store.close().await.context("the store")
+}
+
+/// What an earlier run left: sessions without an end, recordings without a seal.
+async fn recover(store: &Store, audit: &AuditLog, recordings: &Recordings) -> anyhow::Result<()> {
+    let interrupted = store.sessions_interrupted(jiff::Timestamp::now()).await?;
+    for file in recordings.unsealed().await? {
+        let known = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if interrupted.iter().any(|row| known.starts_with(&row.id.to_string())) {
+            audit.append(Event::RecordingIncomplete { file: Note::new(file.to_string_lossy()) }).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends every session and waits until their grants are revoked.
+async fn stop(live: &LiveSessions, audit: &AuditLog) {
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    let message = Some("the gate is stopping, so the session ends".to_owned());
+    live.end_all(&End { cause: EndCause::Shutdown, message });
+    let _ = tokio::time::timeout(STOP_DEADLINE, live.empty()).await;
+    let stopped = Event::ProxyStopped { why: Note::new("it was told to stop") };
+    if let Err(error) = audit.append(stopped).await {
+        tracing::error!(%error, "the end could not be logged");
+    }
+}
+
+/// Tells systemd that we live, as often as it asks for; for ever.
+async fn watchdog() {
+    let Some(patience) = sd_notify::watchdog_enabled() else {
+        return std::future::pending().await;
+    };
+    let mut beat = tokio::time::interval(patience / 3);
+    loop {
+        beat.tick().await;
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+    }
+}
+
+impl console::LiveSessions for LiveSessions {
+    fn kill(&self, id: SessionId, by: &str) -> bool {
+        let message = Some(format!("{by} ended the session"));
+        self.end(id, End { cause: EndCause::Killed, message })
+    }
+}
+
+impl console::AgentLinks for Registry {
+    fn link(&self, device: &DeviceName) -> Option<console::Link> {
+        self.status(device).map(|status| console::Link {
+            version: status.version,
+            up: status.since.elapsed(),
+            standing: status.standing.iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    fn disconnect(&self, device: &DeviceName) {
+        self.dismiss(device, "this agent's enrolment was revoked");
+    }
+}
+
+/// The log goes to stderr; `TIDEGATE_LOG` filters it. It never holds session bytes.
+fn log(filter: &str) {
+    let quiet = format!("{filter},russh=warn,sqlx=warn,sea_orm_migration=warn");
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEGATE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(quiet));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}

@@ -1,0 +1,148 @@
+//! A session from its admission to its seal.
+//!
+//! A permit goes in; then, in this order and never another: the audit log knows of
+//! it, its recording is open, its grant is applied and verified, its device has let
+//! us in, and only then does a channel carry a byte. However it ends, the grant is
+//! revoked first, then connections close and the recording is sealed.
+//!
+//! Each stage is a value that the next consumes ([`stages`]), so no path skips one.
+
+mod live;
+mod policy_watch;
+mod stages;
+
+pub use live::{LiveInfo, LiveSessions};
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+
+use tidegate_common::audit::EndCause;
+use tidegate_common::id::SessionId;
+use tidegate_common::policy::Permit;
+use tokio::sync::{mpsc, watch};
+
+use crate::access::Access;
+use crate::agents::Registry;
+use crate::audit_log::AuditLog;
+use crate::record::{Recorder, Recordings};
+use crate::ssh::keys::Keys;
+use crate::ssh::upstream::Upstream;
+use crate::store::Store;
+
+/// What sessions need of the rest of the program.
+pub struct Sessions {
+    /// Policy.
+    pub access: Access,
+    /// Grants.
+    pub agents: Registry,
+    /// The audit log.
+    pub audit: AuditLog,
+    /// Where sessions are listed.
+    pub store: Store,
+    /// Where they are recorded.
+    pub recordings: Recordings,
+    /// What logs in to devices.
+    pub keys: Arc<Keys>,
+    /// Those that live now.
+    pub live: LiveSessions,
+    /// How often silent devices are asked whether they live.
+    pub keepalive: Duration,
+}
+
+/// Where a session stands, for the channels that belong to it.
+#[derive(Clone)]
+pub enum Phase {
+    /// Being recorded, granted, dialled.
+    Opening,
+    /// Channels can be opened.
+    Open(Arc<Open>),
+    /// Over; the sentence is for the user, who has none when they left by themselves.
+    Over(Option<Arc<str>>),
+}
+
+/// What a channel needs of its open session.
+pub struct Open {
+    /// The session.
+    pub id: SessionId,
+    /// What is kept of it.
+    pub recorder: Recorder,
+    /// Its device.
+    pub upstream: Arc<Upstream>,
+    /// The audit log.
+    pub audit: AuditLog,
+    /// What it is permitted.
+    pub permit: Arc<Permit>,
+    agents: Registry,
+    traffic: Traffic,
+}
+
+impl Open {
+    /// Tells the device's agent that a channel of the session has started there.
+    pub fn attached(&self) {
+        self.agents.attached(self.id, &self.permit.target().device);
+    }
+
+    /// Adds a closed channel's bytes to the session's.
+    pub fn count(&self, bytes_in: u64, bytes_out: u64) {
+        self.traffic.add(bytes_in, bytes_out);
+    }
+}
+
+/// Bytes of all closed channels of a session.
+#[derive(Clone, Default)]
+struct Traffic(Arc<[std::sync::atomic::AtomicU64; 2]>);
+
+impl Traffic {
+    fn add(&self, bytes_in: u64, bytes_out: u64) {
+        let [into, out] = &*self.0;
+        into.fetch_add(bytes_in, std::sync::atomic::Ordering::Relaxed);
+        out.fetch_add(bytes_out, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn sums(&self) -> (u64, u64) {
+        let [into, out] = &*self.0;
+        (into.load(std::sync::atomic::Ordering::Relaxed), out.load(std::sync::atomic::Ordering::Relaxed))
+    }
+}
+
+/// Why a session shall end, and what its user reads.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// For the audit log.
+    pub cause: EndCause,
+    /// For the user; `None` when they left by themselves.
+    pub message: Option<String>,
+}
+
+/// A session as its connection holds it. Dropping it ends the session.
+pub struct Held {
+    /// The session.
+    pub id: SessionId,
+    phase: watch::Receiver<Phase>,
+    // Its drop is the user's leaving.
+    _user: mpsc::Sender<End>,
+}
+
+impl Held {
+    /// Where the session stands, now and later.
+    pub fn phase(&self) -> watch::Receiver<Phase> {
+        self.phase.clone()
+    }
+}
+
+impl Sessions {
+    /// Starts the session that `permit` permits to the user who comes from `origin`.
+    pub fn start(self: &Arc<Self>, permit: Permit, origin: IpAddr) -> Held {
+        let id = SessionId::new(
+            u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default(),
+            rand::random(),
+        );
+        let (phase_sender, phase) = watch::channel(Phase::Opening);
+        let (user, user_left) = mpsc::channel(1);
+        let requested = stages::Requested::new(Arc::clone(self), id, permit, origin, phase_sender);
+        tokio::spawn(requested.run(user_left));
+        Held { id, phase, _user: user }
+    }
+}

@@ -1,0 +1,409 @@
+//! The stages of a session, each a value that the next consumes.
+//!
+//! `Requested` → `Admitted` → `Recorded` → `Granted` → `Dialled` → relaying →
+//! `Closing`. A stage that fails hands what it has to `Closing`, which undoes it in
+//! the one right order: the grant first.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use russh::client;
+use tidegate_common::audit::{EndCause, Entry, Event, Note};
+use tidegate_common::grant::Ended;
+use tidegate_common::id::SessionId;
+use tidegate_common::policy::Permit;
+use tidegate_common::recording::{FORMAT, Header};
+use tidegate_common::wire::GrantOrder;
+use tokio::sync::{mpsc, watch};
+
+use super::live::{LiveInfo, Place};
+use super::policy_watch::until_not_permitted;
+use super::{End, Open, Phase, Sessions, Traffic};
+use crate::agents::{GrantOver, LiveGrant};
+use crate::record::{self, Recorder};
+use crate::ssh::upstream::{Connected, DialError, Route, Upstream, Witness};
+
+/// A session that policy permits and nobody else knows of yet.
+pub struct Requested {
+    sessions: Arc<Sessions>,
+    id: SessionId,
+    permit: Arc<Permit>,
+    origin: IpAddr,
+    phase: watch::Sender<Phase>,
+    since: Instant,
+}
+
+impl Requested {
+    pub(super) fn new(
+        sessions: Arc<Sessions>,
+        id: SessionId,
+        permit: Permit,
+        origin: IpAddr,
+        phase: watch::Sender<Phase>,
+    ) -> Self {
+        Self { sessions, id, permit: Arc::new(permit), origin, phase, since: Instant::now() }
+    }
+
+    /// The whole session. `user_left` closes when its connection is gone.
+    pub(super) async fn run(self, mut user_left: mpsc::Receiver<End>) {
+        let (end, mut ordered) = mpsc::channel(1);
+        let place = self.sessions.live.enter(self.info(), end);
+        let (closing, end) = match self.open(&mut user_left, &mut ordered).await {
+            Ok(relaying) => relaying.until_the_end(&mut user_left, &mut ordered).await,
+            Err(failed) => failed,
+        };
+        closing.close(end, place).await;
+    }
+
+    fn info(&self) -> LiveInfo {
+        LiveInfo {
+            id: self.id,
+            user: self.permit.user().clone(),
+            target: self.permit.target().clone(),
+            group: self.permit.group().clone(),
+            origin: self.origin,
+            since: Timestamp::now(),
+        }
+    }
+
+    async fn open(
+        self,
+        user_left: &mut mpsc::Receiver<End>,
+        ordered: &mut mpsc::Receiver<End>,
+    ) -> Result<Relaying, (Closing, End)> {
+        let mut closing = Closing::new(self);
+        let opened = tokio::select! {
+            opened = closing.open() => opened,
+            // Leaving before the session is open ends it as leaving later does.
+            end = first_end(user_left, ordered) => Err(end),
+        };
+        match opened {
+            Ok(open) => Ok(Relaying { open, closing }),
+            Err(end) => Err((closing, end)),
+        }
+    }
+}
+
+/// An open session.
+struct Relaying {
+    open: Arc<Open>,
+    closing: Closing,
+}
+
+impl Relaying {
+    async fn until_the_end(
+        mut self,
+        user_left: &mut mpsc::Receiver<End>,
+        ordered: &mut mpsc::Receiver<End>,
+    ) -> (Closing, End) {
+        self.closing.requested.phase.send_replace(Phase::Open(Arc::clone(&self.open)));
+        let end = self.watch(user_left, ordered).await;
+        (self.closing, end)
+    }
+
+    /// Waits for whatever ends a session: its user, an order, policy, time, its
+    /// recording, its grant.
+    async fn watch(
+        &mut self,
+        user_left: &mut mpsc::Receiver<End>,
+        ordered: &mut mpsc::Receiver<End>,
+    ) -> End {
+        let Closing { requested, grant, .. } = &mut self.closing;
+        let policy = until_not_permitted(&requested.sessions.access, &requested.permit);
+        tokio::select! {
+            end = first_end(user_left, ordered) => end,
+            end = policy => end,
+            why = self.open.recorder.failed() => End {
+                cause: EndCause::Recording,
+                message: Some(format!("the session's recording can't be written ({why}), so the session ends")),
+            },
+            over = over(grant) => End {
+                cause: EndCause::Grant,
+                message: Some(match over {
+                    GrantOver::Ended(_) => "the device's agent ended the grant, so the session ends".to_owned(),
+                    GrantOver::Lost => format!(
+                        "the agent on {} has been away for too long, so its grant and this session end",
+                        requested.permit.target().device
+                    ),
+                }),
+            },
+        }
+    }
+}
+
+async fn first_end(user_left: &mut mpsc::Receiver<End>, ordered: &mut mpsc::Receiver<End>) -> End {
+    tokio::select! {
+        _ = user_left.recv() => End { cause: EndCause::User, message: None },
+        Some(end) = ordered.recv() => end,
+    }
+}
+
+/// Waits for the end of a grant; for ever where there is none.
+async fn over(grant: &mut Option<LiveGrant>) -> GrantOver {
+    match grant {
+        Some(grant) => grant.over().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What a session has opened so far, and has to close.
+struct Closing {
+    requested: Requested,
+    admitted: bool,
+    recorder: Option<Recorder>,
+    grant: Option<LiveGrant>,
+    upstream: Option<Arc<Upstream>>,
+    traffic: Traffic,
+}
+
+impl Closing {
+    fn new(requested: Requested) -> Self {
+        let traffic = Traffic::default();
+        Self { requested, admitted: false, recorder: None, grant: None, upstream: None, traffic }
+    }
+
+    /// Opens stage after stage, keeping each in `self` as soon as it is there. The
+    /// device's key exchange runs beside recording and grant; the login waits for them.
+    async fn open(&mut self) -> Result<Arc<Open>, End> {
+        let sessions = Arc::clone(&self.requested.sessions);
+        let permit = Arc::clone(&self.requested.permit);
+        let id = self.requested.id;
+        let host_keys = sessions.host_keys(&permit).await.map_err(|why| failed(EndCause::Unreachable, why))?;
+        let route = Route::new(&permit, id, &host_keys, Arc::clone(&sessions.keys), sessions.keepalive)
+            .map_err(|error| failed(EndCause::Unreachable, error))?;
+        let prepared = async {
+            self.admit().await?;
+            let (recorded, granted) = tokio::join!(self.requested.record(), self.requested.grant());
+            // What succeeded is kept, whatever the other did, so that it is closed.
+            let (recorder, grant) = (recorded, granted);
+            self.recorder = recorder.as_ref().ok().cloned();
+            let grant = grant.map(|grant| self.grant = grant);
+            recorder?;
+            grant
+        };
+        let (connected, prepared) = tokio::join!(route.connect(), prepared);
+        prepared?;
+        let connected = connected.map_err(|error| failed(EndCause::Unreachable, error))?;
+        self.login(route, connected).await
+    }
+
+    async fn admit(&mut self) -> Result<(), End> {
+        let Requested { sessions, id, permit, origin, .. } = &self.requested;
+        let event = admitted(*id, permit).by_user(permit.user(), *origin);
+        let row = sessions.store.session_begin(*id, permit, *origin, Timestamp::now());
+        let (logged, stored) = tokio::join!(sessions.audit.append(event), row);
+        logged.map_err(|error| failed(EndCause::Shutdown, error))?;
+        stored.map_err(|error| failed(EndCause::Shutdown, error))?;
+        self.admitted = true;
+        Ok(())
+    }
+
+    async fn login(&mut self, route: Route, connected: Connected) -> Result<Arc<Open>, End> {
+        let Some(recorder) = self.recorder.clone() else {
+            return Err(failed(EndCause::Recording, "the session has no recording"));
+        };
+        let handle: client::Handle<Witness> = route.login(connected).await.map_err(|error| {
+            let cause = match error {
+                DialError::Protocol { .. } => EndCause::Protocol,
+                _ => EndCause::Unreachable,
+            };
+            failed(cause, error)
+        })?;
+        let Requested { sessions, id, permit, origin, .. } = &self.requested;
+        let upstream = Upstream::new(route, handle);
+        self.upstream = Some(Arc::clone(&upstream));
+        let event = Event::SessionStarted {
+            session: *id,
+            user: permit.user().clone(),
+            target: permit.target().clone(),
+            recording: Note::new(recorder.path().to_string_lossy()),
+        };
+        sessions
+            .audit
+            .append(event.by_user(permit.user(), *origin))
+            .await
+            .map_err(|error| failed(EndCause::Shutdown, error))?;
+        Ok(Arc::new(Open {
+            id: *id,
+            recorder,
+            upstream,
+            audit: sessions.audit.clone(),
+            permit: Arc::clone(permit),
+            agents: sessions.agents.clone(),
+            traffic: self.traffic.clone(),
+        }))
+    }
+
+    /// Undoes what was opened: the grant at once and before all else.
+    async fn close(mut self, end: End, place: Place) {
+        let Requested { sessions, id, permit, origin, phase, since } = self.requested;
+        let over = end.message.as_deref().map(Arc::from);
+        let grant = self.grant.take();
+        let revoked = async {
+            match grant {
+                Some(grant) => Some(grant.revoke().await),
+                None => None,
+            }
+        };
+        let told = async {
+            phase.send_replace(Phase::Over(over));
+            if let Some(upstream) = &self.upstream {
+                upstream.close();
+            }
+            // Every channel drops its receiver when it has told its user.
+            let _ = tokio::time::timeout(std::time::Duration::from_secs(5), phase.closed()).await;
+        };
+        let (revoked, ()) = tokio::join!(revoked, told);
+        let target = permit.target().clone();
+        let mut entries: Vec<Entry> = Vec::new();
+        match revoked {
+            Some(Some(ended)) => entries.push(Event::grant_over(id, target.clone(), &ended).into()),
+            Some(None) => entries.push(unheard(id, &permit, sessions.agents.lease()).into()),
+            None => {}
+        }
+        let (bytes_in, bytes_out) = self.traffic.sums();
+        if let Some(recorder) = self.recorder.take() {
+            let event = match recorder.seal(record::End { exit: None, cause: &end.cause.to_string() }).await {
+                Ok(sealed) => Event::RecordingSealed {
+                    session: id,
+                    bytes: sealed.bytes,
+                    frames: sealed.frames,
+                    link: sealed.link,
+                },
+                Err(error) => Event::RecordingFailed { session: id, why: Note::new(error.to_string()) },
+            };
+            entries.push(event.into());
+        }
+        let millis = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let ended = Event::SessionEnded {
+            session: id,
+            user: permit.user().clone(),
+            target,
+            cause: end.cause,
+            detail: end.message.as_deref().map(Note::from),
+            millis,
+            bytes_in,
+            bytes_out,
+        };
+        if self.admitted {
+            entries.push(ended.by_user(permit.user(), origin));
+        }
+        let appended = futures::future::join_all(entries.into_iter().map(|entry| sessions.audit.append(entry)));
+        for result in appended.await {
+            if let Err(error) = result {
+                tracing::error!(session = %id, %error, "the end of a session could not be logged");
+            }
+        }
+        if let Err(error) = sessions.store.session_end(id, end.cause, Timestamp::now()).await {
+            tracing::error!(session = %id, %error, "the end of a session could not be stored");
+        }
+        drop(place);
+    }
+}
+
+/// The event of an admission, with all that was said for it.
+fn admitted(session: SessionId, permit: &Permit) -> Event {
+    let claims = permit.claims();
+    Event::SessionAdmitted {
+        session,
+        user: permit.user().clone(),
+        target: permit.target().clone(),
+        group: permit.group().clone(),
+        request: permit.request(),
+        justification: claims.justification.as_ref().map(|text| Note::new(text.to_string())),
+        reason: claims.reason.clone(),
+        change: claims.change.clone(),
+        emergency: permit.emergency(),
+        expires: permit.expires(),
+    }
+}
+
+/// The event for a revocation that the agent did not confirm in time.
+fn unheard(session: SessionId, permit: &Permit, lease: std::time::Duration) -> Event {
+    let target = permit.target().clone();
+    let why = format!(
+        "the agent on {} did not confirm the end of the grant; its lease of {} s ends it there",
+        target.device,
+        lease.as_secs()
+    );
+    let standing = permit
+        .privileges()
+        .iter()
+        .map(|privilege| tidegate_common::grant::Failure { kind: privilege.kind(), why: why.clone() });
+    Event::grant_over(session, target, &Ended { standing: standing.collect(), ..Ended::default() })
+}
+
+fn failed(cause: EndCause, why: impl std::fmt::Display) -> End {
+    End { cause, message: Some(why.to_string()) }
+}
+
+impl Requested {
+    async fn record(&self) -> Result<Recorder, End> {
+        let permit = &self.permit;
+        let header = Header {
+            format: FORMAT,
+            session: self.id,
+            user: permit.user().clone(),
+            target: permit.target().clone(),
+            origin: self.origin,
+            started: Timestamp::now(),
+            group: Some(permit.group().clone()),
+            request: permit.request(),
+            emergency: permit.emergency(),
+            input: false,
+            exec_output_limit: permit.exec_output_limit(),
+        };
+        self.sessions.recordings.begin(header).await.map_err(|error| {
+            failed(EndCause::Recording, format!("the session can't be recorded ({error}), so it is refused"))
+        })
+    }
+
+    /// Orders the grant; none where the credential is granted nothing.
+    async fn grant(&self) -> Result<Option<LiveGrant>, End> {
+        let permit = &self.permit;
+        if permit.privileges().is_empty() {
+            return Ok(None);
+        }
+        let target = permit.target().clone();
+        let append = |event: Event| async {
+            let appended = self.sessions.audit.append(event).await;
+            appended.map_err(|error| failed(EndCause::Shutdown, error))
+        };
+        append(Event::grant_ordered(self.id, target.clone(), permit.privileges())).await?;
+        let order = GrantOrder {
+            session: self.id,
+            account: target.account.clone(),
+            privileges: permit.privileges().to_vec(),
+            expires: permit.expires(),
+        };
+        match self.sessions.agents.grant(&target.device, order).await {
+            Ok(grant) => {
+                append(Event::grant_applied(self.id, target, &grant.receipt)).await?;
+                Ok(Some(grant))
+            }
+            Err(error) => {
+                let why = Note::new(error.to_string());
+                append(Event::GrantRefused { session: self.id, target, why }).await?;
+                Err(failed(EndCause::Grant, error))
+            }
+        }
+    }
+}
+
+impl Sessions {
+    /// The host keys that someone vouches for: the device's agent, now or when it was
+    /// last here, or an administrator.
+    async fn host_keys(&self, permit: &Permit) -> Result<Vec<String>, String> {
+        let device = permit.device();
+        let pinned = device.host_keys.iter().map(ToString::to_string);
+        if !device.agent {
+            return Ok(pinned.collect());
+        }
+        match self.agents.status(&device.name) {
+            Some(status) => Ok(status.host_keys),
+            None => self.store.host_keys(&device.name).await.map_err(|error| error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The gate's SSH side. russh stays in this room: policy, sessions, requests and
+//! recordings do not know of it.
+
+mod door;
+mod handler;
+pub mod inbox;
+mod jump;
+pub mod keys;
+mod leash;
+mod proof;
+pub mod relay;
+mod terminal_console;
+pub mod upstream;
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::keys::Certificate;
+use russh::server::{self, Config};
+use russh::{Disconnect, MethodKind, MethodSet, SshId};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::access::Access;
+use crate::audit_log::AuditLog;
+use crate::config;
+use crate::console::Services;
+use crate::limits::{Place, Places};
+use crate::requests::Requests;
+use crate::session::Sessions;
+use handler::{Entrance, Handler};
+use inbox::WINDOW;
+use keys::Keys;
+use leash::Leash;
+
+/// How long a connection may take to prove who it is.
+const LOGIN_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a connection lives on that has been told to leave.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(2);
+/// Public keys and answers that may be wrong before a connection is closed.
+const MOST_ATTEMPTS: usize = 12;
+
+/// What the SSH side needs.
+pub struct Gate {
+    /// Policy and resources.
+    pub access: Access,
+    /// Requests and approvals.
+    pub requests: Requests,
+    /// The audit log.
+    pub audit: AuditLog,
+    /// Sessions.
+    pub sessions: Arc<Sessions>,
+    /// The command line.
+    pub console: Arc<Services>,
+    /// The gate's keys.
+    pub keys: Arc<Keys>,
+    /// Settings.
+    pub settings: config::Ssh,
+}
+
+/// Accepts connections until the listener is dropped. Each has a task of its own, so
+/// that no handshake holds up another.
+pub async fn listen(gate: Arc<Gate>, listener: TcpListener) {
+    let places = Places::new(gate.settings.unproved_each, gate.settings.unproved_all);
+    let config = server_config(&gate, Vec::new(), false);
+    loop {
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Some(place) = places.take(address.ip()) else {
+            tracing::warn!(%address, "too many connections that have not logged in; this one is closed");
+            continue;
+        };
+        tokio::spawn(meet(Arc::clone(&gate), Arc::clone(&config), stream, address, place));
+    }
+}
+
+async fn meet(gate: Arc<Gate>, config: Arc<Config>, stream: TcpStream, address: SocketAddr, place: Place) {
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    serve(gate, config, stream, address, Entrance::Front, Some(place)).await;
+}
+
+/// What a connection's task learns from its handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody has proved anything yet.
+    Unproved,
+    /// A user has.
+    Proved,
+    /// It shall leave.
+    Leaving,
+}
+
+/// Serves one connection until it ends.
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    gate: Arc<Gate>,
+    config: Arc<Config>,
+    stream: S,
+    address: SocketAddr,
+    entrance: Entrance,
+    place: Option<Place>,
+) {
+    let (stream, hand) = Leash::new(stream);
+    let (standing_sender, mut standing) = watch::channel(Standing::Unproved);
+    let handler = Handler::new(gate, address.ip(), entrance, standing_sender);
+    let session = server::run_stream(config, stream, handler);
+    let running = match tokio::time::timeout(LOGIN_DEADLINE, session).await {
+        Ok(Ok(running)) => running,
+        Ok(Err(error)) => return tracing::debug!(%address, %error, "no SSH client"),
+        Err(_) => return tracing::debug!(%address, "no SSH client came in time"),
+    };
+    let handle = running.handle();
+    let supervised = async {
+        let proved = standing.wait_for(|standing| *standing != Standing::Unproved);
+        if tokio::time::timeout(LOGIN_DEADLINE, proved).await.is_ok() {
+            drop(place);
+            let _ = standing.wait_for(|standing| *standing == Standing::Leaving).await;
+            let (reason, language) = ("the session is over".to_owned(), "en".to_owned());
+            let leave = handle.disconnect(Disconnect::ByApplication, reason, language);
+            let _ = tokio::time::timeout(LEAVE_DEADLINE, leave).await;
+            tokio::time::sleep(LEAVE_DEADLINE).await;
+        }
+        // Whatever waits on the connection, it ends now.
+        drop(hand);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        ended = running => if let Err(error) = ended {
+            tracing::debug!(%address, %error, "a connection ended");
+        },
+        () = supervised => {}
+    }
+}
+
+/// The server side's configuration; `jump` is for connections inside a
+/// `direct-tcpip` channel, whose user the outer connection has proved.
+pub(self) fn server_config(gate: &Gate, certificates: Vec<Certificate>, jump: bool) -> Arc<Config> {
+    let methods: &[MethodKind] = if jump {
+        &[MethodKind::None, MethodKind::KeyboardInteractive]
+    } else {
+        &[MethodKind::PublicKey, MethodKind::KeyboardInteractive]
+    };
+    Arc::new(Config {
+        server_id: SshId::Standard(Cow::Borrowed("SSH-2.0-Tidegate")),
+        methods: MethodSet::from(methods),
+        auth_rejection_time: Duration::from_millis(300),
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        keys: gate.keys.host.clone(),
+        certificates,
+        window_size: WINDOW,
+        maximum_packet_size: 65_535,
+        channel_buffer_size: 16,
+        event_buffer_size: 64,
+        preferred: upstream::preferred(),
+        max_auth_attempts: MOST_ATTEMPTS,
+        inactivity_timeout: None,
+        keepalive_interval: Some(gate.settings.keepalive),
+        keepalive_max: 3,
+        nodelay: true,
+        ..Config::default()
+    })
+}

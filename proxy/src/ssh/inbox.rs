@@ -1,0 +1,317 @@
+//! What a client sent on one channel and the device has not taken yet.
+//!
+//! russh grants a peer new window as soon as data arrives, whoever has consumed
+//! it or not, and hands messages over on the connection's only task. Blocking
+//! that task until the device reads would also stop the window adjustments that
+//! let the device's output drain: an echoing program on the device and a client
+//! that is slow to read would wait for each other for ever. So the task never
+//! waits here. The inbox takes everything, and keeps the peer from sending more
+//! by the one lever there is: the target that russh tops the window up to.
+//!
+//! - Below [`SOFT`] bytes of backlog the target is the whole [`WINDOW`].
+//! - Above it the target is [`TRICKLE`] bytes: the peer may use up what it was
+//!   granted and then sends two bytes a round trip, each held back for at most
+//!   [`PAUSE`]. Those are what wakes us to open the window again: russh asks
+//!   for a new target only when it adjusts.
+//!
+//! The target is one value for all channels of a connection, so a second channel
+//! can lend a stalled one some window. [`HARD`] bounds that: a channel above it
+//! keeps the target down for all. A peer that sends beyond its window is cut off.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::sync::Notify;
+
+/// The window a channel is opened with and topped up to, in bytes.
+pub const WINDOW: u32 = 2 * 1024 * 1024;
+/// The smallest target at which russh still adjusts: half of it is not zero.
+const TRICKLE: u32 = 2;
+/// Backlog from which a channel is held back, in bytes.
+const SOFT: usize = 1024 * 1024;
+/// Backlog from which a channel holds its whole connection back, in bytes.
+const HARD: usize = 6 * 1024 * 1024;
+/// Backlog that no peer reaches that keeps to its window, in bytes.
+const MOST: usize = 12 * 1024 * 1024;
+/// Pieces smaller than this are gathered into one, in bytes.
+const GATHER: usize = 32 * 1024;
+/// How long one trickle may hold up its connection.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The peer sent more than its window allows.
+#[derive(Debug, thiserror::Error)]
+#[error("the client sends more than the channel's window allows")]
+pub struct Flood;
+
+/// One thing the client did on a channel, in the order it did them.
+#[derive(Debug)]
+pub enum Event<C> {
+    /// Data for the program's input.
+    Data(Bytes),
+    /// No more data.
+    Eof,
+    /// The client closed the channel, or its connection ended.
+    Closed,
+    /// Anything else, as the owner of the inbox defines it.
+    Control(C),
+}
+
+#[derive(Debug)]
+enum Item<C> {
+    Data(BytesMut),
+    Eof,
+    Control(C),
+}
+
+#[derive(Debug)]
+struct State<C> {
+    items: VecDeque<Item<C>>,
+    backlog: usize,
+    controls: usize,
+    closed: bool,
+    reader: Option<Waker>,
+}
+
+/// The queue of one channel. Clones share it.
+#[derive(Debug)]
+pub struct Inbox<C> {
+    state: Arc<Mutex<State<C>>>,
+    drained: Arc<Notify>,
+}
+
+impl<C> Clone for Inbox<C> {
+    fn clone(&self) -> Self {
+        Self { state: Arc::clone(&self.state), drained: Arc::clone(&self.drained) }
+    }
+}
+
+impl<C> Default for Inbox<C> {
+    fn default() -> Self {
+        let state =
+            State { items: VecDeque::new(), backlog: 0, controls: 0, closed: false, reader: None };
+        Self { state: Arc::new(Mutex::new(state)), drained: Arc::new(Notify::new()) }
+    }
+}
+
+impl<C> Inbox<C> {
+    fn state(&self) -> MutexGuard<'_, State<C>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes data from the client; in a trickle, waits up to [`PAUSE`] for the reader.
+    ///
+    /// # Errors
+    /// When the client ignores its window.
+    pub async fn push_data(&self, data: &[u8]) -> Result<(), Flood> {
+        let held = {
+            let mut state = self.state();
+            if state.closed {
+                return Ok(());
+            }
+            if state.backlog + data.len() > MOST {
+                return Err(Flood);
+            }
+            state.backlog += data.len();
+            match state.items.back_mut() {
+                Some(Item::Data(last)) if last.len() + data.len() <= GATHER => last.extend_from_slice(data),
+                _ => state.items.push_back(Item::Data(data.into())),
+            }
+            state.wake();
+            state.backlog > SOFT && data.len() <= TRICKLE as usize
+        };
+        if held {
+            let _ = tokio::time::timeout(PAUSE, self.drained.notified()).await;
+        }
+        Ok(())
+    }
+
+    /// Takes anything else from the client. At most 1,024 wait; a client that
+    /// sends more without the device taking them is flooding.
+    ///
+    /// # Errors
+    /// When too many wait.
+    pub fn push_control(&self, control: C) -> Result<(), Flood> {
+        let mut state = self.state();
+        if state.controls >= 1024 {
+            return Err(Flood);
+        }
+        if !state.closed {
+            state.controls += 1;
+            state.items.push_back(Item::Control(control));
+            state.wake();
+        }
+        Ok(())
+    }
+
+    /// The client sends no more data.
+    pub fn push_eof(&self) {
+        let mut state = self.state();
+        if !state.closed {
+            state.items.push_back(Item::Eof);
+            state.wake();
+        }
+    }
+
+    /// The channel is gone: what waits is still read, then [`Event::Closed`].
+    pub fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        state.wake();
+    }
+
+    /// How many bytes wait.
+    pub fn backlog(&self) -> usize {
+        self.state().backlog
+    }
+
+    fn poll_event(&self, context: &mut Context<'_>) -> Poll<Event<C>> {
+        let mut state = self.state();
+        let Some(item) = state.items.pop_front() else {
+            if state.closed {
+                return Poll::Ready(Event::Closed);
+            }
+            state.reader = Some(context.waker().clone());
+            return Poll::Pending;
+        };
+        Poll::Ready(match item {
+            Item::Data(data) => {
+                state.take(data.len(), &self.drained);
+                Event::Data(data.freeze())
+            }
+            Item::Eof => Event::Eof,
+            Item::Control(control) => {
+                state.controls -= 1;
+                Event::Control(control)
+            }
+        })
+    }
+
+    /// The next thing the client did. Cancel safe.
+    pub async fn next(&self) -> Event<C> {
+        std::future::poll_fn(|context| self.poll_event(context)).await
+    }
+}
+
+impl<C> State<C> {
+    fn wake(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+
+    fn take(&mut self, length: usize, drained: &Notify) {
+        let before = self.backlog;
+        self.backlog -= length;
+        if before > SOFT && self.backlog <= SOFT {
+            drained.notify_one();
+        }
+    }
+}
+
+/// The target that russh shall top windows up to, given the backlog of the
+/// channel that is adjusted now and the largest of the connection's.
+#[must_use]
+pub fn window_target(own: usize, largest: usize) -> u32 {
+    if own >= SOFT || largest >= HARD { TRICKLE } else { WINDOW }
+}
+
+/// Reads an inbox as a byte stream, for the SSH connection inside a `direct-tcpip`
+/// channel. Controls do not happen on such a channel and are passed over.
+#[derive(Debug)]
+pub struct Reader<C>(pub Inbox<C>);
+
+impl<C> AsyncRead for Reader<C> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let mut guard = self.0.state();
+        let state = &mut *guard;
+        loop {
+            match state.items.front_mut() {
+                Some(Item::Data(data)) => {
+                    let length = data.len().min(buffer.remaining());
+                    buffer.put_slice(data.get(..length).unwrap_or_default());
+                    data.advance(length);
+                    if data.is_empty() {
+                        state.items.pop_front();
+                    }
+                    state.take(length, &self.0.drained);
+                    return Poll::Ready(Ok(()));
+                }
+                Some(Item::Eof) => return Poll::Ready(Ok(())),
+                Some(Item::Control(_)) => {
+                    state.items.pop_front();
+                    state.controls -= 1;
+                }
+                None if state.closed => return Poll::Ready(Ok(())),
+                None => {
+                    state.reader = Some(context.waker().clone());
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn data(inbox: &Inbox<u8>) -> Vec<u8> {
+        match inbox.next().await {
+            Event::Data(data) => data.to_vec(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_goes_in_comes_out_in_order() {
+        let inbox = Inbox::default();
+        inbox.push_data(b"ab").await.unwrap();
+        inbox.push_data(b"cd").await.unwrap();
+        inbox.push_control(7).unwrap();
+        inbox.push_data(b"ef").await.unwrap();
+        inbox.push_eof();
+        inbox.close();
+        assert_eq!(data(&inbox).await, b"abcd");
+        assert!(matches!(inbox.next().await, Event::Control(7)));
+        assert_eq!(data(&inbox).await, b"ef");
+        assert!(matches!(inbox.next().await, Event::Eof));
+        assert!(matches!(inbox.next().await, Event::Closed));
+        assert_eq!(inbox.backlog(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_backlog_brings_the_target_down_and_reading_brings_it_back() {
+        let inbox = Inbox::<()>::default();
+        inbox.push_data(&vec![0; SOFT]).await.unwrap();
+        assert_eq!(window_target(inbox.backlog(), inbox.backlog()), TRICKLE);
+        inbox.next().await;
+        assert_eq!(window_target(inbox.backlog(), inbox.backlog()), WINDOW);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_ignores_its_window_is_cut_off() {
+        let inbox = Inbox::<()>::default();
+        for _ in 0..MOST / 4096 {
+            inbox.push_data(&[0; 4096]).await.unwrap();
+        }
+        assert!(inbox.push_data(&[0; 4096]).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trickle_waits_for_the_reader_but_not_for_ever() {
+        let inbox = Inbox::<()>::default();
+        inbox.push_data(&vec![0; SOFT + 1]).await.unwrap();
+        let before = tokio::time::Instant::now();
+        inbox.push_data(b"xy").await.unwrap();
+        assert_eq!(before.elapsed(), PAUSE);
+    }
+}

@@ -1,0 +1,171 @@
+//! The gate's own keys: what it proves itself with, and what it signs with.
+//!
+//! All are made at the first start, kept in the state directory with mode 0600
+//! and never leave it: host keys (Ed25519 and RSA), the user CA whose
+//! certificates log in to devices, and the host CA that vouches for devices
+//! reached by `ssh -J`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rand::Rng;
+use russh::keys::ssh_key::certificate::{Builder, CertType};
+use russh::keys::ssh_key::private::RsaKeypair;
+use russh::keys::{Algorithm, Certificate, HashAlg, PrivateKey, PublicKey, ssh_key};
+use tidegate_common::id::SessionId;
+use tidegate_common::name::AccountName;
+
+use crate::files::write_new;
+
+/// What can go wrong with keys.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// A file can't be read or written.
+    #[error("{path}: {error}; the proxy's user must own the state directory")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A file is no key.
+    #[error("{path} is not an OpenSSH private key without a passphrase: {error}")]
+    Key {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: ssh_key::Error,
+    },
+    /// A key could not be made or used.
+    #[error("a key could not be made: {0}")]
+    Make(#[from] ssh_key::Error),
+}
+
+/// The gate's keys.
+#[derive(Debug)]
+pub struct Keys {
+    /// What the gate proves itself with, best first.
+    pub host: Vec<PrivateKey>,
+    user_ca: PrivateKey,
+    host_ca: PrivateKey,
+}
+
+/// A key and certificate for one session's login to its device.
+#[derive(Debug)]
+pub struct SessionKey {
+    /// The key; it lives as long as the session.
+    pub key: Arc<PrivateKey>,
+    /// Names the account, the session and where it may be used from.
+    pub certificate: Certificate,
+}
+
+/// How long a session's certificate is valid, in seconds: long enough to log in.
+const CERTIFICATE_SECONDS: u64 = 60;
+/// How far clocks of proxy and device may be apart, in seconds.
+const CLOCK_SKEW_SECONDS: u64 = 60;
+
+impl Keys {
+    /// Reads the keys from the state directory, making those that are missing.
+    ///
+    /// # Errors
+    /// When a file can't be read, written or understood.
+    pub fn open(state: &Path) -> Result<Self, KeyError> {
+        let ed25519 = || Ok(PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519)?);
+        let rsa = || {
+            let pair = RsaKeypair::random(&mut rand::rng(), 3072)?;
+            Ok(PrivateKey::from(pair))
+        };
+        Ok(Self {
+            host: vec![
+                open_key(&state.join("ssh_host_ed25519_key"), ed25519)?,
+                open_key(&state.join("ssh_host_rsa_key"), rsa)?,
+            ],
+            user_ca: open_key(&state.join("user_ca"), ed25519)?,
+            host_ca: open_key(&state.join("host_ca"), ed25519)?,
+        })
+    }
+
+    /// The user CA's public key, for a device's `TrustedUserCAKeys`.
+    pub fn user_ca(&self) -> &PublicKey {
+        self.user_ca.public_key()
+    }
+
+    /// The host CA's public key, for a user's `@cert-authority` line.
+    pub fn host_ca(&self) -> &PublicKey {
+        self.host_ca.public_key()
+    }
+
+    /// A fresh key with a certificate that logs in to `account` for seconds,
+    /// from `source` only.
+    ///
+    /// # Errors
+    /// When a key can't be made.
+    pub fn session_key(
+        &self,
+        session: SessionId,
+        account: &AccountName,
+        source: Option<std::net::IpAddr>,
+    ) -> Result<SessionKey, KeyError> {
+        let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519)?;
+        let mut builder = certificate(&key, CERTIFICATE_SECONDS)?;
+        builder.cert_type(CertType::User)?;
+        builder.key_id(session.to_string())?;
+        builder.valid_principal(account.as_str())?;
+        if let Some(source) = source {
+            builder.critical_option("source-address", source.to_string())?;
+        }
+        builder.extension("permit-pty", "")?;
+        let certificate = builder.sign(&self.user_ca)?;
+        Ok(SessionKey { key: Arc::new(key), certificate })
+    }
+
+    /// A certificate that says that the gate's Ed25519 host key speaks for `host`,
+    /// valid for an hour; a new one is made for each connection.
+    ///
+    /// # Errors
+    /// When it can't be signed.
+    pub fn host_certificate(&self, host: &str) -> Result<Certificate, KeyError> {
+        let key = self.host.first().unwrap_or(&self.host_ca);
+        let mut builder = certificate(key, 3600)?;
+        builder.cert_type(CertType::Host)?;
+        builder.key_id(host)?;
+        builder.valid_principal(host)?;
+        Ok(builder.sign(&self.host_ca)?)
+    }
+}
+
+fn certificate(key: &PrivateKey, seconds: u64) -> Result<Builder, KeyError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_secs()).unwrap_or_default();
+    let mut builder = Builder::new_with_random_nonce(
+        &mut rand::rng(),
+        key.public_key(),
+        now.saturating_sub(CLOCK_SKEW_SECONDS),
+        now + seconds,
+    )?;
+    builder.serial(rand::rng().next_u64())?;
+    Ok(builder)
+}
+
+fn open_key(path: &Path, make: impl FnOnce() -> Result<PrivateKey, KeyError>) -> Result<PrivateKey, KeyError> {
+    let file = |error| KeyError::File { path: path.to_owned(), error };
+    match fs::read(path) {
+        Ok(text) => PrivateKey::from_openssh(&text)
+            .map_err(|error| KeyError::Key { path: path.to_owned(), error }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let key = make()?;
+            let text = key.to_openssh(ssh_key::LineEnding::LF)?;
+            write_new(path, text.as_bytes(), 0o600).map_err(file)?;
+            let public = format!("{}\n", key.public_key().to_openssh()?);
+            write_new(&path.with_extension("pub"), public.as_bytes(), 0o644).map_err(file)?;
+            Ok(key)
+        }
+        Err(error) => Err(file(error)),
+    }
+}
+
+/// A public key as people compare it: `SHA256:…`.
+pub fn fingerprint(key: &PublicKey) -> String {
+    key.fingerprint(HashAlg::Sha256).to_string()
+}

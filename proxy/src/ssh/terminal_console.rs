@@ -1,0 +1,135 @@
+//! The gate's own command line on a session channel: `ssh operator@gate access list`.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use russh::server::{Handle, Msg};
+use russh::{Channel, ChannelId};
+use tidegate_common::name::UserName;
+use tokio::io::{AsyncWrite, AsyncWriteExt, DuplexStream};
+
+use super::Gate;
+use super::inbox::{Event, Inbox};
+use super::relay::{Control, Program, Start};
+use crate::console::{self, Actor, Terminal};
+
+/// What a command may be sent ahead of its reading, in bytes.
+const AHEAD: usize = 64 * 1024;
+/// What a terminal sends for Ctrl-C and Ctrl-D.
+const INTERRUPT: [u8; 2] = [0x03, 0x04];
+/// stderr, as `SSH_MSG_CHANNEL_EXTENDED_DATA` numbers it (RFC 4254, 5.2).
+const STDERR: u32 = 1;
+
+/// A command line for a user without a target.
+pub struct Console {
+    /// What it works on.
+    pub gate: Arc<Gate>,
+    /// Who types.
+    pub user: UserName,
+    /// From where.
+    pub origin: IpAddr,
+    /// What is typed.
+    pub inbox: Inbox<Control>,
+}
+
+impl Console {
+    /// Runs the command that was asked for, and closes the channel.
+    pub async fn run(self, channel: Channel<Msg>, handle: Handle, start: Start) {
+        let id: ChannelId = channel.id();
+        let (_, write) = channel.split();
+        let on_terminal = start.terminal.is_some();
+        let terminal = start.terminal.as_ref().map(|terminal| Terminal {
+            columns: terminal.size.columns,
+            rows: terminal.size.rows,
+        });
+        let lines = |stream| Lines { stream: Box::pin(write.make_writer_ext(stream)), carriage: on_terminal };
+        let (mut out, mut err) = (lines(None), lines(Some(STDERR)));
+        let status = match words(&start.program) {
+            Ok(words) => {
+                let (stdin, input) = tokio::io::duplex(AHEAD);
+                let actor = Actor::user(&self.gate.access.snapshot(), &self.user, self.origin);
+                let run = console::run(&self.gate.console, &actor, terminal, &words, stdin, &mut out, &mut err);
+                tokio::select! {
+                    status = run => status,
+                    () = typed(&self.inbox, input, on_terminal) => 130,
+                }
+            }
+            Err(sentence) => {
+                let _ = err.write_all(format!("tidegate: {sentence}\n").as_bytes()).await;
+                2
+            }
+        };
+        let _ = out.flush().await;
+        let _ = write.eof().await;
+        let _ = handle.exit_status_request(id, status.into()).await;
+        let _ = write.close().await;
+        self.inbox.close();
+    }
+}
+
+fn words(program: &Program) -> Result<Vec<String>, String> {
+    match program {
+        Program::Shell => Ok(Vec::new()),
+        Program::Exec(command) => {
+            let command = std::str::from_utf8(command).map_err(|_| "the command is not UTF-8".to_owned())?;
+            console::split(command).map_err(|error| error.to_string())
+        }
+        Program::Subsystem(_) => Err("name a device to copy files, for example \
+                                      sftp operator:ops@db01@gate"
+            .to_owned()),
+    }
+}
+
+/// Passes on what is typed until the client is gone or a terminal interrupts.
+async fn typed(inbox: &Inbox<Control>, mut input: DuplexStream, terminal: bool) {
+    loop {
+        match inbox.next().await {
+            Event::Data(data) if terminal && data.iter().any(|byte| INTERRUPT.contains(byte)) => return,
+            Event::Data(data) => {
+                // A command that does not read is not sent more than it can be sent ahead.
+                let _ = input.write_all(&data).await;
+            }
+            Event::Eof => {
+                let _ = input.shutdown().await;
+            }
+            Event::Control(_) => {}
+            Event::Closed => return,
+        }
+    }
+}
+
+/// A stream that ends its lines as a terminal in raw mode needs it, where there is one.
+struct Lines {
+    stream: Pin<Box<dyn AsyncWrite + Send>>,
+    carriage: bool,
+}
+
+impl AsyncWrite for Lines {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        if !self.carriage {
+            return self.stream.as_mut().poll_write(context, bytes);
+        }
+        // A line at a time: its text as it is, its end as one write of two bytes.
+        match bytes.iter().position(|byte| *byte == b'\n') {
+            Some(0) => {
+                let written = std::task::ready!(self.stream.as_mut().poll_write(context, b"\r\n"))?;
+                // Channels take two bytes whole or wait for their window.
+                Poll::Ready(if written == 2 { Ok(1) } else { Err(std::io::ErrorKind::WriteZero.into()) })
+            }
+            end => {
+                let text = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
+                self.stream.as_mut().poll_write(context, text)
+            }
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.stream.as_mut().poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.stream.as_mut().poll_shutdown(context)
+    }
+}

@@ -1,0 +1,69 @@
+//! Processor time and memory of what stands in the middle.
+
+use std::fs;
+
+/// Measures one process, or one with all that descend from it.
+#[derive(Debug, Clone, Copy)]
+pub struct Gauge {
+    pid: i32,
+    tree: bool,
+}
+
+impl Gauge {
+    /// One process with all its threads.
+    pub fn process(pid: i32) -> Self {
+        Self { pid, tree: false }
+    }
+
+    /// A process and its descendants, also those that have ended and were waited for.
+    pub fn tree(pid: i32) -> Self {
+        Self { pid, tree: true }
+    }
+
+    /// Seconds of processor time used so far.
+    pub fn cpu_seconds(self) -> f64 {
+        let own: f64 = self.processes().into_iter().map(on_cpu).sum();
+        if self.tree { own + waited_for(self.pid) } else { own }
+    }
+
+    /// Memory in KiB, with what is shared counted in parts (PSS).
+    pub fn memory_kib(self) -> f64 {
+        self.processes().into_iter().map(proportional).sum()
+    }
+
+    fn processes(self) -> Vec<i32> {
+        let mut all = vec![self.pid];
+        let mut next = 0;
+        while let Some(pid) = all.get(next).copied().filter(|_| self.tree) {
+            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+            all.extend(children.split_whitespace().filter_map(|child| child.parse::<i32>().ok()));
+            next += 1;
+        }
+        all
+    }
+}
+
+/// Nanosecond counts of the scheduler, summed over threads.
+fn on_cpu(pid: i32) -> f64 {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0.0 };
+    let nanoseconds: f64 = tasks
+        .flatten()
+        .filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok())
+        .filter_map(|text| text.split_whitespace().next()?.parse::<f64>().ok())
+        .sum();
+    nanoseconds / 1e9
+}
+
+/// `cutime` and `cstime` of proc(5), in ticks of 10 ms.
+fn waited_for(pid: i32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let fields = after_name.split_whitespace().skip(13).take(2);
+    fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
+fn proportional(pid: i32) -> f64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = rollup.lines().find(|line| line.starts_with("Pss:"));
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or_default()
+}

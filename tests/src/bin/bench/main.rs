@@ -1,0 +1,132 @@
+//! `make bench`: Tidegate with its recording on, against straight ssh and `ssh -J`
+//! through a plain sshd, in one run, in turns, to the same device. Client, servers and
+//! gate share this machine's processors, so the ratios are what counts.
+//!
+//! `BENCH_QUICK=1` takes smaller sizes; `BENCH_ONLY=words` takes the measures whose
+//! name contains one of the words.
+
+mod cpu;
+mod measures;
+mod report;
+mod ways;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{SigSet, Signal};
+use tidegate_tests::guardian;
+use tidegate_tests::programs::program;
+use tidegate_tests::run;
+
+use report::Row;
+use ways::Course;
+
+/// The ciphers of the bulk measures.
+const CIPHERS: [&str; 2] = ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"];
+
+/// How much of each is measured.
+pub struct Sizes {
+    /// Of each bulk measure and way.
+    pub runs: usize,
+    pub bulk_mib: usize,
+    pub terminal_mib: usize,
+    pub set_ups: usize,
+    /// Keys in a turn.
+    pub keys: usize,
+    pub key_turns: usize,
+    /// Idle sessions at once.
+    pub idle: usize,
+}
+
+const FULL: Sizes =
+    Sizes { runs: 5, bulk_mib: 512, terminal_mib: 48, set_ups: 40, keys: 100, key_turns: 10, idle: 200 };
+const QUICK: Sizes =
+    Sizes { runs: 2, bulk_mib: 128, terminal_mib: 8, set_ups: 8, keys: 50, key_turns: 2, idle: 20 };
+
+fn main() -> ExitCode {
+    match clean_up_on_signals().and_then(|()| bench()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the bench could not be run: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench() -> Result<()> {
+    let sizes = if std::env::var_os("BENCH_QUICK").is_some() { QUICK } else { FULL };
+    let only = std::env::var("BENCH_ONLY").unwrap_or_default();
+    let wanted = |name: &str| only.is_empty() || only.split_whitespace().any(|word| name.contains(word));
+    let target = target()?;
+    describe(&sizes)?;
+    let course = Course::open(&target.join("bench/fleet"))?;
+    let mut rows: Vec<Row> = Vec::new();
+    type Measure = fn(&Course, &Sizes) -> Result<Vec<Row>>;
+    let measures: [(&str, Measure); 7] = [
+        ("bulk aes256", |course, sizes| measures::bulk(course, sizes, CIPHERS[0])),
+        ("bulk chacha20", |course, sizes| measures::bulk(course, sizes, CIPHERS[1])),
+        ("terminal", measures::terminal),
+        ("set-up", measures::set_up),
+        ("keystroke", measures::keystroke),
+        ("memory", measures::memory),
+        ("revocation", measures::revocation),
+    ];
+    for (name, measure) in measures {
+        if wanted(name) {
+            eprintln!("measuring: {name}");
+            rows.extend(measure(&course, &sizes).with_context(|| name.to_owned())?);
+        }
+    }
+    report::print(&rows);
+    let file = target.join("bench/bench.json");
+    report::write(&rows, &file)?;
+    println!("\nwritten to {}", file.display());
+    Ok(())
+}
+
+/// cargo's target directory, where this program lies in a profile's directory.
+fn target() -> Result<PathBuf> {
+    let me = std::env::current_exe()?;
+    let dir = me.parent().and_then(Path::parent).context("this program lies in no target directory")?;
+    Ok(dir.to_owned())
+}
+
+fn describe(sizes: &Sizes) -> Result<()> {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+    let cores = std::thread::available_parallelism()?;
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let ssh = run::ok(&["ssh", "-V"])?.all();
+    println!("machine   {cores} × {}, Linux {}", model.unwrap_or("unknown processor"), kernel.trim());
+    println!("clients   {}", ssh.trim());
+    println!("gate      {}", program("tidegate-proxy")?.display());
+    println!(
+        "sizes     bulk {} MiB, terminal {} MiB, {} runs a way; {} set-ups; {} keys; {} idle sessions",
+        sizes.bulk_mib,
+        sizes.terminal_mib,
+        sizes.runs,
+        sizes.set_ups,
+        sizes.keys * sizes.key_turns,
+        sizes.idle
+    );
+    println!("ciphers   {}", CIPHERS.join(", "));
+    Ok(())
+}
+
+/// Ctrl-C takes back what was made.
+fn clean_up_on_signals() -> Result<()> {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    signals.thread_block()?;
+    std::thread::spawn(move || {
+        if signals.wait().is_ok() {
+            guardian::clean_all();
+            std::process::exit(130);
+        }
+    });
+    Ok(())
+}

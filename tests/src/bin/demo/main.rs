@@ -1,0 +1,96 @@
+//! `make demo`: Tidegate's main job, step by step, on a throwaway device, with the
+//! real commands and their real output. A step that does not hold ends it with an
+//! error that names the step. Nothing of it is left at the end.
+
+mod env;
+mod here;
+mod place;
+mod stage;
+mod story;
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{SigSet, Signal};
+use tidegate_tests::guardian;
+
+use stage::Stage;
+
+/// Whether the story has been told to its end.
+static TOLD: AtomicBool = AtomicBool::new(false);
+/// Whether a signal has come.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+fn main() -> ExitCode {
+    let mut stage = Stage::new(story::STEPS);
+    match clean_up_on_signals().and_then(|()| demo(&mut stage)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            wait_if_interrupted();
+            stage.fails(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demo(stage: &mut Stage) -> Result<()> {
+    let repository = repository()?;
+    std::env::set_current_dir(&repository)?;
+    let dir = env::directory(&repository)?;
+    let story = story::tell(stage, dir)?;
+    TOLD.store(true, Ordering::SeqCst);
+    if std::env::var("DEMO_STAY").is_ok_and(|stay| !stay.is_empty() && stay != "0")
+        || std::io::stdin().is_terminal()
+    {
+        story.by_hand(stage);
+        loop {
+            thread::park();
+        }
+    }
+    let end = story.end(stage);
+    wait_if_interrupted();
+    end?;
+    stage.say("\nEverything the demo made is gone again.");
+    Ok(())
+}
+
+/// The root of the clone, where config/ is.
+fn repository() -> Result<PathBuf> {
+    let here = std::env::current_dir()?;
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    [here, built]
+        .into_iter()
+        .find(|dir| dir.join("config/demo.toml").is_file())
+        .context("run the demo from the root of the clone: there is no config/demo.toml here")?
+        .canonicalize()
+        .context("the clone is not readable")
+}
+
+/// Blocks the signals that ask a program to end, and waits for one in a thread.
+fn clean_up_on_signals() -> Result<()> {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    signals.thread_block()?;
+    thread::spawn(move || {
+        if signals.wait().is_ok() {
+            INTERRUPTED.store(true, Ordering::SeqCst);
+            println!("\nTaking everything back …");
+            guardian::clean_all();
+            std::process::exit(if TOLD.load(Ordering::SeqCst) { 0 } else { 130 });
+        }
+    });
+    Ok(())
+}
+
+/// The thread that got the signal ends the program.
+fn wait_if_interrupted() {
+    while INTERRUPTED.load(Ordering::SeqCst) {
+        thread::park();
+    }
+}

@@ -1,0 +1,76 @@
+//! Who cleans up. A guardian is a shell in a session of its own that waits for
+//! the end of its standard input, whose other end only this process holds: when
+//! this process drops it, panics, is interrupted or is killed, the guardian runs
+//! its script. So there is one way to clean up, and it always runs.
+
+use std::fs::File;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+
+/// All guardians of this process, by number; the youngest is the last.
+static ALL: Mutex<Vec<(u64, Shell)>> = Mutex::new(Vec::new());
+
+/// Runs a script when it is dropped, or when this process ends.
+#[derive(Debug)]
+pub struct Guardian(u64);
+
+#[derive(Debug)]
+struct Shell {
+    process: Child,
+    held: Option<ChildStdin>,
+}
+
+impl Guardian {
+    /// `script` is for sh(1) and gets `args` as `$1`…; it keeps `lock` open, so that
+    /// a lock on that file lives until the script has ended.
+    pub fn new(script: &str, args: &[&str], lock: Option<&File>) -> Result<Self> {
+        let whole = format!("trap '' INT TERM HUP; read -r _\n{script}");
+        let stdout = match lock {
+            Some(file) => Stdio::from(file.try_clone()?),
+            None => Stdio::null(),
+        };
+        let mut process = Command::new("setsid")
+            .args(["sh", "-c", &whole, "tidegate-guardian"])
+            .args(args)
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(stdout)
+            .stderr(Stdio::null())
+            .spawn()
+            .context("cannot start setsid(1) with sh(1), which cleans up at the end")?;
+        let held = process.stdin.take();
+        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = all.iter().map(|(number, _)| number + 1).max().unwrap_or_default();
+        all.push((number, Shell { process, held }));
+        Ok(Self(number))
+    }
+}
+
+impl Drop for Guardian {
+    fn drop(&mut self) {
+        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = all.iter().position(|(number, _)| *number == self.0);
+        let shell = place.map(|place| all.remove(place).1);
+        drop(all);
+        shell.into_iter().for_each(Shell::clean);
+    }
+}
+
+impl Shell {
+    fn clean(mut self) {
+        drop(self.held.take());
+        // The script is bounded; nobody could do anything about its failure here.
+        let _ = self.process.wait();
+    }
+}
+
+/// Cleans up everything now, the youngest first, as before an exit that drops nothing.
+pub fn clean_all() {
+    loop {
+        let last = ALL.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let Some((_, shell)) = last else { return };
+        shell.clean();
+    }
+}

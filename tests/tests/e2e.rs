@@ -1,0 +1,29 @@
+//! The end-to-end tests: one binary, so that what they share is built and booted once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "e2e/attacks.rs"]
+mod attacks;
+#[path = "e2e/devices.rs"]
+mod devices;
+#[path = "e2e/docs.rs"]
+mod docs;
+#[path = "e2e/faults.rs"]
+mod faults;
+#[path = "e2e/flow.rs"]
+mod flow;
+#[path = "e2e/kinds.rs"]
+mod kinds;
+#[path = "e2e/matrix.rs"]
+mod matrix;
+#[path = "e2e/refusals.rs"]
+mod refusals;
+#[path = "e2e/scene.rs"]
+mod scene;
+#[path = "e2e/story.rs"]
+mod story;
+#[path = "e2e/support.rs"]
+mod support;
+#[path = "e2e/units.rs"]
+mod units;
+#[path = "e2e/ways.rs"]
+mod ways;

@@ -1,0 +1,52 @@
+//! What docs/ promises: each test that it names exists.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The names of all functions in the Rust files below a directory.
+fn functions(dir: &Path, names: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(dir).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            functions(&path, names);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(path).unwrap();
+            let after_fn = text.split("fn ").skip(1);
+            names.extend(after_fn.map(|rest| rest.split(['(', '<']).next().unwrap_or_default().to_owned()));
+        }
+    }
+}
+
+#[test]
+fn every_test_that_the_documents_name_exists() {
+    let mut there = BTreeSet::new();
+    for room in ["common/src", "proxy/src", "agent/src", "agent/tests", "tests/tests"] {
+        if repository().join(room).is_dir() {
+            functions(&repository().join(room), &mut there);
+        }
+    }
+    let mut missing = Vec::new();
+    for document in ["docs/ARCHITECTURE.md", "docs/THREATS.md", "docs/OPERATIONS.md", "docs/DECISIONS.md"] {
+        let text = fs::read_to_string(repository().join(document)).unwrap();
+        let quoted = text.split('`').skip(1).step_by(2);
+        // A test's name is a sentence: at least four words.
+        let is_sentence = |name: &&str| {
+            name.matches('_').count() >= 3
+                && name
+                    .chars()
+                    .all(|letter| letter.is_ascii_lowercase() || letter == '_' || letter.is_ascii_digit())
+        };
+        missing.extend(
+            quoted
+                .filter(is_sentence)
+                .filter(|name| !there.contains(*name))
+                .map(|name| format!("{document}: {name}")),
+        );
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}

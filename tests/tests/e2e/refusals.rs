@@ -1,0 +1,157 @@
+//! What is refused, how it is said, and the twin that is not.
+
+use std::fs;
+use std::time::Duration;
+
+use tidegate_common::model::Resources;
+use tidegate_tests::client::run_of;
+use tidegate_tests::device::{ACCOUNT, Device};
+use tidegate_tests::programs::program;
+use tidegate_tests::pty::PATIENCE;
+use tidegate_tests::run::{Done, Run};
+use tidegate_tests::world::{Options, World};
+
+use crate::needs_devices;
+use crate::scene::{ASKS_AND_WAITS, Scene};
+use crate::support::{Scratch, base};
+use crate::ways::{USER, street};
+
+fn ssh(user: &str, target: &str, options: &[&str], command: &str) -> Done {
+    street().world.client().ssh_with(user, target, options, &[command]).unwrap().run().unwrap()
+}
+
+#[test]
+fn unknown_and_forbidden_answer_alike() {
+    needs_devices!();
+    let scene = Scene::share(street(), "alike", "{}");
+    let forbidden = ssh(USER, "alike@db01", &[], "id");
+    let unknown_account = ssh(USER, "nobody9@db01", &[], "id");
+    let unknown_device = ssh(USER, "alike@db99", &[], "id");
+    let said = |done: &Done, target: &str| (done.code(), done.out(), done.err().replace(target, "TARGET"));
+    assert!(!forbidden.success());
+    assert_eq!(said(&forbidden, "alike@db01"), said(&unknown_account, "nobody9@db01"));
+    assert_eq!(said(&forbidden, "alike@db01"), said(&unknown_device, "alike@db99"));
+    // The twin that differs in who asks.
+    assert!(ssh(&scene.operator, "alike@db01", &[], "id").success());
+}
+
+#[test]
+fn a_user_who_is_not_known_is_told_no_more_than_one_with_a_wrong_key() {
+    needs_devices!();
+    let client = street().world.client();
+    let wrong_key = client.words("ssh", "stranger", &["-o", "BatchMode=yes", "-l", USER, "gate", "whoami"]);
+    let unknown =
+        client.words("ssh", "stranger", &["-o", "BatchMode=yes", "-l", "stranger", "gate", "whoami"]);
+    let wrong_key = run_of(&wrong_key.unwrap()).run().unwrap();
+    let unknown = run_of(&unknown.unwrap()).run().unwrap();
+    assert!(!wrong_key.success() && !unknown.success());
+    assert_eq!(wrong_key.err().replace(USER, "USER"), unknown.err().replace("stranger", "USER"));
+}
+
+#[test]
+fn without_a_terminal_the_answer_names_the_command_that_asks() {
+    needs_devices!();
+    let scene = Scene::share(street(), "batch", ASKS_AND_WAITS);
+    let words = scene.world.client().words("ssh", &scene.operator, &["-T", "-l"]).unwrap();
+    // In a session of its own, ssh has no terminal to ask on.
+    let words = [vec!["setsid".to_owned(), "--wait".to_owned()], words].concat();
+    let login = format!("{}[{}]", scene.operator, scene.target());
+    let done = run_of(&words).args([&login, "gate", "id"]).run().unwrap();
+    assert!(!done.success());
+    assert!(done.err().contains("request create"), "{}", done.all());
+}
+
+#[test]
+fn no_forward_is_opened_unless_the_group_allows_it() {
+    needs_devices!();
+    let target = format!("{ACCOUNT}@db01");
+    let client = street().world.client();
+    let words = ["-o", "BatchMode=yes", "-l", &format!("{USER}[{target}]"), "-W", "127.0.0.1:22", "gate"];
+    let through =
+        run_of(&client.words("ssh", USER, &words).unwrap()).within(Duration::from_secs(20)).run().unwrap();
+    assert!(!through.success() && !through.out().contains("SSH-2.0"), "{}", through.all());
+
+    let words = ["-o", "BatchMode=yes", "-l", USER, "-W", "127.0.0.1:80", "gate"];
+    let other_port =
+        run_of(&client.words("ssh", USER, &words).unwrap()).within(Duration::from_secs(20)).run().unwrap();
+    assert!(!other_port.success(), "{}", other_port.all());
+
+    let agent = ssh(USER, &target, &["-A"], "echo \"[$SSH_AUTH_SOCK]\"");
+    assert_eq!(agent.out(), "[]\n", "{}", agent.all());
+    let remote = ssh(USER, &target, &["-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:9"], "id");
+    assert!(!remote.success(), "{}", remote.all());
+    // The twin without a forward.
+    assert!(ssh(USER, &target, &[], "id").success());
+}
+
+#[test]
+fn a_typo_in_resources_is_refused_with_its_place_and_nothing_is_applied() {
+    needs_devices!();
+    let world = &street().world;
+    let typo =
+        "[[user]]\nname = \"typo-victim\"\n\n[[device]]\nname = \"typo-device\"\nadress = \"192.0.2.1\"\n";
+    let done = world.admin(&["apply", "-f", "-"]).unwrap().stdin(typo).run().unwrap();
+    assert!(!done.success());
+    assert!(done.err().contains("adress") && done.err().contains('6'), "{}", done.all());
+    let users = world.admin(&["get", "user"]).unwrap().ok().unwrap().out();
+    assert!(!users.contains("typo-victim"), "{users}");
+}
+
+#[test]
+fn a_typo_in_the_proxys_configuration_is_refused_with_its_name() {
+    let scratch = Scratch::new("typo");
+    let config = "state_dir = \"/nonexistent\"\nrecordigns_dir = \"/nonexistent\"\n";
+    let path = scratch.file("proxy.toml", config.as_bytes());
+    let done = Run::new(program("tidegate-proxy").unwrap())
+        .args(["check-config", "--config"])
+        .arg(path)
+        .run()
+        .unwrap();
+    assert!(!done.success());
+    assert!(done.all().contains("recordigns_dir"), "{}", done.all());
+}
+
+#[test]
+fn the_demos_resources_are_right_and_a_typo_in_them_is_told_with_its_place() {
+    let demo = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../config/demo.toml")).unwrap();
+    Resources::read(&demo).unwrap();
+    let mistakes = Resources::read(&demo.replace("justification", "justificaton")).unwrap_err().to_string();
+    let line = demo.lines().position(|line| line.contains("justification")).unwrap() + 1;
+    assert!(mistakes.contains(&line.to_string()) && mistakes.contains("justificaton"), "{mistakes}");
+}
+
+#[test]
+fn no_session_starts_without_room_for_its_recording() {
+    needs_devices!();
+    let device = Device::boot(&base(), "full").unwrap();
+    let options = Options { recordings_bytes: Some(4 << 20), free_floor: "1 MiB", ..Options::default() };
+    let world = World::start(options).unwrap();
+    world.apply(&format!("[[device]]\nname = \"full\"\naddress = \"{}\"\n", device.address())).unwrap();
+    world.enrol(&device).unwrap();
+    let scene = Scene::set(&world, &device, "room", "{}");
+    let ask = || world.client().ssh(&scene.operator, &scene.target(), &["id"]).unwrap().run().unwrap();
+    // The twin with room comes first.
+    assert!(ask().success(), "{}", world.log());
+    fs::write(world.recordings().join("filler"), vec![1; 7 << 19]).unwrap();
+    let refused = ask();
+    assert!(!refused.success());
+    assert!(refused.err().contains("record"), "{}", refused.all());
+    scene.is_as_before_within(PATIENCE);
+}
+
+#[test]
+fn a_disk_that_fills_up_ends_the_session_and_its_grant() {
+    needs_devices!();
+    let device = Device::boot(&base(), "filling").unwrap();
+    let options = Options { recordings_bytes: Some(4 << 20), free_floor: "64 KiB", ..Options::default() };
+    let world = World::start(options).unwrap();
+    world.apply(&format!("[[device]]\nname = \"filling\"\naddress = \"{}\"\n", device.address())).unwrap();
+    world.enrol(&device).unwrap();
+    let scene = Scene::set(&world, &device, "fills", "{}");
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    // Random text does not compress: the tmpfs is full soon.
+    pty.send_line("head -c 40M /dev/urandom | base64").unwrap();
+    pty.end(Duration::from_secs(60)).unwrap();
+    scene.is_as_before_within(PATIENCE);
+}

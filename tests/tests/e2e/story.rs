@@ -1,0 +1,146 @@
+//! The main job: asked, approved, elevated, recorded, taken away.
+
+use std::time::Duration;
+
+use tidegate_tests::host::Host;
+use tidegate_tests::pty::PATIENCE;
+
+use crate::needs_devices;
+use crate::scene::{ASKS_AND_WAITS, Scene, text};
+use crate::ways::street;
+
+/// How soon after a session's end the device must be what it was.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+#[test]
+fn a_person_is_asked_approved_elevated_recorded_and_all_is_taken_back() {
+    needs_devices!();
+    let (world, device) = (&street().world, &street().device);
+    let scene = Scene::share(street(), "tale", ASKS_AND_WAITS);
+    let mut pty = scene.enter();
+    pty.send_line("sudo id").unwrap();
+    pty.expect("uid=0(root)").unwrap();
+    pty.send_line("exit").unwrap();
+    assert_eq!(pty.end(PATIENCE).unwrap().code(), Some(0));
+    scene.is_as_before_within(AT_ONCE);
+    assert!(!device.run_as("tale", &["sudo", "-n", "id"]).unwrap().success());
+
+    let [session] = scene.sessions().try_into().unwrap();
+    let id = text(&session, "id");
+    let verdict = world.admin(&["session", "verify", &id]).unwrap().ok().unwrap().out();
+    assert!(verdict.contains("whole"), "{verdict}");
+    let played = world.admin(&["session", "play", &id, "--speed", "1000"]).unwrap().ok().unwrap().out();
+    assert!(played.contains("uid=0(root)"), "{played}");
+    world.admin(&["audit", "verify"]).unwrap().ok().unwrap();
+    let log = world.json(&["audit", "tail", "-n", "1000"]).unwrap();
+    let kinds: Vec<String> = log
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|record| record.to_string().contains("tale") || record.to_string().contains(&id))
+        .map(ToString::to_string)
+        .collect();
+    for step in [
+        "request-created",
+        "request-approved",
+        "session-admitted",
+        "grant-applied",
+        "grant-ended",
+        "session-ended",
+    ] {
+        assert!(kinds.iter().any(|record| record.contains(step)), "no {step} in {kinds:#?}");
+    }
+}
+
+#[test]
+fn a_rejected_request_ends_the_wait_with_a_sentence() {
+    needs_devices!();
+    let scene = Scene::share(street(), "rejected", ASKS_AND_WAITS);
+    let (mut pty, number) = scene.wait_for_yes();
+    scene.approver_says("reject", number).ok().unwrap();
+    pty.expect("rejected").unwrap();
+    assert!(!pty.end(PATIENCE).unwrap().success());
+    assert_eq!(scene.difference(), "");
+}
+
+#[test]
+fn nobody_approves_their_own_request() {
+    needs_devices!();
+    let scene = Scene::share(street(), "own", ASKS_AND_WAITS);
+    let (_pty, number) = scene.wait_for_yes();
+    let own = scene.world.client().console(&scene.operator, &["request", "approve", &number.to_string()]);
+    let own = own.unwrap().run().unwrap();
+    assert!(!own.success(), "{}", own.all());
+    assert_eq!(scene.pending(), Some(number));
+    // The twin that differs in who says it.
+    scene.approver_says("approve", number).ok().unwrap();
+    assert_eq!(scene.pending(), None);
+}
+
+#[test]
+fn a_revoked_request_ends_the_live_session_with_a_message() {
+    needs_devices!();
+    let scene = Scene::share(street(), "revoked", ASKS_AND_WAITS);
+    let (mut pty, number) = scene.wait_for_yes();
+    scene.approver_says("approve", number).ok().unwrap();
+    scene.at_the_prompt(&mut pty);
+    scene.approver_says("revoke", number).ok().unwrap();
+    pty.expect("revoked").unwrap();
+    pty.end(PATIENCE).unwrap();
+    scene.is_as_before_within(AT_ONCE);
+}
+
+#[test]
+fn an_edited_group_ends_the_live_session() {
+    needs_devices!();
+    let scene = Scene::share(street(), "edited", "{}");
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    scene.world.admin(&["delete", "access-group", &scene.group]).unwrap().ok().unwrap();
+    pty.end(PATIENCE).unwrap();
+    scene.is_as_before_within(AT_ONCE);
+}
+
+#[test]
+fn an_administrator_can_end_a_live_session() {
+    needs_devices!();
+    let scene = Scene::share(street(), "ended", "{}");
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    let [session] = scene.sessions().try_into().unwrap();
+    scene.world.admin(&["session", "kill", &text(&session, "id")]).unwrap().ok().unwrap();
+    pty.end(PATIENCE).unwrap();
+    scene.is_as_before_within(AT_ONCE);
+}
+
+#[test]
+fn the_last_of_two_sessions_takes_the_privilege_away() {
+    needs_devices!();
+    let scene = Scene::share(street(), "counted", "{}");
+    let (mut first, mut second) = (scene.knock(), scene.knock());
+    scene.at_the_prompt(&mut first);
+    scene.at_the_prompt(&mut second);
+    first.send_line("exit").unwrap();
+    first.end(PATIENCE).unwrap();
+    scene.is_root(&mut second);
+    second.send_line("exit").unwrap();
+    second.end(PATIENCE).unwrap();
+    scene.is_as_before_within(AT_ONCE);
+}
+
+#[test]
+fn what_a_session_left_running_does_not_outlive_it() {
+    needs_devices!();
+    let scene = Scene::share(street(), "leftover", "{}");
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    pty.send_line("setsid sudo sleep 98765 </dev/null >/dev/null 2>&1 & disown; echo started").unwrap();
+    pty.expect("started\r\n").unwrap();
+    pty.expect("$ ").unwrap();
+    let runs = || scene.device.run(&["pgrep", "-f", "sleep 98765"]).unwrap().success();
+    tidegate_tests::wait::until_true("the process runs", PATIENCE, runs).unwrap();
+    pty.send_line("exit").unwrap();
+    pty.end(PATIENCE).unwrap();
+    tidegate_tests::wait::until_true("the process is ended", PATIENCE, || !runs()).unwrap();
+    scene.is_as_before_within(AT_ONCE);
+}
