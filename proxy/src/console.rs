@@ -22,7 +22,7 @@ mod tests;
 
 pub use failure::Failure;
 pub use socket::{admin, listen};
-pub use split::{SplitError, split};
+pub use split::split;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -111,8 +111,6 @@ enum Who {
 pub struct Terminal {
     /// Characters in a line.
     pub columns: u32,
-    /// Lines.
-    pub rows: u32,
 }
 
 impl Actor {
