@@ -147,9 +147,13 @@ async fn proved(standing: &mut watch::Receiver<Standing>) {
 /// Waits until the connection shall leave, and says why.
 async fn left(standing: &mut watch::Receiver<Standing>) -> String {
     match standing.wait_for(|standing| matches!(standing, Standing::Leaving(_))).await.as_deref() {
-        Ok(Standing::Leaving(Some(untold))) => untold.to_string(),
-        _ => "the session is over".to_owned(),
+        Ok(Standing::Leaving(Some(untold))) => return untold.to_string(),
+        _ => {}
     }
+    // OpenSSH drops what it has not shown yet when it is disconnected. Its channels are
+    // closed, so it leaves by itself, unless it was told to stay for more of them.
+    tokio::time::sleep(LEAVE_DEADLINE).await;
+    "the session is over".to_owned()
 }
 
 /// The server side's configuration; `jump` is for connections inside a
