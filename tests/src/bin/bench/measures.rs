@@ -71,24 +71,29 @@ pub fn bulk(course: &Course, sizes: &Sizes, cipher: &str) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Text through a terminal, and how much of it the recording takes.
+/// Text through a terminal, and how much of it the recording takes: once what people
+/// look at (a listing of files), once random letters, which nothing can compress well.
 pub fn terminal(course: &Course, sizes: &Sizes) -> Result<Vec<Row>> {
-    let text = format!("base64 -w 100 /dev/urandom | head -c {} > /tmp/text", sizes.terminal_mib << 20);
-    course.device.ok(&["sh", "-c", &text])?;
-    let mut speed = Turns::default();
-    let before = recorded(course)?;
-    for _ in 0..sizes.runs {
-        for way in ALL {
-            speed.of(way).push(one_bulk(course, way, Bulk::Terminal, CIPHER, sizes.terminal_mib)?.0);
+    let mut rows = Vec::new();
+    for (name, source) in [
+        ("listing", "ls -lR /usr 2>/dev/null | head -c 8M >/tmp/part; while cat /tmp/part; do :; done"),
+        ("random letters", "base64 -w 100 /dev/urandom"),
+    ] {
+        let text = format!("({source}) | head -c {} >/tmp/text", sizes.terminal_mib << 20);
+        course.device.ok(&["sh", "-c", &text])?;
+        let mut speed = Turns::default();
+        let before = wait_for_recordings(course)?;
+        for _ in 0..sizes.runs {
+            for way in ALL {
+                speed.of(way).push(one_bulk(course, way, Bulk::Terminal, CIPHER, sizes.terminal_mib)?.0);
+            }
         }
+        let bytes = wait_for_recordings(course)?.saturating_sub(before);
+        let kib = float(bytes) / float(sizes.terminal_mib * sizes.runs) / 1024.0;
+        rows.push(speed.row(&format!("terminal bulk, {name}, aes256"), "MB/s", 0.5));
+        rows.push(Row::new(format!("recording of a MiB of {name}"), "KiB", kib, None, None, sizes.runs));
     }
-    let bytes = wait_for_recordings(course)?.saturating_sub(before);
-    let shown = sizes.terminal_mib * sizes.runs;
-    let per_mib = float(bytes) / float(shown);
-    Ok(vec![
-        speed.row("terminal bulk, random text, aes256", "MB/s", 0.5),
-        Row::new("recording of a MiB of random text", "KiB", per_mib / 1024.0, None, None, sizes.runs),
-    ])
+    Ok(rows)
 }
 
 /// The cipher where only one is measured.
