@@ -65,6 +65,13 @@ impl Command {
     }
 }
 
+impl Command {
+    /// Whether it goes on until somebody ends it, and shows what is not one's own.
+    pub fn streams(&self) -> bool {
+        matches!(self, Self::Session(Session::Play { .. }) | Self::Audit(Audit::Tail { follow: true, .. }))
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Apply {
     /// The text: a file where you are, or - for standard input (over ssh only -)

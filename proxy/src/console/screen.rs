@@ -24,6 +24,11 @@ impl Screen<'_> {
         Ok(self.out.write_all(b"\n").await?)
     }
 
+    /// A piece of a line.
+    pub async fn text(&mut self, text: &str) -> Result<(), Failure> {
+        Ok(self.out.write_all(text.as_bytes()).await?)
+    }
+
     /// A remark that is no part of the answer.
     pub async fn remark(&mut self, text: &str) -> Result<(), Failure> {
         self.err.write_all(text.as_bytes()).await?;

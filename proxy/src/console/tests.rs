@@ -318,3 +318,42 @@ async fn the_local_socket_runs_commands_and_is_its_owners_only() {
     let _ = server.await;
     assert!(listen(Arc::clone(&world.services), &path).is_ok(), "a stale socket gives way");
 }
+
+#[tokio::test]
+async fn whoever_is_disabled_has_no_commands_left_also_on_an_open_connection() {
+    let world = World::new().await;
+    assert_eq!(world.says("admin", "get user").await.status, 0);
+    let off = "[[user]]\nname = \"admin\"\nroles = [\"admin\"]\nenabled = false\n";
+    world.says_with("root", "apply -f -", off).await;
+    for line in ["", "get user", "access list", "agent token db01"] {
+        let done = world.says("admin", line).await;
+        assert_eq!((done.status, done.out.as_str()), (1, ""), "{line}");
+        assert!(done.err.contains("is disabled"), "{}", done.err);
+    }
+}
+
+#[tokio::test]
+async fn whoever_loses_the_role_stops_reading_along() {
+    let world = World::new().await;
+    let follower = world.says("auditor", "audit tail -n 1 -f");
+    let begun = async {
+        // The follower's own command is no notable one, so what it has shown cannot be
+        // seen from here; a change that leaves the role must not end it, one that takes it must.
+        world.says_with("root", "apply -f -", "[[user]]\nname = \"late\"\n").await;
+        world.says_with("root", "apply -f -", "[[user]]\nname = \"auditor\"\n").await
+    };
+    let (done, demoted) = tokio::join!(biased; follower, begun);
+    assert_eq!(demoted.status, 0);
+    assert_eq!(done.status, 1);
+    assert!(done.err.contains("needs an auditor or an administrator"), "{}", done.err);
+}
+
+#[tokio::test]
+async fn a_long_tail_is_an_array_and_an_empty_one_too() {
+    let world = World::new().await;
+    for (count, length) in [("0", 0), ("2", 2)] {
+        let out = world.says("auditor", &format!("audit tail -n {count} -o json")).await.out;
+        let records: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(records.as_array().map(Vec::len), Some(length), "{out}");
+    }
+}
