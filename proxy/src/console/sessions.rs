@@ -1,5 +1,7 @@
 //! `session …`
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_common::audit::{Event, Verdict as Judged};
@@ -7,7 +9,7 @@ use tidegate_common::recording::Verdict;
 
 use super::grammar::{Session, SessionList};
 use super::screen::Screen;
-use super::show::{maybe, moment, sheet, span};
+use super::show::{ago, maybe, moment, sheet, span};
 use super::table::Table;
 use super::{Actor, Failure, Services, Who};
 use crate::record;
@@ -38,16 +40,7 @@ pub(super) async fn run(
         }
         Session::Verify { id } => {
             actor.must_read_all()?;
-            let session = find(services, actor, &id).await?;
-            let (path, key) = (services.recordings.path(session.id), services.recordings.public_key());
-            let checked = record::verify(&path, &key).await?;
-            let verdict = judged(&checked.verdict);
-            let event = Event::RecordingVerified { session: session.id, verdict };
-            services.audit.append(actor.by().did(event)).await?;
-            let told = told(&checked.verdict);
-            let json = serde_json::json!({ "session": session.id, "verdict": verdict, "detail": told });
-            screen.one(&json, || format!("session {} is {told}", session.id)).await?;
-            Ok(u8::from(verdict != Judged::Whole))
+            verify(services, actor, &id, screen).await
         }
         Session::Kill { id } => {
             actor.must_be_admin()?;
@@ -66,6 +59,35 @@ pub(super) async fn run(
             Ok(0)
         }
     }
+}
+
+/// Judges a recording; on the local console also a file that was kept elsewhere.
+async fn verify(
+    services: &Services,
+    actor: &Actor,
+    id: &str,
+    screen: &mut Screen<'_>,
+) -> Result<u8, Failure> {
+    let key = services.recordings.public_key();
+    let (path, what) = if actor.name().is_none() && id.contains('/') {
+        (PathBuf::from(id), format!("the recording {id}"))
+    } else {
+        let session = find(services, actor, id).await?.id;
+        (services.recordings.path(session), format!("session {session}"))
+    };
+    let checked = record::verify(&path, &key).await?;
+    let verdict = judged(&checked.verdict);
+    let session = checked.header.map(|header| header.session);
+    if let Some(session) = session {
+        let event = Event::RecordingVerified { session, verdict };
+        services.audit.append(actor.by().did(event)).await?;
+    }
+    let told = told(&checked.verdict);
+    let json = serde_json::json!({
+        "session": session, "file": path, "verdict": verdict, "detail": told, "key": key.fingerprint(),
+    });
+    screen.one(&json, || format!("{what} is {told}")).await?;
+    Ok(u8::from(verdict != Judged::Whole))
 }
 
 fn judged(verdict: &Verdict) -> Judged {
@@ -124,6 +146,7 @@ async fn list(
     let filter = SessionFilter { user: own.or(user), target, live, limit };
     let sessions = services.store.sessions(&filter).await?;
     let lines: Vec<_> = sessions.iter().map(Line::of).collect();
+    let now = Timestamp::now();
     let table = || {
         let mut table = Table::new(["ID", "USER", "CREDENTIAL", "FROM", "STARTED", "TOOK", "END"]);
         for session in &sessions {
@@ -132,7 +155,7 @@ async fn list(
                 session.user.to_string(),
                 session.target.to_string(),
                 session.origin.to_string(),
-                moment(session.started),
+                ago(session.started, now),
                 took(session),
                 session.outcome.clone().unwrap_or_else(|| "live".to_owned()),
             ]);
