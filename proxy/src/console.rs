@@ -19,6 +19,7 @@ mod split;
 mod table;
 #[cfg(test)]
 mod tests;
+mod welcome;
 
 pub use failure::Failure;
 pub use socket::{admin, listen};
@@ -243,7 +244,7 @@ async fn dispatch(
 ) -> Result<u8, Failure> {
     actor.must_be_enabled(&services.access.snapshot())?;
     let Some(command) = command else {
-        return resources::welcome(services, actor, screen).await;
+        return welcome::show(services, actor, screen).await;
     };
     // What changes something or hands out evidence is known before it happens.
     if command.is_notable() {

@@ -147,6 +147,7 @@ async fn list(services: &Services, actor: &Actor, screen: &mut Screen<'_>) -> Re
         }
         table
     };
-    screen.list(&lines, table).await?;
+    let empty = "There is no device with an agent; `apply` a device, then `agent token DEVICE`.";
+    screen.list_or(&lines, table, empty).await?;
     Ok(0)
 }

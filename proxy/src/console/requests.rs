@@ -7,7 +7,7 @@ use tidegate_common::model::{Action, Claims, Request, RequestState, Text, Wish};
 
 use super::grammar::{Create, Request as Asked, RequestList};
 use super::screen::Screen;
-use super::show::{maybe, moment, sheet};
+use super::show::{ago, maybe, moment, sheet};
 use super::table::Table;
 use super::{Actor, Failure, Services};
 use crate::requests::{NewRequest, RequestError};
@@ -180,8 +180,8 @@ async fn list(
         let mut table = Table::new(["ID", "STATE", "USER", "CREDENTIAL", "MADE", "UNTIL", "JUSTIFICATION"]);
         for request in &requests {
             let until = match &request.state {
-                RequestState::Pending => moment(request.expires),
-                RequestState::Approved { window } => moment(window.end),
+                RequestState::Pending => ago(request.expires, Timestamp::now()),
+                RequestState::Approved { window } => ago(window.end, Timestamp::now()),
                 _ => String::new(),
             };
             let emergency = if request.is_emergency() { "EMERGENCY: " } else { "" };
@@ -191,14 +191,15 @@ async fn list(
                 request.state.word().to_owned(),
                 request.user.to_string(),
                 request.target.to_string(),
-                moment(request.created),
+                ago(request.created, Timestamp::now()),
                 until,
                 format!("{emergency}{}", maybe(why)),
             ]);
         }
         table
     };
-    screen.list(&lines, table).await?;
+    let empty = "No request concerns you; `request create` makes one.";
+    screen.list_or(&lines, table, empty).await?;
     Ok(0)
 }
 

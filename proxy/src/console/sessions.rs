@@ -162,7 +162,8 @@ async fn list(
         }
         table
     };
-    screen.list(&lines, table).await?;
+    let empty = if live { "No session lives now." } else { "There was no session yet." };
+    screen.list_or(&lines, table, empty).await?;
     Ok(0)
 }
 

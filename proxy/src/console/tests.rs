@@ -246,8 +246,11 @@ async fn exit_statuses_tell_help_mistakes_and_refusals_apart() {
     for line in ["nonsense", "request create", "request approve x", "session play", "get widgets"] {
         let done = world.says("admin", line).await;
         assert_eq!((done.status, done.out.as_str()), (2, ""), "{line}");
-        assert!(done.err.contains("error:"), "{line}: {}", done.err);
+        assert_eq!(done.err.lines().count(), 1, "{line}: {}", done.err);
+        assert!(done.err.starts_with("tidegate: ") && done.err.contains("--help"), "{line}: {}", done.err);
     }
+    let missing = world.says("admin", "request").await;
+    assert!(missing.status == 2 && missing.err.contains("approve"), "{}", missing.err);
     assert_eq!(world.says("admin", "get user nobody").await.status, 1);
 }
 
@@ -256,8 +259,15 @@ async fn a_login_without_a_command_shows_what_may_be_reached() {
     let world = World::new().await;
     let shown = world.says("operator", "").await.out;
     assert!(shown.contains("ops@db01") && shown.contains("1 approval, a justification"), "{shown}");
-    assert!(shown.contains("ssh 'operator[account@device]'@gate"), "{shown}");
-    assert!(!world.says("stranger", "").await.out.contains("ops@db01"));
+    assert!(shown.contains("ssh 'operator[ops@db01]'@GATE"), "{shown}");
+    assert!(shown.contains("ssh -J operator@GATE ops@db01"), "{shown}");
+    let stranger = world.says("stranger", "").await;
+    assert!(stranger.status == 0 && !stranger.out.contains("ops@db01"), "{}", stranger.out);
+    assert!(!world.says("approver", "").await.out.contains("wait for you"));
+    world.says("operator", "request create ops@db01 -j 'ticket 7'").await;
+    let shown = world.says("approver", "").await.out;
+    assert!(shown.contains("ticket 7") && shown.contains("request approve 1"), "{shown}");
+    assert!(!world.says("operator", "").await.out.contains("wait for you"), "nobody approves their own");
 }
 
 #[tokio::test]
