@@ -86,6 +86,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         store: store.clone(),
         audit: audit.clone(),
     });
+    let expiry = requests.clone().keep_expiring();
     let gate = Arc::new(Gate {
         access,
         requests,
@@ -108,6 +109,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         () = ssh::listen(gate, ssh_listener) => {}
         ended = agents::listen(office, agents_listener) => ended?,
         () = admin => {}
+        () = expiry => {}
         () = watchdog() => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

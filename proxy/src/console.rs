@@ -23,7 +23,7 @@ mod welcome;
 
 pub use failure::Failure;
 pub use socket::{admin, listen};
-pub use split::{SplitError, split};
+pub use split::split;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -112,8 +112,6 @@ enum Who {
 pub struct Terminal {
     /// Characters in a line.
     pub columns: u32,
-    /// Lines.
-    pub rows: u32,
 }
 
 impl Actor {

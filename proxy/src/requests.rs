@@ -5,6 +5,7 @@
 //! here is who asks, when, and what is written down.
 
 mod error;
+mod story;
 
 pub use error::RequestError;
 
@@ -12,12 +13,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::{Span, Timestamp};
-use tidegate_common::audit::{Asked, Event, Note};
+use tidegate_common::audit::Event;
 use tidegate_common::id::RequestId;
 use tidegate_common::model::{
     AccessGroup, Action, Claims, Request, RequestState, Role, Text, Verdict, Vote, Wish,
 };
-use tidegate_common::name::{CredentialName, UserName};
+use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
 use tidegate_common::policy::{self, Decision, Facts, Tally};
 use tidegate_common::time::{Length, Window};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
@@ -25,6 +26,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use crate::access::{Access, By};
 use crate::audit_log::AuditLog;
 use crate::store::{RequestFilter, Store};
+use story::{created, note};
 
 /// Requests of one user that may wait at once.
 const MOST_PENDING: usize = 100;
@@ -159,8 +161,8 @@ impl Requests {
             Decision::Needs(needs) if needs.claims_missing() => return Err(RequestError::Missing(needs)),
             Decision::Needs(needs) => needs,
         };
+        self.refuse_another(&new, &needs.group, now).await?;
         let state = if new.claims.emergency.is_none() {
-            self.refuse_another(&new, now).await?;
             RequestState::Pending
         } else if needs.emergency_allowed {
             let window = Window::starting(start, new.wish.duration.unwrap_or(self.0.settings.window));
@@ -189,19 +191,37 @@ impl Requests {
         Ok(request)
     }
 
-    async fn refuse_another(&self, new: &NewRequest, now: Timestamp) -> Result<(), RequestError> {
-        let filter =
-            RequestFilter { user: Some(new.user.clone()), states: &["pending"], ..RequestFilter::default() };
-        let waiting = self.0.store.requests(&filter).await?;
-        let mut waiting = waiting.iter().filter(|request| request.state_at(now) == RequestState::Pending);
-        let twin = |request: &&&Request| request.target == new.target && request.action == new.action;
-        if let Some(twin) = waiting.clone().find(|request| twin(&request)) {
-            return Err(RequestError::Waiting { id: twin.id, target: new.target.clone() });
+    /// One that waits is enough, and so is one emergency that is open.
+    async fn refuse_another(
+        &self,
+        new: &NewRequest,
+        group: &AccessGroupName,
+        now: Timestamp,
+    ) -> Result<(), RequestError> {
+        let user = Some(new.user.clone());
+        let filter = RequestFilter { user, states: &["pending", "approved"], ..RequestFilter::default() };
+        let mut waiting = 0;
+        for request in self.0.store.requests(&filter).await? {
+            let twin =
+                request.target == new.target && request.action == new.action && request.group == *group;
+            let (id, target) = (request.id, request.target.clone());
+            match request.state_at(now) {
+                RequestState::Pending if twin && new.claims.emergency.is_none() => {
+                    return Err(RequestError::Waiting { id, target });
+                }
+                RequestState::Pending => waiting += 1,
+                RequestState::Approved { window }
+                    if twin
+                        && request.is_emergency()
+                        && new.claims.emergency.is_some()
+                        && window.end > now =>
+                {
+                    return Err(RequestError::Open { id, target });
+                }
+                _ => {}
+            }
         }
-        match waiting.nth(MOST_PENDING - 1) {
-            Some(_) => Err(RequestError::TooMany),
-            None => Ok(()),
-        }
+        if waiting < MOST_PENDING { Ok(()) } else { Err(RequestError::TooMany) }
     }
 
     /// Approves; `start` and `duration` move or shorten what was asked for.
@@ -370,6 +390,16 @@ impl Requests {
         Ok(over.len())
     }
 
+    /// Writes expired requests down, once a minute, for as long as it is polled.
+    pub async fn keep_expiring(self) {
+        loop {
+            if let Err(error) = self.expire(Timestamp::now()).await {
+                tracing::error!(%error, "expired requests could not be written down");
+            }
+            tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        }
+    }
+
     async fn change(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.0.changing).lock_owned().await
     }
@@ -402,37 +432,6 @@ fn still_good(request: &Request, now: Timestamp) -> Result<(), RequestError> {
         RequestState::Approved { window } if window.end > now => Ok(()),
         RequestState::Approved { .. } => Err(RequestError::State { id: request.id, state: "over" }),
         state => Err(RequestError::State { id: request.id, state: state.word() }),
-    }
-}
-
-fn note(text: Option<&Text>) -> Option<Note> {
-    text.map(|text| Note::new(text.as_str()))
-}
-
-fn created(request: &Request) -> Event {
-    let Claims { justification, reason, change, governance, emergency } = request.claims.clone();
-    let (from, until) = match &request.state {
-        RequestState::Approved { window } => (Some(window.start), Some(window.end)),
-        _ => {
-            let length = |length: Length| length.after(request.wish.start.unwrap_or(request.created));
-            (request.wish.start, request.wish.duration.map(length))
-        }
-    };
-    Event::RequestCreated {
-        request: request.id,
-        user: request.user.clone(),
-        targets: tidegate_common::audit::Notes::of([&request.target]),
-        asked: match request.action {
-            Action::Session => Asked::Session,
-            Action::ViewPassword => Asked::ViewPassword,
-        },
-        justification: note(emergency.as_ref().or(justification.as_ref())),
-        reason,
-        change,
-        governance: note(governance.as_ref()),
-        emergency: emergency.is_some(),
-        from,
-        until,
     }
 }
 

@@ -13,7 +13,6 @@ mod requests;
 mod resources;
 mod sessions;
 
-pub use agents::{AgentRow, TokenRow};
 pub use audit::AuditRow;
 pub use requests::RequestFilter;
 pub use sessions::{SessionFilter, SessionRow};

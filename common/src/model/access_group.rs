@@ -56,7 +56,7 @@ pub struct AccessGroup {
     #[serde(default, skip_serializing_if = "is_default")]
     pub request: RequestTerms,
     /// When the group grants at all.
-    #[serde(default, skip_serializing_if = "Limitation::is_never")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub limitation: Limitation,
     /// What a session may do.
     #[serde(default, skip_serializing_if = "is_default")]

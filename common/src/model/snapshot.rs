@@ -165,6 +165,12 @@ impl Snapshot {
         self.users.get(name).is_some_and(|entry| !entry.approves.is_empty())
     }
 
+    /// The groups in which the user approves.
+    pub fn approves(&self, name: &UserName) -> impl Iterator<Item = &Arc<AccessGroup>> {
+        let indexes = self.users.get(name).map(|entry| entry.approves.as_slice()).unwrap_or_default();
+        indexes.iter().filter_map(|index| self.groups.get(*index)).map(|entry| &entry.group)
+    }
+
     pub(crate) fn user_entry(&self, name: &UserName) -> Option<&UserEntry> {
         self.users.get(name)
     }

@@ -18,7 +18,10 @@ pub enum TimeError {
     #[error("`{0}` is no weekday; write mon, tue, wed, thu, fri, sat or sun")]
     Weekday(String),
     /// Not `HH:MM-HH:MM`, not in steps of 15 minutes, or empty.
-    #[error("`{0}` is no time slot; write it as 08:00-17:45, in steps of 15 minutes, at most until 24:00")]
+    #[error(
+        "`{0}` is no time slot; write it as 08:00-17:45, in steps of 15 minutes, and one over midnight as two: \
+         22:00-24:00 and 00:00-06:00"
+    )]
     Slot(String),
 }
 

@@ -103,6 +103,9 @@ struct Line {
 async fn list(services: &Services, actor: &Actor, screen: &mut Screen<'_>) -> Result<u8, Failure> {
     actor.must_read_all()?;
     let enrolled = services.store.agents().await?;
+    let now = Timestamp::now();
+    let mut tokens = services.store.tokens().await?;
+    tokens.retain(|token| token.used.is_none() && token.expires > now);
     let mut devices: Vec<DeviceName> = enrolled.iter().map(|agent| agent.device.clone()).collect();
     let resources = services.access.resources().await?;
     devices.extend(resources.devices.iter().filter(|device| device.agent).map(|device| device.name.clone()));
@@ -117,6 +120,7 @@ async fn list(services: &Services, actor: &Actor, screen: &mut Screen<'_>) -> Re
                 (Some(agent), _) if agent.revoked => "revoked",
                 (_, Some(_)) => "linked",
                 (Some(_), None) => "away",
+                (None, None) if tokens.iter().any(|token| token.device == *device) => "token waits",
                 (None, None) => "not enrolled",
             };
             Line {

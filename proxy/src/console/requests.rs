@@ -13,7 +13,7 @@ use super::{Actor, Failure, Services};
 use crate::requests::{NewRequest, RequestError};
 use crate::store::RequestFilter;
 
-/// Read to find those that concern somebody.
+/// Shown at once.
 const MOST: u64 = 1000;
 
 pub(super) async fn run(
@@ -95,6 +95,14 @@ async fn each(
     Ok(u8::from(failed))
 }
 
+/// The state in one word; an approval whose window has ended is over.
+fn word(request: &Request) -> &'static str {
+    match &request.state {
+        RequestState::Approved { window } if window.end <= Timestamp::now() => "over",
+        state => state.word(),
+    }
+}
+
 /// One sentence on where a request stands.
 fn sentence(request: &Request) -> String {
     let Request { id, user, target, .. } = request;
@@ -168,13 +176,17 @@ async fn list(
     screen: &mut Screen<'_>,
 ) -> Result<u8, Failure> {
     let states: &[&str] = if asked.pending { &["pending"] } else { &[] };
-    let filter = RequestFilter { states, limit: MOST, ..RequestFilter::default() };
+    let snapshot = services.access.snapshot();
+    let concerning = actor.name().filter(|_| !actor.reads_all()).map(|user| {
+        let groups = snapshot.approves(user).map(|group| group.name.clone()).collect();
+        (user.clone(), groups)
+    });
+    let filter =
+        RequestFilter { states, concerning, limit: asked.limit.clamp(1, MOST), ..RequestFilter::default() };
     let mut requests = services.requests.list(&filter).await?;
-    requests.retain(|request| may_see(services, actor, request));
     if asked.pending {
         requests.retain(|request| request.state == RequestState::Pending);
     }
-    requests.truncate(usize::try_from(asked.limit).unwrap_or(usize::MAX));
     let lines: Vec<_> = requests.iter().map(Line::of).collect();
     let table = || {
         let mut table = Table::new(["ID", "STATE", "USER", "CREDENTIAL", "MADE", "UNTIL", "JUSTIFICATION"]);
@@ -188,7 +200,7 @@ async fn list(
             let why = request.claims.emergency.as_ref().or(request.claims.justification.as_ref());
             table.row([
                 request.id.to_string(),
-                request.state.word().to_owned(),
+                word(request).to_owned(),
                 request.user.to_string(),
                 request.target.to_string(),
                 ago(request.created, Timestamp::now()),
@@ -238,7 +250,7 @@ impl Line {
         };
         Self {
             id: request.id.0,
-            state: request.state.word(),
+            state: word(request),
             user: request.user.to_string(),
             target: request.target.to_string(),
             action: request.action,

@@ -11,7 +11,7 @@ mod client;
 mod server;
 
 pub use client::admin;
-pub use server::{ListenError, listen};
+pub use server::listen;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -32,7 +32,6 @@ const EXIT: u8 = b'X';
 struct Asked {
     words: Vec<String>,
     columns: Option<u32>,
-    rows: Option<u32>,
 }
 
 async fn write(stream: &mut (impl AsyncWrite + Unpin), kind: u8, bytes: &[u8]) -> std::io::Result<()> {

@@ -34,6 +34,14 @@ pub enum RequestError {
         /// For what.
         target: CredentialName,
     },
+    /// An emergency of the kind is open.
+    #[error("request {id} for {target} is an emergency that is open already: connect with ssh")]
+    Open {
+        /// That one.
+        id: RequestId,
+        /// For what.
+        target: CredentialName,
+    },
     /// The user has too many that wait.
     #[error("too many of your requests wait already; cancel some with `request cancel`")]
     TooMany,

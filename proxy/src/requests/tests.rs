@@ -229,9 +229,10 @@ async fn an_emergency_is_approved_at_once_and_marked() {
     let world = world().await;
     let mut new = ops();
     new.claims.emergency = text("database is down");
-    let request = world.requests.create(new).await.unwrap();
+    let request = world.requests.create(new.clone()).await.unwrap();
     assert!(matches!(request.state, RequestState::Approved { .. }));
     assert!(world.permit().await.emergency());
+    assert!(matches!(world.requests.create(new).await, Err(RequestError::Open { .. })), "one is enough");
 }
 
 #[tokio::test]

@@ -42,7 +42,6 @@ impl Console {
         let on_terminal = start.terminal.is_some();
         let terminal = start.terminal.as_ref().map(|terminal| Terminal {
             columns: terminal.size.columns,
-            rows: terminal.size.rows,
         });
         let lines = |stream| Lines { stream: Box::pin(write.make_writer_ext(stream)), carriage: on_terminal };
         let (mut out, mut err) = (lines(None), lines(Some(STDERR)));

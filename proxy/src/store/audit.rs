@@ -50,18 +50,10 @@ impl From<AuditRow> for ActiveModel {
 }
 
 impl Store {
-    /// Appends one record; on the disk when this returns.
-    ///
-    /// # Errors
-    /// When a record of that number is there already, or the database fails.
-    pub async fn audit_append(&self, record: AuditRow) -> Result<(), StoreError> {
-        self.audit_append_all(vec![record]).await
-    }
-
     /// Appends several records at once, all or none; on the disk when this returns.
     ///
     /// # Errors
-    /// As [`Self::audit_append`].
+    /// When a record of that number is there already, or the database fails.
     pub async fn audit_append_all(&self, records: Vec<AuditRow>) -> Result<(), StoreError> {
         const DOING: &str = "appended to the audit log";
         let batch = self.writer.begin().await.doing(DOING)?;
@@ -105,7 +97,7 @@ mod tests {
         let temporary = Temporary::new().await;
         let store = &temporary.store;
         assert_eq!(store.audit_last().await.unwrap(), None);
-        store.audit_append(row(1)).await.unwrap();
+        store.audit_append_all(vec![row(1)]).await.unwrap();
         store.audit_append_all(vec![row(2), row(3)]).await.unwrap();
         assert_eq!(store.audit_last().await.unwrap(), Some(row(3)));
         assert_eq!(store.audit_from(2, 10).await.unwrap(), [row(2), row(3)]);

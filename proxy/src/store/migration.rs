@@ -47,6 +47,7 @@ impl MigrationTrait for First {
             .col(big_integer("id").primary_key())
             .col(string("user_name"))
             .col(string("target"))
+            .col(string("group_name"))
             .col(string("state"))
             .col(big_integer("created"))
             .col(text("document"))
@@ -106,6 +107,7 @@ impl MigrationTrait for First {
                 .unique()
                 .to_owned(),
             Index::create().name("request_user").table("request").col("user_name").col("target").to_owned(),
+            Index::create().name("request_group").table("request").col("group_name").to_owned(),
             Index::create().name("request_state").table("request").col("state").to_owned(),
             Index::create().name("session_started").table("session").col("started").to_owned(),
             Index::create().name("token_device").table("agent_token").col("device").to_owned(),

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, QueryOrder as _, QuerySelect as _, TransactionTrait as _};
+use sea_orm::{ActiveValue::Set, Condition, QueryOrder as _, QuerySelect as _, TransactionTrait as _};
 use tidegate_common::id::RequestId;
 use tidegate_common::model::{Request, Vote};
-use tidegate_common::name::{CredentialName, UserName};
+use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
 
 use super::{Doing as _, Store, StoreError};
 
@@ -18,6 +18,7 @@ pub struct Model {
     pub id: i64,
     pub user_name: String,
     pub target: String,
+    pub group_name: String,
     pub state: String,
     pub created: i64,
     #[sea_orm(column_type = "Text")]
@@ -55,6 +56,8 @@ mod vote {
 pub struct RequestFilter {
     /// Of this user only.
     pub user: Option<UserName>,
+    /// Of this user, or under one of these groups.
+    pub concerning: Option<(UserName, Vec<AccessGroupName>)>,
     /// For this credential only.
     pub target: Option<CredentialName>,
     /// In one of these states (as written down; a pending one may have expired).
@@ -107,6 +110,7 @@ impl Store {
             id: Set(id),
             user_name: Set(request.user.to_string()),
             target: Set(request.target.to_string()),
+            group_name: Set(request.group.to_string()),
             state: Set(request.state.word().to_owned()),
             created: Set(request.created.as_millisecond()),
             document: Set(document),
@@ -147,6 +151,11 @@ impl Store {
         let mut query = Entity::find().order_by_desc(Column::Id);
         if let Some(user) = &filter.user {
             query = query.filter(Column::UserName.eq(user.as_str()));
+        }
+        if let Some((user, groups)) = &filter.concerning {
+            let groups = groups.iter().map(AccessGroupName::as_str);
+            let of_user = Column::UserName.eq(user.as_str());
+            query = query.filter(Condition::any().add(of_user).add(Column::GroupName.is_in(groups)));
         }
         if let Some(target) = &filter.target {
             query = query.filter(Column::Target.eq(target.to_string()));
@@ -217,6 +226,13 @@ mod tests {
         store.put_request(&request(2)).await.unwrap();
         assert_eq!(store.request(RequestId(1)).await.unwrap(), Some(voted));
         assert_eq!(store.next_request_id().await.unwrap(), RequestId(3));
+        let concerning = |user: &str, group: &str| RequestFilter {
+            concerning: Some((user.parse().unwrap(), vec![group.parse().unwrap()])),
+            ..RequestFilter::default()
+        };
+        assert_eq!(store.requests(&concerning("approver", "dba")).await.unwrap().len(), 2);
+        assert_eq!(store.requests(&concerning("operator", "others")).await.unwrap().len(), 2);
+        assert_eq!(store.requests(&concerning("approver", "others")).await.unwrap().len(), 0);
         let found = store.requests(&RequestFilter { states: &["pending"], ..RequestFilter::default() }).await;
         assert_eq!(found.unwrap().iter().map(|request| request.id.0).collect::<Vec<_>>(), [2, 1]);
     }

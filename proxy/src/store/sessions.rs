@@ -239,7 +239,7 @@ mod tests {
         let ended = store.session(first.id).await.unwrap().unwrap();
         assert_eq!((ended.ended, ended.outcome.as_deref()), (Some(second.started), Some("the user left")));
         let start: String = second.id.to_string().chars().take(10).collect();
-        assert_eq!(store.sessions_like(&start).await.unwrap(), [second.clone()]);
+        assert_eq!(store.sessions_like(&start).await.unwrap(), std::slice::from_ref(&second));
         assert_eq!(store.sessions_interrupted(second.started).await.unwrap(), [second]);
         assert_eq!(store.sessions(&SessionFilter::default()).await.unwrap().len(), 2);
     }

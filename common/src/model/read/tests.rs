@@ -51,6 +51,14 @@ fn what_is_exported_reads_back_the_same() {
 }
 
 #[test]
+fn a_zone_that_only_the_times_of_approval_use_is_kept() {
+    let text = SMALL.replacen("session =", "limitation = { zone = \"Europe/Berlin\" }\nsession =", 1);
+    let resources = Resources::read(&text).unwrap();
+    assert_eq!(resources.access_groups[0].limitation.zone.to_string(), "Europe/Berlin");
+    assert_eq!(Resources::read(&resources.to_toml().unwrap()).unwrap(), resources);
+}
+
+#[test]
 fn a_resource_survives_its_json_document() {
     let resources = Resources::read(WHOLE).unwrap();
     for kind in Kind::ALL {

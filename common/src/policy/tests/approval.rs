@@ -181,3 +181,63 @@ fn a_changed_credential_ends_sessions_that_were_granted_the_old_one() {
     assert!(matches!(again(&other, &given, after(1), &[]), Err(EndReason::Changed(_))));
     assert!(again(&snapshot, &given, after(1), &[]).is_ok());
 }
+
+proptest::proptest! {
+    /// Whatever is written down as votes: enough distinct approvers other than the
+    /// requester said yes in each level, or the request is not approved.
+    #[test]
+    fn only_enough_distinct_approvers_in_each_level_approve(
+        votes in proptest::collection::vec((0usize..5, 1u8..=3, proptest::bool::ANY), 0..8),
+        needed in 1u8..=2,
+        levels: bool,
+    ) {
+        let names = ["operator", "other", "approver", "second", "boss"];
+        let text = format!(
+            "approvers = [\"approver\", \"second\", {{ user = \"boss\", level = 2 }}, {{ user = \"other\", level = 2 }}]\n\
+             session = {{ approval = {{ needed = {needed}, levels = {levels} }} }}"
+        );
+        let snapshot = group(ALL, &text);
+        let cast: Vec<_> = votes
+            .iter()
+            .map(|(who, level, yes)| vote(names[*who], *level, if *yes { Verdict::Approve } else { Verdict::Reject }))
+            .collect();
+        if counted(&snapshot, cast.clone()) == Tally::Approved {
+            let yes = |level: Option<u8>| {
+                let valid = cast.iter().filter(|vote| vote.verdict == Verdict::Approve);
+                let valid = valid.filter(|vote| vote.by.as_str() != "operator");
+                let valid = valid.filter(|vote| level.is_none_or(|level| u8::from(vote.level) == level));
+                valid.map(|vote| vote.by.clone()).collect::<std::collections::HashSet<_>>().len()
+            };
+            let wanted: &[Option<u8>] = if levels { &[Some(1), Some(2)] } else { &[None] };
+            for level in wanted {
+                proptest::prop_assert!(yes(*level) >= usize::from(needed));
+            }
+        }
+    }
+
+    /// A permit is only for a user who is listed, a credential that matches, a moment
+    /// that is open, and an approval that covers it.
+    #[test]
+    fn a_permit_needs_every_fact(
+        listed: bool, matches: bool, open: bool, approved_now: bool, same_target: bool, justified: bool,
+    ) {
+        let snapshot = world(&format!(
+            "[[access_group]]\nname = \"dba\"\nusers = [\"{}\"]\napprovers = [\"approver\"]\n\
+             criteria = {{ devices = [\"{}\"] }}\nlimitation = {{ slots = [\"{}\"] }}\n\
+             session = {{ justification = true, approval = {{ needed = 1 }} }}\n",
+            if listed { "operator" } else { "other" },
+            if matches { "db*" } else { "web*" },
+            if open { "12:00-13:00" } else { "13:00-14:00" },
+        ));
+        let mut request = if approved_now { approved() } else { request(RequestState::Pending) };
+        if !same_target {
+            request.target = "adm-operator@db01".parse().unwrap();
+        }
+        if !justified {
+            request.claims = Claims::default();
+        }
+        let decision = ask("ops@db01").with(request).of(&snapshot);
+        let permitted = matches!(decision, Decision::Permitted(_));
+        proptest::prop_assert_eq!(permitted, listed && matches && open && approved_now && same_target && justified);
+    }
+}

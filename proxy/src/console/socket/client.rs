@@ -7,7 +7,7 @@ use clap::CommandFactory as _;
 use tokio::net::UnixStream;
 
 use super::{Asked, ERR, EXIT, INPUT, INPUT_ENDS, MOST_FRAME, OUT, RUN, read, write};
-use crate::console::grammar::{Cli, Command};
+use crate::console::grammar::{Cli, Command, Format};
 
 /// As much as a text of resources may be.
 const MOST_INPUT: u64 = 16 << 20;
@@ -41,24 +41,17 @@ async fn run(socket: &Path, mut words: Vec<String>) -> Result<u8, String> {
         Ok(Err(told)) => return Err(told.to_string()),
         Err(status) => return Ok(u8::try_from(status).unwrap_or(2)),
     };
-    let input = match &cli.command {
-        Some(Command::Apply(apply)) => Some(text(&apply.file)?),
-        _ => None,
-    };
-    if let (Some(Command::Apply(apply)), true) = (&cli.command, input.is_some()) {
+    let mut input = None;
+    // The proxy does not read files of ours; it gets what is in them.
+    if let Some(Command::Apply(apply)) = &cli.command {
+        input = Some(text(&apply.file)?);
         words = vec!["apply".to_owned(), "--file=-".to_owned()];
         words.extend(apply.dry_run.then(|| "--dry-run".to_owned()));
-        words.extend(
-            (cli.output == crate::console::grammar::Format::Json).then(|| "--output=json".to_owned()),
-        );
+        words.extend((cli.output == Format::Json).then(|| "--output=json".to_owned()));
     }
     let is_terminal = std::io::stdout().is_terminal();
     let size = size.filter(|_| is_terminal);
-    let asked = Asked {
-        words,
-        columns: size.map(|(columns, _)| u32::from(columns.0)),
-        rows: size.map(|(_, rows)| u32::from(rows.0)),
-    };
+    let asked = Asked { words, columns: size.map(|(columns, _)| u32::from(columns.0)) };
     let asked = serde_json::to_vec(&asked).map_err(|error| error.to_string())?;
     if asked.len() > MOST_FRAME {
         return Err("the command is too long".to_owned());

@@ -102,8 +102,8 @@ async fn serve(services: &Services, stream: UnixStream) -> std::io::Result<()> {
     let Some((RUN, bytes)) = asked else {
         return Err(std::io::Error::other("it did not say what to run"));
     };
-    let Asked { words, columns, rows } = serde_json::from_slice(&bytes)?;
-    let terminal = columns.zip(rows).map(|(columns, rows)| Terminal { columns, rows });
+    let Asked { words, columns } = serde_json::from_slice(&bytes)?;
+    let terminal = columns.map(|columns| Terminal { columns });
     let (stdin, input) = tokio::io::duplex(AHEAD);
     let (out, mut out_end) = tokio::io::duplex(AHEAD);
     let (err, mut err_end) = tokio::io::duplex(AHEAD);
