@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_common::id::RequestId;
 use tidegate_common::model::{Action, Claims, Request, RequestState, Text, Wish};
+use tidegate_common::name::UserName;
+use tidegate_common::policy;
 
 use super::grammar::{Create, Request as Asked, RequestList};
 use super::screen::Screen;
@@ -110,7 +112,8 @@ fn sentence(request: &Request) -> String {
         RequestState::Pending if request.votes.is_empty() => {
             format!("waits for approval until {}", moment(request.expires))
         }
-        RequestState::Pending => "has your vote and waits for more".to_owned(),
+        RequestState::Pending if request.votes.len() == 1 => "has one vote and waits for more".to_owned(),
+        RequestState::Pending => format!("has {} votes and waits for more", request.votes.len()),
         RequestState::Approved { window } => {
             format!("is approved from {} until {}", moment(window.start), moment(window.end))
         }
@@ -212,6 +215,24 @@ async fn list(
     };
     screen.list(&lines, table).await?;
     Ok(0)
+}
+
+/// How many requests the user may vote on now.
+pub(super) async fn waiting_for(services: &Services, user: &UserName) -> Result<usize, Failure> {
+    let snapshot = services.access.snapshot();
+    let groups: Vec<_> = snapshot.approves(user).map(|group| group.name.clone()).collect();
+    if groups.is_empty() {
+        return Ok(0);
+    }
+    let concerning = Some((user.clone(), groups));
+    let filter = RequestFilter { concerning, states: &["pending"], ..RequestFilter::default() };
+    let requests = services.requests.list(&filter).await?;
+    let votable = requests.iter().filter(|request| {
+        let group = snapshot.group(&request.group);
+        request.state == RequestState::Pending
+            && group.is_some_and(|group| policy::ballot(group, request, user).is_ok())
+    });
+    Ok(votable.count())
 }
 
 /// A request for machines: its state is one word.

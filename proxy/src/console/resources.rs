@@ -13,7 +13,7 @@ use super::grammar::{Access, Apply, Delete, Get};
 use super::screen::Screen;
 use super::show::maybe;
 use super::table::Table;
-use super::{Actor, Failure, Services};
+use super::{Actor, Failure, Services, requests};
 
 /// As much as a text of resources may be.
 const MOST: u64 = 16 << 20;
@@ -307,6 +307,12 @@ pub(super) async fn welcome(
         let how =
             format!("\nConnect with: ssh '{user}[account@device]'@gate    Commands: ssh {user}@gate --help");
         screen.line(&how).await?;
+    }
+    let waiting = requests::waiting_for(services, user).await?;
+    if waiting > 0 && !screen.json {
+        let what =
+            if waiting == 1 { "One request waits".to_owned() } else { format!("{waiting} requests wait") };
+        screen.line(&format!("\n{what} for your approval: ssh {user}@gate request list --pending")).await?;
     }
     Ok(0)
 }

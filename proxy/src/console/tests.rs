@@ -258,6 +258,10 @@ async fn a_login_without_a_command_shows_what_may_be_reached() {
     assert!(shown.contains("ops@db01") && shown.contains("1 approval, a justification"), "{shown}");
     assert!(shown.contains("ssh 'operator[account@device]'@gate"), "{shown}");
     assert!(!world.says("stranger", "").await.out.contains("ops@db01"));
+    assert!(!world.says("approver", "").await.out.contains("waits for your approval"));
+    world.says("operator", "request create ops@db01 -j x").await;
+    assert!(world.says("approver", "").await.out.contains("One request waits for your approval"));
+    assert!(!world.says("operator", "").await.out.contains("waits for your approval"));
 }
 
 #[tokio::test]
