@@ -41,7 +41,7 @@ const LOGIN_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a connection lives on that has been told to leave.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(2);
 /// Public keys and answers that may be wrong before a connection is closed.
-const MOST_ATTEMPTS: usize = 12;
+const MOST_ATTEMPTS: usize = 6;
 
 /// What the SSH side needs.
 pub struct Gate {
@@ -91,14 +91,14 @@ async fn meet(gate: Arc<Gate>, config: Arc<Config>, stream: TcpStream, address: 
 }
 
 /// What a connection's task learns from its handler.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Standing {
     /// Nobody has proved anything yet.
     Unproved,
     /// A user has.
     Proved,
-    /// It shall leave.
-    Leaving,
+    /// It shall leave; the sentence is for a user whom no channel has told why.
+    Leaving(Option<Arc<str>>),
 }
 
 /// Serves one connection until it ends.
@@ -121,12 +121,10 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     };
     let handle = running.handle();
     let supervised = async {
-        let proved = standing.wait_for(|standing| *standing != Standing::Unproved);
-        if tokio::time::timeout(LOGIN_DEADLINE, proved).await.is_ok() {
+        if tokio::time::timeout(LOGIN_DEADLINE, proved(&mut standing)).await.is_ok() {
             drop(place);
-            let _ = standing.wait_for(|standing| *standing == Standing::Leaving).await;
-            let (reason, language) = ("the session is over".to_owned(), "en".to_owned());
-            let leave = handle.disconnect(Disconnect::ByApplication, reason, language);
+            let reason = left(&mut standing).await;
+            let leave = handle.disconnect(Disconnect::ByApplication, reason, "en".to_owned());
             let _ = tokio::time::timeout(LEAVE_DEADLINE, leave).await;
             tokio::time::sleep(LEAVE_DEADLINE).await;
         }
@@ -139,6 +137,18 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             tracing::debug!(%address, %error, "a connection ended");
         },
         () = supervised => {}
+    }
+}
+
+async fn proved(standing: &mut watch::Receiver<Standing>) {
+    let _ = standing.wait_for(|standing| !matches!(standing, Standing::Unproved)).await;
+}
+
+/// Waits until the connection shall leave, and says why.
+async fn left(standing: &mut watch::Receiver<Standing>) -> String {
+    match standing.wait_for(|standing| matches!(standing, Standing::Leaving(_))).await.as_deref() {
+        Ok(Standing::Leaving(Some(untold))) => untold.to_string(),
+        _ => "the session is over".to_owned(),
     }
 }
 

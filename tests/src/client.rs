@@ -75,7 +75,7 @@ impl Client {
              Host {GATE} {GATE}-*\n    HostName {ip}\n    Port {port}\n\
              Host *\n    UserKnownHostsFile {dir}/known_hosts\n    GlobalKnownHostsFile /dev/null\n    \
              StrictHostKeyChecking yes\n    IdentitiesOnly yes\n    IdentityAgent none\n    \
-             LogLevel INFO\n    ControlPath none\n",
+             ControlPath none\n",
             ip = gate.ip(),
             port = gate.port(),
         );

@@ -262,8 +262,8 @@ impl World {
 
     /// The words before a command of the local console.
     pub fn admin_words(&self) -> Result<Vec<String>> {
-        let words = [program("tidegate-proxy")?.display().to_string(), "admin".to_owned()];
-        Ok(words.into_iter().chain(["--config".to_owned(), self.config().display().to_string()]).collect())
+        let program = program("tidegate-proxy")?.display().to_string();
+        Ok(vec![program, "--config".to_owned(), self.config().display().to_string(), "admin".to_owned()])
     }
 
     /// A command of the local console.

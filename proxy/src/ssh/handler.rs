@@ -93,6 +93,8 @@ pub struct Handler {
     /// Held for reading by every channel's task, so that the connection can wait
     /// until each has told its user why the session is over.
     relays: Arc<RwLock<()>>,
+    /// Whether any channel has told its user how it ended.
+    told: watch::Sender<bool>,
 }
 
 impl Handler {
@@ -112,6 +114,7 @@ impl Handler {
             channels: HashMap::new(),
             standing,
             relays: Arc::default(),
+            told: watch::Sender::new(false),
         }
     }
 
@@ -175,13 +178,21 @@ impl Handler {
     /// The connection leaves once its session is over.
     fn leave_when_over(&self, mut phase: watch::Receiver<Phase>) {
         let (standing, relays) = (self.standing.clone(), Arc::clone(&self.relays));
+        let mut told = self.told.subscribe();
         tokio::spawn(async move {
-            let over = phase.wait_for(|phase| matches!(phase, Phase::Over(_))).await.is_ok();
+            let message = match phase.wait_for(|phase| matches!(phase, Phase::Over(_))).await.as_deref() {
+                Ok(Phase::Over(message)) => message.clone(),
+                _ => return,
+            };
             drop(phase);
-            if over {
-                let _ = tokio::time::timeout(relay::FAREWELL * 2, relays.write()).await;
-                standing.send_replace(Standing::Leaving);
+            // A session may be over before its first channel is opened; that channel is
+            // where its user looks.
+            if message.is_some() {
+                let _ = tokio::time::timeout(relay::FAREWELL, told.wait_for(|told| *told)).await;
             }
+            let _ = tokio::time::timeout(relay::FAREWELL * 2, relays.write()).await;
+            let untold = message.filter(|_| !*told.borrow());
+            standing.send_replace(Standing::Leaving(untold));
         });
     }
 
@@ -381,8 +392,11 @@ impl russh::server::Handler for Handler {
                 let handle = session.handle();
                 let client = relay::Client { id, write, handle, inbox: inbox.clone() };
                 let phase = held.phase();
+                let told = self.told.clone();
                 tokio::spawn(async move {
-                    relay::serve(client, phase).await;
+                    if relay::serve(client, phase).await {
+                        told.send_replace(true);
+                    }
                     drop(relaying);
                 });
             }

@@ -5,6 +5,7 @@
 //! the device waits.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +24,8 @@ use crate::session::{Open, Phase};
 
 /// How long a client may take to take its farewell.
 pub const FAREWELL: Duration = Duration::from_secs(2);
+/// How long the end of data waits for an exit status while the client can still write.
+const HALF_CLOSE: Duration = Duration::from_millis(200);
 /// stderr, as `SSH_MSG_CHANNEL_EXTENDED_DATA` numbers it (RFC 4254, 5.2).
 const STDERR: u32 = 1;
 
@@ -124,8 +127,9 @@ enum Done {
     Failed(String),
 }
 
-/// Serves a channel until it ends. `phase` tells where its session stands.
-pub async fn serve(client: Client, phase: watch::Receiver<Phase>) {
+/// Serves a channel until it ends. `phase` tells where its session stands. Answers
+/// whether the user was told why.
+pub async fn serve(client: Client, phase: watch::Receiver<Phase>) -> bool {
     let done = opened(&client, phase).await;
     let farewell = async {
         let sentence = match &done {
@@ -140,8 +144,9 @@ pub async fn serve(client: Client, phase: watch::Receiver<Phase>) {
         }
         let _ = client.write.close().await;
     };
-    let _ = tokio::time::timeout(FAREWELL, farewell).await;
+    let told = tokio::time::timeout(FAREWELL, farewell).await.is_ok();
     client.inbox.close();
+    told
 }
 
 /// Waits for the session's end. Cancel safe.
@@ -224,10 +229,14 @@ impl Running {
         let Self { mut read, write, lease, recorder } = self;
         let mut counts = Counts::default();
         let mut exit = None;
+        let client_ended = AtomicBool::new(false);
         let done = tokio::select! {
-            done = down_stream(&mut read, client, &recorder, &mut counts.out, &mut exit) => done,
-            done = up_stream(&write, client, &recorder, &mut counts.into) => done,
+            // First: the device's side is closed right after the session is over, and
+            // must not hide why.
+            biased;
             done = over(phase) => done,
+            done = down_stream(&mut read, client, &recorder, &mut counts.out, &mut exit, &client_ended) => done,
+            done = up_stream(&write, client, &recorder, &mut counts.into, &client_ended) => done,
         };
         let closed = tokio::time::timeout(FAREWELL, write.close()).await;
         if matches!((&done, closed), (Done::Device(None), Ok(Ok(())))) {
@@ -347,16 +356,51 @@ async fn reply(read: &mut ChannelReadHalf, refusal: &str) -> Result<(), String> 
         .unwrap_or_else(|_| Err("the device did not answer in time".to_owned()))
 }
 
+/// The device's end of data, held back until the exit status has passed.
+///
+/// A client whose own input has ended answers the end of data with
+/// `SSH_MSG_CHANNEL_CLOSE` at once, and russh answers that before anyone can send an
+/// exit status. So the end of data waits for the exit status, which sshd sends in
+/// about the same moment; where the client could still write to a program that has
+/// closed its output, it waits for [`HALF_CLOSE`] at most.
+#[derive(Default)]
+struct HeldEof {
+    held: bool,
+}
+
+impl HeldEof {
+    /// The next message, or `None` when the end of data has waited long enough.
+    async fn next(&self, read: &mut ChannelReadHalf, client_ended: &AtomicBool) -> Option<Option<ChannelMsg>> {
+        if self.held && !client_ended.load(Ordering::Relaxed) {
+            return tokio::time::timeout(HALF_CLOSE, read.wait()).await.ok();
+        }
+        Some(read.wait().await)
+    }
+
+    /// Passes the end of data on, if it was held.
+    async fn release(&mut self, client: &Client) -> bool {
+        !std::mem::take(&mut self.held) || client.write.eof().await.is_ok()
+    }
+}
+
 async fn down_stream(
     read: &mut ChannelReadHalf,
     client: &Client,
     recorder: &record::Channel,
     count: &mut u64,
     exit: &mut Option<Exit>,
+    client_ended: &AtomicBool,
 ) -> Done {
     let (write, handle, id) = (&client.write, &client.handle, client.id);
+    let mut eof = HeldEof::default();
     loop {
-        let sent = match read.wait().await {
+        let Some(message) = eof.next(read, client_ended).await else {
+            if !eof.release(client).await {
+                return Done::Client;
+            }
+            continue;
+        };
+        let sent = match message {
             Some(ChannelMsg::Data { data }) => {
                 *count += length(&data);
                 if let Err(error) = recorder.output(&data).await {
@@ -371,19 +415,26 @@ async fn down_stream(
                 }
                 write.extended_data_bytes(ext, data).await.is_ok()
             }
-            Some(ChannelMsg::Eof) => write.eof().await.is_ok(),
+            Some(ChannelMsg::Eof) => {
+                eof.held = true;
+                exit.is_none() || eof.release(client).await
+            }
             Some(ChannelMsg::ExitStatus { exit_status }) => {
                 *exit = Some(Exit::Status(exit_status));
-                handle.exit_status_request(id, exit_status).await.is_ok()
+                handle.exit_status_request(id, exit_status).await.is_ok() && eof.release(client).await
             }
             Some(ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, lang_tag }) => {
                 *exit = Some(Exit::Signal(format!("{signal_name:?}")));
                 handle.exit_signal_request(id, signal_name, core_dumped, error_message, lang_tag).await.is_ok()
+                    && eof.release(client).await
             }
             Some(ChannelMsg::XonXoff { client_can_do }) => {
                 handle.xon_xoff_request(id, client_can_do).await.is_ok()
             }
-            Some(ChannelMsg::Close) => return Done::Device(None),
+            Some(ChannelMsg::Close) => {
+                let _ = eof.release(client).await;
+                return Done::Device(None);
+            }
             Some(_) => true,
             None => return Done::Device(Some("the device closed the connection".to_owned())),
         };
@@ -398,6 +449,7 @@ async fn up_stream(
     client: &Client,
     recorder: &record::Channel,
     count: &mut u64,
+    client_ended: &AtomicBool,
 ) -> Done {
     loop {
         let sent = match client.inbox.next().await {
@@ -408,7 +460,10 @@ async fn up_stream(
                 }
                 write.data_bytes(data).await.is_ok()
             }
-            Input::Eof => write.eof().await.is_ok(),
+            Input::Eof => {
+                client_ended.store(true, Ordering::Relaxed);
+                write.eof().await.is_ok()
+            }
             Input::Control(Control::WindowChange(size)) => {
                 let shown = recording::Size { cols: size.columns, rows: size.rows };
                 if let Err(error) = recorder.resize(shown).await {

@@ -150,7 +150,7 @@ fn keys_can_be_tried_only_so_often() {
     let done = run_of(&words).run().unwrap();
     assert!(!done.success());
     let tried = done.err().matches("Offering public key").count();
-    assert!(tried <= 10, "{tried} keys were tried:\n{}", done.err());
+    assert!(tried < 20 && done.err().contains("Too many authentication"), "{tried} keys: {}", done.err());
 }
 
 #[test]

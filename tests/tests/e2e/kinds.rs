@@ -216,7 +216,8 @@ fn one_connection_carries_many_channels() {
             .collect();
         for (number, running) in running.into_iter().enumerate() {
             let done = running.done().unwrap();
-            assert_eq!((done.out().trim(), done.code()), ("400000", i32::try_from(number).ok()));
+            let ended = (done.out(), done.code());
+            assert_eq!(ended, ("400000\n".to_owned(), i32::try_from(number).ok()), "{}", done.err());
         }
         way.program("ssh").args(["-o", &control, "-O", "exit", way.name]).ok().unwrap();
         master.done().unwrap();

@@ -78,7 +78,7 @@ pub fn street() -> &'static Street {
             format!("Host jump\n HostName db01\n User {ACCOUNT}\n IdentityFile {key}\n ProxyJump hop\n"),
             format!(
                 "Host direct\n HostName {}\n User {ACCOUNT}\n IdentityFile {key}\n \
-                 StrictHostKeyChecking no\n UserKnownHostsFile /dev/null\n",
+                 StrictHostKeyChecking no\n UserKnownHostsFile /dev/null\n LogLevel ERROR\n",
                 device.address()
             ),
         ];
