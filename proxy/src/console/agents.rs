@@ -68,6 +68,7 @@ async fn token(
         return Err(Failure::Missing(format!("there is no device `{device}`; apply it first")));
     }
     let now = Timestamp::now();
+    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let expires = valid.after(now);
     let mut random = [0u8; 32];
     rand::rng().fill_bytes(&mut random);

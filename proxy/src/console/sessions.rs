@@ -106,7 +106,7 @@ fn told(verdict: &Verdict) -> String {
         Verdict::Incomplete { chain, .. } => {
             format!("incomplete: good up to frame {}, then it was cut off", chain.frames)
         }
-        Verdict::Altered { what, chain } => format!("ALTERED after frame {}: {what}", chain.frames),
+        Verdict::Altered { what, chain } => format!("altered after frame {}: {what}", chain.frames),
     }
 }
 

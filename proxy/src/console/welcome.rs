@@ -2,16 +2,14 @@
 //! how, and which requests wait for this user's vote.
 
 use jiff::Timestamp;
-use tidegate_common::model::{Request, RequestState};
-use tidegate_common::name::UserName;
-use tidegate_common::policy;
+use tidegate_common::model::Request;
 
+use super::requests::waiting_for;
 use super::resources::{reach_table, reachable};
 use super::screen::Screen;
 use super::show::{ago, maybe};
 use super::table::Table;
 use super::{Actor, Failure, Services};
-use crate::store::RequestFilter;
 
 pub(super) async fn show(services: &Services, actor: &Actor, screen: &mut Screen<'_>) -> Result<u8, Failure> {
     let Some(user) = actor.name() else {
@@ -35,7 +33,7 @@ pub(super) async fn show(services: &Services, actor: &Actor, screen: &mut Screen
             screen.line(&how).await?;
         }
     }
-    let waiting = to_decide(services, user).await?;
+    let waiting = waiting_for(services, user).await?;
     if let Some(first) = waiting.first() {
         screen.line("\nThese requests wait for you:").await?;
         screen.line(&table(&waiting).render(screen.columns)).await?;
@@ -43,22 +41,6 @@ pub(super) async fn show(services: &Services, actor: &Actor, screen: &mut Screen
     }
     screen.line(&format!("\nAll commands: ssh {user}@GATE --help")).await?;
     Ok(0)
-}
-
-/// The requests on which the user may vote now.
-async fn to_decide(services: &Services, user: &UserName) -> Result<Vec<Request>, Failure> {
-    let snapshot = services.access.snapshot();
-    if !snapshot.is_approver(user) {
-        return Ok(Vec::new());
-    }
-    let filter = RequestFilter { states: &["pending"], ..RequestFilter::default() };
-    let mut waiting = services.requests.list(&filter).await?;
-    waiting.retain(|request| {
-        let group = snapshot.group(&request.group);
-        request.state == RequestState::Pending
-            && group.is_some_and(|group| policy::ballot(group, request, user).is_ok())
-    });
-    Ok(waiting)
 }
 
 fn table(requests: &[Request]) -> Table {
