@@ -47,7 +47,7 @@ pub(super) async fn apply(
     }
     for Line { name, result } in &lines {
         let dry = if asked.dry_run { " (dry run)" } else { "" };
-        screen.line(&format!("{} {} {result}{dry}", name.kind, name.name)).await?;
+        screen.line(&format!("{}/{} {result}{dry}", name.kind.key(), name.name)).await?;
     }
     if lines.is_empty() {
         screen.remark("the text names no resource").await?;
@@ -167,7 +167,7 @@ pub(super) async fn delete(
         screen.list(&which, || Table::new([])).await?;
     } else {
         for ResourceName { kind, name } in &which {
-            screen.line(&format!("{kind} {name} deleted")).await?;
+            screen.line(&format!("{}/{name} deleted", kind.key())).await?;
         }
     }
     Ok(0)

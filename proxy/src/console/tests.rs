@@ -223,10 +223,10 @@ async fn apply_reads_standard_input_and_tells_what_it_did() {
     let dry = world.says_with("root", "apply -f - --dry-run", text).await;
     assert_eq!(
         dry.out,
-        "user new created (dry run)\ndevice db01 changed (dry run)\nuser stranger unchanged (dry run)\n"
+        "user/new created (dry run)\ndevice/db01 changed (dry run)\nuser/stranger unchanged (dry run)\n"
     );
     let done = world.says_with("root", "apply -f -", text).await;
-    assert_eq!(done.out, "user new created\ndevice db01 changed\nuser stranger unchanged\n");
+    assert_eq!(done.out, "user/new created\ndevice/db01 changed\nuser/stranger unchanged\n");
     let wrong = world.says_with("root", "apply -f -", "[[user]]\nnmae = \"x\"\n").await;
     assert_eq!(wrong.status, 1);
     assert!(wrong.err.contains("line 2, column 1: `nmae` is not a key of user"), "{}", wrong.err);
