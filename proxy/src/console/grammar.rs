@@ -85,7 +85,11 @@ impl Command {
 impl Command {
     /// Whether it goes on until somebody ends it, and shows what is not one's own.
     pub fn streams(&self) -> bool {
-        matches!(self, Self::Session(Session::Play { .. }) | Self::Audit(Audit::Tail { follow: true, .. }))
+        matches!(
+            self,
+            Self::Session(Session::Play { .. } | Session::Export { .. })
+                | Self::Audit(Audit::Tail { follow: true, .. })
+        )
     }
 }
 
@@ -266,6 +270,17 @@ pub(super) enum Session {
         /// Pauses take at most so long
         #[arg(long, default_value = "2s")]
         idle: Length,
+    },
+    /// Write a recording as asciicast, for players elsewhere (auditors and administrators)
+    #[command(
+        after_help = "Examples:\n  ssh auditor@gate session export 01kb2 | asciinema play -\n  session export 01kb2 --asciicast 2 > old-player.cast"
+    )]
+    Export {
+        /// Its id, or how it starts
+        id: String,
+        /// The version of asciicast; asciinema before 3 reads only 2
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=3))]
+        asciicast: u8,
     },
     /// Tell whether a recording is whole, incomplete or altered (auditors and administrators)
     #[command(

@@ -12,7 +12,7 @@ use super::screen::Screen;
 use super::show::{ago, maybe, moment, sheet, span};
 use super::table::Table;
 use super::{Actor, Failure, Services, Who};
-use crate::record;
+use crate::record::{self, DumpFormat};
 use crate::store::{SessionFilter, SessionRow};
 
 pub(super) async fn run(
@@ -36,6 +36,17 @@ pub(super) async fn run(
             let (path, key) = (services.recordings.path(session.id), services.recordings.public_key());
             let verdict = record::play(&path, &key, &mut screen.out, speed, Some(idle.approximate())).await?;
             screen.remark(&format!("\nthe recording is {}", told(&verdict))).await?;
+            Ok(u8::from(judged(&verdict) == Judged::Altered))
+        }
+        Session::Export { id, asciicast } => {
+            actor.must_read_all()?;
+            let session = find(services, actor, &id).await?;
+            let played = Event::RecordingPlayed { session: session.id };
+            services.audit.append(actor.by().did(played)).await?;
+            let (path, key) = (services.recordings.path(session.id), services.recordings.public_key());
+            let format = if asciicast == 2 { DumpFormat::V2 } else { DumpFormat::V3 };
+            let verdict = record::dump(&path, &key, &mut screen.out, format).await?;
+            screen.remark(&format!("the recording is {}", told(&verdict))).await?;
             Ok(u8::from(judged(&verdict) == Judged::Altered))
         }
         Session::Verify { id } => {
