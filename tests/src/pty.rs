@@ -139,6 +139,8 @@ impl Pty {
                 self.screen()
             );
         };
+        // What it wrote last may still be on its way; a process it left may hold the terminal.
+        let _ = wait::until_true("", Duration::from_secs(1), || self.reader.is_finished());
         Ok(status)
     }
 

@@ -3,6 +3,8 @@
 
 #[path = "e2e/attacks.rs"]
 mod attacks;
+#[path = "e2e/demo.rs"]
+mod demo;
 #[path = "e2e/devices.rs"]
 mod devices;
 #[path = "e2e/docs.rs"]

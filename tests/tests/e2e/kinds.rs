@@ -42,6 +42,15 @@ fn a_command_that_closes_its_output_can_still_read() {
 }
 
 #[test]
+fn a_command_that_closed_its_output_still_tells_its_exit_status() {
+    needs_devices!();
+    on_each_way(|way| {
+        let done = way.ssh(&[], "exec >&- 2>&-; sleep 0.3; exit 3").run().unwrap();
+        assert_eq!(done.code(), Some(3), "{}", done.all());
+    });
+}
+
+#[test]
 fn a_command_that_does_not_read_ends_nevertheless() {
     needs_devices!();
     on_each_way(|way| {

@@ -1,0 +1,54 @@
+//! `make demo` itself, on a device and on the machine itself; a device plays the machine.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use tidegate_tests::accounts::Accounts;
+use tidegate_tests::device::Device;
+use tidegate_tests::host::Host;
+use tidegate_tests::programs::program;
+use tidegate_tests::run::Run;
+
+use crate::needs_devices;
+use crate::support::{Scratch, base};
+
+const WITHIN: Duration = Duration::from_secs(120);
+
+fn resources() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../config/demo.toml"))
+}
+
+#[test]
+fn the_demo_tells_its_story_and_leaves_nothing() {
+    needs_devices!();
+    let clone = Scratch::new("demo");
+    fs::create_dir(clone.path("config")).unwrap();
+    fs::copy(resources(), clone.path("config/demo.toml")).unwrap();
+    let demo =
+        Run::new(program("demo").unwrap()).dir(clone.path("")).env("DEMO_STAY", "").env("DEMO_HERE", "");
+    let told = demo.within(WITHIN).run().unwrap();
+    assert!(told.success(), "{}", told.all());
+    assert!(told.out().contains("All 10 steps held"), "{}", told.all());
+    assert!(!clone.path(".demo").exists());
+}
+
+#[test]
+fn the_demo_tells_its_story_on_the_machine_itself_and_gives_everything_back() {
+    needs_devices!();
+    let machine = Device::boot(&base(), "machine").unwrap();
+    fs::create_dir_all(machine.path("/srv/clone/config")).unwrap();
+    fs::copy(resources(), machine.path("/srv/clone/config/demo.toml")).unwrap();
+    for name in ["demo", "tidegate-proxy", "tidegate-agent"] {
+        machine.install(&program(name).unwrap(), &format!("/srv/{name}")).unwrap();
+    }
+    let picture = || Accounts::of(&machine, "tidegate-demo").unwrap();
+    let before = picture();
+    let told = machine.command(&["sh", "-c", "cd /srv/clone && DEMO_HERE=1 ../demo"]).unwrap();
+    let told = told.within(WITHIN).run().unwrap();
+    assert!(told.success(), "{}", told.all());
+    assert!(told.out().contains("byte for byte as found"), "{}", told.all());
+    assert_eq!(before.difference(&picture()), "");
+    assert!(!machine.path("/srv/clone/.demo").exists());
+    assert!(!machine.run(&["pgrep", "tidegate"]).unwrap().success());
+}
