@@ -1,4 +1,4 @@
-//! Who may do what: [`decide`] is a function of a snapshot and facts, and the only
+//! Who may do what: [`decide()`] is a function of a snapshot and facts, and the only
 //! place where a [`Permit`] is made. Nothing here reads a clock.
 //!
 //! Several groups: only groups that list the user, match the credential, allow the

@@ -33,7 +33,7 @@ pub enum AccessError {
     #[error("there is no {0}")]
     Unknown(ResourceName),
     /// Other resources lean on it.
-    #[error("{what} is still in use, nothing was deleted:\n{}", list(.problems))]
+    #[error("{what} is still in use, nothing was deleted; without it:\n{}", leaning(.problems))]
     InUse {
         /// What was to be deleted.
         what: String,
@@ -59,6 +59,15 @@ pub enum AccessError {
 
 fn list(problems: &[Problem]) -> String {
     problems.iter().map(|problem| format!("  {problem}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The same without the advice to add what is about to go.
+fn leaning(problems: &[Problem]) -> String {
+    let short = |problem: &Problem| {
+        let why = problem.why.split_once("; ").map_or(problem.why.as_str(), |(why, _)| why);
+        format!("  {}: {why}", problem.of)
+    };
+    problems.iter().map(short).collect::<Vec<_>>().join("\n")
 }
 
 /// Who changes something, for the audit log.

@@ -12,4 +12,4 @@ mod listener;
 mod registry;
 
 pub use listener::{Office, listen};
-pub use registry::{GrantError, GrantOver, LinkStatus, LiveGrant, Registry};
+pub use registry::{GrantOver, LiveGrant, Registry};

@@ -19,6 +19,7 @@ mod split;
 mod table;
 #[cfg(test)]
 mod tests;
+mod welcome;
 
 pub use failure::Failure;
 pub use socket::{admin, listen};
@@ -117,7 +118,8 @@ impl Actor {
     /// A user at an address, with the roles they have now.
     #[must_use]
     pub fn user(snapshot: &Snapshot, name: &UserName, origin: IpAddr) -> Self {
-        let roles = snapshot.user(name).map(|user| user.roles.clone()).unwrap_or_default();
+        let user = snapshot.user(name).filter(|user| user.enabled);
+        let roles = user.map(|user| user.roles.clone()).unwrap_or_default();
         Self { who: Who::User { name: name.clone(), roles }, origin: Some(origin) }
     }
 
@@ -156,6 +158,12 @@ impl Actor {
             Who::LocalAdmin => true,
             Who::User { roles, .. } => !roles.is_empty(),
         }
+    }
+
+    /// A connection may outlive its user's place in Tidegate; a command does not.
+    fn must_be_enabled(&self, snapshot: &Snapshot) -> Result<(), Failure> {
+        let enabled = |name| snapshot.user(name).is_some_and(|user| user.enabled);
+        if self.name().is_none_or(enabled) { Ok(()) } else { Err(Failure::Disabled) }
     }
 
     fn must_be_admin(&self) -> Result<(), Failure> {
@@ -221,7 +229,7 @@ where
 }
 
 fn command_text(words: &[String]) -> tidegate_common::audit::CommandText {
-    Note::new(words.join(" "))
+    Note::new(split::join(words))
 }
 
 async fn dispatch(
@@ -232,14 +240,46 @@ async fn dispatch(
     screen: &mut Screen<'_>,
     stdin: impl AsyncRead + Unpin + Send,
 ) -> Result<u8, Failure> {
+    actor.must_be_enabled(&services.access.snapshot())?;
     let Some(command) = command else {
-        return resources::welcome(services, actor, screen).await;
+        return welcome::show(services, actor, screen).await;
     };
     // What changes something or hands out evidence is known before it happens.
     if command.is_notable() {
         let event = Event::ConsoleCommand { command: command_text(words) };
         services.audit.append(actor.by().did(event)).await?;
     }
+    let streams = command.streams();
+    let work = async move { act(services, actor, command, screen, stdin).await };
+    if !streams {
+        return work.await;
+    }
+    tokio::select! {
+        done = work => done,
+        lost = role_lost(services, actor) => Err(lost),
+    }
+}
+
+/// Returns when somebody who reads what is not their own no longer may.
+async fn role_lost(services: &Services, actor: &Actor) -> Failure {
+    let mut changed = services.access.changed();
+    while let (Some(name), Some(origin), Ok(())) = (actor.name(), actor.origin, changed.changed().await) {
+        let snapshot = services.access.snapshot();
+        let now = Actor::user(&snapshot, name, origin);
+        if let Err(lost) = now.must_be_enabled(&snapshot).and_then(|()| now.must_read_all()) {
+            return lost;
+        }
+    }
+    std::future::pending().await
+}
+
+async fn act(
+    services: &Services,
+    actor: &Actor,
+    command: Command,
+    screen: &mut Screen<'_>,
+    stdin: impl AsyncRead + Unpin + Send,
+) -> Result<u8, Failure> {
     match command {
         Command::Apply(asked) => resources::apply(services, actor, &asked, screen, stdin).await,
         Command::Get(asked) => resources::get(services, actor, &asked, screen).await,

@@ -37,7 +37,8 @@ impl Places {
             four => four,
         };
         let mut taken = self.taken();
-        if taken.values().sum::<usize>() >= self.all || taken.get(&address).is_some_and(|of| *of >= self.each) {
+        if taken.values().sum::<usize>() >= self.all || taken.get(&address).is_some_and(|of| *of >= self.each)
+        {
             return None;
         }
         *taken.entry(address).or_default() += 1;

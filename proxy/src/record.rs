@@ -27,8 +27,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use key::{PublicKey, RecordingKey};
-pub use read::{Checked, DumpFormat, Player, Scene, dump, play, verify};
-pub use recorder::{Channel, End, Open, Recorder, Sealed};
+pub use read::{DumpFormat, dump, play, verify};
+pub use recorder::{Channel, End, Open, Recorder};
 pub use store::{Recordings, Settings};
 
 /// What can go wrong with a recording. All of it is ours or the disk's.

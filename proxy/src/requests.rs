@@ -6,6 +6,7 @@
 
 mod error;
 mod story;
+mod votes;
 
 pub use error::RequestError;
 
@@ -15,11 +16,9 @@ use std::sync::Arc;
 use jiff::{Span, Timestamp};
 use tidegate_common::audit::Event;
 use tidegate_common::id::RequestId;
-use tidegate_common::model::{
-    AccessGroup, Action, Claims, Request, RequestState, Role, Text, Verdict, Vote, Wish,
-};
+use tidegate_common::model::{Action, Claims, Request, RequestState, Role, Text, Wish};
 use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
-use tidegate_common::policy::{self, Decision, Facts, Tally};
+use tidegate_common::policy::{self, Decision, Facts};
 use tidegate_common::time::{Length, Window};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
@@ -98,7 +97,7 @@ impl Requests {
     /// # Errors
     /// When there is none, or the store fails.
     pub async fn get(&self, id: RequestId) -> Result<Request, RequestError> {
-        self.get_at(id, Timestamp::now()).await
+        self.get_at(id, moment()).await
     }
 
     async fn get_at(&self, id: RequestId, now: Timestamp) -> Result<Request, RequestError> {
@@ -111,7 +110,7 @@ impl Requests {
     /// # Errors
     /// When the store fails.
     pub async fn list(&self, filter: &RequestFilter) -> Result<Vec<Request>, RequestError> {
-        let now = Timestamp::now();
+        let now = moment();
         let requests = self.0.store.requests(filter).await?.into_iter();
         Ok(requests.map(|request| Request { state: request.state_at(now), ..request }).collect())
     }
@@ -135,7 +134,7 @@ impl Requests {
     /// # Errors
     /// When access is refused, needs no request, lacks a claim, or waits already.
     pub async fn create(&self, new: NewRequest) -> Result<Request, RequestError> {
-        self.create_at(new, Timestamp::now()).await
+        self.create_at(new, moment()).await
     }
 
     async fn create_at(&self, new: NewRequest, now: Timestamp) -> Result<Request, RequestError> {
@@ -224,108 +223,12 @@ impl Requests {
         if waiting < MOST_PENDING { Ok(()) } else { Err(RequestError::TooMany) }
     }
 
-    /// Approves; `start` and `duration` move or shorten what was asked for.
-    ///
-    /// # Errors
-    /// When the request does not wait, or the user may not vote on it now.
-    pub async fn approve(
-        &self,
-        id: RequestId,
-        voter: &UserName,
-        by: &By,
-        comment: Option<Text>,
-        wish: Wish,
-    ) -> Result<Request, RequestError> {
-        self.vote(id, voter, by, Verdict::Approve, comment, wish, Timestamp::now()).await
-    }
-
-    /// Rejects.
-    ///
-    /// # Errors
-    /// As [`Self::approve`].
-    pub async fn reject(
-        &self,
-        id: RequestId,
-        voter: &UserName,
-        by: &By,
-        comment: Option<Text>,
-    ) -> Result<Request, RequestError> {
-        self.vote(id, voter, by, Verdict::Reject, comment, Wish::default(), Timestamp::now()).await
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one private path for both votes")]
-    async fn vote(
-        &self,
-        id: RequestId,
-        voter: &UserName,
-        by: &By,
-        verdict: Verdict,
-        comment: Option<Text>,
-        wish: Wish,
-        now: Timestamp,
-    ) -> Result<Request, RequestError> {
-        let changing = self.change().await;
-        let mut request = self.get_at(id, now).await?;
-        // Whoever has nothing to do with it learns nothing of it.
-        if !self.concerns(&request, voter) {
-            return Err(RequestError::Unknown(id));
-        }
-        if request.state != RequestState::Pending {
-            return Err(RequestError::State { id, state: request.state.word() });
-        }
-        let snapshot = self.0.access.snapshot();
-        let group = snapshot.group(&request.group).ok_or(RequestError::GroupGone(id))?;
-        let level = policy::ballot(group, &request, voter).map_err(|why| RequestError::NoVote { id, why })?;
-        self.narrow(&mut request.wish, wish, now)?;
-        let vote =
-            Vote { by: voter.clone(), level, verdict, at: now, origin: by.origin, comment: comment.clone() };
-        request.votes.push(vote);
-        self.count(group, &mut request, now);
-        let (from, until) = match &request.state {
-            RequestState::Approved { window } => (Some(window.start), Some(window.end)),
-            _ => (None, None),
-        };
-        let (comment, complete) = (note(comment.as_ref()), request.state != RequestState::Pending);
-        let level = u8::from(level);
-        let event = match verdict {
-            Verdict::Approve => Event::RequestApproved { request: id, level, comment, complete, from, until },
-            Verdict::Reject => Event::RequestRejected { request: id, level, comment, complete },
-        };
-        self.write(changing, &request, by, event).await?;
-        Ok(request)
-    }
-
-    /// An approver may move the window or shorten it, for those who vote later too.
-    fn narrow(&self, asked: &mut Wish, wish: Wish, now: Timestamp) -> Result<(), RequestError> {
-        if let Some(shorter) = wish.duration {
-            let most = asked.duration.unwrap_or(self.0.settings.window);
-            if shorter.after(now) > most.after(now) {
-                return Err(RequestError::Longer { asked: most });
-            }
-            asked.duration = Some(shorter);
-        }
-        asked.start = wish.start.or(asked.start);
-        Ok(())
-    }
-
-    fn count(&self, group: &AccessGroup, request: &mut Request, now: Timestamp) {
-        match policy::tally(group, request) {
-            Tally::Waiting { .. } => {}
-            Tally::Rejected => request.state = RequestState::Rejected { at: now },
-            Tally::Approved => {
-                let start = request.wish.start.unwrap_or(now).max(now);
-                let length = request.wish.duration.unwrap_or(self.0.settings.window);
-                request.state = RequestState::Approved { window: Window::starting(start, length) };
-            }
-        }
-    }
-
     /// The requester takes a request back, also an approved one.
     ///
     /// # Errors
     /// When it is not theirs or is over.
     pub async fn cancel(&self, id: RequestId, user: &UserName, by: &By) -> Result<Request, RequestError> {
-        let (changing, now) = (self.change().await, Timestamp::now());
+        let (changing, now) = (self.change().await, moment());
         let mut request = self.get_at(id, now).await?;
         if request.user != *user {
             let seen = self.concerns(&request, user);
@@ -349,7 +252,7 @@ impl Requests {
         by: &By,
         comment: Option<Text>,
     ) -> Result<Request, RequestError> {
-        let (changing, now) = (self.change().await, Timestamp::now());
+        let (changing, now) = (self.change().await, moment());
         let mut request = self.get_at(id, now).await?;
         if let Some(user) = user {
             let snapshot = self.0.access.snapshot();
@@ -393,7 +296,7 @@ impl Requests {
     /// Writes expired requests down, once a minute, for as long as it is polled.
     pub async fn keep_expiring(self) {
         loop {
-            if let Err(error) = self.expire(Timestamp::now()).await {
+            if let Err(error) = self.expire(moment()).await {
                 tracing::error!(%error, "expired requests could not be written down");
             }
             tokio::time::sleep(std::time::Duration::from_secs(60)).await;
@@ -424,6 +327,12 @@ impl Requests {
         });
         done.await.unwrap_or(Err(RequestError::Stopping))
     }
+}
+
+/// Now, to the millisecond: nobody reads more of it.
+fn moment() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
 fn still_good(request: &Request, now: Timestamp) -> Result<(), RequestError> {

@@ -11,12 +11,11 @@ mod live;
 mod policy_watch;
 mod stages;
 
-pub use live::{LiveInfo, LiveSessions};
+pub use live::LiveSessions;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-
 
 use tidegate_common::audit::EndCause;
 use tidegate_common::id::SessionId;

@@ -123,7 +123,15 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let supervised = async {
         if tokio::time::timeout(LOGIN_DEADLINE, proved(&mut standing)).await.is_ok() {
             drop(place);
-            let reason = left(&mut standing).await;
+            let reason = match left(&mut standing).await {
+                Some(untold) => untold.to_string(),
+                None => {
+                    // A client that is told to disconnect drops what its channels have
+                    // not shown yet; most leave by themselves when their last is closed.
+                    tokio::time::sleep(LEAVE_DEADLINE).await;
+                    "the session is over".to_owned()
+                }
+            };
             let leave = handle.disconnect(Disconnect::ByApplication, reason, "en".to_owned());
             let _ = tokio::time::timeout(LEAVE_DEADLINE, leave).await;
             tokio::time::sleep(LEAVE_DEADLINE).await;
@@ -144,21 +152,18 @@ async fn proved(standing: &mut watch::Receiver<Standing>) {
     let _ = standing.wait_for(|standing| !matches!(standing, Standing::Unproved)).await;
 }
 
-/// Waits until the connection shall leave, and says why.
-async fn left(standing: &mut watch::Receiver<Standing>) -> String {
+/// Waits until the connection shall leave; the sentence is for a user whom no channel
+/// has told why.
+async fn left(standing: &mut watch::Receiver<Standing>) -> Option<Arc<str>> {
     match standing.wait_for(|standing| matches!(standing, Standing::Leaving(_))).await.as_deref() {
-        Ok(Standing::Leaving(Some(untold))) => return untold.to_string(),
-        _ => {}
+        Ok(Standing::Leaving(untold)) => untold.clone(),
+        _ => None,
     }
-    // OpenSSH drops what it has not shown yet when it is disconnected. Its channels are
-    // closed, so it leaves by itself, unless it was told to stay for more of them.
-    tokio::time::sleep(LEAVE_DEADLINE).await;
-    "the session is over".to_owned()
 }
 
 /// The server side's configuration; `jump` is for connections inside a
 /// `direct-tcpip` channel, whose user the outer connection has proved.
-pub(self) fn server_config(gate: &Gate, certificates: Vec<Certificate>, jump: bool) -> Arc<Config> {
+fn server_config(gate: &Gate, certificates: Vec<Certificate>, jump: bool) -> Arc<Config> {
     let methods: &[MethodKind] = if jump {
         &[MethodKind::None, MethodKind::KeyboardInteractive]
     } else {

@@ -121,11 +121,13 @@ fn make(path: &Path) -> std::io::Result<()> {
 }
 
 async fn connect(path: &Path, connections: u32) -> Result<DatabaseConnection, StoreError> {
-    let shown = path.to_str().ok_or_else(|| StoreError::Url(path.to_string_lossy().into_owned()))?;
-    let mut options = ConnectOptions::new(format!("sqlite://{shown}"));
+    let path = path.to_owned();
+    // The path is set as it is: in a url, some of its characters would mean something else.
+    let mut options = ConnectOptions::new("sqlite://");
     options.max_connections(connections).min_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(
-        |options| {
+        move |options| {
             options
+                .filename(&path)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
@@ -148,7 +150,7 @@ pub(crate) mod testing {
     impl Temporary {
         pub async fn new() -> Self {
             let directory =
-                std::env::temp_dir().join(format!("tidegate-store-{:032x}", rand::random::<u128>()));
+                std::env::temp_dir().join(format!("tidegate store %41-{:032x}", rand::random::<u128>()));
             std::fs::create_dir(&directory).unwrap();
             let store = Store::open(&format!("sqlite:{}", directory.join("t.db").display())).await.unwrap();
             Self { store, directory }

@@ -209,7 +209,7 @@ async fn receive(
 ) -> Result<FromProxy, UplinkError> {
     let mut buffer = vec![0; 16 * 1024];
     loop {
-        if let Some(message) = decoder.next()? {
+        if let Some(message) = decoder.message()? {
             return Ok(message);
         }
         let count = reader.read(&mut buffer).await?;

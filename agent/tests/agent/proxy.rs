@@ -118,7 +118,7 @@ impl Link {
     pub async fn hear(&mut self) -> FromAgent {
         let hear = async {
             loop {
-                if let Some(message) = self.decoder.next().unwrap() {
+                if let Some(message) = self.decoder.message().unwrap() {
                     return message;
                 }
                 let mut buffer = [0; 4096];

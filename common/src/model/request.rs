@@ -1,5 +1,5 @@
 //! A wish for access, with what is claimed for it and who approved. It grants
-//! nothing by itself: [`crate::policy::decide`] does, when it sees one approved.
+//! nothing by itself: [`crate::policy::decide()`] does, when it sees one approved.
 
 use std::fmt;
 use std::net::IpAddr;

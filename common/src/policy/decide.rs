@@ -241,12 +241,18 @@ pub(super) fn govern<'a>(
 
 /// Decides; the only place where a permit begins.
 pub fn decide(snapshot: &Snapshot, facts: &Facts<'_>) -> Decision {
-    decide_since(snapshot, facts, facts.now)
+    decide_since(snapshot, facts, None)
 }
 
-/// Decides for an access that began at `since`: whether approval is needed is read
-/// then, and its longest time counts from then; all else holds now.
-pub(super) fn decide_since(snapshot: &Snapshot, facts: &Facts<'_>, since: Timestamp) -> Decision {
+/// Decides, if `live_since` is given for an access that began then: whether approval
+/// is needed is read at its beginning, its longest time counts from there, and the
+/// register of reasons is not asked again; all else holds now.
+pub(super) fn decide_since(
+    snapshot: &Snapshot,
+    facts: &Facts<'_>,
+    live_since: Option<Timestamp>,
+) -> Decision {
+    let since = live_since.unwrap_or(facts.now);
     let refuse = |why| Decision::Refused(Refusal { target: facts.target.clone(), why });
     let Some(user) = snapshot.user_entry(facts.user) else { return refuse(Why::UnknownUser) };
     if !user.user.enabled {
@@ -265,7 +271,11 @@ pub(super) fn decide_since(snapshot: &Snapshot, facts: &Facts<'_>, since: Timest
         Some((request, _)) => facts.claims.or(&request.claims),
         None => facts.claims.clone(),
     };
-    let needs = missing(snapshot, group, terms, &claims, facts, approval.filter(|_| covering.is_none()));
+    let mut needs = missing(snapshot, group, terms, &claims, facts, approval.filter(|_| covering.is_none()));
+    if live_since.is_some() {
+        // A reason that is registered or removed meanwhile ends nobody's session.
+        needs.reasons.clear();
+    }
     if needs.claims_missing() || needs.approval.is_some() {
         return Decision::Needs(needs);
     }

@@ -1,4 +1,4 @@
-//! The proof that policy said yes. Only [`super::decide`] and [`recheck`] of an
+//! The proof that policy said yes. Only [`super::decide()`] and [`recheck`] of an
 //! earlier permit make one.
 
 use std::net::IpAddr;
@@ -200,7 +200,7 @@ pub fn recheck(
         claims: &permit.claims,
         requests,
     };
-    match decide_since(snapshot, &facts, permit.since) {
+    match decide_since(snapshot, &facts, Some(permit.since)) {
         Decision::Permitted(next) => {
             let same = next.credential == permit.credential && next.device == permit.device;
             if same { Ok(next) } else { Err(EndReason::Changed(permit.target().clone())) }

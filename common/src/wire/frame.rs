@@ -31,7 +31,7 @@ pub fn encode<M: Serialize>(message: &M) -> Result<Vec<u8>, FrameError> {
 }
 
 /// Collects bytes until they make a message. Holds at most one frame and what
-/// came with it; feed it no more than it can use between calls of [`Self::next`].
+/// came with it; feed it no more than it can use between calls of [`Self::message`].
 #[derive(Debug, Default)]
 pub struct Decoder {
     buffer: Vec<u8>,
@@ -47,7 +47,7 @@ impl Decoder {
     ///
     /// # Errors
     /// When the frame is too long or no message; the link must end then.
-    pub fn next<M: DeserializeOwned>(&mut self) -> Result<Option<M>, FrameError> {
+    pub fn message<M: DeserializeOwned>(&mut self) -> Result<Option<M>, FrameError> {
         let Some((header, rest)) = self.buffer.split_first_chunk::<4>() else {
             return Ok(None);
         };
@@ -85,7 +85,7 @@ mod tests {
             let mut got = Vec::new();
             for piece in bytes.chunks(cut) {
                 decoder.feed(piece);
-                while let Some(message) = decoder.next::<FromProxy>().unwrap() {
+                while let Some(message) = decoder.message::<FromProxy>().unwrap() {
                     got.push(message);
                 }
             }
@@ -96,7 +96,7 @@ mod tests {
         fn noise_never_panics(noise in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut decoder = Decoder::default();
             decoder.feed(&noise);
-            let _ = decoder.next::<FromAgent>();
+            let _ = decoder.message::<FromAgent>();
         }
     }
 
@@ -104,7 +104,7 @@ mod tests {
     fn a_frame_over_the_bound_is_refused_before_it_is_read() {
         let mut decoder = Decoder::default();
         decoder.feed(&u32::MAX.to_be_bytes());
-        assert!(matches!(decoder.next::<FromAgent>(), Err(FrameError::Long(_))));
+        assert!(matches!(decoder.message::<FromAgent>(), Err(FrameError::Long(_))));
     }
 
     #[test]
@@ -113,7 +113,7 @@ mod tests {
             let mut decoder = Decoder::default();
             decoder.feed(&u32::try_from(body.len()).unwrap().to_be_bytes());
             decoder.feed(body.as_bytes());
-            assert!(matches!(decoder.next::<FromProxy>(), Err(FrameError::Message(_))), "{body}");
+            assert!(matches!(decoder.message::<FromProxy>(), Err(FrameError::Message(_))), "{body}");
         }
     }
 }

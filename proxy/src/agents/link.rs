@@ -78,7 +78,7 @@ impl<S: AsyncRead + AsyncWrite> Frames<S> {
     /// When the connection or the peer breaks.
     pub async fn receive(&mut self) -> Result<FromAgent, LinkError> {
         loop {
-            if let Some(message) = self.decoder.next()? {
+            if let Some(message) = self.decoder.message()? {
                 return Ok(message);
             }
             let length = self.read.read(&mut self.buffer).await?;
@@ -130,7 +130,9 @@ pub async fn serve<S: AsyncRead + AsyncWrite>(
         user_ca: vec![office.user_ca.clone()],
     };
     frames.send(&FromProxy::Welcome(welcome)).await?;
-    office.audit(Event::AgentConnected { device: device.clone(), version: Note::new(&hello.version) }).await?;
+    office
+        .audit(Event::AgentConnected { device: device.clone(), version: Note::new(&hello.version) })
+        .await?;
 
     let seen = office.store.agent_seen(device, &hello.version, jiff::Timestamp::now()).await;
     seen.map_err(|error| LinkError::Office(error.to_string()))?;

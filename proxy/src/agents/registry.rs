@@ -24,7 +24,9 @@ const REVOKE_DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum GrantError {
     /// No link.
-    #[error("the agent on {0} is away, so nothing can be granted there; ask its administrator to look at tidegate-agent.service")]
+    #[error(
+        "the agent on {0} is away, so nothing can be granted there; ask its administrator to look at tidegate-agent.service"
+    )]
     Away(DeviceName),
     /// The agent could not apply or verify it.
     #[error("{device} could not grant the privileges ({failure}); nothing was left behind")]
@@ -275,9 +277,7 @@ impl Registry {
         }
         match state.live.remove(&session).map(|entry| entry.stage) {
             Some(Stage::Active(over)) => over.send(GrantOver::Ended(ended.clone())).is_ok(),
-            Some(Stage::Requested(reply)) => {
-                reply.send(Err(GrantError::Silent(device.clone()))).is_ok()
-            }
+            Some(Stage::Requested(reply)) => reply.send(Err(GrantError::Silent(device.clone()))).is_ok(),
             None => false,
         }
     }

@@ -1,5 +1,7 @@
 //! `agent …`
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -12,7 +14,7 @@ use tidegate_common::time::Length;
 
 use super::grammar::Agent;
 use super::screen::Screen;
-use super::show::{moment, span};
+use super::show::{ago, moment, span};
 use super::table::Table;
 use super::{Actor, Failure, Services};
 
@@ -33,10 +35,18 @@ pub(super) async fn run(
                     "device `{device}` has no agent that could be revoked"
                 )));
             }
-            let event = Event::AgentRevoked { device: device.clone() };
-            services.audit.append(actor.by().did(event)).await?;
-            services.store.revoke_agent(&device).await?;
-            services.agents.disconnect(&device);
+            let entry = actor.by().did(Event::AgentRevoked { device: device.clone() });
+            let (audit, store) = (services.audit.clone(), services.store.clone());
+            let (agents, gone) = (Arc::clone(&services.agents), device.clone());
+            // Done to its end, also when the one who asked leaves meanwhile: no link stays
+            // up whose agent is revoked.
+            let done = tokio::spawn(async move {
+                audit.append(entry).await?;
+                store.revoke_agent(&gone).await?;
+                agents.disconnect(&gone);
+                Ok::<_, Failure>(())
+            });
+            done.await.map_err(std::io::Error::other)??;
             let json = serde_json::json!({ "device": device, "revoked": true });
             screen
                 .one(&json, || format!("the agent of {device} is out; its live sessions end with its lease"))
@@ -58,6 +68,7 @@ async fn token(
         return Err(Failure::Missing(format!("there is no device `{device}`; apply it first")));
     }
     let now = Timestamp::now();
+    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let expires = valid.after(now);
     let mut random = [0u8; 32];
     rand::rng().fill_bytes(&mut random);
@@ -66,17 +77,13 @@ async fn token(
     services.audit.append(actor.by().did(minted)).await?;
     services.store.token_minted(device, &secret, now, expires).await?;
     let token = format!("tg1.{}.{}", services.ca_fingerprint, secret.reveal());
+    let line = format!("tidegate-agent install --proxy {} --token {token}", services.agents_address);
     let json = serde_json::json!({
-        "device": device, "token": token, "expires": expires, "proxy": services.agents_address,
+        "device": device, "token": token, "expires": expires, "proxy": services.agents_address, "install": line,
     });
     screen.one(&json, || token).await?;
     if !screen.json {
-        let address = &services.agents_address;
-        let text = format!(
-            "It enrols {device} once, until {}. The agent dials {address}; on the device, `tidegate-agent install \
-             --help` tells where to put both.",
-            moment(expires)
-        );
+        let text = format!("It enrols {device} once, until {}. There, as root:\n  {line}", moment(expires));
         screen.remark(&text).await?;
     }
     Ok(0)
@@ -87,7 +94,9 @@ struct Line {
     device: String,
     state: &'static str,
     version: Option<String>,
+    connected: bool,
     linked_seconds: Option<u64>,
+    seen: Option<Timestamp>,
     certified: Option<Timestamp>,
     standing: Vec<String>,
 }
@@ -119,6 +128,8 @@ async fn list(services: &Services, actor: &Actor, screen: &mut Screen<'_>) -> Re
                 device: device.to_string(),
                 state,
                 version: link.as_ref().map(|link| link.version.clone()),
+                connected: link.is_some(),
+                seen: agent.and_then(|agent| agent.seen),
                 linked_seconds: link.as_ref().map(|link| link.up.as_secs()),
                 certified: agent.map(|agent| agent.certified),
                 standing: link.map(|link| link.standing).unwrap_or_default(),
@@ -126,19 +137,22 @@ async fn list(services: &Services, actor: &Actor, screen: &mut Screen<'_>) -> Re
         })
         .collect();
     let table = || {
-        let mut table = Table::new(["DEVICE", "STATE", "FOR", "VERSION", "STANDING"]);
+        let now = Timestamp::now();
+        let mut table = Table::new(["DEVICE", "STATE", "FOR", "SEEN", "VERSION", "STANDING"]);
         for line in &lines {
             let up = line.linked_seconds.and_then(|seconds| i64::try_from(seconds).ok()).map(span);
             table.row([
                 line.device.clone(),
                 line.state.to_owned(),
                 up.unwrap_or_default(),
+                line.seen.map(|at| ago(at, now)).unwrap_or_default(),
                 line.version.clone().unwrap_or_default(),
                 line.standing.join("; "),
             ]);
         }
         table
     };
-    screen.list(&lines, table).await?;
+    let empty = "There is no device with an agent; `apply` a device, then `agent token DEVICE`.";
+    screen.list_or(&lines, table, empty).await?;
     Ok(0)
 }

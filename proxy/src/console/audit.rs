@@ -6,7 +6,6 @@ use super::grammar::Audit;
 use super::screen::Screen;
 use super::{Actor, Failure, Services};
 use crate::audit_log::AuditError;
-use crate::console::table::Table;
 
 pub(super) async fn run(
     services: &Services,
@@ -18,20 +17,25 @@ pub(super) async fn run(
     match asked {
         Audit::Tail { count, follow } => {
             let mut tail = services.audit.tail(count, follow);
-            let mut records = Vec::new();
+            // An array is written as it is read: a long log needs no memory for it.
+            let array = screen.json && !follow;
+            let mut before = "[\n";
             while let Some(record) = tail.next_record().await? {
                 match (screen.json, follow) {
                     // An array has no end while one follows: a line for each record then.
                     (true, true) => screen.line(&serde_json::to_string(&record)?).await?,
-                    (true, false) => records.push(record),
+                    (true, false) => {
+                        screen.text(std::mem::replace(&mut before, ",\n")).await?;
+                        screen.text(&serde_json::to_string(&record)?).await?;
+                    }
                     (false, _) => screen.line(&record.to_string()).await?,
                 }
                 if follow {
                     screen.flush().await?;
                 }
             }
-            if screen.json && !follow {
-                screen.list(&records, || Table::new([])).await?;
+            if array {
+                screen.text(if before == "[\n" { "[]\n" } else { "\n]\n" }).await?;
             }
             Ok(0)
         }

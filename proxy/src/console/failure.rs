@@ -12,6 +12,9 @@ pub enum Failure {
     /// The user lacks a role.
     #[error("this needs {0}")]
     Role(&'static str),
+    /// The user is gone or disabled.
+    #[error("your account in Tidegate is disabled; ask an administrator")]
+    Disabled,
     /// It is for people with an access of their own.
     #[error(
         "the local administrator is no user, so has no access to ask for and no vote; log in with ssh for that"
@@ -62,6 +65,7 @@ impl Failure {
         matches!(
             self,
             Self::Role(_)
+                | Self::Disabled
                 | Self::Request(
                     RequestError::NoVote { .. } | RequestError::NotYours(_) | RequestError::Refused(_)
                 )

@@ -10,6 +10,7 @@ use tidegate_common::time::Length;
 /// The gate's command line.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", no_binary_name = true, disable_version_flag = true, max_term_width = 120)]
+#[command(about = "Who may reach what, and what they did", after_help = EXAMPLES)]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -17,6 +18,16 @@ pub(super) struct Cli {
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
     pub output: Format,
 }
+
+const EXAMPLES: &str = "\
+Examples, over ssh and the same after `tidegate-proxy admin`:
+  ssh operator@gate access list
+  ssh operator@gate request create ops@db01 --justification 'ticket 4711' --duration 2h
+  ssh approver@gate request approve 12 --comment 'go ahead'
+  ssh admin@gate apply -f - < resources.toml
+  ssh auditor@gate session list -o json
+
+Exit status: 0 done, 1 refused or failed, 2 not understood.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -27,12 +38,18 @@ pub(super) enum Format {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Create or change resources from a TOML text, all or nothing
+    #[command(
+        after_help = "Examples:\n  ssh admin@gate apply -f - < resources.toml\n  tidegate-proxy admin apply -f resources.toml --dry-run\n\nA text with a mistake changes nothing; every mistake is told with line and column."
+    )]
     Apply(Apply),
     /// Show resources
+    #[command(after_help = "Examples:\n  get users\n  get access-group dba\n  get devices -o json")]
     Get(Get),
     /// Delete resources
+    #[command(after_help = "Example:\n  delete credential ops@db01\n\nLive sessions that rest on it end.")]
     Delete(Delete),
     /// Print all resources as a TOML text that `apply` takes
+    #[command(after_help = "Example:\n  ssh admin@gate export > resources.toml")]
     Export,
     /// What you may reach, and why somebody may or may not
     #[command(subcommand)]
@@ -62,6 +79,17 @@ impl Command {
             Self::Agent(agent) => !matches!(agent, Agent::List),
             Self::Audit(audit) => !matches!(audit, Audit::Tail { .. }),
         }
+    }
+}
+
+impl Command {
+    /// Whether it goes on until somebody ends it, and shows what is not one's own.
+    pub fn streams(&self) -> bool {
+        matches!(
+            self,
+            Self::Session(Session::Play { .. } | Session::Export { .. })
+                | Self::Audit(Audit::Tail { follow: true, .. })
+        )
     }
 }
 
@@ -95,12 +123,14 @@ pub(super) struct Delete {
 #[derive(Debug, Subcommand)]
 pub(super) enum Access {
     /// What you may reach now, and what it asks for
+    #[command(after_help = "Example:\n  ssh operator@gate access list")]
     List {
         /// What somebody else may reach (auditors and administrators)
         #[arg(long)]
         user: Option<UserName>,
     },
     /// Which access group decides, and why the others do not (auditors and administrators)
+    #[command(after_help = "Example:\n  access explain operator ops@db01")]
     Explain {
         /// Who
         user: UserName,
@@ -115,15 +145,23 @@ pub(super) enum Access {
 #[derive(Debug, Subcommand)]
 pub(super) enum Request {
     /// Ask for access ahead; ssh asks by itself when a session needs it
+    #[command(
+        after_help = "Examples:\n  request create ops@db01 --justification 'ticket 4711' --reason maintenance --duration 2h\n  request create ops@db01 --justification 'patch day' --start 2026-12-24T18:00Z --duration 4h\n  request create ops@db01 --justification 'ticket 4712' --emergency 'the shop is down'"
+    )]
     Create(Create),
     /// Your requests and those you approve
+    #[command(after_help = "Examples:\n  request list --pending\n  request list -o json")]
     List(RequestList),
     /// One request with its votes
+    #[command(after_help = "Example:\n  request show 12")]
     Show {
         /// Its number
         id: RequestId,
     },
     /// Approve requests; may shorten or move what was asked for
+    #[command(
+        after_help = "Examples:\n  request approve 12 --comment 'go ahead'\n  request approve 12 --duration 30m"
+    )]
     Approve {
         /// Their numbers
         #[arg(required = true)]
@@ -139,6 +177,7 @@ pub(super) enum Request {
         duration: Option<Length>,
     },
     /// Reject requests
+    #[command(after_help = "Example:\n  request reject 12 --comment 'after the freeze'")]
     Reject {
         /// Their numbers
         #[arg(required = true)]
@@ -148,12 +187,14 @@ pub(super) enum Request {
         comment: Option<Text>,
     },
     /// Take your own requests back
+    #[command(after_help = "Example:\n  request cancel 12")]
     Cancel {
         /// Their numbers
         #[arg(required = true)]
         ids: Vec<RequestId>,
     },
     /// Take requests back that you approve, also in use: their sessions end
+    #[command(after_help = "Example:\n  request revoke 12 --comment 'the work is done'")]
     Revoke {
         /// Their numbers
         #[arg(required = true)]
@@ -208,13 +249,18 @@ pub(super) struct RequestList {
 #[derive(Debug, Subcommand)]
 pub(super) enum Session {
     /// Sessions: your own, or all for auditors and administrators
+    #[command(after_help = "Examples:\n  session list --live\n  session list --user operator -o json")]
     List(SessionList),
     /// One session
+    #[command(after_help = "Example:\n  session show 01kb2")]
     Show {
         /// Its id, or how it starts
         id: String,
     },
     /// Replay a recording (auditors and administrators)
+    #[command(
+        after_help = "Examples:\n  ssh -t auditor@gate session play 01kb2\n  session play 01kb2 --speed 4 --idle 1s\n\nCtrl-C stops it."
+    )]
     Play {
         /// Its id, or how it starts
         id: String,
@@ -225,12 +271,27 @@ pub(super) enum Session {
         #[arg(long, default_value = "2s")]
         idle: Length,
     },
-    /// Tell whether a recording is whole, incomplete or altered (auditors and administrators)
-    Verify {
+    /// Write a recording as asciicast, for players elsewhere (auditors and administrators)
+    #[command(
+        after_help = "Examples:\n  ssh auditor@gate session export 01kb2 | asciinema play -\n  session export 01kb2 --asciicast 2 > old-player.cast"
+    )]
+    Export {
         /// Its id, or how it starts
+        id: String,
+        /// The version of asciicast; asciinema before 3 reads only 2
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=3))]
+        asciicast: u8,
+    },
+    /// Tell whether a recording is whole, incomplete or altered (auditors and administrators)
+    #[command(
+        after_help = "Examples:\n  session verify 01kb2\n  tidegate-proxy admin session verify /mnt/archive/01kb2….cast.zst\n\nOnly a whole recording exits with 0."
+    )]
+    Verify {
+        /// Its id, or how it starts; on the local console also a file
         id: String,
     },
     /// End a live session (administrators)
+    #[command(after_help = "Example:\n  session kill 01kb2")]
     Kill {
         /// Its id, or how it starts
         id: String,
@@ -256,6 +317,9 @@ pub(super) struct SessionList {
 #[derive(Debug, Subcommand)]
 pub(super) enum Agent {
     /// Make a one-time token that enrols a device's agent (administrators)
+    #[command(
+        after_help = "Example:\n  agent token db01\n\nIt replaces an earlier token of the device that nobody used."
+    )]
     Token {
         /// The device
         device: DeviceName,
@@ -264,8 +328,10 @@ pub(super) enum Agent {
         valid: Length,
     },
     /// Agents and their links
+    #[command(after_help = "Example:\n  agent list -o json")]
     List,
     /// Take a device's agent out; it needs a new token to come back (administrators)
+    #[command(after_help = "Example:\n  agent revoke db01")]
     Revoke {
         /// The device
         device: DeviceName,
@@ -275,6 +341,9 @@ pub(super) enum Agent {
 #[derive(Debug, Subcommand)]
 pub(super) enum Audit {
     /// The last records
+    #[command(
+        after_help = "Examples:\n  audit tail -n 100\n  audit tail -f\n\nWith -o json an array; with -f one object a line, until Ctrl-C."
+    )]
     Tail {
         /// How many
         #[arg(short = 'n', long, default_value_t = 50)]
@@ -284,6 +353,7 @@ pub(super) enum Audit {
         follow: bool,
     },
     /// Walk the chain and tell whether anything was altered
+    #[command(after_help = "Example:\n  audit verify\n\nA log that does not hold exits with 1.")]
     Verify,
 }
 
@@ -322,5 +392,16 @@ mod tests {
     #[test]
     fn the_grammar_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_examples_in_its_help() {
+        fn check(command: &clap::Command) {
+            let subs: Vec<_> = command.get_subcommands().filter(|sub| sub.get_name() != "help").collect();
+            let example = command.get_after_help().is_some_and(|text| text.to_string().contains("Example"));
+            assert!(example || !subs.is_empty(), "{}", command.get_name());
+            subs.into_iter().for_each(check);
+        }
+        check(&Cli::command());
     }
 }

@@ -4,10 +4,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_common::id::RequestId;
 use tidegate_common::model::{Action, Claims, Request, RequestState, Text, Wish};
+use tidegate_common::name::UserName;
+use tidegate_common::policy;
 
 use super::grammar::{Create, Request as Asked, RequestList};
 use super::screen::Screen;
-use super::show::{maybe, moment, sheet};
+use super::show::{ago, maybe, moment, sheet};
 use super::table::Table;
 use super::{Actor, Failure, Services};
 use crate::requests::{NewRequest, RequestError};
@@ -110,7 +112,8 @@ fn sentence(request: &Request) -> String {
         RequestState::Pending if request.votes.is_empty() => {
             format!("waits for approval until {}", moment(request.expires))
         }
-        RequestState::Pending => "has your vote and waits for more".to_owned(),
+        RequestState::Pending if request.votes.len() == 1 => "has one vote and waits for more".to_owned(),
+        RequestState::Pending => format!("has {} votes and waits for more", request.votes.len()),
         RequestState::Approved { window } => {
             format!("is approved from {} until {}", moment(window.start), moment(window.end))
         }
@@ -192,8 +195,8 @@ async fn list(
         let mut table = Table::new(["ID", "STATE", "USER", "CREDENTIAL", "MADE", "UNTIL", "JUSTIFICATION"]);
         for request in &requests {
             let until = match &request.state {
-                RequestState::Pending => moment(request.expires),
-                RequestState::Approved { window } => moment(window.end),
+                RequestState::Pending => ago(request.expires, Timestamp::now()),
+                RequestState::Approved { window } => ago(window.end, Timestamp::now()),
                 _ => String::new(),
             };
             let emergency = if request.is_emergency() { "EMERGENCY: " } else { "" };
@@ -203,15 +206,34 @@ async fn list(
                 word(request).to_owned(),
                 request.user.to_string(),
                 request.target.to_string(),
-                moment(request.created),
+                ago(request.created, Timestamp::now()),
                 until,
                 format!("{emergency}{}", maybe(why)),
             ]);
         }
         table
     };
-    screen.list(&lines, table).await?;
+    let empty = "No request concerns you; `request create` makes one.";
+    screen.list_or(&lines, table, empty).await?;
     Ok(0)
+}
+
+/// The requests on which the user may vote now.
+pub(super) async fn waiting_for(services: &Services, user: &UserName) -> Result<Vec<Request>, Failure> {
+    let snapshot = services.access.snapshot();
+    let groups: Vec<_> = snapshot.approves(user).map(|group| group.name.clone()).collect();
+    if groups.is_empty() {
+        return Ok(Vec::new());
+    }
+    let concerning = Some((user.clone(), groups));
+    let filter = RequestFilter { concerning, states: &["pending"], ..RequestFilter::default() };
+    let mut requests = services.requests.list(&filter).await?;
+    requests.retain(|request| {
+        let group = snapshot.group(&request.group);
+        request.state == RequestState::Pending
+            && group.is_some_and(|group| policy::ballot(group, request, user).is_ok())
+    });
+    Ok(requests)
 }
 
 /// A request for machines: its state is one word.

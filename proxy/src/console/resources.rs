@@ -1,4 +1,4 @@
-//! `apply`, `get`, `delete`, `export`, `access`, and what a login without a command shows.
+//! `apply`, `get`, `delete`, `export`, `access`.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -47,7 +47,7 @@ pub(super) async fn apply(
     }
     for Line { name, result } in &lines {
         let dry = if asked.dry_run { " (dry run)" } else { "" };
-        screen.line(&format!("{} {} {result}{dry}", name.kind, name.name)).await?;
+        screen.line(&format!("{}/{} {result}{dry}", name.kind.key(), name.name)).await?;
     }
     if lines.is_empty() {
         screen.remark("the text names no resource").await?;
@@ -75,7 +75,8 @@ pub(super) async fn get(
         return Ok(0);
     }
     let documents = all.iter().map(Resource::to_json).collect::<Result<Vec<_>, _>>()?;
-    screen.list(&documents, || table(asked.kind, &all)).await?;
+    let empty = format!("There is no {} yet; `apply` creates resources.", asked.kind);
+    screen.list_or(&documents, || table(asked.kind, &all), &empty).await?;
     Ok(0)
 }
 
@@ -166,7 +167,7 @@ pub(super) async fn delete(
         screen.list(&which, || Table::new([])).await?;
     } else {
         for ResourceName { kind, name } in &which {
-            screen.line(&format!("{kind} {name} deleted")).await?;
+            screen.line(&format!("{}/{name} deleted", kind.key())).await?;
         }
     }
     Ok(0)
@@ -203,7 +204,9 @@ pub(super) async fn access(
                 (_, Some(own)) => own.clone(),
                 (_, None) => return Err(Failure::Usage("say whose: access list --user NAME".to_owned())),
             };
-            reachable(services, &user, screen).await?;
+            let reaches = reachable(services, &user);
+            let empty = "Nothing can be reached now; administrators add users to access groups.";
+            screen.list_or(&reaches, || reach_table(&reaches), empty).await?;
             Ok(0)
         }
         Access::Explain { user, credential, view_password } => {
@@ -253,9 +256,10 @@ async fn explain(
     Ok(0)
 }
 
+/// One credential that a user may reach.
 #[derive(Serialize)]
-struct Reachable {
-    credential: String,
+pub(super) struct Reachable {
+    pub credential: String,
     group: String,
     asks: String,
     privileges: String,
@@ -263,7 +267,8 @@ struct Reachable {
     product: String,
 }
 
-async fn reachable(services: &Services, user: &UserName, screen: &mut Screen<'_>) -> Result<bool, Failure> {
+/// What a user may reach now.
+pub(super) fn reachable(services: &Services, user: &UserName) -> Vec<Reachable> {
     let snapshot = services.access.snapshot();
     let reachable = policy::reachable(&snapshot, user, Action::Session, Timestamp::now());
     let line = |(credential, group): (&tidegate_common::model::Credential, &AccessGroup)| {
@@ -277,36 +282,15 @@ async fn reachable(services: &Services, user: &UserName, screen: &mut Screen<'_>
             product: maybe(device.and_then(|device| device.product.as_ref())),
         }
     };
-    let lines: Vec<_> = reachable.into_iter().map(line).collect();
-    let table = || {
-        let mut table = Table::new(["CREDENTIAL", "ASKS FOR", "GRANTS", "ACCESS GROUP"]);
-        for line in &lines {
-            let [credential, asks] = [&line.credential, &line.asks].map(Clone::clone);
-            table.row([credential, asks, line.privileges.clone(), line.group.clone()]);
-        }
-        table
-    };
-    screen.list(&lines, table).await?;
-    Ok(!lines.is_empty())
+    reachable.into_iter().map(line).collect()
 }
 
-/// What a login without a command shows.
-pub(super) async fn welcome(
-    services: &Services,
-    actor: &Actor,
-    screen: &mut Screen<'_>,
-) -> Result<u8, Failure> {
-    let Some(user) = actor.name() else {
-        return Err(Failure::Usage("name a command; --help lists them".to_owned()));
-    };
-    if !screen.json {
-        screen.line(&format!("Tidegate. {user}, you may reach:\n")).await?;
+/// The same for people.
+pub(super) fn reach_table(reachable: &[Reachable]) -> Table {
+    let mut table = Table::new(["CREDENTIAL", "ASKS FOR", "GRANTS", "ACCESS GROUP"]);
+    for line in reachable {
+        let [credential, asks] = [&line.credential, &line.asks].map(Clone::clone);
+        table.row([credential, asks, line.privileges.clone(), line.group.clone()]);
     }
-    let any = reachable(services, user, screen).await?;
-    if any && !screen.json {
-        let how =
-            format!("\nConnect with: ssh '{user}[account@device]'@gate    Commands: ssh {user}@gate --help");
-        screen.line(&how).await?;
-    }
-    Ok(0)
+    table
 }

@@ -17,11 +17,31 @@ pub(super) struct Screen<'a> {
     pub json: bool,
 }
 
+/// What clap says: help as it is, also where a word is missing; a mistake in one sentence.
+pub(super) fn sentence(told: &clap::Error) -> String {
+    use clap::error::ErrorKind::{DisplayHelpOnMissingArgumentOrSubcommand, MissingSubcommand};
+    let text = told.render().to_string();
+    let shows = [DisplayHelpOnMissingArgumentOrSubcommand, MissingSubcommand].contains(&told.kind());
+    if shows || !told.use_stderr() {
+        return text;
+    }
+    let said = text.lines().take_while(|line| !line.starts_with("Usage:"));
+    let said = said.filter(|line| !line.starts_with("For more information"));
+    let said: Vec<_> = said.map(str::trim).filter(|line| !line.is_empty()).collect();
+    let said = said.join("; ");
+    format!("tidegate: {}; --help tells how to write it\n", said.strip_prefix("error: ").unwrap_or(&said))
+}
+
 impl Screen<'_> {
     /// One or more lines.
     pub async fn line(&mut self, text: &str) -> Result<(), Failure> {
         self.out.write_all(text.as_bytes()).await?;
         Ok(self.out.write_all(b"\n").await?)
+    }
+
+    /// A piece of a line.
+    pub async fn text(&mut self, text: &str) -> Result<(), Failure> {
+        Ok(self.out.write_all(text.as_bytes()).await?)
     }
 
     /// A remark that is no part of the answer.
@@ -37,9 +57,8 @@ impl Screen<'_> {
 
     /// What clap says: help on standard output, a mistake on standard error.
     pub async fn usage(&mut self, told: &clap::Error) -> u8 {
-        let text = told.render().to_string();
         let stream = if told.use_stderr() { &mut self.err } else { &mut self.out };
-        let _ = stream.write_all(text.as_bytes()).await;
+        let _ = stream.write_all(sentence(told).as_bytes()).await;
         let _ = self.flush().await;
         if told.use_stderr() { 2 } else { 0 }
     }
@@ -50,12 +69,22 @@ impl Screen<'_> {
         items: &[T],
         table: impl FnOnce() -> Table,
     ) -> Result<(), Failure> {
+        self.list_or(items, table, "There is nothing to show.").await
+    }
+
+    /// A list, and what people read where it is empty.
+    pub async fn list_or<T: Serialize>(
+        &mut self,
+        items: &[T],
+        table: impl FnOnce() -> Table,
+        empty: &str,
+    ) -> Result<(), Failure> {
         if self.json {
             return self.json(items).await;
         }
         let table = table();
         if table.is_empty() {
-            return self.remark("none").await;
+            return self.remark(empty).await;
         }
         self.line(&table.render(self.columns)).await
     }

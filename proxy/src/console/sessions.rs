@@ -1,5 +1,7 @@
 //! `session …`
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_common::audit::{Event, Verdict as Judged};
@@ -7,10 +9,10 @@ use tidegate_common::recording::Verdict;
 
 use super::grammar::{Session, SessionList};
 use super::screen::Screen;
-use super::show::{maybe, moment, sheet, span};
+use super::show::{ago, maybe, moment, sheet, span};
 use super::table::Table;
 use super::{Actor, Failure, Services, Who};
-use crate::record;
+use crate::record::{self, DumpFormat};
 use crate::store::{SessionFilter, SessionRow};
 
 pub(super) async fn run(
@@ -36,18 +38,20 @@ pub(super) async fn run(
             screen.remark(&format!("\nthe recording is {}", told(&verdict))).await?;
             Ok(u8::from(judged(&verdict) == Judged::Altered))
         }
-        Session::Verify { id } => {
+        Session::Export { id, asciicast } => {
             actor.must_read_all()?;
             let session = find(services, actor, &id).await?;
+            let played = Event::RecordingPlayed { session: session.id };
+            services.audit.append(actor.by().did(played)).await?;
             let (path, key) = (services.recordings.path(session.id), services.recordings.public_key());
-            let checked = record::verify(&path, &key).await?;
-            let verdict = judged(&checked.verdict);
-            let event = Event::RecordingVerified { session: session.id, verdict };
-            services.audit.append(actor.by().did(event)).await?;
-            let told = told(&checked.verdict);
-            let json = serde_json::json!({ "session": session.id, "verdict": verdict, "detail": told });
-            screen.one(&json, || format!("session {} is {told}", session.id)).await?;
-            Ok(u8::from(verdict != Judged::Whole))
+            let format = if asciicast == 2 { DumpFormat::V2 } else { DumpFormat::V3 };
+            let verdict = record::dump(&path, &key, &mut screen.out, format).await?;
+            screen.remark(&format!("the recording is {}", told(&verdict))).await?;
+            Ok(u8::from(judged(&verdict) == Judged::Altered))
+        }
+        Session::Verify { id } => {
+            actor.must_read_all()?;
+            verify(services, actor, &id, screen).await
         }
         Session::Kill { id } => {
             actor.must_be_admin()?;
@@ -68,6 +72,35 @@ pub(super) async fn run(
     }
 }
 
+/// Judges a recording; on the local console also a file that was kept elsewhere.
+async fn verify(
+    services: &Services,
+    actor: &Actor,
+    id: &str,
+    screen: &mut Screen<'_>,
+) -> Result<u8, Failure> {
+    let key = services.recordings.public_key();
+    let (path, what) = if actor.name().is_none() && id.contains('/') {
+        (PathBuf::from(id), format!("the recording {id}"))
+    } else {
+        let session = find(services, actor, id).await?.id;
+        (services.recordings.path(session), format!("session {session}"))
+    };
+    let checked = record::verify(&path, &key).await?;
+    let verdict = judged(&checked.verdict);
+    let session = checked.header.map(|header| header.session);
+    if let Some(session) = session {
+        let event = Event::RecordingVerified { session, verdict };
+        services.audit.append(actor.by().did(event)).await?;
+    }
+    let told = told(&checked.verdict);
+    let json = serde_json::json!({
+        "session": session, "file": path, "verdict": verdict, "detail": told, "key": key.fingerprint(),
+    });
+    screen.one(&json, || format!("{what} is {told}")).await?;
+    Ok(u8::from(verdict != Judged::Whole))
+}
+
 fn judged(verdict: &Verdict) -> Judged {
     match verdict {
         Verdict::Whole(_) => Judged::Whole,
@@ -84,7 +117,7 @@ fn told(verdict: &Verdict) -> String {
         Verdict::Incomplete { chain, .. } => {
             format!("incomplete: good up to frame {}, then it was cut off", chain.frames)
         }
-        Verdict::Altered { what, chain } => format!("ALTERED after frame {}: {what}", chain.frames),
+        Verdict::Altered { what, chain } => format!("altered after frame {}: {what}", chain.frames),
     }
 }
 
@@ -124,6 +157,7 @@ async fn list(
     let filter = SessionFilter { user: own.or(user), target, live, limit };
     let sessions = services.store.sessions(&filter).await?;
     let lines: Vec<_> = sessions.iter().map(Line::of).collect();
+    let now = Timestamp::now();
     let table = || {
         let mut table = Table::new(["ID", "USER", "CREDENTIAL", "FROM", "STARTED", "TOOK", "END"]);
         for session in &sessions {
@@ -132,14 +166,15 @@ async fn list(
                 session.user.to_string(),
                 session.target.to_string(),
                 session.origin.to_string(),
-                moment(session.started),
+                ago(session.started, now),
                 took(session),
                 session.outcome.clone().unwrap_or_else(|| "live".to_owned()),
             ]);
         }
         table
     };
-    screen.list(&lines, table).await?;
+    let empty = if live { "No session lives now." } else { "There was no session yet." };
+    screen.list_or(&lines, table, empty).await?;
     Ok(0)
 }
 

@@ -7,7 +7,20 @@ pub(super) fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
-/// The same, or nothing.
+/// `3m ago`, `in 2h`, `now`: for tables, where it need not be exact.
+pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
+    let seconds = now.as_second().saturating_sub(at.as_second());
+    let span = match seconds.saturating_abs() {
+        0 => return "now".to_owned(),
+        seconds @ ..60 => format!("{seconds}s"),
+        seconds @ ..3_600 => format!("{}m", seconds / 60),
+        seconds @ ..86_400 => format!("{}h", seconds / 3_600),
+        seconds => format!("{}d", seconds / 86_400),
+    };
+    if seconds > 0 { format!("{span} ago") } else { format!("in {span}") }
+}
+
+/// A value, or nothing.
 pub(super) fn maybe<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
@@ -32,4 +45,24 @@ pub(super) fn sheet<const N: usize>(lines: [(&str, String); N]) -> String {
         format!("{label:<width$}  {value}\n")
     });
     lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_relative_to_now_in_one_unit() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = at("2026-03-01T12:00:00Z");
+        for (moment, told) in [
+            ("2026-03-01T12:00:00Z", "now"),
+            ("2026-03-01T11:59:30Z", "30s ago"),
+            ("2026-03-01T11:57:00Z", "3m ago"),
+            ("2026-03-01T14:30:00Z", "in 2h"),
+            ("2026-02-20T12:00:00Z", "9d ago"),
+        ] {
+            assert_eq!(ago(at(moment), now), told);
+        }
+    }
 }

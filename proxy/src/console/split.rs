@@ -32,7 +32,10 @@ pub fn split(line: &str) -> Result<Vec<String>, SplitError> {
                 loop {
                     match letters.next().ok_or(SplitError::Quote)? {
                         end if end == letter => break,
-                        '\\' if letter == '"' => word.push(letters.next().ok_or(SplitError::Quote)?),
+                        '\\' if letter == '"' => match letters.next().ok_or(SplitError::Quote)? {
+                            escaped @ ('"' | '\\' | '$' | '`') => word.push(escaped),
+                            other => word.extend(['\\', other]),
+                        },
                         other => word.push(other),
                     }
                 }
@@ -45,9 +48,32 @@ pub fn split(line: &str) -> Result<Vec<String>, SplitError> {
     Ok(words)
 }
 
+/// Words as a line that [`split`] reads back, so that a log tells words apart.
+#[must_use]
+pub fn join(words: &[String]) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-.,:/@=+%#[]".contains(letter);
+    let quoted = words.iter().map(|word| match word.chars().all(plain) && !word.is_empty() {
+        true => word.clone(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn between_double_quotes_a_backslash_stays_before_what_it_does_not_escape() {
+        assert_eq!(split(r#""a\b \n \\ \$x""#).unwrap(), [r"a\b \n \ $x"]);
+    }
+
+    #[test]
+    fn what_is_joined_splits_into_the_same_words() {
+        let words = ["request", "a b", "", "it's", "\"q\"", "\\", "$HOME;|*", "ops@db01", "-o", "é\u{7}"];
+        let words = words.map(str::to_owned).to_vec();
+        assert_eq!(split(&join(&words)), Ok(words));
+    }
 
     #[test]
     fn words_are_split_and_quotes_keep_them_together() {

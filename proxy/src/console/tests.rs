@@ -223,10 +223,10 @@ async fn apply_reads_standard_input_and_tells_what_it_did() {
     let dry = world.says_with("root", "apply -f - --dry-run", text).await;
     assert_eq!(
         dry.out,
-        "user new created (dry run)\ndevice db01 changed (dry run)\nuser stranger unchanged (dry run)\n"
+        "user/new created (dry run)\ndevice/db01 changed (dry run)\nuser/stranger unchanged (dry run)\n"
     );
     let done = world.says_with("root", "apply -f -", text).await;
-    assert_eq!(done.out, "user new created\ndevice db01 changed\nuser stranger unchanged\n");
+    assert_eq!(done.out, "user/new created\ndevice/db01 changed\nuser/stranger unchanged\n");
     let wrong = world.says_with("root", "apply -f -", "[[user]]\nnmae = \"x\"\n").await;
     assert_eq!(wrong.status, 1);
     assert!(wrong.err.contains("line 2, column 1: `nmae` is not a key of user"), "{}", wrong.err);
@@ -246,8 +246,11 @@ async fn exit_statuses_tell_help_mistakes_and_refusals_apart() {
     for line in ["nonsense", "request create", "request approve x", "session play", "get widgets"] {
         let done = world.says("admin", line).await;
         assert_eq!((done.status, done.out.as_str()), (2, ""), "{line}");
-        assert!(done.err.contains("error:"), "{line}: {}", done.err);
+        assert_eq!(done.err.lines().count(), 1, "{line}: {}", done.err);
+        assert!(done.err.starts_with("tidegate: ") && done.err.contains("--help"), "{line}: {}", done.err);
     }
+    let missing = world.says("admin", "request").await;
+    assert!(missing.status == 2 && missing.err.contains("approve"), "{}", missing.err);
     assert_eq!(world.says("admin", "get user nobody").await.status, 1);
 }
 
@@ -256,8 +259,15 @@ async fn a_login_without_a_command_shows_what_may_be_reached() {
     let world = World::new().await;
     let shown = world.says("operator", "").await.out;
     assert!(shown.contains("ops@db01") && shown.contains("1 approval, a justification"), "{shown}");
-    assert!(shown.contains("ssh 'operator[account@device]'@gate"), "{shown}");
-    assert!(!world.says("stranger", "").await.out.contains("ops@db01"));
+    assert!(shown.contains("ssh 'operator[ops@db01]'@GATE"), "{shown}");
+    assert!(shown.contains("ssh -J operator@GATE ops@db01"), "{shown}");
+    let stranger = world.says("stranger", "").await;
+    assert!(stranger.status == 0 && !stranger.out.contains("ops@db01"), "{}", stranger.out);
+    assert!(!world.says("approver", "").await.out.contains("wait for you"));
+    world.says("operator", "request create ops@db01 -j 'ticket 7'").await;
+    let shown = world.says("approver", "").await.out;
+    assert!(shown.contains("ticket 7") && shown.contains("request approve 1"), "{shown}");
+    assert!(!world.says("operator", "").await.out.contains("wait for you"), "nobody approves their own");
 }
 
 #[tokio::test]
@@ -311,10 +321,50 @@ async fn the_local_socket_runs_commands_and_is_its_owners_only() {
     assert_eq!(admin(&path, words("get widget")).await, 2);
     let file = world.temporary.directory().join("more.toml");
     std::fs::write(&file, "[[user]]\nname = \"late\"\n").unwrap();
-    assert_eq!(admin(&path, words(&format!("apply -f {}", file.display()))).await, 0);
+    assert_eq!(admin(&path, words(&format!("apply -f '{}'", file.display()))).await, 0);
     assert!(world.services.access.snapshot().user(&"late".parse().unwrap()).is_some());
     assert!(listen(Arc::clone(&world.services), &path).is_err(), "another proxy has it");
     server.abort();
     let _ = server.await;
-    assert!(listen(Arc::clone(&world.services), &path).is_ok(), "a stale socket gives way");
+    let again = listen(Arc::clone(&world.services), &path).map(drop);
+    assert!(again.is_ok(), "a stale socket gives way: {again:?}");
+}
+
+#[tokio::test]
+async fn whoever_is_disabled_has_no_commands_left_also_on_an_open_connection() {
+    let world = World::new().await;
+    assert_eq!(world.says("admin", "get user").await.status, 0);
+    let off = "[[user]]\nname = \"admin\"\nroles = [\"admin\"]\nenabled = false\n";
+    world.says_with("root", "apply -f -", off).await;
+    for line in ["", "get user", "access list", "agent token db01"] {
+        let done = world.says("admin", line).await;
+        assert_eq!((done.status, done.out.as_str()), (1, ""), "{line}");
+        assert!(done.err.contains("is disabled"), "{}", done.err);
+    }
+}
+
+#[tokio::test]
+async fn whoever_loses_the_role_stops_reading_along() {
+    let world = World::new().await;
+    let follower = world.says("auditor", "audit tail -n 1 -f");
+    let begun = async {
+        // The follower's own command is no notable one, so what it has shown cannot be
+        // seen from here; a change that leaves the role must not end it, one that takes it must.
+        world.says_with("root", "apply -f -", "[[user]]\nname = \"late\"\n").await;
+        world.says_with("root", "apply -f -", "[[user]]\nname = \"auditor\"\n").await
+    };
+    let (done, demoted) = tokio::join!(biased; follower, begun);
+    assert_eq!(demoted.status, 0);
+    assert_eq!(done.status, 1);
+    assert!(done.err.contains("needs an auditor or an administrator"), "{}", done.err);
+}
+
+#[tokio::test]
+async fn a_long_tail_is_an_array_and_an_empty_one_too() {
+    let world = World::new().await;
+    for (count, length) in [("0", 0), ("2", 2)] {
+        let out = world.says("auditor", &format!("audit tail -n {count} -o json")).await.out;
+        let records: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(records.as_array().map(Vec::len), Some(length), "{out}");
+    }
 }

@@ -91,18 +91,6 @@ impl RecordingKey {
 }
 
 impl PublicKey {
-    /// Reads a line of OpenSSH, as `recording_key.pub` holds it.
-    ///
-    /// # Errors
-    /// When it is no Ed25519 key.
-    pub fn parse(line: &str) -> Result<Self, RecordError> {
-        let key = ssh_key::PublicKey::from_openssh(line).map_err(RecordError::Sign)?;
-        match key.algorithm() {
-            Algorithm::Ed25519 => Ok(Self(key)),
-            _ => Err(RecordError::Sign(ssh_key::Error::AlgorithmUnknown)),
-        }
-    }
-
     /// `SHA256:…`
     #[must_use]
     pub fn fingerprint(&self) -> String {

@@ -138,14 +138,6 @@ impl Recorder {
         })))
     }
 
-    /// Sets a place to jump to.
-    ///
-    /// # Errors
-    /// When the recording failed or is sealed.
-    pub async fn marker(&self, label: &str) -> Result<(), RecordError> {
-        self.0.control(Control::Marker { label: CommandText::new(label).to_string() }).await
-    }
-
     /// Returns when the recording has failed, and why; the session must end then.
     pub async fn failed(&self) -> Arc<RecordError> {
         let mut failed = self.0.failed.subscribe();

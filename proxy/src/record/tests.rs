@@ -234,7 +234,8 @@ async fn a_session_is_never_recorded_over_another() {
     assert!(recordings.begin(header(2)).await.is_ok());
     first.seal(DONE).await.unwrap();
     assert!(matches!(first.seal(DONE).await, Err(RecordError::Sealed)));
-    assert!(matches!(first.marker("late").await, Err(RecordError::Sealed)));
+    let late = Open { kind: Kind::Exec, command: None, term: None, size: None };
+    assert!(matches!(first.open(1, late).await, Err(RecordError::Sealed)));
 }
 
 #[tokio::test]
@@ -258,7 +259,10 @@ async fn the_key_stays_the_same_and_is_the_owner_s_alone() {
     let mode = fs::metadata(scratch.0.join("recording_key")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let line = fs::read_to_string(scratch.0.join("recording_key.pub")).unwrap();
-    assert_eq!(PublicKey::parse(&line).unwrap().fingerprint(), first.fingerprint());
+    assert_eq!(
+        ssh_key::PublicKey::from_openssh(&line).unwrap().fingerprint(ssh_key::HashAlg::Sha256).to_string(),
+        first.fingerprint()
+    );
     fs::write(scratch.0.join("recording_key"), "garbage").unwrap();
     let error = RecordingKey::open(&scratch.0).err().unwrap().to_string();
     assert!(error.contains("is no OpenSSH private key"), "{error}");

@@ -18,7 +18,7 @@ use tidegate_common::recording::{FORMAT, Header};
 use tidegate_common::wire::GrantOrder;
 use tokio::sync::{mpsc, watch};
 
-use super::live::{LiveInfo, Place};
+use super::live::Place;
 use super::policy_watch::until_not_permitted;
 use super::{End, Open, Phase, Sessions, Traffic};
 use crate::agents::{GrantOver, LiveGrant};
@@ -49,23 +49,12 @@ impl Requested {
     /// The whole session. `user_left` closes when its connection is gone.
     pub(super) async fn run(self, mut user_left: mpsc::Receiver<End>) {
         let (end, mut ordered) = mpsc::channel(1);
-        let place = self.sessions.live.enter(self.info(), end);
+        let place = self.sessions.live.enter(self.id, end);
         let (closing, end) = match self.open(&mut user_left, &mut ordered).await {
             Ok(relaying) => relaying.until_the_end(&mut user_left, &mut ordered).await,
             Err(failed) => failed,
         };
         closing.close(end, place).await;
-    }
-
-    fn info(&self) -> LiveInfo {
-        LiveInfo {
-            id: self.id,
-            user: self.permit.user().clone(),
-            target: self.permit.target().clone(),
-            group: self.permit.group().clone(),
-            origin: self.origin,
-            since: Timestamp::now(),
-        }
     }
 
     async fn open(
@@ -105,11 +94,7 @@ impl Relaying {
 
     /// Waits for whatever ends a session: its user, an order, policy, time, its
     /// recording, its grant.
-    async fn watch(
-        &mut self,
-        user_left: &mut mpsc::Receiver<End>,
-        ordered: &mut mpsc::Receiver<End>,
-    ) -> End {
+    async fn watch(&mut self, user_left: &mut mpsc::Receiver<End>, ordered: &mut mpsc::Receiver<End>) -> End {
         let Closing { requested, grant, .. } = &mut self.closing;
         let policy = until_not_permitted(&requested.sessions.access, &requested.permit);
         tokio::select! {
@@ -170,7 +155,8 @@ impl Closing {
         let sessions = Arc::clone(&self.requested.sessions);
         let permit = Arc::clone(&self.requested.permit);
         let id = self.requested.id;
-        let host_keys = sessions.host_keys(&permit).await.map_err(|why| failed(EndCause::Unreachable, why))?;
+        let host_keys =
+            sessions.host_keys(&permit).await.map_err(|why| failed(EndCause::Unreachable, why))?;
         let route = Route::new(&permit, id, &host_keys, Arc::clone(&sessions.keys), sessions.keepalive)
             .map_err(|error| failed(EndCause::Unreachable, error))?;
         let prepared = async {
@@ -290,7 +276,8 @@ impl Closing {
         if self.admitted {
             entries.push(ended.by_user(permit.user(), origin));
         }
-        let appended = futures::future::join_all(entries.into_iter().map(|entry| sessions.audit.append(entry)));
+        let appended =
+            futures::future::join_all(entries.into_iter().map(|entry| sessions.audit.append(entry)));
         for result in appended.await {
             if let Err(error) = result {
                 tracing::error!(session = %id, %error, "the end of a session could not be logged");

@@ -121,7 +121,11 @@ impl Door {
         } else if needs.change {
             (Question::Change, format!("Access to {target} wants a change ID."), "Change ID: ")
         } else if needs.governance {
-            (Question::Governance, format!("Access to {target} wants a governance code."), "Governance code: ")
+            (
+                Question::Governance,
+                format!("Access to {target} wants a governance code."),
+                "Governance code: ",
+            )
         } else if needs.emergency_allowed && !self.emergency_asked {
             self.emergency_asked = true;
             let text = "In an emergency, say why this can't wait for approval: you get in at once and every \
@@ -179,7 +183,8 @@ impl Door {
                 }
             }
             Question::Reason(reasons) => {
-                let by_number = answer.parse::<usize>().ok().and_then(|number| reasons.get(number.wrapping_sub(1)));
+                let by_number =
+                    answer.parse::<usize>().ok().and_then(|number| reasons.get(number.wrapping_sub(1)));
                 let chosen = by_number.or_else(|| reasons.iter().find(|reason| reason.as_str() == answer));
                 match chosen {
                     Some(reason) => claims.reason = Some(reason.clone()),
@@ -214,7 +219,9 @@ impl Door {
                     origin: Some(self.origin),
                 };
                 match self.gate.requests.create(wish).await {
-                    Ok(request) => (request.id, format!("Request {} for {} is made", request.id, self.target)),
+                    Ok(request) => {
+                        (request.id, format!("Request {} for {} is made", request.id, self.target))
+                    }
                     Err(error) => return Ok(Step::Refused(error.to_string())),
                 }
             }
@@ -243,7 +250,8 @@ impl Door {
                     RequestState::Approved { .. } => return self.knock().await,
                     other => {
                         let by = request.votes.last().map(|vote| {
-                            let said = vote.comment.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+                            let said =
+                                vote.comment.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
                             format!(" by {}{said}", vote.by)
                         });
                         let by = by.unwrap_or_default();

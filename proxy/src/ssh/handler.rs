@@ -295,11 +295,7 @@ impl russh::server::Handler for Handler {
         if known && matches!(self.state, State::Unproved) { Ok(Auth::Accept) } else { Ok(Auth::reject()) }
     }
 
-    async fn auth_publickey(
-        &mut self,
-        name: &str,
-        key: VerifiedPublicKey<'_>,
-    ) -> Result<Auth, HandlerError> {
+    async fn auth_publickey(&mut self, name: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, HandlerError> {
         let login = match name.parse::<Login>() {
             Ok(login) if matches!(self.state, State::Unproved) => login,
             _ => return self.rejected(),

@@ -92,8 +92,7 @@ impl<C> Clone for Inbox<C> {
 
 impl<C> Default for Inbox<C> {
     fn default() -> Self {
-        let state =
-            State { items: VecDeque::new(), backlog: 0, controls: 0, closed: false, reader: None };
+        let state = State { items: VecDeque::new(), backlog: 0, controls: 0, closed: false, reader: None };
         Self { state: Arc::new(Mutex::new(state)), drained: Arc::new(Notify::new()) }
     }
 }

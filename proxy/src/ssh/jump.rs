@@ -12,8 +12,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use russh::server::Msg;
 use russh::Channel;
+use russh::server::Msg;
 use tidegate_common::name::{DeviceName, UserName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 

@@ -92,11 +92,6 @@ impl Keys {
         self.user_ca.public_key()
     }
 
-    /// The host CA's public key, for a user's `@cert-authority` line.
-    pub fn host_ca(&self) -> &PublicKey {
-        self.host_ca.public_key()
-    }
-
     /// A fresh key with a certificate that logs in to `account` for seconds,
     /// from `source` only.
     ///
@@ -148,11 +143,15 @@ fn certificate(key: &PrivateKey, seconds: u64) -> Result<Builder, KeyError> {
     Ok(builder)
 }
 
-fn open_key(path: &Path, make: impl FnOnce() -> Result<PrivateKey, KeyError>) -> Result<PrivateKey, KeyError> {
+fn open_key(
+    path: &Path,
+    make: impl FnOnce() -> Result<PrivateKey, KeyError>,
+) -> Result<PrivateKey, KeyError> {
     let file = |error| KeyError::File { path: path.to_owned(), error };
     match fs::read(path) {
-        Ok(text) => PrivateKey::from_openssh(&text)
-            .map_err(|error| KeyError::Key { path: path.to_owned(), error }),
+        Ok(text) => {
+            PrivateKey::from_openssh(&text).map_err(|error| KeyError::Key { path: path.to_owned(), error })
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let key = make()?;
             let text = key.to_openssh(ssh_key::LineEnding::LF)?;

@@ -370,7 +370,11 @@ struct HeldEof {
 
 impl HeldEof {
     /// The next message, or `None` when the end of data has waited long enough.
-    async fn next(&self, read: &mut ChannelReadHalf, client_ended: &AtomicBool) -> Option<Option<ChannelMsg>> {
+    async fn next(
+        &self,
+        read: &mut ChannelReadHalf,
+        client_ended: &AtomicBool,
+    ) -> Option<Option<ChannelMsg>> {
         if self.held && !client_ended.load(Ordering::Relaxed) {
             return tokio::time::timeout(HALF_CLOSE, read.wait()).await.ok();
         }
@@ -425,7 +429,10 @@ async fn down_stream(
             }
             Some(ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, lang_tag }) => {
                 *exit = Some(Exit::Signal(format!("{signal_name:?}")));
-                handle.exit_signal_request(id, signal_name, core_dumped, error_message, lang_tag).await.is_ok()
+                handle
+                    .exit_signal_request(id, signal_name, core_dumped, error_message, lang_tag)
+                    .await
+                    .is_ok()
                     && eof.release(client).await
             }
             Some(ChannelMsg::XonXoff { client_can_do }) => {
@@ -502,7 +509,8 @@ async fn recorded(open: &Open, number: u32, start: &Start) -> Result<record::Cha
     };
     let terminal = start.terminal.as_ref();
     let term = terminal.map(|terminal| terminal.term.as_str());
-    let size = terminal.map(|terminal| recording::Size { cols: terminal.size.columns, rows: terminal.size.rows });
+    let size =
+        terminal.map(|terminal| recording::Size { cols: terminal.size.columns, rows: terminal.size.rows });
     open.recorder.open(number, record::Open { kind, command: command.as_deref(), term, size }).await
 }
 

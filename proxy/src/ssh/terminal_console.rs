@@ -40,16 +40,15 @@ impl Console {
         let id: ChannelId = channel.id();
         let (_, write) = channel.split();
         let on_terminal = start.terminal.is_some();
-        let terminal = start.terminal.as_ref().map(|terminal| Terminal {
-            columns: terminal.size.columns,
-        });
+        let terminal = start.terminal.as_ref().map(|terminal| Terminal { columns: terminal.size.columns });
         let lines = |stream| Lines { stream: Box::pin(write.make_writer_ext(stream)), carriage: on_terminal };
         let (mut out, mut err) = (lines(None), lines(Some(STDERR)));
         let status = match words(&start.program) {
             Ok(words) => {
                 let (stdin, input) = tokio::io::duplex(AHEAD);
                 let actor = Actor::user(&self.gate.access.snapshot(), &self.user, self.origin);
-                let run = console::run(&self.gate.console, &actor, terminal, &words, stdin, &mut out, &mut err);
+                let run =
+                    console::run(&self.gate.console, &actor, terminal, &words, stdin, &mut out, &mut err);
                 tokio::select! {
                     status = run => status,
                     () = typed(&self.inbox, input, on_terminal) => 130,
@@ -106,7 +105,11 @@ struct Lines {
 }
 
 impl AsyncWrite for Lines {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         if !self.carriage {
             return self.stream.as_mut().poll_write(context, bytes);
         }

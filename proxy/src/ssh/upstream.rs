@@ -44,13 +44,19 @@ pub enum DialError {
         why: String,
     },
     /// Nobody vouched for a host key yet.
-    #[error("no host key of {0} is known yet: its agent has not connected, or an administrator has to pin one")]
+    #[error(
+        "no host key of {0} is known yet: its agent has not connected, or an administrator has to pin one"
+    )]
     NoHostKey(String),
     /// Another key than vouched for.
-    #[error("{0} shows a host key that its agent does not vouch for, so it may be another machine; nothing was sent to it")]
+    #[error(
+        "{0} shows a host key that its agent does not vouch for, so it may be another machine; nothing was sent to it"
+    )]
     HostKey(String),
     /// sshd does not take our certificate.
-    #[error("sshd on {device} does not let {account} in with a certificate of this gate; is `TrustedUserCAKeys` set (tidegate-agent install), and does the account exist?")]
+    #[error(
+        "sshd on {device} does not let {account} in with a certificate of this gate; is `TrustedUserCAKeys` set (tidegate-agent install), and does the account exist?"
+    )]
     Login {
         /// The device.
         device: String,

@@ -162,6 +162,19 @@ fn a_group_that_comes_to_ask_for_approval_ends_what_had_none() {
 }
 
 #[test]
+fn a_reason_that_is_registered_meanwhile_ends_nothing_and_is_asked_of_the_next() {
+    let justified = "session = { justification = true }";
+    let claims = Claims { justification: Some("ticket 7".parse().unwrap()), ..Claims::default() };
+    let given = permit(ask("ops@db01").claiming(claims.clone()).of(&group(ALL, justified)));
+    let registered = world(&format!(
+        "[[reason]]\nname = \"incident\"\n[[access_group]]\nname = \"dba\"\nusers = [\"operator\"]\n\
+         criteria = {{ {ALL} }}\n{justified}\n"
+    ));
+    assert!(again(&registered, &given, after(1), &[]).is_ok());
+    assert_eq!(needs(ask("ops@db01").claiming(claims).of(&registered)).reasons.len(), 1);
+}
+
+#[test]
 fn the_longest_session_counts_from_its_start() {
     let snapshot = group(ALL, "session = {}\nconditions = { longest = \"1h\" }");
     let given = permit(ask("ops@db01").of(&snapshot));

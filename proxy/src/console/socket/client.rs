@@ -27,7 +27,13 @@ async fn run(socket: &Path, mut words: Vec<String>) -> Result<u8, String> {
     // Help and mistakes need no running proxy.
     let size = terminal_size::terminal_size();
     let matches = Cli::command().try_get_matches_from(&words).map_err(|told| {
-        let _ = told.print();
+        let text = crate::console::screen::sentence(&told);
+        // Nobody to tell when it does not print.
+        let _ = if told.use_stderr() {
+            std::io::stderr().write_all(text.as_bytes())
+        } else {
+            std::io::stdout().write_all(text.as_bytes())
+        };
         told.exit_code()
     });
     let cli = match matches.map(|matches| <Cli as clap::FromArgMatches>::from_arg_matches(&matches)) {
@@ -51,10 +57,18 @@ async fn run(socket: &Path, mut words: Vec<String>) -> Result<u8, String> {
         return Err("the command is too long".to_owned());
     }
     let mut stream = UnixStream::connect(socket).await.map_err(|error| {
+        use std::io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied};
         let path = socket.display();
-        format!(
-            "the proxy does not answer at {path} ({error}): is it running, and are you root or its own user?"
-        )
+        match error.kind() {
+            NotFound | ConnectionRefused => format!(
+                "tidegate-proxy does not run (nothing answers at {path}); start it, for example with \
+                 `systemctl start tidegate-proxy`"
+            ),
+            PermissionDenied => {
+                "the local console is for root and the proxy's own user; try it with sudo".to_owned()
+            }
+            _ => format!("the proxy does not answer at {path}: {error}"),
+        }
     })?;
     let broken = |error: std::io::Error| format!("the proxy broke off: {error}");
     let (mut from, mut to) = stream.split();
@@ -94,6 +108,10 @@ fn show(stream: &mut impl std::io::Write, bytes: &[u8]) -> std::io::Result<()> {
 /// What `apply -f` names: a file here, or standard input.
 fn text(file: &str) -> Result<Vec<u8>, String> {
     let mut text = Vec::new();
+    if file == "-" && std::io::stdin().is_terminal() {
+        let _ =
+            writeln!(std::io::stderr(), "tidegate: resources are read from this terminal; Ctrl-D ends them");
+    }
     let read = if file == "-" {
         std::io::stdin().lock().take(MOST_INPUT + 1).read_to_end(&mut text)
     } else {

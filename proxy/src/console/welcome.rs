@@ -1,0 +1,59 @@
+//! What a login without a target and without a command shows: what may be reached,
+//! how, and which requests wait for this user's vote.
+
+use jiff::Timestamp;
+use tidegate_common::model::Request;
+
+use super::requests::waiting_for;
+use super::resources::{reach_table, reachable};
+use super::screen::Screen;
+use super::show::{ago, maybe};
+use super::table::Table;
+use super::{Actor, Failure, Services};
+
+pub(super) async fn show(services: &Services, actor: &Actor, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+    let Some(user) = actor.name() else {
+        return Err(Failure::Usage("name a command; --help lists them".to_owned()));
+    };
+    let reaches = reachable(services, user);
+    if screen.json {
+        screen.list(&reaches, || reach_table(&reaches)).await?;
+        return Ok(0);
+    }
+    screen.line(&format!("Welcome to Tidegate, {user}.\n")).await?;
+    match reaches.first() {
+        None => screen.line("You can reach nothing now; administrators add users to access groups.").await?,
+        Some(first) => {
+            let target = &first.credential;
+            screen.line(&reach_table(&reaches).render(screen.columns)).await?;
+            let how = format!(
+                "\nTo go to {target}, with this gate's name for GATE:\n  ssh '{user}[{target}]'@GATE\n  \
+                 ssh -J {user}@GATE {target}"
+            );
+            screen.line(&how).await?;
+        }
+    }
+    let waiting = waiting_for(services, user).await?;
+    if let Some(first) = waiting.first() {
+        screen.line("\nThese requests wait for you:").await?;
+        screen.line(&table(&waiting).render(screen.columns)).await?;
+        screen.line(&format!("\n  ssh {user}@GATE request approve {}", first.id)).await?;
+    }
+    screen.line(&format!("\nAll commands: ssh {user}@GATE --help")).await?;
+    Ok(0)
+}
+
+fn table(requests: &[Request]) -> Table {
+    let now = Timestamp::now();
+    let mut table = Table::new(["ID", "USER", "CREDENTIAL", "MADE", "JUSTIFICATION"]);
+    for request in requests {
+        table.row([
+            request.id.to_string(),
+            request.user.to_string(),
+            request.target.to_string(),
+            ago(request.created, now),
+            maybe(request.claims.justification.as_ref()),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,111 @@
+//! Approving and rejecting.
+
+use jiff::Timestamp;
+use tidegate_common::audit::Event;
+use tidegate_common::id::RequestId;
+use tidegate_common::model::{AccessGroup, Request, RequestState, Text, Verdict, Vote, Wish};
+use tidegate_common::name::UserName;
+use tidegate_common::policy::{self, Tally};
+use tidegate_common::time::Window;
+
+use super::story::note;
+use super::{RequestError, Requests, moment};
+use crate::access::By;
+
+impl Requests {
+    /// Approves; `start` and `duration` move or shorten what was asked for.
+    ///
+    /// # Errors
+    /// When the request does not wait, or the user may not vote on it now.
+    pub async fn approve(
+        &self,
+        id: RequestId,
+        voter: &UserName,
+        by: &By,
+        comment: Option<Text>,
+        wish: Wish,
+    ) -> Result<Request, RequestError> {
+        self.vote(id, voter, by, Verdict::Approve, comment, wish, moment()).await
+    }
+
+    /// Rejects.
+    ///
+    /// # Errors
+    /// As [`Self::approve`].
+    pub async fn reject(
+        &self,
+        id: RequestId,
+        voter: &UserName,
+        by: &By,
+        comment: Option<Text>,
+    ) -> Result<Request, RequestError> {
+        self.vote(id, voter, by, Verdict::Reject, comment, Wish::default(), moment()).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one private path for both votes")]
+    async fn vote(
+        &self,
+        id: RequestId,
+        voter: &UserName,
+        by: &By,
+        verdict: Verdict,
+        comment: Option<Text>,
+        wish: Wish,
+        now: Timestamp,
+    ) -> Result<Request, RequestError> {
+        let changing = self.change().await;
+        let mut request = self.get_at(id, now).await?;
+        // Whoever has nothing to do with it learns nothing of it.
+        if !self.concerns(&request, voter) {
+            return Err(RequestError::Unknown(id));
+        }
+        if request.state != RequestState::Pending {
+            return Err(RequestError::State { id, state: request.state.word() });
+        }
+        let snapshot = self.0.access.snapshot();
+        let group = snapshot.group(&request.group).ok_or(RequestError::GroupGone(id))?;
+        let level = policy::ballot(group, &request, voter).map_err(|why| RequestError::NoVote { id, why })?;
+        self.narrow(&mut request.wish, wish, now)?;
+        let vote =
+            Vote { by: voter.clone(), level, verdict, at: now, origin: by.origin, comment: comment.clone() };
+        request.votes.push(vote);
+        self.count(group, &mut request, now);
+        let (from, until) = match &request.state {
+            RequestState::Approved { window } => (Some(window.start), Some(window.end)),
+            _ => (None, None),
+        };
+        let (comment, complete) = (note(comment.as_ref()), request.state != RequestState::Pending);
+        let level = u8::from(level);
+        let event = match verdict {
+            Verdict::Approve => Event::RequestApproved { request: id, level, comment, complete, from, until },
+            Verdict::Reject => Event::RequestRejected { request: id, level, comment, complete },
+        };
+        self.write(changing, &request, by, event).await?;
+        Ok(request)
+    }
+
+    /// An approver may move the window or shorten it, for those who vote later too.
+    fn narrow(&self, asked: &mut Wish, wish: Wish, now: Timestamp) -> Result<(), RequestError> {
+        if let Some(shorter) = wish.duration {
+            let most = asked.duration.unwrap_or(self.0.settings.window);
+            if shorter.after(now) > most.after(now) {
+                return Err(RequestError::Longer { asked: most });
+            }
+            asked.duration = Some(shorter);
+        }
+        asked.start = wish.start.or(asked.start);
+        Ok(())
+    }
+
+    fn count(&self, group: &AccessGroup, request: &mut Request, now: Timestamp) {
+        match policy::tally(group, request) {
+            Tally::Waiting { .. } => {}
+            Tally::Rejected => request.state = RequestState::Rejected { at: now },
+            Tally::Approved => {
+                let start = request.wish.start.unwrap_or(now).max(now);
+                let length = request.wish.duration.unwrap_or(self.0.settings.window);
+                request.state = RequestState::Approved { window: Window::starting(start, length) };
+            }
+        }
+    }
+}
