@@ -9,6 +9,22 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
+/// What every script may use. A server that belongs to a directory runs in it, or reads
+/// its configuration there (sshd(8) leaves for `/`).
+const HELP: &str = r#"
+of_directory() {
+    for process in /proc/[0-9]*; do
+        if [ "$(readlink "$process/cwd" 2>/dev/null)" = "$1" ]; then
+            echo "${process#/proc/}"
+        elif [ "$(cat "$process/comm" 2>/dev/null)" = sshd ]; then
+            case "$(tr '\0' ' ' <"$process/cmdline" 2>/dev/null)" in
+                *" $1/"*) echo "${process#/proc/}" ;;
+            esac
+        fi
+    done
+}
+"#;
+
 /// All guardians of this process, by number; the youngest is the last.
 static ALL: Mutex<Vec<(u64, Shell)>> = Mutex::new(Vec::new());
 
@@ -26,7 +42,7 @@ impl Guardian {
     /// `script` is for sh(1) and gets `args` as `$1`…; it keeps `lock` open, so that
     /// a lock on that file lives until the script has ended.
     pub fn new(script: &str, args: &[&str], lock: Option<&File>) -> Result<Self> {
-        let whole = format!("trap '' INT TERM HUP; read -r _\n{script}");
+        let whole = format!("trap '' INT TERM HUP; read -r _\n{HELP}\n{script}");
         let stdout = match lock {
             Some(file) => Stdio::from(file.try_clone()?),
             None => Stdio::null(),

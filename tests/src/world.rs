@@ -20,16 +20,11 @@ use crate::wait;
 /// How long a program may take to say that it is ready.
 const READY: Duration = Duration::from_secs(20);
 
-/// Ends what runs in the directory `$1`, then removes it.
+/// Ends what belongs to the directory `$1`, then removes it.
 const CLEAN: &str = r#"
 dir=$1
 turn=0
-while [ $turn -lt 500 ]; do
-    pids=
-    for process in /proc/[0-9]*; do
-        [ "$(readlink "$process/cwd" 2>/dev/null)" = "$dir" ] && pids="$pids ${process#/proc/}"
-    done
-    [ -z "$pids" ] && break
+while pids=$(of_directory "$dir"); [ -n "$pids" ] && [ $turn -lt 500 ]; do
     kill -9 $pids 2>/dev/null
     turn=$((turn + 1))
     sleep 0.01

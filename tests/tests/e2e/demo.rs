@@ -50,5 +50,8 @@ fn the_demo_tells_its_story_on_the_machine_itself_and_gives_everything_back() {
     assert!(told.out().contains("byte for byte as found"), "{}", told.all());
     assert_eq!(before.difference(&picture()), "");
     assert!(!machine.path("/srv/clone/.demo").exists());
-    assert!(!machine.run(&["pgrep", "tidegate"]).unwrap().success());
+    for left in ["tidegate", "clone/.demo"] {
+        let found = machine.run(&["pgrep", "-a", "-f", left]).unwrap();
+        assert!(!found.success(), "{}", found.out());
+    }
 }

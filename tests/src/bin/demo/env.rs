@@ -14,9 +14,8 @@ const CLEAN: &str = r#"
 dir=$1
 turn=0
 while [ $turn -lt 1000 ]; do
-    for process in /proc/[0-9]*; do
-        [ "$(readlink "$process/cwd" 2>/dev/null)" = "$dir" ] && kill -9 "${process#/proc/}" 2>/dev/null
-    done
+    pids=$(of_directory "$dir")
+    [ -n "$pids" ] && kill -9 $pids 2>/dev/null
     rm -rf --one-file-system "$dir" 2>/dev/null
     [ -e "$dir" ] || break
     turn=$((turn + 1))

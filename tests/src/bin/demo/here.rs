@@ -28,9 +28,8 @@ const INCLUDE: &str = "/etc/sudoers.d/tidegate-demo";
 /// `$1` is the demo's directory, `$2` the agent's program.
 const CLEAN: &str = r#"
 here=$1/here
-for process in /proc/[0-9]*; do
-    [ "$(readlink "$process/cwd" 2>/dev/null)" = "$here" ] && kill -9 "${process#/proc/}" 2>/dev/null
-done
+pids=$(of_directory "$here")
+[ -n "$pids" ] && kill -9 $pids 2>/dev/null
 [ -e "$here/agent.toml" ] && "$2" --config "$here/agent.toml" sweep
 pkill -KILL -u tidegate-demo
 userdel --remove tidegate-demo
