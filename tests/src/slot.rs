@@ -30,10 +30,11 @@ while pids=$(processes "$@"); [ -n "$pids" ] && [ $turn -lt 500 ]; do
     sleep 0.01
 done
 ip link del "$name" 2>/dev/null
-ip netns del "$name" 2>/dev/null
 umount -R "$dir" 2>/dev/null || umount -R -l "$dir" 2>/dev/null
 rmdir "$dir" 2>/dev/null
 for group; do find "$group" -depth -type d -exec rmdir {} + 2>/dev/null; done
+# Last, because who can add this name next takes the slot over.
+ip netns del "$name" 2>/dev/null
 exit 0
 "#;
 
