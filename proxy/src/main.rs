@@ -9,6 +9,7 @@ mod config;
 mod console;
 mod files;
 mod limits;
+mod memory;
 mod record;
 mod requests;
 mod session;

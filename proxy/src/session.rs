@@ -131,13 +131,16 @@ impl Held {
     }
 }
 
+/// An id for a session that begins, or is refused, now.
+pub fn new_id() -> SessionId {
+    let millis = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default();
+    SessionId::new(millis, rand::random())
+}
+
 impl Sessions {
     /// Starts the session that `permit` permits to the user who comes from `origin`.
     pub fn start(self: &Arc<Self>, permit: Permit, origin: IpAddr) -> Held {
-        let id = SessionId::new(
-            u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default(),
-            rand::random(),
-        );
+        let id = new_id();
         let (phase_sender, phase) = watch::channel(Phase::Opening);
         let (user, user_left) = mpsc::channel(1);
         let requested = stages::Requested::new(Arc::clone(self), id, permit, origin, phase_sender);

@@ -88,6 +88,7 @@ impl Relaying {
         ordered: &mut mpsc::Receiver<End>,
     ) -> (Closing, End) {
         self.closing.requested.phase.send_replace(Phase::Open(Arc::clone(&self.open)));
+        crate::memory::tidy();
         let end = self.watch(user_left, ordered).await;
         (self.closing, end)
     }
@@ -287,6 +288,7 @@ impl Closing {
             tracing::error!(session = %id, %error, "the end of a session could not be stored");
         }
         drop(place);
+        crate::memory::tidy();
     }
 }
 

@@ -94,7 +94,7 @@ impl Door {
             Ok(Decision::Permitted(permit)) => Ok(Step::Admitted(Box::new(permit))),
             Ok(Decision::Refused(refusal)) => {
                 let event = Event::SessionRefused {
-                    session: tidegate_common::id::SessionId::new(0, 0),
+                    session: crate::session::new_id(),
                     user: self.user.clone(),
                     target: self.target.clone(),
                     why: Note::new(refusal.why().to_string()),
