@@ -4,6 +4,8 @@
 //! holds up its whole connection. What channels do goes into their inboxes, and a
 //! task of each channel's own takes it from there.
 
+mod entry;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -18,10 +20,11 @@ use tokio::sync::{RwLock, watch};
 
 use super::door::{Door, Screen, Step};
 use super::inbox::{Inbox, window_target};
-use super::relay::{self, Control, Program, Size, Start, Terminal};
+use super::program::{Control, Program, Size, Terminal};
+use super::relay;
 use super::upstream::MOST_CHANNELS;
-use super::{Gate, Standing, jump, terminal_console};
-use crate::session::{Held, Phase};
+use super::{Gate, Standing, jump};
+use crate::session::Held;
 
 /// The most environment variables a channel may set, and the longest value.
 const MOST_ENV: usize = 64;
@@ -116,138 +119,6 @@ impl Handler {
             relays: Arc::default(),
             told: watch::Sender::new(false),
         }
-    }
-
-    fn rejected(&mut self) -> Result<Auth, HandlerError> {
-        self.attempts += 1;
-        if self.attempts > super::MOST_ATTEMPTS {
-            return Err(HandlerError::Attempts);
-        }
-        Ok(Auth::reject())
-    }
-
-    /// A user proved who they are: lets them in, or begins to ask.
-    async fn proved(&mut self, login: Login, method: LoginMethod, key: String) -> Result<Auth, HandlerError> {
-        let event = Event::LoginAccepted { user: login.user.clone(), method, key: Note::new(key) };
-        self.gate.audit.append(event.by_user(&login.user, self.origin)).await?;
-        match login.target {
-            Some(target) => self.knock(login.user, target).await,
-            None => {
-                self.state = State::Console(login.user);
-                self.standing.send_replace(Standing::Proved);
-                Ok(Auth::Accept)
-            }
-        }
-    }
-
-    /// Asks policy for a session to `target`.
-    async fn knock(&mut self, user: UserName, target: CredentialName) -> Result<Auth, HandlerError> {
-        self.standing.send_replace(Standing::Proved);
-        let mut door = Box::new(Door::new(Arc::clone(&self.gate), user, target, self.origin));
-        let step = door.knock().await?;
-        Ok(match self.settle(step, door) {
-            // What is to be asked is asked by keyboard-interactive.
-            Some(_) => Auth::Reject {
-                proceed_with_methods: Some(MethodSet::from(&[MethodKind::KeyboardInteractive][..])),
-                partial_success: true,
-            },
-            None => Auth::Accept,
-        })
-    }
-
-    /// Takes a step of the door: `Some` when there is something to show.
-    fn settle(&mut self, step: Step, door: Box<Door>) -> Option<Screen> {
-        match step {
-            Step::Admitted(permit) => {
-                let held = self.gate.sessions.start(*permit, self.origin);
-                self.leave_when_over(held.phase());
-                self.state = State::Session(held);
-                None
-            }
-            Step::Refused(sentence) => {
-                self.state = State::Refused(sentence);
-                None
-            }
-            Step::Ask(screen) => {
-                self.state = State::Asking(door);
-                Some(screen)
-            }
-        }
-    }
-
-    /// The connection leaves once its session is over.
-    fn leave_when_over(&self, mut phase: watch::Receiver<Phase>) {
-        let (standing, relays) = (self.standing.clone(), Arc::clone(&self.relays));
-        let mut told = self.told.subscribe();
-        tokio::spawn(async move {
-            let message = match phase.wait_for(|phase| matches!(phase, Phase::Over(_))).await.as_deref() {
-                Ok(Phase::Over(message)) => message.clone(),
-                _ => return,
-            };
-            drop(phase);
-            // A session may be over before its first channel is opened; that channel is
-            // where its user looks.
-            if message.is_some() {
-                let _ = tokio::time::timeout(relay::FAREWELL, told.wait_for(|told| *told)).await;
-            }
-            let _ = tokio::time::timeout(relay::FAREWELL * 2, relays.write()).await;
-            let untold = message.filter(|_| !*told.borrow());
-            standing.send_replace(Standing::Leaving(untold));
-        });
-    }
-
-    async fn forward_refused(&self, kind: ForwardKind, to: String) -> Result<(), HandlerError> {
-        let session = match &self.state {
-            State::Session(held) => Some(held.id),
-            _ => None,
-        };
-        let why = Note::new("forwards are not permitted here");
-        let event = Event::ForwardRefused { session, kind, to: Note::new(to), why };
-        self.gate.audit.append(event).await?;
-        Ok(())
-    }
-
-    fn largest_backlog(&self) -> usize {
-        self.channels.values().map(|channel| channel.inbox.backlog()).max().unwrap_or_default()
-    }
-
-    /// A control for a channel that has started.
-    fn control(&self, id: ChannelId, control: Control) -> Result<(), HandlerError> {
-        if let Some(channel) = self.channels.get(&id) {
-            channel.inbox.push_control(control)?;
-        }
-        Ok(())
-    }
-
-    fn start(&mut self, id: ChannelId, program: Program, session: &mut Session) -> Result<(), HandlerError> {
-        let Some(channel) = self.channels.get_mut(&id).filter(|channel| !channel.started) else {
-            return Ok(session.channel_failure(id)?);
-        };
-        channel.started = true;
-        let start =
-            Start { terminal: channel.terminal.take(), env: std::mem::take(&mut channel.env), program };
-        match (&self.state, channel.console.take()) {
-            (State::Console(user), Some(own)) => {
-                session.channel_success(id)?;
-                let console = terminal_console::Console {
-                    gate: Arc::clone(&self.gate),
-                    user: user.clone(),
-                    origin: self.origin,
-                    inbox: channel.inbox.clone(),
-                };
-                tokio::spawn(console.run(own, session.handle(), start));
-            }
-            _ => channel.inbox.push_control(Control::Start(start))?,
-        }
-        Ok(())
-    }
-
-    fn allows_env(&self, name: &str, value: &str) -> bool {
-        let fits = |allowed: &String| match allowed.strip_suffix('*') {
-            Some(start) => name.starts_with(start),
-            None => name == allowed,
-        };
-        value.len() <= LONGEST_ENV && self.gate.settings.accept_env.iter().any(fits)
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::handler::Entrance;
 use super::inbox::{Inbox, Reader};
-use super::relay::Control;
+use super::program::Control;
 use super::{Gate, serve, server_config};
 
 /// The port that means a device's sshd.

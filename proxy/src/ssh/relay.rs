@@ -4,6 +4,8 @@
 //! sends is recorded before the client sees it; when the recording can't take it,
 //! the device waits.
 
+mod start;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,13 +13,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use russh::client::Msg as UpMsg;
 use russh::server::{Handle, Msg};
-use russh::{ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty, Sig};
-use tidegate_common::audit::{ChannelKind, CommandSource, CommandText, Event, Note};
+use russh::{ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use tidegate_common::audit::{Event, Note};
 use tidegate_common::recording;
-use tidegate_common::wire::SESSION_VARIABLE;
 use tokio::sync::watch;
 
+use start::{logged, recorded, start_program};
+
 use super::inbox::{Event as Input, Inbox};
+use super::program::{Control, Size, Start};
 use super::upstream::Lease;
 use crate::record;
 use crate::session::{Open, Phase};
@@ -28,80 +32,6 @@ pub const FAREWELL: Duration = Duration::from_secs(2);
 const HALF_CLOSE: Duration = Duration::from_millis(200);
 /// stderr, as `SSH_MSG_CHANNEL_EXTENDED_DATA` numbers it (RFC 4254, 5.2).
 const STDERR: u32 = 1;
-
-/// What a client asks for on a session channel.
-#[derive(Debug)]
-pub enum Control {
-    /// Start a program; sent once.
-    Start(Start),
-    /// The terminal changed its size.
-    WindowChange(Size),
-    /// A signal for the program (RFC 4254, 6.9).
-    Signal(Sig),
-}
-
-/// A terminal's size.
-#[derive(Debug, Clone, Copy)]
-pub struct Size {
-    /// Columns, rows, and both in pixels.
-    pub columns: u32,
-    pub rows: u32,
-    pub pixel_width: u32,
-    pub pixel_height: u32,
-}
-
-/// A pseudo-terminal (RFC 4254, 6.2).
-#[derive(Debug, Clone)]
-pub struct Terminal {
-    /// `TERM`.
-    pub term: String,
-    /// Its size.
-    pub size: Size,
-    /// Its modes.
-    pub modes: Vec<(Pty, u32)>,
-}
-
-/// What to run, and in which surroundings.
-#[derive(Debug)]
-pub struct Start {
-    /// The terminal, if one was asked for.
-    pub terminal: Option<Terminal>,
-    /// Environment variables that the allow-list lets through.
-    pub env: Vec<(String, String)>,
-    /// The program.
-    pub program: Program,
-}
-
-/// The three ways to name a program (RFC 4254, 6.5).
-#[derive(Debug)]
-pub enum Program {
-    /// The login shell.
-    Shell,
-    /// A command line.
-    Exec(Vec<u8>),
-    /// A subsystem, such as sftp.
-    Subsystem(String),
-}
-
-impl Program {
-    /// What the channel carries, as far as its name tells.
-    pub fn kind(&self) -> ChannelKind {
-        match self {
-            Self::Shell => ChannelKind::Shell,
-            Self::Subsystem(name) if name == "sftp" => ChannelKind::Sftp,
-            Self::Subsystem(_) => ChannelKind::Subsystem,
-            Self::Exec(command) if is_scp(command) => ChannelKind::Scp,
-            Self::Exec(_) => ChannelKind::Exec,
-        }
-    }
-}
-
-/// Whether a command is the far end of scp's own protocol: `scp … -t` or `-f`.
-fn is_scp(command: &[u8]) -> bool {
-    let mut words = command.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
-    words.next() == Some(b"scp")
-        && words.take_while(|word| word.starts_with(b"-")).any(|word| matches!(word, b"-t" | b"-f"))
-}
 
 /// The client's side of a channel.
 pub struct Client {
@@ -286,76 +216,6 @@ struct Counts {
     out: u64,
 }
 
-/// Opens the channel on the device while the log takes note of it; the program
-/// starts only when both are done.
-async fn logged<T>(
-    open: &Open,
-    number: u32,
-    start: &Start,
-    channel: impl Future<Output = Result<T, super::upstream::DialError>>,
-) -> Result<T, String> {
-    let (session, kind) = (open.id, start.program.kind());
-    let opened = open.audit.append(Event::ChannelOpened { session, channel: number, kind });
-    let command = async {
-        let Program::Exec(command) = &start.program else {
-            return Ok(());
-        };
-        let command = CommandText::from_bytes(command);
-        let source = CommandSource::Exec;
-        open.audit.append(Event::CommandRun { session, channel: number, source, command }).await.map(drop)
-    };
-    let (opened, command, channel) = tokio::join!(opened, command, channel);
-    opened.map(drop).and(command).map_err(|error| error.to_string())?;
-    channel.map_err(|error| error.to_string())
-}
-
-/// Asks the device for the terminal, the environment and the program.
-async fn start_program(
-    read: &mut ChannelReadHalf,
-    write: &ChannelWriteHalf<UpMsg>,
-    open: &Open,
-    start: &Start,
-) -> Result<(), String> {
-    let broke = |_| "the device broke off while the program was started".to_owned();
-    if let Some(terminal) = &start.terminal {
-        let Size { columns, rows, pixel_width, pixel_height } = terminal.size;
-        write
-            .request_pty(true, &terminal.term, columns, rows, pixel_width, pixel_height, &terminal.modes)
-            .await
-            .map_err(broke)?;
-    }
-    write.set_env(false, SESSION_VARIABLE, open.id.to_string()).await.map_err(broke)?;
-    for (name, value) in &start.env {
-        write.set_env(false, name.as_str(), value.as_str()).await.map_err(broke)?;
-    }
-    match &start.program {
-        Program::Shell => write.request_shell(true).await,
-        Program::Exec(command) => write.exec(true, command.as_slice()).await,
-        Program::Subsystem(name) => write.request_subsystem(true, name.as_str()).await,
-    }
-    .map_err(broke)?;
-    if start.terminal.is_some() {
-        reply(read, "the device gives no terminal").await?;
-    }
-    reply(read, "the device refuses to start that").await
-}
-
-async fn reply(read: &mut ChannelReadHalf, refusal: &str) -> Result<(), String> {
-    let answer = async {
-        loop {
-            match read.wait().await {
-                Some(ChannelMsg::Success) => return Ok(()),
-                Some(ChannelMsg::Failure) => return Err(refusal.to_owned()),
-                Some(ChannelMsg::Close) | None => return Err("the device broke off".to_owned()),
-                Some(_) => {}
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), answer)
-        .await
-        .unwrap_or_else(|_| Err("the device did not answer in time".to_owned()))
-}
-
 /// The device's end of data, held back until the exit status has passed.
 ///
 /// A client whose own input has ended answers the end of data with
@@ -493,38 +353,4 @@ async fn up_stream(
 
 fn length(data: &Bytes) -> u64 {
     u64::try_from(data.len()).unwrap_or(u64::MAX)
-}
-
-/// Tells the recording that a channel begins.
-async fn recorded(open: &Open, number: u32, start: &Start) -> Result<record::Channel, record::RecordError> {
-    let kind = match (&start.terminal, start.program.kind()) {
-        (Some(_), _) => recording::Kind::Terminal,
-        (None, ChannelKind::Sftp | ChannelKind::Scp) => recording::Kind::Transfer,
-        (None, _) => recording::Kind::Exec,
-    };
-    let command = match &start.program {
-        Program::Shell => None,
-        Program::Exec(command) => Some(String::from_utf8_lossy(command)),
-        Program::Subsystem(name) => Some(name.into()),
-    };
-    let terminal = start.terminal.as_ref();
-    let term = terminal.map(|terminal| terminal.term.as_str());
-    let size =
-        terminal.map(|terminal| recording::Size { cols: terminal.size.columns, rows: terminal.size.rows });
-    open.recorder.open(number, record::Open { kind, command: command.as_deref(), term, size }).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scps_far_end_is_told_from_other_commands() {
-        for command in ["scp -t /tmp", "scp -r -p -f a b", "scp  -v -t -- x"] {
-            assert!(is_scp(command.as_bytes()), "{command}");
-        }
-        for command in ["scp a b:", "ls -t", "scpx -t", "scp /tmp -t"] {
-            assert!(!is_scp(command.as_bytes()), "{command}");
-        }
-    }
 }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt, DuplexStream};
 
 use super::Gate;
 use super::inbox::{Event, Inbox};
-use super::relay::{Control, Program, Start};
+use super::program::{Control, Program, Start};
 use crate::console::{self, Actor, Terminal};
 
 /// What a command may be sent ahead of its reading, in bytes.
