@@ -21,7 +21,7 @@ use std::time::Duration;
 use russh::keys::Certificate;
 use russh::server::{self, Config};
 use russh::{Disconnect, MethodKind, MethodSet, SshId};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -41,6 +41,9 @@ use leash::Leash;
 const LOGIN_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a connection lives on that has been told to leave.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(2);
+/// What is read at once of a connection, in bytes: russh reads a packet's length before
+/// the packet, and a key's packet shall cost one call to the system. Larger reads pass by.
+pub const READ_AHEAD: usize = 2048;
 /// Public keys and answers that may be wrong before a connection is closed.
 const MOST_ATTEMPTS: usize = 6;
 
@@ -88,6 +91,7 @@ async fn meet(gate: Arc<Gate>, config: Arc<Config>, stream: TcpStream, address: 
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let stream = BufReader::with_capacity(READ_AHEAD, stream);
     serve(gate, config, stream, address, Entrance::Front, Some(place)).await;
 }
 

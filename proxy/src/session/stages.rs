@@ -54,7 +54,7 @@ impl Requested {
             Ok(relaying) => relaying.until_the_end(&mut user_left, &mut ordered).await,
             Err(failed) => failed,
         };
-        closing.close(end, place).await;
+        Box::pin(closing.close(end, place)).await;
     }
 
     async fn open(
@@ -64,7 +64,9 @@ impl Requested {
     ) -> Result<Relaying, (Closing, End)> {
         let mut closing = Closing::new(self);
         let opened = tokio::select! {
-            opened = closing.open() => opened,
+            // Boxed, as `close` is: a session's task lives long, and shall not be as
+            // large as its largest stage all the while.
+            opened = Box::pin(closing.open()) => opened,
             // Leaving before the session is open ends it as leaving later does.
             end = first_end(user_left, ordered) => Err(end),
         };

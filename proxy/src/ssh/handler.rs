@@ -2,7 +2,8 @@
 //!
 //! Nothing here waits for a device or for another channel: a callback that waits
 //! holds up its whole connection. What channels do goes into their inboxes, and a
-//! task of each channel's own takes it from there.
+//! task of each channel's own takes it from there. What a login does is boxed: russh
+//! keeps a callback's future as part of the connection's, for as long as that lives.
 
 mod entry;
 
@@ -151,7 +152,7 @@ impl russh::server::Handler for Handler {
         match name.parse() {
             Ok(account) => {
                 let target = CredentialName { account, device: device.clone() };
-                self.knock(user.clone(), target).await
+                Box::pin(self.knock(user.clone(), target)).await
             }
             Err(_) => self.rejected(),
         }
@@ -175,7 +176,7 @@ impl russh::server::Handler for Handler {
             return self.rejected();
         }
         let shown = super::keys::fingerprint(key.public_key);
-        self.proved(login, LoginMethod::PublicKey, shown).await
+        Box::pin(self.proved(login, LoginMethod::PublicKey, shown)).await
     }
 
     async fn auth_openssh_certificate(
@@ -190,7 +191,7 @@ impl russh::server::Handler for Handler {
         match self.gate.takes_certificate(&login.user, certificate, self.origin) {
             Ok(()) => {
                 let shown = format!("{} serial {}", certificate.key_id(), certificate.serial());
-                self.proved(login, LoginMethod::Certificate, shown).await
+                Box::pin(self.proved(login, LoginMethod::Certificate, shown)).await
             }
             Err(why) => {
                 let event = Event::LoginRefused { user: Note::new(name), why: Note::new(why.to_string()) };
@@ -214,7 +215,7 @@ impl russh::server::Handler for Handler {
         };
         let step = match answers {
             None => Step::Ask(door.screen()),
-            Some(answers) => door.answer(answers).await?,
+            Some(answers) => Box::pin(door.answer(answers)).await?,
         };
         Ok(match self.settle(step, door) {
             None => Auth::Accept,

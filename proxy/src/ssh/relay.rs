@@ -122,7 +122,7 @@ async fn opened(client: &Client, mut phase: watch::Receiver<Phase>) -> Done {
         Err(done) => return done,
     };
     let begun = tokio::select! {
-        begun = begin(client, &open, &start) => begun,
+        begun = Box::pin(begin(client, &open, &start)) => begun,
         done = over(&mut phase) => return done,
     };
     match begun {

@@ -20,8 +20,10 @@ use russh::{Channel, Disconnect, Preferred, SshId, cipher, kex, mac};
 use tidegate_common::id::SessionId;
 use tidegate_common::name::{AccountName, CredentialName};
 use tidegate_common::policy::Permit;
+use tokio::io::BufReader;
 use tokio::net::TcpStream;
 
+use super::READ_AHEAD;
 use super::inbox::WINDOW;
 use super::keys::Keys;
 
@@ -140,6 +142,7 @@ impl Route {
         stream.set_nodelay(true).map_err(|error| self.unreachable(error))?;
         let witness = Witness { vouched: self.host_keys.clone(), refused: Arc::default() };
         let refused = Arc::clone(&witness.refused);
+        let stream = BufReader::with_capacity(READ_AHEAD, stream);
         let handle = client::connect_stream(self.config(), stream, witness).await.map_err(|error| {
             if *refused.lock().unwrap_or_else(PoisonError::into_inner) {
                 DialError::HostKey(self.device())
