@@ -1,11 +1,9 @@
 //! A session from its admission to its seal.
 //!
 //! A permit goes in; then, in this order and never another: the audit log knows of
-//! it, its recording is open, its grant is applied and verified, its device has let
-//! us in, and only then does a channel carry a byte. However it ends, the grant is
-//! revoked first, then connections close and the recording is sealed.
-//!
-//! Each stage is a value that the next consumes ([`stages`]), so no path skips one.
+//! it; its recording is open, and its grant applied and verified; its device has let
+//! us in; and only then does a channel carry a byte. However it ends, the order to
+//! revoke goes out first, then connections close and the recording is sealed.
 
 mod live;
 mod policy_watch;

@@ -362,11 +362,8 @@ impl LiveGrant {
         (&mut self.over).await.unwrap_or(GrantOver::Lost)
     }
 
-    /// Revokes the grant and waits for the agent's word.
-    ///
-    /// # Errors
-    /// [`GrantOver`] when it was over before, `None` inside when the agent can't be
-    /// reached: the lease ends it then.
+    /// Revokes the grant and waits for the agent's word; `None` when it can't be reached
+    /// or does not answer: the lease ends the grant then.
     pub async fn revoke(mut self) -> Option<Ended> {
         self.revoked = true;
         if let Ok(GrantOver::Ended(ended)) = self.over.try_recv() {

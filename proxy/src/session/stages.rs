@@ -1,8 +1,8 @@
-//! The stages of a session, each a value that the next consumes.
+//! The stages of a session: requested, admitted, recorded and granted, logged in,
+//! relaying, closing.
 //!
-//! `Requested` → `Admitted` → `Recorded` → `Granted` → `Dialled` → relaying →
-//! `Closing`. A stage that fails hands what it has to `Closing`, which undoes it in
-//! the one right order: the grant first.
+//! [`Closing`] holds what is open so far, each part from the moment it is there, and
+//! closes it however far the session came: the order to revoke goes out first.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -112,7 +112,7 @@ impl Relaying {
                 message: Some(match over {
                     GrantOver::Ended(_) => "the device's agent ended the grant, so the session ends".to_owned(),
                     GrantOver::Lost => format!(
-                        "the agent on {} has been away for too long, so its grant and this session end",
+                        "the agent on {} was away or stopped, so its grant and this session end",
                         requested.permit.target().device
                     ),
                 }),
