@@ -16,6 +16,7 @@ use crate::agents::{self, Office, Registry};
 use crate::audit_log::AuditLog;
 use crate::config::Config;
 use crate::console::{self, Services};
+use crate::lanes::Lanes;
 use crate::record::{self, RecordingKey, Recordings};
 use crate::requests::{self, Requests};
 use crate::session::{End, LiveSessions, Sessions};
@@ -86,6 +87,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         store: store.clone(),
         audit: audit.clone(),
     });
+    let lanes = Lanes::start().context("the threads that serve connections")?;
     let expiry = requests.clone().keep_expiring();
     let gate = Arc::new(Gate {
         access,
@@ -106,7 +108,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
-        () = ssh::listen(gate, ssh_listener) => {}
+        () = ssh::listen(gate, ssh_listener, &lanes) => {}
         ended = agents::listen(office, agents_listener) => ended?,
         () = admin => {}
         () = expiry => {}

@@ -8,6 +8,7 @@ mod audit_log;
 mod config;
 mod console;
 mod files;
+mod lanes;
 mod limits;
 mod memory;
 mod record;

@@ -29,6 +29,7 @@ use crate::access::Access;
 use crate::audit_log::AuditLog;
 use crate::config;
 use crate::console::Services;
+use crate::lanes::Lanes;
 use crate::limits::{Place, Places};
 use crate::requests::Requests;
 use crate::session::Sessions;
@@ -65,13 +66,15 @@ pub struct Gate {
     pub settings: config::Ssh,
 }
 
-/// Accepts connections until the listener is dropped. Each has a task of its own, so
-/// that no handshake holds up another.
-pub async fn listen(gate: Arc<Gate>, listener: TcpListener) {
+/// Accepts connections for ever. Each has a task of its own on a lane, so that no
+/// handshake holds up another.
+pub async fn listen(gate: Arc<Gate>, listener: TcpListener, lanes: &Lanes) {
     let places = Places::new(gate.settings.unproved_each, gate.settings.unproved_all);
     let config = server_config(&gate, Vec::new(), false);
     loop {
-        let (stream, address) = match listener.accept().await {
+        let accepted = listener.accept().await;
+        // Its lane's own I/O driver serves it, not this one's.
+        let (stream, address) = match accepted.and_then(|(stream, from)| Ok((stream.into_std()?, from))) {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -83,14 +86,22 @@ pub async fn listen(gate: Arc<Gate>, listener: TcpListener) {
             tracing::warn!(%address, "too many connections that have not logged in; this one is closed");
             continue;
         };
-        tokio::spawn(meet(Arc::clone(&gate), Arc::clone(&config), stream, address, place));
+        let (gate, config) = (Arc::clone(&gate), Arc::clone(&config));
+        lanes.run(move || meet(gate, config, stream, address, place));
     }
 }
 
-async fn meet(gate: Arc<Gate>, config: Arc<Config>, stream: TcpStream, address: SocketAddr, place: Place) {
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
+async fn meet(
+    gate: Arc<Gate>,
+    config: Arc<Config>,
+    stream: std::net::TcpStream,
+    address: SocketAddr,
+    place: Place,
+) {
+    let stream = match stream.set_nodelay(true).and_then(|()| TcpStream::from_std(stream)) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::warn!(%address, %error, "a connection could not be served"),
+    };
     let stream = BufReader::with_capacity(READ_AHEAD, stream);
     serve(gate, config, stream, address, Entrance::Front, Some(place)).await;
 }

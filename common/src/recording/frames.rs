@@ -53,6 +53,14 @@ impl Packer {
         compressor.set_parameter(CParameter::ChecksumFlag(true))?;
         Ok(Self { compressor, frame: Vec::new() })
     }
+
+    /// Another level from the next frame on.
+    ///
+    /// # Errors
+    /// When zstd knows no such level.
+    pub fn set_level(&mut self, level: i32) -> io::Result<()> {
+        self.compressor.set_compression_level(level)
+    }
 }
 
 /// What is known of a recording's chain so far.

@@ -89,7 +89,7 @@ impl Writing {
     /// Writes a batch as frames and returns when they are on the disk.
     fn append(&mut self, recorder: &Inner, batch: &Batch) -> Result<(), RecordError> {
         let failed = |source| RecordError::Write { path: recorder.path.clone(), source };
-        let mut packer = recorder.store.packer().map_err(failed)?;
+        let mut packer = recorder.store.packer(batch.bytes.len()).map_err(failed)?;
         let mut out = Vec::new();
         let mut chain = self.chain;
         let mut bytes = batch.bytes.as_slice();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tidegate_common::id::SessionId;
-use tidegate_common::recording::{Cast, Chain, END, END_LENGTH, Header, Packer};
+use tidegate_common::recording::{Cast, Chain, END, END_LENGTH, FULL_FRAME, Header, Packer};
 use tokio::sync::Semaphore;
 
 use super::flush::Writing;
@@ -17,8 +17,13 @@ use super::{PublicKey, RecordError, RecordingKey};
 /// How many recordings are packed and written at the same moment.
 const SLOTS: usize = 16;
 
-/// zstd(1)'s level; see the commit that chose it for what others cost.
+/// zstd(1)'s level for what people type and read; see the commit that chose it for what
+/// others cost.
 const LEVEL: i32 = 1;
+/// Its level for what comes faster than it is packed: larger, for less than half the time.
+const HASTY_LEVEL: i32 = -3;
+/// A batch of this many bytes has come while the one before was packed.
+const HASTE: usize = 4 * FULL_FRAME;
 
 /// Where and how recordings are kept.
 #[derive(Debug, Clone)]
@@ -126,10 +131,14 @@ impl Recordings {
 }
 
 impl Store {
-    /// A packer that no other uses; give it back.
-    pub(super) fn packer(&self) -> io::Result<Packer> {
+    /// A packer that no other uses, for a batch of this many bytes; give it back.
+    pub(super) fn packer(&self, bytes: usize) -> io::Result<Packer> {
+        let level = if bytes < HASTE { LEVEL } else { HASTY_LEVEL };
         let ready = self.packers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        ready.map_or_else(|| Packer::new(LEVEL), Ok)
+        match ready {
+            Some(mut packer) => packer.set_level(level).map(|()| packer),
+            None => Packer::new(level),
+        }
     }
 
     pub(super) fn give_back(&self, packer: Packer) {
@@ -150,7 +159,7 @@ impl Store {
         options.read(true).write(true).create_new(true).mode(0o600);
         let file = options.open(path).map_err(failed)?;
         let mut writing = Writing { file, cast: Cast::new(header), chain: Chain::default(), length: 0 };
-        let mut packer = self.packer().map_err(failed)?;
+        let mut packer = self.packer(0).map_err(failed)?;
         let mut frame = Vec::new();
         let Writing { cast, chain, .. } = &mut writing;
         cast.take(|text| chain.frame(&mut packer, text, &mut frame)).map_err(failed)?;

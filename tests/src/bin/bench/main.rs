@@ -8,6 +8,7 @@
 mod cpu;
 mod measures;
 mod report;
+mod slow;
 mod ways;
 
 use std::fs;
@@ -38,12 +39,14 @@ pub struct Sizes {
     pub key_turns: usize,
     /// Idle sessions at once.
     pub idle: usize,
+    /// Through each slow reader.
+    pub slow_mib: usize,
 }
 
 const FULL: Sizes =
-    Sizes { runs: 5, bulk_mib: 512, terminal_mib: 48, set_ups: 40, keys: 100, key_turns: 10, idle: 200 };
+    Sizes { runs: 5, bulk_mib: 512, terminal_mib: 48, set_ups: 40, keys: 100, key_turns: 10, idle: 200, slow_mib: 1024 };
 const QUICK: Sizes =
-    Sizes { runs: 2, bulk_mib: 128, terminal_mib: 8, set_ups: 8, keys: 50, key_turns: 2, idle: 20 };
+    Sizes { runs: 2, bulk_mib: 128, terminal_mib: 8, set_ups: 8, keys: 50, key_turns: 2, idle: 20, slow_mib: 128 };
 
 fn main() -> ExitCode {
     match clean_up_on_signals().and_then(|()| bench()) {
@@ -64,9 +67,10 @@ fn bench() -> Result<()> {
     let course = Course::open(&target.join("bench/fleet"))?;
     let mut rows: Vec<Row> = Vec::new();
     type Measure = fn(&Course, &Sizes) -> Result<Vec<Row>>;
-    let measures: [(&str, Measure); 7] = [
+    let measures: [(&str, Measure); 8] = [
         // First, because what bulk leaves to the allocator would hide it.
         ("memory", measures::memory),
+        ("slow readers", slow::slow_readers),
         ("bulk aes256", |course, sizes| measures::bulk(course, sizes, CIPHERS[0])),
         ("bulk chacha20", |course, sizes| measures::bulk(course, sizes, CIPHERS[1])),
         ("terminal", measures::terminal),
@@ -104,13 +108,14 @@ fn describe(sizes: &Sizes) -> Result<()> {
     println!("clients   {}", ssh.trim());
     println!("gate      {}", program("tidegate-proxy")?.display());
     println!(
-        "sizes     bulk {} MiB, terminal {} MiB, {} runs a way; {} set-ups; {} keys; {} idle sessions",
+        "sizes     bulk {} MiB, terminal {} MiB, {} runs a way; {} set-ups; {} keys; {} idle sessions; {} MiB to slow readers",
         sizes.bulk_mib,
         sizes.terminal_mib,
         sizes.runs,
         sizes.set_ups,
         sizes.keys * sizes.key_turns,
-        sizes.idle
+        sizes.idle,
+        sizes.slow_mib
     );
     println!("ciphers   {}", CIPHERS.join(", "));
     Ok(())

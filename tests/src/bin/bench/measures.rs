@@ -327,6 +327,6 @@ pub fn memory(course: &Course, sizes: &Sizes) -> Result<Vec<Row>> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures of a bench")]
-fn float(number: usize) -> f64 {
+pub fn float(number: usize) -> f64 {
     number as f64
 }
