@@ -13,6 +13,8 @@ mod docs;
 mod faults;
 #[path = "e2e/flow.rs"]
 mod flow;
+#[path = "e2e/forwards.rs"]
+mod forwards;
 #[path = "e2e/kinds.rs"]
 mod kinds;
 #[path = "e2e/matrix.rs"]
