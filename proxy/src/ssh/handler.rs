@@ -8,6 +8,7 @@
 mod entry;
 mod forwards;
 mod open;
+mod state;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,82 +19,22 @@ use russh::keys::Certificate;
 use russh::server::{Auth, ChannelOpenHandle, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, MethodKind, MethodSet, Pty, Sig};
 use tidegate_common::audit::{Event, LoginMethod, Note};
-use tidegate_common::name::{CredentialName, DeviceName, Login, UserName};
+use tidegate_common::name::{CredentialName, Login};
 use tokio::sync::{RwLock, watch};
 
-use super::door::{Door, Screen, Step};
-use super::forward::{Arrivals, Asked, Listener, Place, X11};
-use super::inbox::{Inbox, window_target};
+use super::door::{Screen, Step};
+use super::forward::{Arrivals, Listener, Place, X11};
+use super::inbox::window_target;
 use super::program::{Control, Program, Size, Terminal};
 use super::upstream::Way;
 use super::{Gate, Standing};
-use crate::session::Held;
+
+use state::{Chan, State};
+pub use state::{Entrance, HandlerError};
 
 /// The most environment variables a channel may set, and the longest value.
 const MOST_ENV: usize = 64;
 const LONGEST_ENV: usize = 4096;
-
-/// Why a connection is closed.
-#[derive(Debug, thiserror::Error)]
-pub enum HandlerError {
-    /// The protocol.
-    #[error(transparent)]
-    Ssh(#[from] russh::Error),
-    /// The client ignores its window.
-    #[error(transparent)]
-    Flood(#[from] super::inbox::Flood),
-    /// The log.
-    #[error("{0}")]
-    Audit(#[from] crate::audit_log::AuditError),
-    /// The client tried too often.
-    #[error("too many wrong keys or answers")]
-    Attempts,
-}
-
-/// Where a connection comes in.
-#[derive(Debug, Clone)]
-pub enum Entrance {
-    /// From the network: nobody is proved.
-    Front,
-    /// Inside a `direct-tcpip` channel of a proved user, towards a device.
-    Jump {
-        /// The user.
-        user: UserName,
-        /// The device.
-        device: DeviceName,
-    },
-}
-
-/// How far a connection has come.
-enum State {
-    /// Nobody is proved.
-    Unproved,
-    /// A user is proved; policy wants something.
-    Asking(Box<Door>),
-    /// A session.
-    Session(Held),
-    /// No target: the console, and jumps.
-    Console(UserName),
-    /// Policy says no; the sentence answers every channel.
-    Refused(String),
-}
-
-struct Chan {
-    inbox: Inbox<Control>,
-    terminal: Option<Terminal>,
-    env: Vec<(String, String)>,
-    asked: Option<Asked>,
-    started: bool,
-    /// What waits for the first program, where that is the gate's own console.
-    console: Option<Channel<Msg>>,
-}
-
-impl Chan {
-    /// A channel that no program is started on.
-    fn forward(inbox: Inbox<Control>) -> Self {
-        Self { inbox, terminal: None, env: Vec::new(), asked: None, started: true, console: None }
-    }
-}
 
 /// The handler of one connection.
 pub struct Handler {

@@ -45,7 +45,7 @@ pub struct Start {
     /// Environment variables that the allow-list lets through.
     pub env: Vec<(String, String)>,
     /// What of its user's it shall be given.
-    pub asked: Option<Asked>,
+    pub asked: Option<Box<Asked>>,
     /// The program.
     pub program: Program,
 }

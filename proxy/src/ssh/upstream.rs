@@ -8,6 +8,8 @@
 //! login; only channels that are open at once cost one each.
 
 mod route;
+#[cfg(test)]
+mod tests;
 mod witness;
 
 use std::collections::VecDeque;

@@ -20,7 +20,7 @@ impl Handler {
                 session: held.id,
                 permit: held.permit.clone(),
                 phase: held.phase(),
-                client: client,
+                client,
                 arrivals: self.arrivals.clone(),
             }),
             _ => None,
@@ -97,7 +97,8 @@ impl Handler {
         let Some(channel) = self.channels.get_mut(&id).filter(|channel| plain && !channel.started) else {
             return Ok(false);
         };
-        let asked = channel.asked.get_or_insert_with(|| Asked { context, id, agent: false, x11: None });
+        let asked =
+            channel.asked.get_or_insert_with(|| Box::new(Asked { context, id, agent: false, x11: None }));
         match x11 {
             Some(x11) => asked.x11 = Some(x11),
             None => asked.agent = true,

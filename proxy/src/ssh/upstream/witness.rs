@@ -141,12 +141,17 @@ impl Witness {
         let inbox = Inbox::default();
         let (id, (_, write)) = (channel.id(), channel.split());
         let guest = Guest { visit, inbox: inbox.clone(), write, reply };
-        let taken = self.reception.sender().is_some_and(|sender| sender.try_send(guest).is_ok());
-        if taken && self.guests.len() < MOST_CHANNELS {
+        let offered = match self.reception.sender() {
+            Some(sender) if self.guests.len() < MOST_CHANNELS => {
+                sender.try_send(guest).map_err(mpsc::error::TrySendError::into_inner)
+            }
+            _ => Err(guest),
+        };
+        // Held until the log has it: its drop is the answer.
+        let Err(_refused) = offered else {
             self.guests.insert(id, inbox);
             return Ok(());
-        }
-        inbox.close();
+        };
         let (session, why) = (Some(self.session), Note::new("the device opened it and nobody asked for it"));
         self.unasked(Event::ForwardRefused { session, kind, to: Note::new(to), why }).await
     }
