@@ -150,6 +150,7 @@ async fn serve(
     let conn = lease.conn();
     let about = place.about();
     let why = tokio::select! {
+        biased;
         why = context.ended(Forward::Remote) => Some(why),
         () = attend(&context, &open, Arc::downgrade(&conn), place.expected(), &mut guests) => {
             Some("the device closed the connection".to_owned())

@@ -89,12 +89,13 @@ impl Handler {
         x11: Option<X11>,
         client: Handle,
     ) -> Result<bool, HandlerError> {
-        let context = match self.admit_forward(&Asked::about(x11.as_ref()), client).await? {
-            Ok(context) => context,
-            Err(_) => return Ok(false),
+        let about = Asked::about(x11.as_ref());
+        let Ok(context) = self.admit_forward(&about, client).await? else {
+            return Ok(false);
         };
         let plain = x11.as_ref().is_none_or(X11::is_plain);
         let Some(channel) = self.channels.get_mut(&id).filter(|channel| plain && !channel.started) else {
+            context.refused(&about, "it was asked for out of turn, or in words that are none").await;
             return Ok(false);
         };
         let asked =

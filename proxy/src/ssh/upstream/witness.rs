@@ -141,19 +141,22 @@ impl Witness {
         let inbox = Inbox::default();
         let (id, (_, write)) = (channel.id(), channel.split());
         let guest = Guest { visit, inbox: inbox.clone(), write, reply };
-        let offered = match self.reception.sender() {
-            Some(sender) if self.guests.len() < MOST_CHANNELS => {
-                sender.try_send(guest).map_err(mpsc::error::TrySendError::into_inner)
-            }
-            _ => Err(guest),
+        let Some(sender) = self.reception.sender().filter(|sender| !sender.is_closed()) else {
+            return self
+                .unasked(self.refusal(kind, &to, "the device opened it and nobody asked for it"))
+                .await;
         };
-        // Held until the log has it: its drop is the answer.
-        let Err(_refused) = offered else {
+        let full = self.guests.len() >= MOST_CHANNELS || sender.try_send(guest).is_err();
+        if full {
+            self.tell(self.refusal(kind, &to, "the session has as many channels as there may be")).await;
+        } else {
             self.guests.insert(id, inbox);
-            return Ok(());
-        };
-        let (session, why) = (Some(self.session), Note::new("the device opened it and nobody asked for it"));
-        self.unasked(Event::ForwardRefused { session, kind, to: Note::new(to), why }).await
+        }
+        Ok(())
+    }
+
+    fn refusal(&self, kind: ForwardKind, to: &str, why: &str) -> Event {
+        Event::ForwardRefused { session: Some(self.session), kind, to: Note::new(to), why: Note::new(why) }
     }
 
     /// Channels that a server never opens.
@@ -163,11 +166,15 @@ impl Witness {
     }
 
     async fn unasked(&mut self, event: Event) -> Result<(), russh::Error> {
+        self.tell(event).await;
+        self.unasked += 1;
+        if self.unasked >= MOST_UNASKED { Err(russh::Error::Disconnect) } else { Ok(()) }
+    }
+
+    async fn tell(&self, event: Event) {
         if let Err(error) = self.audit.append(event).await {
             tracing::error!(session = %self.session, %error, "a refused channel could not be logged");
         }
-        self.unasked += 1;
-        if self.unasked >= MOST_UNASKED { Err(russh::Error::Disconnect) } else { Ok(()) }
     }
 }
 
