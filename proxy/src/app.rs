@@ -21,6 +21,7 @@ use crate::record::{self, RecordingKey, Recordings};
 use crate::requests::{self, Requests};
 use crate::session::{End, LiveSessions, Sessions};
 use crate::ssh::keys::Keys;
+use crate::ssh::upstream::Means;
 use crate::ssh::{self, Gate};
 use crate::store::Store;
 
@@ -39,11 +40,13 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let access = Access::load(store.clone(), audit.clone()).await.context("the resources")?;
     let workflow = requests::Settings { pending: config.requests.pending, window: config.requests.window };
     let requests = Requests::new(store.clone(), access.clone(), audit.clone(), workflow);
-    let (keys, ca) = {
+    let (mut keys, ca) = {
         let state = state.clone();
         let open = move || anyhow::Ok((Keys::open(&state)?, Ca::open(&state)?));
         tokio::task::spawn_blocking(open).await?.context("the gate's keys")?
     };
+    let algorithms = config.ssh.algorithms.clone();
+    keys.choose(&algorithms);
     let keys = Arc::new(keys);
     let mut recorded = record::Settings::new(config.recordings_dir.clone());
     recorded.free_floor = config.recordings.free_floor.bytes();
@@ -56,9 +59,13 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         audit: audit.clone(),
         store: store.clone(),
         recordings: recordings.clone(),
-        keys: Arc::clone(&keys),
+        means: Means {
+            keys: Arc::clone(&keys),
+            algorithms,
+            keepalive: config.ssh.keepalive,
+            audit: audit.clone(),
+        },
         live: live.clone(),
-        keepalive: config.ssh.keepalive,
     });
 
     let ssh_listener = TcpListener::bind(config.listen.ssh)

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tidegate_common::model::{ByteSize, PublicKey};
 use tidegate_common::time::Length;
 
+use crate::ssh::algorithms::{self, Algorithms};
 use read::Reader;
 
 /// Why the settings were not taken.
@@ -90,6 +91,8 @@ pub struct Ssh {
     pub accept_env: Vec<String>,
     /// CAs whose OpenSSH user certificates log users in.
     pub trusted_user_cas: Vec<PublicKey>,
+    /// What both legs offer.
+    pub algorithms: Algorithms,
 }
 
 /// How long a grant lives without word from the proxy.
@@ -168,6 +171,7 @@ impl Config {
                     text.parse::<PublicKey>().map_err(|error| error.to_string())
                 })
                 .unwrap_or_default(),
+            algorithms: chosen_algorithms(&mut reader),
         };
         let millis = reader.number("lease.millis", 30_000, 1_000, 3_600_000);
         let lease = Lease { duration: Duration::from_millis(u64::try_from(millis).unwrap_or(30_000)) };
@@ -191,6 +195,33 @@ impl Config {
     pub fn socket(&self) -> PathBuf {
         self.state_dir.join("admin.sock")
     }
+}
+
+fn chosen_algorithms(reader: &mut Reader) -> Algorithms {
+    let kex = some(reader, "ssh.kex", algorithms::kex);
+    let ciphers = some(reader, "ssh.ciphers", algorithms::cipher);
+    let macs = some(reader, "ssh.macs", algorithms::mac);
+    let key = "ssh.host_key_algorithms";
+    let host_keys = some(reader, key, algorithms::host_key);
+    if host_keys.as_ref().is_some_and(|chosen| !chosen.is_empty() && !algorithms::some_own(chosen)) {
+        let own = "the gate itself has an Ed25519 and an RSA key; add ssh-ed25519 or rsa-sha2-512";
+        reader.wrong(key, format!("`{key}`: {own}"));
+    }
+    Algorithms::choose(kex, ciphers, macs, host_keys)
+}
+
+/// A list that is left out or names something.
+fn some<T>(
+    reader: &mut Reader,
+    key: &'static str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Option<Vec<T>> {
+    let wrong = reader.mistakes();
+    let list = reader.list(key, parse)?;
+    if list.is_empty() && reader.mistakes() == wrong {
+        reader.wrong(key, format!("`{key}` names nothing; leave the key out to offer all that is safe"));
+    }
+    Some(list)
 }
 
 fn seconds(count: u64) -> Length {
@@ -254,6 +285,28 @@ mod tests {
         let at = |line, column| format!("line {line}, column {column}");
         assert_eq!(starts, [at(1, 1), at(2, 1), at(4, 1), at(6, 1), at(8, 1), at(9, 2)], "{found:#?}");
         assert!(found[1].contains("`recordigns_dir` is not a key"), "{}", found[1]);
+    }
+
+    #[test]
+    fn algorithms_are_chosen_among_the_safe_ones_and_others_are_refused_with_their_place() {
+        let chosen = "[ssh]\nkex = [\"curve25519-sha256\"]\nciphers = [\"aes128-ctr\", \"aes256-gcm@openssh.com\"]\n\
+                      macs = [\"hmac-sha2-512\"]\nhost_key_algorithms = [\"ssh-ed25519\"]\n";
+        let config = Config::read(chosen, Some(Vec::new())).unwrap();
+        let ciphers = config.ssh.algorithms.server().cipher;
+        let names: Vec<&str> = ciphers.iter().map(AsRef::as_ref).collect();
+        assert_eq!(names, ["aes128-ctr", "aes256-gcm@openssh.com"]);
+        for (line, says) in [
+            ("kex = [\"diffie-hellman-group14-sha1\"]", "choose among mlkem768x25519-sha256, "),
+            ("ciphers = [\"aes128-cbc\"]", "choose among aes256-gcm@openssh.com, "),
+            ("macs = [\"hmac-md5\"]", "choose among hmac-sha2-256-etm@openssh.com, "),
+            ("macs = []", "names nothing"),
+            ("host_key_algorithms = [\"ssh-rsa\"]", "choose among ssh-ed25519, "),
+            ("host_key_algorithms = [\"ecdsa-sha2-nistp256\"]", "add ssh-ed25519"),
+        ] {
+            let found = mistakes(&format!("[ssh]\nkeepalive = \"30s\"\n{line}\n"));
+            assert_eq!(found.len(), 1, "{found:#?}");
+            assert!(found[0].starts_with("line 3, column 1: ") && found[0].contains(says), "{}", found[0]);
+        }
     }
 
     #[test]

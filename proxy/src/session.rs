@@ -13,7 +13,6 @@ pub use live::LiveSessions;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tidegate_common::audit::EndCause;
 use tidegate_common::id::SessionId;
@@ -24,8 +23,7 @@ use crate::access::Access;
 use crate::agents::Registry;
 use crate::audit_log::AuditLog;
 use crate::record::{Recorder, Recordings};
-use crate::ssh::keys::Keys;
-use crate::ssh::upstream::Upstream;
+use crate::ssh::upstream::{Means, Upstream};
 use crate::store::Store;
 
 /// What sessions need of the rest of the program.
@@ -40,12 +38,10 @@ pub struct Sessions {
     pub store: Store,
     /// Where they are recorded.
     pub recordings: Recordings,
-    /// What logs in to devices.
-    pub keys: Arc<Keys>,
+    /// What it takes to reach devices.
+    pub means: Means,
     /// Those that live now.
     pub live: LiveSessions,
-    /// How often silent devices are asked whether they live.
-    pub keepalive: Duration,
 }
 
 /// Where a session stands, for the channels that belong to it.
@@ -117,6 +113,8 @@ pub struct End {
 pub struct Held {
     /// The session.
     pub id: SessionId,
+    /// What it was permitted when it began.
+    pub permit: Arc<Permit>,
     phase: watch::Receiver<Phase>,
     // Its drop is the user's leaving.
     _user: mpsc::Sender<End>,
@@ -141,8 +139,10 @@ impl Sessions {
         let id = new_id();
         let (phase_sender, phase) = watch::channel(Phase::Opening);
         let (user, user_left) = mpsc::channel(1);
-        let requested = stages::Requested::new(Arc::clone(self), id, permit, origin, phase_sender);
+        let permit = Arc::new(permit);
+        let requested =
+            stages::Requested::new(Arc::clone(self), id, Arc::clone(&permit), origin, phase_sender);
         tokio::spawn(requested.run(user_left));
-        Held { id, phase, _user: user }
+        Held { id, permit, phase, _user: user }
     }
 }

@@ -1,7 +1,9 @@
 //! The gate's SSH side. russh stays in this room: policy, sessions, requests and
 //! recordings do not know of it.
 
+pub mod algorithms;
 mod door;
+mod forward;
 mod handler;
 pub mod inbox;
 mod jump;
@@ -196,7 +198,7 @@ fn server_config(gate: &Gate, certificates: Vec<Certificate>, jump: bool) -> Arc
         maximum_packet_size: 65_535,
         channel_buffer_size: 16,
         event_buffer_size: 64,
-        preferred: upstream::preferred(),
+        preferred: gate.settings.algorithms.server(),
         max_auth_attempts: MOST_ATTEMPTS,
         inactivity_timeout: None,
         keepalive_interval: Some(gate.settings.keepalive),

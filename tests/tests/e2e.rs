@@ -1,6 +1,8 @@
 //! The end-to-end tests: one binary, so that what they share is built and booted once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "e2e/algorithms.rs"]
+mod algorithms;
 #[path = "e2e/attacks.rs"]
 mod attacks;
 #[path = "e2e/demo.rs"]
@@ -13,10 +15,14 @@ mod docs;
 mod faults;
 #[path = "e2e/flow.rs"]
 mod flow;
+#[path = "e2e/forwards.rs"]
+mod forwards;
 #[path = "e2e/kinds.rs"]
 mod kinds;
 #[path = "e2e/matrix.rs"]
 mod matrix;
+#[path = "e2e/pier.rs"]
+mod pier;
 #[path = "e2e/refusals.rs"]
 mod refusals;
 #[path = "e2e/scene.rs"]

@@ -68,8 +68,26 @@ pub enum Event {
     ChannelRefused { session: SessionId, kind: ChannelKind, why: Note },
     /// A channel closed; `exit` is its status or signal.
     ChannelClosed { session: SessionId, channel: u32, exit: Option<Note>, bytes_in: u64, bytes_out: u64 },
-    /// A port, X11 or agent forward was let through.
-    ForwardOpened { session: SessionId, kind: ForwardKind, to: Note },
+    /// A port, X11 or agent forward was let through; `from` is who connected, as the side
+    /// that opened it says.
+    ForwardOpened {
+        session: SessionId,
+        kind: ForwardKind,
+        to: Note,
+        #[serde(default)]
+        from: Option<Note>,
+    },
+    /// It is over, or nothing came of it. `channel` is its number in the recording, if it
+    /// carried anything; bytes are what the user's side sent and was sent.
+    ForwardClosed {
+        session: SessionId,
+        channel: Option<u32>,
+        kind: ForwardKind,
+        to: Note,
+        why: Option<Note>,
+        bytes_in: u64,
+        bytes_out: u64,
+    },
     /// It was not.
     ForwardRefused { session: Option<SessionId>, kind: ForwardKind, to: Note, why: Note },
     /// A command, and which source says so.
@@ -247,7 +265,9 @@ words! {
     ForwardKind {
         DirectTcpip = "direct-tcpip",
         TcpipForward = "tcpip-forward",
+        ForwardedTcpip = "forwarded-tcpip",
         StreamlocalForward = "streamlocal-forward",
+        ForwardedStreamlocal = "forwarded-streamlocal",
         DirectStreamlocal = "direct-streamlocal",
         X11 = "x11",
         Agent = "auth-agent",

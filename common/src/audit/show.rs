@@ -113,8 +113,15 @@ impl fmt::Display for Event {
                 write!(f, "session {session}: channel {channel} closed{}", Aside("exit", exit))?;
                 write!(f, ", {bytes_in} bytes in, {bytes_out} out")
             }
-            Self::ForwardOpened { session, kind, to } => {
-                write!(f, "session {session}: {kind} to {to} opened")
+            Self::ForwardOpened { session, kind, to, from } => {
+                write!(f, "session {session}: {kind} to {to} opened{}", Aside("from", from))
+            }
+            Self::ForwardClosed { session, channel: None, kind, to, why, .. } => {
+                write!(f, "session {session}: {kind} to {to} closed{}", Aside("why", why))
+            }
+            Self::ForwardClosed { session, channel, kind, to, why, bytes_in, bytes_out } => {
+                write!(f, "session {session}: {kind} to {to} closed{}", Aside("channel", channel))?;
+                write!(f, "{}, {bytes_in} bytes in, {bytes_out} out", Aside("why", why))
             }
             Self::ForwardRefused { session: Some(session), kind, to, why } => {
                 write!(f, "session {session}: {kind} to {to} refused: {why}")

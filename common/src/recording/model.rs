@@ -48,6 +48,8 @@ pub enum Kind {
     Exec,
     /// SFTP or SCP: no content, the whole's digest.
     Transfer,
+    /// A port, X11 or agent forward: no content, the whole's digest.
+    Forward,
 }
 
 /// A stream of a channel (RFC 4254, 5.2).

@@ -49,7 +49,8 @@ impl Reader {
         })
     }
 
-    fn wrong(&mut self, key: &str, why: impl Display) {
+    /// Takes note of a mistake at a key.
+    pub fn wrong(&mut self, key: &str, why: impl Display) {
         if self.overridden.contains(key) {
             let variable = format!("{PREFIX}{SEPARATOR}{}", key.to_uppercase().replace('.', SEPARATOR));
             self.mistakes.push(((usize::MAX, 0), format!("environment variable {variable}: {why}")));
@@ -57,6 +58,11 @@ impl Reader {
             let (line, column) = self.places.get(key).unwrap_or((1, 1));
             self.mistakes.push(((line, column), format!("line {line}, column {column}: {why}")));
         }
+    }
+
+    /// How many mistakes there are so far.
+    pub fn mistakes(&self) -> usize {
+        self.mistakes.len()
     }
 
     fn get(&mut self, key: &'static str) -> Option<ValueKind> {

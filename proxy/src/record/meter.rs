@@ -19,7 +19,7 @@ impl Meter {
     /// For a stream of such a channel. `input` says whether what is typed is kept.
     pub fn new(stream: Stream, kind: Kind, input: bool, exec_output_limit: u64) -> Self {
         let limit = match (kind, stream) {
-            (Kind::Transfer, _) => 0,
+            (Kind::Transfer | Kind::Forward, _) => 0,
             (_, Stream::Input) if !input => 0,
             (Kind::Terminal, _) => u64::MAX,
             (Kind::Exec, _) => exec_output_limit,
@@ -89,9 +89,11 @@ mod tests {
     }
 
     #[test]
-    fn no_content_of_a_transfer_is_kept() {
-        let mut meter = Meter::new(Stream::Output, Kind::Transfer, true, 9);
-        assert_eq!(meter.pass(b"file"), (0, false));
-        assert_eq!(meter.total().blake3, Some(Digest::of(b"file")));
+    fn no_content_of_a_transfer_or_a_forward_is_kept() {
+        for kind in [Kind::Transfer, Kind::Forward] {
+            let mut meter = Meter::new(Stream::Output, kind, true, 9);
+            assert_eq!(meter.pass(b"file"), (0, false));
+            assert_eq!(meter.total().blake3, Some(Digest::of(b"file")));
+        }
     }
 }

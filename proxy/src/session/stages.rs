@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use russh::client;
 use tidegate_common::audit::{EndCause, Entry, Event, Note};
 use tidegate_common::grant::Ended;
 use tidegate_common::id::SessionId;
@@ -23,7 +22,7 @@ use super::policy_watch::until_not_permitted;
 use super::{End, Open, Phase, Sessions, Traffic};
 use crate::agents::{GrantOver, LiveGrant};
 use crate::record::{self, Recorder};
-use crate::ssh::upstream::{Connected, DialError, Route, Upstream, Witness};
+use crate::ssh::upstream::{Connected, DialError, Route, Upstream};
 
 /// A session that policy permits and nobody else knows of yet.
 pub struct Requested {
@@ -39,11 +38,11 @@ impl Requested {
     pub(super) fn new(
         sessions: Arc<Sessions>,
         id: SessionId,
-        permit: Permit,
+        permit: Arc<Permit>,
         origin: IpAddr,
         phase: watch::Sender<Phase>,
     ) -> Self {
-        Self { sessions, id, permit: Arc::new(permit), origin, phase, since: Instant::now() }
+        Self { sessions, id, permit, origin, phase, since: Instant::now() }
     }
 
     /// The whole session. `user_left` closes when its connection is gone.
@@ -160,7 +159,7 @@ impl Closing {
         let id = self.requested.id;
         let host_keys =
             sessions.host_keys(&permit).await.map_err(|why| failed(EndCause::Unreachable, why))?;
-        let route = Route::new(&permit, id, &host_keys, Arc::clone(&sessions.keys), sessions.keepalive)
+        let route = Route::new(&permit, id, &host_keys, sessions.means.clone())
             .map_err(|error| failed(EndCause::Unreachable, error))?;
         let prepared = async {
             self.admit().await?;
@@ -193,7 +192,7 @@ impl Closing {
         let Some(recorder) = self.recorder.clone() else {
             return Err(failed(EndCause::Recording, "the session has no recording"));
         };
-        let handle: client::Handle<Witness> = route.login(connected).await.map_err(|error| {
+        let first = route.login(connected).await.map_err(|error| {
             let cause = match error {
                 DialError::Protocol { .. } => EndCause::Protocol,
                 _ => EndCause::Unreachable,
@@ -201,7 +200,7 @@ impl Closing {
             failed(cause, error)
         })?;
         let Requested { sessions, id, permit, origin, .. } = &self.requested;
-        let upstream = Upstream::new(route, handle);
+        let upstream = Upstream::new(route, first);
         self.upstream = Some(Arc::clone(&upstream));
         let event = Event::SessionStarted {
             session: *id,

@@ -6,84 +6,35 @@
 //! keeps a callback's future as part of the connection's, for as long as that lives.
 
 mod entry;
+mod forwards;
+mod open;
+mod state;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use russh::keys::Certificate;
 use russh::server::{Auth, ChannelOpenHandle, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey};
-use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, Sig};
-use tidegate_common::audit::{Event, ForwardKind, LoginMethod, Note};
-use tidegate_common::name::{CredentialName, DeviceName, Login, UserName};
+use russh::{Channel, ChannelId, MethodKind, MethodSet, Pty, Sig};
+use tidegate_common::audit::{Event, LoginMethod, Note};
+use tidegate_common::name::{CredentialName, Login};
 use tokio::sync::{RwLock, watch};
 
-use super::door::{Door, Screen, Step};
-use super::inbox::{Inbox, window_target};
+use super::door::{Screen, Step};
+use super::forward::{Arrivals, Listener, Place, X11};
+use super::inbox::window_target;
 use super::program::{Control, Program, Size, Terminal};
-use super::relay;
-use super::upstream::MOST_CHANNELS;
-use super::{Gate, Standing, jump};
-use crate::session::Held;
+use super::upstream::Way;
+use super::{Gate, Standing};
+
+use state::{Chan, State};
+pub use state::{Entrance, HandlerError};
 
 /// The most environment variables a channel may set, and the longest value.
 const MOST_ENV: usize = 64;
 const LONGEST_ENV: usize = 4096;
-
-/// Why a connection is closed.
-#[derive(Debug, thiserror::Error)]
-pub enum HandlerError {
-    /// The protocol.
-    #[error(transparent)]
-    Ssh(#[from] russh::Error),
-    /// The client ignores its window.
-    #[error(transparent)]
-    Flood(#[from] super::inbox::Flood),
-    /// The log.
-    #[error("{0}")]
-    Audit(#[from] crate::audit_log::AuditError),
-    /// The client tried too often.
-    #[error("too many wrong keys or answers")]
-    Attempts,
-}
-
-/// Where a connection comes in.
-#[derive(Debug, Clone)]
-pub enum Entrance {
-    /// From the network: nobody is proved.
-    Front,
-    /// Inside a `direct-tcpip` channel of a proved user, towards a device.
-    Jump {
-        /// The user.
-        user: UserName,
-        /// The device.
-        device: DeviceName,
-    },
-}
-
-/// How far a connection has come.
-enum State {
-    /// Nobody is proved.
-    Unproved,
-    /// A user is proved; policy wants something.
-    Asking(Box<Door>),
-    /// A session.
-    Session(Held),
-    /// No target: the console, and jumps.
-    Console(UserName),
-    /// Policy says no; the sentence answers every channel.
-    Refused(String),
-}
-
-struct Chan {
-    inbox: Inbox<Control>,
-    terminal: Option<Terminal>,
-    env: Vec<(String, String)>,
-    started: bool,
-    /// What waits for the first program, where that is the gate's own console.
-    console: Option<Channel<Msg>>,
-}
 
 /// The handler of one connection.
 pub struct Handler {
@@ -93,6 +44,8 @@ pub struct Handler {
     state: State,
     attempts: usize,
     channels: HashMap<ChannelId, Chan>,
+    listeners: Vec<Listener>,
+    arrivals: Arrivals,
     standing: watch::Sender<Standing>,
     /// Held for reading by every channel's task, so that the connection can wait
     /// until each has told its user why the session is over.
@@ -116,6 +69,8 @@ impl Handler {
             state: State::Unproved,
             attempts: 0,
             channels: HashMap::new(),
+            listeners: Vec::new(),
+            arrivals: Arrivals::default(),
             standing,
             relays: Arc::default(),
             told: watch::Sender::new(false),
@@ -129,11 +84,6 @@ impl Drop for Handler {
             channel.inbox.close();
         }
     }
-}
-
-fn rejection(sentence: &str) -> ChannelOpenFailure {
-    // SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1), with a reason to read.
-    ChannelOpenFailure::Other { code: 1, reason: sentence.to_owned() }
 }
 
 impl russh::server::Handler for Handler {
@@ -233,44 +183,7 @@ impl russh::server::Handler for Handler {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), HandlerError> {
-        let id = channel.id();
-        if self.channels.len() >= MOST_CHANNELS {
-            reply.reject(ChannelOpenFailure::ResourceShortage).await;
-            return Ok(());
-        }
-        let inbox = Inbox::default();
-        let mut console = None;
-        match &self.state {
-            State::Unproved | State::Asking(_) => return Ok(()),
-            State::Refused(sentence) => {
-                reply.reject(rejection(sentence)).await;
-                return Ok(());
-            }
-            State::Console(_) => {
-                reply.accept().await;
-                console = Some(channel);
-            }
-            State::Session(held) => {
-                let Ok(relaying) = Arc::clone(&self.relays).try_read_owned() else {
-                    reply.reject(rejection("the session is over")).await;
-                    return Ok(());
-                };
-                reply.accept().await;
-                let (_, write) = channel.split();
-                let handle = session.handle();
-                let client = relay::Client { id, write, handle, inbox: inbox.clone() };
-                let phase = held.phase();
-                let told = self.told.clone();
-                tokio::spawn(async move {
-                    if relay::serve(client, phase).await {
-                        told.send_replace(true);
-                    }
-                    drop(relaying);
-                });
-            }
-        }
-        let chan = Chan { inbox, terminal: None, env: Vec::new(), started: false, console };
-        self.channels.insert(id, chan);
+        self.open_session(channel, reply, session.handle()).await;
         Ok(())
     }
 
@@ -279,48 +192,35 @@ impl russh::server::Handler for Handler {
         channel: Channel<Msg>,
         host: &str,
         port: u32,
-        _: &str,
-        _: u32,
+        from: &str,
+        from_port: u32,
         reply: ChannelOpenHandle,
-        _: &mut Session,
+        session: &mut Session,
     ) -> Result<(), HandlerError> {
-        let user = match (&self.entrance, &self.state) {
-            (Entrance::Front, State::Console(user)) => Some(user.clone()),
-            _ => None,
-        };
-        match (user, jump::device(host, port)) {
-            (Some(user), Some(device)) if self.channels.len() < MOST_CHANNELS => {
-                let id = channel.id();
-                let inbox = Inbox::default();
-                let chan = Chan {
-                    inbox: inbox.clone(),
-                    terminal: None,
-                    env: Vec::new(),
-                    started: true,
-                    console: None,
-                };
-                self.channels.insert(id, chan);
-                reply.accept().await;
-                let (gate, address) = (Arc::clone(&self.gate), SocketAddr::new(self.origin, 0));
-                tokio::spawn(jump::inside(gate, user, device, address, channel, inbox));
-            }
-            _ => {
-                self.forward_refused(ForwardKind::DirectTcpip, format!("{host}:{port}")).await?;
-                reply.reject(rejection("forwards are not permitted here; jump to a device's port 22")).await;
-            }
-        }
-        Ok(())
+        let (host, from) = (host.to_owned(), from.to_owned());
+        let way = Way::Tcpip { host, port, from, from_port };
+        Box::pin(self.open_tcpip(way, channel, reply, session.handle())).await
     }
 
     async fn channel_open_direct_streamlocal(
         &mut self,
-        _: Channel<Msg>,
+        channel: Channel<Msg>,
         path: &str,
         reply: ChannelOpenHandle,
+        session: &mut Session,
+    ) -> Result<(), HandlerError> {
+        let way = Way::Streamlocal { path: path.to_owned() };
+        Box::pin(self.open_forward(way, channel, reply, session.handle())).await
+    }
+
+    async fn channel_open_confirmation(
+        &mut self,
+        id: ChannelId,
+        _: u32,
+        _: u32,
         _: &mut Session,
     ) -> Result<(), HandlerError> {
-        self.forward_refused(ForwardKind::DirectStreamlocal, path.to_owned()).await?;
-        reply.reject(rejection("forwards are not permitted here")).await;
+        self.arrived(id);
         Ok(())
     }
 
@@ -328,33 +228,59 @@ impl russh::server::Handler for Handler {
         &mut self,
         address: &str,
         port: &mut u32,
+        session: &mut Session,
+    ) -> Result<bool, HandlerError> {
+        let place = Place::Tcpip { address: address.to_owned(), port: *port };
+        match Box::pin(self.listen(place, session.handle())).await? {
+            Some(Place::Tcpip { port: bound, .. }) => *port = bound,
+            Some(Place::Streamlocal { .. }) => {}
+            None => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    async fn cancel_tcpip_forward(
+        &mut self,
+        address: &str,
+        port: u32,
         _: &mut Session,
     ) -> Result<bool, HandlerError> {
-        self.forward_refused(ForwardKind::TcpipForward, format!("{address}:{port}")).await?;
-        Ok(false)
+        Ok(self.cancel_listener(&Place::Tcpip { address: address.to_owned(), port }))
     }
 
-    async fn streamlocal_forward(&mut self, path: &str, _: &mut Session) -> Result<bool, HandlerError> {
-        self.forward_refused(ForwardKind::StreamlocalForward, path.to_owned()).await?;
-        Ok(false)
+    async fn streamlocal_forward(&mut self, path: &str, session: &mut Session) -> Result<bool, HandlerError> {
+        let place = Place::Streamlocal { path: path.to_owned() };
+        Ok(Box::pin(self.listen(place, session.handle())).await?.is_some())
     }
 
-    async fn agent_request(&mut self, _: ChannelId, _: &mut Session) -> Result<bool, HandlerError> {
-        self.forward_refused(ForwardKind::Agent, String::new()).await?;
-        Ok(false)
+    async fn cancel_streamlocal_forward(
+        &mut self,
+        path: &str,
+        _: &mut Session,
+    ) -> Result<bool, HandlerError> {
+        Ok(self.cancel_listener(&Place::Streamlocal { path: path.to_owned() }))
+    }
+
+    async fn agent_request(&mut self, id: ChannelId, session: &mut Session) -> Result<bool, HandlerError> {
+        Box::pin(self.ask(id, None, session.handle())).await
     }
 
     async fn x11_request(
         &mut self,
         id: ChannelId,
-        _: bool,
-        _: &str,
-        _: &str,
-        _: u32,
+        single: bool,
+        protocol: &str,
+        cookie: &str,
+        screen: u32,
         session: &mut Session,
     ) -> Result<(), HandlerError> {
-        self.forward_refused(ForwardKind::X11, String::new()).await?;
-        Ok(session.channel_failure(id)?)
+        let (protocol, cookie) = (protocol.to_owned(), cookie.to_owned());
+        let x11 = X11 { single, protocol, cookie, screen };
+        if Box::pin(self.ask(id, Some(x11), session.handle())).await? {
+            Ok(session.channel_success(id)?)
+        } else {
+            Ok(session.channel_failure(id)?)
+        }
     }
 
     async fn pty_request(

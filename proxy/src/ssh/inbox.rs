@@ -115,18 +115,33 @@ impl<C> Inbox<C> {
             if state.backlog + data.len() > MOST {
                 return Err(Flood);
             }
-            state.backlog += data.len();
-            match state.items.back_mut() {
-                Some(Item::Data(last)) if last.len() + data.len() <= GATHER => last.extend_from_slice(data),
-                _ => state.items.push_back(Item::Data(data.into())),
-            }
-            state.wake();
+            state.add(data);
             state.backlog > SOFT && data.len() <= TRICKLE as usize
         };
         if held {
             let _ = tokio::time::timeout(PAUSE, self.drained.notified()).await;
         }
         Ok(())
+    }
+
+    /// Takes data from a peer whose window can't be held down: waits for room, or for
+    /// the end of the channel. What comes after that is dropped.
+    pub async fn push_when_room(&self, data: &[u8]) {
+        loop {
+            let mut drained = std::pin::pin!(self.drained.notified());
+            drained.as_mut().enable();
+            {
+                let mut state = self.state();
+                if state.closed {
+                    return;
+                }
+                if state.backlog <= SOFT {
+                    state.add(data);
+                    return;
+                }
+            }
+            drained.await;
+        }
     }
 
     /// Takes anything else from the client. At most 1,024 wait; a client that
@@ -161,6 +176,12 @@ impl<C> Inbox<C> {
         let mut state = self.state();
         state.closed = true;
         state.wake();
+        self.drained.notify_one();
+    }
+
+    /// Whether the channel is gone.
+    pub fn is_closed(&self) -> bool {
+        self.state().closed
     }
 
     /// How many bytes wait.
@@ -197,6 +218,15 @@ impl<C> Inbox<C> {
 }
 
 impl<C> State<C> {
+    fn add(&mut self, data: &[u8]) {
+        self.backlog += data.len();
+        match self.items.back_mut() {
+            Some(Item::Data(last)) if last.len() + data.len() <= GATHER => last.extend_from_slice(data),
+            _ => self.items.push_back(Item::Data(data.into())),
+        }
+        self.wake();
+    }
+
     fn wake(&mut self) {
         if let Some(reader) = self.reader.take() {
             reader.wake();
@@ -303,6 +333,28 @@ mod tests {
             inbox.push_data(&[0; 4096]).await.unwrap();
         }
         assert!(inbox.push_data(&[0; 4096]).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn without_a_window_a_full_inbox_makes_its_peer_wait_until_it_is_read_or_closed() {
+        let inbox = Inbox::default();
+        inbox.push_when_room(&vec![0; SOFT + 1]).await;
+        let push = || {
+            let inbox = inbox.clone();
+            tokio::spawn(async move { inbox.push_when_room(b"xy").await })
+        };
+        let waiting = push();
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        inbox.next().await;
+        waiting.await.unwrap();
+        assert_eq!(data(&inbox).await, b"xy");
+        inbox.push_when_room(&vec![0; SOFT + 1]).await;
+        let waiting = push();
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        inbox.close();
+        waiting.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,8 +15,10 @@ use russh::keys::ssh_key::certificate::{Builder, CertType};
 use russh::keys::ssh_key::private::RsaKeypair;
 use russh::keys::{Algorithm, Certificate, HashAlg, PrivateKey, PublicKey, ssh_key};
 use tidegate_common::id::SessionId;
+use tidegate_common::model::Forward;
 use tidegate_common::name::AccountName;
 
+use super::algorithms::Algorithms;
 use crate::files::write_new;
 
 /// What can go wrong with keys.
@@ -67,6 +69,11 @@ const CERTIFICATE_SECONDS: u64 = 60;
 const CLOCK_SKEW_SECONDS: u64 = 60;
 
 impl Keys {
+    /// Proves itself with keys of these algorithms only.
+    pub fn choose(&mut self, algorithms: &Algorithms) {
+        self.host.retain(|key| algorithms.take(key));
+    }
+
     /// Reads the keys from the state directory, making those that are missing.
     ///
     /// # Errors
@@ -92,8 +99,8 @@ impl Keys {
         self.user_ca.public_key()
     }
 
-    /// A fresh key with a certificate that logs in to `account` for seconds,
-    /// from `source` only.
+    /// A fresh key with a certificate that logs in to `account` for seconds, from
+    /// `source` only, and permits a terminal and these forwards.
     ///
     /// # Errors
     /// When a key can't be made.
@@ -102,6 +109,7 @@ impl Keys {
         session: SessionId,
         account: &AccountName,
         source: Option<std::net::IpAddr>,
+        forwards: &[Forward],
     ) -> Result<SessionKey, KeyError> {
         let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519)?;
         let mut builder = certificate(&key, CERTIFICATE_SECONDS)?;
@@ -112,11 +120,20 @@ impl Keys {
             builder.critical_option("source-address", source.to_string())?;
         }
         builder.extension("permit-pty", "")?;
+        for (name, kinds) in [
+            ("permit-X11-forwarding", &[Forward::X11][..]),
+            ("permit-agent-forwarding", &[Forward::Agent]),
+            ("permit-port-forwarding", &[Forward::Local, Forward::Remote]),
+        ] {
+            if forwards.iter().any(|forward| kinds.contains(forward)) {
+                builder.extension(name, "")?;
+            }
+        }
         let certificate = builder.sign(&self.user_ca)?;
         Ok(SessionKey { key: Arc::new(key), certificate })
     }
 
-    /// A certificate that says that the gate's Ed25519 host key speaks for `host`,
+    /// A certificate that says that the gate's best host key speaks for `host`,
     /// valid for an hour; a new one is made for each connection.
     ///
     /// # Errors

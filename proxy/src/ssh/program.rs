@@ -3,6 +3,8 @@
 use russh::{Pty, Sig};
 use tidegate_common::audit::ChannelKind;
 
+use super::forward::Asked;
+
 /// What a client asks for on a session channel.
 #[derive(Debug)]
 pub enum Control {
@@ -42,6 +44,8 @@ pub struct Start {
     pub terminal: Option<Terminal>,
     /// Environment variables that the allow-list lets through.
     pub env: Vec<(String, String)>,
+    /// What of its user's it shall be given.
+    pub asked: Option<Box<Asked>>,
     /// The program.
     pub program: Program,
 }

@@ -145,7 +145,10 @@ struct Running {
 /// Logs the channel, opens it on the device and starts the program there.
 async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Running, String> {
     let number = client.id.number();
-    let (channel, lease) = logged(open, number, start, open.upstream.open()).await?;
+    let (channel, mut lease) = logged(open, number, start, open.upstream.open()).await?;
+    if let Some(asked) = &start.asked {
+        asked.attend(&mut lease, open).await?;
+    }
     let (mut read, write) = channel.split();
     start_program(&mut read, &write, open, start).await?;
     open.attached();

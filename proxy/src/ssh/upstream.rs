@@ -7,25 +7,24 @@
 //! that runs one command after the other over its own connection pays for one
 //! login; only channels that are open at once cost one each.
 
-use std::borrow::Cow;
+mod route;
+#[cfg(test)]
+mod tests;
+mod witness;
+
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use russh::client::{self, AuthResult, ChannelOpenHandle, Msg, Session};
-use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
+use russh::client::{self, Msg};
+use russh::{Channel, ChannelOpenFailure, Disconnect};
+use tidegate_common::name::AccountName;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use russh::{Channel, Disconnect, Preferred, SshId, cipher, kex, mac};
-use tidegate_common::id::SessionId;
-use tidegate_common::name::{AccountName, CredentialName};
-use tidegate_common::policy::Permit;
-use tokio::io::BufReader;
-use tokio::net::TcpStream;
+pub use route::{Connected, LoggedIn, Means, Route};
+pub use witness::{Guest, MOST_UNASKED, Visit};
 
-use super::READ_AHEAD;
-use super::inbox::WINDOW;
-use super::keys::Keys;
+use witness::{Reception, Witness};
 
 /// How long a device may take to be reached, to exchange keys and to log us in.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -73,6 +72,21 @@ pub enum DialError {
         /// What happened.
         why: String,
     },
+    /// The settings leave no kind of its host keys.
+    #[error(
+        "the host keys known of {0} are of kinds that `host_key_algorithms` in the gate's settings leaves out"
+    )]
+    NotChosen(String),
+    /// It would not open what a forward leads to.
+    #[error("{device} can't open {to}: {why}")]
+    Forward {
+        /// The device.
+        device: String,
+        /// What was asked for.
+        to: String,
+        /// What sshd said.
+        why: &'static str,
+    },
     /// Too many channels at once.
     #[error("this session has {MOST_CHANNELS} channels open, the most there may be; close one first")]
     Channels,
@@ -81,338 +95,178 @@ pub enum DialError {
     Key(#[from] super::keys::KeyError),
 }
 
-/// Where a session's connections go, and who they log in as.
-pub struct Route {
-    session: SessionId,
-    target: CredentialName,
-    address: String,
-    port: u16,
-    host_keys: Vec<PublicKey>,
-    keys: Arc<Keys>,
-    keepalive: Duration,
+/// What a channel on the device leads to.
+#[derive(Debug, Clone)]
+pub enum Way {
+    /// A program.
+    Session,
+    /// A TCP connection that sshd opens (RFC 4254, 7.2).
+    Tcpip { host: String, port: u32, from: String, from_port: u32 },
+    /// A connection to a socket there (OpenSSH PROTOCOL, 2.4).
+    Streamlocal { path: String },
 }
 
-impl Route {
-    /// The way to what the permit permits, and to nothing else.
-    pub fn new(
-        permit: &Permit,
-        session: SessionId,
-        host_keys: &[String],
-        keys: Arc<Keys>,
-        keepalive: Duration,
-    ) -> Result<Self, DialError> {
-        let device = permit.device();
-        let host_keys: Vec<_> =
-            host_keys.iter().filter_map(|line| PublicKey::from_openssh(line).ok()).collect();
-        if host_keys.is_empty() {
-            return Err(DialError::NoHostKey(device.name.to_string()));
-        }
-        Ok(Self {
-            session,
-            target: permit.target().clone(),
-            address: device.host().to_owned(),
-            port: device.port,
-            host_keys,
-            keys,
-            keepalive,
-        })
-    }
-
-    fn device(&self) -> String {
-        self.target.device.to_string()
-    }
-
-    /// Connects and exchanges keys, so that only the login is left.
-    pub async fn connect(&self) -> Result<Connected, DialError> {
-        tokio::time::timeout(DEADLINE, self.connect_now())
-            .await
-            .unwrap_or_else(|_| Err(self.unreachable("it did not answer in time")))
-    }
-
-    fn unreachable(&self, why: impl std::fmt::Display) -> DialError {
-        let address = format!("{}:{}", self.address, self.port);
-        DialError::Unreachable { device: self.device(), address, why: why.to_string() }
-    }
-
-    async fn connect_now(&self) -> Result<Connected, DialError> {
-        let stream = TcpStream::connect((self.address.as_str(), self.port))
-            .await
-            .map_err(|error| self.unreachable(error))?;
-        let source = stream.local_addr().map_err(|error| self.unreachable(error))?.ip();
-        stream.set_nodelay(true).map_err(|error| self.unreachable(error))?;
-        let witness = Witness { vouched: self.host_keys.clone(), refused: Arc::default() };
-        let refused = Arc::clone(&witness.refused);
-        let stream = BufReader::with_capacity(READ_AHEAD, stream);
-        let handle = client::connect_stream(self.config(), stream, witness).await.map_err(|error| {
-            if *refused.lock().unwrap_or_else(PoisonError::into_inner) {
-                DialError::HostKey(self.device())
-            } else {
-                DialError::Protocol { device: self.device(), why: error.to_string() }
-            }
-        })?;
-        Ok(Connected { handle, source })
-    }
-
-    /// Logs in with a certificate of seconds.
-    pub async fn login(&self, connected: Connected) -> Result<client::Handle<Witness>, DialError> {
-        let Connected { mut handle, source } = connected;
-        let account = &self.target.account;
-        let key = self.keys.session_key(self.session, account, Some(source))?;
-        let login = handle.authenticate_openssh_cert(account.as_str(), key.key, key.certificate);
-        let protocol = |why: String| DialError::Protocol { device: self.device(), why };
-        match tokio::time::timeout(DEADLINE, login).await {
-            Ok(Ok(AuthResult::Success)) => Ok(handle),
-            Ok(Ok(AuthResult::Failure { .. })) => {
-                Err(DialError::Login { device: self.device(), account: account.clone() })
-            }
-            Ok(Err(error)) => Err(protocol(error.to_string())),
-            Err(_) => Err(protocol("it did not log us in within its time".to_owned())),
+impl Way {
+    /// Where it leads to, as people write it.
+    pub fn to(&self) -> String {
+        match self {
+            Self::Session => "a session".to_owned(),
+            Self::Tcpip { host, port, .. } => format!("{host}:{port}"),
+            Self::Streamlocal { path } => path.clone(),
         }
     }
+}
 
-    fn config(&self) -> Arc<client::Config> {
-        Arc::new(client::Config {
-            client_id: SshId::Standard(Cow::Borrowed("SSH-2.0-Tidegate")),
-            window_size: WINDOW,
-            maximum_packet_size: 65_535,
-            channel_buffer_size: 16,
-            preferred: Preferred { key: Cow::Owned(algorithms(&self.host_keys)), ..preferred() },
-            keepalive_interval: Some(self.keepalive),
-            keepalive_max: 3,
-            nodelay: true,
-            ..client::Config::default()
-        })
+/// A logged in connection; says goodbye when nobody holds it any more.
+pub struct Conn {
+    handle: Option<client::Handle<Witness>>,
+    reception: Reception,
+}
+
+impl From<LoggedIn> for Conn {
+    fn from(LoggedIn { handle, reception }: LoggedIn) -> Self {
+        Self { handle: Some(handle), reception }
     }
 }
 
-/// What both legs offer: no SHA-1, no CBC, no compression, strict key exchange.
-pub fn preferred() -> Preferred {
-    const KEX: &[kex::Name] = &[
-        kex::MLKEM768X25519_SHA256,
-        kex::CURVE25519,
-        kex::CURVE25519_PRE_RFC_8731,
-        kex::DH_G16_SHA512,
-        kex::DH_G18_SHA512,
-        kex::DH_G14_SHA256,
-        kex::EXTENSION_SUPPORT_AS_CLIENT,
-        kex::EXTENSION_SUPPORT_AS_SERVER,
-        kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
-        kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER,
-    ];
-    const CIPHER: &[cipher::Name] = &[
-        cipher::AES_256_GCM,
-        cipher::AES_128_GCM,
-        cipher::CHACHA20_POLY1305,
-        cipher::AES_256_CTR,
-        cipher::AES_192_CTR,
-        cipher::AES_128_CTR,
-    ];
-    const MAC: &[mac::Name] =
-        &[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM, mac::HMAC_SHA256, mac::HMAC_SHA512];
-    Preferred {
-        kex: Cow::Borrowed(KEX),
-        cipher: Cow::Borrowed(CIPHER),
-        mac: Cow::Borrowed(MAC),
-        compression: Cow::Borrowed(&[russh::compression::NONE]),
-        key: Cow::Owned(
-            Preferred::DEFAULT
-                .key
-                .iter()
-                .filter(|algorithm| **algorithm != Algorithm::Rsa { hash: None })
-                .cloned()
-                .collect(),
-        ),
-        ..Preferred::DEFAULT
+impl Conn {
+    fn is_closed(&self) -> bool {
+        self.handle.as_ref().is_none_or(client::Handle::is_closed)
     }
-}
 
-/// The algorithms of the keys that are vouched for, so that sshd shows one of those.
-fn algorithms(keys: &[PublicKey]) -> Vec<Algorithm> {
-    let mut algorithms = Vec::new();
-    for key in keys {
-        let of_key = match key.algorithm() {
-            Algorithm::Rsa { .. } => vec![
-                Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
-                Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
-            ],
-            other => vec![other],
+    async fn open(&self, way: &Way) -> Result<Channel<Msg>, russh::Error> {
+        let handle = self.handle()?;
+        let opened = async {
+            match way.clone() {
+                Way::Session => handle.channel_open_session().await,
+                Way::Tcpip { host, port, from, from_port } => {
+                    handle.channel_open_direct_tcpip(host, port, from, from_port).await
+                }
+                Way::Streamlocal { path } => handle.channel_open_direct_streamlocal(path).await,
+            }
         };
-        algorithms.extend(of_key);
+        tokio::time::timeout(DEADLINE, opened).await.unwrap_or(Err(russh::Error::ConnectionTimeout))
     }
-    // Ed25519 is the cheapest to check.
-    algorithms.sort_by_key(|algorithm| *algorithm != Algorithm::Ed25519);
-    algorithms.dedup();
-    algorithms
+
+    /// The connection itself, for requests that are not a channel's.
+    pub fn handle(&self) -> Result<&client::Handle<Witness>, russh::Error> {
+        self.handle.as_ref().ok_or(russh::Error::Disconnect)
+    }
 }
 
-/// Keys are exchanged, nobody is logged in.
-pub struct Connected {
-    handle: client::Handle<Witness>,
-    source: IpAddr,
-}
-
-/// Checks the device's host key and refuses whatever it would open towards us.
-pub struct Witness {
-    vouched: Vec<PublicKey>,
-    refused: Arc<Mutex<bool>>,
-}
-
-impl client::Handler for Witness {
-    type Error = russh::Error;
-
-    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
-        let shown = shown.public_key();
-        let known = self.vouched.iter().any(|key| key.key_data() == shown.key_data());
-        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = !known;
-        Ok(known)
-    }
-
-    // Dropping the reply refuses. russh's own defaults accept some of these.
-
-    async fn server_channel_open_forwarded_tcpip(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: u32,
-        _: &str,
-        _: u32,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    async fn server_channel_open_forwarded_streamlocal(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    async fn server_channel_open_agent_forward(
-        &mut self,
-        _: Channel<Msg>,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    async fn server_channel_open_session(
-        &mut self,
-        _: Channel<Msg>,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    async fn server_channel_open_direct_tcpip(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: u32,
-        _: &str,
-        _: u32,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    async fn server_channel_open_direct_streamlocal(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    async fn server_channel_open_x11(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: u32,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), Self::Error> {
-        Ok(())
+impl Drop for Conn {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            goodbye(handle);
+        }
     }
 }
 
 /// A session's connections to its device.
 pub struct Upstream {
     route: Route,
-    idle: Mutex<VecDeque<client::Handle<Witness>>>,
-    open: Arc<tokio::sync::Semaphore>,
+    idle: Mutex<VecDeque<Conn>>,
+    open: Arc<Semaphore>,
 }
 
 /// A channel on a device; its connection is idle again when the lease is returned.
 pub struct Lease {
-    handle: Option<client::Handle<Witness>>,
+    conn: Arc<Conn>,
     upstream: Arc<Upstream>,
-    _place: tokio::sync::OwnedSemaphorePermit,
+    /// Whether the device was asked for something that outlives the channel.
+    bound: bool,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Upstream {
     /// The session's connections, with the first one logged in.
-    pub fn new(route: Route, first: client::Handle<Witness>) -> Arc<Self> {
-        let open = Arc::new(tokio::sync::Semaphore::new(MOST_CHANNELS));
-        Arc::new(Self { route, idle: Mutex::new(VecDeque::from([first])), open })
+    pub fn new(route: Route, first: LoggedIn) -> Arc<Self> {
+        let open = Arc::new(Semaphore::new(MOST_CHANNELS));
+        Arc::new(Self { route, idle: Mutex::new(VecDeque::from([first.into()])), open })
     }
 
-    fn take_idle(&self) -> Option<client::Handle<Witness>> {
+    fn take_idle(&self) -> Option<Conn> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|handle| !handle.is_closed());
+        idle.retain(|conn| !conn.is_closed());
         idle.pop_front()
+    }
+
+    async fn connect(&self) -> Result<Conn, DialError> {
+        Ok(self.route.login(self.route.connect().await?).await?.into())
+    }
+
+    /// Room for one more channel of the session.
+    pub fn place(&self) -> Result<OwnedSemaphorePermit, DialError> {
+        Arc::clone(&self.open).try_acquire_owned().map_err(|_| DialError::Channels)
     }
 
     /// Opens a session channel, on an idle connection or on a new one.
     pub async fn open(self: &Arc<Self>) -> Result<(Channel<Msg>, Lease), DialError> {
-        let place = Arc::clone(&self.open).try_acquire_owned().map_err(|_| DialError::Channels)?;
-        let idle = self.take_idle();
-        let reused = idle.is_some();
-        let handle = match idle {
-            Some(handle) => handle,
-            None => self.route.login(self.route.connect().await?).await?,
-        };
-        let (channel, handle) = match (open_on(&handle).await, reused) {
-            (Ok(channel), _) => (channel, handle),
-            // An idle connection may have died without our noticing; a new one has not.
-            (Err(_), true) => {
-                let handle = self.route.login(self.route.connect().await?).await?;
-                let channel = open_on(&handle).await.map_err(|why| self.protocol(why))?;
-                (channel, handle)
-            }
-            (Err(why), false) => return Err(self.protocol(why)),
-        };
-        Ok((channel, Lease { handle: Some(handle), upstream: Arc::clone(self), _place: place }))
+        self.open_to(&Way::Session).await
     }
 
-    fn protocol(&self, why: String) -> DialError {
+    /// Opens a channel, on an idle connection or on a new one.
+    pub async fn open_to(self: &Arc<Self>, way: &Way) -> Result<(Channel<Msg>, Lease), DialError> {
+        let place = self.place()?;
+        let idle = self.take_idle();
+        let reused = idle.is_some();
+        let conn = match idle {
+            Some(conn) => conn,
+            None => self.connect().await?,
+        };
+        let lease = |conn: Conn| self.lease(conn, Some(place));
+        match conn.open(way).await {
+            Ok(channel) => Ok((channel, lease(conn))),
+            Err(russh::Error::ChannelOpenFailure(reason)) if !matches!(way, Way::Session) => {
+                lease(conn).give_back();
+                Err(self.refused(way, &reason))
+            }
+            // An idle connection may have died without our noticing; a new one has not.
+            Err(_) if reused => {
+                let conn = self.connect().await?;
+                match conn.open(way).await {
+                    Ok(channel) => Ok((channel, lease(conn))),
+                    Err(russh::Error::ChannelOpenFailure(reason)) if !matches!(way, Way::Session) => {
+                        Err(self.refused(way, &reason))
+                    }
+                    Err(why) => Err(self.protocol(&why)),
+                }
+            }
+            Err(why) => Err(self.protocol(&why)),
+        }
+    }
+
+    /// A new connection for what the device shall listen to; it carries no channel of
+    /// ours.
+    pub async fn listener(self: &Arc<Self>) -> Result<Lease, DialError> {
+        Ok(self.lease(self.connect().await?, None))
+    }
+
+    fn lease(self: &Arc<Self>, conn: Conn, place: Option<OwnedSemaphorePermit>) -> Lease {
+        Lease { conn: Arc::new(conn), upstream: Arc::clone(self), bound: false, _place: place }
+    }
+
+    fn protocol(&self, why: &russh::Error) -> DialError {
+        let why = match why {
+            russh::Error::ConnectionTimeout => "it opened no channel within its time".to_owned(),
+            other => other.to_string(),
+        };
         DialError::Protocol { device: self.route.device(), why }
+    }
+
+    fn refused(&self, way: &Way, reason: &ChannelOpenFailure) -> DialError {
+        let why = match reason {
+            ChannelOpenFailure::AdministrativelyProhibited => "its sshd does not permit it",
+            ChannelOpenFailure::ConnectFailed => "nothing answers there",
+            _ => "its sshd refuses",
+        };
+        DialError::Forward { device: self.route.device(), to: way.to(), why }
     }
 
     /// Closes the idle connections; those in use close when their channels do.
     pub fn close(&self) {
-        let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
         self.open.close();
-        for handle in idle {
-            goodbye(handle);
-        }
-    }
-}
-
-async fn open_on(handle: &client::Handle<Witness>) -> Result<Channel<Msg>, String> {
-    match tokio::time::timeout(DEADLINE, handle.channel_open_session()).await {
-        Ok(Ok(channel)) => Ok(channel),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("it opened no channel within its time".to_owned()),
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -425,23 +279,27 @@ fn goodbye(handle: client::Handle<Witness>) {
 }
 
 impl Lease {
-    /// The channel closed in order: its connection can carry another.
-    pub fn give_back(mut self) {
-        if let Some(handle) = self.handle.take() {
-            if self.upstream.open.is_closed() {
-                goodbye(handle);
-            } else {
-                let mut idle = self.upstream.idle.lock().unwrap_or_else(PoisonError::into_inner);
-                idle.push_back(handle);
-            }
-        }
+    /// What the device opens on the connection comes out here. It will open more even
+    /// after the channel, so the connection is not used again.
+    pub fn receive(&mut self) -> mpsc::Receiver<Guest> {
+        self.bound = true;
+        self.conn.reception.open()
     }
-}
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(handle) = self.handle.take() {
-            goodbye(handle);
+    /// The connection; it lives as long as somebody holds it.
+    pub fn conn(&self) -> Arc<Conn> {
+        Arc::clone(&self.conn)
+    }
+
+    /// The channel closed in order: its connection can carry another.
+    pub fn give_back(self) {
+        let Self { conn, upstream, bound, _place } = self;
+        if bound || upstream.open.is_closed() {
+            return;
+        }
+        if let Some(conn) = Arc::into_inner(conn) {
+            let mut idle = upstream.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.push_back(conn);
         }
     }
 }

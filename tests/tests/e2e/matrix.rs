@@ -18,8 +18,15 @@ use crate::ways::{Street, street};
 const GOLDEN: &str = include_str!("matrix.txt");
 
 /// The conditions: what is said of user and group, and the target that is asked for.
-const CONDITIONS: [(&str, &str, &str, &str); 8] = [
+const CONDITIONS: [(&str, &str, &str, &str); 10] = [
     ("allowed", "", "session = {}", "matrix@db01"),
+    (
+        "forwards",
+        "",
+        "session = {}\nconditions = { forwards = [\"local\", \"remote\", \"x11\", \"agent\"] }",
+        "matrix@db01",
+    ),
+    ("forwards-local", "", "session = {}\nconditions = { forwards = [\"local\"] }", "matrix@db01"),
     ("other-account", "", "session = {}", "ops@db01"),
     ("unknown-device", "", "session = {}", "matrix@db99"),
     ("disabled-user", "enabled = false", "session = {}", "matrix@db01"),
@@ -35,7 +42,7 @@ const CONDITIONS: [(&str, &str, &str, &str); 8] = [
 ];
 
 /// The kinds of channel.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 14] = [
     "shell",
     "exec",
     "exec-terminal",
@@ -45,6 +52,7 @@ const KINDS: [&str; 13] = [
     "jump-exec",
     "jump-sftp",
     "jump-other-port",
+    "jump-forward",
     "forward-local",
     "forward-remote",
     "forward-agent",
@@ -139,6 +147,7 @@ fn opens(street: &Street, person: &str, target: &str, kind: &str) -> bool {
             let user = format!("User={person}");
             run("ssh", &["-o", &user], &["-W", &format!("{device}:80"), "gate"], "").success()
         }
+        "jump-forward" => run("ssh", &jump, &["-W", "127.0.0.1:22", "there"], "").out().contains("SSH-2.0"),
         "forward-local" => {
             run("ssh", &through, &["-W", "127.0.0.1:22", "gate"], "").out().contains("SSH-2.0")
         }

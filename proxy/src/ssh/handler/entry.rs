@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use russh::server::{Auth, Session};
 use russh::{ChannelId, MethodKind, MethodSet};
-use tidegate_common::audit::{Event, ForwardKind, LoginMethod, Note};
+use tidegate_common::audit::{Event, LoginMethod, Note};
 use tidegate_common::name::{CredentialName, Login, UserName};
 use tokio::sync::watch;
 
@@ -103,17 +103,6 @@ impl Handler {
         });
     }
 
-    pub(super) async fn forward_refused(&self, kind: ForwardKind, to: String) -> Result<(), HandlerError> {
-        let session = match &self.state {
-            State::Session(held) => Some(held.id),
-            _ => None,
-        };
-        let why = Note::new("forwards are not permitted here");
-        let event = Event::ForwardRefused { session, kind, to: Note::new(to), why };
-        self.gate.audit.append(event).await?;
-        Ok(())
-    }
-
     pub(super) fn largest_backlog(&self) -> usize {
         self.channels.values().map(|channel| channel.inbox.backlog()).max().unwrap_or_default()
     }
@@ -136,8 +125,12 @@ impl Handler {
             return Ok(session.channel_failure(id)?);
         };
         channel.started = true;
-        let start =
-            Start { terminal: channel.terminal.take(), env: std::mem::take(&mut channel.env), program };
+        let start = Start {
+            terminal: channel.terminal.take(),
+            env: std::mem::take(&mut channel.env),
+            asked: channel.asked.take(),
+            program,
+        };
         match (&self.state, channel.console.take()) {
             (State::Console(user), Some(own)) => {
                 session.channel_success(id)?;

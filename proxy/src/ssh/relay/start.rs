@@ -1,13 +1,12 @@
 //! How a program comes to run on a device: logged, opened, asked for, recorded.
 
-use std::time::Duration;
-
 use russh::client::Msg as UpMsg;
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use russh::{ChannelReadHalf, ChannelWriteHalf};
 use tidegate_common::audit::{ChannelKind, CommandSource, CommandText, Event};
 use tidegate_common::recording;
 use tidegate_common::wire::SESSION_VARIABLE;
 
+use super::super::forward::answer;
 use super::super::program::{Program, Size, Start};
 use super::super::upstream::DialError;
 use crate::record;
@@ -36,7 +35,7 @@ pub(super) async fn logged<T>(
     channel.map_err(|error| error.to_string())
 }
 
-/// Asks the device for the terminal, the environment and the program.
+/// Asks the device for the terminal, the environment, what is forwarded and the program.
 pub(super) async fn start_program(
     read: &mut ChannelReadHalf,
     write: &ChannelWriteHalf<UpMsg>,
@@ -55,6 +54,9 @@ pub(super) async fn start_program(
     for (name, value) in &start.env {
         write.set_env(false, name.as_str(), value.as_str()).await.map_err(broke)?;
     }
+    if let Some(asked) = &start.asked {
+        asked.request(write).await.map_err(broke)?;
+    }
     match &start.program {
         Program::Shell => write.request_shell(true).await,
         Program::Exec(command) => write.exec(true, command.as_slice()).await,
@@ -64,23 +66,14 @@ pub(super) async fn start_program(
     if start.terminal.is_some() {
         reply(read, "the device gives no terminal").await?;
     }
+    if let Some(asked) = &start.asked {
+        asked.answers(read).await?;
+    }
     reply(read, "the device refuses to start that").await
 }
 
 async fn reply(read: &mut ChannelReadHalf, refusal: &str) -> Result<(), String> {
-    let answer = async {
-        loop {
-            match read.wait().await {
-                Some(ChannelMsg::Success) => return Ok(()),
-                Some(ChannelMsg::Failure) => return Err(refusal.to_owned()),
-                Some(ChannelMsg::Close) | None => return Err("the device broke off".to_owned()),
-                Some(_) => {}
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), answer)
-        .await
-        .unwrap_or_else(|_| Err("the device did not answer in time".to_owned()))
+    if answer(read).await? { Ok(()) } else { Err(refusal.to_owned()) }
 }
 
 /// Tells the recording that a channel begins.

@@ -1,0 +1,121 @@
+//! Channels that a client opens, and those that it accepts.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use russh::server::{ChannelOpenHandle, Handle, Msg};
+use russh::{Channel, ChannelId, ChannelOpenFailure};
+
+use super::super::forward::Local;
+use super::super::inbox::Inbox;
+use super::super::upstream::{MOST_CHANNELS, Way};
+use super::super::{jump, relay};
+use super::{Chan, Entrance, Handler, HandlerError, State};
+
+fn rejection(sentence: &str) -> ChannelOpenFailure {
+    // SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1), with a reason to read.
+    ChannelOpenFailure::Other { code: 1, reason: sentence.to_owned() }
+}
+
+impl Handler {
+    /// Whether one more channel fits. Those that are over make room: a channel that was
+    /// refused by a task of its own never comes to be closed.
+    fn has_room(&mut self) -> bool {
+        self.channels.retain(|_, channel| !channel.inbox.is_closed());
+        self.channels.len() < MOST_CHANNELS
+    }
+
+    pub(super) async fn open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        client: Handle,
+    ) {
+        let id = channel.id();
+        if !self.has_room() {
+            return reply.reject(ChannelOpenFailure::ResourceShortage).await;
+        }
+        let inbox = Inbox::default();
+        let mut console = None;
+        match &self.state {
+            State::Unproved | State::Asking(_) => return,
+            State::Refused(sentence) => return reply.reject(rejection(sentence)).await,
+            State::Console(_) => {
+                reply.accept().await;
+                console = Some(channel);
+            }
+            State::Session(held) => {
+                let Ok(relaying) = Arc::clone(&self.relays).try_read_owned() else {
+                    return reply.reject(rejection("the session is over")).await;
+                };
+                reply.accept().await;
+                let (_, write) = channel.split();
+                let client = relay::Client { id, write, handle: client, inbox: inbox.clone() };
+                let phase = held.phase();
+                let told = self.told.clone();
+                tokio::spawn(async move {
+                    if relay::serve(client, phase).await {
+                        told.send_replace(true);
+                    }
+                    drop(relaying);
+                });
+            }
+        }
+        self.channels.insert(id, Chan { started: false, console, ..Chan::forward(inbox) });
+    }
+
+    /// A `direct-tcpip` open: a jump to a device, or a forward of a session.
+    pub(super) async fn open_tcpip(
+        &mut self,
+        way: Way,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        client: Handle,
+    ) -> Result<(), HandlerError> {
+        let device = match (&self.entrance, &way) {
+            (Entrance::Front, Way::Tcpip { host, port, .. }) => jump::device(host, *port),
+            _ => None,
+        };
+        let (State::Console(user), Some(device)) = (&self.state, device) else {
+            return self.open_forward(way, channel, reply, client).await;
+        };
+        let user = user.clone();
+        if !self.has_room() {
+            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            return Ok(());
+        }
+        let inbox = Inbox::default();
+        self.channels.insert(channel.id(), Chan::forward(inbox.clone()));
+        reply.accept().await;
+        let (gate, address) = (Arc::clone(&self.gate), SocketAddr::new(self.origin, 0));
+        tokio::spawn(jump::inside(gate, user, device, address, channel, inbox));
+        Ok(())
+    }
+
+    pub(super) async fn open_forward(
+        &mut self,
+        way: Way,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        client: Handle,
+    ) -> Result<(), HandlerError> {
+        match self.admit_forward(&Local::about(&way), client).await? {
+            Err(sentence) => reply.reject(rejection(&sentence)).await,
+            Ok(_) if !self.has_room() => reply.reject(ChannelOpenFailure::ResourceShortage).await,
+            Ok(context) => {
+                let inbox = Inbox::default();
+                self.channels.insert(channel.id(), Chan::forward(inbox.clone()));
+                tokio::spawn(Local { context, way, channel, reply, inbox }.run());
+            }
+        }
+        Ok(())
+    }
+
+    /// The client accepted a channel that a forward opens to it.
+    pub(super) fn arrived(&mut self, id: ChannelId) {
+        // A client may confirm what is open already.
+        if matches!(self.state, State::Session(_)) && !self.channels.contains_key(&id) {
+            self.channels.insert(id, Chan::forward(self.arrivals.meet(id)));
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What a connection is, how far it has come, and what its channels are.
+
+use russh::Channel;
+use russh::server::Msg;
+use tidegate_common::name::{DeviceName, UserName};
+
+use super::super::door::Door;
+use super::super::forward::Asked;
+use super::super::inbox::Inbox;
+use super::super::program::{Control, Terminal};
+use crate::session::Held;
+
+/// Why a connection is closed.
+#[derive(Debug, thiserror::Error)]
+pub enum HandlerError {
+    /// The protocol.
+    #[error(transparent)]
+    Ssh(#[from] russh::Error),
+    /// The client ignores its window.
+    #[error(transparent)]
+    Flood(#[from] super::super::inbox::Flood),
+    /// The log.
+    #[error("{0}")]
+    Audit(#[from] crate::audit_log::AuditError),
+    /// The client tried too often.
+    #[error("too many wrong keys or answers")]
+    Attempts,
+}
+
+/// Where a connection comes in.
+#[derive(Debug, Clone)]
+pub enum Entrance {
+    /// From the network: nobody is proved.
+    Front,
+    /// Inside a `direct-tcpip` channel of a proved user, towards a device.
+    Jump {
+        /// The user.
+        user: UserName,
+        /// The device.
+        device: DeviceName,
+    },
+}
+
+/// How far a connection has come.
+pub(super) enum State {
+    /// Nobody is proved.
+    Unproved,
+    /// A user is proved; policy wants something.
+    Asking(Box<Door>),
+    /// A session.
+    Session(Held),
+    /// No target: the console, and jumps.
+    Console(UserName),
+    /// Policy says no; the sentence answers every channel.
+    Refused(String),
+}
+
+/// A channel, and what was asked for on it before its program.
+pub(super) struct Chan {
+    pub inbox: Inbox<Control>,
+    pub terminal: Option<Terminal>,
+    pub env: Vec<(String, String)>,
+    pub asked: Option<Box<Asked>>,
+    pub started: bool,
+    /// What waits for the first program, where that is the gate's own console.
+    pub console: Option<Channel<Msg>>,
+}
+
+impl Chan {
+    /// A channel that no program is started on.
+    pub fn forward(inbox: Inbox<Control>) -> Self {
+        Self { inbox, terminal: None, env: Vec::new(), asked: None, started: true, console: None }
+    }
+}

@@ -1,0 +1,161 @@
+//! The way to a session's device: reached, its host key checked, logged in to.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::client::{self, AuthResult};
+use russh::keys::PublicKey;
+use russh::{Preferred, SshId};
+use tidegate_common::id::SessionId;
+use tidegate_common::model::Forward;
+use tidegate_common::name::CredentialName;
+use tidegate_common::policy::Permit;
+use tokio::io::BufReader;
+use tokio::net::TcpStream;
+
+use super::super::READ_AHEAD;
+use super::super::algorithms::Algorithms;
+use super::super::inbox::WINDOW;
+use super::super::keys::Keys;
+use super::witness::{Reception, Witness};
+use super::{DEADLINE, DialError};
+use crate::audit_log::AuditLog;
+
+/// What every way to a device needs.
+#[derive(Clone)]
+pub struct Means {
+    /// What logs in.
+    pub keys: Arc<Keys>,
+    /// What is offered.
+    pub algorithms: Algorithms,
+    /// How often a silent device is asked whether it lives.
+    pub keepalive: Duration,
+    /// Where it is told what a device opens that nobody asked for.
+    pub audit: AuditLog,
+}
+
+/// Where a session's connections go, and who they log in as.
+pub struct Route {
+    session: SessionId,
+    target: CredentialName,
+    forwards: Vec<Forward>,
+    address: String,
+    port: u16,
+    host_keys: Vec<PublicKey>,
+    preferred: Preferred,
+    means: Means,
+}
+
+/// Keys are exchanged, nobody is logged in.
+pub struct Connected {
+    handle: client::Handle<Witness>,
+    reception: Reception,
+    source: IpAddr,
+}
+
+/// A connection that is logged in.
+pub struct LoggedIn {
+    pub(super) handle: client::Handle<Witness>,
+    pub(super) reception: Reception,
+}
+
+impl Route {
+    /// The way to what the permit permits, and to nothing else.
+    pub fn new(
+        permit: &Permit,
+        session: SessionId,
+        host_keys: &[String],
+        means: Means,
+    ) -> Result<Self, DialError> {
+        let device = permit.device();
+        let host_keys: Vec<_> =
+            host_keys.iter().filter_map(|line| PublicKey::from_openssh(line).ok()).collect();
+        if host_keys.is_empty() {
+            return Err(DialError::NoHostKey(device.name.to_string()));
+        }
+        let Some(preferred) = means.algorithms.client(&host_keys) else {
+            return Err(DialError::NotChosen(device.name.to_string()));
+        };
+        let all = [Forward::Local, Forward::Remote, Forward::X11, Forward::Agent];
+        Ok(Self {
+            session,
+            target: permit.target().clone(),
+            forwards: all.into_iter().filter(|forward| permit.allows(*forward)).collect(),
+            address: device.host().to_owned(),
+            port: device.port,
+            host_keys,
+            preferred,
+            means,
+        })
+    }
+
+    pub(super) fn device(&self) -> String {
+        self.target.device.to_string()
+    }
+
+    /// Connects and exchanges keys, so that only the login is left.
+    pub async fn connect(&self) -> Result<Connected, DialError> {
+        tokio::time::timeout(DEADLINE, self.connect_now())
+            .await
+            .unwrap_or_else(|_| Err(self.unreachable("it did not answer in time")))
+    }
+
+    fn unreachable(&self, why: impl std::fmt::Display) -> DialError {
+        let address = format!("{}:{}", self.address, self.port);
+        DialError::Unreachable { device: self.device(), address, why: why.to_string() }
+    }
+
+    async fn connect_now(&self) -> Result<Connected, DialError> {
+        let stream = TcpStream::connect((self.address.as_str(), self.port))
+            .await
+            .map_err(|error| self.unreachable(error))?;
+        let source = stream.local_addr().map_err(|error| self.unreachable(error))?.ip();
+        stream.set_nodelay(true).map_err(|error| self.unreachable(error))?;
+        let reception = Reception::default();
+        let witness =
+            Witness::new(self.host_keys.clone(), reception.clone(), self.session, self.means.audit.clone());
+        let refused = witness.refused();
+        let stream = BufReader::with_capacity(READ_AHEAD, stream);
+        let handle = client::connect_stream(self.config(), stream, witness).await.map_err(|error| {
+            if refused.load(std::sync::atomic::Ordering::Relaxed) {
+                DialError::HostKey(self.device())
+            } else {
+                DialError::Protocol { device: self.device(), why: error.to_string() }
+            }
+        })?;
+        Ok(Connected { handle, reception, source })
+    }
+
+    /// Logs in with a certificate of seconds.
+    pub async fn login(&self, connected: Connected) -> Result<LoggedIn, DialError> {
+        let Connected { mut handle, reception, source } = connected;
+        let account = &self.target.account;
+        let key = self.means.keys.session_key(self.session, account, Some(source), &self.forwards)?;
+        let login = handle.authenticate_openssh_cert(account.as_str(), key.key, key.certificate);
+        let protocol = |why: String| DialError::Protocol { device: self.device(), why };
+        match tokio::time::timeout(DEADLINE, login).await {
+            Ok(Ok(AuthResult::Success)) => Ok(LoggedIn { handle, reception }),
+            Ok(Ok(AuthResult::Failure { .. })) => {
+                Err(DialError::Login { device: self.device(), account: account.clone() })
+            }
+            Ok(Err(error)) => Err(protocol(error.to_string())),
+            Err(_) => Err(protocol("it did not log us in within its time".to_owned())),
+        }
+    }
+
+    fn config(&self) -> Arc<client::Config> {
+        Arc::new(client::Config {
+            client_id: SshId::Standard(Cow::Borrowed("SSH-2.0-Tidegate")),
+            window_size: WINDOW,
+            maximum_packet_size: 65_535,
+            channel_buffer_size: 16,
+            preferred: self.preferred.clone(),
+            keepalive_interval: Some(self.means.keepalive),
+            keepalive_max: 3,
+            nodelay: true,
+            ..client::Config::default()
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! A device that opens channels, played by a server of russh's.
+
+use russh::keys::{Algorithm, PrivateKey};
+use russh::server::{self, Auth};
+use tidegate_common::audit::{Event, Record};
+use tokio::io::DuplexStream;
+
+use super::*;
+use crate::audit_log::AuditLog;
+use crate::store::testing::Temporary;
+
+struct Device;
+
+impl server::Handler for Device {
+    type Error = russh::Error;
+
+    async fn auth_none(&mut self, _: &str) -> Result<Auth, Self::Error> {
+        Ok(Auth::Accept)
+    }
+}
+
+/// A connection of ours to a device, and the device's side of it.
+struct Pair {
+    temporary: Temporary,
+    conn: Conn,
+    device: server::Handle,
+}
+
+async fn device(key: PrivateKey, stream: DuplexStream) -> server::RunningSession<Device> {
+    let config = server::Config { keys: vec![key], ..server::Config::default() };
+    server::run_stream(Arc::new(config), stream, Device).await.unwrap()
+}
+
+impl Pair {
+    async fn new() -> Self {
+        let temporary = Temporary::new().await;
+        let audit =
+            AuditLog::open(temporary.store.clone(), &temporary.directory().join("audit")).await.unwrap();
+        let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
+        let vouched = vec![key.public_key().clone()];
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let there = tokio::spawn(device(key, far));
+        let reception = Reception::default();
+        let session = crate::session::new_id();
+        let witness = Witness::new(vouched, reception.clone(), session, audit);
+        let mut handle = client::connect_stream(Arc::default(), near, witness).await.unwrap();
+        assert!(handle.authenticate_none("ops").await.unwrap().success());
+        let running = there.await.unwrap();
+        let device = running.handle();
+        tokio::spawn(running);
+        Self { temporary, conn: LoggedIn { handle, reception }.into(), device }
+    }
+
+    async fn log(&self) -> Vec<Event> {
+        let rows = self.temporary.store.audit_from(1, 1000).await.unwrap();
+        rows.iter().map(|row| serde_json::from_str::<Record>(&row.body).unwrap().event).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_channel_that_nobody_asked_the_device_for_is_refused_and_logged() {
+    let pair = Pair::new().await;
+    let device = &pair.device;
+    assert!(device.channel_open_forwarded_tcpip("", 80, "192.0.2.1", 5).await.is_err());
+    assert!(device.channel_open_forwarded_streamlocal("/run/a").await.is_err());
+    assert!(device.channel_open_agent().await.is_err());
+    assert!(device.channel_open_x11("127.0.0.1", 1).await.is_err());
+    assert!(device.channel_open_direct_tcpip("127.0.0.1", 22, "192.0.2.1", 5).await.is_err());
+    assert!(device.channel_open_direct_streamlocal("/run/a").await.is_err());
+    assert!(device.channel_open_session().await.is_err());
+    let log: Vec<String> = pair.log().await.iter().map(ToString::to_string).collect();
+    assert_eq!(log.len(), 7, "{log:#?}");
+    for (said, kind) in log.iter().zip([
+        "forwarded-tcpip to :80",
+        "forwarded-streamlocal to /run/a",
+        "auth-agent",
+        "x11",
+        "direct-tcpip",
+        "other",
+        "other",
+    ]) {
+        assert!(said.contains(kind) && said.contains("the device opened it"), "{said}");
+    }
+    // The twin, with somebody who waits for it.
+    let mut guests = pair.conn.reception.open();
+    let (opened, ()) = tokio::join!(device.channel_open_agent(), async {
+        let guest = guests.recv().await.unwrap();
+        assert_eq!(guest.visit, Visit::Agent);
+        guest.reply.accept().await;
+    });
+    assert!(opened.is_ok());
+    assert_eq!(pair.log().await.len(), 7);
+}
+
+#[tokio::test]
+async fn a_device_that_keeps_opening_channels_is_cut_off() {
+    let pair = Pair::new().await;
+    for _ in 0..MOST_UNASKED {
+        assert!(!pair.conn.is_closed());
+        assert!(pair.device.channel_open_agent().await.is_err());
+    }
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while !pair.conn.is_closed() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(pair.log().await.len(), MOST_UNASKED);
+}
