@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, PaginatorTrait as _, QueryOrder as _, QuerySelect as _};
+use sea_orm::{ActiveValue::Set, QueryOrder as _, QuerySelect as _};
 use tidegate_common::audit::Event;
 use tidegate_common::id::SessionId;
 

@@ -9,8 +9,6 @@ use super::frame::Plan;
 /// The longest handle (section 6.3).
 const HANDLE: u32 = 256;
 
-/// `SSH_FXF_READ`
-pub(super) const READ: u32 = 1;
 /// `SSH_FXF_WRITE`
 pub(super) const WRITE: u32 = 2;
 /// `SSH_FXF_APPEND`
