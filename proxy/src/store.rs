@@ -17,7 +17,6 @@ mod transfers;
 pub use audit::AuditRow;
 pub use requests::RequestFilter;
 pub use sessions::{SessionFilter, SessionRow};
-pub use transfers::Transfers;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

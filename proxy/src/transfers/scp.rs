@@ -91,7 +91,10 @@ impl Observer {
             _ => None,
         });
         let files: Vec<_> = passed.chain(self.file.take()).collect();
-        files.into_iter().for_each(|file| self.tell(file, outcome, None, found));
+        for mut file in files {
+            let why = file.failed.take();
+            self.tell(file, outcome, why, found);
+        }
     }
 
     fn source(&mut self, mut bytes: &[u8], found: &mut Vec<Finding>) -> Result<(), Lost> {
@@ -124,7 +127,7 @@ impl Observer {
                 }
                 Said::FileEnds { trouble } => {
                     let Some(mut file) = self.file.take() else { continue };
-                    file.failed = trouble.map(Note::new);
+                    file.failed = trouble.map(Note::new).or(file.failed);
                     Unanswered::End(Box::new(file))
                 }
             };
@@ -163,7 +166,14 @@ impl Observer {
         refused: Option<String>,
         found: &mut Vec<Finding>,
     ) -> Result<(), Lost> {
-        let of = self.unanswered.pop_front().ok_or(Lost::Nonsense(sender, "SCP"))?;
+        let Some(of) = self.unanswered.pop_front() else {
+            // The last word of a sink that gives up in the middle of a file.
+            let (Some(file), Some(why)) = (&mut self.file, refused) else {
+                return Err(Lost::Nonsense(sender, "SCP"));
+            };
+            file.failed = Some(Note::new(why));
+            return Ok(());
+        };
         match (of, refused) {
             (Unanswered::Word, Some(why)) => self.refuse(self.place.asked(), why, found),
             (Unanswered::Directory, Some(why)) => {

@@ -72,7 +72,8 @@ fn a_file_that_sftp_carries_is_listed_with_the_digest_that_sha256sum_has() {
     through_the_gate(|way| {
         let (path, back) = (there("listed", way), scratch.path("back"));
         let batch = format!("put {} {path}\nget {path} {}\nrm {path}\n", sent.display(), back.display());
-        way.program("sftp").args(["-b", "-", way.name]).stdin(batch).ok().unwrap();
+        let sftp = way.program("sftp").args(["-b", "-", way.name]).stdin(batch);
+        sftp.within(Duration::from_secs(300)).ok().unwrap();
         let (session, transfers) = listed(&path, 3);
         let bytes = LARGE as u64;
         assert_eq!(

@@ -114,6 +114,9 @@ fn a_file_that_is_cut_off_is_listed_with_the_bytes_that_passed() {
     let pieces: [(Side, &[u8]); 4] =
         [(Device, b"\0"), (Client, b"C0644 9 a\n"), (Device, b"\0"), (Client, b"abc")];
     assert_eq!(told("scp -t /tmp/", &pieces).1, [finding(Upload, "/tmp/a", b"abc", Cut, None)]);
+    let pieces = [&pieces[..], &[(Device, b"\x01scp: dropped connection\n")]].concat();
+    let cut = finding(Upload, "/tmp/a", b"abc", Cut, Some("dropped connection"));
+    assert_eq!(told("scp -t /tmp/", &pieces), (vec![], vec![cut]));
 }
 
 #[test]
