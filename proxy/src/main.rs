@@ -16,6 +16,7 @@ mod requests;
 mod session;
 mod ssh;
 mod store;
+mod transfers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

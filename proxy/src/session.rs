@@ -65,6 +65,8 @@ pub struct Open {
     pub upstream: Arc<Upstream>,
     /// The audit log.
     pub audit: AuditLog,
+    /// Where its transfers are listed.
+    pub store: Store,
     /// What it is permitted.
     pub permit: Arc<Permit>,
     agents: Registry,

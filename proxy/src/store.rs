@@ -1,5 +1,5 @@
-//! What must survive a restart: resources, requests with their votes, sessions,
-//! agents with their tokens and host keys, and the audit log's records.
+//! What must survive a restart: resources, requests with their votes, sessions
+//! and their transfers, agents with their tokens and host keys, and the audit log's records.
 //!
 //! SQLite in WAL mode with `synchronous = FULL` and foreign keys: what a call
 //! returned for is on the disk. One connection writes, so writers queue here and
@@ -12,6 +12,7 @@ mod migration;
 mod requests;
 mod resources;
 mod sessions;
+mod transfers;
 
 pub use audit::AuditRow;
 pub use requests::RequestFilter;

@@ -31,6 +31,8 @@ mod scene;
 mod story;
 #[path = "e2e/support.rs"]
 mod support;
+#[path = "e2e/transfers.rs"]
+mod transfers;
 #[path = "e2e/units.rs"]
 mod units;
 #[path = "e2e/ways.rs"]

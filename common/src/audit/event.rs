@@ -103,6 +103,22 @@ pub enum Event {
         outcome: Outcome,
         detail: Option<Note>,
     },
+    /// A file or directory was changed by a request of its own. `to` is its new name, or
+    /// what a link points to; `attributes` are those that were set.
+    FileChanged {
+        session: SessionId,
+        channel: u32,
+        change: FileChange,
+        path: CommandText,
+        to: Option<CommandText>,
+        attributes: Option<Note>,
+        outcome: Outcome,
+        detail: Option<Note>,
+    },
+    /// From here on a channel's transfers are not known: a side left the protocol or a bound.
+    TransfersNotFollowed { session: SessionId, channel: u32, why: Note },
+    /// A channel's list is full: so many more went through and are not in it.
+    TransfersNotListed { session: SessionId, channel: u32, more: u64 },
 
     // Its grant.
     /// The agent is about to be told.
@@ -287,11 +303,26 @@ words! {
         Upload = "upload",
         Download = "download",
     }
+    /// What was done with a file, other than to carry it.
+    FileChange {
+        Rename = "rename",
+        Remove = "remove",
+        MakeDirectory = "make directory",
+        RemoveDirectory = "remove directory",
+        SymbolicLink = "symbolic link",
+        HardLink = "hard link",
+        SetAttributes = "set attributes",
+        /// On the device, without a byte through the gate.
+        Copy = "copy",
+    }
     /// How it went.
     Outcome {
         Done = "done",
         Failed = "failed",
+        /// The channel closed before its end, or before an answer.
         Cut = "cut off",
+        /// The channel could not be followed to its end.
+        Unknown = "not known",
     }
     /// Kinds of resources.
     ResourceKind {

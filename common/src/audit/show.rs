@@ -136,6 +136,22 @@ impl fmt::Display for Event {
                 write!(f, "session {session}: channel {channel} {way} of {path}, {bytes} bytes, {outcome}")?;
                 write!(f, "{}{}", Aside("sha256", sha256), Aside("detail", detail))
             }
+            Self::FileChanged { session, channel, change, path, to, attributes, outcome, detail } => {
+                write!(f, "session {session}: channel {channel} {change}: {path}{}", Aside("to", to))?;
+                write!(f, "{}, {outcome}{}", Aside("set", attributes), Aside("detail", detail))
+            }
+            Self::TransfersNotFollowed { session, channel, why } => {
+                write!(
+                    f,
+                    "session {session}: channel {channel}: the rest of its transfers is NOT known: {why}"
+                )
+            }
+            Self::TransfersNotListed { session, channel, more } => {
+                write!(
+                    f,
+                    "session {session}: channel {channel}: {more} more transfers and changes are not listed"
+                )
+            }
             Self::GrantOrdered { session, target, privileges } => {
                 write!(f, "session {session}: grant on {target} ordered{}", Also("privileges", privileges))
             }
@@ -242,7 +258,7 @@ impl fmt::Display for Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::{Chain, EndCause, Note, Stored};
+    use crate::audit::{Chain, CommandText, EndCause, FileChange, Note, Outcome, Stored, Way};
     use crate::grant::{Ended, Failure, PrivilegeKind};
     use crate::id::SessionId;
 
@@ -263,6 +279,37 @@ mod tests {
         );
         let stored = Stored { seq: 1, body: linked.body, link: linked.link };
         assert_eq!(Chain::start().check(&stored), Ok(linked.record));
+    }
+
+    #[test]
+    fn a_transfer_and_a_change_read_as_one_line() {
+        let session = SessionId::new(0, 0);
+        let transfer = Event::FileTransferred {
+            session,
+            channel: 2,
+            way: Way::Upload,
+            path: CommandText::new("/tmp/a\nb"),
+            bytes: 3,
+            sha256: None,
+            outcome: Outcome::Failed,
+            detail: Some(Note::new("permission denied")),
+        };
+        let told = transfer.to_string();
+        assert!(
+            told.ends_with("channel 2 upload of /tmp/a\\nb, 3 bytes, failed, detail: permission denied"),
+            "{told}"
+        );
+        let change = Event::FileChanged {
+            session,
+            channel: 2,
+            change: FileChange::Rename,
+            path: CommandText::new("/tmp/a"),
+            to: Some(CommandText::new("/tmp/b")),
+            attributes: None,
+            outcome: Outcome::Done,
+            detail: None,
+        };
+        assert!(change.to_string().ends_with("channel 2 rename: /tmp/a, to: /tmp/b, done"), "{change}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `session …`
 
+mod transfers;
+
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -25,7 +27,7 @@ pub(super) async fn run(
         Session::List(asked) => list(services, actor, asked, screen).await,
         Session::Show { id } => {
             let session = find(services, actor, &id).await?;
-            screen.one(&Line::of(&session), || details(&session)).await?;
+            transfers::show(services, &session, screen).await?;
             Ok(0)
         }
         Session::Play { id, speed, idle } => {

@@ -230,6 +230,15 @@ impl Channel {
         self.0.recorder.control(Control::Resized { channel: self.0.id, size }).await
     }
 
+    /// A place to jump to, for a person.
+    ///
+    /// # Errors
+    /// As for [`Self::output`].
+    pub async fn mark(&self, label: &str) -> Result<(), RecordError> {
+        let label = CommandText::new(label).to_string();
+        self.0.recorder.control(Control::Marker { label }).await
+    }
+
     /// The channel is over. What went through it is told to the audit log too.
     ///
     /// # Errors

@@ -218,6 +218,7 @@ impl Closing {
             recorder,
             upstream,
             audit: sessions.audit.clone(),
+            store: sessions.store.clone(),
             permit: Arc::clone(permit),
             agents: sessions.agents.clone(),
             traffic: self.traffic.clone(),

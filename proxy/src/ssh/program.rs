@@ -4,6 +4,7 @@ use russh::{Pty, Sig};
 use tidegate_common::audit::ChannelKind;
 
 use super::forward::Asked;
+use crate::transfers;
 
 /// What a client asks for on a session channel.
 #[derive(Debug)]
@@ -62,36 +63,23 @@ pub enum Program {
 }
 
 impl Program {
-    /// What the channel carries, as far as its name tells.
-    pub fn kind(&self) -> ChannelKind {
+    /// The transfer that it is, if its name says so.
+    pub fn transfer(&self) -> Option<transfers::Asked> {
         match self {
-            Self::Shell => ChannelKind::Shell,
-            Self::Subsystem(name) if name == "sftp" => ChannelKind::Sftp,
-            Self::Subsystem(_) => ChannelKind::Subsystem,
-            Self::Exec(command) if is_scp(command) => ChannelKind::Scp,
-            Self::Exec(_) => ChannelKind::Exec,
+            Self::Subsystem(name) if name == "sftp" => Some(transfers::Asked::Sftp),
+            Self::Exec(command) => transfers::Asked::by(command),
+            Self::Shell | Self::Subsystem(_) => None,
         }
     }
-}
 
-/// Whether a command is the far end of scp's own protocol: `scp … -t` or `-f`.
-fn is_scp(command: &[u8]) -> bool {
-    let mut words = command.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
-    words.next() == Some(b"scp")
-        && words.take_while(|word| word.starts_with(b"-")).any(|word| matches!(word, b"-t" | b"-f"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scps_far_end_is_told_from_other_commands() {
-        for command in ["scp -t /tmp", "scp -r -p -f a b", "scp  -v -t -- x"] {
-            assert!(is_scp(command.as_bytes()), "{command}");
-        }
-        for command in ["scp a b:", "ls -t", "scpx -t", "scp /tmp -t"] {
-            assert!(!is_scp(command.as_bytes()), "{command}");
+    /// What the channel carries, as far as its name tells.
+    pub fn kind(&self) -> ChannelKind {
+        match (self, self.transfer()) {
+            (_, Some(transfers::Asked::Sftp)) => ChannelKind::Sftp,
+            (_, Some(transfers::Asked::Scp(_))) => ChannelKind::Scp,
+            (Self::Shell, None) => ChannelKind::Shell,
+            (Self::Subsystem(_), None) => ChannelKind::Subsystem,
+            (Self::Exec(_), None) => ChannelKind::Exec,
         }
     }
 }

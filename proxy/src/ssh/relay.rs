@@ -25,6 +25,7 @@ use super::program::{Control, Size, Start};
 use super::upstream::Lease;
 use crate::record;
 use crate::session::{Open, Phase};
+use crate::transfers::Watch;
 
 /// How long a client may take to take its farewell.
 pub const FAREWELL: Duration = Duration::from_secs(2);
@@ -140,6 +141,7 @@ struct Running {
     write: ChannelWriteHalf<UpMsg>,
     lease: Lease,
     recorder: record::Channel,
+    watch: Watch,
 }
 
 /// Logs the channel, opens it on the device and starts the program there.
@@ -154,12 +156,14 @@ async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Runni
     open.attached();
     let recorder = recorded(open, number, start).await.map_err(|error| error.to_string())?;
     client.handle.channel_success(client.id).await.map_err(|()| "the client is gone".to_owned())?;
-    Ok(Running { read, write, lease, recorder })
+    let transfer = start.program.transfer().filter(|_| start.terminal.is_none());
+    let watch = Watch::of(transfer.as_ref(), open, number, &recorder);
+    Ok(Running { read, write, lease, recorder, watch })
 }
 
 impl Running {
     async fn relay(self, client: &Client, open: &Open, phase: &mut watch::Receiver<Phase>) -> Done {
-        let Self { mut read, write, lease, recorder } = self;
+        let Self { mut read, write, lease, recorder, watch } = self;
         let mut counts = Counts::default();
         let mut exit = None;
         let client_ended = AtomicBool::new(false);
@@ -168,8 +172,8 @@ impl Running {
             // must not hide why.
             biased;
             done = over(phase) => done,
-            done = down_stream(&mut read, client, &recorder, &mut counts.out, &mut exit, &client_ended) => done,
-            done = up_stream(&write, client, &recorder, &mut counts.into, &client_ended) => done,
+            done = down_stream(&mut read, client, (&recorder, &watch), &mut counts.out, &mut exit, &client_ended) => done,
+            done = up_stream(&write, client, (&recorder, &watch), &mut counts.into, &client_ended) => done,
         };
         let closed = tokio::time::timeout(FAREWELL, write.close()).await;
         if matches!((&done, closed), (Done::Device(None), Ok(Ok(())))) {
@@ -180,6 +184,9 @@ impl Running {
             Some(Exit::Signal(name)) => (None, Some(name.as_str())),
             None => (None, None),
         };
+        if let Err(error) = watch.end().await {
+            tracing::error!(session = %open.id, %error, "a channel's transfers are not all listed");
+        }
         if let Err(error) = recorder.close(status, signal).await {
             tracing::warn!(session = %open.id, %error, "a channel's end could not be recorded");
         }
@@ -253,7 +260,7 @@ impl HeldEof {
 async fn down_stream(
     read: &mut ChannelReadHalf,
     client: &Client,
-    recorder: &record::Channel,
+    (recorder, watch): (&record::Channel, &Watch),
     count: &mut u64,
     exit: &mut Option<Exit>,
     client_ended: &AtomicBool,
@@ -271,6 +278,9 @@ async fn down_stream(
             Some(ChannelMsg::Data { data }) => {
                 *count += length(&data);
                 if let Err(error) = recorder.output(&data).await {
+                    return Done::Failed(error.to_string());
+                }
+                if let Err(error) = watch.device(&data).await {
                     return Done::Failed(error.to_string());
                 }
                 write.data_bytes(data).await.is_ok()
@@ -317,7 +327,7 @@ async fn down_stream(
 async fn up_stream(
     write: &ChannelWriteHalf<UpMsg>,
     client: &Client,
-    recorder: &record::Channel,
+    (recorder, watch): (&record::Channel, &Watch),
     count: &mut u64,
     client_ended: &AtomicBool,
 ) -> Done {
@@ -326,6 +336,9 @@ async fn up_stream(
             Input::Data(data) => {
                 *count += length(&data);
                 if let Err(error) = recorder.input(&data).await {
+                    return Done::Failed(error.to_string());
+                }
+                if let Err(error) = watch.client(&data).await {
                     return Done::Failed(error.to_string());
                 }
                 write.data_bytes(data).await.is_ok()

@@ -2,7 +2,7 @@
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
-    big_integer, big_integer_null, boolean, integer, pk_auto, string, string_null, text,
+    big_integer, big_integer_null, big_pk_auto, boolean, integer, pk_auto, string, string_null, text,
 };
 
 /// Every step, in order.
@@ -11,7 +11,7 @@ pub(super) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(First)]
+        vec![Box::new(First), Box::new(Transfers)]
     }
 }
 
@@ -116,5 +116,30 @@ impl MigrationTrait for First {
             manager.create_index(index).await?;
         }
         Ok(())
+    }
+}
+
+struct Transfers;
+
+impl MigrationName for Transfers {
+    fn name(&self) -> &'static str {
+        "m0002_transfers"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Transfers {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // The id grows, so that it orders a session's transfers.
+        let transfer = table("transfer")
+            .col(big_pk_auto("id"))
+            .col(string("session_id"))
+            .col(big_integer("at_millis"))
+            .col(text("document"))
+            .to_owned();
+        manager.create_table(transfer).await?;
+        let by_session =
+            Index::create().name("transfer_session").table("transfer").col("session_id").to_owned();
+        manager.create_index(by_session).await
     }
 }

@@ -1,0 +1,170 @@
+//! Which transfer a command line starts: the words of an exec request, as the login
+//! shell on the device will read them.
+//!
+//! What is taken for a transfer is recorded without its content, so a line is taken for
+//! one only if it can run nothing else: no second command, no redirection, no
+//! substitution. It is a heuristic all the same: the device may have another program
+//! under that name. What such a program sends is then no SFTP or SCP, which is noticed.
+
+/// The transfer that a channel was started for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// SFTP, by its subsystem or its server's name.
+    Sftp,
+    /// The far end of scp's own protocol.
+    Scp(Scp),
+}
+
+/// What the far end of scp was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scp {
+    /// `scp -t`: the client sends. `inside` where the target is a directory for sure.
+    Upload { target: String, inside: bool },
+    /// `scp -f`: the device sends.
+    Download { sources: Vec<String> },
+}
+
+impl Asked {
+    /// Reads an exec request's command line.
+    pub fn by(command: &[u8]) -> Option<Self> {
+        let words = words(std::str::from_utf8(command).ok()?)?;
+        let mut words = words.iter().map(String::as_str).peekable();
+        let mut program = words.next()?;
+        if name(program) == "sudo" {
+            while words.next_if(|word| matches!(*word, "-n" | "-E" | "-H")).is_some() {}
+            if words.next_if_eq(&"-u").is_some() {
+                words.next()?;
+            }
+            program = words.next()?;
+        }
+        match name(program) {
+            "sftp-server" => Some(Self::Sftp),
+            "scp" => Scp::of(words).map(Self::Scp),
+            _ => None,
+        }
+    }
+}
+
+impl Scp {
+    fn of<'a>(words: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let (mut flags, mut operands, mut over) = (String::new(), Vec::new(), false);
+        for word in words {
+            match word.strip_prefix('-') {
+                Some("-") if !over => over = true,
+                Some(letters) if !over && operands.is_empty() => flags.push_str(letters),
+                _ => operands.push(word.to_owned()),
+            }
+        }
+        // Options with a value, and those of scp's own end, are never sent to the far end.
+        if !flags.chars().all(|flag| "tfrpdvq".contains(flag)) {
+            return None;
+        }
+        match (flags.contains('t'), flags.contains('f'), operands.as_slice()) {
+            (true, false, [target]) => {
+                let directory = target.ends_with('/') || matches!(name(target), "" | "." | ".." | "~");
+                Some(Self::Upload { target: target.clone(), inside: directory || flags.contains('d') })
+            }
+            (false, true, [_, ..]) => Some(Self::Download { sources: operands }),
+            _ => None,
+        }
+    }
+}
+
+/// The last part of a path.
+pub(super) fn name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// A command line's words; `None` where it is more than one plain command.
+fn words(line: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut letters = line.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            ' ' | '\t' => words.extend(word.take()),
+            '\'' => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match letters.next()? {
+                        '\'' => break,
+                        inside => word.push(inside),
+                    }
+                }
+            }
+            '"' => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match letters.next()? {
+                        '"' => break,
+                        '\\' => word.push(letters.next()?),
+                        '`' | '$' => return None,
+                        inside => word.push(inside),
+                    }
+                }
+            }
+            '\\' => word.get_or_insert_default().push(letters.next().filter(|letter| *letter != '\n')?),
+            ';' | '&' | '|' | '<' | '>' | '(' | ')' | '`' | '$' | '#' => return None,
+            letter if letter.is_control() => return None,
+            letter => word.get_or_insert_default().push(letter),
+        }
+    }
+    words.extend(word);
+    Some(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn upload(target: &str, inside: bool) -> Option<Asked> {
+        Some(Asked::Scp(Scp::Upload { target: target.to_owned(), inside }))
+    }
+
+    #[test]
+    fn scps_far_end_is_told_from_other_commands() {
+        for (command, asked) in [
+            ("scp -t /tmp", upload("/tmp", false)),
+            ("scp -r -p -d -t /tmp", upload("/tmp", true)),
+            ("scp -rpt -- '/tmp/a b/'", upload("/tmp/a b/", true)),
+            ("/usr/bin/scp -v -t \"a b\\\"\"", upload("a b\"", false)),
+            ("sudo -n -u root scp -t a\\ b", upload("a b", false)),
+            ("scp -t '$(x)'", upload("$(x)", false)),
+            ("scp -f a b*", Some(Asked::Scp(Scp::Download { sources: vec!["a".into(), "b*".into()] }))),
+            ("/usr/lib/openssh/sftp-server -l INFO", Some(Asked::Sftp)),
+            ("sudo /usr/lib/sftp-server", Some(Asked::Sftp)),
+        ] {
+            assert_eq!(Asked::by(command.as_bytes()), asked, "{command}");
+        }
+        for command in
+            ["scp a b:", "ls -t", "scpx -t x", "scp /tmp -t", "scp -t", "scp -S x -t y", "", "sudo"]
+        {
+            assert_eq!(Asked::by(command.as_bytes()), None, "{command}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_could_run_something_else_is_no_transfer() {
+        for more in
+            ["; id", "&& id", "| tee x", "> x", "$(id)", "`id`", "${LC_A@P}", "\nid", "\"$(id)\"", "# x"]
+        {
+            assert_eq!(Asked::by(format!("scp -f x {more}").as_bytes()), None, "{more}");
+            assert_eq!(Asked::by(format!("sftp-server {more}").as_bytes()), None, "{more}");
+        }
+        assert!(Asked::by(b"scp -f x id").is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_read_without_harm(line in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Asked::by(&line);
+            let _ = Asked::by(&[b"scp -t ", line.as_slice()].concat());
+        }
+
+        #[test]
+        fn a_quoted_word_reads_back(word in "[^']*") {
+            prop_assert_eq!(words(&format!("x '{word}'")), Some(vec!["x".to_owned(), word]));
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Hands what passes to a task of the channel's own, which follows it and writes the list.
+//!
+//! The relay gives clones of its buffers and goes on; it waits only while [`ROOM`] bytes
+//! are not followed yet. A list that cannot be written ends the channel.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidegate_common::audit::Event;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+
+use super::{Asked, Finding, Observer, Side};
+use crate::audit_log::AuditError;
+use crate::record;
+use crate::session::Open;
+use crate::store::StoreError;
+
+/// Bytes that may wait to be followed.
+pub(super) const ROOM: u32 = 1024 * 1024;
+/// What a piece costs beside its bytes.
+const COST: u32 = 256;
+/// What is listed of a channel; the rest is counted.
+const LISTED: u64 = 10_000;
+/// Findings that may wait for the audit log, and are written together.
+const WAITING: usize = 64;
+/// How long the list's end may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What can go wrong. All of it is ours or the disk's.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum WatchError {
+    /// The audit log did not take it.
+    #[error("the list of file transfers can't be written, so the channel ends: {0}")]
+    Log(#[from] AuditError),
+    /// The store did not.
+    #[error("the list of file transfers can't be written, so the channel ends: {0}")]
+    Store(Arc<StoreError>),
+    /// The task is gone.
+    #[error("file transfers can't be followed any more, so the channel ends")]
+    Gone,
+}
+
+/// Follows a channel's transfers, where it was started for any.
+pub struct Watch(Option<Tap>);
+
+struct Tap {
+    queue: mpsc::UnboundedSender<Piece>,
+    room: Arc<Semaphore>,
+    failure: Arc<OnceLock<WatchError>>,
+    task: JoinHandle<()>,
+}
+
+struct Piece {
+    side: Side,
+    bytes: Bytes,
+}
+
+impl Watch {
+    /// Follows what was asked for, and lists it under this session and channel.
+    pub fn of(asked: Option<&Asked>, open: &Arc<Open>, channel: u32, recorder: &record::Channel) -> Self {
+        Self(asked.map(|asked| {
+            let (queue, pieces) = mpsc::unbounded_channel();
+            let room = Arc::new(Semaphore::new(ROOM as usize));
+            let failure = Arc::new(OnceLock::new());
+            let follower = Follower {
+                pieces,
+                observer: Observer::new(asked),
+                list: List { open: Arc::clone(open), channel, recorder: recorder.clone() },
+                room: Arc::clone(&room),
+                failure: Arc::clone(&failure),
+            };
+            let task = tokio::spawn(follower.run());
+            Tap { queue, room, failure, task }
+        }))
+    }
+
+    /// Bytes that the client sent, before the device gets them.
+    ///
+    /// # Errors
+    /// When they can't be followed: they must not go on.
+    pub async fn client(&self, bytes: &Bytes) -> Result<(), WatchError> {
+        self.pass(Side::Client, bytes).await
+    }
+
+    /// Bytes that the device sent, before the client gets them.
+    ///
+    /// # Errors
+    /// As for [`Self::client`].
+    pub async fn device(&self, bytes: &Bytes) -> Result<(), WatchError> {
+        self.pass(Side::Device, bytes).await
+    }
+
+    async fn pass(&self, side: Side, bytes: &Bytes) -> Result<(), WatchError> {
+        let Some(tap) = &self.0 else {
+            return Ok(());
+        };
+        let failed = || tap.failure.get().cloned().unwrap_or(WatchError::Gone);
+        tap.room.acquire_many(cost(bytes)).await.map_err(|_| failed())?.forget();
+        tap.queue.send(Piece { side, bytes: bytes.clone() }).map_err(|_| failed())
+    }
+
+    /// The channel is over. Returns when the list is written.
+    ///
+    /// # Errors
+    /// When it could not be.
+    pub async fn end(self) -> Result<(), WatchError> {
+        let Some(Tap { queue, failure, task, .. }) = self.0 else {
+            return Ok(());
+        };
+        drop(queue);
+        if tokio::time::timeout(PATIENCE, task).await.is_err() {
+            return Err(WatchError::Gone);
+        }
+        failure.get().cloned().map_or(Ok(()), Err)
+    }
+}
+
+fn cost(bytes: &Bytes) -> u32 {
+    u32::try_from(bytes.len()).unwrap_or(ROOM).saturating_add(COST).min(ROOM)
+}
+
+/// The task's part.
+struct Follower {
+    pieces: mpsc::UnboundedReceiver<Piece>,
+    observer: Observer,
+    list: List,
+    room: Arc<Semaphore>,
+    failure: Arc<OnceLock<WatchError>>,
+}
+
+impl Follower {
+    async fn run(self) {
+        let Self { pieces, observer, list, room, failure } = self;
+        // However it ends, nobody waits for room in vain.
+        let closing = Closing(Arc::clone(&room));
+        let (tell, told) = mpsc::channel(WAITING);
+        let (session, channel) = (list.open.id, list.channel);
+        let counted = Counted { tell, session, channel, listed: 0, more: 0 };
+        if let Err(error) = tokio::try_join!(follow(pieces, observer, &room, counted), list.write(told)) {
+            tracing::error!(%session, %error, "a channel's transfers could not be listed");
+            let _ = failure.set(error);
+        }
+        drop(closing);
+    }
+}
+
+struct Closing(Arc<Semaphore>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+async fn follow(
+    mut pieces: mpsc::UnboundedReceiver<Piece>,
+    mut observer: Observer,
+    room: &Semaphore,
+    mut counted: Counted,
+) -> Result<(), WatchError> {
+    let mut found = Vec::new();
+    while let Some(Piece { side, bytes }) = pieces.recv().await {
+        observer.feed(side, &bytes, &mut found);
+        room.add_permits(cost(&bytes) as usize);
+        for finding in found.drain(..) {
+            counted.tell(finding).await?;
+        }
+    }
+    observer.end(&mut found);
+    for finding in found {
+        counted.tell(finding).await?;
+    }
+    counted.end().await
+}
+
+/// Passes on as many findings as are listed, and counts the rest.
+struct Counted {
+    tell: mpsc::Sender<Told>,
+    session: tidegate_common::id::SessionId,
+    channel: u32,
+    listed: u64,
+    more: u64,
+}
+
+/// An event, and what the recording says at that point.
+struct Told {
+    event: Event,
+    label: String,
+}
+
+impl Counted {
+    async fn tell(&mut self, finding: Finding) -> Result<(), WatchError> {
+        if self.listed >= LISTED && !matches!(finding, Finding::Lost(_)) {
+            self.more += 1;
+            return Ok(());
+        }
+        self.listed += 1;
+        let label = finding.label();
+        self.send(Told { event: finding.event(self.session, self.channel), label }).await
+    }
+
+    async fn end(self) -> Result<(), WatchError> {
+        if self.more == 0 {
+            return Ok(());
+        }
+        let Self { session, channel, more, .. } = self;
+        let event = Event::TransfersNotListed { session, channel, more };
+        self.send(Told { event, label: format!("{more} more transfers and changes are not listed") }).await
+    }
+
+    async fn send(&self, told: Told) -> Result<(), WatchError> {
+        self.tell.send(told).await.map_err(|_| WatchError::Gone)
+    }
+}
+
+/// Where the list goes.
+struct List {
+    open: Arc<Open>,
+    channel: u32,
+    recorder: record::Channel,
+}
+
+impl List {
+    async fn write(self, mut told: mpsc::Receiver<Told>) -> Result<(), WatchError> {
+        let mut batch = Vec::with_capacity(WAITING);
+        while told.recv_many(&mut batch, WAITING).await > 0 {
+            let (events, labels): (Vec<_>, Vec<_>) =
+                batch.drain(..).map(|told: Told| (told.event, told.label)).unzip();
+            let appended = events.iter().map(|event| self.open.audit.append(event.clone()));
+            futures::future::try_join_all(appended).await?;
+            let stored = self.open.store.transfers_add(self.open.id, jiff::Timestamp::now(), &events).await;
+            stored.map_err(|error| WatchError::Store(Arc::new(error)))?;
+            for label in labels {
+                // A recording that fails ends its session by itself.
+                let _ = self.recorder.mark(&label).await;
+            }
+        }
+        Ok(())
+    }
+}
