@@ -2,7 +2,7 @@
 //! `tidegate-proxy admin <command>`, and one place that says who may do what.
 //!
 //! Users see and do what is their own, approvers what they approve, auditors read
-//! everything, administrators configure. Nobody but an approver approves, not even
+//! everything and end live sessions, administrators configure. Nobody but an approver approves, not even
 //! the local administrator.
 
 mod agents;

@@ -290,7 +290,7 @@ pub(super) enum Session {
         /// Its id, or how it starts; on the local console also a file
         id: String,
     },
-    /// End a live session (administrators)
+    /// End a live session (auditors and administrators); its user reads by whom
     #[command(after_help = "Example:\n  session kill 01kb2")]
     Kill {
         /// Its id, or how it starts

@@ -186,7 +186,7 @@ async fn each_command_is_for_those_it_is_for() {
         ("request list", "operator approver auditor admin root"),
         ("session list", "operator approver auditor admin root"),
         (&format!("session show {id}"), "operator auditor admin root"),
-        (&format!("session kill {id}"), "admin root"),
+        (&format!("session kill {id}"), "auditor admin root"),
         ("agent list", "auditor admin root"),
         ("agent token db01", "admin root"),
         ("audit tail", "auditor admin root"),
@@ -200,7 +200,13 @@ async fn each_command_is_for_those_it_is_for() {
             assert!(once || (done.status == 0) == may, "{who}: {line}: {} {}", done.status, done.err);
         }
     }
-    assert_eq!(world.live.killed.lock().unwrap().len(), 2);
+    assert_eq!(world.live.killed.lock().unwrap().len(), 3);
+    let log = world.says("auditor", "audit tail -n 1000 -o json").await.out;
+    let log: Vec<serde_json::Value> = serde_json::from_str(&log).unwrap();
+    let orders = log.iter().filter(|record| record.to_string().contains("session-kill-ordered"));
+    let by: Vec<_> = orders.map(ToString::to_string).collect();
+    assert_eq!(by.len(), 3, "{by:?}");
+    assert!(by.iter().any(|record| record.contains("auditor")), "each order tells who gave it: {by:?}");
     let refused = world.says("auditor", "audit tail -n 1000 -o json").await.out;
     assert!(refused.contains("console-refused") && refused.contains("session-kill-ordered"), "{refused}");
 }
