@@ -27,5 +27,7 @@ mod story;
 mod support;
 #[path = "e2e/units.rs"]
 mod units;
+#[path = "e2e/warnings.rs"]
+mod warnings;
 #[path = "e2e/ways.rs"]
 mod ways;

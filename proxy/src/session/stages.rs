@@ -99,7 +99,7 @@ impl Relaying {
     /// recording, its grant.
     async fn watch(&mut self, user_left: &mut mpsc::Receiver<End>, ordered: &mut mpsc::Receiver<End>) -> End {
         let Closing { requested, grant, .. } = &mut self.closing;
-        let policy = until_not_permitted(&requested.sessions.access, &requested.permit);
+        let policy = until_not_permitted(&requested.sessions.access, &requested.permit, &self.open.warnings);
         tokio::select! {
             end = first_end(user_left, ordered) => end,
             end = policy => end,
@@ -222,6 +222,7 @@ impl Closing {
             permit: Arc::clone(permit),
             agents: sessions.agents.clone(),
             traffic: self.traffic.clone(),
+            warnings: watch::Sender::new(None),
         }))
     }
 

@@ -258,7 +258,7 @@ impl russh::server::Handler for Handler {
                 reply.accept().await;
                 let (_, write) = channel.split();
                 let handle = session.handle();
-                let client = relay::Client { id, write, handle, inbox: inbox.clone() };
+                let client = relay::Client { id, write, handle, inbox: inbox.clone(), answered: false };
                 let phase = held.phase();
                 let told = self.told.clone();
                 tokio::spawn(async move {

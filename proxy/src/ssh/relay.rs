@@ -4,7 +4,9 @@
 //! sends is recorded before the client sees it; when the recording can't take it,
 //! the device waits.
 
+mod alternate;
 mod start;
+mod warnings;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +21,7 @@ use tidegate_common::recording;
 use tokio::sync::watch;
 
 use start::{logged, recorded, start_program};
+use warnings::Warnings;
 
 use super::inbox::{Event as Input, Inbox};
 use super::program::{Control, Size, Start};
@@ -43,6 +46,8 @@ pub struct Client {
     pub handle: Handle,
     /// What it sends.
     pub inbox: Inbox<Control>,
+    /// Whether the request for its program was answered before the relay had it.
+    pub answered: bool,
 }
 
 /// How a channel ended before or after it was relayed.
@@ -128,7 +133,9 @@ async fn opened(client: &Client, mut phase: watch::Receiver<Phase>) -> Done {
     match begun {
         Ok(running) => running.relay(client, &open, &mut phase).await,
         Err(sentence) => {
-            let _ = client.handle.channel_failure(client.id).await;
+            if !client.answered {
+                let _ = client.handle.channel_failure(client.id).await;
+            }
             Done::Failed(sentence)
         }
     }
@@ -140,6 +147,7 @@ struct Running {
     write: ChannelWriteHalf<UpMsg>,
     lease: Lease,
     recorder: record::Channel,
+    warnings: Warnings,
 }
 
 /// Logs the channel, opens it on the device and starts the program there.
@@ -150,13 +158,16 @@ async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Runni
     start_program(&mut read, &write, open, start).await?;
     open.attached();
     let recorder = recorded(open, number, start).await.map_err(|error| error.to_string())?;
-    client.handle.channel_success(client.id).await.map_err(|()| "the client is gone".to_owned())?;
-    Ok(Running { read, write, lease, recorder })
+    if !client.answered {
+        client.handle.channel_success(client.id).await.map_err(|()| "the client is gone".to_owned())?;
+    }
+    let warnings = Warnings::new(open, start.terminal.is_some());
+    Ok(Running { read, write, lease, recorder, warnings })
 }
 
 impl Running {
     async fn relay(self, client: &Client, open: &Open, phase: &mut watch::Receiver<Phase>) -> Done {
-        let Self { mut read, write, lease, recorder } = self;
+        let Self { mut read, write, lease, recorder, mut warnings } = self;
         let mut counts = Counts::default();
         let mut exit = None;
         let client_ended = AtomicBool::new(false);
@@ -165,7 +176,7 @@ impl Running {
             // must not hide why.
             biased;
             done = over(phase) => done,
-            done = down_stream(&mut read, client, &recorder, &mut counts.out, &mut exit, &client_ended) => done,
+            done = down_stream(&mut read, client, &recorder, &mut counts.out, &mut exit, &client_ended, &mut warnings) => done,
             done = up_stream(&write, client, &recorder, &mut counts.into, &client_ended) => done,
         };
         let closed = tokio::time::timeout(FAREWELL, write.close()).await;
@@ -254,11 +265,17 @@ async fn down_stream(
     count: &mut u64,
     exit: &mut Option<Exit>,
     client_ended: &AtomicBool,
+    warnings: &mut Warnings,
 ) -> Done {
     let (write, handle, id) = (&client.write, &client.handle, client.id);
     let mut eof = HeldEof::default();
     loop {
-        let Some(message) = eof.next(read, client_ended).await else {
+        let message = tokio::select! {
+            biased;
+            message = eof.next(read, client_ended) => message,
+            data = warnings.due() => Some(Some(ChannelMsg::Data { data })),
+        };
+        let Some(message) = message else {
             if !eof.release(client).await {
                 return Done::Client;
             }
@@ -267,6 +284,7 @@ async fn down_stream(
         let sent = match message {
             Some(ChannelMsg::Data { data }) => {
                 *count += length(&data);
+                warnings.see(&data);
                 if let Err(error) = recorder.output(&data).await {
                     return Done::Failed(error.to_string());
                 }
