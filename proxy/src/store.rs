@@ -13,6 +13,7 @@ mod requests;
 mod resources;
 mod sessions;
 
+pub use agents::AgentRow;
 pub use audit::AuditRow;
 pub use requests::RequestFilter;
 pub use sessions::{SessionFilter, SessionRow};

@@ -11,7 +11,7 @@ pub(super) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(First)]
+        vec![Box::new(First), Box::new(AgentKey)]
     }
 }
 
@@ -116,5 +116,22 @@ impl MigrationTrait for First {
             manager.create_index(index).await?;
         }
         Ok(())
+    }
+}
+
+/// The key that an agent enrolled with; none for those that enrolled before this step.
+struct AgentKey;
+
+impl MigrationName for AgentKey {
+    fn name(&self) -> &'static str {
+        "m0002_agent_key"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for AgentKey {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let agent = Table::alter().table("agent").add_column(string_null("public_key")).to_owned();
+        manager.alter_table(agent).await
     }
 }
