@@ -344,7 +344,7 @@ impl Requested {
             group: Some(permit.group().clone()),
             request: permit.request(),
             emergency: permit.emergency(),
-            input: false,
+            input: permit.record_input(),
             exec_output_limit: permit.exec_output_limit(),
         };
         self.sessions.recordings.begin(header).await.map_err(|error| {
