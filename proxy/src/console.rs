@@ -9,6 +9,8 @@ mod agents;
 mod audit;
 mod failure;
 mod grammar;
+mod line;
+mod menu;
 mod requests;
 mod resources;
 mod screen;
@@ -22,6 +24,8 @@ mod tests;
 mod welcome;
 
 pub use failure::Failure;
+pub use line::{Line, Typed};
+pub use menu::{Choice, Menu, PROMPT};
 pub use socket::{admin, listen};
 pub use split::split;
 

@@ -13,10 +13,14 @@ mod docs;
 mod faults;
 #[path = "e2e/flow.rs"]
 mod flow;
+#[path = "e2e/input.rs"]
+mod input;
 #[path = "e2e/kinds.rs"]
 mod kinds;
 #[path = "e2e/matrix.rs"]
 mod matrix;
+#[path = "e2e/menu.rs"]
+mod menu;
 #[path = "e2e/refusals.rs"]
 mod refusals;
 #[path = "e2e/scene.rs"]

@@ -10,8 +10,9 @@ use crate::ways::street;
 fn typed_in(scene: &Scene<'_>) -> String {
     let mut pty = scene.knock();
     scene.at_the_prompt(&mut pty);
-    pty.send_line("read -rsp 'Secret? ' secret; echo \"${#secret} letters\"").unwrap();
-    pty.expect("\r\nSecret? ").unwrap();
+    let ask = r#"stty -echo; printf 'Sec''ret? '; read -r secret; stty echo; echo "${#secret} letters""#;
+    pty.send_line(ask).unwrap();
+    pty.expect("Secret? ").unwrap();
     pty.send_line("hunter2hunter2").unwrap();
     pty.expect("14 letters").unwrap();
     pty.send_line("exit").unwrap();
