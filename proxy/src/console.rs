@@ -2,13 +2,15 @@
 //! `tidegate-proxy admin <command>`, and one place that says who may do what.
 //!
 //! Users see and do what is their own, approvers what they approve, auditors read
-//! everything, administrators configure. Nobody but an approver approves, not even
+//! everything and end live sessions, administrators configure. Nobody but an approver approves, not even
 //! the local administrator.
 
 mod agents;
 mod audit;
 mod failure;
 mod grammar;
+mod line;
+mod menu;
 mod requests;
 mod resources;
 mod screen;
@@ -22,6 +24,8 @@ mod tests;
 mod welcome;
 
 pub use failure::Failure;
+pub use line::{Line, Typed};
+pub use menu::{Choice, Menu, PROMPT};
 pub use socket::{admin, listen};
 pub use split::split;
 

@@ -10,6 +10,7 @@ mod policy_watch;
 mod stages;
 
 pub use live::LiveSessions;
+pub use policy_watch::Warning;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -69,6 +70,8 @@ pub struct Open {
     pub store: Store,
     /// What it is permitted.
     pub permit: Arc<Permit>,
+    /// The newest warning that its end is near.
+    pub warnings: watch::Sender<Option<Warning>>,
     agents: Registry,
     traffic: Traffic,
 }

@@ -9,6 +9,7 @@ pub mod inbox;
 mod jump;
 pub mod keys;
 mod leash;
+mod menu;
 mod program;
 mod proof;
 pub mod relay;

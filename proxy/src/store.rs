@@ -14,6 +14,7 @@ mod resources;
 mod sessions;
 mod transfers;
 
+pub use agents::AgentRow;
 pub use audit::AuditRow;
 pub use requests::RequestFilter;
 pub use sessions::{SessionFilter, SessionRow};

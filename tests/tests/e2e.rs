@@ -17,10 +17,14 @@ mod faults;
 mod flow;
 #[path = "e2e/forwards.rs"]
 mod forwards;
+#[path = "e2e/input.rs"]
+mod input;
 #[path = "e2e/kinds.rs"]
 mod kinds;
 #[path = "e2e/matrix.rs"]
 mod matrix;
+#[path = "e2e/menu.rs"]
+mod menu;
 #[path = "e2e/pier.rs"]
 mod pier;
 #[path = "e2e/refusals.rs"]
@@ -35,5 +39,7 @@ mod support;
 mod transfers;
 #[path = "e2e/units.rs"]
 mod units;
+#[path = "e2e/warnings.rs"]
+mod warnings;
 #[path = "e2e/ways.rs"]
 mod ways;

@@ -228,6 +228,9 @@ pub struct Conditions {
     /// How much of a channel without a terminal is kept.
     #[serde(default, skip_serializing_if = "is_default")]
     pub exec_output_limit: ByteSize,
+    /// Whether the recording also holds what is typed, passwords included.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub record_input: bool,
 }
 
 /// What a session can carry beside its own channels (RFC 4254, 6.3 and 7; OpenSSH PROTOCOL).

@@ -126,6 +126,12 @@ impl Permit {
     pub fn exec_output_limit(&self) -> u64 {
         self.group.conditions.exec_output_limit.bytes()
     }
+
+    /// Whether what is typed is recorded too.
+    #[must_use]
+    pub fn record_input(&self) -> bool {
+        self.group.conditions.record_input
+    }
 }
 
 /// Why a permit no longer holds; each is a sentence for the person in the session.

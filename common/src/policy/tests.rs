@@ -182,6 +182,7 @@ fn a_listed_user_gets_a_permit_that_carries_subject_target_and_conditions() {
     assert_eq!(permit.privileges().len(), 1);
     assert_eq!(permit.expires(), Some(after(120)));
     assert_eq!(permit.exec_output_limit(), 8 << 20);
+    assert!(!permit.record_input(), "what is typed is kept only where a group says so");
     assert!(permit.allows(Forward::Local) && !permit.allows(Forward::Agent));
     assert!(permit.request().is_none() && !permit.emergency());
 }

@@ -156,6 +156,13 @@ pub fn fingerprint(certificate: &CertificateDer<'_>) -> Digest {
     Digest::try_from(digest.as_ref()).unwrap_or_default()
 }
 
+/// SHA-256 of a certificate's public key (its SubjectPublicKeyInfo, RFC 5280, 4.1.2.7).
+pub fn public_key(certificate: &CertificateDer<'_>) -> Option<Digest> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate.public_key().raw);
+    Digest::try_from(digest.as_ref()).ok()
+}
+
 /// The device that a verified certificate names.
 pub fn device(certificate: &CertificateDer<'_>) -> Option<DeviceName> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use tidegate_common::audit::{Actor, Entry, Event, Note, Notes};
+use tidegate_common::digest::Digest;
 use tidegate_common::grant::Ended;
 use tidegate_common::id::SessionId;
 use tidegate_common::name::DeviceName;
@@ -19,7 +21,7 @@ use super::link::{self, Frames, LinkError};
 use super::registry::Registry;
 use crate::audit_log::AuditLog;
 use crate::limits::{Place, Places};
-use crate::store::{Store, StoreError};
+use crate::store::{AgentRow, Store, StoreError};
 
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -40,6 +42,13 @@ pub struct Office {
     pub store: Store,
     /// The audit log.
     pub audit: AuditLog,
+}
+
+/// A certificate for an agent, and what is kept of it.
+struct Signed {
+    certificate: wire::Certificate,
+    fingerprint: Digest,
+    public_key: Digest,
 }
 
 /// Accepts agents until the listener fails. Each has a task and a deadline of its own.
@@ -116,30 +125,44 @@ impl Office {
             let why = "the token is unknown, used or expired; make another with `agent token`".to_owned();
             return Ok(FromProxy::Goodbye { why });
         };
-        let (certificate, fingerprint) = self.certify(&device, &csr).await?;
-        self.audit(Event::AgentEnrolled { device, certificate: fingerprint }).await?;
-        Ok(FromProxy::Enrolled(certificate))
+        let signed = self.sign(&device, &csr)?;
+        self.certified(&device, signed.fingerprint).await?;
+        let kept = self.store.agent_enrolled(&device, &signed.public_key.to_string()).await;
+        kept.map_err(|error| LinkError::Office(error.to_string()))?;
+        self.registry.dismiss(&device, "the device enrolled again");
+        self.audit(Event::AgentEnrolled { device, certificate: signed.fingerprint }).await?;
+        Ok(FromProxy::Enrolled(signed.certificate))
     }
 
-    /// A new certificate for a device whose link is up.
+    /// A new certificate for a device whose link is up, for the key that it enrolled
+    /// with: so an agent that lost the answer gets in with the certificate it has.
     pub async fn renew(&self, device: &DeviceName, csr: &Csr) -> Result<wire::Certificate, LinkError> {
-        let (certificate, fingerprint) = self.certify(device, csr).await?;
-        self.audit(Event::AgentRenewed { device: device.clone(), certificate: fingerprint }).await?;
-        Ok(certificate)
+        let signed = self.sign(device, csr)?;
+        let agent = self.agent(device).await?;
+        let enrolled = agent.and_then(|agent| agent.public_key);
+        if enrolled.is_some_and(|key| key != signed.public_key.to_string()) {
+            let why = Note::new("it asks for a certificate for another key");
+            self.audit(Event::AgentRefused { device: Some(Note::new(device)), why }).await?;
+            return Err(LinkError::Turn("a request for a certificate for another key"));
+        }
+        self.certified(device, signed.fingerprint).await?;
+        let event = Event::AgentRenewed { device: device.clone(), certificate: signed.fingerprint };
+        self.audit(event).await?;
+        Ok(signed.certificate)
     }
 
-    async fn certify(
-        &self,
-        device: &DeviceName,
-        csr: &Csr,
-    ) -> Result<(wire::Certificate, tidegate_common::digest::Digest), LinkError> {
+    fn sign(&self, device: &DeviceName, csr: &Csr) -> Result<Signed, LinkError> {
         let office = |error: &dyn std::fmt::Display| LinkError::Office(error.to_string());
         let (certificate, fingerprint) = self.ca.sign(csr, device).map_err(|error| office(&error))?;
-        self.store
-            .agent_certified(device, &fingerprint.to_string(), jiff::Timestamp::now())
-            .await
-            .map_err(|error| office(&error))?;
-        Ok((certificate, fingerprint))
+        let der = CertificateDer::from_pem_slice(certificate.certificate.as_bytes());
+        let public_key = ca::public_key(&der.map_err(|error| office(&error))?)
+            .ok_or_else(|| office(&"the certificate that was signed holds no key"))?;
+        Ok(Signed { certificate, fingerprint, public_key })
+    }
+
+    async fn certified(&self, device: &DeviceName, fingerprint: Digest) -> Result<(), LinkError> {
+        let kept = self.store.agent_certified(device, &fingerprint.to_string(), jiff::Timestamp::now()).await;
+        kept.map_err(|error| LinkError::Office(error.to_string()))
     }
 
     /// The device of a certificate, if its enrolment still stands.
@@ -149,17 +172,21 @@ impl Office {
             self.audit(refused("its certificate names no device")).await?;
             return Err(LinkError::Turn("a certificate that names no device"));
         };
-        if self.is_revoked(&device).await? {
+        let Some(agent) = self.agent(&device).await?.filter(|agent| !agent.revoked) else {
             self.audit(refused("its enrolment was revoked")).await?;
             return Err(LinkError::Office(format!("the enrolment of {device} was revoked")));
+        };
+        let shown = ca::public_key(certificate).map(|key| key.to_string());
+        if agent.public_key.is_some_and(|enrolled| Some(enrolled) != shown) {
+            let (device, why) = (Some(Note::new(&device)), Note::new("the device has enrolled again since"));
+            self.audit(Event::AgentRefused { device, why }).await?;
+            return Err(LinkError::Office("a certificate from before the device enrolled again".to_owned()));
         }
         Ok(device)
     }
 
-    /// Whether the device's enrolment has been taken back.
-    async fn is_revoked(&self, device: &DeviceName) -> Result<bool, LinkError> {
-        let agent = self.store.agent(device).await.map_err(|error| LinkError::Office(error.to_string()))?;
-        Ok(agent.is_none_or(|agent| agent.revoked))
+    async fn agent(&self, device: &DeviceName) -> Result<Option<AgentRow>, LinkError> {
+        self.store.agent(device).await.map_err(|error| LinkError::Office(error.to_string()))
     }
 
     /// Keeps the host keys that an agent vouches for.
@@ -205,5 +232,88 @@ impl Office {
     pub async fn append(&self, entry: Entry) -> Result<(), LinkError> {
         self.audit.append(entry).await.map_err(|error| LinkError::Office(error.to_string()))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+    use tidegate_common::secret::Secret;
+
+    use super::*;
+    use crate::store::testing::Temporary;
+
+    struct Desk {
+        office: Office,
+        _temporary: Temporary,
+    }
+
+    impl Desk {
+        async fn new() -> Self {
+            let temporary = Temporary::new().await;
+            let (store, directory) = (temporary.store.clone(), temporary.directory());
+            let office = Office {
+                registry: Registry::new(Duration::from_secs(30)),
+                ca: Ca::open(directory).unwrap(),
+                user_ca: String::new(),
+                audit: AuditLog::open(store.clone(), &directory.join("audit")).await.unwrap(),
+                store,
+            };
+            Self { office, _temporary: temporary }
+        }
+
+        async fn enrol(&self, key: &KeyPair) -> CertificateDer<'static> {
+            let token = Secret::new(key.serialize_pem());
+            let now = jiff::Timestamp::now();
+            let later = now + Duration::from_secs(60);
+            self.office.store.token_minted(&device(), &token, now, later).await.unwrap();
+            let enrol = Enrol { protocol: wire::VERSION, token, csr: csr(key) };
+            match self.office.enrol(FromAgent::Enrol(enrol)).await.unwrap() {
+                FromProxy::Enrolled(certificate) => der(&certificate),
+                other => panic!("{other:?}"),
+            }
+        }
+
+        async fn knows(&self, certificate: &CertificateDer<'_>) -> Result<DeviceName, String> {
+            self.office.recognise(certificate).await.map_err(|error| error.to_string())
+        }
+    }
+
+    fn device() -> DeviceName {
+        "db01".parse().unwrap()
+    }
+
+    fn csr(key: &KeyPair) -> Csr {
+        Csr(CertificateParams::default().serialize_request(key).unwrap().pem().unwrap())
+    }
+
+    fn der(certificate: &wire::Certificate) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(certificate.certificate.as_bytes()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_earlier_enrolments_certificate_is_refused_once_the_device_enrolled_again() {
+        let desk = Desk::new().await;
+        let (before, after) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let old = desk.enrol(&before).await;
+        assert_eq!(desk.knows(&old).await, Ok(device()));
+        let new = desk.enrol(&after).await;
+        assert_eq!(desk.knows(&new).await, Ok(device()));
+        let refused = desk.knows(&old).await.unwrap_err();
+        assert!(refused.contains("from before the device enrolled again"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_lost_its_renewal_gets_in_with_what_it_has() {
+        let desk = Desk::new().await;
+        let key = KeyPair::generate().unwrap();
+        let first = desk.enrol(&key).await;
+        let renewed = desk.office.renew(&device(), &csr(&key)).await.unwrap();
+        for certificate in [&der(&renewed), &first] {
+            assert_eq!(desk.knows(certificate).await, Ok(device()));
+        }
+        let other = desk.office.renew(&device(), &csr(&KeyPair::generate().unwrap())).await;
+        let other = other.unwrap_err().to_string();
+        assert!(other.contains("another key"), "{other}");
     }
 }

@@ -1,5 +1,8 @@
 //! Why a command did not do what it was told.
 
+use tidegate_common::model::Mistakes;
+
+use super::table::printable;
 use crate::access::AccessError;
 use crate::audit_log::AuditError;
 use crate::record::RecordError;
@@ -26,6 +29,14 @@ pub enum Failure {
     /// Nothing of that name.
     #[error("{0}")]
     Missing(String),
+    /// A named text is wrong; every mistake is listed.
+    #[error("nothing was applied:\n{}", placed(.file, .mistakes))]
+    Mistakes {
+        /// What it is called.
+        file: String,
+        /// What is wrong in it.
+        mistakes: Mistakes,
+    },
     /// Resources.
     #[error(transparent)]
     Access(#[from] AccessError),
@@ -47,6 +58,11 @@ pub enum Failure {
     /// Standard input or output.
     #[error("the connection to you broke: {0}")]
     Stream(#[from] std::io::Error),
+}
+
+fn placed(file: &str, mistakes: &Mistakes) -> String {
+    let file: String = file.chars().map(printable).collect();
+    mistakes.0.iter().map(|mistake| format!("{file}, {mistake}")).collect::<Vec<_>>().join("\n")
 }
 
 impl Failure {

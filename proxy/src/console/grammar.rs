@@ -98,6 +98,9 @@ pub(super) struct Apply {
     /// The text: a file where you are, or - for standard input (over ssh only -)
     #[arg(short, long, value_name = "FILE")]
     pub file: String,
+    /// What the text is called where it is wrong, when it comes by standard input
+    #[arg(long, hide = true, value_name = "NAME")]
+    pub called: Option<String>,
     /// Only tell what would change
     #[arg(long)]
     pub dry_run: bool,
@@ -150,7 +153,9 @@ pub(super) enum Request {
     )]
     Create(Create),
     /// Your requests and those you approve
-    #[command(after_help = "Examples:\n  request list --pending\n  request list -o json")]
+    #[command(
+        after_help = "Examples:\n  request list --pending\n  request list --state rejected --user operator --since 7d\n  request list -o json"
+    )]
     List(RequestList),
     /// One request with its votes
     #[command(after_help = "Example:\n  request show 12")]
@@ -239,11 +244,59 @@ pub(super) struct Create {
 #[derive(Debug, Args)]
 pub(super) struct RequestList {
     /// Only those that wait
-    #[arg(long)]
+    #[arg(long, conflicts_with = "state")]
     pub pending: bool,
-    /// At most so many
+    /// Only those in this state
+    #[arg(long, value_enum)]
+    pub state: Option<State>,
+    /// Only of this user
+    #[arg(long)]
+    pub user: Option<UserName>,
+    /// Only those made since: 2026-12-24T18:00Z, or 7d ago
+    #[arg(long, value_parser = since)]
+    pub since: Option<Since>,
+    /// At most so many, the newest; 1000 is the most
     #[arg(short = 'n', long, default_value_t = 100)]
     pub limit: u64,
+}
+
+/// A request's state, as `request list` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum State {
+    Pending,
+    Approved,
+    Over,
+    Rejected,
+    Cancelled,
+    Revoked,
+    Expired,
+}
+
+impl State {
+    /// As it is shown.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Over => "over",
+            Self::Rejected => "rejected",
+            Self::Cancelled => "cancelled",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// As it may be written down: time alone does not change a row.
+    pub fn stored(self) -> &'static [&'static str] {
+        match self {
+            Self::Pending => &["pending"],
+            Self::Approved | Self::Over => &["approved"],
+            Self::Rejected => &["rejected"],
+            Self::Cancelled => &["cancelled"],
+            Self::Revoked => &["revoked"],
+            Self::Expired => &["expired", "pending"],
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -290,7 +343,7 @@ pub(super) enum Session {
         /// Its id, or how it starts; on the local console also a file
         id: String,
     },
-    /// End a live session (administrators)
+    /// End a live session (auditors and administrators); its user reads by whom
     #[command(after_help = "Example:\n  session kill 01kb2")]
     Kill {
         /// Its id, or how it starts
@@ -371,6 +424,31 @@ impl Start {
             Self::In(length) => length.after(now),
         }
     }
+}
+
+/// A moment, or so long before now.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Since {
+    At(Timestamp),
+    Ago(Length),
+}
+
+impl Since {
+    pub fn from(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(moment) => moment,
+            Self::Ago(length) => now.checked_sub(length.approximate()).unwrap_or(Timestamp::MIN),
+        }
+    }
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    let moment = text.parse().map(Since::At);
+    moment.or_else(|_| {
+        text.parse()
+            .map(Since::Ago)
+            .map_err(|_| "write it as 2026-12-24T18:00Z, or 7d for a week ago".to_owned())
+    })
 }
 
 fn start(text: &str) -> Result<Start, String> {

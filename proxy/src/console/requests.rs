@@ -7,7 +7,7 @@ use tidegate_common::model::{Action, Claims, Request, RequestState, Text, Wish};
 use tidegate_common::name::UserName;
 use tidegate_common::policy;
 
-use super::grammar::{Create, Request as Asked, RequestList};
+use super::grammar::{Create, Request as Asked, RequestList, State};
 use super::screen::Screen;
 use super::show::{ago, maybe, moment, sheet};
 use super::table::Table;
@@ -178,17 +178,27 @@ async fn list(
     asked: &RequestList,
     screen: &mut Screen<'_>,
 ) -> Result<u8, Failure> {
-    let states: &[&str] = if asked.pending { &["pending"] } else { &[] };
+    let state = if asked.pending { Some(State::Pending) } else { asked.state };
+    let limit = asked.limit.clamp(1, MOST);
     let snapshot = services.access.snapshot();
     let concerning = actor.name().filter(|_| !actor.reads_all()).map(|user| {
         let groups = snapshot.approves(user).map(|group| group.name.clone()).collect();
         (user.clone(), groups)
     });
-    let filter =
-        RequestFilter { states, concerning, limit: asked.limit.clamp(1, MOST), ..RequestFilter::default() };
+    let filter = RequestFilter {
+        user: asked.user.clone(),
+        states: state.map(State::stored).unwrap_or_default(),
+        concerning,
+        since: asked.since.map(|since| since.from(Timestamp::now())),
+        limit: limit + 1,
+        ..RequestFilter::default()
+    };
     let mut requests = services.requests.list(&filter).await?;
-    if asked.pending {
-        requests.retain(|request| request.state == RequestState::Pending);
+    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = requests.len() > shown;
+    requests.truncate(shown);
+    if let Some(state) = state {
+        requests.retain(|request| word(request) == state.word());
     }
     let lines: Vec<_> = requests.iter().map(Line::of).collect();
     let table = || {
@@ -213,8 +223,16 @@ async fn list(
         }
         table
     };
-    let empty = "No request concerns you; `request create` makes one.";
+    let narrowed = state.is_some() || asked.user.is_some() || asked.since.is_some();
+    let empty = match narrowed {
+        true => "No request fits.",
+        false => "No request concerns you; `request create` makes one.",
+    };
     screen.list_or(&lines, table, empty).await?;
+    if more {
+        let narrow = "--state, --user and --since narrow the list";
+        screen.remark(&format!("There are more; these are of the newest {limit}. {narrow}.")).await?;
+    }
     Ok(0)
 }
 

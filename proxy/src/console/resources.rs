@@ -11,9 +11,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::grammar::{Access, Apply, Delete, Get};
 use super::screen::Screen;
-use super::show::maybe;
+use super::show::{maybe, until};
 use super::table::Table;
 use super::{Actor, Failure, Services};
+use crate::access::AccessError;
 
 /// As much as a text of resources may be.
 const MOST: u64 = 16 << 20;
@@ -33,7 +34,14 @@ pub(super) async fn apply(
     let mut text = Vec::new();
     stdin.take(MOST + 1).read_to_end(&mut text).await?;
     let text = String::from_utf8(text).map_err(|_| Failure::Usage("the text is not UTF-8".to_owned()))?;
-    let written = services.access.apply(&text, &actor.by(), asked.dry_run).await?;
+    let written = services.access.apply(&text, &actor.by(), asked.dry_run).await.map_err(|error| {
+        match (error, &asked.called) {
+            (AccessError::Mistakes(mistakes), Some(file)) => {
+                Failure::Mistakes { file: file.clone(), mistakes }
+            }
+            (error, _) => error.into(),
+        }
+    })?;
     #[derive(Serialize)]
     struct Line {
         #[serde(flatten)]
@@ -265,12 +273,34 @@ pub(super) struct Reachable {
     privileges: String,
     device_type: String,
     product: String,
+    /// When its group stops granting by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closes: Option<Timestamp>,
+}
+
+impl Reachable {
+    /// Until when it is open.
+    pub fn open(&self) -> String {
+        self.closes.map_or_else(|| "always".to_owned(), |closes| until(closes, Timestamp::now()))
+    }
+
+    /// Its name, what it asks for, what it grants.
+    pub fn cells(&self) -> [String; 3] {
+        [&self.credential, &self.asks, &self.privileges].map(Clone::clone)
+    }
+
+    /// All that a person might look for.
+    pub fn text(&self) -> String {
+        let Self { credential, group, asks, privileges, device_type, product, .. } = self;
+        [credential, group, asks, privileges, device_type, product].map(String::as_str).join(" ")
+    }
 }
 
 /// What a user may reach now.
 pub(super) fn reachable(services: &Services, user: &UserName) -> Vec<Reachable> {
     let snapshot = services.access.snapshot();
-    let reachable = policy::reachable(&snapshot, user, Action::Session, Timestamp::now());
+    let now = Timestamp::now();
+    let reachable = policy::reachable(&snapshot, user, Action::Session, now);
     let line = |(credential, group): (&tidegate_common::model::Credential, &AccessGroup)| {
         let device = snapshot.device(&credential.name.device);
         Reachable {
@@ -280,6 +310,7 @@ pub(super) fn reachable(services: &Services, user: &UserName) -> Vec<Reachable> 
             privileges: joined(&credential.privileges),
             device_type: maybe(device.and_then(|device| device.kind.as_ref())),
             product: maybe(device.and_then(|device| device.product.as_ref())),
+            closes: group.limitation.closes(now),
         }
     };
     reachable.into_iter().map(line).collect()
@@ -287,10 +318,10 @@ pub(super) fn reachable(services: &Services, user: &UserName) -> Vec<Reachable> 
 
 /// The same for people.
 pub(super) fn reach_table(reachable: &[Reachable]) -> Table {
-    let mut table = Table::new(["CREDENTIAL", "ASKS FOR", "GRANTS", "ACCESS GROUP"]);
+    let mut table = Table::new(["CREDENTIAL", "ASKS FOR", "OPEN", "GRANTS", "ACCESS GROUP"]);
     for line in reachable {
-        let [credential, asks] = [&line.credential, &line.asks].map(Clone::clone);
-        table.row([credential, asks, line.privileges.clone(), line.group.clone()]);
+        let [credential, asks, grants] = line.cells();
+        table.row([credential, asks, line.open(), grants, line.group.clone()]);
     }
     table
 }

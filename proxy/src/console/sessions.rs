@@ -56,7 +56,7 @@ pub(super) async fn run(
             verify(services, actor, &id, screen).await
         }
         Session::Kill { id } => {
-            actor.must_be_admin()?;
+            actor.must_read_all()?;
             let session = find(services, actor, &id).await?;
             let order = Event::SessionKillOrdered { session: session.id };
             services.audit.append(actor.by().did(order)).await?;

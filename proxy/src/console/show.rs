@@ -20,6 +20,13 @@ pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
     if seconds > 0 { format!("{span} ago") } else { format!("in {span}") }
 }
 
+/// `until 18:00 UTC`, on another day with its date.
+pub(super) fn until(at: Timestamp, now: Timestamp) -> String {
+    let date = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
+    let day = if date(at) == date(now) { String::new() } else { format!("{} ", date(at)) };
+    format!("until {day}{} UTC", at.strftime("%H:%M"))
+}
+
 /// A value, or nothing.
 pub(super) fn maybe<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()

@@ -186,7 +186,7 @@ async fn each_command_is_for_those_it_is_for() {
         ("request list", "operator approver auditor admin root"),
         ("session list", "operator approver auditor admin root"),
         (&format!("session show {id}"), "operator auditor admin root"),
-        (&format!("session kill {id}"), "admin root"),
+        (&format!("session kill {id}"), "auditor admin root"),
         ("agent list", "auditor admin root"),
         ("agent token db01", "admin root"),
         ("audit tail", "auditor admin root"),
@@ -200,7 +200,13 @@ async fn each_command_is_for_those_it_is_for() {
             assert!(once || (done.status == 0) == may, "{who}: {line}: {} {}", done.status, done.err);
         }
     }
-    assert_eq!(world.live.killed.lock().unwrap().len(), 2);
+    assert_eq!(world.live.killed.lock().unwrap().len(), 3);
+    let log = world.says("auditor", "audit tail -n 1000 -o json").await.out;
+    let log: Vec<serde_json::Value> = serde_json::from_str(&log).unwrap();
+    let orders = log.iter().filter(|record| record.to_string().contains("session-kill-ordered"));
+    let by: Vec<_> = orders.map(ToString::to_string).collect();
+    assert_eq!(by.len(), 3, "{by:?}");
+    assert!(by.iter().any(|record| record.contains("auditor")), "each order tells who gave it: {by:?}");
     let refused = world.says("auditor", "audit tail -n 1000 -o json").await.out;
     assert!(refused.contains("console-refused") && refused.contains("session-kill-ordered"), "{refused}");
 }
@@ -230,6 +236,8 @@ async fn apply_reads_standard_input_and_tells_what_it_did() {
     let wrong = world.says_with("root", "apply -f -", "[[user]]\nnmae = \"x\"\n").await;
     assert_eq!(wrong.status, 1);
     assert!(wrong.err.contains("line 2, column 1: `nmae` is not a key of user"), "{}", wrong.err);
+    let called = world.says_with("root", "apply -f - --called web.toml", "[[user]]\nnmae = \"x\"\n").await;
+    assert!(called.err.contains("\nweb.toml, line 2, column 1: `nmae`"), "{}", called.err);
     let file = world.says("admin", "apply -f x.toml").await;
     assert_eq!(file.status, 2);
     assert!(file.err.contains("apply -f - < x.toml"), "{}", file.err);
@@ -268,6 +276,70 @@ async fn a_login_without_a_command_shows_what_may_be_reached() {
     let shown = world.says("approver", "").await.out;
     assert!(shown.contains("ticket 7") && shown.contains("request approve 1"), "{shown}");
     assert!(!world.says("operator", "").await.out.contains("wait for you"), "nobody approves their own");
+}
+
+#[tokio::test]
+async fn requests_are_listed_by_state_user_and_time_and_a_cut_list_says_so() {
+    let world = World::new().await;
+    for line in
+        ["create ops@db01 -j one", "cancel 1", "create ops@db01 -j two", "cancel 2", "create ops@db01 -j x"]
+    {
+        assert_eq!(world.says("operator", &format!("request {line}")).await.status, 0, "{line}");
+    }
+    let ids = async |line: &str| {
+        let done = world.says("auditor", &format!("request list -o json {line}")).await;
+        let list: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+        let ids: Vec<_> = list.as_array().unwrap().iter().map(|one| one["id"].as_u64().unwrap()).collect();
+        (ids, done.err)
+    };
+    assert_eq!(ids("").await, (vec![3, 2, 1], String::new()));
+    assert_eq!(ids("--state cancelled").await.0, [2, 1]);
+    assert_eq!(ids("--pending").await.0, [3]);
+    assert_eq!(ids("--user operator --since 1h").await.0, [3, 2, 1]);
+    assert_eq!(ids("--user approver").await.0, [0_u64; 0]);
+    assert_eq!(ids("--since 2999-01-01T00:00Z").await.0, [0_u64; 0]);
+    let (cut, said) = ids("-n 2").await;
+    assert_eq!(cut, [3, 2]);
+    assert!(said.starts_with("There are more; these are of the newest 2."), "{said}");
+    assert_eq!(world.says("auditor", "request list --pending --state over").await.status, 2);
+}
+
+#[tokio::test]
+async fn the_menu_goes_by_number_name_or_a_part_of_it() {
+    use super::menu::{Choice, Menu};
+    let world = World::new().await;
+    let more = "[[device]]\nname = \"db02\"\n[[credential]]\nname = \"ops@db02\"\n\
+                [[credential]]\nname = \"web@db02\"\n";
+    world.says_with("root", "apply -f -", more).await;
+    world.says("operator", "request create ops@db01 -j x").await;
+    let actor = |name: &str| {
+        let snapshot = world.services.access.snapshot();
+        Actor::user(&snapshot, &name.parse().unwrap(), "192.0.2.7".parse().unwrap())
+    };
+    let mut menu = Menu::of(&world.services, &actor("operator"), 100).await.unwrap();
+    let first = menu.first();
+    assert!(first.contains("1  ops@db01") && first.contains("request 1 waits"), "{first}");
+    assert!(first.contains("3  web@db02    1 approval, a justification  always"), "{first}");
+    assert!(first.lines().all(|line| line.chars().count() <= 100) && !first.contains('\u{1b}'), "{first}");
+    let go = |name: &str| Choice::Go(name.parse().unwrap());
+    assert_eq!(menu.choose("2"), go("ops@db02"));
+    assert_eq!(menu.choose(" web@db02 "), go("web@db02"));
+    assert_eq!(menu.choose("ops@elsewhere"), go("ops@elsewhere"), "policy answers for it");
+    let Choice::Show(two) = menu.choose("DB02") else { panic!("a part of two names") };
+    assert!(two.contains("2  ops@db02") && two.contains("3  web@db02") && !two.contains("db01"), "{two}");
+    let Choice::Show(one) = menu.choose("web") else { panic!("a part of one name") };
+    assert!(one.ends_with("Enter goes to web@db02.\n"), "{one}");
+    assert_eq!(menu.choose(""), go("web@db02"));
+    assert_eq!(menu.choose(""), Choice::Show(first[first.find("   CREDENTIAL").unwrap()..].to_owned()));
+    for none in ["4", "nothing like it"] {
+        let Choice::Show(none) = menu.choose(none) else { panic!("{none}") };
+        assert!(none.starts_with("Nothing matches"), "{none}");
+    }
+    assert_eq!(menu.choose("q"), Choice::Leave);
+    let stranger = Menu::of(&world.services, &actor("stranger"), 80).await.unwrap();
+    assert!(stranger.is_empty() && stranger.first().contains("You can reach nothing now"));
+    let approver = Menu::of(&world.services, &actor("approver"), 80).await.unwrap();
+    assert!(approver.first().contains("request approve 1"), "{}", approver.first());
 }
 
 #[tokio::test]

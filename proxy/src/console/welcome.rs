@@ -1,8 +1,9 @@
-//! What a login without a target and without a command shows: what may be reached,
+//! What a login without a target, a command and a terminal shows: what may be reached,
 //! how, and which requests wait for this user's vote.
 
 use jiff::Timestamp;
 use tidegate_common::model::Request;
+use tidegate_common::name::UserName;
 
 use super::requests::waiting_for;
 use super::resources::{reach_table, reachable};
@@ -33,14 +34,26 @@ pub(super) async fn show(services: &Services, actor: &Actor, screen: &mut Screen
             screen.line(&how).await?;
         }
     }
-    let waiting = waiting_for(services, user).await?;
-    if let Some(first) = waiting.first() {
-        screen.line("\nThese requests wait for you:").await?;
-        screen.line(&table(&waiting).render(screen.columns)).await?;
-        screen.line(&format!("\n  ssh {user}@GATE request approve {}", first.id)).await?;
+    let waiting = waiting(services, user, screen.columns).await?;
+    if !waiting.is_empty() {
+        screen.text(&format!("\n{}", waiting.trim_end_matches('\n'))).await?;
+        screen.line("").await?;
     }
     screen.line(&format!("\nAll commands: ssh {user}@GATE --help")).await?;
     Ok(0)
+}
+
+/// The requests that wait for the user's vote, with an empty line after them; nothing
+/// where none does.
+pub(super) async fn waiting(
+    services: &Services,
+    user: &UserName,
+    columns: Option<usize>,
+) -> Result<String, Failure> {
+    let waiting = waiting_for(services, user).await?;
+    let Some(first) = waiting.first() else { return Ok(String::new()) };
+    let list = table(&waiting).render(columns);
+    Ok(format!("These requests wait for you:\n{list}\n\n  ssh {user}@GATE request approve {}\n\n", first.id))
 }
 
 fn table(requests: &[Request]) -> Table {

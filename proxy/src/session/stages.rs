@@ -98,7 +98,7 @@ impl Relaying {
     /// recording, its grant.
     async fn watch(&mut self, user_left: &mut mpsc::Receiver<End>, ordered: &mut mpsc::Receiver<End>) -> End {
         let Closing { requested, grant, .. } = &mut self.closing;
-        let policy = until_not_permitted(&requested.sessions.access, &requested.permit);
+        let policy = until_not_permitted(&requested.sessions.access, &requested.permit, &self.open.warnings);
         tokio::select! {
             end = first_end(user_left, ordered) => end,
             end = policy => end,
@@ -222,6 +222,7 @@ impl Closing {
             permit: Arc::clone(permit),
             agents: sessions.agents.clone(),
             traffic: self.traffic.clone(),
+            warnings: watch::Sender::new(None),
         }))
     }
 
@@ -343,7 +344,7 @@ impl Requested {
             group: Some(permit.group().clone()),
             request: permit.request(),
             emergency: permit.emergency(),
-            input: false,
+            input: permit.record_input(),
             exec_output_limit: permit.exec_output_limit(),
         };
         self.sessions.recordings.begin(header).await.map_err(|error| {

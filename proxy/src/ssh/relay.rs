@@ -4,7 +4,10 @@
 //! sends is recorded before the client sees it; when the recording can't take it,
 //! the device waits.
 
+mod alternate;
+mod kept;
 mod start;
+mod warnings;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,16 +17,16 @@ use bytes::Bytes;
 use russh::client::Msg as UpMsg;
 use russh::server::{Handle, Msg};
 use russh::{ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
-use tidegate_common::audit::{Event, Note};
-use tidegate_common::recording;
+use tidegate_common::audit::Event;
 use tokio::sync::watch;
 
+use kept::{Exit, Kept};
 use start::{logged, recorded, start_program};
+use warnings::Warnings;
 
 use super::inbox::{Event as Input, Inbox};
 use super::program::{Control, Size, Start};
 use super::upstream::Lease;
-use crate::record;
 use crate::session::{Open, Phase};
 use crate::transfers::Watch;
 
@@ -44,6 +47,8 @@ pub struct Client {
     pub handle: Handle,
     /// What it sends.
     pub inbox: Inbox<Control>,
+    /// Whether the request for its program was answered before the relay had it.
+    pub answered: bool,
 }
 
 /// How a channel ended before or after it was relayed.
@@ -129,7 +134,9 @@ async fn opened(client: &Client, mut phase: watch::Receiver<Phase>) -> Done {
     match begun {
         Ok(running) => running.relay(client, &open, &mut phase).await,
         Err(sentence) => {
-            let _ = client.handle.channel_failure(client.id).await;
+            if !client.answered {
+                let _ = client.handle.channel_failure(client.id).await;
+            }
             Done::Failed(sentence)
         }
     }
@@ -140,8 +147,8 @@ struct Running {
     read: ChannelReadHalf,
     write: ChannelWriteHalf<UpMsg>,
     lease: Lease,
-    recorder: record::Channel,
-    watch: Watch,
+    kept: Kept,
+    warnings: Warnings,
 }
 
 /// Logs the channel, opens it on the device and starts the program there.
@@ -155,48 +162,41 @@ async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Runni
     start_program(&mut read, &write, open, start).await?;
     open.attached();
     let recorder = recorded(open, number, start).await.map_err(|error| error.to_string())?;
-    client.handle.channel_success(client.id).await.map_err(|()| "the client is gone".to_owned())?;
+    if !client.answered {
+        client.handle.channel_success(client.id).await.map_err(|()| "the client is gone".to_owned())?;
+    }
     let transfer = start.program.transfer().filter(|_| start.terminal.is_none());
-    let watch = Watch::of(transfer.as_ref(), open, number, &recorder);
-    Ok(Running { read, write, lease, recorder, watch })
+    let transfers = Watch::of(transfer.as_ref(), open, number, &recorder);
+    let warnings = Warnings::new(open, start.terminal.is_some());
+    Ok(Running { read, write, lease, kept: Kept { recorder, transfers }, warnings })
 }
 
 impl Running {
     async fn relay(self, client: &Client, open: &Open, phase: &mut watch::Receiver<Phase>) -> Done {
-        let Self { mut read, write, lease, recorder, watch } = self;
-        let mut counts = Counts::default();
-        let mut exit = None;
+        let Self { mut read, write, lease, kept, mut warnings } = self;
+        let (mut tally, mut into) = (Tally::default(), 0);
         let client_ended = AtomicBool::new(false);
         let done = tokio::select! {
             // First: the device's side is closed right after the session is over, and
             // must not hide why.
             biased;
             done = over(phase) => done,
-            done = down_stream(&mut read, client, (&recorder, &watch), &mut counts.out, &mut exit, &client_ended) => done,
-            done = up_stream(&write, client, (&recorder, &watch), &mut counts.into, &client_ended) => done,
+            done = down_stream(&mut read, client, &kept, &mut warnings, &mut tally, &client_ended) => done,
+            done = up_stream(&write, client, &kept, &mut into, &client_ended) => done,
         };
         let closed = tokio::time::timeout(FAREWELL, write.close()).await;
         if matches!((&done, closed), (Done::Device(None), Ok(Ok(())))) {
             lease.give_back();
         }
-        let (status, signal) = match &exit {
-            Some(Exit::Status(status)) => (Some(*status), None),
-            Some(Exit::Signal(name)) => (None, Some(name.as_str())),
-            None => (None, None),
-        };
-        if let Err(error) = watch.end().await {
-            tracing::error!(session = %open.id, %error, "a channel's transfers are not all listed");
-        }
-        if let Err(error) = recorder.close(status, signal).await {
-            tracing::warn!(session = %open.id, %error, "a channel's end could not be recorded");
-        }
-        open.count(counts.into, counts.out);
+        let Tally { out, exit } = tally;
+        kept.close(open, exit.as_ref()).await;
+        open.count(into, out);
         let event = Event::ChannelClosed {
             session: open.id,
             channel: client.id.number(),
             exit: exit.as_ref().map(Exit::note),
-            bytes_in: counts.into,
-            bytes_out: counts.out,
+            bytes_in: into,
+            bytes_out: out,
         };
         if let Err(error) = open.audit.append(event).await {
             tracing::error!(session = %open.id, %error, "a channel's end could not be logged");
@@ -205,25 +205,11 @@ impl Running {
     }
 }
 
-/// How a program ended (RFC 4254, 6.10).
-enum Exit {
-    Status(u32),
-    Signal(String),
-}
-
-impl Exit {
-    fn note(&self) -> Note {
-        match self {
-            Self::Status(status) => Note::new(status.to_string()),
-            Self::Signal(name) => Note::new(format!("signal {name}")),
-        }
-    }
-}
-
+/// What the device has said on a channel.
 #[derive(Default)]
-struct Counts {
-    into: u64,
+struct Tally {
     out: u64,
+    exit: Option<Exit>,
 }
 
 /// The device's end of data, held back until the exit status has passed.
@@ -260,15 +246,21 @@ impl HeldEof {
 async fn down_stream(
     read: &mut ChannelReadHalf,
     client: &Client,
-    (recorder, watch): (&record::Channel, &Watch),
-    count: &mut u64,
-    exit: &mut Option<Exit>,
+    kept: &Kept,
+    warnings: &mut Warnings,
+    tally: &mut Tally,
     client_ended: &AtomicBool,
 ) -> Done {
+    let Tally { out, exit } = tally;
     let (write, handle, id) = (&client.write, &client.handle, client.id);
     let mut eof = HeldEof::default();
     loop {
-        let Some(message) = eof.next(read, client_ended).await else {
+        let message = tokio::select! {
+            biased;
+            message = eof.next(read, client_ended) => message,
+            data = warnings.due() => Some(Some(ChannelMsg::Data { data })),
+        };
+        let Some(message) = message else {
             if !eof.release(client).await {
                 return Done::Client;
             }
@@ -276,19 +268,17 @@ async fn down_stream(
         };
         let sent = match message {
             Some(ChannelMsg::Data { data }) => {
-                *count += length(&data);
-                if let Err(error) = recorder.output(&data).await {
-                    return Done::Failed(error.to_string());
-                }
-                if let Err(error) = watch.device(&data).await {
-                    return Done::Failed(error.to_string());
+                *out += length(&data);
+                warnings.see(&data);
+                if let Err(why) = kept.output(&data).await {
+                    return Done::Failed(why);
                 }
                 write.data_bytes(data).await.is_ok()
             }
             Some(ChannelMsg::ExtendedData { data, ext }) => {
-                *count += length(&data);
-                if let Err(error) = recorder.stderr(&data).await {
-                    return Done::Failed(error.to_string());
+                *out += length(&data);
+                if let Err(why) = kept.stderr(&data).await {
+                    return Done::Failed(why);
                 }
                 write.extended_data_bytes(ext, data).await.is_ok()
             }
@@ -327,7 +317,7 @@ async fn down_stream(
 async fn up_stream(
     write: &ChannelWriteHalf<UpMsg>,
     client: &Client,
-    (recorder, watch): (&record::Channel, &Watch),
+    kept: &Kept,
     count: &mut u64,
     client_ended: &AtomicBool,
 ) -> Done {
@@ -335,11 +325,8 @@ async fn up_stream(
         let sent = match client.inbox.next().await {
             Input::Data(data) => {
                 *count += length(&data);
-                if let Err(error) = recorder.input(&data).await {
-                    return Done::Failed(error.to_string());
-                }
-                if let Err(error) = watch.client(&data).await {
-                    return Done::Failed(error.to_string());
+                if let Err(why) = kept.input(&data).await {
+                    return Done::Failed(why);
                 }
                 write.data_bytes(data).await.is_ok()
             }
@@ -348,9 +335,8 @@ async fn up_stream(
                 write.eof().await.is_ok()
             }
             Input::Control(Control::WindowChange(size)) => {
-                let shown = recording::Size { cols: size.columns, rows: size.rows };
-                if let Err(error) = recorder.resize(shown).await {
-                    return Done::Failed(error.to_string());
+                if let Err(why) = kept.resize(size).await {
+                    return Done::Failed(why);
                 }
                 let Size { columns, rows, pixel_width, pixel_height } = size;
                 write.window_change(columns, rows, pixel_width, pixel_height).await.is_ok()

@@ -10,9 +10,9 @@ use russh::{Channel, ChannelId};
 use tidegate_common::name::UserName;
 use tokio::io::{AsyncWrite, AsyncWriteExt, DuplexStream};
 
-use super::Gate;
 use super::inbox::{Event, Inbox};
 use super::program::{Control, Program, Start};
+use super::{Gate, menu};
 use crate::console::{self, Actor, Terminal};
 
 /// What a command may be sent ahead of its reading, in bytes.
@@ -36,9 +36,14 @@ pub struct Console {
 
 impl Console {
     /// Runs the command that was asked for, and closes the channel.
-    pub async fn run(self, channel: Channel<Msg>, handle: Handle, start: Start) {
+    pub async fn run(self, channel: Channel<Msg>, handle: Handle, mut start: Start) {
         let id: ChannelId = channel.id();
         let (_, write) = channel.split();
+        if matches!(start.program, Program::Shell)
+            && let Some(terminal) = start.terminal.take()
+        {
+            return Box::pin(menu::run(self, id, write, handle, terminal, start)).await;
+        }
         let on_terminal = start.terminal.is_some();
         let terminal = start.terminal.as_ref().map(|terminal| Terminal { columns: terminal.size.columns });
         let lines = |stream| Lines { stream: Box::pin(write.make_writer_ext(stream)), carriage: on_terminal };

@@ -20,6 +20,7 @@ pub struct Model {
     pub seen: Option<i64>,
     pub version: Option<String>,
     pub revoked: bool,
+    pub public_key: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -82,6 +83,9 @@ pub struct AgentRow {
     pub version: Option<String>,
     /// Whether an administrator took it out.
     pub revoked: bool,
+    /// A digest of the key it enrolled with, as the caller writes it. None where it
+    /// enrolled before this was kept.
+    pub public_key: Option<String>,
 }
 
 /// What is kept of a token's secret.
@@ -121,6 +125,7 @@ fn read(row: Model) -> Result<AgentRow, StoreError> {
         seen: row.seen.map(at),
         version: row.version,
         revoked: row.revoked,
+        public_key: row.public_key,
     })
 }
 
@@ -217,12 +222,25 @@ impl Store {
             seen: Set(None),
             version: Set(None),
             revoked: Set(false),
+            public_key: Set(None),
         };
         let renew = OnConflict::column(Column::Device)
             .update_columns([Column::Certificate, Column::Certified])
             .to_owned();
         let put = Entity::insert(row).on_conflict(renew).exec_without_returning(&self.writer);
         put.await.doing("wrote an agent").map(drop)
+    }
+
+    /// Keeps the key that the device's agent has enrolled with; certificates for an
+    /// earlier one are good no longer.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn agent_enrolled(&self, device: &DeviceName, public_key: &str) -> Result<(), StoreError> {
+        let enrolled = Entity::update_many()
+            .col_expr(Column::PublicKey, Expr::value(public_key))
+            .filter(Column::Device.eq(device.as_str()));
+        enrolled.exec(&self.writer).await.doing("wrote an agent").map(drop)
     }
 
     /// The agent of a device.

@@ -11,7 +11,7 @@ pub(super) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(First), Box::new(Transfers)]
+        vec![Box::new(First), Box::new(Transfers), Box::new(AgentKey)]
     }
 }
 
@@ -141,5 +141,22 @@ impl MigrationTrait for Transfers {
         let by_session =
             Index::create().name("transfer_session").table("transfer").col("session_id").to_owned();
         manager.create_index(by_session).await
+    }
+}
+
+/// The key that an agent enrolled with; none for those that enrolled before this step.
+struct AgentKey;
+
+impl MigrationName for AgentKey {
+    fn name(&self) -> &'static str {
+        "m0003_agent_key"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for AgentKey {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let agent = Table::alter().table("agent").add_column(string_null("public_key")).to_owned();
+        manager.alter_table(agent).await
     }
 }

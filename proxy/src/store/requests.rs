@@ -62,7 +62,9 @@ pub struct RequestFilter {
     pub target: Option<CredentialName>,
     /// In one of these states (as written down; a pending one may have expired).
     pub states: &'static [&'static str],
-    /// At most so many; 0 means 1,000.
+    /// Made then or later.
+    pub since: Option<jiff::Timestamp>,
+    /// At most so many, 1,001 at the most; 0 means 1,000.
     pub limit: u64,
 }
 
@@ -163,7 +165,11 @@ impl Store {
         if !filter.states.is_empty() {
             query = query.filter(Column::State.is_in(filter.states.iter().copied()));
         }
-        let limit = if filter.limit == 0 { MOST } else { filter.limit.min(MOST) };
+        if let Some(since) = filter.since {
+            query = query.filter(Column::Created.gte(since.as_millisecond()));
+        }
+        // One more than is shown tells that there are more.
+        let limit = if filter.limit == 0 { MOST } else { filter.limit.min(MOST + 1) };
         let rows = query.limit(limit).all(&self.readers).await.doing("read requests")?;
         self.with_votes(rows).await
     }

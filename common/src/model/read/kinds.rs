@@ -140,6 +140,7 @@ fn access_group(fields: &mut Fields<'_, '_>) -> Option<AccessGroup> {
         forwards: fields.list("forwards"),
         longest: fields.optional("longest"),
         exec_output_limit: fields.optional("exec_output_limit").unwrap_or_default(),
+        record_input: fields.flag("record_input", false),
     });
     Some(AccessGroup {
         name: name?,

@@ -50,7 +50,8 @@ impl Handler {
                 };
                 reply.accept().await;
                 let (_, write) = channel.split();
-                let client = relay::Client { id, write, handle: client, inbox: inbox.clone() };
+                let inbox = inbox.clone();
+                let client = relay::Client { id, write, handle: client, inbox, answered: false };
                 let phase = held.phase();
                 let told = self.told.clone();
                 tokio::spawn(async move {

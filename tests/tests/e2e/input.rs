@@ -1,0 +1,40 @@
+//! What is typed is recorded where the access group says so, and nowhere else.
+
+use tidegate_tests::pty::PATIENCE;
+
+use crate::needs_devices;
+use crate::scene::{Scene, text};
+use crate::ways::street;
+
+/// Types a password where the device does not echo it; gives the recording's `i` events.
+fn typed_in(scene: &Scene<'_>) -> String {
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    let ask = r#"stty -echo; printf 'Sec''ret? '; read -r secret; stty echo; echo "${#secret} letters""#;
+    pty.send_line(ask).unwrap();
+    pty.expect("Secret? ").unwrap();
+    pty.send_line("hunter2hunter2").unwrap();
+    pty.expect("14 letters").unwrap();
+    pty.send_line("exit").unwrap();
+    pty.end(PATIENCE).unwrap();
+    let sessions = scene.sessions();
+    let id = text(sessions.last().unwrap(), "id");
+    let cast = scene.world.admin(&["session", "export", &id]).unwrap().ok().unwrap().out();
+    let events = |code: &str| -> String {
+        let events = cast.lines().filter_map(|line| serde_json::from_str::<(f64, String, String)>(line).ok());
+        events.filter(|(_, found, _)| found == code).map(|(_, _, text)| text).collect()
+    };
+    let shown = events("o");
+    assert!(shown.contains("14 letters") && !shown.contains("hunter2"), "what was not echoed is not shown");
+    events("i")
+}
+
+#[test]
+fn what_is_typed_is_recorded_only_where_the_group_says_so_also_what_is_not_echoed() {
+    needs_devices!();
+    let scene = Scene::share(street(), "unasked", "{}");
+    assert_eq!(typed_in(&scene), "");
+    let scene = Scene::share(street(), "asked", "{}\nconditions = { record_input = true }");
+    let typed = typed_in(&scene);
+    assert!(typed.contains("hunter2hunter2\r"), "{typed:?}");
+}
