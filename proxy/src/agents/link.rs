@@ -4,7 +4,9 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use tidegate_common::audit::{Actor, Event, Note};
+use tidegate_common::id::SessionId;
 use tidegate_common::name::DeviceName;
+use tidegate_common::residue::Residue;
 use tidegate_common::wire::{self, Decoder, FrameError, FromAgent, FromProxy, Hello, Welcome};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
@@ -187,6 +189,9 @@ async fn talk<S: AsyncRead + AsyncWrite>(
                             office.ended_late(device, session, &ended).await?;
                         }
                     }
+                    FromAgent::Residue { session, residue } => {
+                        office.left_behind(device, session, residue).await?;
+                    }
                     FromAgent::Renew { csr } => {
                         let certificate = office.renew(device, &csr).await?;
                         frames.send(&FromProxy::Enrolled(certificate)).await?;
@@ -216,6 +221,30 @@ async fn talk<S: AsyncRead + AsyncWrite>(
 }
 
 impl Office {
+    /// Keeps what an agent says that a session left behind: once, and only of a session
+    /// that was on its device.
+    async fn left_behind(
+        &self,
+        device: &DeviceName,
+        session: SessionId,
+        residue: Residue,
+    ) -> Result<(), LinkError> {
+        let office = |error: crate::store::StoreError| LinkError::Office(error.to_string());
+        let row = self.store.session(session).await.map_err(office)?;
+        let Some(target) = row.map(|row| row.target).filter(|target| target.device == *device) else {
+            let why =
+                Note::new(format!("it reports what session {session} left behind, which it never served"));
+            return self.audit(Event::AgentRefused { device: Some(Note::new(device)), why }).await;
+        };
+        if self.store.residue(session).await.map_err(office)?.is_some() {
+            return Ok(());
+        }
+        let residue = residue.bounded();
+        let event = Event::residue_reported(session, target, &residue);
+        self.append(event.by(Actor::Agent(device.clone()))).await?;
+        self.store.residue_put(session, &residue).await.map_err(office)
+    }
+
     async fn ended_late(
         &self,
         device: &DeviceName,

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_common::audit::{Event, Verdict as Judged};
 use tidegate_common::recording::Verdict;
+use tidegate_common::residue::Residue;
 
 use super::grammar::{Session, SessionList};
 use super::screen::Screen;
@@ -25,7 +26,11 @@ pub(super) async fn run(
         Session::List(asked) => list(services, actor, asked, screen).await,
         Session::Show { id } => {
             let session = find(services, actor, &id).await?;
-            screen.one(&Line::of(&session), || details(&session)).await?;
+            let residue = services.store.residue(session.id).await?;
+            let shown = Shown { session: Line::of(&session), left_behind: residue.as_ref() };
+            let columns = screen.columns;
+            let lines = || details(&session) + &left_behind(residue.as_ref(), columns);
+            screen.one(&shown, lines).await?;
             Ok(0)
         }
         Session::Play { id, speed, idle } => {
@@ -199,6 +204,15 @@ struct Line {
     live: bool,
 }
 
+/// A session with what is known of its host, for machines.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    session: Line,
+    /// None until the agent's report came.
+    left_behind: Option<&'a Residue>,
+}
+
 impl Line {
     fn of(session: &SessionRow) -> Self {
         Self {
@@ -231,4 +245,27 @@ fn details(session: &SessionRow) -> String {
         ("took", took(session)),
         ("end", maybe(session.outcome.as_ref())),
     ])
+}
+
+/// What the agent found after the session; nothing when no report came.
+fn left_behind(residue: Option<&Residue>, columns: Option<usize>) -> String {
+    let Some(residue) = residue else { return String::new() };
+    let mut text = if residue.findings.is_empty() {
+        "\nLeft behind: nothing\n".to_owned()
+    } else {
+        let mut table = Table::new(["KIND", "CHANGE", "WHAT", "DETAIL"]);
+        for finding in &residue.findings {
+            let (kind, change) = (finding.kind.to_string(), finding.change.to_string());
+            table.row([kind, change, finding.what.clone(), finding.detail.clone()]);
+        }
+        format!("\nLeft behind, as the host differs from before:\n{}\n", table.render(columns))
+    };
+    if residue.more > 0 {
+        text.push_str(&format!("and {} more\n", residue.more));
+    }
+    for unseen in &residue.unseen {
+        let unseen: String = unseen.chars().map(super::table::printable).collect();
+        text.push_str(&format!("Not looked at: {unseen}\n"));
+    }
+    text
 }

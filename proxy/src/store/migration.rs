@@ -11,7 +11,7 @@ pub(super) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(First)]
+        vec![Box::new(First), Box::new(LeftBehind)]
     }
 }
 
@@ -20,6 +20,23 @@ struct First;
 impl MigrationName for First {
     fn name(&self) -> &'static str {
         "m0001_first"
+    }
+}
+
+/// What sessions left behind on their hosts.
+struct LeftBehind;
+
+impl MigrationName for LeftBehind {
+    fn name(&self) -> &'static str {
+        "m0002_residue"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for LeftBehind {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let residue = table("residue").col(string("session").primary_key()).col(text("document")).to_owned();
+        manager.create_table(residue).await
     }
 }
 
