@@ -117,7 +117,10 @@ impl Ending {
     fn list(&mut self, table: &Table, process: &Process, killed: bool) {
         if let Some(listed) = self.ended.iter_mut().find(|listed| listed.pid == process.pid) {
             listed.killed |= killed;
-        } else if self.ended.len() < MOST_LISTED && !process.manager.is_some_and(|at| at.itself) {
+            return;
+        }
+        let hosts_own = process.manager.is_some_and(|at| at.itself) || table.serves_login(process);
+        if self.ended.len() < MOST_LISTED && !hosts_own {
             let (pid, comm) = (process.pid, process.comm.clone());
             self.ended.push(Leftover { pid, comm, command: table.command(pid), killed });
         }

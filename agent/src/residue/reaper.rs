@@ -2,10 +2,11 @@
 //! one reading of /proc serves them all, and no session waits for another's grace.
 //!
 //! While a session lives its processes are looked at every now and then, so that one
-//! that hides later is known already. Where the kernel keeps them together (a scope,
-//! an audit session) only that is told to the core; each telling is a record.
+//! that hides later is known already. Each telling to the core is a record, so it is
+//! told only what the session could not be found by otherwise: its scopes and audit
+//! sessions, and processes that are in none of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,8 @@ pub struct Reaper<T: Fn(Event)> {
 #[derive(Debug)]
 struct Watched {
     traces: Traces,
+    /// Its processes that only their number gives away.
+    astray: BTreeSet<(u32, u64)>,
     since: Instant,
 }
 
@@ -70,7 +73,11 @@ impl<T: Fn(Event)> Reaper<T> {
                     Job::Trace { session, known } => {
                         let since = Instant::now();
                         let entry = watched.entry(session);
-                        let entry = entry.or_insert(Watched { traces: Traces::default(), since });
+                        let entry = entry.or_insert(Watched {
+                            traces: Traces::default(),
+                            astray: BTreeSet::new(),
+                            since,
+                        });
                         entry.since = since;
                         add(&mut entry.traces, known);
                     }
@@ -102,11 +109,12 @@ impl<T: Fn(Event)> Reaper<T> {
         let before = watched.traces.clone();
         watched.traces = trace(table, session, before.clone());
         let now = &watched.traces;
-        let kept = !now.scopes.is_empty() || !now.audit.is_empty();
+        let astray = table.astray(session, now);
         let same = now.scopes == before.scopes
             && now.audit == before.audit
             && now.since == before.since
-            && (kept || now.processes == before.processes);
+            && astray == watched.astray;
+        watched.astray = astray;
         if !same {
             (self.tell)(Event::Traced { session, traces: now.clone() });
         }

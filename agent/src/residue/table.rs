@@ -77,6 +77,18 @@ impl Table {
         found
     }
 
+    /// Known processes that neither the kernel nor their environment gives away.
+    #[must_use]
+    pub fn astray(&self, session: SessionId, known: &Traces) -> BTreeSet<(u32, u64)> {
+        let found_by_itself = |process: &Process| {
+            process.marker == Some(session)
+                || process.scope.as_ref().is_some_and(|scope| known.scopes.contains(scope))
+                || process.audit.is_some_and(|audit| known.audit.contains(&audit))
+        };
+        let here = |(pid, _): &&(u32, u64)| self.get(*pid).is_some_and(|process| !found_by_itself(process));
+        known.processes.iter().filter(here).copied().collect()
+    }
+
     /// When the first process of the session started.
     fn since(&self, found: &BTreeSet<u32>, known: &Traces) -> Option<u64> {
         let now = found.iter().filter_map(|pid| self.all.get(pid)).map(|process| process.start);
@@ -166,6 +178,17 @@ impl Table {
         process.server && !self.parent(process.pid).is_some_and(|parent| is_sshd(&parent.comm))
     }
 
+    /// Whether it is sshd's own end of a login: it goes with the connection, however long
+    /// that takes, and nobody left it behind.
+    #[must_use]
+    pub fn serves_login(&self, process: &Process) -> bool {
+        let served =
+            |process: &Process| self.parent(process.pid).is_some_and(|parent| self.is_listener(parent));
+        let parents =
+            || self.parent(process.pid).is_some_and(|parent| is_sshd(&parent.comm) && served(parent));
+        is_sshd(&process.comm) && (served(process) || parents())
+    }
+
     /// Whether a scope also holds what is never touched, so that it says nothing.
     #[must_use]
     pub fn shared_scope(&self, scope: &str) -> bool {
@@ -237,6 +260,8 @@ mod tests {
     fn a_login_is_found_with_its_sshd_and_its_children_and_nothing_else() {
         let mut table = host();
         assert_eq!(found(&table), BTreeSet::from([200, 201, 202, 203, 204]));
+        let serving = table.all.values().filter(|process| table.serves_login(process));
+        assert_eq!(serving.map(|process| process.pid).collect::<Vec<_>>(), [200, 201, 300, 301]);
         // One that left its parents is found by its scope, unless the listener is in it.
         for pid in [202, 400] {
             table.all.get_mut(&pid).unwrap().scope = scope(7, 1);

@@ -17,7 +17,7 @@ use crate::ways::street;
 const REPORT: Duration = Duration::from_secs(30);
 
 /// Each way to hide, with the number of seconds by which its process is known.
-const WAYS: [(&str, &str); 11] = [
+const WAYS: [(&str, &str); 12] = [
     ("71001", "nohup sleep 71001 >/dev/null 2>&1 &"),
     ("71002", "(setsid sh -c 'sleep 71002 &' &)"),
     ("71003", "setsid env -i /bin/sleep 71003 </dev/null >/dev/null 2>&1 &"),
@@ -28,6 +28,10 @@ const WAYS: [(&str, &str); 11] = [
     ("71008", "(sudo setsid systemd-run --scope --quiet sleep 71008 </dev/null >/dev/null 2>&1 &)"),
     ("71009", "cp /bin/sleep ~/sshd; setsid ~/sshd 71009 </dev/null >/dev/null 2>&1 &"),
     ("71010", "TIDEGATE_SESSION=01kaaaaaaaaaaaaaaaaaaaaaaa setsid sleep 71010 </dev/null >/dev/null 2>&1 &"),
+    (
+        "71012",
+        "(sudo sh -c 'setsid systemd-run --scope --quiet sleep 71012 </dev/null >/dev/null 2>&1 & sleep 5' &)",
+    ),
     ("71011", "(trap '' TERM HUP; exec sleep 71011) >/dev/null 2>&1 &"),
 ];
 
@@ -73,19 +77,25 @@ fn however_a_process_hides_it_does_not_outlive_its_session() {
 
     let mut pty = scene.knock();
     scene.at_the_prompt(&mut pty);
-    pty.send_line("bash /usr/local/share/hide.sh; echo all-hidden").unwrap();
+    pty.send_line("bash /usr/local/share/hide.sh; echo all-\"hidden\"").unwrap();
     pty.expect("all-hidden\r\n").unwrap();
     for (number, way) in WAYS.iter().chain(&[("72001", "outside"), ("72002", "of another session")]) {
         wait::until_true(&format!("{way} runs"), PATIENCE, || runs(scene.device, number)).unwrap();
     }
-    // The agent looks at the processes of sessions every two seconds.
-    let id = newest(&scene);
-    let seen = wait::until_true("the agent has seen the one that left its scope", PATIENCE, || {
-        let journal = scene.device.path("/var/lib/tidegate-agent/journal");
-        fs::read_to_string(journal)
-            .is_ok_and(|journal| journal.lines().any(|line| line.contains("traced") && line.contains(&id)))
+    // One left both its scope and its parents: it is known because the agent, which looks
+    // every two seconds, saw it before.
+    let pid = wait::until("its number", PATIENCE, || {
+        let found = scene.device.run(&["pgrep", "-f", "^(/usr/bin/)?sleep 71012$"]).ok()?;
+        found.success().then(|| found.out())
     });
-    seen.unwrap();
+    let pid = pid.unwrap();
+    let known = format!("[{},", pid.trim());
+    let journal = scene.device.path("/var/lib/tidegate-agent/journal");
+    wait::until_true("the agent has seen the one that left its scope", PATIENCE, || {
+        fs::read(&journal).is_ok_and(|journal| String::from_utf8_lossy(&journal).contains(&known))
+    })
+    .unwrap();
+    let id = newest(&scene);
     leave(&mut pty);
     for (number, way) in WAYS {
         wait::until_true(&format!("the end of: {way}"), PATIENCE, || !runs(scene.device, number))
@@ -157,7 +167,7 @@ fn what_a_session_changed_is_on_its_page_and_a_clean_sessions_page_says_nothing(
     fs::write(stand.device.path("/usr/local/share/deeds.sh"), script).unwrap();
     let mut pty = scene.knock();
     scene.at_the_prompt(&mut pty);
-    pty.send_line("sudo bash /usr/local/share/deeds.sh; echo all-done").unwrap();
+    pty.send_line("sudo bash /usr/local/share/deeds.sh; echo all-\"done\"").unwrap();
     pty.expect("all-done\r\n").unwrap();
     leave(&mut pty);
     let id = newest(&scene);
