@@ -256,3 +256,68 @@ impl Office {
         self.append(entry).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::ca::Ca;
+    use crate::agents::registry::Registry;
+    use crate::audit_log::AuditLog;
+    use crate::store::SessionRow;
+    use crate::store::testing::Temporary;
+    use tidegate_common::residue::{Change, Finding, FindingKind};
+
+    async fn office(temporary: &Temporary) -> Office {
+        let audit =
+            AuditLog::open(temporary.store.clone(), &temporary.directory().join("audit")).await.unwrap();
+        Office {
+            registry: Registry::new(Duration::from_secs(30)),
+            ca: Ca::open(temporary.directory()).unwrap(),
+            user_ca: String::new(),
+            store: temporary.store.clone(),
+            audit,
+        }
+    }
+
+    fn session() -> SessionRow {
+        SessionRow {
+            id: SessionId::new(1, 1),
+            user: "operator".parse().unwrap(),
+            target: "ops@db01".parse().unwrap(),
+            group: "dba".parse().unwrap(),
+            request: None,
+            emergency: false,
+            origin: "::1".parse().unwrap(),
+            started: jiff::Timestamp::UNIX_EPOCH,
+            ended: None,
+            outcome: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn only_its_own_agent_tells_what_a_session_left_behind_and_only_once() {
+        let temporary = Temporary::new().await;
+        let office = office(&temporary).await;
+        let row = session();
+        office.store.session_put(&row).await.unwrap();
+        let (db01, db02) = ("db01".parse().unwrap(), "db02".parse().unwrap());
+        let finding = |what: &str| {
+            let (kind, change) = (FindingKind::Cron, Change::New);
+            vec![Finding { kind, change, what: what.to_owned(), detail: String::new() }]
+        };
+        let residue = |what: &str| Residue { findings: finding(what), ..Residue::default() };
+        office.left_behind(&db02, row.id, residue("forged")).await.unwrap();
+        assert_eq!(office.store.residue(row.id).await.unwrap(), None);
+        office.left_behind(&db01, row.id, residue("true\u{1b}[2J")).await.unwrap();
+        office.left_behind(&db01, row.id, residue("second")).await.unwrap();
+        let kept = office.store.residue(row.id).await.unwrap().unwrap();
+        assert_eq!(kept.findings, finding("true\\u{1b}[2J"));
+        let mut tail = office.audit.tail(10, false);
+        let mut told = Vec::new();
+        while let Some(record) = tail.next_record().await.unwrap() {
+            told.push(record.event);
+        }
+        assert!(matches!(told.first(), Some(Event::AgentRefused { .. })), "{told:?}");
+        assert!(matches!(told.get(1..), Some([Event::ResidueReported { .. }])), "{told:?}");
+    }
+}

@@ -73,21 +73,13 @@ impl Clock {
 #[derive(Debug, Clone)]
 pub struct Notes {
     jobs: Sender<Job>,
-    view: View,
 }
 
 impl Notes {
     /// A session may begin. What is quickly read is read now, beside the grant.
     pub fn begun(&self, session: SessionId, granted: Granted) {
-        let clock = Clock::now();
-        let Self { jobs, view } = self.clone();
-        let look = move || {
-            let quick = view.take_quick();
-            let _ = jobs.send(Job::Begun { session, granted, quick, clock });
-        };
-        if let Err(error) = std::thread::Builder::new().name("begun".to_owned()).spawn(look) {
-            tracing::warn!(%session, %error, "what this session leaves behind will not be known");
-        }
+        let (quick, clock) = (Snapshot::default(), Clock::now());
+        let _ = self.jobs.send(Job::Begun { session, granted, quick, clock });
     }
 
     pub fn granted(&self, session: SessionId) {
@@ -107,10 +99,19 @@ impl Notes {
 #[derive(Debug, Default)]
 struct Watch {
     /// `None` when the agent was not there when it began.
-    before: Option<(Arc<Snapshot>, Clock)>,
+    before: Option<Before>,
     granted: Granted,
     used: bool,
     leftovers: Vec<Leftover>,
+}
+
+/// What the host was like when a session began.
+#[derive(Debug)]
+struct Before {
+    /// Shared by all that began since it was taken.
+    standing: Arc<Snapshot>,
+    quick: Snapshot,
+    clock: Clock,
 }
 
 /// Looks, compares and tells.
@@ -131,9 +132,21 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
     /// # Errors
     /// When the host has no thread left.
     pub fn start(paths: &Paths, tell: T) -> std::io::Result<Notes> {
-        let (jobs, queue) = channel();
+        let (jobs, noted) = channel();
+        let (pass, queue) = channel();
         let view = View::of(paths);
-        let notes = Notes { jobs, view: view.clone() };
+        // What is quickly read at a beginning must not wait until a long look is over.
+        let beside = view.clone();
+        std::thread::Builder::new().name("begun".to_owned()).spawn(move || {
+            for mut job in noted {
+                if let Job::Begun { quick, .. } = &mut job {
+                    *quick = beside.take_quick();
+                }
+                if pass.send(job).is_err() {
+                    return;
+                }
+            }
+        })?;
         let mut keeper = Self {
             view,
             tell,
@@ -148,7 +161,7 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
             keeper.standing = Arc::new(keeper.look());
             keeper.work(&queue);
         })?;
-        Ok(notes)
+        Ok(Notes { jobs })
     }
 
     fn work(&mut self, queue: &Receiver<Job>) {
@@ -185,9 +198,9 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
                     watch.granted.add(&granted);
                 }
                 self.live.values().for_each(|watch| granted.add(&watch.granted));
-                let before = Arc::new(self.standing.refreshed(&quick));
+                let standing = Arc::clone(&self.standing);
                 let watch = self.live.entry(session).or_default();
-                watch.before = Some((before, clock));
+                watch.before = Some(Before { standing, quick, clock });
                 watch.granted = granted;
             }
             Job::Granted { session } => self.live.entry(session).or_default().used = true,
@@ -233,12 +246,12 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
         let mut unseen: Vec<String> = now.unseen.iter().cloned().collect();
         let mut findings: Vec<Finding> = watch.leftovers.iter().map(ended).collect();
         let changed = match watch.before {
-            Some((before, began)) => {
+            Some(Before { standing, quick, clock: began }) => {
                 let since = began.began(clock);
                 if since.is_none() {
                     unseen.push("the clock was set: what changed shortly before is listed, too".to_owned());
                 }
-                before.compare(now, since, &watch.granted)
+                standing.refreshed(&quick).compare(now, since, &watch.granted)
             }
             None => {
                 unseen.push("what changed before the agent's own start".to_owned());

@@ -123,18 +123,18 @@ impl Key {
 /// Of each kind, how it is looked at.
 pub trait Watched {
     /// Whether one that is gone is worth a line. Jobs end, sockets close.
-    fn is_kept(self) -> bool;
+    fn is_kept(&self) -> bool;
     /// Whether it is read anew when a session begins: what has no time of its own, or
     /// shares it with what grants change.
-    fn is_quick(self) -> bool;
+    fn is_quick(&self) -> bool;
 }
 
 impl Watched for FindingKind {
-    fn is_kept(self) -> bool {
+    fn is_kept(&self) -> bool {
         !matches!(self, Self::At | Self::Setuid | Self::Socket | Self::Process)
     }
 
-    fn is_quick(self) -> bool {
+    fn is_quick(&self) -> bool {
         matches!(self, Self::Account | Self::Group | Self::Socket)
     }
 }
