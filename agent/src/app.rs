@@ -5,15 +5,16 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use crate::cli::{Cli, Command, Enrol, Install, Uninstall};
+use crate::cli::{Cli, Command, Enrol, Install, Output, Shown, Uninstall};
 use crate::config::Config;
 use crate::paths::Paths;
 use crate::setup::{self, Site, Sshd};
 use crate::shell::identity::{Identity, Token};
 use crate::shell::{driver, sweep, uplink};
+use crate::{doctor, report};
 
 /// There when systemd runs the host (sd_booted(3)).
-const SYSTEMD: &str = "/run/systemd/system";
+pub const SYSTEMD: &str = "/run/systemd/system";
 
 /// Carries out one command.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -46,6 +47,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Config::load(file)?;
             println!("the configuration is right");
         }
+        Command::Doctor(shown) => return self::doctor(file, &shown),
+        Command::Report(shown) => self::report(file, &shown)?,
         Command::Install(install) => self::install(&install)?,
         Command::Uninstall(uninstall) => self::uninstall(&uninstall)?,
     }
@@ -62,6 +65,27 @@ fn enrol(file: Option<&std::path::Path>, enrol: Enrol) -> anyhow::Result<()> {
     let token = token(&enrol.token)?;
     let issued = runtime()?.block_on(uplink::enrol(&proxy, token, &paths))?;
     println!("enrolled as {}; the key and certificate are in {}", issued.device, paths.state.display());
+    Ok(())
+}
+
+fn doctor(file: Option<&std::path::Path>, shown: &Shown) -> anyhow::Result<ExitCode> {
+    setup_possible(false)?;
+    let points = doctor::examine(Config::load(file));
+    match shown.output {
+        Output::Text => points.iter().for_each(|point| println!("{point}")),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&points)?),
+    }
+    Ok(ExitCode::from(doctor::status(&points)))
+}
+
+fn report(file: Option<&std::path::Path>, shown: &Shown) -> anyhow::Result<()> {
+    setup_possible(false)?;
+    let paths = Config::load(file).map(|config| config.paths).unwrap_or_default();
+    let report = report::of_host(&paths);
+    match shown.output {
+        Output::Text => print!("{report}"),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+    }
     Ok(())
 }
 

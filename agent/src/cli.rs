@@ -25,10 +25,30 @@ pub enum Command {
     Sweep,
     /// Check the configuration
     CheckConfig,
+    /// Look whether this host is as the agent needs it, and say how to mend it: status 0
+    /// when all is well, 1 with a warning, 2 when something is wrong
+    Doctor(Shown),
+    /// List who has which privilege on this host all the time
+    Report(Shown),
     /// Set this host up: sshd, sudo, the services; a second time changes nothing
     Install(Install),
     /// Take every grant away, then all that `install` made
     Uninstall(Uninstall),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Shown {
+    /// How to show it
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
 }
 
 #[derive(Debug, clap::Args)]

@@ -52,6 +52,12 @@ impl Paths {
         self.run.join("leases")
     }
 
+    /// How the link to the proxy stands.
+    #[must_use]
+    pub fn link(&self) -> PathBuf {
+        self.run.join("link")
+    }
+
     /// What sshd trusts to sign users' certificates.
     #[must_use]
     pub fn user_ca(&self) -> PathBuf {

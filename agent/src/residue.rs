@@ -1,15 +1,22 @@
-//! What a session leaves behind on the host: its processes.
+//! What a session leaves behind on the host: its processes, which are ended, and
+//! changes, which are reported ([`Keeper`]).
 //!
 //! A process belongs to the session when its environment carries the session's
-//! marker, when it descends from such a process, or when it lives in the same
-//! logind scope or audit session as one. A heuristic: a process that cleaned its
-//! environment, left its parents and was never seen is missed where the host has
-//! neither logind nor kernel audit.
+//! marker, when it descends from such a process, when it lives in the same logind
+//! scope or audit session as one, or when the account's own systemd runs it, was
+//! asked to during the session, and nobody else of the account is logged in. A
+//! heuristic: where the host has neither logind nor kernel audit, a process that
+//! cleaned its environment and left its parents within [`Reaper`]'s looks is missed;
+//! where it has no kernel audit, so is one that root moved out of its scope. What
+//! cron, at or the host's systemd start is no process of the session: its job or
+//! unit is reported instead.
 //!
 //! Never touched: process 1, the agent, sshd's listener, kernel threads, and scopes
 //! or audit sessions that hold one of these.
 
+mod changes;
 mod ending;
+mod process;
 mod reaper;
 mod table;
 
@@ -23,6 +30,7 @@ use crate::paths::Paths;
 use ending::Ending;
 use table::Table;
 
+pub use changes::{Granted, Keeper, Notes};
 pub use reaper::{Job, Reaper};
 
 /// How often to look whether processes are gone.
@@ -62,11 +70,13 @@ pub fn end_all(
 /// When a process started, in clock ticks since boot; `None` when there is none.
 #[must_use]
 pub fn start_of(paths: &Paths, pid: u32) -> Option<u64> {
-    table::start_of(&paths.proc, pid)
+    process::start_of(&paths.proc, pid)
 }
 
-/// Where the session's processes are now, added to what was known.
+/// Where the session's processes are now, added to what was known. Processes that have
+/// ended are forgotten.
 fn trace(table: &Table, session: SessionId, mut known: Traces) -> Traces {
+    known.processes.retain(|(pid, start)| table.get(*pid).is_some_and(|process| process.start == *start));
     for process in table.of_session(session, &known).iter().filter_map(|pid| table.get(*pid)) {
         if let Some(scope) = process.scope.as_ref().filter(|scope| !table.shared_scope(scope)) {
             known.scopes.insert(scope.clone());
@@ -77,6 +87,7 @@ fn trace(table: &Table, session: SessionId, mut known: Traces) -> Traces {
         if known.processes.len() < MOST_TRACES {
             known.processes.insert((process.pid, process.start));
         }
+        known.since = Some(known.since.map_or(process.start, |since| since.min(process.start)));
     }
     known
 }

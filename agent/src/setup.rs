@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub use change::Change;
 pub use plan::{install, start, uninstall};
 pub use sshd::Sshd;
-pub use sudoers::of_host as sudo_of_host;
+pub use sudoers::{INCLUDE, include as sudo_include, of_host as sudo_of_host};
 
 /// What is set up, and where.
 #[derive(Debug, Clone)]

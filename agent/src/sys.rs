@@ -16,6 +16,18 @@ const KEPT: [&std::ffi::CStr; 2] = [c"security.selinux", c"system.posix_acl_acce
 /// The largest value copied; labels and ACLs are far shorter.
 const MOST_VALUE: usize = 4096;
 
+/// From here on the calling thread runs when nobody else wants to: processor and disk.
+/// Where the kernel refuses, it goes on as it was.
+pub fn yield_to_others() {
+    const WHO_THREAD: libc::c_long = 1; // IOPRIO_WHO_PROCESS of ioprio_set(2), a thread
+    const IDLE: libc::c_long = 3 << 13; // IOPRIO_CLASS_IDLE
+    // SAFETY: both take numbers only; 0 stands for the calling thread.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, 19);
+        libc::syscall(libc::SYS_ioprio_set, WHO_THREAD, 0 as libc::c_long, IDLE);
+    }
+}
+
 /// Gives `to` the security label and ACL of the file at `from`, where it has them.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ pub mod model;
 pub mod name;
 pub mod policy;
 pub mod recording;
+pub mod residue;
 pub mod secret;
 pub mod time;
 pub mod wire;

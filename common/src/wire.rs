@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::grant::{Ended, Failure, Privilege, PrivilegeKind, Receipt};
 use crate::id::SessionId;
 use crate::name::{AccountName, DeviceName};
+use crate::residue::Residue;
 use crate::secret::Secret;
 
 /// The protocol's version; both sides must speak the same.
@@ -39,6 +40,8 @@ pub enum FromAgent {
     Refused { session: SessionId, failure: Failure },
     /// The grant has ended, for whatever reason; sent again while something stands.
     Ended { session: SessionId, ended: Ended },
+    /// What the session left behind, told some time after its end.
+    Residue { session: SessionId, residue: Residue },
     /// Asks for a new certificate before the old one expires.
     Renew { csr: Csr },
     /// Answers [`FromProxy::Lease`], so that each side knows that the other lives.

@@ -10,6 +10,7 @@ mod agents;
 mod audit;
 mod migration;
 mod requests;
+mod residue;
 mod resources;
 mod sessions;
 mod transfers;

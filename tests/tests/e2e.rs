@@ -11,6 +11,8 @@ mod demo;
 mod devices;
 #[path = "e2e/docs.rs"]
 mod docs;
+#[path = "e2e/doctor.rs"]
+mod doctor;
 #[path = "e2e/faults.rs"]
 mod faults;
 #[path = "e2e/flow.rs"]
@@ -21,6 +23,8 @@ mod forwards;
 mod input;
 #[path = "e2e/kinds.rs"]
 mod kinds;
+#[path = "e2e/leftovers.rs"]
+mod leftovers;
 #[path = "e2e/matrix.rs"]
 mod matrix;
 #[path = "e2e/menu.rs"]

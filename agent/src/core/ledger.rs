@@ -48,6 +48,9 @@ pub struct Traces {
     pub audit: BTreeSet<u32>,
     /// Processes: id and start time in clock ticks since boot.
     pub processes: BTreeSet<(u32, u64)>,
+    /// When the first of them started, also when it has ended since.
+    #[serde(default)]
+    pub since: Option<u64>,
 }
 
 /// A session in the ledger.

@@ -1,5 +1,6 @@
 //! The end of one session's processes, a look at a time.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -7,7 +8,8 @@ use nix::unistd::Pid;
 use tidegate_common::grant::Leftover;
 use tidegate_common::id::SessionId;
 
-use super::table::{Process, Table};
+use super::process::Process;
+use super::table::Table;
 use super::trace;
 use crate::core::Traces;
 
@@ -16,6 +18,9 @@ const BY_ITSELF: Duration = Duration::from_millis(25);
 
 /// How long to wait for the kernel after SIGKILL before giving up on a process.
 const KILLED: Duration = Duration::from_millis(500);
+
+/// Ended processes listed at most; a report must fit a frame.
+const MOST_LISTED: usize = 256;
 
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +42,21 @@ pub struct Ending {
     stage: Stage,
     since: Instant,
     ended: Vec<Leftover>,
+    /// Those that were asked to end, listed or not.
+    asked: BTreeSet<(u32, u64)>,
 }
 
 impl Ending {
     pub fn new(session: SessionId, known: Traces, grace: Duration, now: Instant) -> Self {
-        Self { session, known, grace, stage: Stage::Waiting, since: now, ended: Vec::new() }
+        Self {
+            session,
+            known,
+            grace,
+            stage: Stage::Waiting,
+            since: now,
+            ended: Vec::new(),
+            asked: BTreeSet::new(),
+        }
     }
 
     pub fn session(&self) -> SessionId {
@@ -59,44 +74,55 @@ impl Ending {
         self.known = trace(table, self.session, std::mem::take(&mut self.known));
         let waited = now.saturating_duration_since(self.since);
         match self.stage {
-            Stage::Waiting if waited >= BY_ITSELF => self.next(&left, Stage::Termed, now),
-            Stage::Termed if waited >= self.grace => self.next(&left, Stage::Killed, now),
-            Stage::Termed => self.signal_new(&left, Signal::SIGTERM),
+            Stage::Waiting if waited >= BY_ITSELF => self.next(table, &left, Stage::Termed, now),
+            Stage::Termed if waited >= self.grace => self.next(table, &left, Stage::Killed, now),
+            Stage::Termed => self.ask(table, &left),
             Stage::Killed if waited >= KILLED => {
                 tracing::warn!(session = %self.session, "processes outlive SIGKILL; does a device hang?");
                 return Some(std::mem::take(&mut self.ended));
             }
-            Stage::Killed => self.kill(&left),
+            Stage::Killed => self.kill(table, &left),
             Stage::Waiting => {}
         }
         None
     }
 
-    fn next(&mut self, left: &[&Process], stage: Stage, now: Instant) {
+    fn next(&mut self, table: &Table, left: &[&Process], stage: Stage, now: Instant) {
         self.stage = stage;
         self.since = now;
         match stage {
-            Stage::Termed => self.signal_new(left, Signal::SIGTERM),
-            Stage::Killed => self.kill(left),
+            Stage::Termed => self.ask(table, left),
+            Stage::Killed => self.kill(table, left),
             Stage::Waiting => {}
         }
     }
 
-    /// Asks those that were not asked before.
-    fn signal_new(&mut self, left: &[&Process], with: Signal) {
+    /// Asks those to end that were not asked before.
+    fn ask(&mut self, table: &Table, left: &[&Process]) {
         for process in left {
-            if !self.ended.iter().any(|leftover| leftover.pid == process.pid) {
-                signal(process, with);
-                self.ended.push(Leftover { pid: process.pid, comm: process.comm.clone(), killed: false });
+            if self.asked.insert((process.pid, process.start)) {
+                self.list(table, process, false);
+                signal(process, Signal::SIGTERM);
             }
         }
     }
 
-    fn kill(&mut self, left: &[&Process]) {
+    fn kill(&mut self, table: &Table, left: &[&Process]) {
         for process in left {
+            self.list(table, process, true);
             signal(process, Signal::SIGKILL);
-            self.ended.retain(|leftover| leftover.pid != process.pid);
-            self.ended.push(Leftover { pid: process.pid, comm: process.comm.clone(), killed: true });
+        }
+    }
+
+    fn list(&mut self, table: &Table, process: &Process, killed: bool) {
+        if let Some(listed) = self.ended.iter_mut().find(|listed| listed.pid == process.pid) {
+            listed.killed |= killed;
+            return;
+        }
+        let hosts_own = process.manager.is_some_and(|at| at.itself) || table.serves_login(process);
+        if self.ended.len() < MOST_LISTED && !hosts_own {
+            let (pid, comm) = (process.pid, process.comm.clone());
+            self.ended.push(Leftover { pid, comm, command: table.command(pid), killed });
         }
     }
 }

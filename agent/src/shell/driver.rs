@@ -14,6 +14,8 @@ use super::{Message, clock, leases};
 use crate::config::Config;
 use crate::core::{Event, State, step};
 use crate::elevate::Elevator;
+use crate::residue::Keeper;
+use tidegate_common::wire::FromAgent;
 
 /// Messages that may wait for the loop.
 const INBOX: usize = 256;
@@ -66,12 +68,17 @@ pub async fn run(config: Config) -> Result<(), DriverError> {
     let mut state = State::recovered(ledger);
     let (inbox, mut messages) = mpsc::channel(INBOX);
     let link = Link::default();
+    let leisure = link.clone();
+    let notes = Keeper::start(&paths, move |session, residue| {
+        leisure.send_at_leisure(FromAgent::Residue { session, residue })
+    })?;
     let worker = Worker::start(Tools {
         host_keys: identity::host_keys(&paths),
         elevator: Elevator::new(paths.clone()),
         paths: paths.clone(),
         journal,
-        reaper: start_reaper(paths.clone(), config.grace, inbox.clone())?,
+        reaper: start_reaper(paths.clone(), config.grace, inbox.clone(), notes.clone())?,
+        notes,
         link: link.clone(),
         inbox: inbox.clone(),
     })?;

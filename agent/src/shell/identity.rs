@@ -99,6 +99,13 @@ impl Identity {
         Some(start.saturating_add(end.saturating_sub(start).saturating_mul(2) / 3))
     }
 
+    /// When it expires, in Unix seconds.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<i64> {
+        let (_, certificate) = X509Certificate::from_der(&self.certificate).ok()?;
+        Some(certificate.validity().not_after.timestamp())
+    }
+
     /// A request for a certificate of this agent's own key.
     ///
     /// # Errors

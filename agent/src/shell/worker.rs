@@ -6,37 +6,53 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tidegate_common::grant::PrivilegeKind;
 use tidegate_common::wire::{FromAgent, Hello, VERSION};
 
 use super::journal::Journal;
 use super::{Inbox, Message, Outbox, clock, leases};
-use crate::core::{Effect, Event};
+use crate::core::{Effect, Event, Record, Unit};
 use crate::elevate::Elevator;
 use crate::paths::Paths;
-use crate::residue::{Job, Reaper};
+use crate::residue::{Granted, Job, Notes, Reaper};
 
 /// The host's account lock is never held longer than this between plan and apply.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// The link of the moment, if any.
 #[derive(Debug, Clone, Default)]
-pub struct Link(Arc<Mutex<Option<Outbox>>>);
+pub struct Link(Arc<Mutex<Line>>);
+
+#[derive(Debug, Default)]
+struct Line {
+    outbox: Option<Outbox>,
+    /// Whether the hello has gone, which is the first to go.
+    greeted: bool,
+}
 
 impl Link {
     /// Puts another in its place; tells whether there was one.
     pub fn set(&self, outbox: Option<Outbox>) -> bool {
         let mut link = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *link, outbox).is_some()
+        std::mem::replace(&mut *link, Line { outbox, greeted: false }).outbox.is_some()
     }
 
     fn send(&self, message: FromAgent) {
         let mut link = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(outbox) = link.as_ref()
+        link.greeted |= matches!(message, FromAgent::Hello(_));
+        if let Some(outbox) = link.outbox.as_ref()
             && outbox.try_send(message).is_err()
         {
             // Full or fallen: what is alive is told again on the next link.
-            *link = None;
+            *link = Line::default();
         }
+    }
+
+    /// Sends what can wait for a better time; `false` when this is none.
+    pub fn send_at_leisure(&self, message: FromAgent) -> bool {
+        let link = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let outbox = link.outbox.as_ref().filter(|_| link.greeted);
+        outbox.is_some_and(|outbox| outbox.try_send(message).is_ok())
     }
 }
 
@@ -51,9 +67,17 @@ pub struct Worker {
 ///
 /// # Errors
 /// When the host has no thread left.
-pub fn start_reaper(paths: Paths, grace: Duration, inbox: Inbox) -> std::io::Result<Sender<Job>> {
+pub fn start_reaper(
+    paths: Paths,
+    grace: Duration,
+    inbox: Inbox,
+    notes: Notes,
+) -> std::io::Result<Sender<Job>> {
     let (jobs, queue) = channel();
     let tell = move |event| {
+        if let Event::ProcessesEnded { session, leftovers } = &event {
+            notes.processes(*session, leftovers.clone());
+        }
         let _ = inbox.blocking_send(Message::Event(event));
     };
     let reaper = Reaper { paths, grace, tell };
@@ -68,6 +92,7 @@ pub struct Tools {
     pub journal: Journal,
     pub host_keys: Vec<String>,
     pub reaper: Sender<Job>,
+    pub notes: Notes,
     pub link: Link,
     pub inbox: Inbox,
 }
@@ -127,10 +152,13 @@ impl Tools {
                 let plan = self.elevator.plan(session, units);
                 self.tell(Event::Planned { session, plan });
             }
-            Effect::Journal { record, then } => match self.journal.append(&record) {
-                Ok(()) => then.into_iter().for_each(|effect| self.execute(effect)),
-                Err(error) => self.tell(Event::JournalFailed { record, why: error.to_string() }),
-            },
+            Effect::Journal { record, then } => {
+                self.note(&record);
+                match self.journal.append(&record) {
+                    Ok(()) => then.into_iter().for_each(|effect| self.execute(effect)),
+                    Err(error) => self.tell(Event::JournalFailed { record, why: error.to_string() }),
+                }
+            }
             Effect::Apply { session, fresh, joined } => {
                 let result = self.elevator.apply(&fresh, &joined);
                 self.tell(Event::Applied { session, result });
@@ -177,6 +205,30 @@ impl Tools {
         }
     }
 
+    /// Those who look for what a session leaves behind hear of its beginning and end.
+    fn note(&self, record: &Record) {
+        match record {
+            Record::Granting { session, account, fresh, joined, .. } => {
+                let mut granted = Granted::default();
+                for unit in fresh.iter().map(|(unit, _)| unit).chain(joined) {
+                    if let Unit::Group { account, group } = unit {
+                        granted.members.insert((account.to_string(), group.to_string()));
+                    }
+                    if matches!(unit.kind(), PrivilegeKind::AccountEnable | PrivilegeKind::AccountCreate) {
+                        granted.accounts.insert(account.to_string());
+                    }
+                }
+                self.notes.begun(*session, granted);
+            }
+            Record::Granted { session } => self.notes.granted(*session),
+            Record::Ended { session } => self.notes.over(*session),
+            Record::Traced { .. }
+            | Record::Released { .. }
+            | Record::Gone { .. }
+            | Record::Snapshot { .. } => {}
+        }
+    }
+
     fn tell(&self, event: Event) {
         let _ = self.inbox.blocking_send(Message::Event(event));
     }
@@ -185,7 +237,8 @@ impl Tools {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{Delta, Record, Unit};
+    use crate::core::Delta;
+    use crate::residue::Keeper;
     use crate::test::Scratch;
     use tidegate_common::id::SessionId;
 
@@ -203,6 +256,7 @@ mod tests {
             journal,
             host_keys: Vec::new(),
             reaper: channel().0,
+            notes: Keeper::start(&paths, |_, _| true).unwrap(),
             link: Link::default(),
             inbox,
         };

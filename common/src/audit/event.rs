@@ -8,6 +8,7 @@ use crate::digest::Digest;
 use crate::grant::{Ended, Privilege, Receipt};
 use crate::id::{RequestId, SessionId};
 use crate::name::{AccessGroupName, ChangeId, CredentialName, DeviceName, ReasonName, UserName};
+use crate::residue::Residue;
 
 /// What happened. Who did it stands beside it in the record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,6 +138,8 @@ pub enum Event {
         drift: Notes,
         leftovers: Notes,
     },
+    /// What the session left behind on the host; `more` counts what is not listed.
+    ResidueReported { session: SessionId, target: CredentialName, findings: Notes, more: u64, unseen: Notes },
 
     // Requests.
     /// A wish for access.
@@ -225,12 +228,19 @@ impl Event {
         Self::GrantApplied { session, target, applied: Notes::of(&receipt.applied), micros: receipt.micros }
     }
 
+    /// What the agent says of what a session left behind.
+    pub fn residue_reported(session: SessionId, target: CredentialName, residue: &Residue) -> Self {
+        let (findings, unseen) = (Notes::of(&residue.findings), Notes::of(&residue.unseen));
+        Self::ResidueReported { session, target, findings, more: residue.more, unseen }
+    }
+
     /// What the agent says of a grant's end: ended, or standing.
     pub fn grant_over(session: SessionId, target: CredentialName, ended: &Ended) -> Self {
         let drift = Notes::of(ended.drift.iter().map(|drift| format!("{}: {}", drift.kind, drift.found)));
         let leftovers = Notes::of(ended.leftovers.iter().map(|process| {
             let how = if process.killed { "killed" } else { "terminated" };
-            format!("{} {} ({how})", process.pid, process.comm)
+            let what = if process.command.is_empty() { &process.comm } else { &process.command };
+            format!("{} {what} ({how})", process.pid)
         }));
         if ended.standing.is_empty() {
             Self::GrantEnded { session, target, drift, leftovers, micros: ended.micros }

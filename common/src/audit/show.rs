@@ -176,6 +176,14 @@ impl fmt::Display for Event {
                 write!(f, "session {session}: grant on {target} still STANDING: {standing}")?;
                 write!(f, "{}{}", Also("changed by others", drift), Also("processes ended", leftovers))
             }
+            Self::ResidueReported { session, target, findings, more, unseen } => {
+                let found = if findings.is_empty() { "nothing left behind" } else { "left behind" };
+                write!(f, "session {session}: {found} on {target}{}", Also("found", findings))?;
+                if *more > 0 {
+                    write!(f, ", and {more} more")?;
+                }
+                write!(f, "{}", Also("not looked at", unseen))
+            }
             Self::RequestCreated {
                 request,
                 user,

@@ -52,6 +52,9 @@ pub struct Leftover {
     pub pid: u32,
     /// The name of its program (at most 15 bytes, as the kernel keeps it).
     pub comm: String,
+    /// Its command line, as far as it was read; empty when it could not be.
+    #[serde(default)]
+    pub command: String,
     /// Whether it needed SIGKILL.
     pub killed: bool,
 }

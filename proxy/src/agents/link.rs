@@ -4,7 +4,9 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use tidegate_common::audit::{Actor, Event, Note};
+use tidegate_common::id::SessionId;
 use tidegate_common::name::DeviceName;
+use tidegate_common::residue::Residue;
 use tidegate_common::wire::{self, Decoder, FrameError, FromAgent, FromProxy, Hello, Welcome};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
@@ -187,6 +189,9 @@ async fn talk<S: AsyncRead + AsyncWrite>(
                             office.ended_late(device, session, &ended).await?;
                         }
                     }
+                    FromAgent::Residue { session, residue } => {
+                        office.left_behind(device, session, residue).await?;
+                    }
                     FromAgent::Renew { csr } => {
                         let certificate = office.renew(device, &csr).await?;
                         frames.send(&FromProxy::Enrolled(certificate)).await?;
@@ -216,6 +221,30 @@ async fn talk<S: AsyncRead + AsyncWrite>(
 }
 
 impl Office {
+    /// Keeps what an agent says that a session left behind: once, and only of a session
+    /// that was on its device.
+    async fn left_behind(
+        &self,
+        device: &DeviceName,
+        session: SessionId,
+        residue: Residue,
+    ) -> Result<(), LinkError> {
+        let office = |error: crate::store::StoreError| LinkError::Office(error.to_string());
+        let row = self.store.session(session).await.map_err(office)?;
+        let Some(target) = row.map(|row| row.target).filter(|target| target.device == *device) else {
+            let why =
+                Note::new(format!("it reports what session {session} left behind, which it never served"));
+            return self.audit(Event::AgentRefused { device: Some(Note::new(device)), why }).await;
+        };
+        if self.store.residue(session).await.map_err(office)?.is_some() {
+            return Ok(());
+        }
+        let residue = residue.bounded();
+        let event = Event::residue_reported(session, target, &residue);
+        self.append(event.by(Actor::Agent(device.clone()))).await?;
+        self.store.residue_put(session, &residue).await.map_err(office)
+    }
+
     async fn ended_late(
         &self,
         device: &DeviceName,
@@ -225,5 +254,70 @@ impl Office {
         let event = self.late_end(device, session, ended).await?;
         let entry = event.by(Actor::Agent(device.clone()));
         self.append(entry).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::ca::Ca;
+    use crate::agents::registry::Registry;
+    use crate::audit_log::AuditLog;
+    use crate::store::SessionRow;
+    use crate::store::testing::Temporary;
+    use tidegate_common::residue::{Change, Finding, FindingKind};
+
+    async fn office(temporary: &Temporary) -> Office {
+        let audit =
+            AuditLog::open(temporary.store.clone(), &temporary.directory().join("audit")).await.unwrap();
+        Office {
+            registry: Registry::new(Duration::from_secs(30)),
+            ca: Ca::open(temporary.directory()).unwrap(),
+            user_ca: String::new(),
+            store: temporary.store.clone(),
+            audit,
+        }
+    }
+
+    fn session() -> SessionRow {
+        SessionRow {
+            id: SessionId::new(1, 1),
+            user: "operator".parse().unwrap(),
+            target: "ops@db01".parse().unwrap(),
+            group: "dba".parse().unwrap(),
+            request: None,
+            emergency: false,
+            origin: "::1".parse().unwrap(),
+            started: jiff::Timestamp::UNIX_EPOCH,
+            ended: None,
+            outcome: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn only_its_own_agent_tells_what_a_session_left_behind_and_only_once() {
+        let temporary = Temporary::new().await;
+        let office = office(&temporary).await;
+        let row = session();
+        office.store.session_put(&row).await.unwrap();
+        let (db01, db02) = ("db01".parse().unwrap(), "db02".parse().unwrap());
+        let finding = |what: &str| {
+            let (kind, change) = (FindingKind::Cron, Change::New);
+            vec![Finding { kind, change, what: what.to_owned(), detail: String::new() }]
+        };
+        let residue = |what: &str| Residue { findings: finding(what), ..Residue::default() };
+        office.left_behind(&db02, row.id, residue("forged")).await.unwrap();
+        assert_eq!(office.store.residue(row.id).await.unwrap(), None);
+        office.left_behind(&db01, row.id, residue("true\u{1b}[2J")).await.unwrap();
+        office.left_behind(&db01, row.id, residue("second")).await.unwrap();
+        let kept = office.store.residue(row.id).await.unwrap().unwrap();
+        assert_eq!(kept.findings, finding("true\\u{1b}[2J"));
+        let mut tail = office.audit.tail(10, false);
+        let mut told = Vec::new();
+        while let Some(record) = tail.next_record().await.unwrap() {
+            told.push(record.event);
+        }
+        assert!(matches!(told.first(), Some(Event::AgentRefused { .. })), "{told:?}");
+        assert!(matches!(told.get(1..), Some([Event::ResidueReported { .. }])), "{told:?}");
     }
 }

@@ -1,5 +1,7 @@
 //! `session …`
 
+mod residue;
+mod show;
 mod transfers;
 
 use std::path::PathBuf;
@@ -27,7 +29,7 @@ pub(super) async fn run(
         Session::List(asked) => list(services, actor, asked, screen).await,
         Session::Show { id } => {
             let session = find(services, actor, &id).await?;
-            transfers::show(services, &session, screen).await?;
+            show::show(services, &session, screen).await?;
             Ok(0)
         }
         Session::Play { id, speed, idle } => {

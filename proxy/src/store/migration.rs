@@ -11,7 +11,7 @@ pub(super) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(First), Box::new(Transfers), Box::new(AgentKey)]
+        vec![Box::new(First), Box::new(Transfers), Box::new(AgentKey), Box::new(LeftBehind)]
     }
 }
 
@@ -158,5 +158,22 @@ impl MigrationTrait for AgentKey {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let agent = Table::alter().table("agent").add_column(string_null("public_key")).to_owned();
         manager.alter_table(agent).await
+    }
+}
+
+/// What sessions left behind on their hosts.
+struct LeftBehind;
+
+impl MigrationName for LeftBehind {
+    fn name(&self) -> &'static str {
+        "m0004_residue"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for LeftBehind {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let residue = table("residue").col(string("session").primary_key()).col(text("document")).to_owned();
+        manager.create_table(residue).await
     }
 }

@@ -119,7 +119,7 @@ impl Store {
         .await
     }
 
-    async fn session_put(&self, session: &SessionRow) -> Result<(), StoreError> {
+    pub(crate) async fn session_put(&self, session: &SessionRow) -> Result<(), StoreError> {
         let row = ActiveModel {
             id: Set(session.id.to_string()),
             user_name: Set(session.user.to_string()),

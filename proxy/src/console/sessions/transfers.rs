@@ -1,24 +1,20 @@
-//! `session show`: a session, and the files that went through it.
+//! The files that went through a session.
 
 use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_common::audit::{Event, Note, Outcome};
+use tidegate_common::id::SessionId;
 
-use super::{Line, details};
-use crate::console::screen::Screen;
 use crate::console::show::{maybe, moment};
 use crate::console::table::Table;
 use crate::console::{Failure, Services};
-use crate::store::SessionRow;
 
 /// How many are shown; the audit log has all.
 const SHOWN: u64 = 2_000;
 
-/// A session for machines, with its transfers.
+/// The files that went through a session, for machines.
 #[derive(Serialize)]
-struct Shown {
-    #[serde(flatten)]
-    session: Line,
+pub(super) struct Transfers {
     transfers: Vec<Listed>,
     /// How many there are; beyond those that are shown, the audit log has them.
     transfers_in_all: u64,
@@ -31,25 +27,23 @@ struct Listed {
     event: Event,
 }
 
-pub(super) async fn show(
-    services: &Services,
-    session: &SessionRow,
-    screen: &mut Screen<'_>,
-) -> Result<(), Failure> {
-    let transfers = services.store.transfers(session.id, SHOWN).await?;
-    let listed: Vec<_> = transfers.first.into_iter().map(|(at, event)| Listed { at, event }).collect();
-    let shown = Shown { session: Line::of(session), transfers: listed, transfers_in_all: transfers.all };
-    let columns = screen.columns;
-    let lines = || {
-        let table = table(&shown.transfers);
+impl Transfers {
+    pub(super) async fn of(services: &Services, session: SessionId) -> Result<Self, Failure> {
+        let transfers = services.store.transfers(session, SHOWN).await?;
+        let listed = transfers.first.into_iter().map(|(at, event)| Listed { at, event }).collect();
+        Ok(Self { transfers: listed, transfers_in_all: transfers.all })
+    }
+
+    /// The list for people; nothing where there are none.
+    pub(super) fn text(&self, columns: Option<usize>) -> String {
+        let table = table(&self.transfers);
         if table.is_empty() {
-            return details(session);
+            return String::new();
         }
-        let hidden = transfers.all.saturating_sub(SHOWN);
+        let hidden = self.transfers_in_all.saturating_sub(SHOWN);
         let more = if hidden > 0 { format!("\n{hidden} more are in the audit log") } else { String::new() };
-        format!("{}\n{}{more}", details(session), table.render(columns))
-    };
-    screen.one(&shown, lines).await
+        format!("\n{}{more}\n", table.render(columns))
+    }
 }
 
 fn table(transfers: &[Listed]) -> Table {

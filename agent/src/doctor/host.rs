@@ -1,0 +1,231 @@
+//! Asks the host.
+
+use std::net::{IpAddr, ToSocketAddrs};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Point, judge};
+use crate::config::{Config, ConfigError};
+use crate::elevate::SudoVersion;
+use crate::elevate::program::run;
+use crate::paths::Paths;
+use crate::setup;
+use crate::shell::identity::Identity;
+use crate::shell::journal::Journal;
+use crate::shell::standing::{self, Standing};
+
+/// How long one of the host's programs may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Files that a PAM stack includes, at most.
+const MOST_INCLUDED: usize = 16;
+
+/// Looks at everything, in the order in which it would be mended.
+#[must_use]
+pub fn examine(config: Result<Config, ConfigError>) -> Vec<Point> {
+    let mut points = Vec::new();
+    let (proxy, paths) = match config {
+        Ok(config) => {
+            points.push(Point::ok("config", format!("the proxy is {}", config.proxy)));
+            (config.proxy, config.paths)
+        }
+        Err(error) => {
+            points.push(Point::wrong("config", error.to_string(), "tidegate-agent check-config"));
+            ("HOST:PORT".to_owned(), Paths::default())
+        }
+    };
+    let install = format!("tidegate-agent install --proxy {proxy}");
+    points.extend(state(&paths));
+    points.push(identity(&paths, &format!("{install} --token TOKEN")));
+    points.extend(services(&install));
+    points.push(link(&paths, &proxy));
+    points.extend(sshd(&paths, &proxy, &install));
+    points.extend(sudo(&install));
+    let clock = run("timedatectl", &["show"], DEADLINE).map(|answer| answer.text).unwrap_or_default();
+    points.push(judge::clock(&clock));
+    points.push(audit(&paths));
+    points.push(journal(&paths));
+    points
+}
+
+fn state(paths: &Paths) -> Vec<Point> {
+    let path = paths.state.display().to_string();
+    let Ok(directory) = std::fs::metadata(&paths.state) else {
+        let found = format!("{path} is not there; the agent was never installed");
+        return vec![Point::wrong("state", found, "tidegate-agent install --proxy HOST:PORT --token TOKEN")];
+    };
+    let mut points: Vec<Point> =
+        judge::rights(&path, directory.uid(), directory.mode() & 0o7777, 0o700).into_iter().collect();
+    let key = paths.identity("key.pem");
+    if let Ok(metadata) = std::fs::metadata(&key) {
+        let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+        points.extend(judge::rights(&key.display().to_string(), owner, mode, 0o600));
+    }
+    if points.is_empty() {
+        points.push(Point::ok("state", format!("{path} is root's alone")));
+    }
+    points
+}
+
+fn identity(paths: &Paths, enrol: &str) -> Point {
+    match Identity::load(paths) {
+        Err(error) => Point::wrong("certificate", error.to_string(), enrol),
+        Ok(identity) => match (identity.renew_at(), identity.ends_at()) {
+            (Some(renew), Some(ends)) => {
+                judge::certificate(jiff::Timestamp::now().as_second(), renew, ends, enrol)
+            }
+            _ => Point::wrong("certificate", "the certificate cannot be read", enrol),
+        },
+    }
+}
+
+/// Whether systemd says yes to `systemctl WORD UNIT`.
+fn says(word: &str, unit: &str) -> bool {
+    run("systemctl", &[word, "--quiet", unit], DEADLINE).is_ok_and(|answer| answer.status.success())
+}
+
+fn services(install: &str) -> Vec<Point> {
+    if !Path::new(crate::app::SYSTEMD).exists() {
+        let found = "this host does not run systemd; see to it that `tidegate-agent sweep` runs at boot and every minute";
+        return vec![Point::warning("service", found, "cron or the host's own init")];
+    }
+    let unit = |name: &'static str, unit: &str, lost: &str| {
+        let mend = format!("systemctl enable --now {unit}");
+        match (says("is-active", unit), says("is-enabled", unit)) {
+            (true, true) => Point::ok(name, format!("{unit} is active and enabled")),
+            (false, _) => Point::wrong(name, format!("{unit} is not active; {lost}"), mend),
+            (true, false) => {
+                Point::wrong(name, format!("{unit} is not enabled; after a reboot {lost}"), mend)
+            }
+        }
+    };
+    let mut points = vec![
+        unit("service", "tidegate-agent.service", "no session can be granted anything"),
+        unit("sweep", "tidegate-sweep.timer", "nobody notices an agent that hangs past its leases"),
+    ];
+    points.push(if says("is-enabled", "tidegate-sweep.service") {
+        Point::ok("boot", "tidegate-sweep.service runs at boot, before sshd")
+    } else {
+        let found =
+            "tidegate-sweep.service is not enabled; after a power cut a privilege waits for the agent";
+        Point::wrong("boot", found, install)
+    });
+    points
+}
+
+fn link(paths: &Paths, proxy: &str) -> Point {
+    let mend = format!("look at `journalctl -u tidegate-agent -n 20`; can this host reach {proxy}?");
+    match standing::read(paths) {
+        Some(Standing::Linked { proxy, since }) => {
+            Point::ok("link", format!("linked with {proxy} since {since:.0}"))
+        }
+        Some(Standing::Lost { proxy, since, why }) => {
+            Point::wrong("link", format!("no link with {proxy} since {since:.0}: {why}"), mend)
+        }
+        None => Point::wrong("link", "the agent has not had a link since the host was booted", mend),
+    }
+}
+
+fn sshd(paths: &Paths, proxy: &str, install: &str) -> Vec<Point> {
+    let told = match run("sshd", &["-T"], DEADLINE) {
+        Ok(told) if told.status.success() => told.text,
+        Ok(told) => {
+            let found = format!("its configuration is wrong, so it will not start again: {}", told.line());
+            return vec![Point::wrong("sshd", found, "mend what `sshd -t` says")];
+        }
+        Err(error) => return vec![Point::wrong("sshd", error.to_string(), "install openssh-server")],
+    };
+    let mut points = judge::sshd(&told, &paths.user_ca().to_string_lossy(), install);
+    points.push(match std::fs::read_to_string(paths.user_ca()) {
+        Ok(keys) if keys.lines().any(|line| line.split_whitespace().count() >= 2) => {
+            Point::ok("CA keys", format!("{} keys came from the proxy", keys.lines().count()))
+        }
+        Ok(_) => Point::warning(
+            "CA keys",
+            "no key came from the proxy yet; no session can log in",
+            "systemctl restart tidegate-agent.service",
+        ),
+        Err(error) => Point::wrong("CA keys", format!("{}: {error}", paths.user_ca().display()), install),
+    });
+    let addresses: Vec<IpAddr> =
+        proxy.to_socket_addrs().into_iter().flatten().map(|address| address.ip()).collect();
+    points.push(judge::penalties(&told, &addresses, install));
+    points.extend(judge::pam(&told, &stack(&paths.etc.join("pam.d"), "sshd")));
+    points
+}
+
+/// A PAM service's lines and those of what it includes, one level deep.
+fn stack(directory: &Path, service: &str) -> String {
+    let text = std::fs::read_to_string(directory.join(service)).unwrap_or_default();
+    let included = text.lines().filter_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["@include", name, ..] => Some(*name),
+            [kind, "include" | "substack", name, ..] if kind.trim_start_matches('-') == "session" => {
+                Some(*name)
+            }
+            _ => None,
+        }
+    });
+    let plain = included.filter(|name| !name.contains('/')).take(MOST_INCLUDED);
+    let more: Vec<String> =
+        plain.map(|name| std::fs::read_to_string(directory.join(name)).unwrap_or_default()).collect();
+    text.clone() + "\n" + &more.join("\n")
+}
+
+fn sudo(install: &str) -> Vec<Point> {
+    if SudoVersion::of_host().is_none() {
+        return vec![Point::warning(
+            "sudo",
+            "there is no sudo; only other privileges can be granted",
+            "install sudo",
+        )];
+    }
+    let mut points = Vec::new();
+    let include = std::fs::read_to_string(setup::INCLUDE).unwrap_or_default();
+    points.push(match setup::sudo_of_host() {
+        Err(error) => Point::wrong("sudo", error.to_string(), "add `@includedir /etc/sudoers.d` with visudo"),
+        Ok(_) if include == setup::sudo_include() => Point::ok("sudo", "it reads the rules of live sessions"),
+        Ok(_) => {
+            let found = format!("{} is missing or was changed; sudo rules are not in force", setup::INCLUDE);
+            Point::wrong("sudo", found, install)
+        }
+    });
+    points.push(match run("visudo", &["-c"], DEADLINE) {
+        Ok(answer) if answer.status.success() => Point::ok("sudoers", "visudo finds no mistake"),
+        Ok(answer) => Point::wrong("sudoers", format!("visudo refuses it: {}", answer.line()), "visudo"),
+        Err(error) => Point::warning("sudoers", error.to_string(), "install sudo's visudo"),
+    });
+    points
+}
+
+fn audit(paths: &Paths) -> Point {
+    let contained = run("systemd-detect-virt", &["--container", "--quiet"], DEADLINE);
+    let command_line = std::fs::read_to_string(paths.proc.join("cmdline")).unwrap_or_default();
+    if contained.is_ok_and(|answer| answer.status.success()) {
+        let found = "in a container the kernel's audit does not answer; what runs is not witnessed";
+        return Point::warning("audit", found, "run the agent on the machine itself where that matters");
+    }
+    if !paths.proc.join("self/loginuid").exists()
+        || command_line.split_whitespace().any(|word| word == "audit=0")
+    {
+        let found = "this kernel has no audit, or it is switched off; what runs is not witnessed";
+        return Point::warning("audit", found, "boot with audit=1");
+    }
+    Point::ok("audit", "the kernel binds processes to their login")
+}
+
+fn journal(paths: &Paths) -> Point {
+    let mend = "see the agent's log: journalctl -u tidegate-agent";
+    match Journal::read(&paths.journal()) {
+        Err(error) => Point::wrong("journal", error.to_string(), mend),
+        Ok(ledger) => match ledger.orphans().as_slice() {
+            [] => Point::ok("journal", format!("{} grants live, nothing stands", ledger.grants.len())),
+            [first, rest @ ..] => {
+                let found = format!("{} privileges could not be taken away: {}", rest.len() + 1, first.unit);
+                Point::wrong("journal", found, mend)
+            }
+        },
+    }
+}

@@ -1,0 +1,163 @@
+//! A picture of what is watched, and the difference of two.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tidegate_common::residue::{Change, Finding, FindingKind};
+
+/// What identifies a thing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    pub kind: FindingKind,
+    /// As a finding names it.
+    pub what: String,
+}
+
+/// What is compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mark {
+    /// A digest of all that matters.
+    Digest([u8; 16]),
+    /// A group: its members apart, because grants change them.
+    Group { members: BTreeSet<String>, rest: [u8; 16] },
+}
+
+/// A thing as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    pub mark: Mark,
+    /// When its inode last changed, in nanoseconds since 1970; `None` where nothing tells.
+    pub changed: Option<i64>,
+    /// The directory or the file that holds it.
+    pub place: Arc<str>,
+    /// What a finding says of it.
+    pub detail: String,
+    /// By which a file that was not touched is known again without being read.
+    pub stat: Option<Stat>,
+}
+
+/// What lstat(2) says of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    pub inode: u64,
+    pub size: u64,
+    pub modified: i64,
+    pub changed: i64,
+}
+
+/// Everything that is watched, at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    pub items: BTreeMap<Key, Item>,
+    /// When each place was last changed.
+    pub places: BTreeMap<Arc<str>, i64>,
+    /// What could not be looked at.
+    pub unseen: BTreeSet<String>,
+}
+
+/// What Tidegate itself changed while a session lived: no residue.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Granted {
+    /// Memberships: account and group.
+    pub members: BTreeSet<(String, String)>,
+    /// Accounts that were made or enabled.
+    pub accounts: BTreeSet<String>,
+}
+
+impl Granted {
+    /// Adds what another session was given.
+    pub fn add(&mut self, more: &Self) {
+        self.members.extend(more.members.iter().cloned());
+        self.accounts.extend(more.accounts.iter().cloned());
+    }
+}
+
+impl Snapshot {
+    /// What is new, changed or gone in `after`. With `began`, only what changed since then.
+    #[must_use]
+    pub fn compare(&self, after: &Self, began: Option<i64>, granted: &Granted) -> Vec<Finding> {
+        let since = |at: Option<i64>| match (at, began) {
+            (Some(at), Some(began)) => at >= began,
+            _ => true,
+        };
+        let mut findings = Vec::new();
+        for (key, now) in after.items.iter().filter(|(_, now)| since(now.changed)) {
+            let found = match self.items.get(key) {
+                None => Some((Change::New, now.detail.clone())),
+                Some(before) => difference(key, before, now, granted).map(|detail| (Change::Changed, detail)),
+            };
+            findings.extend(found.map(|(change, detail)| key.finding(change, detail)));
+        }
+        let gone = self.items.iter().filter(|(key, before)| {
+            // A place that is gone itself says nothing of when.
+            !after.items.contains_key(key)
+                && key.kind.is_kept()
+                && since(after.places.get(&before.place).copied())
+        });
+        findings.extend(gone.map(|(key, before)| key.finding(Change::Gone, before.detail.clone())));
+        findings.retain(|finding| {
+            let account = finding.what.split('\'').next().unwrap_or_default();
+            let own = finding.kind == FindingKind::Account || finding.kind == FindingKind::Group;
+            !(own && granted.accounts.contains(account))
+        });
+        findings.sort();
+        findings
+    }
+
+    /// This picture with the quickly read parts of another.
+    #[must_use]
+    pub fn refreshed(&self, with: &Self) -> Self {
+        let mut fresh = self.clone();
+        fresh.items.retain(|key, _| !key.kind.is_quick());
+        fresh.items.extend(with.items.iter().map(|(key, item)| (key.clone(), item.clone())));
+        fresh
+    }
+}
+
+impl Key {
+    fn finding(&self, change: Change, detail: String) -> Finding {
+        Finding { kind: self.kind, change, what: self.what.clone(), detail }
+    }
+}
+
+/// Of each kind, how it is looked at.
+pub trait Watched {
+    /// Whether one that is gone is worth a line. Jobs end, sockets close.
+    fn is_kept(&self) -> bool;
+    /// Whether it is read anew when a session begins: what has no time of its own, or
+    /// shares it with what grants change.
+    fn is_quick(&self) -> bool;
+}
+
+impl Watched for FindingKind {
+    fn is_kept(&self) -> bool {
+        !matches!(self, Self::At | Self::Setuid | Self::Socket | Self::Process)
+    }
+
+    fn is_quick(&self) -> bool {
+        matches!(self, Self::Account | Self::Group | Self::Socket)
+    }
+}
+
+/// What is told of a thing that is not as it was; `None` when it is, or is as a grant
+/// made it.
+fn difference(key: &Key, before: &Item, now: &Item, granted: &Granted) -> Option<String> {
+    let (Mark::Group { members: old, rest }, Mark::Group { members: new, rest: rest_now }) =
+        (&before.mark, &now.mark)
+    else {
+        return (before.mark != now.mark).then(|| now.detail.clone());
+    };
+    let group = key.what.split('\'').next().unwrap_or_default();
+    let counts = |member: &&String| {
+        !granted.members.contains(&((*member).clone(), group.to_owned()))
+            && !granted.accounts.contains(*member)
+    };
+    let joined = new.difference(old).filter(counts).map(|member| format!("+{member}"));
+    let left = old.difference(new).filter(counts).map(|member| format!("-{member}"));
+    let members: Vec<String> = joined.chain(left).collect();
+    match (members.is_empty(), rest == rest_now) {
+        (true, true) => None,
+        (true, false) => Some(now.detail.clone()),
+        (false, _) => Some(format!("members {}", members.join(" "))),
+    }
+}

@@ -1,0 +1,215 @@
+//! Pictures compared, and pictures of a host of the test's own.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use tidegate_common::residue::{Change, Finding, FindingKind};
+
+use super::gather::View;
+use super::snapshot::{Granted, Item, Key, Mark, Snapshot};
+use crate::test::Scratch;
+
+fn key(kind: FindingKind, what: &str) -> Key {
+    Key { kind, what: what.to_owned() }
+}
+
+fn item(content: u8, changed: i64) -> Item {
+    let mark = Mark::Digest([content; 16]);
+    Item { mark, changed: Some(changed), place: "/p".into(), detail: String::new(), stat: None }
+}
+
+fn group(members: &[&str]) -> Item {
+    let members = members.iter().map(|member| (*member).to_owned()).collect();
+    Item { mark: Mark::Group { members, rest: [0; 16] }, ..item(0, 100) }
+}
+
+fn snapshot(items: impl IntoIterator<Item = (Key, Item)>) -> Snapshot {
+    let places = [(Arc::from("/p"), 100)].into();
+    Snapshot { items: items.into_iter().collect(), places, unseen: BTreeSet::new() }
+}
+
+fn told(findings: &[Finding]) -> Vec<String> {
+    findings.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_changed_before_the_session_is_not_the_sessions() {
+    let before =
+        snapshot([(key(FindingKind::Cron, "a"), item(1, 1)), (key(FindingKind::Cron, "b"), item(1, 1))]);
+    let after =
+        snapshot([(key(FindingKind::Cron, "a"), item(2, 49)), (key(FindingKind::Cron, "b"), item(2, 51))]);
+    let none = Granted::default();
+    assert_eq!(told(&before.compare(&after, Some(50), &none)), ["changed cron job b"]);
+    assert_eq!(told(&before.compare(&after, None, &none)), ["changed cron job a", "changed cron job b"]);
+}
+
+#[test]
+fn a_membership_that_was_granted_is_no_residue_and_one_that_was_not_is() {
+    let before = snapshot([(key(FindingKind::Group, "adm"), group(&["jane"]))]);
+    let after = snapshot([(key(FindingKind::Group, "adm"), group(&["jane", "mallory", "ops"]))]);
+    let mut granted = Granted::default();
+    granted.members.insert(("ops".to_owned(), "adm".to_owned()));
+    let found = before.compare(&after, Some(50), &granted);
+    assert_eq!(told(&found), ["changed group adm (members +mallory)"]);
+    granted.members.insert(("mallory".to_owned(), "adm".to_owned()));
+    assert!(before.compare(&after, Some(50), &granted).is_empty());
+}
+
+#[test]
+fn an_account_that_a_grant_made_is_no_residue() {
+    let after = snapshot([
+        (key(FindingKind::Account, "tg-1"), item(1, 60)),
+        (key(FindingKind::Account, "tg-1's password"), item(1, 60)),
+    ]);
+    let mut granted = Granted::default();
+    assert_eq!(Snapshot::default().compare(&after, Some(50), &granted).len(), 2);
+    granted.accounts.insert("tg-1".to_owned());
+    assert!(Snapshot::default().compare(&after, Some(50), &granted).is_empty());
+}
+
+#[test]
+fn a_job_that_is_gone_is_no_residue_and_a_rule_that_is_gone_is_told() {
+    let before =
+        snapshot([(key(FindingKind::At, "j"), item(1, 1)), (key(FindingKind::Sudoers, "r"), item(1, 1))]);
+    let found = before.compare(&snapshot([]), Some(50), &Granted::default());
+    assert_eq!(told(&found), ["gone sudoers r"]);
+}
+
+fn any_snapshot() -> impl Strategy<Value = Snapshot> {
+    let kinds = prop::sample::select(vec![FindingKind::Cron, FindingKind::Setuid, FindingKind::Sudoers]);
+    let one = (kinds, "[a-d]", 0u8..3, 0i64..100);
+    prop::collection::vec(one, 0..12).prop_map(|all| {
+        snapshot(all.into_iter().map(|(kind, what, content, at)| (key(kind, &what), item(content, at))))
+    })
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_found_where_nothing_changed(picture in any_snapshot(), began in prop::option::of(0i64..100)) {
+        prop_assert!(picture.compare(&picture, began, &Granted::default()).is_empty());
+    }
+
+    #[test]
+    fn without_a_beginning_every_difference_is_found_once(before in any_snapshot(), after in any_snapshot()) {
+        let found = before.compare(&after, None, &Granted::default());
+        let keys: BTreeSet<&Key> = before.items.keys().chain(after.items.keys()).collect();
+        for key in keys {
+            let (old, new) = (before.items.get(key), after.items.get(key));
+            let expected = match (old, new) {
+                (None, Some(_)) => Some(Change::New),
+                (Some(old), Some(new)) if old.mark != new.mark => Some(Change::Changed),
+                (Some(_), None) if key.kind != FindingKind::Setuid => Some(Change::Gone),
+                _ => None,
+            };
+            let told: Vec<Change> = found
+                .iter()
+                .filter(|finding| finding.kind == key.kind && finding.what == key.what)
+                .map(|finding| finding.change)
+                .collect();
+            prop_assert_eq!(told, Vec::from_iter(expected));
+        }
+    }
+
+    #[test]
+    fn a_beginning_only_leaves_out(before in any_snapshot(), after in any_snapshot(), began in 0i64..100) {
+        let all = before.compare(&after, None, &Granted::default());
+        let some = before.compare(&after, Some(began), &Granted::default());
+        prop_assert!(some.iter().all(|finding| all.contains(finding)));
+        for finding in some.iter().filter(|finding| finding.change != Change::Gone) {
+            let at = after.items[&key(finding.kind, &finding.what)].changed;
+            prop_assert!(at.is_some_and(|at| at >= began));
+        }
+    }
+}
+
+fn write(root: &Path, path: &str, content: &str) {
+    let path = root.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, content).unwrap();
+}
+
+/// A host below the scratch directory.
+fn host(scratch: &Scratch) -> View {
+    let root = scratch.path();
+    write(root, "etc/passwd", "root:x:0:0:root:/root:/bin/bash\nops:x:7:7::/home/ops:/bin/sh\n");
+    write(root, "etc/shadow", "root:*:1::::::\nops:*:1::::::\n");
+    write(root, "etc/group", "root:x:0:\nsudo:x:27:\n");
+    write(root, "etc/sudoers", "root ALL=(ALL) ALL\n");
+    write(root, "etc/cron.d/known", "# nothing\n");
+    write(root, "home/ops/.ssh/authorized_keys", "ssh-ed25519 AAAA one\n");
+    write(root, "usr/bin/tool", "#!/bin/sh\n");
+    View::of(scratch.paths())
+}
+
+fn findings(view: &View, before: &Snapshot, began: i64) -> Vec<String> {
+    let mut found = before.compare(&view.take(before), Some(began), &Granted::default());
+    // The machine's own sockets come and go.
+    found.retain(|finding| finding.kind != FindingKind::Socket);
+    told(&found)
+}
+
+#[test]
+fn each_kind_of_change_is_found_and_none_where_nothing_changed() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = Scratch::new();
+    let (root, view) = (scratch.path(), host(&scratch));
+    let before = view.take(&Snapshot::default());
+    assert_eq!(findings(&view, &before, 0), [""; 0]);
+    // Written again with the same content: nothing changed.
+    write(root, "etc/sudoers", "root ALL=(ALL) ALL\n");
+    assert_eq!(findings(&view, &before, 0), [""; 0]);
+
+    write(root, "etc/cron.d/known", "* * * * * root id\n");
+    write(root, "var/spool/cron/crontabs/ops", "* * * * * id\n");
+    write(root, "var/spool/cron/atjobs/a0001", "id\n");
+    write(root, "etc/systemd/system/x.service", "[Service]\n");
+    write(root, "home/ops/.config/systemd/user/y.service", "[Service]\n");
+    write(root, "var/lib/systemd/linger/ops", "");
+    write(root, "home/ops/.ssh/authorized_keys", "ssh-ed25519 AAAA one\nssh-ed25519 BBBB two\n");
+    write(root, "etc/sudoers.d/z", "ops ALL=(ALL) ALL\n");
+    write(root, "etc/passwd", "root:x:0:0:root:/root:/bin/bash\nops:x:0:7::/home/ops:/bin/sh\n");
+    write(root, "etc/shadow", "root:*:1::::::\nops:$y$x:1::::::\n");
+    write(root, "etc/group", "root:x:0:\nsudo:x:27:ops\n");
+    write(root, "etc/ld.so.preload", "/tmp/x.so\n");
+    write(root, "etc/profile.d/p.sh", "id\n");
+    write(root, "etc/pam.d/sshd", "auth sufficient pam_permit.so\n");
+    write(root, "etc/ssh/sshd_config.d/q.conf", "PermitRootLogin yes\n");
+    std::fs::set_permissions(root.join("usr/bin/tool"), std::fs::Permissions::from_mode(0o4755)).unwrap();
+    let found = findings(&view, &before, 0);
+    for expected in [
+        "changed cron job /etc/cron.d/known",
+        "new cron job /var/spool/cron/crontabs/ops",
+        "new at job /var/spool/cron/atjobs/a0001",
+        "new unit /etc/systemd/system/x.service",
+        "new unit /home/ops/.config/systemd/user/y.service",
+        "new unit /var/lib/systemd/linger/ops",
+        "changed authorized key /home/ops/.ssh/authorized_keys (2 keys)",
+        "new sudoers /etc/sudoers.d/z",
+        "changed account ops (uid 0, home /home/ops, shell /bin/sh)",
+        "changed account ops's password (/etc/shadow)",
+        "changed group sudo (members +ops)",
+        "new preload /etc/ld.so.preload",
+        "new profile /etc/profile.d/p.sh",
+        "new PAM /etc/pam.d/sshd",
+        "new ssh /etc/ssh/sshd_config.d/q.conf",
+    ] {
+        assert!(found.iter().any(|line| line == expected), "{expected}: {found:#?}");
+    }
+    let setuid = format!("new setuid file /usr/bin/tool (mode 4755, owner {}", nix::unistd::geteuid());
+    assert!(found.iter().any(|line| line.starts_with(&setuid)), "{found:#?}");
+    assert_eq!(found.len(), 16, "{found:#?}");
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_stops_nobody() {
+    let scratch = Scratch::new();
+    let view = host(&scratch);
+    let path = scratch.path().join("home/ops/.ssh/authorized_keys");
+    let before = view.take(&Snapshot::default());
+    std::fs::remove_file(&path).unwrap();
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    let found = findings(&view, &before, 0);
+    assert_eq!(found, ["changed authorized key /home/ops/.ssh/authorized_keys"]);
+}

@@ -1,0 +1,37 @@
+//! `session show`: a session, the files that went through it, and what it left behind.
+
+use serde::Serialize;
+use tidegate_common::residue::Residue;
+
+use super::residue::left_behind;
+use super::transfers::Transfers;
+use super::{Line, details};
+use crate::console::screen::Screen;
+use crate::console::{Failure, Services};
+use crate::store::SessionRow;
+
+/// A session with all that is known of it, for machines.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    session: Line,
+    #[serde(flatten)]
+    transfers: &'a Transfers,
+    /// None until the agent's report came.
+    left_behind: Option<&'a Residue>,
+}
+
+pub(super) async fn show(
+    services: &Services,
+    session: &SessionRow,
+    screen: &mut Screen<'_>,
+) -> Result<(), Failure> {
+    let transfers = Transfers::of(services, session.id).await?;
+    let residue = services.store.residue(session.id).await?;
+    let shown =
+        Shown { session: Line::of(session), transfers: &transfers, left_behind: residue.as_ref() };
+    let columns = screen.columns;
+    let lines =
+        || details(session) + &transfers.text(columns) + &left_behind(residue.as_ref(), columns);
+    screen.one(&shown, lines).await
+}

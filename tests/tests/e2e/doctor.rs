@@ -1,0 +1,161 @@
+//! The agent's own look at its host.
+
+use std::fs;
+
+use serde_json::Value;
+use tidegate_tests::host::Host;
+use tidegate_tests::wait;
+
+use crate::needs_devices;
+use crate::scene::{Scene, Stand, text};
+
+/// What is broken, how it is mended, which point tells it, how it stands then, and a
+/// part of the sentence.
+const BREAKS: [(&str, &str, &str, &str, &str); 9] = [
+    (
+        "mv /etc/ssh/sshd_config.d/tidegate.conf /etc/kept",
+        "mv /etc/kept /etc/ssh/sshd_config.d/tidegate.conf",
+        "user CA",
+        "wrong",
+        "not Tidegate's",
+    ),
+    ("chmod 755 /var/lib/tidegate-agent", "chmod 700 /var/lib/tidegate-agent", "state", "wrong", "mode 755"),
+    (
+        "cp -p /var/lib/tidegate-agent/user_ca.pub /etc/kept; : >/var/lib/tidegate-agent/user_ca.pub",
+        "cp -p /etc/kept /var/lib/tidegate-agent/user_ca.pub; rm /etc/kept",
+        "CA keys",
+        "warning",
+        "no key came",
+    ),
+    (
+        "systemctl disable --now tidegate-sweep.timer",
+        "systemctl enable --now tidegate-sweep.timer",
+        "sweep",
+        "wrong",
+        "tidegate-sweep.timer is not active",
+    ),
+    (
+        "systemctl disable tidegate-agent",
+        "systemctl enable tidegate-agent",
+        "service",
+        "wrong",
+        "not enabled",
+    ),
+    (
+        "mv /etc/sudoers.d/tidegate /etc/kept",
+        "mv /etc/kept /etc/sudoers.d/tidegate",
+        "sudo",
+        "wrong",
+        "is missing",
+    ),
+    (
+        "echo nonsense >/etc/sudoers.d/broken",
+        "rm /etc/sudoers.d/broken",
+        "sudoers",
+        "wrong",
+        "visudo refuses it",
+    ),
+    (
+        "cp -p /etc/pam.d/sshd /etc/kept; sed -i 's/^session.*pam_loginuid/#&/' /etc/pam.d/sshd",
+        "mv /etc/kept /etc/pam.d/sshd",
+        "loginuid",
+        "warning",
+        "pam_loginuid.so is not in sshd's stack",
+    ),
+    ("systemctl stop tidegate-agent", "systemctl start tidegate-agent", "service", "wrong", "is not active"),
+];
+
+fn points(stand: &Stand) -> (i32, Vec<Value>) {
+    let done = stand.device.run(&["tidegate-agent", "doctor", "-o", "json"]).unwrap();
+    let points = serde_json::from_slice(&done.stdout).unwrap_or_else(|_| panic!("{}", done.all()));
+    (done.code().unwrap(), points)
+}
+
+fn point(points: &[Value], name: &str) -> Value {
+    points
+        .iter()
+        .find(|point| text(point, "point") == name)
+        .unwrap_or_else(|| panic!("{name}: {points:#?}"))
+        .clone()
+}
+
+#[test]
+fn doctor_finds_a_device_well_and_each_thing_that_is_broken() {
+    needs_devices!();
+    let stand = Stand::new("patient", 30);
+    let (code, healthy) = points(&stand);
+    assert!(healthy.iter().all(|point| text(point, "verdict") != "wrong"), "{healthy:#?}");
+    // A device has no clock and no audit of its own, and is warned of that.
+    assert_eq!(code, i32::from(healthy.iter().any(|point| text(point, "verdict") == "warning")));
+    for (damage, mend, name, verdict, sentence) in BREAKS {
+        assert_eq!(text(&point(&points(&stand).1, name), "verdict"), "ok", "{name} before: {damage}");
+        stand.device.ok(&["sh", "-c", damage]).unwrap();
+        let (code, broken) = points(&stand);
+        let told = point(&broken, name);
+        stand.device.ok(&["sh", "-c", mend]).unwrap();
+        assert_eq!(text(&told, "verdict"), verdict, "{damage}: {told}");
+        assert!(text(&told, "found").contains(sentence), "{damage}: {told}");
+        assert!(!text(&told, "mend").is_empty(), "{told}");
+        assert_eq!(code, if verdict == "wrong" { 2 } else { 1 }, "{damage}");
+    }
+    let shown = stand.device.run(&["tidegate-agent", "doctor"]).unwrap().out();
+    assert!(shown.lines().any(|line| line.starts_with("ok       user CA")), "{shown}");
+}
+
+#[test]
+fn a_link_that_is_lost_is_told_with_the_reason() {
+    needs_devices!();
+    let stand = Stand::new("lonely", 3);
+    assert_eq!(text(&point(&points(&stand).1, "link"), "verdict"), "ok");
+    stand.world.kill_proxy().unwrap();
+    wait::until_true("doctor tells of it", std::time::Duration::from_secs(20), || {
+        let link = point(&points(&stand).1, "link");
+        text(&link, "verdict") == "wrong" && text(&link, "found").contains("no link with")
+    })
+    .unwrap();
+}
+
+#[test]
+fn the_report_lists_standing_privileges_and_marks_those_of_live_sessions() {
+    needs_devices!();
+    let stand = Stand::new("census", 30);
+    let device = &stand.device;
+    for account in ["jane", "nobodys"] {
+        device.add_account(account).unwrap();
+    }
+    device.ok(&["sh", "-c", "usermod -aG sudo jane; groupadd -f docker; usermod -aG docker jane"]).unwrap();
+    fs::write(device.path("/etc/sudoers.d/own"), "nobodys ALL=(root) NOPASSWD: /usr/bin/id\n").unwrap();
+    device.authorize("jane", "ssh-ed25519 AAAA jane").unwrap();
+    let report = || {
+        let done = device.ok(&["tidegate-agent", "report", "-o", "json"]).unwrap();
+        let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+        let lines = report["privileges"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| ["account", "kind", "holder", "what"].map(|field| text(one, field)).join(" "));
+        lines.collect::<Vec<_>>()
+    };
+    let standing = report();
+    for expected in [
+        "jane sudo person ALL as ALL",
+        "jane group person root, by sudo's own rule for the group",
+        "jane group person root, through a container",
+        "jane keys person 1 key logs in",
+        "nobodys sudo person /usr/bin/id as root without a password",
+    ] {
+        assert!(standing.iter().any(|line| line == expected), "{expected}: {standing:#?}");
+    }
+    let of_ops = |lines: &[String]| {
+        lines.iter().filter(|line| line.starts_with("census-ops ")).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(of_ops(&standing), [""; 0]);
+    let scene = Scene::set(&stand.world, device, "census-ops", "{}");
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    let live = of_ops(&report());
+    assert_eq!(live.len(), 2, "{live:#?}");
+    assert!(live.iter().all(|line| line.contains(" tidegate ")), "{live:#?}");
+    let shown = device.ok(&["tidegate-agent", "report"]).unwrap().out();
+    assert!(shown.contains("could be taken away") && shown.contains("2 belong to live sessions"), "{shown}");
+}

@@ -1,0 +1,187 @@
+//! What outlives a session: processes, whichever way they hide, are ended; changes of
+//! the host are reported.
+
+use std::fs;
+use std::time::Duration;
+
+use serde_json::Value;
+use tidegate_tests::host::Host;
+use tidegate_tests::pty::{PATIENCE, Pty};
+use tidegate_tests::wait;
+
+use crate::needs_devices;
+use crate::scene::{Scene, Stand, text};
+use crate::ways::street;
+
+/// A report comes once the agent has rested from the look before.
+const REPORT: Duration = Duration::from_secs(30);
+
+/// Each way to hide, with the number of seconds by which its process is known.
+const WAYS: [(&str, &str); 12] = [
+    ("71001", "nohup sleep 71001 >/dev/null 2>&1 &"),
+    ("71002", "(setsid sh -c 'sleep 71002 &' &)"),
+    ("71003", "setsid env -i /bin/sleep 71003 </dev/null >/dev/null 2>&1 &"),
+    ("71004", "sudo sh -c 'setsid env -i /bin/sleep 71004 </dev/null >/dev/null 2>&1 &'"),
+    ("71005", "tmux -L hidden new-session -d 'exec sleep 71005'"),
+    ("71006", "systemd-run --user --quiet sleep 71006"),
+    ("71007", "setsid systemd-run --user --scope --quiet sleep 71007 </dev/null >/dev/null 2>&1 &"),
+    ("71008", "(sudo setsid systemd-run --scope --quiet sleep 71008 </dev/null >/dev/null 2>&1 &)"),
+    ("71009", "cp /bin/sleep ~/sshd; setsid ~/sshd 71009 </dev/null >/dev/null 2>&1 &"),
+    ("71010", "TIDEGATE_SESSION=01kaaaaaaaaaaaaaaaaaaaaaaa setsid sleep 71010 </dev/null >/dev/null 2>&1 &"),
+    (
+        "71012",
+        "(sudo sh -c 'setsid systemd-run --scope --quiet sleep 71012 </dev/null >/dev/null 2>&1 & sleep 5' &)",
+    ),
+    ("71011", "(trap '' TERM HUP; exec sleep 71011) >/dev/null 2>&1 &"),
+];
+
+fn runs(host: &dyn Host, number: &str) -> bool {
+    host.run(&["pgrep", "-f", &format!("(sleep|sshd) {number}$")]).unwrap().success()
+}
+
+fn leave(pty: &mut Pty) {
+    pty.send_line("exit").unwrap();
+    pty.end(PATIENCE).unwrap();
+}
+
+/// What the session's page says was left behind, once the report came.
+fn left_behind(scene: &Scene<'_>, session: &str) -> Vec<Value> {
+    let report = wait::until("the report of what was left behind", REPORT, || {
+        let shown = scene.world.json(&["session", "show", session]).ok()?;
+        shown.get("left_behind").filter(|report| !report.is_null()).cloned()
+    });
+    let report = report.unwrap_or_else(|error| {
+        panic!("{error}\n{}\n{}", scene.device.journal("tidegate-agent"), scene.world.log())
+    });
+    report["findings"].as_array().unwrap().clone()
+}
+
+fn newest(scene: &Scene<'_>) -> String {
+    text(scene.sessions().last().unwrap(), "id")
+}
+
+#[test]
+fn however_a_process_hides_it_does_not_outlive_its_session() {
+    needs_devices!();
+    let scene = Scene::share(street(), "hider", "{}");
+    let script: String = WAYS.iter().map(|(_, way)| format!("{way}\n")).collect();
+    let path = scene.device.path("/usr/local/share/hide.sh");
+    fs::write(&path, script).unwrap();
+    // The account's process that no session started, and one of another session.
+    scene.device.ok(&["systemd-run", "--quiet", "--uid=hider", "sleep", "72001"]).unwrap();
+    let neighbour = Scene::share(street(), "neighbour", "{}");
+    let mut other = neighbour.knock();
+    neighbour.at_the_prompt(&mut other);
+    other.send_line("setsid sleep 72002 </dev/null >/dev/null 2>&1 & echo started").unwrap();
+    other.expect("started\r\n").unwrap();
+
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    pty.send_line("bash /usr/local/share/hide.sh; echo all-\"hidden\"").unwrap();
+    pty.expect("all-hidden\r\n").unwrap();
+    for (number, way) in WAYS.iter().chain(&[("72001", "outside"), ("72002", "of another session")]) {
+        wait::until_true(&format!("{way} runs"), PATIENCE, || runs(scene.device, number)).unwrap();
+    }
+    // One left both its scope and its parents: it is known because the agent, which looks
+    // every two seconds, saw it before.
+    let pid = wait::until("its number", PATIENCE, || {
+        let found = scene.device.run(&["pgrep", "-f", "^(/usr/bin/)?sleep 71012$"]).ok()?;
+        found.success().then(|| found.out())
+    });
+    let pid = pid.unwrap();
+    let known = format!("[{},", pid.trim());
+    let journal = scene.device.path("/var/lib/tidegate-agent/journal");
+    wait::until_true("the agent has seen the one that left its scope", PATIENCE, || {
+        fs::read(&journal).is_ok_and(|journal| String::from_utf8_lossy(&journal).contains(&known))
+    })
+    .unwrap();
+    let id = newest(&scene);
+    leave(&mut pty);
+    for (number, way) in WAYS {
+        wait::until_true(&format!("the end of: {way}"), PATIENCE, || !runs(scene.device, number))
+            .unwrap_or_else(|error| panic!("{error}\n{}", scene.device.journal("tidegate-agent")));
+    }
+    assert!(runs(scene.device, "72001"), "a process that no session started was ended");
+    assert!(runs(scene.device, "72002"), "another session's process was ended");
+    let found = left_behind(&scene, &id);
+    for (number, way) in WAYS {
+        let listed =
+            found.iter().any(|one| text(one, "kind") == "process" && text(one, "what").ends_with(number));
+        assert!(listed, "{way} is not listed: {found:#?}");
+    }
+    let deaf = found.iter().find(|one| text(one, "what").ends_with("71011")).unwrap();
+    assert_eq!(text(deaf, "change"), "killed");
+    leave(&mut other);
+    scene.device.ok(&["pkill", "-f", "sleep 72001$"]).unwrap();
+}
+
+/// What a session that is up to no good does, and how its page tells it.
+const DEEDS: [(&str, &str); 12] = [
+    ("echo '* * * * * root id' >/etc/cron.d/left", "new cron /etc/cron.d/left"),
+    (
+        "mkdir -p /var/spool/cron/crontabs; echo x >/var/spool/cron/crontabs/keep",
+        "new cron /var/spool/cron/crontabs/keep",
+    ),
+    (
+        "mkdir -p /var/spool/cron/atjobs; echo x >/var/spool/cron/atjobs/a1",
+        "new at /var/spool/cron/atjobs/a1",
+    ),
+    (
+        "printf '[Service]\\nExecStart=/bin/true\\n' >/etc/systemd/system/left.service",
+        "new unit /etc/systemd/system/left.service",
+    ),
+    (
+        "mkdir -p /var/lib/systemd/linger; touch /var/lib/systemd/linger/keep",
+        "new unit /var/lib/systemd/linger/keep",
+    ),
+    (
+        "mkdir -p /root/.ssh; echo 'ssh-ed25519 AAAA left' >>/root/.ssh/authorized_keys",
+        "new key /root/.ssh/authorized_keys",
+    ),
+    ("cp /bin/true /usr/local/bin/left; chmod 4755 /usr/local/bin/left", "new setuid /usr/local/bin/left"),
+    ("echo 'keep ALL=(ALL) ALL' >/etc/sudoers.d/left", "new sudoers /etc/sudoers.d/left"),
+    ("useradd -u 0 -o -M left", "new account left"),
+    ("usermod -aG disk keep", "changed group disk"),
+    ("echo id >/etc/profile.d/left.sh", "new profile /etc/profile.d/left.sh"),
+    (
+        "systemd-run -q --unit=left-socket --socket-property=ListenStream=127.0.0.1:7999 true",
+        "new socket tcp 127.0.0.1:7999",
+    ),
+];
+
+#[test]
+fn what_a_session_changed_is_on_its_page_and_a_clean_sessions_page_says_nothing() {
+    needs_devices!();
+    let stand = Stand::new("residue", 30);
+    stand.device.add_account("keep").unwrap();
+    let scene = Scene::set(&stand.world, &stand.device, "deeds", "{}");
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    leave(&mut pty);
+    let clean = newest(&scene);
+    assert_eq!(left_behind(&scene, &clean), [Value::Null; 0]);
+
+    // Between sessions somebody else works on the device.
+    stand.device.ok(&["sh", "-c", "echo x >/etc/cron.d/administrators"]).unwrap();
+    let script: String = DEEDS.iter().map(|(deed, _)| format!("{deed}\n")).collect();
+    fs::write(stand.device.path("/usr/local/share/deeds.sh"), script).unwrap();
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    pty.send_line("sudo bash /usr/local/share/deeds.sh; echo all-\"done\"").unwrap();
+    pty.expect("all-done\r\n").unwrap();
+    leave(&mut pty);
+    let id = newest(&scene);
+    let found: Vec<String> = left_behind(&scene, &id)
+        .iter()
+        .map(|one| format!("{} {} {}", text(one, "change"), text(one, "kind"), text(one, "what")))
+        .collect();
+    for (_, expected) in DEEDS {
+        assert!(found.iter().any(|line| line == expected), "{expected}: {found:#?}");
+    }
+    assert!(!found.iter().any(|line| line.contains("administrators")), "{found:#?}");
+    assert!(!found.iter().any(|line| line.contains(" adm") || line.contains("tidegate")), "{found:#?}");
+    let page = stand.world.admin(&["session", "show", &id]).unwrap().ok().unwrap().out();
+    assert!(page.contains("Left behind") && page.contains("/etc/cron.d/left"), "{page}");
+    let log = stand.world.admin(&["audit", "tail", "-n", "50"]).unwrap().ok().unwrap().out();
+    assert!(log.contains("new cron job /etc/cron.d/left"), "{log}");
+}
