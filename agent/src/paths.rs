@@ -52,6 +52,12 @@ impl Paths {
         self.run.join("leases")
     }
 
+    /// What the kernel's audit was before the witness changed it.
+    #[must_use]
+    pub fn audit_before(&self) -> PathBuf {
+        self.state.join("audit_before")
+    }
+
     /// What sshd trusts to sign users' certificates.
     #[must_use]
     pub fn user_ca(&self) -> PathBuf {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tidegate_common::wire::FromProxy;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -11,9 +12,10 @@ use super::journal::{Journal, JournalError};
 use super::uplink::Uplink;
 use super::worker::{Link, Tools, Worker, start_reaper};
 use super::{Message, clock, leases};
-use crate::config::Config;
+use crate::config::{Config, Watch};
 use crate::core::{Event, State, step};
 use crate::elevate::Elevator;
+use crate::witness::{self, Witness};
 
 /// Messages that may wait for the loop.
 const INBOX: usize = 256;
@@ -63,9 +65,13 @@ pub async fn run(config: Config) -> Result<(), DriverError> {
         Some(leases) => (ledger, leases.deadlines),
         None => (ledger.after_boot(), BTreeMap::new()),
     };
-    let mut state = State::recovered(ledger);
     let (inbox, mut messages) = mpsc::channel(INBOX);
     let link = Link::default();
+    let (witness, witnessing) = match config.witness {
+        Watch::Sessions => witness::start(&paths, link.clone(), &ledger)?,
+        Watch::Nothing => (Witness::default(), witness::Running::none()),
+    };
+    let mut state = State::recovered(ledger);
     let worker = Worker::start(Tools {
         host_keys: identity::host_keys(&paths),
         elevator: Elevator::new(paths.clone()),
@@ -73,6 +79,7 @@ pub async fn run(config: Config) -> Result<(), DriverError> {
         journal,
         reaper: start_reaper(paths.clone(), config.grace, inbox.clone())?,
         link: link.clone(),
+        witness: witness.clone(),
         inbox: inbox.clone(),
     })?;
     let uplink = tokio::spawn(Uplink { proxy: config.proxy, paths, inbox }.run());
@@ -93,13 +100,23 @@ pub async fn run(config: Config) -> Result<(), DriverError> {
         }
         event = tokio::select! {
             message = messages.recv() => match message {
-                Some(Message::Event(event)) => Some(event),
+                Some(Message::Event(Event::Proxy(FromProxy::Noted { number }))) => {
+                    witness.noted(number);
+                    None
+                }
+                Some(Message::Event(event)) => {
+                    if matches!(event, Event::Proxy(FromProxy::Welcome(_))) {
+                        witness.linked();
+                    }
+                    Some(event)
+                }
                 Some(Message::Linked(outbox)) => {
                     link.set(Some(outbox));
                     Some(Event::Connected)
                 }
                 Some(Message::Unlinked) => {
                     link.set(None);
+                    witness.unlinked();
                     Some(Event::Disconnected)
                 }
                 Some(Message::Finished) | None => break,
@@ -123,6 +140,7 @@ pub async fn run(config: Config) -> Result<(), DriverError> {
             stop_by = Some(tokio::time::Instant::now() + STOP);
         }
     }
+    witnessing.stop(&witness).await;
     // What was told last shall reach the proxy.
     if link.set(None) {
         let _ = tokio::time::timeout(FAREWELL, told(&mut messages)).await;

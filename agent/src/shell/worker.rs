@@ -14,6 +14,7 @@ use crate::core::{Effect, Event};
 use crate::elevate::Elevator;
 use crate::paths::Paths;
 use crate::residue::{Job, Reaper};
+use crate::witness::Witness;
 
 /// The host's account lock is never held longer than this between plan and apply.
 const IDLE: Duration = Duration::from_secs(1);
@@ -29,7 +30,8 @@ impl Link {
         std::mem::replace(&mut *link, outbox).is_some()
     }
 
-    fn send(&self, message: FromAgent) {
+    /// Sends it, if a link stands and takes it.
+    pub fn send(&self, message: FromAgent) {
         let mut link = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(outbox) = link.as_ref()
             && outbox.try_send(message).is_err()
@@ -69,6 +71,7 @@ pub struct Tools {
     pub host_keys: Vec<String>,
     pub reaper: Sender<Job>,
     pub link: Link,
+    pub witness: Witness,
     pub inbox: Inbox,
 }
 
@@ -128,7 +131,10 @@ impl Tools {
                 self.tell(Event::Planned { session, plan });
             }
             Effect::Journal { record, then } => match self.journal.append(&record) {
-                Ok(()) => then.into_iter().for_each(|effect| self.execute(effect)),
+                Ok(()) => {
+                    self.witness.follow(&record);
+                    then.into_iter().for_each(|effect| self.execute(effect));
+                }
                 Err(error) => self.tell(Event::JournalFailed { record, why: error.to_string() }),
             },
             Effect::Apply { session, fresh, joined } => {
@@ -156,6 +162,7 @@ impl Tools {
                     kinds: self.elevator.kinds(),
                     live,
                     standing,
+                    witness: self.witness.sight(),
                 };
                 self.link.send(FromAgent::Hello(hello));
             }
@@ -204,6 +211,7 @@ mod tests {
             host_keys: Vec::new(),
             reaper: channel().0,
             link: Link::default(),
+            witness: Witness::default(),
             inbox,
         };
         let session = SessionId::new(1, 1);
