@@ -15,6 +15,7 @@ mod requests;
 mod session;
 mod ssh;
 mod store;
+mod witness;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

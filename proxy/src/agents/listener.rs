@@ -20,6 +20,7 @@ use super::registry::Registry;
 use crate::audit_log::AuditLog;
 use crate::limits::{Place, Places};
 use crate::store::{Store, StoreError};
+use crate::witness::Witnesses;
 
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -40,6 +41,8 @@ pub struct Office {
     pub store: Store,
     /// The audit log.
     pub audit: AuditLog,
+    /// What the devices' kernels saw.
+    pub witnesses: Witnesses,
 }
 
 /// Accepts agents until the listener fails. Each has a task and a deadline of its own.

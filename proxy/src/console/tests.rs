@@ -48,7 +48,8 @@ impl LiveSessions for Fake {
 impl AgentLinks for Fake {
     fn link(&self, _: &DeviceName) -> Option<Link> {
         let standing = vec!["sudo: \u{1b}[2Jstuck".to_owned()];
-        Some(Link { version: "0.1.0".to_owned(), up: Duration::from_secs(61), standing })
+        let witness = Sight::Blind { why: Note::new("a container") };
+        Some(Link { version: "0.1.0".to_owned(), up: Duration::from_secs(61), standing, witness })
     }
 
     fn disconnect(&self, _: &DeviceName) {}
