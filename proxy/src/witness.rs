@@ -27,7 +27,7 @@ use crate::record::Recordings;
 use crate::store::{Store, StoreError};
 use file::Ledger;
 
-pub use file::{Account, read};
+pub use file::read;
 pub use marks::{Mark, marks};
 
 /// The most of one session, in bytes. What comes after is only counted.

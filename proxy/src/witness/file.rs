@@ -100,10 +100,10 @@ impl Ledger {
         if self.bytes > MOST_BYTES.saturating_add(SLACK) {
             return Ok(self);
         }
-        let path = self.path.clone();
-        let wrong = move |source| WitnessError::Write { session: said.session, path, source };
+        let (path, session) = (&self.path, said.session);
+        let wrong = |source| WitnessError::Write { session, path: path.clone(), source };
         let (text, link) = line(&self.link, &said).map_err(|error| wrong(error.into()))?;
-        self.file.write_all(&text).and_then(|()| self.file.sync_data()).map_err(wrong)?;
+        (&self.file).write_all(&text).and_then(|()| self.file.sync_data()).map_err(wrong)?;
         self.link = link;
         self.bytes = self.bytes.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX));
         self.numbers.insert(said.number);
