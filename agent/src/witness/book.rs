@@ -223,8 +223,20 @@ impl Book {
 
     /// Everything, because the agent stops.
     pub fn all(&mut self, now: u64) -> Vec<Told> {
-        let open = self.sessions.iter_mut().filter(|(_, page)| page.oldest.is_some());
-        open.map(|(session, page)| page.tell(*session, now)).collect()
+        let mut all = Vec::new();
+        for page in self.sessions.values_mut().filter(|page| page.over.is_some()) {
+            page.over = Some(0);
+        }
+        loop {
+            let open = |page: &Page| page.oldest.is_some() || page.over.is_some();
+            let open = self.sessions.iter_mut().filter(|(_, page)| open(page));
+            let told: Vec<Told> = open.map(|(session, page)| page.tell(*session, now)).collect();
+            if told.is_empty() {
+                return all;
+            }
+            self.forget(&told);
+            all.extend(told);
+        }
     }
 
     fn forget(&mut self, told: &[Told]) {
@@ -393,6 +405,23 @@ mod tests {
         }
         assert_eq!(all.len(), 1000);
         assert!(all.iter().enumerate().all(|(place, (_, name))| name.starts_with(&place.to_string())));
+    }
+
+    #[test]
+    fn an_agent_that_stops_tells_everything_and_ends_what_is_over() {
+        let mut book = Book::default();
+        for number in [1, 2] {
+            book.watch(session(number), Some(1000), 0);
+            book.claim(session(number), u32::try_from(number).unwrap(), 0);
+        }
+        (0..600).for_each(|_| {
+            book.see(seen(1, 1000, "x"), DUE);
+        });
+        book.over(session(2), DUE);
+        let told = book.all(DUE + LINGER);
+        assert_eq!(names(&told).len(), 600);
+        let last: Vec<SessionId> = told.iter().filter(|one| one.last).map(|one| one.session).collect();
+        assert_eq!(last, [session(2)]);
     }
 
     #[test]

@@ -26,6 +26,9 @@ use crate::shell::clock;
 /// Messages read at one go before orders and pages have their turn.
 const AT_ONE_GO: usize = 2048;
 
+/// How often that much is read at a stop, at most.
+const MOST_GOES_AT_END: usize = 32;
+
 /// No record is longer (the kernel's MAX_AUDIT_MESSAGE_LENGTH), in bytes.
 const MOST_MESSAGE: usize = 16 * 1024;
 
@@ -36,6 +39,7 @@ const MOST_ENVIRONMENT: u64 = 256 * 1024;
 /// the kernel for its losses, and how soon to look at rules that changed.
 const KEEP: u64 = 5_000_000;
 const ASK: u64 = 1_000_000;
+const ASK_AT_END: u64 = 100_000;
 const LOOK: u64 = 50_000;
 
 /// What the thread works with.
@@ -60,8 +64,8 @@ pub enum Listening {
 pub struct Post {
     hold: Hold,
     ear: Ear,
-    /// When to ask for losses.
-    ask: u64,
+    /// When to ask for losses; not while nothing is heard.
+    ask: Option<u64>,
     /// When to look after our rules, because some have changed.
     look: Option<u64>,
     /// Since when no session lives.
@@ -101,7 +105,7 @@ impl Watcher {
         let times = [
             self.book.next(),
             (!self.assembler.is_idle()).then(|| now.saturating_add(ASK)),
-            post.filter(|_| !self.book.is_empty()).map(|post| post.ask),
+            post.and_then(|post| post.ask),
             post.and_then(|post| post.look),
             post.and_then(|post| post.idle).map(|since| since.saturating_add(KEEP)),
         ];
@@ -137,7 +141,12 @@ impl Watcher {
                     now,
                 );
             }
-            Order::Over { session } => self.book.over(session, now),
+            Order::Over { session } => {
+                self.book.over(session, now);
+                if let Listening::Yes(post) = &mut self.listening {
+                    post.ask = Some(now.saturating_add(ASK_AT_END));
+                }
+            }
             Order::Linked => {
                 self.linked = true;
                 self.spool.again();
@@ -151,12 +160,14 @@ impl Watcher {
     fn listen(&mut self, session: SessionId, now: u64) {
         if let Listening::Yes(post) = &mut self.listening {
             post.idle = None;
+            // Nobody looked after the rules while no session lived.
+            post.look = Some(now);
             return;
         }
         let opened = Ear::open().map_err(|error| error.to_string());
         let taken = opened.and_then(|ear| {
             let hold = Hold::take(&self.paths).map_err(|error| error.to_string())?;
-            Ok(Post { hold, ear, ask: now.saturating_add(ASK), look: None, idle: None })
+            Ok(Post { hold, ear, ask: None, look: None, idle: None })
         });
         match taken {
             Ok(post) => self.listening = Listening::Yes(Box::new(post)),
@@ -177,6 +188,7 @@ impl Watcher {
                     post.look.get_or_insert(now.saturating_add(LOOK));
                 }
                 Ok(Heard::Message(kind, length)) => {
+                    post.ask.get_or_insert(now.saturating_add(ASK));
                     let payload = buffer.get(PAYLOAD..PAYLOAD + length).unwrap_or_default();
                     if let Some(seen) = self.assembler.take(kind, payload, now) {
                         self.enter(seen, now);
@@ -216,6 +228,7 @@ impl Watcher {
         }
         let Listening::Yes(post) = &mut self.listening else { return };
         if self.book.is_empty() {
+            (post.ask, post.look) = (None, None);
             let since = *post.idle.get_or_insert(now);
             if since.saturating_add(KEEP) <= now {
                 self.leave_post();
@@ -237,9 +250,9 @@ impl Watcher {
             }
         }
         if let Listening::Yes(post) = &mut self.listening
-            && post.ask <= now
+            && post.ask.is_some_and(|at| at <= now)
         {
-            post.ask = now.saturating_add(ASK);
+            post.ask = None;
             let lost = post.hold.newly_lost();
             if lost > 0 {
                 self.book.lose(None, lost, "the kernel lost audit records", now);
@@ -264,7 +277,9 @@ impl Watcher {
     }
 
     fn stop(mut self, buffer: &mut [u8]) {
-        self.hear(buffer);
+        for _ in 0..MOST_GOES_AT_END {
+            self.hear(buffer);
+        }
         let told = self.book.all(clock::now().boot);
         self.tell(told);
         self.leave_post();

@@ -9,6 +9,7 @@ use nix::sys::socket::{
 };
 
 const GET: u16 = 1000;
+const SET: u16 = 1001;
 const DEL_RULE: u16 = 1012;
 const LIST_RULES: u16 = 1013;
 const ERROR: u16 = 2;
@@ -24,7 +25,7 @@ pub struct Audit {
 #[derive(Debug, PartialEq, Eq)]
 pub struct State {
     pub enabled: u32,
-    daemon: u32,
+    pub daemon: u32,
     backlog_limit: u32,
     pub rules: Vec<Vec<u8>>,
 }
@@ -58,8 +59,15 @@ impl Audit {
         }
     }
 
+    /// Turns audit on or off.
+    pub fn enable(&self, enabled: u32) {
+        let words = [1, enabled, 0, 0, 0, 0, 0, 0, 0, 0];
+        let body: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
+        self.ask(SET, &body).unwrap();
+    }
+
     fn ask(&self, kind: u16, body: &[u8]) -> Result<Vec<Vec<u8>>, String> {
-        let flags: u16 = if kind == DEL_RULE { 5 } else { 1 };
+        let flags: u16 = if [SET, DEL_RULE].contains(&kind) { 5 } else { 1 };
         let mut message = u32::try_from(16 + body.len()).unwrap().to_ne_bytes().to_vec();
         message.extend(kind.to_ne_bytes());
         message.extend(flags.to_ne_bytes());

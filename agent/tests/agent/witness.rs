@@ -1,6 +1,7 @@
 //! What the witness sees on this machine's own kernel. Every test puts the kernel's
 //! audit back and says so by comparing.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -197,5 +198,63 @@ async fn none_of_a_storm_of_commands_is_lost() {
     drop(link);
     agent.signal("TERM");
     assert!(agent.wait().success());
+    assert_eq!(audit.state(), before);
+}
+
+/// An audit daemon, ended when dropped.
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// One of the test's own, with its log in `directory`.
+fn start_daemon(directory: &Path) -> Option<Daemon> {
+    let log = directory.join("audit.log");
+    let config = format!(
+        "local_events = yes\nwrite_logs = yes\nlog_file = {}\nlog_format = RAW\nflush = NONE\n\
+         max_log_file = 8\nnum_logs = 2\nspace_left = 2\nadmin_space_left = 1\n",
+        log.display()
+    );
+    std::fs::create_dir_all(directory.join("plugins.d")).unwrap();
+    std::fs::write(directory.join("auditd.conf"), config).unwrap();
+    let started = Command::new("auditd").arg("-n").arg("-c").arg(directory).spawn();
+    started.map(Daemon).map_err(|error| println!("SKIPPED: auditd is not installed ({error})")).ok()
+}
+
+#[tokio::test]
+async fn an_audit_daemon_beside_the_agent_keeps_what_it_has() {
+    let Some((audit, proxy, host)) = watching().await else { return };
+    let before = audit.state();
+    if before.daemon != 0 {
+        println!("SKIPPED: an audit daemon runs on this machine");
+        return;
+    }
+    let directory = host.directory.join("auditd");
+    let Some(mut daemon) = start_daemon(&directory) else { return };
+    host.until("the daemon", |_| audit.state().daemon == daemon.0.id()).await;
+    let beside = audit.state();
+    let mut agent = host.start(&["run"]);
+    let (mut link, _) = proxy.welcome(LONG).await;
+    granted(&mut link, 1).await;
+    run(Some(id(1)), "/bin/echo beside");
+    let heard = the_rest(&mut link, 1).await;
+    assert!(heard.commands().iter().any(|command| command == "/bin/echo beside"));
+    assert_eq!(heard.lost, 0, "{:?}", heard.remarks);
+    let logged = |_: &Host| {
+        let log = std::fs::read_to_string(directory.join("audit.log")).unwrap_or_default();
+        log.contains("a1=\"beside\"")
+    };
+    host.until("the daemon's log", logged).await;
+    agent.signal("TERM");
+    assert!(agent.wait().success());
+    assert_eq!(audit.state(), beside, "the daemon stays the daemon, and audit stays on for it");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(daemon.0.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    daemon.0.wait().unwrap();
+    audit.enable(before.enabled);
     assert_eq!(audit.state(), before);
 }
