@@ -157,9 +157,8 @@ impl Open {
                     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
                     let (index, more) = rest.split_at(digits);
                     let index: Option<usize> = std::str::from_utf8(index).ok().and_then(|it| it.parse().ok());
-                    match (index, more) {
-                        (Some(index), b"" | [b'[', ..]) => self.argument(index, value),
-                        _ => {}
+                    if let (Some(index), b"" | [b'[', ..]) = (index, more) {
+                        self.argument(index, value);
                     }
                 }
                 _ => {}
