@@ -20,7 +20,16 @@ pub struct Config {
     pub log: String,
     /// Between TERM and KILL for what outlives its session.
     pub grace: Duration,
+    pub witness: Watch,
     pub paths: Paths,
+}
+
+/// What the kernel is asked to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch {
+    /// What sessions run.
+    Sessions,
+    Nothing,
 }
 
 /// Why it cannot be used: always the administrator's to mend.
@@ -78,6 +87,7 @@ impl Reading {
         let mut log = self.section(&mut top, "log");
         let mut paths = self.section(&mut top, "paths");
         let mut processes = self.section(&mut top, "processes");
+        let mut witness = self.section(&mut top, "witness");
         let standard = Paths::default();
         let level = self.text(&mut log, "log.", "level").unwrap_or_else(|| "info".to_owned());
         if !["error", "warn", "info", "debug", "trace"].contains(&level.as_str()) {
@@ -87,10 +97,19 @@ impl Reading {
         if grace > 60_000 {
             self.mistakes.push("`processes.grace_millis` must be at most 60000".to_owned());
         }
+        let watch = match self.text(&mut witness, "witness.", "watch").as_deref() {
+            None | Some("sessions") => Watch::Sessions,
+            Some("nothing") => Watch::Nothing,
+            Some(_) => {
+                self.mistakes.push("`witness.watch` must be sessions or nothing".to_owned());
+                Watch::Nothing
+            }
+        };
         let config = Config {
             proxy: proxy.unwrap_or_default(),
             log: level,
             grace: Duration::from_millis(grace),
+            witness: watch,
             paths: Paths {
                 etc: self.path(&mut paths, "etc").unwrap_or(standard.etc),
                 state: self.path(&mut paths, "state").unwrap_or(standard.state),
@@ -98,7 +117,8 @@ impl Reading {
                 proc: standard.proc,
             },
         };
-        self.unknown(&top, "", "proxy, log, paths, processes");
+        self.unknown(&top, "", "proxy, log, paths, processes, witness");
+        self.unknown(&witness, "witness.", "watch");
         self.unknown(&log, "log.", "level");
         self.unknown(&paths, "paths.", "etc, state, run");
         self.unknown(&processes, "processes.", "grace_millis");
@@ -175,6 +195,7 @@ mod tests {
         let config = Config::load_with(Some(Path::new(example)), Some(Map::new())).unwrap();
         assert_eq!(config.paths, Paths::default());
         assert_eq!(config.grace, Duration::from_millis(500));
+        assert_eq!(config.witness, Watch::Sessions);
     }
 
     #[test]

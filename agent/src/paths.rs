@@ -58,6 +58,12 @@ impl Paths {
         self.run.join("link")
     }
 
+    /// What the kernel's audit was before the witness changed it.
+    #[must_use]
+    pub fn audit_before(&self) -> PathBuf {
+        self.state.join("audit_before")
+    }
+
     /// What sshd trusts to sign users' certificates.
     #[must_use]
     pub fn user_ca(&self) -> PathBuf {

@@ -12,6 +12,8 @@ pub mod tls;
 pub mod uplink;
 mod worker;
 
+pub use worker::Link;
+
 use tokio::sync::mpsc;
 
 use crate::core::Event;

@@ -56,3 +56,25 @@ pub fn copy_label(from: &Path, to: &File) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Lets a socket receive only what a classic BPF program lets through (socket(7)).
+///
+/// # Errors
+/// When the kernel refuses the program.
+pub fn attach_filter(socket: &impl AsRawFd, program: &mut [libc::sock_filter]) -> io::Result<()> {
+    let len = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let program = libc::sock_fprog { len, filter: program.as_mut_ptr() };
+    let size = libc::socklen_t::try_from(size_of::<libc::sock_fprog>()).unwrap_or_default();
+    // SAFETY: `program` points to `len` instructions that are borrowed through the call,
+    // `size` is its size, and the descriptor is open as long as `socket` is borrowed.
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const program).cast(),
+            size,
+        )
+    };
+    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -21,6 +21,16 @@ impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
     }
+
+    /// The next link of a chain: it covers `body` and everything that `before` covers.
+    /// `context` keeps links of one use apart from every other's.
+    #[must_use]
+    pub fn link(context: &str, before: &Self, body: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key(context);
+        hasher.update(&before.0);
+        hasher.update(body);
+        hasher.finalize().into()
+    }
 }
 
 impl From<blake3::Hash> for Digest {

@@ -6,8 +6,10 @@
 //! ends the link, because both sides state [`VERSION`] first.
 
 mod frame;
+mod witness;
 
 pub use frame::{Decoder, FrameError, encode};
+pub use witness::{Exec, MOST_ARG_BYTES, MOST_ARGS, MOST_EXECS, Sight, Witnessed};
 
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +46,8 @@ pub enum FromAgent {
     Residue { session: SessionId, residue: Residue },
     /// Asks for a new certificate before the old one expires.
     Renew { csr: Csr },
+    /// What the host's kernel saw run in a session; the proxy answers [`FromProxy::Noted`].
+    Witnessed(Witnessed),
     /// Answers [`FromProxy::Lease`], so that each side knows that the other lives.
     Alive,
 }
@@ -66,6 +70,8 @@ pub enum FromProxy {
     /// Every grant of this proxy that shall live on, for another `lease`. One that is
     /// not listed ends at once. Sent after `Welcome` and then every third of a lease.
     Lease { live: Vec<SessionId> },
+    /// Answers [`FromAgent::Witnessed`]: it is on the proxy's disk, the agent may forget it.
+    Noted { number: u64 },
     /// The link ends; `why` is a sentence for the agent's log (never a secret).
     Goodbye { why: String },
 }
@@ -120,6 +126,9 @@ pub struct Hello {
     pub live: Vec<SessionId>,
     /// What it could not undo.
     pub standing: Vec<Failure>,
+    /// Whether the kernel tells what runs.
+    #[serde(default)]
+    pub witness: Sight,
 }
 
 /// What the agent needs to know of the proxy.

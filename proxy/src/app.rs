@@ -24,6 +24,7 @@ use crate::ssh::keys::Keys;
 use crate::ssh::upstream::Means;
 use crate::ssh::{self, Gate};
 use crate::store::Store;
+use crate::witness::Witnesses;
 
 /// How long sessions may take to end when the gate stops.
 const STOP_DEADLINE: Duration = Duration::from_secs(15);
@@ -93,6 +94,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         user_ca: keys.user_ca().to_openssh().context("the user CA")?,
         store: store.clone(),
         audit: audit.clone(),
+        witnesses: Witnesses::new(recordings.clone(), store.clone()),
     });
     let lanes = Lanes::start().context("the threads that serve connections")?;
     let expiry = requests.clone().keep_expiring();
@@ -176,6 +178,7 @@ impl console::AgentLinks for Registry {
             version: status.version,
             up: status.since.elapsed(),
             standing: status.standing.iter().map(ToString::to_string).collect(),
+            witness: status.witness,
         })
     }
 

@@ -15,8 +15,11 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use tidegate_common::audit::{Broken, Entry};
+use jiff::Timestamp;
+use tidegate_common::audit::{Broken, Entry, Record};
+use tidegate_common::id::SessionId;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::store::{Store, StoreError};
@@ -26,6 +29,9 @@ pub use verify::Verified;
 
 /// How many records may wait for the store before those who append wait too.
 const QUEUE: usize = 1024;
+
+/// Records of one session read at once.
+const MOST_OF_SESSION: u64 = 100_000;
 
 /// What can go wrong with the audit log. All of it is ours or the disk's.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -115,6 +121,18 @@ impl AuditLog {
     #[must_use]
     pub fn tail(&self, count: u64, follow: bool) -> Tail {
         Tail::new(self.store.clone(), self.newest.clone(), count, follow)
+    }
+
+    /// Records that name a session that began at `since`, at most [`MOST_OF_SESSION`].
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn of_session(&self, session: SessionId, since: Timestamp) -> Result<Vec<Record>, AuditError> {
+        let read = |error| AuditError::Read(Arc::new(error));
+        // The log's clock and the session's are read one after the other.
+        let since = since - Duration::from_secs(1);
+        let rows = self.store.audit_with(0, since, &session.to_string(), MOST_OF_SESSION).await;
+        rows.map_err(read)?.iter().map(|row| tail::record(row).map_err(read)).collect()
     }
 
     /// Walks the whole log, and compares its end with what is known of it elsewhere:

@@ -7,6 +7,7 @@
 
 mod agents;
 mod audit;
+mod commands;
 mod failure;
 mod grammar;
 mod line;
@@ -39,6 +40,7 @@ use tidegate_common::digest::Digest;
 use tidegate_common::id::SessionId;
 use tidegate_common::model::{Role, Snapshot};
 use tidegate_common::name::{DeviceName, UserName};
+use tidegate_common::wire::Sight;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::access::{Access, By};
@@ -72,6 +74,8 @@ pub struct Link {
     pub up: Duration,
     /// What the agent could not undo, one sentence each.
     pub standing: Vec<String>,
+    /// Whether its host's kernel tells what runs.
+    pub witness: Sight,
 }
 
 /// What commands work on.

@@ -193,8 +193,8 @@ impl State {
                 }
             }
             FromProxy::Lease { live } => self.renew(&live, now, effects),
-            // The shell keeps certificates and ends links.
-            FromProxy::Enrolled(_) | FromProxy::Goodbye { .. } => {}
+            // The shell keeps certificates, spools and ends links.
+            FromProxy::Enrolled(_) | FromProxy::Noted { .. } | FromProxy::Goodbye { .. } => {}
         }
     }
 

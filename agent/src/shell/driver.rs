@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tidegate_common::wire::FromProxy;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -11,10 +12,11 @@ use super::journal::{Journal, JournalError};
 use super::uplink::Uplink;
 use super::worker::{Link, Tools, Worker, start_reaper};
 use super::{Message, clock, leases};
-use crate::config::Config;
+use crate::config::{Config, Watch};
 use crate::core::{Event, State, step};
 use crate::elevate::Elevator;
 use crate::residue::Keeper;
+use crate::witness::{self, Witness};
 use tidegate_common::wire::FromAgent;
 
 /// Messages that may wait for the loop.
@@ -65,13 +67,17 @@ pub async fn run(config: Config) -> Result<(), DriverError> {
         Some(leases) => (ledger, leases.deadlines),
         None => (ledger.after_boot(), BTreeMap::new()),
     };
-    let mut state = State::recovered(ledger);
     let (inbox, mut messages) = mpsc::channel(INBOX);
     let link = Link::default();
     let leisure = link.clone();
     let notes = Keeper::start(&paths, move |session, residue| {
         leisure.send_at_leisure(FromAgent::Residue { session, residue })
     })?;
+    let (witness, witnessing) = match config.witness {
+        Watch::Sessions => witness::start(&paths, link.clone(), &ledger)?,
+        Watch::Nothing => (Witness::default(), witness::Running::none()),
+    };
+    let mut state = State::recovered(ledger);
     let worker = Worker::start(Tools {
         host_keys: identity::host_keys(&paths),
         elevator: Elevator::new(paths.clone()),
@@ -80,6 +86,7 @@ pub async fn run(config: Config) -> Result<(), DriverError> {
         reaper: start_reaper(paths.clone(), config.grace, inbox.clone(), notes.clone())?,
         notes,
         link: link.clone(),
+        witness: witness.clone(),
         inbox: inbox.clone(),
     })?;
     let uplink = tokio::spawn(Uplink { proxy: config.proxy, paths, inbox }.run());
@@ -100,13 +107,23 @@ pub async fn run(config: Config) -> Result<(), DriverError> {
         }
         event = tokio::select! {
             message = messages.recv() => match message {
-                Some(Message::Event(event)) => Some(event),
+                Some(Message::Event(Event::Proxy(FromProxy::Noted { number }))) => {
+                    witness.noted(number);
+                    None
+                }
+                Some(Message::Event(event)) => {
+                    if matches!(event, Event::Proxy(FromProxy::Welcome(_))) {
+                        witness.linked();
+                    }
+                    Some(event)
+                }
                 Some(Message::Linked(outbox)) => {
                     link.set(Some(outbox));
                     Some(Event::Connected)
                 }
                 Some(Message::Unlinked) => {
                     link.set(None);
+                    witness.unlinked();
                     Some(Event::Disconnected)
                 }
                 Some(Message::Finished) | None => break,
@@ -130,6 +147,7 @@ pub async fn run(config: Config) -> Result<(), DriverError> {
             stop_by = Some(tokio::time::Instant::now() + STOP);
         }
     }
+    witnessing.stop(&witness).await;
     // What was told last shall reach the proxy.
     if link.set(None) {
         let _ = tokio::time::timeout(FAREWELL, told(&mut messages)).await;

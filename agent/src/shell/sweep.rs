@@ -110,6 +110,7 @@ fn end_agent(paths: &Paths, agent: Pid, held: PathBuf) -> Result<Flock<File>, Sw
 }
 
 fn sweep_locked(paths: &Paths, grace: Duration) -> Result<Swept, SweepError> {
+    crate::witness::put_back_after_crash(paths);
     let mut journal = Journal::open(&paths.journal())?;
     let ledger = journal.ledger().clone();
     let ledger = if leases::read(paths).is_some() { ledger } else { ledger.after_boot() };

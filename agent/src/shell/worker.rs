@@ -15,6 +15,7 @@ use crate::core::{Effect, Event, Record, Unit};
 use crate::elevate::Elevator;
 use crate::paths::Paths;
 use crate::residue::{Granted, Job, Notes, Reaper};
+use crate::witness::Witness;
 
 /// The host's account lock is never held longer than this between plan and apply.
 const IDLE: Duration = Duration::from_secs(1);
@@ -37,7 +38,8 @@ impl Link {
         std::mem::replace(&mut *link, Line { outbox, greeted: false }).outbox.is_some()
     }
 
-    fn send(&self, message: FromAgent) {
+    /// Sends it, if a link stands and takes it.
+    pub fn send(&self, message: FromAgent) {
         let mut link = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         link.greeted |= matches!(message, FromAgent::Hello(_));
         if let Some(outbox) = link.outbox.as_ref()
@@ -94,6 +96,7 @@ pub struct Tools {
     pub reaper: Sender<Job>,
     pub notes: Notes,
     pub link: Link,
+    pub witness: Witness,
     pub inbox: Inbox,
 }
 
@@ -155,7 +158,10 @@ impl Tools {
             Effect::Journal { record, then } => {
                 self.note(&record);
                 match self.journal.append(&record) {
-                    Ok(()) => then.into_iter().for_each(|effect| self.execute(effect)),
+                    Ok(()) => {
+                        self.witness.follow(&record);
+                        then.into_iter().for_each(|effect| self.execute(effect));
+                    }
                     Err(error) => self.tell(Event::JournalFailed { record, why: error.to_string() }),
                 }
             }
@@ -184,6 +190,7 @@ impl Tools {
                     kinds: self.elevator.kinds(),
                     live,
                     standing,
+                    witness: self.witness.sight(),
                 };
                 self.link.send(FromAgent::Hello(hello));
             }
@@ -258,6 +265,7 @@ mod tests {
             reaper: channel().0,
             notes: Keeper::start(&paths, |_, _| true).unwrap(),
             link: Link::default(),
+            witness: Witness::default(),
             inbox,
         };
         let session = SessionId::new(1, 1);

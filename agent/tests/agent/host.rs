@@ -19,6 +19,9 @@ const GSHADOW: &str = "root:*::\nadm:*::\ntg-docker:!::jane\nops:!::\n";
 pub struct Host {
     pub directory: PathBuf,
     proxy: String,
+    /// What its agent's witness watches. The kernel's audit is one for the whole machine,
+    /// so only the tests of the witness, one at a time, let it.
+    pub watch: &'static str,
 }
 
 /// Whether tests can have a mount namespace; says so when not.
@@ -35,7 +38,7 @@ impl Host {
     pub fn new(proxy: &str) -> Self {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("tidegate-host-{}-{number}", std::process::id()));
-        let host = Self { directory, proxy: proxy.to_owned() };
+        let host = Self { directory, proxy: proxy.to_owned(), watch: "nothing" };
         for name in ["etc", "run", "sudoers.d"] {
             std::fs::create_dir_all(host.directory.join(name)).unwrap();
         }
@@ -64,6 +67,7 @@ impl Host {
             .arg(program)
             .args(arguments)
             .env("TIDEGATE_AGENT__PROXY", &self.proxy)
+            .env("TIDEGATE_AGENT__WITNESS__WATCH", self.watch)
             .env("TIDEGATE_AGENT__PATHS__ETC", self.directory.join("etc"))
             .env("TIDEGATE_AGENT__PATHS__STATE", self.directory.join("state"))
             .env("TIDEGATE_AGENT__PATHS__RUN", self.directory.join("run"))

@@ -1,6 +1,8 @@
 //! The agent's own program against a proxy in memory: TLS, enrolment, grants, ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+mod audit;
 mod host;
 mod proxy;
 mod story;
+mod witness;

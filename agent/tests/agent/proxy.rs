@@ -116,18 +116,20 @@ impl Link {
     }
 
     pub async fn hear(&mut self) -> FromAgent {
-        let hear = async {
-            loop {
-                if let Some(message) = self.decoder.message().unwrap() {
-                    return message;
-                }
-                let mut buffer = [0; 4096];
-                let count = self.stream.read(&mut buffer).await.unwrap();
-                assert!(count > 0, "the agent closed the link");
-                self.decoder.feed(&buffer[..count]);
+        tokio::time::timeout(PATIENCE, self.hear_on()).await.expect("the agent said nothing")
+    }
+
+    /// The next message, however long it takes. What was read of one stays.
+    pub async fn hear_on(&mut self) -> FromAgent {
+        loop {
+            if let Some(message) = self.decoder.message().unwrap() {
+                return message;
             }
-        };
-        tokio::time::timeout(PATIENCE, hear).await.expect("the agent said nothing")
+            let mut buffer = [0; 16 * 1024];
+            let count = self.stream.read(&mut buffer).await.unwrap();
+            assert!(count > 0, "the agent closed the link");
+            self.decoder.feed(&buffer[..count]);
+        }
     }
 
     /// The next message that is no sign of life.

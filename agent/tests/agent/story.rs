@@ -22,7 +22,7 @@ fn order(number: u64) -> GrantOrder {
     }
 }
 
-async fn enrolled() -> (Proxy, Host) {
+pub async fn enrolled() -> (Proxy, Host) {
     let proxy = Proxy::start().await;
     let host = Host::new(&proxy.address());
     let token = proxy.token();
@@ -36,7 +36,7 @@ async fn enrolled() -> (Proxy, Host) {
     (proxy, host)
 }
 
-async fn granted(link: &mut Link, number: u64) {
+pub async fn granted(link: &mut Link, number: u64) {
     link.say(&FromProxy::Grant(order(number))).await;
     match link.news().await {
         FromAgent::Granted { session, receipt } => {

@@ -57,6 +57,12 @@ impl<const MOST: usize> Note<MOST> {
         Self::new(String::from_utf8_lossy(most))
     }
 
+    /// Whether it says nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

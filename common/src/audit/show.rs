@@ -132,6 +132,12 @@ impl fmt::Display for Event {
             Self::CommandRun { session, channel, source, command } => {
                 write!(f, "session {session}: channel {channel} ran ({source}): {command}")
             }
+            Self::CommandsWitnessed { session, target, execs, lost, link } => {
+                write!(
+                    f,
+                    "session {session}: the kernel on {target} saw {execs} commands, {lost} lost, link {link}"
+                )
+            }
             Self::FileTransferred { session, channel, way, path, bytes, sha256, outcome, detail } => {
                 write!(f, "session {session}: channel {channel} {way} of {path}, {bytes} bytes, {outcome}")?;
                 write!(f, "{}{}", Aside("sha256", sha256), Aside("detail", detail))

@@ -7,7 +7,7 @@ use tidegate_common::audit::{Actor, Event, Note};
 use tidegate_common::id::SessionId;
 use tidegate_common::name::DeviceName;
 use tidegate_common::residue::Residue;
-use tidegate_common::wire::{self, Decoder, FrameError, FromAgent, FromProxy, Hello, Welcome};
+use tidegate_common::wire::{self, Decoder, FrameError, FromAgent, FromProxy, Hello, Welcome, Witnessed};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 
@@ -146,6 +146,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite>(
         kinds: hello.kinds,
         host_keys: hello.host_keys,
         standing: hello.standing,
+        witness: hello.witness,
         since: Instant::now(),
     };
     let number = office.registry.connected(device, status, &alive, sender);
@@ -196,6 +197,12 @@ async fn talk<S: AsyncRead + AsyncWrite>(
                         let certificate = office.renew(device, &csr).await?;
                         frames.send(&FromProxy::Enrolled(certificate)).await?;
                     }
+                    FromAgent::Witnessed(said) => {
+                        let number = said.number;
+                        if office.witnessed(device, said).await? {
+                            frames.send(&FromProxy::Noted { number }).await?;
+                        }
+                    }
                     FromAgent::Alive => {}
                     FromAgent::Enrol(_) => return Err(LinkError::Turn("a second enrolment")),
                     FromAgent::Hello(_) => return Err(LinkError::Turn("a second hello")),
@@ -243,6 +250,19 @@ impl Office {
         let event = Event::residue_reported(session, target, &residue);
         self.append(event.by(Actor::Agent(device.clone()))).await?;
         self.store.residue_put(session, &residue).await.map_err(office)
+    }
+
+    /// Keeps what a kernel saw; `false` when it could not be kept, so that the agent
+    /// tells it again on its next link.
+    async fn witnessed(&self, device: &DeviceName, said: Witnessed) -> Result<bool, LinkError> {
+        match self.witnesses.take(device, said).await {
+            Ok(None) => Ok(true),
+            Ok(Some(event)) => self.append(event.by(Actor::Agent(device.clone()))).await.map(|()| true),
+            Err(error) => {
+                tracing::error!(%device, %error, "what the agent told of a session is not kept");
+                Ok(false)
+            }
+        }
     }
 
     async fn ended_late(

@@ -22,6 +22,7 @@ use super::registry::Registry;
 use crate::audit_log::AuditLog;
 use crate::limits::{Place, Places};
 use crate::store::{AgentRow, Store, StoreError};
+use crate::witness::Witnesses;
 
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -42,6 +43,8 @@ pub struct Office {
     pub store: Store,
     /// The audit log.
     pub audit: AuditLog,
+    /// What the devices' kernels saw.
+    pub witnesses: Witnesses,
 }
 
 /// A certificate for an agent, and what is kept of it.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tidegate_common::grant::{Ended, Failure, PrivilegeKind, Receipt};
 use tidegate_common::id::SessionId;
 use tidegate_common::name::DeviceName;
-use tidegate_common::wire::{FromProxy, GrantOrder};
+use tidegate_common::wire::{FromProxy, GrantOrder, Sight};
 use tokio::sync::{mpsc, oneshot};
 
 /// How long an agent may take to apply and verify a grant.
@@ -69,6 +69,8 @@ pub struct LinkStatus {
     pub host_keys: Vec<String>,
     /// What it could not undo.
     pub standing: Vec<Failure>,
+    /// Whether its host's kernel tells what runs.
+    pub witness: Sight,
     /// When the link came up.
     pub since: Instant,
 }
@@ -401,6 +403,7 @@ mod tests {
             kinds: vec![PrivilegeKind::Sudo],
             host_keys: Vec::new(),
             standing: Vec::new(),
+            witness: Sight::Sees,
             since: Instant::now(),
         }
     }

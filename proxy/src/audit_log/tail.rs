@@ -56,7 +56,7 @@ impl Tail {
     }
 }
 
-fn record(row: &AuditRow) -> Result<Record, StoreError> {
+pub(super) fn record(row: &AuditRow) -> Result<Record, StoreError> {
     serde_json::from_str(&row.body)
         .map_err(|error| StoreError::damaged(format!("record {} of the audit log", row.seq), error))
 }

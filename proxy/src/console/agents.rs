@@ -11,6 +11,7 @@ use tidegate_common::audit::Event;
 use tidegate_common::name::DeviceName;
 use tidegate_common::secret::Secret;
 use tidegate_common::time::Length;
+use tidegate_common::wire::Sight;
 
 use super::grammar::Agent;
 use super::screen::Screen;
@@ -99,6 +100,7 @@ struct Line {
     seen: Option<Timestamp>,
     certified: Option<Timestamp>,
     standing: Vec<String>,
+    witness: Option<Sight>,
 }
 
 async fn list(services: &Services, actor: &Actor, screen: &mut Screen<'_>) -> Result<u8, Failure> {
@@ -132,13 +134,14 @@ async fn list(services: &Services, actor: &Actor, screen: &mut Screen<'_>) -> Re
                 seen: agent.and_then(|agent| agent.seen),
                 linked_seconds: link.as_ref().map(|link| link.up.as_secs()),
                 certified: agent.map(|agent| agent.certified),
+                witness: link.as_ref().map(|link| link.witness.clone()),
                 standing: link.map(|link| link.standing).unwrap_or_default(),
             }
         })
         .collect();
     let table = || {
         let now = Timestamp::now();
-        let mut table = Table::new(["DEVICE", "STATE", "FOR", "SEEN", "VERSION", "STANDING"]);
+        let mut table = Table::new(["DEVICE", "STATE", "FOR", "SEEN", "VERSION", "WITNESS", "STANDING"]);
         for line in &lines {
             let up = line.linked_seconds.and_then(|seconds| i64::try_from(seconds).ok()).map(span);
             table.row([
@@ -147,6 +150,7 @@ async fn list(services: &Services, actor: &Actor, screen: &mut Screen<'_>) -> Re
                 up.unwrap_or_default(),
                 line.seen.map(|at| ago(at, now)).unwrap_or_default(),
                 line.version.clone().unwrap_or_default(),
+                line.witness.as_ref().map(sight).unwrap_or_default(),
                 line.standing.join("; "),
             ]);
         }
@@ -155,4 +159,12 @@ async fn list(services: &Services, actor: &Actor, screen: &mut Screen<'_>) -> Re
     let empty = "There is no device with an agent; `apply` a device, then `agent token DEVICE`.";
     screen.list_or(&lines, table, empty).await?;
     Ok(0)
+}
+
+/// What a witness can say, in a few words.
+fn sight(witness: &Sight) -> String {
+    match witness {
+        Sight::Sees => "sees".to_owned(),
+        Sight::Blind { why } => format!("blind: {why}"),
+    }
 }

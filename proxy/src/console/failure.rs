@@ -8,6 +8,7 @@ use crate::audit_log::AuditError;
 use crate::record::RecordError;
 use crate::requests::RequestError;
 use crate::store::StoreError;
+use crate::witness::WitnessError;
 
 /// See the module.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,9 @@ pub enum Failure {
     /// Recordings.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// What a kernel saw.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),

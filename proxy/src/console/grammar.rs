@@ -343,6 +343,15 @@ pub(super) enum Session {
         /// Its id, or how it starts; on the local console also a file
         id: String,
     },
+    /// What was asked for, and what the host's kernel saw run (auditors and administrators)
+    #[command(after_help = "Examples:\n  session commands 01kb2\n  session commands 01kb2 --all -o json")]
+    Commands {
+        /// Its id, or how it starts
+        id: String,
+        /// Also what failed because there was no such file
+        #[arg(long)]
+        all: bool,
+    },
     /// End a live session (auditors and administrators); its user reads by whom
     #[command(after_help = "Example:\n  session kill 01kb2")]
     Kill {

@@ -53,6 +53,11 @@ pub(super) async fn run(
             screen.remark(&format!("the recording is {}", told(&verdict))).await?;
             Ok(u8::from(judged(&verdict) == Judged::Altered))
         }
+        Session::Commands { id, all } => {
+            actor.must_read_all()?;
+            let session = find(services, actor, &id).await?;
+            super::commands::run(services, &session, all, screen).await
+        }
         Session::Verify { id } => {
             actor.must_read_all()?;
             verify(services, actor, &id, screen).await

@@ -1,10 +1,13 @@
 use std::sync::Mutex;
 
+use tidegate_common::audit::{CommandSource, CommandText};
 use tidegate_common::model::{Action, Claims};
+use tidegate_common::wire::{Exec, Witnessed};
 
 use super::*;
 use crate::record::{RecordingKey, Settings};
 use crate::store::testing::Temporary;
+use crate::witness::Witnesses;
 
 const WORLD: &str = r#"
 [[user]]
@@ -48,7 +51,8 @@ impl LiveSessions for Fake {
 impl AgentLinks for Fake {
     fn link(&self, _: &DeviceName) -> Option<Link> {
         let standing = vec!["sudo: \u{1b}[2Jstuck".to_owned()];
-        Some(Link { version: "0.1.0".to_owned(), up: Duration::from_secs(61), standing })
+        let witness = Sight::Blind { why: Note::new("a container") };
+        Some(Link { version: "0.1.0".to_owned(), up: Duration::from_secs(61), standing, witness })
     }
 
     fn disconnect(&self, _: &DeviceName) {}
@@ -186,6 +190,7 @@ async fn each_command_is_for_those_it_is_for() {
         ("request list", "operator approver auditor admin root"),
         ("session list", "operator approver auditor admin root"),
         (&format!("session show {id}"), "operator auditor admin root"),
+        (&format!("session commands {id}"), "auditor admin root"),
         (&format!("session kill {id}"), "auditor admin root"),
         ("agent list", "auditor admin root"),
         ("agent token db01", "admin root"),
@@ -439,4 +444,55 @@ async fn a_long_tail_is_an_array_and_an_empty_one_too() {
         let records: serde_json::Value = serde_json::from_str(&out).unwrap();
         assert_eq!(records.as_array().map(Vec::len), Some(length), "{out}");
     }
+}
+
+#[tokio::test]
+async fn a_sessions_commands_show_what_was_asked_beside_what_the_kernel_saw() {
+    let world = World::new().await;
+    let session = world.session().await;
+    let (audit, store) = (&world.services.audit, &world.services.store);
+    let command = CommandText::new("echo bHM= | base64 -d | sh");
+    let asked = Event::CommandRun { session, channel: 1, source: CommandSource::Exec, command };
+    audit.append(asked).await.unwrap();
+    let witnesses = Witnesses::new(world.services.recordings.clone(), store.clone());
+    let exec = |words: &[&str], exit| Exec {
+        at: jiff::Timestamp::now(),
+        pid: 7,
+        ppid: 6,
+        uid: 0,
+        exit,
+        tty: Note::default(),
+        exe: CommandText::new(words[0]),
+        argv: words.iter().map(CommandText::new).collect(),
+        cut: 0,
+        cwd: CommandText::new("/"),
+    };
+    let execs = vec![exec(&["sh"], 0), exec(&["rm", "-r", "/srv/a b"], 0), exec(&["nosuch"], -2)];
+    let said =
+        Witnessed { number: 1, session, execs, lost: 3, remarks: vec![Note::new("too fast")], last: true };
+    let other: DeviceName = "db02".parse().unwrap();
+    assert_eq!(witnesses.take(&other, said.clone()).await.unwrap(), None);
+    let none = world.says("auditor", &format!("session commands {session}")).await;
+    assert!(!none.out.contains("rm -r") && none.out.contains("exec request"), "{}", none.out);
+    let event = witnesses.take(&"db01".parse().unwrap(), said).await.unwrap();
+    assert!(matches!(event, Some(Event::CommandsWitnessed { execs: 3, lost: 3, .. })), "{event:?}");
+    let shown = world.says("auditor", &format!("session commands {session}")).await;
+    assert_eq!(shown.status, 0, "{}", shown.err);
+    for line in ["echo bHM= | base64 -d | sh", "runs its input", "rm -r '/srv/a b'  not named"] {
+        assert!(shown.out.contains(line), "{line}: {}", shown.out);
+    }
+    assert!(!shown.out.contains("nosuch"), "{}", shown.out);
+    assert!(
+        shown.err.contains("3 records of the witness were LOST") && shown.err.contains("too fast"),
+        "{}",
+        shown.err
+    );
+    assert!(world.says("auditor", &format!("session commands {session} --all")).await.out.contains("nosuch"));
+    assert_eq!(world.says("operator", &format!("session commands {session}")).await.status, 1);
+    let path = witnesses.path(session);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("/srv/a b", "/srv/c d")).unwrap();
+    let altered = world.says("auditor", &format!("session commands {session}")).await;
+    assert_eq!(altered.status, 1);
+    assert!(altered.err.contains("ALTERED"), "{}", altered.err);
 }

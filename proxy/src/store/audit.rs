@@ -83,6 +83,30 @@ impl Store {
     }
 }
 
+impl Store {
+    /// At most `limit` records after number `seq` that are not older than `since` and
+    /// hold `text`, in order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn audit_with(
+        &self,
+        seq: i64,
+        since: jiff::Timestamp,
+        text: &str,
+        limit: u64,
+    ) -> Result<Vec<AuditRow>, StoreError> {
+        let some = Entity::find()
+            .filter(Column::Seq.gt(seq))
+            .filter(Column::AtMillis.gte(since.as_millisecond()))
+            .filter(Column::Body.contains(text))
+            .order_by_asc(Column::Seq)
+            .limit(limit);
+        let some = some.all(&self.readers).await.doing("read the audit log")?;
+        Ok(some.into_iter().map(AuditRow::from).collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@ mod measures;
 mod report;
 mod slow;
 mod ways;
+mod witness;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,8 +65,11 @@ fn bench() -> Result<()> {
     let wanted = |name: &str| only.is_empty() || only.split_whitespace().any(|word| name.contains(word));
     let target = target()?;
     describe(&sizes)?;
-    let course = Course::open(&target.join("bench/fleet"))?;
     let mut rows: Vec<Row> = Vec::new();
+    if wanted("witness") {
+        eprintln!("measuring: witness");
+        rows.extend(witness::measure(std::env::var_os("BENCH_QUICK").is_some()).context("witness")?);
+    }
     type Measure = fn(&Course, &Sizes) -> Result<Vec<Row>>;
     let measures: [(&str, Measure); 8] = [
         // First, because what bulk leaves to the allocator would hide it.
@@ -78,8 +82,10 @@ fn bench() -> Result<()> {
         ("keystroke", measures::keystroke),
         ("revocation", measures::revocation),
     ];
-    for (name, measure) in measures {
-        if wanted(name) {
+    let chosen: Vec<_> = measures.into_iter().filter(|(name, _)| wanted(name)).collect();
+    if !chosen.is_empty() {
+        let course = Course::open(&target.join("bench/fleet"))?;
+        for (name, measure) in chosen {
             eprintln!("measuring: {name}");
             rows.extend(measure(&course, &sizes).with_context(|| name.to_owned())?);
         }

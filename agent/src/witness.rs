@@ -1,0 +1,183 @@
+//! What ran on the host during a session, as the kernel saw it: every execve(2) and
+//! execveat(2), with arguments, working directory and result.
+//!
+//! The kernel's audit says so over netlink. It is listened to only while a session
+//! lives; the rules that make it speak are added then and removed after, and an audit
+//! daemon beside the agent keeps what it has. What is heard goes to a spool on disk and
+//! from there to the proxy, which answers what it has. What was lost, wherever it was,
+//! is counted and told.
+//!
+//! Where the kernel has no audit, as in a container, sessions go on without a witness
+//! and the proxy is told why.
+
+mod assembler;
+mod book;
+mod hold;
+mod kernel;
+mod record;
+mod rules;
+mod spool;
+mod watcher;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use tidegate_common::audit::Note;
+use tidegate_common::id::SessionId;
+use tidegate_common::name::AccountName;
+use tidegate_common::wire::Sight;
+
+use crate::core::{Ledger, Record};
+use crate::paths::Paths;
+use crate::shell::Link;
+use watcher::{Listening, Watcher};
+
+pub use hold::put_back_after_crash;
+
+/// How long the thread may take to put the kernel's audit back at a stop.
+const STOP: Duration = Duration::from_secs(2);
+
+/// What the thread is told.
+#[derive(Debug)]
+enum Order {
+    Watch {
+        session: SessionId,
+        account: AccountName,
+    },
+    /// These audit sessions are the session's.
+    Claim {
+        session: SessionId,
+        logins: BTreeSet<u32>,
+    },
+    /// The session lived while no agent ran.
+    Missed {
+        session: SessionId,
+    },
+    Over {
+        session: SessionId,
+    },
+    Linked,
+    Unlinked,
+    Noted {
+        number: u64,
+    },
+    Stop,
+}
+
+/// How the loop and the worker reach the thread. Without one, everything is ignored.
+#[derive(Debug, Clone, Default)]
+pub struct Witness(Option<Reach>);
+
+#[derive(Debug, Clone)]
+struct Reach {
+    orders: Sender<Order>,
+    wake: Arc<EventFd>,
+}
+
+/// The thread; it must be stopped.
+#[derive(Debug)]
+pub struct Running(Option<std::thread::JoinHandle<()>>);
+
+/// Starts the thread, and puts back what one before it left in the kernel.
+///
+/// # Errors
+/// When the host has no thread left, or the spool cannot be made.
+pub fn start(paths: &Paths, link: Link, ledger: &Ledger) -> std::io::Result<(Witness, Running)> {
+    put_back_after_crash(paths);
+    let started = u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or_default();
+    let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+    let watcher = Watcher {
+        paths: paths.clone(),
+        link,
+        spool: spool::Spool::open(&paths.state.join("witness"), started)?,
+        wake: Arc::clone(&wake),
+        linked: false,
+        book: book::Book::default(),
+        assembler: assembler::Assembler::default(),
+        listening: Listening::Not,
+    };
+    let (orders, queue) = channel();
+    let thread = std::thread::Builder::new().name("witness".to_owned());
+    let running = thread.spawn(move || watcher.work(&queue))?;
+    let witness = Witness(Some(Reach { orders, wake }));
+    for (session, entry) in &ledger.grants {
+        witness.tell(Order::Watch { session: *session, account: entry.account.clone() });
+        witness.tell(Order::Claim { session: *session, logins: entry.traces.audit.clone() });
+        witness.tell(Order::Missed { session: *session });
+    }
+    Ok((witness, Running(Some(running))))
+}
+
+impl Witness {
+    /// Follows the journal: it tells when a session begins, where it lives and when it
+    /// is over.
+    pub fn follow(&self, record: &Record) {
+        match record {
+            Record::Granting { session, account, .. } => {
+                self.tell(Order::Watch { session: *session, account: account.clone() });
+            }
+            Record::Traced { session, traces } => {
+                self.tell(Order::Claim { session: *session, logins: traces.audit.clone() });
+            }
+            Record::Ended { session } => self.tell(Order::Over { session: *session }),
+            _ => {}
+        }
+    }
+
+    /// A link stands and the proxy has welcomed us.
+    pub fn linked(&self) {
+        self.tell(Order::Linked);
+    }
+
+    /// The link is gone.
+    pub fn unlinked(&self) {
+        self.tell(Order::Unlinked);
+    }
+
+    /// The proxy has a message.
+    pub fn noted(&self, number: u64) {
+        self.tell(Order::Noted { number });
+    }
+
+    /// Whether the host's kernel can be asked, for the proxy to know.
+    #[must_use]
+    pub fn sight(&self) -> Sight {
+        match self.0 {
+            Some(_) => hold::sight(),
+            None => Sight::Blind { why: Note::new("it is switched off in the agent's configuration") },
+        }
+    }
+
+    fn tell(&self, order: Order) {
+        if let Some(reach) = &self.0
+            && reach.orders.send(order).is_ok()
+        {
+            let _ = reach.wake.write(1);
+        }
+    }
+}
+
+impl Running {
+    /// None.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// Stops the thread: what it holds goes to the spool, and the kernel's audit is put
+    /// back. What is left when that takes too long is the sweep's.
+    pub async fn stop(self, witness: &Witness) {
+        witness.tell(Order::Stop);
+        let Some(running) = self.0 else { return };
+        let by = Instant::now() + STOP;
+        while !running.is_finished() && Instant::now() < by {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        if !running.is_finished() {
+            tracing::error!("the witness did not stop in time; the sweep puts the kernel's audit back");
+        }
+    }
+}

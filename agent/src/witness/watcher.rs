@@ -1,0 +1,302 @@
+//! The thread that listens to the kernel and tells the proxy. While no session
+//! lives it sleeps, and nothing of ours is in the kernel.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::EventFd;
+use tidegate_common::id::SessionId;
+use tidegate_common::wire::{FromAgent, SESSION_VARIABLE};
+
+use super::Order;
+use super::assembler::{Assembler, Seen};
+use super::book::{Book, Told};
+use super::hold::Hold;
+use super::kernel::{Ear, Heard, PAYLOAD};
+use super::record;
+use super::spool::Spool;
+use crate::paths::Paths;
+use crate::shell::Link;
+use crate::shell::clock;
+
+/// Messages read at one go before orders and pages have their turn.
+const AT_ONE_GO: usize = 2048;
+
+/// How often that much is read at a stop, at most.
+const MOST_GOES_AT_END: usize = 32;
+
+/// No record is longer (the kernel's MAX_AUDIT_MESSAGE_LENGTH), in bytes.
+const MOST_MESSAGE: usize = 16 * 1024;
+
+/// How much of an environment is searched, in bytes.
+const MOST_ENVIRONMENT: u64 = 256 * 1024;
+
+/// In microseconds: how long rules stay after the last session, how often to ask
+/// the kernel for its losses, and how soon to look at rules that changed.
+const KEEP: u64 = 5_000_000;
+const ASK: u64 = 1_000_000;
+const ASK_AT_END: u64 = 100_000;
+const LOOK: u64 = 50_000;
+
+/// What the thread works with.
+pub struct Watcher {
+    pub paths: Paths,
+    pub link: Link,
+    pub spool: Spool,
+    pub wake: Arc<EventFd>,
+    pub linked: bool,
+    pub book: Book,
+    pub assembler: Assembler,
+    pub listening: Listening,
+}
+
+/// Whether the kernel tells.
+pub enum Listening {
+    Not,
+    Yes(Box<Post>),
+}
+
+/// A listening post.
+pub struct Post {
+    hold: Hold,
+    ear: Ear,
+    /// When to ask for losses; not while nothing is heard.
+    ask: Option<u64>,
+    /// When to look after our rules, because some have changed.
+    look: Option<u64>,
+    /// Since when no session lives.
+    idle: Option<u64>,
+}
+
+impl Watcher {
+    /// The thread's whole life.
+    pub fn work(mut self, orders: &Receiver<Order>) {
+        let mut buffer = vec![0; MOST_MESSAGE];
+        loop {
+            self.wait();
+            let stops = loop {
+                match orders.try_recv() {
+                    Ok(Order::Stop) | Err(TryRecvError::Disconnected) => break true,
+                    Ok(order) => self.obey(order),
+                    Err(TryRecvError::Empty) => break false,
+                }
+            };
+            self.hear(&mut buffer);
+            self.look_after_post();
+            if stops {
+                return self.stop(&mut buffer);
+            }
+            let now = clock::now().boot;
+            let due = self.book.due(now);
+            self.tell(due);
+        }
+    }
+
+    fn wait(&self) {
+        let now = clock::now().boot;
+        let post = match &self.listening {
+            Listening::Yes(post) => Some(post),
+            Listening::Not => None,
+        };
+        let times = [
+            self.book.next(),
+            (!self.assembler.is_idle()).then(|| now.saturating_add(ASK)),
+            post.and_then(|post| post.ask),
+            post.and_then(|post| post.look),
+            post.and_then(|post| post.idle).map(|since| since.saturating_add(KEEP)),
+        ];
+        let timeout = times.into_iter().flatten().min().map_or(PollTimeout::NONE, |at| {
+            let millis = at.saturating_sub(now).div_ceil(1000);
+            PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
+        });
+        let mut waiting = vec![PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
+        waiting.extend(post.map(|post| PollFd::new(post.ear.as_fd(), PollFlags::POLLIN)));
+        let _ = poll(&mut waiting, timeout);
+        let woken = waiting.first().and_then(PollFd::any).unwrap_or_default();
+        if woken {
+            let _ = self.wake.read();
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        let now = clock::now().boot;
+        match order {
+            Order::Watch { session, account } => {
+                let user = nix::unistd::User::from_name(account.as_str()).ok().flatten();
+                self.book.watch(session, user.map(|user| user.uid.as_raw()), now);
+                self.listen(session, now);
+            }
+            Order::Claim { session, logins } => {
+                logins.into_iter().for_each(|ses| self.book.claim(session, ses, now));
+            }
+            Order::Missed { session } => {
+                self.book.lose(
+                    Some(session),
+                    1,
+                    "the agent did not run for a while; what ran meanwhile is not known",
+                    now,
+                );
+            }
+            Order::Over { session } => {
+                self.book.over(session, now);
+                if let Listening::Yes(post) = &mut self.listening {
+                    post.ask = Some(now.saturating_add(ASK_AT_END));
+                }
+            }
+            Order::Linked => {
+                self.linked = true;
+                self.spool.again();
+            }
+            Order::Unlinked => self.linked = false,
+            Order::Noted { number } => self.spool.noted(number),
+            Order::Stop => {}
+        }
+    }
+
+    fn listen(&mut self, session: SessionId, now: u64) {
+        if let Listening::Yes(post) = &mut self.listening {
+            post.idle = None;
+            // Nobody looked after the rules while no session lived.
+            post.look = Some(now);
+            return;
+        }
+        let opened = Ear::open().map_err(|error| error.to_string());
+        let taken = opened.and_then(|ear| {
+            let hold = Hold::take(&self.paths).map_err(|error| error.to_string())?;
+            Ok(Post { hold, ear, ask: None, look: None, idle: None })
+        });
+        match taken {
+            Ok(post) => self.listening = Listening::Yes(Box::new(post)),
+            Err(why) => {
+                tracing::warn!(%session, "nobody sees what runs: {why}");
+                self.book.remark(session, &format!("nobody saw what ran: {why}"), now);
+            }
+        }
+    }
+
+    /// Reads what the kernel has told.
+    fn hear(&mut self, buffer: &mut [u8]) {
+        for _ in 0..AT_ONE_GO {
+            let Listening::Yes(post) = &mut self.listening else { return };
+            let now = clock::now().boot;
+            match post.ear.hear(buffer) {
+                Ok(Heard::Message(record::CONFIG_CHANGE, _)) => {
+                    post.look.get_or_insert(now.saturating_add(LOOK));
+                }
+                Ok(Heard::Message(kind, length)) => {
+                    post.ask.get_or_insert(now.saturating_add(ASK));
+                    let payload = buffer.get(PAYLOAD..PAYLOAD + length).unwrap_or_default();
+                    if let Some(seen) = self.assembler.take(kind, payload, now) {
+                        self.enter(seen, now);
+                    }
+                }
+                Ok(Heard::Overrun) => {
+                    self.book.lose(
+                        None,
+                        1,
+                        "the host was faster than the agent; the kernel left out events",
+                        now,
+                    );
+                }
+                Ok(Heard::Nothing) => return,
+                Err(error) => {
+                    tracing::error!(%error, "the kernel's audit cannot be heard any more");
+                    self.book.lose(None, 1, "the kernel's audit could not be heard any more", now);
+                    return self.leave_post();
+                }
+            }
+        }
+    }
+
+    fn enter(&mut self, seen: Seen, now: u64) {
+        let pid = seen.exec.pid;
+        if let Some(ses) = self.book.see(seen, now)
+            && let Some(session) = marker(&self.paths.proc, pid, ses)
+        {
+            self.book.claim(session, ses, now);
+        }
+    }
+
+    fn look_after_post(&mut self) {
+        let now = clock::now().boot;
+        for seen in self.assembler.give_up(now) {
+            self.enter(seen, now);
+        }
+        let Listening::Yes(post) = &mut self.listening else { return };
+        if self.book.is_empty() {
+            (post.ask, post.look) = (None, None);
+            let since = *post.idle.get_or_insert(now);
+            if since.saturating_add(KEEP) <= now {
+                self.leave_post();
+            }
+            return;
+        }
+        if post.look.is_some_and(|at| at <= now) {
+            post.look = None;
+            match post.hold.mend() {
+                Ok(false) => {}
+                Ok(true) => {
+                    self.book.lose(None, 1, "somebody removed the agent's audit rules; they are back", now);
+                }
+                Err(error) => {
+                    let why = format!("the agent's audit rules were removed and cannot be put back: {error}");
+                    tracing::error!("{why}");
+                    self.book.lose(None, 1, &why, now);
+                }
+            }
+        }
+        if let Listening::Yes(post) = &mut self.listening
+            && post.ask.is_some_and(|at| at <= now)
+        {
+            post.ask = None;
+            let lost = post.hold.newly_lost();
+            if lost > 0 {
+                self.book.lose(None, lost, "the kernel lost audit records", now);
+            }
+        }
+    }
+
+    fn leave_post(&mut self) {
+        if let Listening::Yes(post) = std::mem::replace(&mut self.listening, Listening::Not) {
+            post.hold.release();
+        }
+    }
+
+    /// Keeps what is told, and sends what the proxy can take.
+    fn tell(&mut self, told: Vec<Told>) {
+        told.into_iter().for_each(|one| self.spool.push(one));
+        while self.linked
+            && let Some(message) = self.spool.next()
+        {
+            self.link.send(FromAgent::Witnessed(message));
+        }
+    }
+
+    fn stop(mut self, buffer: &mut [u8]) {
+        for _ in 0..MOST_GOES_AT_END {
+            self.hear(buffer);
+        }
+        let told = self.book.all(clock::now().boot);
+        self.tell(told);
+        self.leave_post();
+    }
+}
+
+/// The session that a process's environment names, if the process is still there and
+/// still of that login.
+fn marker(proc: &Path, pid: u32, ses: u32) -> Option<SessionId> {
+    let directory = proc.join(pid.to_string());
+    let of: u32 = std::fs::read_to_string(directory.join("sessionid")).ok()?.trim().parse().ok()?;
+    let mut environment = Vec::new();
+    let file = std::fs::File::open(directory.join("environ")).ok()?;
+    io::Read::read_to_end(&mut io::Read::take(file, MOST_ENVIRONMENT), &mut environment).ok()?;
+    let entries = environment.split(|byte| *byte == 0);
+    let values =
+        entries.filter_map(|entry| entry.strip_prefix(SESSION_VARIABLE.as_bytes())?.strip_prefix(b"="));
+    let session = values.filter_map(|value| std::str::from_utf8(value).ok()?.parse().ok()).next();
+    session.filter(|_| of == ses)
+}

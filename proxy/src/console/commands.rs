@@ -1,0 +1,176 @@
+//! `session commands …`: what a client asked for beside what the kernel saw run.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tidegate_common::audit::{CommandSource, Event};
+use tidegate_common::wire::{Exec, Witnessed};
+
+use super::screen::Screen;
+use super::table::Table;
+use super::{Failure, Services};
+use crate::store::SessionRow;
+use crate::witness::{self, Mark};
+
+/// What failed because there is no such file: most often a search of `PATH`.
+const NO_FILE: i32 = -2;
+
+#[derive(Serialize)]
+struct Line {
+    at: Timestamp,
+    source: CommandSource,
+    command: String,
+    marks: Vec<Mark>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exec: Option<Exec>,
+}
+
+/// What the files and the log say of a session.
+#[derive(Serialize)]
+struct Answer {
+    session: String,
+    /// Whether the witness's chain holds.
+    whole: bool,
+    /// Execs and records that were lost on the way, at least.
+    lost: u64,
+    remarks: Vec<String>,
+    /// Whether the agent has told the last of it.
+    complete: bool,
+    commands: Vec<Line>,
+}
+
+pub(super) async fn run(
+    services: &Services,
+    session: &SessionRow,
+    all: bool,
+    screen: &mut Screen<'_>,
+) -> Result<u8, Failure> {
+    let answer = gather(services, session, all).await?;
+    if screen.json {
+        screen.one(&answer, String::new).await?;
+        return Ok(u8::from(!answer.whole));
+    }
+    if answer.commands.is_empty() {
+        screen.remark("No command is known of this session.").await?;
+    } else {
+        let mut table = Table::new(["TIME", "SOURCE", "PID", "PARENT", "UID", "COMMAND", "MARKS"]);
+        for line in &answer.commands {
+            let number = |pick: fn(&Exec) -> u32| {
+                line.exec.as_ref().map(|exec| pick(exec).to_string()).unwrap_or_default()
+            };
+            let marks: Vec<String> = line.marks.iter().map(Mark::to_string).collect();
+            table.row([
+                line.at.strftime("%H:%M:%S%.3f").to_string(),
+                line.source.to_string(),
+                number(|exec| exec.pid),
+                number(|exec| exec.ppid),
+                number(|exec| exec.uid),
+                line.command.clone(),
+                marks.join(", "),
+            ]);
+        }
+        screen.line(&table.render(screen.columns)).await?;
+    }
+    for remark in notes(&answer) {
+        screen.remark(&remark).await?;
+    }
+    Ok(u8::from(!answer.whole))
+}
+
+fn notes(answer: &Answer) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !answer.whole {
+        notes.push("The witness's file was ALTERED: its chain does not hold.".to_owned());
+    }
+    if answer.lost > 0 {
+        notes.push(format!("At least {} records of the witness were LOST.", answer.lost));
+    }
+    notes.extend(answer.remarks.iter().map(|remark| format!("The agent says: {remark}.")));
+    if !answer.complete {
+        notes.push("The agent has not told the last of it yet.".to_owned());
+    }
+    notes.push(
+        "Marks are heuristics, by names and arguments. Lines typed at a prompt are not told apart yet: \
+         the witness is compared with exec requests only."
+            .to_owned(),
+    );
+    notes
+}
+
+async fn gather(services: &Services, session: &SessionRow, all: bool) -> Result<Answer, Failure> {
+    let mut commands = asked(services, session).await?;
+    let lines: Vec<String> = commands.iter().map(|line| line.command.clone()).collect();
+    let path = witness::path(&services.recordings, session.id);
+    let read = tokio::task::spawn_blocking(move || {
+        let mut said: Vec<Witnessed> = Vec::new();
+        witness::read(&path, |message| said.push(message)).map(|whole| (said, whole))
+    });
+    let (said, whole) = read.await.map_err(std::io::Error::other)??;
+    let mut remarks: Vec<String> = Vec::new();
+    let (mut lost, mut complete) = (0u64, false);
+    for message in said {
+        lost = lost.saturating_add(message.lost);
+        complete |= message.last;
+        for remark in message.remarks {
+            let remark = remark.to_string();
+            if !remarks.contains(&remark) {
+                remarks.push(remark);
+            }
+        }
+        let shown = message.execs.into_iter().filter(|exec| all || exec.exit != NO_FILE);
+        commands.extend(shown.map(|exec| Line {
+            at: exec.at,
+            source: CommandSource::Witness,
+            command: command(&exec),
+            marks: witness::marks(&exec, &lines),
+            exec: Some(exec),
+        }));
+    }
+    commands.sort_by_key(|line| line.at);
+    Ok(Answer { session: session.id.to_string(), whole, lost, remarks, complete, commands })
+}
+
+/// The exec requests of a session, from the audit log.
+async fn asked(services: &Services, session: &SessionRow) -> Result<Vec<Line>, Failure> {
+    let records = services.audit.of_session(session.id, session.started).await?;
+    let commands = records.into_iter().filter_map(|record| match record.event {
+        Event::CommandRun { session: of, source, command, .. } if of == session.id => {
+            let command = command.to_string();
+            Some(Line { at: record.at, source, command, marks: Vec::new(), exec: None })
+        }
+        _ => None,
+    });
+    Ok(commands.collect())
+}
+
+/// The words as a shell would need them, for reading.
+fn command(exec: &Exec) -> String {
+    if exec.argv.is_empty() {
+        return exec.exe.to_string();
+    }
+    let mut words: Vec<String> = exec.argv.iter().map(|word| quoted(word.as_str())).collect();
+    if exec.cut > 0 {
+        words.push(format!("… ({} more)", exec.cut));
+    }
+    words.join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "-_./:=@%+,…".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_read_as_a_shell_would_need_them() {
+        assert_eq!(quoted("/usr/bin/ls"), "/usr/bin/ls");
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted(""), "''");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+    }
+}

@@ -1,0 +1,229 @@
+//! What the kernel's witness costs, and whether it keeps up: an agent on this machine
+//! itself, because audit answers in the initial namespaces only, and a proxy that does
+//! nothing but note what it is told. Whatever the agent changes, it puts back.
+
+#[path = "../../../../agent/tests/agent/proxy.rs"]
+#[allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod proxy;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use tidegate_common::id::SessionId;
+use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder, SESSION_VARIABLE, Sight};
+use tidegate_tests::programs::program;
+
+use crate::report::Row;
+use proxy::{Link, Proxy};
+
+/// Execs of one storm, and how many storms each way.
+const STORM: u32 = 10_000;
+const STORMS: usize = 5;
+
+/// Execs a second, and for how many seconds.
+const RATE: u32 = 5_000;
+const SECONDS: u32 = 10;
+
+/// Longer than the agent keeps its rules after a session.
+const QUIET: Duration = Duration::from_millis(5_600);
+
+const LEASE: Duration = Duration::from_secs(600);
+
+/// A storm as `make` makes one: fork, exec, wait.
+const LOOP: &str = "i=0; while [ $i -lt STORM ]; do /bin/true; i=$((i+1)); done";
+
+/// Execs at a steady pace. They fail at once, because what is measured is the way from
+/// the kernel to the proxy, not this machine's fork.
+const PACE: &str = "use Time::HiRes qw(time sleep); my $began = time; \
+     for my $n (1 .. COUNT) { { no warnings; exec {'/nosuch'} \"n$n\"; } \
+     my $ahead = $began + $n / RATE - time; sleep $ahead if $ahead > 0.002; } \
+     print time - $began;";
+
+/// The rows.
+pub fn measure(quick: bool) -> Result<Vec<Row>> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(all(quick))
+}
+
+async fn all(quick: bool) -> Result<Vec<Row>> {
+    let mut agent = Agent::start().await?;
+    if let Sight::Blind { why } = &agent.sight {
+        println!("SKIPPED the witness: {why}");
+        return Ok(Vec::new());
+    }
+    let storms = if quick { 2 } else { STORMS };
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for number in 0..storms {
+        tokio::time::sleep(QUIET).await;
+        without.push(storm(None).await?);
+        let session = agent.grant(2 * number as u64 + 1).await?;
+        with.push(agent.while_hearing(storm(Some(session))).await?);
+        let heard = agent.revoke(session).await?;
+        ensure!(heard.lost == 0, "{} lost in a storm: {:?}", heard.lost, heard.remarks);
+        ensure!(heard.execs >= u64::from(STORM), "only {} of {STORM} seen", heard.execs);
+    }
+    let session = agent.grant(2 * storms as u64 + 1).await?;
+    let took = agent.while_hearing(paced(session)).await?;
+    let heard = agent.revoke(session).await?;
+    let sent = u64::from(RATE * SECONDS);
+    let rate = f64::from(RATE * SECONDS) / took;
+    agent.stop()?;
+    println!("storms with   {with:.2?} s\nstorms without {without:.2?} s");
+    println!(
+        "paced: {sent} execs at {rate:.0}/s, {} seen, {} lost {:?}",
+        heard.failed, heard.lost, heard.remarks
+    );
+    let missing = sent.saturating_sub(heard.failed).max(heard.lost);
+    Ok(vec![
+        Row::new("storm of 10,000 execs", "s", median(&mut with), Some(median(&mut without)), None, storms),
+        Row::new("execs lost at 5,000/s", "of 50,000", missing as f64, None, None, 1),
+    ])
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// A login as pam_loginuid(8) makes it, timed.
+async fn storm(session: Option<SessionId>) -> Result<f64> {
+    let script = LOOP.replace("STORM", &STORM.to_string());
+    let began = Instant::now();
+    login(session, &["sh", "-c", &script]).await?;
+    Ok(began.elapsed().as_secs_f64())
+}
+
+async fn paced(session: SessionId) -> Result<f64> {
+    let script = PACE.replace("COUNT", &(RATE * SECONDS).to_string()).replace("RATE", &RATE.to_string());
+    let said = login(Some(session), &["perl", "-e", &script]).await?;
+    said.trim().parse().with_context(|| format!("perl says {said:?}"))
+}
+
+async fn login(session: Option<SessionId>, words: &[&str]) -> Result<String> {
+    let mut command = tokio::process::Command::new("sh");
+    command.args(["-c", "echo 0 >/proc/self/loginuid && exec \"$@\"", "sh"]).args(words);
+    command.env_remove(SESSION_VARIABLE);
+    if let Some(session) = session {
+        command.env(SESSION_VARIABLE, session.to_string());
+    }
+    let done = command.stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true).output().await?;
+    ensure!(done.status.success(), "the login's command ended with {}", done.status);
+    Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+}
+
+#[derive(Default)]
+struct Heard {
+    execs: u64,
+    /// Of these, those that failed.
+    failed: u64,
+    lost: u64,
+    remarks: Vec<String>,
+}
+
+/// An agent of the bench's own, and its link.
+struct Agent {
+    child: Child,
+    directory: PathBuf,
+    link: Link,
+    sight: Sight,
+    heard: Heard,
+}
+
+impl Agent {
+    async fn start() -> Result<Self> {
+        let directory = std::env::temp_dir().join(format!("tidegate-bench-witness-{}", std::process::id()));
+        for root in ["etc", "run"] {
+            std::fs::create_dir_all(directory.join(root))?;
+        }
+        for file in ["passwd", "group"] {
+            std::fs::write(directory.join("etc").join(file), "")?;
+        }
+        let proxy = Proxy::start().await;
+        let token = proxy.token();
+        let mut enrolling = command(&directory, &proxy.address(), &["enrol", "--token", &token])?.spawn()?;
+        let mut link = proxy.accept().await?;
+        let FromAgent::Enrol(enrol) = link.hear().await else { bail!("the agent does not enrol") };
+        link.say(&FromProxy::Enrolled(proxy.issue(&enrol.csr))).await;
+        ensure!(enrolling.wait()?.success(), "the agent did not enrol");
+        let child = command(&directory, &proxy.address(), &["run"])?.spawn()?;
+        let (link, hello) = proxy.welcome(LEASE).await;
+        Ok(Self { child, directory, link, sight: hello.witness, heard: Heard::default() })
+    }
+
+    async fn grant(&mut self, number: u64) -> Result<SessionId> {
+        let session = SessionId::new(number, 1);
+        let order = GrantOrder { session, account: "root".parse()?, privileges: Vec::new(), expires: None };
+        self.link.say(&FromProxy::Grant(order)).await;
+        loop {
+            match self.link.news().await {
+                FromAgent::Granted { .. } => return Ok(session),
+                FromAgent::Refused { failure, .. } => bail!("not granted: {failure}"),
+                _ => {}
+            }
+        }
+    }
+
+    async fn while_hearing<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                said = self.link.hear_on() => { self.note(said).await; }
+            }
+        }
+    }
+
+    /// Answers a message; tells whether it was a session's last.
+    async fn note(&mut self, said: FromAgent) -> bool {
+        let FromAgent::Witnessed(said) = said else { return false };
+        self.link.say(&FromProxy::Noted { number: said.number }).await;
+        self.heard.execs += said.execs.len() as u64;
+        self.heard.failed += said.execs.iter().filter(|exec| exec.exit < 0).count() as u64;
+        self.heard.lost += said.lost;
+        self.heard.remarks.extend(said.remarks.iter().map(ToString::to_string));
+        said.last
+    }
+
+    async fn revoke(&mut self, session: SessionId) -> Result<Heard> {
+        self.link.say(&FromProxy::Revoke { session }).await;
+        loop {
+            let said = self.link.hear().await;
+            if self.note(said).await {
+                return Ok(std::mem::take(&mut self.heard));
+            }
+        }
+    }
+
+    fn stop(mut self) -> Result<()> {
+        let pid = self.child.id().to_string();
+        ensure!(Command::new("kill").args(["-TERM", &pid]).status()?.success(), "the agent was gone already");
+        ensure!(self.child.wait()?.success(), "the agent did not stop well");
+        Ok(())
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Ok(mut sweep) = command(&self.directory, "127.0.0.1:1", &["sweep"]) {
+            let _ = sweep.status();
+        }
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn command(directory: &Path, proxy: &str, words: &[&str]) -> Result<Command> {
+    let mut command = Command::new(program("tidegate-agent")?);
+    command
+        .args(words)
+        .env("TIDEGATE_AGENT__PROXY", proxy)
+        .env("TIDEGATE_AGENT__LOG__LEVEL", "warn")
+        .env("TIDEGATE_AGENT__PATHS__ETC", directory.join("etc"))
+        .env("TIDEGATE_AGENT__PATHS__STATE", directory.join("state"))
+        .env("TIDEGATE_AGENT__PATHS__RUN", directory.join("run"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    Ok(command)
+}
