@@ -33,9 +33,9 @@ fn clients_and_devices_are_offered_what_the_settings_choose_and_nothing_else() {
     };
     assert_eq!(ssh(&["-c", "aes192-ctr"]).out(), "in\n");
     let other = ssh(&["-c", "aes256-gcm@openssh.com"]);
-    assert!(other.err().contains("Their offer: aes192-ctr\n"), "{}", other.all());
+    assert!(other.err().trim_end().ends_with("Their offer: aes192-ctr"), "{}", other.all());
     let other = ssh(&["-o", "HostKeyAlgorithms=rsa-sha2-512"]);
-    assert!(other.err().contains("Their offer: ssh-ed25519\n"), "{}", other.all());
+    assert!(other.err().trim_end().ends_with("Their offer: ssh-ed25519"), "{}", other.all());
 
     // A device that takes another cipher only, and its twin.
     let config = device.path("/etc/ssh/sshd_config.d/ciphers.conf");

@@ -97,7 +97,7 @@ impl Pier {
     /// What the log says of the person's sessions about forwards.
     fn events(&self) -> Vec<Value> {
         let world = &self.street.world;
-        let sessions = world.json(&["session", "list"]).unwrap();
+        let sessions = world.json(&["session", "list", "--user", self.name]).unwrap();
         let own: Vec<String> = sessions
             .as_array()
             .unwrap()
@@ -109,7 +109,10 @@ impl Pier {
         let events = log.as_array().unwrap().iter().filter_map(|record| record.get("event").cloned());
         events
             .filter(|event| {
-                own.contains(&text(event, "session")) && text(event, "type").starts_with("forward")
+                // A client that leaves at once may have had no session yet.
+                let of_group = text(event, "why").contains(&format!("`{}`", self.name));
+                let ours = of_group || own.contains(&text(event, "session"));
+                ours && text(event, "type").starts_with("forward")
             })
             .collect()
     }
@@ -126,7 +129,7 @@ impl Pier {
     /// The newest session's recording, as lines of JSON.
     pub fn recording(&self) -> String {
         let world = &self.street.world;
-        let sessions = world.json(&["session", "list"]).unwrap();
+        let sessions = world.json(&["session", "list", "--user", self.name]).unwrap();
         let ids = sessions.as_array().unwrap().iter().filter(|session| text(session, "user") == self.name);
         let id = ids.map(|session| text(session, "id")).max().unwrap();
         wait::until_true("the recording is sealed", PATIENCE, || {
