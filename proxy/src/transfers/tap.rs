@@ -240,3 +240,37 @@ impl List {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Lost;
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_beyond_the_bound_is_counted_but_a_lost_channel_is_still_told() {
+        let (tell, mut told) = mpsc::channel(LISTED as usize + 10);
+        let session = tidegate_common::id::SessionId::new(1, 1);
+        let mut counted = Counted { tell, session, channel: 3, listed: 0, more: 0 };
+        let removed = || Finding::Change {
+            change: tidegate_common::audit::FileChange::Remove,
+            path: "x".into(),
+            to: None,
+            attributes: None,
+            outcome: tidegate_common::audit::Outcome::Done,
+            detail: None,
+        };
+        for _ in 0..LISTED + 5 {
+            counted.tell(removed()).await.unwrap();
+        }
+        counted.tell(Finding::Lost(Lost::Guessed)).await.unwrap();
+        counted.end().await.unwrap();
+        let mut events = Vec::new();
+        while let Some(one) = told.recv().await {
+            events.push(one.event);
+        }
+        assert_eq!(events.len() as u64, LISTED + 2);
+        let last = events.split_off(LISTED as usize);
+        assert!(matches!(last[0], Event::TransfersNotFollowed { channel: 3, .. }), "{last:?}");
+        assert_eq!(last[1], Event::TransfersNotListed { session, channel: 3, more: 5 });
+    }
+}

@@ -219,19 +219,19 @@ fn a_command_that_only_looks_like_scp_is_recorded_as_a_command() {
     needs_devices!();
     through_the_gate(|way| {
         let mark = there("looks", way);
-        let done = way.ssh(&[], &format!("scp -f {mark}; echo seen {mark}")).stdin("\0").run().unwrap();
+        let command = format!("scp -f {mark}; echo seen {mark}");
+        let done = way.ssh(&[], &command).stdin("\0").run().unwrap();
         assert!(done.out().contains(&format!("seen {mark}")), "{}", done.all());
         let world = &street().world;
-        let found = wait::until("its recording has what it said", Duration::from_secs(20), || {
-            let sessions = world.json(&["session", "list"]).unwrap();
-            let ended =
-                sessions.as_array().unwrap().iter().filter(|session| session["live"] == false).take(20);
-            let ids: Vec<_> = ended.filter_map(|session| session["id"].as_str()).collect();
-            ids.into_iter().find_map(|id| {
-                let export = world.admin(&["session", "export", id]).unwrap().run().unwrap().out();
-                export.contains(&format!("seen {mark}\\r\\n")).then_some(())
-            })
+        let session = wait::until("the session with the command is over", PATIENCE, || {
+            let records = world.json(&["audit", "tail", "-n", "2000"]).unwrap();
+            let events: Vec<_> = records.as_array()?.iter().map(|record| &record["event"]).collect();
+            let ran = events.iter().find(|event| event["command"] == command.as_str())?;
+            let over =
+                |event: &&Value| event["type"] == "session-ended" && event["session"] == ran["session"];
+            events.iter().any(over).then(|| ran["session"].as_str().unwrap().to_owned())
         });
-        found.unwrap();
+        let export = world.admin(&["session", "export", &session.unwrap()]).unwrap().ok().unwrap().out();
+        assert!(export.contains(&format!("seen {mark}\\r\\n")), "{export}");
     });
 }
