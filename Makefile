@@ -30,6 +30,12 @@ test: deps ## every test; those with devices need root
 bench: build ## measures direct ssh, ssh -J and Tidegate in turns; writes target/bench/bench.json
 	@$(TARGET)/release/bench
 
+SECONDS_EACH := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),30)
+
+.PHONY: fuzz
+fuzz: deps ## runs each fuzz target for SECONDS=30
+	@fuzz/run $(SECONDS_EACH)
+
 .PHONY: lint
 lint: ## format, lints, documentation, dependencies
 	cargo fmt --check
