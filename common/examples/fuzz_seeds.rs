@@ -9,7 +9,7 @@ use std::path::Path;
 use tidegate_common::audit::{Chain as Log, Event, Note};
 use tidegate_common::id::SessionId;
 use tidegate_common::recording::{Cast, Chain, Control, FORMAT, Header, Kind, Packer, Stream};
-use tidegate_common::wire::{FromAgent, FromProxy, Hello, VERSION, Welcome, encode};
+use tidegate_common::wire::{FromAgent, FromProxy, Hello, Sight, VERSION, Welcome, encode};
 
 fn main() {
     let corpus = std::env::args().nth(1).unwrap_or_else(|| "fuzz/corpus".to_owned());
@@ -26,6 +26,7 @@ fn main() {
         kinds: Vec::new(),
         live: vec![SessionId::new(1, 2)],
         standing: Vec::new(),
+        witness: Sight::Sees,
     };
     let frames = [encode(&FromAgent::Hello(hello)), encode(&FromAgent::Alive)].map(Result::unwrap);
     put("wire", "agent", &frames.concat());

@@ -66,6 +66,14 @@ impl Witnesses {
         Self { recordings, store, known: Arc::default() }
     }
 
+    /// Beside recordings of their own.
+    #[cfg(test)]
+    pub fn testing(store: &Store, directory: &std::path::Path) -> Self {
+        let key = crate::record::RecordingKey::open(directory).unwrap();
+        let settings = crate::record::Settings::new(directory.join("recordings"));
+        Self::new(Recordings::open(settings, key).unwrap(), store.clone())
+    }
+
     /// The file of a session.
     pub fn path(&self, session: SessionId) -> PathBuf {
         path(&self.recordings, session)

@@ -285,6 +285,7 @@ mod tests {
     use crate::audit_log::AuditLog;
     use crate::store::SessionRow;
     use crate::store::testing::Temporary;
+    use crate::witness::Witnesses;
     use tidegate_common::residue::{Change, Finding, FindingKind};
 
     async fn office(temporary: &Temporary) -> Office {
@@ -294,6 +295,7 @@ mod tests {
             registry: Registry::new(Duration::from_secs(30)),
             ca: Ca::open(temporary.directory()).unwrap(),
             user_ca: String::new(),
+            witnesses: Witnesses::testing(&temporary.store, temporary.directory()),
             store: temporary.store.clone(),
             audit,
         }

@@ -260,6 +260,7 @@ mod tests {
                 ca: Ca::open(directory).unwrap(),
                 user_ca: String::new(),
                 audit: AuditLog::open(store.clone(), &directory.join("audit")).await.unwrap(),
+                witnesses: Witnesses::testing(&store, directory),
                 store,
             };
             Self { office, _temporary: temporary }

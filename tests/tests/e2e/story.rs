@@ -20,6 +20,8 @@ fn a_person_is_asked_approved_elevated_recorded_and_all_is_taken_back() {
     let mut pty = scene.enter();
     pty.send_line("sudo id").unwrap();
     pty.expect("uid=0(root)").unwrap();
+    // What is typed before the shell is back may still be sudo's.
+    pty.expect("$ ").unwrap();
     pty.send_line("exit").unwrap();
     assert_eq!(pty.end(PATIENCE).unwrap().code(), Some(0));
     scene.is_as_before_within(AT_ONCE);
