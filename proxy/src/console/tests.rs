@@ -449,6 +449,8 @@ async fn a_long_tail_is_an_array_and_an_empty_one_too() {
 #[tokio::test]
 async fn a_sessions_commands_show_what_was_asked_beside_what_the_kernel_saw() {
     let world = World::new().await;
+    world.says("operator", "request create ops@db01 -j x").await;
+    world.says("approver", "request approve 1").await;
     let session = world.session().await;
     let (audit, store) = (&world.services.audit, &world.services.store);
     let command = CommandText::new("echo bHM= | base64 -d | sh");
@@ -478,7 +480,7 @@ async fn a_sessions_commands_show_what_was_asked_beside_what_the_kernel_saw() {
     assert!(matches!(event, Some(Event::CommandsWitnessed { execs: 3, lost: 3, .. })), "{event:?}");
     let shown = world.says("auditor", &format!("session commands {session}")).await;
     assert_eq!(shown.status, 0, "{}", shown.err);
-    for line in ["echo bHM= | base64 -d | sh", "runs its input", "rm -r '/srv/a b'  not named"] {
+    for line in ["echo bHM= | base64 -d | sh", "runs its input", "rm -r '/srv/a b'", "not named"] {
         assert!(shown.out.contains(line), "{line}: {}", shown.out);
     }
     assert!(!shown.out.contains("nosuch"), "{}", shown.out);

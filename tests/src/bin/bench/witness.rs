@@ -68,7 +68,7 @@ async fn all(quick: bool) -> Result<Vec<Row>> {
     let heard = agent.revoke(session).await?;
     let sent = u64::from(RATE * SECONDS);
     let rate = f64::from(RATE * SECONDS) / took;
-    agent.stop()?;
+    drop(agent);
     println!("storms with   {with:.2?} s\nstorms without {without:.2?} s");
     println!(
         "paced: {sent} execs at {rate:.0}/s, {} seen, {} lost {:?}",
@@ -194,15 +194,9 @@ impl Agent {
             }
         }
     }
-
-    fn stop(mut self) -> Result<()> {
-        let pid = self.child.id().to_string();
-        ensure!(Command::new("kill").args(["-TERM", &pid]).status()?.success(), "the agent was gone already");
-        ensure!(self.child.wait()?.success(), "the agent did not stop well");
-        Ok(())
-    }
 }
 
+/// Killed and swept: the bench blocks signals for its own clean-up, and a child inherits that.
 impl Drop for Agent {
     fn drop(&mut self) {
         let _ = self.child.kill();
