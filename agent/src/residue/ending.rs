@@ -99,11 +99,14 @@ impl Ending {
 
     /// Asks those to end that were not asked before.
     fn ask(&mut self, table: &Table, left: &[&Process]) {
-        for process in left {
-            if self.asked.insert((process.pid, process.start)) {
-                self.list(table, process, false);
-                signal(process, Signal::SIGTERM);
-            }
+        let fresh = |process: &&&Process| !self.asked.contains(&(process.pid, process.start));
+        let fresh: Vec<&Process> = left.iter().filter(fresh).copied().collect();
+        // All are listed before the first is asked: one that goes with another could no
+        // longer tell its command line.
+        fresh.iter().for_each(|process| self.list(table, process, false));
+        for process in fresh {
+            self.asked.insert((process.pid, process.start));
+            signal(process, Signal::SIGTERM);
         }
     }
 
