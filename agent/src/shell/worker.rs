@@ -127,6 +127,10 @@ impl Tools {
                 let plan = self.elevator.plan(session, units);
                 self.tell(Event::Planned { session, plan });
             }
+            Effect::Preview { question, fresh, held } => {
+                let lines = self.elevator.preview(fresh, &held);
+                self.link.send(FromAgent::Planned { question, lines });
+            }
             Effect::Journal { record, then } => match self.journal.append(&record) {
                 Ok(()) => then.into_iter().for_each(|effect| self.execute(effect)),
                 Err(error) => self.tell(Event::JournalFailed { record, why: error.to_string() }),

@@ -74,9 +74,8 @@ impl Shell {
 impl TryFrom<String> for Shell {
     type Error = ShellError;
     fn try_from(text: String) -> Result<Self, ShellError> {
-        let plain = |letter: char| {
-            letter.is_ascii_alphanumeric() || matches!(letter, '/' | '.' | '_' | '-' | '+')
-        };
+        let plain =
+            |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '/' | '.' | '_' | '-' | '+');
         let traverses = text.split('/').any(|part| part == "..");
         let absolute = text.starts_with('/') && !text.ends_with('/') && !traverses;
         if absolute && text.len() <= 128 && text.chars().all(plain) {

@@ -191,6 +191,7 @@ async fn talk<S: AsyncRead + AsyncWrite>(
                         let certificate = office.renew(device, &csr).await?;
                         frames.send(&FromProxy::Enrolled(certificate)).await?;
                     }
+                    FromAgent::Planned { question, lines } => registry.planned(question, device, lines),
                     FromAgent::Alive => {}
                     FromAgent::Enrol(_) => return Err(LinkError::Turn("a second enrolment")),
                     FromAgent::Hello(_) => return Err(LinkError::Turn("a second hello")),

@@ -17,6 +17,7 @@ use russh::client::{self, AuthResult, ChannelOpenHandle, Msg, Session};
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 
 use russh::{Channel, Disconnect, Preferred, SshId, cipher, kex, mac};
+use tidegate_common::grant::login_account;
 use tidegate_common::id::SessionId;
 use tidegate_common::name::{AccountName, CredentialName};
 use tidegate_common::policy::Permit;
@@ -109,7 +110,10 @@ impl Route {
         }
         Ok(Self {
             session,
-            target: permit.target().clone(),
+            target: CredentialName {
+                account: login_account(session, &permit.target().account, permit.privileges()),
+                device: device.name.clone(),
+            },
             address: device.host().to_owned(),
             port: device.port,
             host_keys,
