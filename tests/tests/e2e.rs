@@ -17,6 +17,8 @@ mod flow;
 mod kinds;
 #[path = "e2e/matrix.rs"]
 mod matrix;
+#[path = "e2e/privileges.rs"]
+mod privileges;
 #[path = "e2e/refusals.rs"]
 mod refusals;
 #[path = "e2e/scene.rs"]

@@ -185,3 +185,7 @@ fn edit(paths: &Paths, account: &AccountName, delta: &Delta, way: Way) -> Result
     }
     Ok(theirs)
 }
+
+#[cfg(test)]
+#[path = "enable_tests.rs"]
+mod tests;
