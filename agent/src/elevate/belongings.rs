@@ -23,7 +23,8 @@ use crate::paths::Paths;
 const SHARED: [&str; 6] = ["tmp", "var/tmp", "dev/shm", "var/mail", "var/spool/mail", "var/spool/cron"];
 
 /// Files named after the account that are not its own.
-const NAMED: [&str; 2] = ["var/lib/systemd/linger", "var/spool/cron/crontabs"];
+const NAMED: [&str; 4] =
+    ["var/lib/systemd/linger", "var/spool/cron/crontabs", "run/sudo/ts", "var/lib/sudo/lectured"];
 
 /// How deep a tree may be, how long all of it may take, and how much is copied.
 const DEEPEST: usize = 256;

@@ -5,7 +5,7 @@
 //! Every directory on the way and every program must be root's and not writable by
 //! others. They are opened one in the other, without following links, and what was
 //! looked at is what runs. Exit status 0 of `verify` means that the privilege is in
-//! force for the account; any other status, that it is not.
+//! force for the account; 255 or a signal is an error; any other status, that it is not.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -238,8 +238,9 @@ impl Place {
         let answer = self.run("verify", wanted, session)?;
         match answer.status.code() {
             Some(0) => Ok(true),
+            // systemd-run's way to tell of a signal, or of a deadline that has passed.
+            Some(255) | None => Err(self.failed("verify", &answer)),
             Some(_) => Ok(false),
-            None => Err(self.failed("verify", &answer)),
         }
     }
 
@@ -280,7 +281,13 @@ impl Place {
         } else {
             run_with(&shown, &opened, &[], &environment, within)
         };
-        answer.map_err(|error| error.to_string())
+        let answer = answer.map_err(|error| error.to_string())?;
+        // What systemd-run says when it could not start the program at all.
+        let unstarted = ["Failed to ", "Job for run-"].iter().any(|start| answer.text.starts_with(start));
+        match unstarted && !answer.status.success() {
+            true => Err(format!("{} could not be started: {}", path.display(), answer.line())),
+            false => Ok(answer),
+        }
     }
 
     fn failed(&self, name: &str, answer: &Answer) -> String {

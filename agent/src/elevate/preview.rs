@@ -6,6 +6,9 @@ use tidegate_common::id::SessionId;
 use super::{Elevator, coming, custom};
 use crate::core::{Delta, Unit};
 
+/// The longest sentence, in characters: a frame has to hold all of them.
+const LONGEST: usize = 500;
+
 impl Elevator {
     /// One sentence for each unit; `held` are those that another session has already.
     #[must_use]
@@ -25,7 +28,7 @@ impl Elevator {
             };
             said.unwrap_or_else(|why| format!("cannot be granted: {why}"))
         });
-        planned.chain(shared).collect()
+        planned.chain(shared).map(|line| line.chars().take(LONGEST).collect()).collect()
     }
 
     fn sentence(&self, unit: &Unit, delta: &Delta) -> Result<String, String> {
