@@ -111,6 +111,7 @@ impl Reading {
             grace: Duration::from_millis(grace),
             witness: watch,
             paths: Paths {
+                root: self.path(&mut paths, "root").unwrap_or(standard.root),
                 etc: self.path(&mut paths, "etc").unwrap_or(standard.etc),
                 state: self.path(&mut paths, "state").unwrap_or(standard.state),
                 run: self.path(&mut paths, "run").unwrap_or(standard.run),
@@ -120,7 +121,7 @@ impl Reading {
         self.unknown(&top, "", "proxy, log, paths, processes, witness");
         self.unknown(&witness, "witness.", "watch");
         self.unknown(&log, "log.", "level");
-        self.unknown(&paths, "paths.", "etc, state, run");
+        self.unknown(&paths, "paths.", "root, etc, state, run");
         self.unknown(&processes, "processes.", "grace_millis");
         Some(config)
     }

@@ -24,7 +24,7 @@ mod tests;
 pub use ledger::{Held, Ledger, Record, Traces};
 pub use messages::{Effect, Event, Gone, Now};
 pub use state::State;
-pub use unit::{Delta, Unit};
+pub use unit::{Delta, Lifted, Swap, Unit};
 
 /// One event, one decision.
 #[must_use]

@@ -4,14 +4,22 @@
 //! when to undo comes from the core.
 
 mod account;
+mod belongings;
+mod create;
+mod custom;
+mod enable;
 mod groups;
+mod lines;
 mod lock;
+mod people;
+mod preview;
 pub mod program;
 mod replace;
 mod sudo;
 
 use tidegate_common::grant::{Failure, PrivilegeKind};
 use tidegate_common::id::SessionId;
+use tidegate_common::name::AccountName;
 
 use crate::core::{Delta, Gone, Held, Unit};
 use crate::paths::Paths;
@@ -36,11 +44,12 @@ impl Elevator {
         Self { paths, sudo: SudoVersion::of_host(), lock: None }
     }
 
-    /// What can be granted here.
+    /// What can be granted here: sudo only where there is one.
     #[must_use]
     pub fn kinds(&self) -> Vec<PrivilegeKind> {
-        let sudo = self.sudo.map(|_| PrivilegeKind::Sudo);
-        sudo.into_iter().chain([PrivilegeKind::Groups]).collect()
+        use PrivilegeKind::{AccountCreate, AccountEnable, Custom, Groups, Sudo};
+        let sudo = self.sudo.map(|_| Sudo);
+        sudo.into_iter().chain([Groups, AccountEnable, AccountCreate, Custom]).collect()
     }
 
     /// What each unit would change. Changes nothing.
@@ -56,21 +65,46 @@ impl Elevator {
     }
 
     fn plan_all(&mut self, session: SessionId, units: Vec<Unit>) -> Result<Vec<(Unit, Delta)>, Failure> {
-        if units.iter().any(|unit| matches!(unit, Unit::Group { .. })) {
-            self.lock()?;
+        if let Some(unit) = units.iter().find(|unit| edits_accounts(unit)) {
+            self.lock().map_err(|why| unit.failure(why))?;
         }
+        let coming = coming(&units).cloned();
         let mut planned = Vec::new();
         for (index, unit) in units.into_iter().enumerate() {
-            let delta = match &unit {
-                Unit::Sudo { account, rule, not_after } => {
-                    let rule = sudo::Rule { account, rule, not_after: *not_after };
-                    sudo::plan(&self.paths, self.sudo, &rule, &format!("{session}-{index}"))
-                }
-                Unit::Group { account, group } => groups::plan(&self.paths, account, group),
-            };
+            let delta = self.plan_one(session, index, &unit, coming.as_ref());
             planned.push((delta.map_err(|why| unit.failure(why)).map(|delta| (unit, delta)))?);
         }
         Ok(planned)
+    }
+
+    /// `coming` is an account that the same grant creates.
+    fn plan_one(
+        &self,
+        session: SessionId,
+        index: usize,
+        unit: &Unit,
+        coming: Option<&AccountName>,
+    ) -> Result<Delta, String> {
+        let paths = &self.paths;
+        match unit {
+            Unit::Sudo { account, rule, not_after } => {
+                let rule = sudo::Rule { account, rule, not_after: *not_after };
+                sudo::plan(paths, self.sudo, &rule, &format!("{session}-{index}"), coming == Some(account))
+            }
+            Unit::Group { account, group } => groups::plan(paths, account, group, coming == Some(account)),
+            Unit::Enabled { account } => enable::plan(paths, account),
+            Unit::Shell { account, shell } => enable::plan_shell(paths, account, shell),
+            Unit::Created { account, session, shell, expires } => {
+                let (session, shell, expires) = (*session, shell.as_ref(), *expires);
+                create::plan(paths, &create::Wanted { account, session, shell, expires })
+            }
+            Unit::Custom { account, custom } => {
+                if coming != Some(account) {
+                    account::find(paths, account)?;
+                }
+                custom::plan(paths, &custom::Wanted { account, custom }, session)
+            }
+        }
     }
 
     /// Applies the fresh units and verifies all. On failure some may be applied.
@@ -78,23 +112,10 @@ impl Elevator {
     /// # Errors
     /// The first that could not be applied or verified.
     pub fn apply(&mut self, fresh: &[(Unit, Delta)], joined: &[Held]) -> Result<Vec<String>, Failure> {
-        let applied = self.apply_all(fresh, joined);
+        let applied = self.apply_all(fresh);
+        // What is there is looked at without keeping others from the account files.
         self.unlock();
-        applied
-    }
-
-    fn apply_all(&mut self, fresh: &[(Unit, Delta)], joined: &[Held]) -> Result<Vec<String>, Failure> {
-        let members = group_edits(fresh.iter().map(|(unit, delta)| (unit, delta)));
-        if let Some(first) = members.first() {
-            self.lock()?;
-            groups::add(&self.paths, &members).map_err(|why| first.failure(why))?;
-        }
-        for (unit, delta) in fresh {
-            if let (Unit::Sudo { account, rule, not_after }, Delta::Sudo { file, .. }) = (unit, delta) {
-                let rule = sudo::Rule { account, rule, not_after: *not_after };
-                sudo::apply(&self.paths, self.sudo, &rule, file).map_err(|why| unit.failure(why))?;
-            }
-        }
+        applied?;
         let held = joined.iter().map(|held| (&held.unit, &held.delta, true));
         fresh
             .iter()
@@ -104,54 +125,120 @@ impl Elevator {
             .collect()
     }
 
+    /// Accounts first, then what they are given.
+    fn apply_all(&mut self, fresh: &[(Unit, Delta)]) -> Result<(), Failure> {
+        if let Some((unit, _)) =
+            fresh.iter().find(|(unit, delta)| edits_accounts(unit) && !delta.is_nothing())
+        {
+            self.lock().map_err(|why| unit.failure(why))?;
+        }
+        for (unit, delta) in fresh {
+            let done = match unit {
+                Unit::Created { account, .. } => create::apply(&self.paths, account, delta),
+                Unit::Enabled { account } | Unit::Shell { account, .. } => {
+                    enable::apply(&self.paths, account, delta)
+                }
+                _ => Ok(()),
+            };
+            done.map_err(|why| unit.failure(why))?;
+        }
+        let members = group_edits(fresh.iter().map(|(unit, delta)| (unit, delta)));
+        if let Some(first) = members.first() {
+            groups::add(&self.paths, &members).map_err(|why| first.failure(why))?;
+        }
+        // The account files are as they shall be: others need not wait for what follows.
+        self.unlock();
+        for (unit, delta) in fresh {
+            let done = match (unit, delta) {
+                (Unit::Sudo { account, rule, not_after }, Delta::Sudo { file, .. }) => {
+                    let rule = sudo::Rule { account, rule, not_after: *not_after };
+                    sudo::apply(&self.paths, self.sudo, &rule, file)
+                }
+                (Unit::Custom { account, custom }, _) => {
+                    custom::apply(&self.paths, &custom::Wanted { account, custom }, delta)
+                }
+                _ => Ok(()),
+            };
+            done.map_err(|why| unit.failure(why))?;
+        }
+        Ok(())
+    }
+
     fn verify(&self, unit: &Unit, delta: &Delta, shared: bool) -> Result<String, String> {
         match unit {
             Unit::Sudo { account, rule, not_after } => {
                 sudo::verify(self.sudo, &sudo::Rule { account, rule, not_after: *not_after })?;
             }
             Unit::Group { account, group } => groups::verify(&self.paths, account, group)?,
+            Unit::Enabled { account } | Unit::Shell { account, .. } => {
+                enable::verify(&self.paths, account, delta)?;
+            }
+            Unit::Created { account, .. } => create::verify(&self.paths, account, delta)?,
+            Unit::Custom { account, custom } => {
+                custom::verify(&self.paths, &custom::Wanted { account, custom }, delta)?;
+            }
         }
-        if *delta == (Delta::Group { group: false, gshadow: false }) {
+        if delta.is_nothing() {
             return Ok(format!("{unit} already; left as it is"));
         }
         Ok(if shared { format!("{unit}, with another session") } else { unit.to_string() })
     }
 
     /// Takes units back and looks that they are gone. Each is tried whatever
-    /// happens to the others.
-    pub fn undo(&mut self, units: Vec<Held>) -> Vec<Gone> {
-        let members = units.iter().any(|held| matches!(held.unit, Unit::Group { .. }));
-        let locked = if members { self.lock() } else { Ok(()) };
+    /// happens to the others; accounts go last, after what they were given.
+    pub fn undo(&mut self, mut units: Vec<Held>) -> Vec<Gone> {
         let mut outcomes = Vec::new();
-        let mut groups = Vec::new();
-        for held in units {
-            let result = match (&held.unit, &held.delta) {
-                (Unit::Sudo { .. }, Delta::Sudo { file, blake3 }) => {
-                    sudo::undo(&self.paths, file, blake3, held.applied)
-                }
-                (Unit::Group { .. }, Delta::Group { .. }) => {
-                    groups.push(held);
-                    continue;
-                }
-                _ => Err("the journal's delta is of another kind than its unit".to_owned()),
+        let programs = units.extract_if(.., |held| !edits_accounts(&held.unit));
+        for held in programs {
+            let result = self.undo_program(&held).map_err(|why| held.unit.failure(why));
+            outcomes.push(Gone::new(held.unit, result));
+        }
+        if units.is_empty() {
+            return outcomes;
+        }
+        if let Err(why) = self.lock() {
+            let refused = |held: Held| {
+                let failure = held.unit.failure(why.clone());
+                Gone::new(held.unit, Err(failure))
             };
-            let result = result.map_err(|why| held.unit.failure(why));
-            outcomes.push(Gone { unit: held.unit, result });
+            outcomes.extend(units.into_iter().map(refused));
+            return outcomes;
         }
-        match locked {
-            Ok(()) => outcomes.extend(groups::remove(&self.paths, groups)),
-            Err(failure) => outcomes.extend(
-                groups.into_iter().map(|held| Gone { unit: held.unit, result: Err(failure.clone()) }),
-            ),
-        }
+        let members = units.extract_if(.., |held| matches!(held.unit, Unit::Group { .. })).collect();
+        outcomes.extend(groups::remove(&self.paths, members));
+        outcomes.extend(units.into_iter().map(|held| self.undo_account(held)));
         self.unlock();
         outcomes
     }
 
-    fn lock(&mut self) -> Result<(), Failure> {
+    fn undo_program(&self, held: &Held) -> Result<Option<String>, String> {
+        match (&held.unit, &held.delta) {
+            (Unit::Sudo { .. }, Delta::Sudo { file, blake3 }) => {
+                sudo::undo(&self.paths, file, blake3, held.applied)
+            }
+            (Unit::Custom { account, custom }, Delta::Custom { .. }) => {
+                custom::undo(&self.paths, &custom::Wanted { account, custom }, &held.delta, held.applied)
+            }
+            _ => Err("the journal's delta is of another kind than its unit".to_owned()),
+        }
+    }
+
+    fn undo_account(&self, held: Held) -> Gone {
+        let Held { unit, delta, applied, .. } = held;
+        let (result, ended) = match &unit {
+            Unit::Created { account, .. } => create::undo(&self.paths, account, &delta, applied),
+            Unit::Enabled { account } | Unit::Shell { account, .. } => {
+                (enable::undo(&self.paths, account, &delta, applied), Vec::new())
+            }
+            _ => (Ok(None), Vec::new()),
+        };
+        let result = result.map_err(|why| unit.failure(why));
+        Gone { unit, result, ended }
+    }
+
+    fn lock(&mut self) -> Result<(), String> {
         if self.lock.is_none() {
-            let lock = lock::AccountLock::take(&self.paths);
-            self.lock = Some(lock.map_err(|why| Failure { kind: PrivilegeKind::Groups, why })?);
+            self.lock = Some(lock::AccountLock::take(&self.paths)?);
         }
         Ok(())
     }
@@ -160,6 +247,18 @@ impl Elevator {
     pub fn unlock(&mut self) {
         self.lock = None;
     }
+}
+
+/// Whether it changes the account files, which the host's lock guards.
+fn edits_accounts(unit: &Unit) -> bool {
+    !matches!(unit, Unit::Sudo { .. } | Unit::Custom { .. })
+}
+
+fn coming(units: &[Unit]) -> Option<&AccountName> {
+    units.iter().find_map(|unit| match unit {
+        Unit::Created { account, .. } => Some(account),
+        _ => None,
+    })
 }
 
 fn group_edits<'a>(units: impl Iterator<Item = (&'a Unit, &'a Delta)>) -> Vec<groups::Edit<'a>> {

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 /// The roots below which the agent reads and writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
+    /// `/`: homes, mail, crontabs and temporary directories of accounts that are created.
+    pub root: PathBuf,
     /// `/etc`: accounts, sshd's and sudo's configuration.
     pub etc: PathBuf,
     /// What survives a reboot: the journal, the agent's key and certificate.
@@ -19,6 +21,7 @@ pub struct Paths {
 impl Default for Paths {
     fn default() -> Self {
         Self {
+            root: "/".into(),
             etc: "/etc".into(),
             state: "/var/lib/tidegate-agent".into(),
             run: "/run/tidegate".into(),
@@ -32,6 +35,18 @@ impl Paths {
     #[must_use]
     pub fn sudoers_d(&self) -> PathBuf {
         self.run.join("sudoers.d")
+    }
+
+    /// The host administrator's own privileges, one directory each.
+    #[must_use]
+    pub fn custom(&self) -> PathBuf {
+        self.etc.join("tidegate-agent/custom")
+    }
+
+    /// The last user id given to a created account; gone with a reboot.
+    #[must_use]
+    pub fn last_uid(&self) -> PathBuf {
+        self.run.join("last-uid")
     }
 
     /// The journal's file.

@@ -91,7 +91,11 @@ pub fn of_host(paths: &Paths) -> Report {
     let all = if policy.exists() { rules(&policy) } else { Vec::new() };
     let drop_ins = ledger.held.iter().filter_map(|held| match &held.delta {
         Delta::Sudo { file, .. } => Some(paths.sudoers_d().join(file)),
-        Delta::Group { .. } => None,
+        Delta::Group { .. }
+        | Delta::Enabled { .. }
+        | Delta::Shell { .. }
+        | Delta::Created { .. }
+        | Delta::Custom { .. } => None,
     });
     let granted: Vec<sudo::Rule> = drop_ins.flat_map(|path| rules(&path)).collect();
     Report { privileges: judge(&accounts, &all, &granted, &ledger, keys), unseen }

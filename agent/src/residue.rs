@@ -31,6 +31,7 @@ use ending::Ending;
 use table::Table;
 
 pub use changes::{Granted, Keeper, Notes};
+pub use process::command_of;
 pub use reaper::{Job, Reaper};
 
 /// How often to look whether processes are gone.

@@ -19,6 +19,7 @@ impl Scratch {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("tidegate-agent-{}-{number}", std::process::id()));
         let paths = Paths {
+            root: directory.clone(),
             etc: directory.join("etc"),
             state: directory.join("state"),
             run: directory.join("run"),

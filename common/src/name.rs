@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::SessionId;
+
 /// Why a text is no name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
@@ -169,6 +171,15 @@ name! {
 name! {
     /// A change's id, as the organisation writes it (for example `CHG-2041`).
     ChangeId, "a change's id", 64, "letters, digits and . _ -, no dash or dot first", word, word_dash_dot
+}
+
+impl AccountName {
+    /// The name of the account that is made for one session: useradd(8) takes it, and
+    /// no other session ever has the same.
+    #[must_use]
+    pub fn of_session(session: SessionId) -> Self {
+        Self(format!("tg-{session}"))
+    }
 }
 
 /// One account on one device, written `account@device`.

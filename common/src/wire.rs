@@ -50,6 +50,8 @@ pub enum FromAgent {
     Witnessed(Witnessed),
     /// Answers [`FromProxy::Lease`], so that each side knows that the other lives.
     Alive,
+    /// Answers [`FromProxy::Plan`]: one sentence for each thing that would change.
+    Planned { question: u64, lines: Vec<String> },
 }
 
 /// From the proxy.
@@ -62,6 +64,9 @@ pub enum FromProxy {
     Welcome(Welcome),
     /// Apply and verify these privileges for the account, or leave nothing behind.
     Grant(GrantOrder),
+    /// What would these privileges change? Nothing is. Asked only of agents that can
+    /// grant [`PrivilegeKind::Custom`]; those before them do not know the question.
+    Plan { question: u64, account: AccountName, privileges: Vec<Privilege> },
     /// The session's login has reached the host: its processes can be found now
     /// (their environment carries [`SESSION_VARIABLE`]).
     Attached { session: SessionId },

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures::future::BoxFuture;
 use tidegate_common::audit::{EndCause, Event, Note};
 use tidegate_common::id::SessionId;
-use tidegate_common::name::DeviceName;
+use tidegate_common::model::Credential;
+use tidegate_common::name::{CredentialName, DeviceName};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -179,6 +181,14 @@ impl console::AgentLinks for Registry {
             up: status.since.elapsed(),
             standing: status.standing.iter().map(ToString::to_string).collect(),
             witness: status.witness,
+        })
+    }
+
+    fn plan(&self, credential: Arc<Credential>) -> BoxFuture<'static, Option<Vec<String>>> {
+        let registry = self.clone();
+        Box::pin(async move {
+            let CredentialName { account, device } = credential.name.clone();
+            registry.plan(&device, account, credential.privileges.clone()).await
         })
     }
 

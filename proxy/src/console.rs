@@ -35,10 +35,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
+use futures::future::BoxFuture;
 use tidegate_common::audit::{Actor as AuditActor, Event, Note};
 use tidegate_common::digest::Digest;
 use tidegate_common::id::SessionId;
-use tidegate_common::model::{Role, Snapshot};
+use tidegate_common::model::{Credential, Role, Snapshot};
 use tidegate_common::name::{DeviceName, UserName};
 use tidegate_common::wire::Sight;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -61,6 +62,8 @@ pub trait LiveSessions: Send + Sync {
 pub trait AgentLinks: Send + Sync {
     /// The device's link, if it is up.
     fn link(&self, device: &DeviceName) -> Option<Link>;
+    /// What the credential's privileges would change, as the device's agent says now.
+    fn plan(&self, credential: Arc<Credential>) -> BoxFuture<'static, Option<Vec<String>>>;
     /// Ends the device's link, because its enrolment was revoked.
     fn disconnect(&self, device: &DeviceName);
 }

@@ -31,6 +31,8 @@ mod matrix;
 mod menu;
 #[path = "e2e/pier.rs"]
 mod pier;
+#[path = "e2e/privileges.rs"]
+mod privileges;
 #[path = "e2e/refusals.rs"]
 mod refusals;
 #[path = "e2e/scene.rs"]

@@ -45,7 +45,7 @@ impl State {
             return refuse("the grant was to end before it began; compare the clocks of host and proxy");
         }
         if wanted.len() > MOST_UNITS {
-            return refuse("the order asks for more than 64 groups and sudo rules; split the credential");
+            return refuse("the order asks for more than 64 things; split the credential");
         }
         self.none_stands(&wanted)
     }
@@ -53,12 +53,38 @@ impl State {
     /// What could not be taken away from a session before is not given to the next.
     fn none_stands(&self, wanted: &[Unit]) -> Result<(), Failure> {
         let standing = |unit: &&Unit| self.ledger.held(unit).is_some_and(|held| held.holders.is_empty());
+        let contradicts = |unit: &&Unit| self.ledger.held.iter().any(|held| held.unit.contradicts(unit));
+        if let Some(unit) = wanted.iter().find(contradicts) {
+            return Err(unit.failure(
+                "another session has given the account another shell; name the same in both credentials, or wait",
+            ));
+        }
         match wanted.iter().find(standing) {
             Some(unit) => Err(unit.failure(
                 "the same privilege still stands from a session before and could not be taken away; \
                  see the agent's log and mend the host",
             )),
             None => Ok(()),
+        }
+    }
+
+    /// What privileges would change, for an approver. A look, no job.
+    pub(super) fn preview(&self, question: u64, order: &GrantOrder, effects: &mut Vec<Effect>) {
+        let wanted = units(order).and_then(|wanted| {
+            let first = wanted.get(MOST_UNITS);
+            first.map_or(Ok(wanted.clone()), |unit| {
+                Err(unit.failure("the order asks for more than 64 things"))
+            })
+        });
+        match wanted {
+            Ok(units) => {
+                let (held, fresh) = units.into_iter().partition(|unit| self.ledger.held(unit).is_some());
+                effects.push(Effect::Preview { question, fresh, held });
+            }
+            Err(failure) => {
+                let lines = vec![failure.to_string()];
+                effects.push(Effect::Send(FromAgent::Planned { question, lines }));
+            }
         }
     }
 

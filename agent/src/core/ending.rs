@@ -1,6 +1,6 @@
 //! From the wish to end a grant to its last report.
 
-use tidegate_common::grant::{Drift, Ended, Failure};
+use tidegate_common::grant::{Drift, Ended, Failure, Leftover};
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::FromAgent;
 
@@ -12,6 +12,13 @@ use super::unit::Unit;
 /// The first wait before a failed undo is tried again, and the longest, in microseconds.
 const FIRST_WAIT: u64 = 500_000;
 const LONGEST_WAIT: u64 = 60_000_000;
+
+/// What an undo came to.
+struct Report {
+    standing: Vec<Unit>,
+    drift: Vec<Drift>,
+    leftovers: Vec<Leftover>,
+}
 
 impl State {
     /// Ends a grant as soon as nothing of it is being applied.
@@ -87,7 +94,9 @@ impl State {
         let mut gone = Vec::new();
         let mut standing = Vec::new();
         let mut drift = Vec::new();
-        for Gone { unit, result } in outcomes {
+        let mut leftovers = Vec::new();
+        for Gone { unit, result, ended } in outcomes {
+            leftovers.extend(ended);
             match result {
                 Ok(found) => {
                     drift.extend(found.map(|found| Drift { kind: unit.kind(), found }));
@@ -104,7 +113,7 @@ impl State {
         match session {
             Some(session) => {
                 self.record(Record::Released { session, gone }, Vec::new(), effects);
-                self.session_undone(session, standing, drift, now, effects);
+                self.session_undone(session, Report { standing, drift, leftovers }, now, effects);
             }
             None => {
                 if !gone.is_empty() {
@@ -115,18 +124,13 @@ impl State {
         }
     }
 
-    fn session_undone(
-        &mut self,
-        session: SessionId,
-        standing: Vec<Unit>,
-        drift: Vec<Drift>,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn session_undone(&mut self, session: SessionId, report: Report, now: Now, effects: &mut Vec<Effect>) {
+        let Report { standing, drift, leftovers } = report;
         let Some(Grant { phase: Phase::Ending(ending), .. }) = self.grants.get_mut(&session) else { return };
         ending.undone = true;
         ending.standing = standing;
         ending.report.drift = drift;
+        ending.report.leftovers.extend(leftovers);
         if !ending.processes_ended {
             let known =
                 self.ledger.grants.get(&session).map(|entry| entry.traces.clone()).unwrap_or_default();

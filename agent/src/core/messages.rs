@@ -55,6 +55,16 @@ pub struct Gone {
     pub unit: Unit,
     /// Gone, perhaps with a sentence on what was found changed; or still there.
     pub result: Result<Option<String>, Failure>,
+    /// Processes that were ended because they ran as an account that went.
+    pub ended: Vec<Leftover>,
+}
+
+impl Gone {
+    /// One that ended no process.
+    #[must_use]
+    pub fn new(unit: Unit, result: Result<Option<String>, Failure>) -> Self {
+        Self { unit, result, ended: Vec::new() }
+    }
 }
 
 /// All that the shell does. Effects of one step are executed in their order.
@@ -62,6 +72,8 @@ pub struct Gone {
 pub enum Effect {
     /// Find out what each unit would change. Changes nothing.
     Plan { session: SessionId, units: Vec<Unit> },
+    /// Say what units would change, and which another session holds. Changes nothing.
+    Preview { question: u64, fresh: Vec<Unit>, held: Vec<Unit> },
     /// Make a record durable, and only then execute `then`.
     Journal { record: Record, then: Vec<Effect> },
     /// Apply the fresh units and verify all.

@@ -149,7 +149,7 @@ impl State {
             Event::ProcessesEnded { session, leftovers } => {
                 if let Some(Grant { phase: Phase::Ending(ending), .. }) = self.grants.get_mut(&session) {
                     ending.processes_ended = true;
-                    ending.report.leftovers = leftovers;
+                    ending.report.leftovers.extend(leftovers);
                     self.report(session, now, effects);
                 }
             }
@@ -178,6 +178,12 @@ impl State {
                 }
             }
             FromProxy::Grant(order) => self.order(order, now, effects),
+            FromProxy::Plan { question, account, privileges } => {
+                // The session has no id yet: what is named after it is told as such.
+                let session = SessionId::new(0, 0);
+                let order = GrantOrder { session, account, privileges, expires: None };
+                self.preview(question, &order, effects);
+            }
             FromProxy::Attached { session } => {
                 if let Some(entry) = self.ledger.grants.get(&session) {
                     effects.push(Effect::Trace { session, known: entry.traces.clone() });

@@ -37,6 +37,7 @@ fn name(unit: &Unit) -> String {
     match unit {
         Unit::Sudo { .. } => "sudo".to_owned(),
         Unit::Group { group, .. } => group.to_string(),
+        other => other.to_string(),
     }
 }
 
@@ -95,7 +96,7 @@ impl World {
                         Unit::Sudo { .. } => {
                             Delta::Sudo { file: format!("{session}-0"), blake3: String::new() }
                         }
-                        Unit::Group { .. } => {
+                        _ => {
                             let absent = !self.host.contains(&name(&unit));
                             Delta::Group { group: absent, gshadow: absent }
                         }
@@ -135,12 +136,12 @@ impl World {
                     .map(|held| {
                         if self.fails() {
                             let result = Err(held.unit.failure("read-only file system"));
-                            return Gone { unit: held.unit, result };
+                            return Gone::new(held.unit, result);
                         }
                         if held.delta != (Delta::Group { group: false, gshadow: false }) {
                             self.host.remove(&name(&held.unit));
                         }
-                        Gone { unit: held.unit, result: Ok(None) }
+                        Gone::new(held.unit, Ok(None))
                     })
                     .collect();
                 self.give(Event::Undone { session, outcomes });
@@ -154,7 +155,11 @@ impl World {
                 self.told.push(message);
             }
             Effect::KeepDeadlines(deadlines) => self.deadlines = deadlines,
-            Effect::Hello { .. } | Effect::TrustUserCa(_) | Effect::Warn(_) | Effect::Exit => {}
+            Effect::Preview { .. }
+            | Effect::Hello { .. }
+            | Effect::TrustUserCa(_)
+            | Effect::Warn(_)
+            | Effect::Exit => {}
         }
         true
     }
@@ -348,13 +353,58 @@ fn a_privilege_that_still_stands_is_not_granted_again_and_is_retried_until_gone(
     assert!(world.told.last().is_some_and(clean));
 }
 
-#[test]
-fn a_kind_that_this_agent_cannot_grant_is_refused_with_its_name() {
+fn refusal_of(privileges: &[&str]) -> Option<String> {
     let mut world = World::new();
-    let mut unknown = order(1, &[], false);
-    unknown.privileges.push(Privilege::AccountCreate);
-    world.give(Event::Proxy(FromProxy::Grant(unknown)));
+    let mut asked = order(1, &[], false);
+    asked.privileges = privileges.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+    world.give(Event::Proxy(FromProxy::Grant(asked)));
     world.settle();
-    let Some(FromAgent::Refused { failure, .. }) = world.told.last() else { panic!("not refused") };
-    assert!(failure.why.contains("cannot grant `account create` yet"), "{failure}");
+    match world.told.last() {
+        Some(FromAgent::Refused { failure, .. }) => Some(failure.to_string()),
+        _ => None,
+    }
+}
+
+#[test]
+fn an_account_is_either_created_or_enabled() {
+    let (create, enable) = (r#"{"kind":"account-create"}"#, r#"{"kind":"account-enable"}"#);
+    let shell = r#"{"kind":"account-create","shell":"/bin/bash"}"#;
+    assert!(refusal_of(&[create, enable]).unwrap().contains("two accounts or two shells"));
+    assert!(refusal_of(&[create, shell]).unwrap().contains("two accounts or two shells"));
+    assert_eq!(refusal_of(&[create, create]), None);
+    assert_eq!(refusal_of(&[enable]), None);
+}
+
+#[test]
+fn a_created_account_comes_first_and_is_given_all_the_rest() {
+    let mut asked = order(1, &[1], true);
+    asked.privileges.push(serde_json::from_str(r#"{"kind":"account-create"}"#).unwrap());
+    let units = unit::units(&asked).unwrap();
+    let of_session = format!("tg-{}", session(1));
+    assert!(matches!(units.first(), Some(Unit::Created { .. })));
+    assert_eq!(units.len(), 3);
+    assert!(units.iter().all(|unit| unit.to_string().starts_with(&of_session)), "{units:?}");
+}
+
+#[test]
+fn two_shells_for_one_account_are_not_given_at_the_same_time() {
+    let mut world = World::new();
+    for (number, shell, fine) in [(1, "/bin/sh", true), (2, "/bin/bash", false), (3, "/bin/sh", true)] {
+        let mut asked = order(number, &[], false);
+        let text = format!(r#"{{"kind":"account-enable","shell":"{shell}"}}"#);
+        asked.privileges.push(serde_json::from_str(&text).unwrap());
+        world.give(Event::Proxy(FromProxy::Grant(asked)));
+        world.settle();
+        assert_eq!(granted(&world, number), fine, "{shell}");
+    }
+}
+
+#[test]
+fn a_journal_of_the_version_before_is_read() {
+    let text = r#"{"record":"granting","session":"00000000010000000000000001","account":"ops","expires":null,
+        "fresh":[[{"unit":"group","account":"ops","group":"adm"},{"delta":"group","group":true,"gshadow":false}],
+        [{"unit":"sudo","account":"ops","rule":{},"not_after":null},{"delta":"sudo","file":"a-0","blake3":"00"}]],
+        "joined":[]}"#;
+    let Record::Granting { fresh, .. } = serde_json::from_str(text).unwrap() else { panic!() };
+    assert_eq!(fresh.len(), 2);
 }

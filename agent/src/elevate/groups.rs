@@ -5,13 +5,12 @@
 //! lines and write backups. What is added is one name at the end of one line.
 
 use std::collections::BTreeMap;
-use std::io;
 
 use tidegate_common::grant::Failure;
 use tidegate_common::name::{AccountName, UnixGroupName};
 
 use super::account;
-use super::replace::replace_in;
+use super::lines::{read, write};
 use crate::core::{Delta, Gone, Held, Unit};
 use crate::paths::Paths;
 
@@ -48,14 +47,20 @@ impl<'a> Edit<'a> {
 }
 
 /// Which of the files do not list the account.
-pub fn plan(paths: &Paths, account: &AccountName, group: &UnixGroupName) -> Result<Delta, String> {
-    let found = account::find(paths, account)?;
+/// An account that is only about to be created is in none.
+pub fn plan(
+    paths: &Paths,
+    account: &AccountName,
+    group: &UnixGroupName,
+    coming: bool,
+) -> Result<Delta, String> {
+    let primary = if coming { None } else { Some(account::find(paths, account)?.gid) };
     let groups = read(paths, "group")?.unwrap_or_default();
     let line = line_of(&groups, group).ok_or_else(|| {
         format!("the group `{group}` does not exist on this host; create it or correct the credential")
     })?;
     let gid = line.split(|byte| *byte == b':').nth(2).and_then(|gid| std::str::from_utf8(gid).ok());
-    if gid.and_then(|gid| gid.parse().ok()) == Some(found.gid) {
+    if primary.is_some() && gid.and_then(|gid| gid.parse().ok()) == primary {
         // The account's primary group: it is in it as it is.
         return Ok(Delta::Group { group: false, gshadow: false });
     }
@@ -78,9 +83,7 @@ pub fn add(paths: &Paths, edits: &[Edit<'_>]) -> Result<(), String> {
         }
         files.push((file, content));
     }
-    write(paths, &files)?;
-    flush_caches();
-    Ok(())
+    write(paths, &files)
 }
 
 /// Whether the account is a member now.
@@ -112,7 +115,7 @@ pub fn remove(paths: &Paths, held: Vec<Held>) -> Vec<Gone> {
                     Ok((absent && one.applied).then(|| drifted(&one.unit)))
                 }
             };
-            Gone { unit: one.unit.clone(), result }
+            Gone::new(one.unit.clone(), result)
         })
         .collect()
 }
@@ -122,7 +125,7 @@ fn drifted(unit: &Unit) -> String {
         Unit::Group { account, group } => {
             format!("`{account}` was no longer in `{group}`, where the agent had put it; left so")
         }
-        Unit::Sudo { .. } => String::new(),
+        _ => String::new(),
     }
 }
 
@@ -150,9 +153,6 @@ fn remove_all<'a>(paths: &Paths, edits: &[Edit<'a>]) -> Result<Vec<&'a Unit>, St
             return Err(format!("{} is not as it was written", paths.etc.join(file).display()));
         }
     }
-    if !edits.is_empty() {
-        flush_caches();
-    }
     Ok(missing)
 }
 
@@ -167,30 +167,6 @@ fn per_file<'e, 'a>(edits: &'e [Edit<'a>]) -> BTreeMap<&'static str, Vec<&'e Edi
         }
     }
     files
-}
-
-fn read(paths: &Paths, file: &str) -> Result<Option<Vec<u8>>, String> {
-    let path = paths.etc.join(file);
-    match std::fs::read(&path) {
-        Ok(content) => Ok(Some(content)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(format!("{} could not be read: {error}", path.display())),
-    }
-}
-
-fn write(paths: &Paths, files: &[(&str, Vec<u8>)]) -> Result<(), String> {
-    replace_in(&paths.etc, files, 0o600)
-        .map_err(|error| format!("the group files in {} could not be written: {error}", paths.etc.display()))
-}
-
-/// nscd keeps what it read for minutes; where it runs it has to be told.
-fn flush_caches() {
-    if std::path::Path::new("/run/nscd/socket").exists() {
-        let told = super::program::run("nscd", &["-i", "group"], std::time::Duration::from_secs(2));
-        if let Err(error) = told {
-            tracing::warn!(%error, "nscd may answer with old groups for a while");
-        }
-    }
 }
 
 /// The group's line, without its end.

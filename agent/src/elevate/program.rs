@@ -2,9 +2,13 @@
 //! and at most [`MOST_OUTPUT`] bytes of what it says.
 
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 /// Where programs are looked for, whatever the agent's own environment says.
 pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -39,7 +43,7 @@ impl Answer {
     #[must_use]
     pub fn line(&self) -> String {
         let words: Vec<&str> = self.text.split_whitespace().collect();
-        words.join(" ").chars().take(300).collect()
+        words.join(" ").chars().filter(|letter| !letter.is_control()).take(300).collect()
     }
 }
 
@@ -48,7 +52,21 @@ impl Answer {
 /// # Errors
 /// When it cannot be started or does not end within `deadline`.
 pub fn run(program: &str, arguments: &[&str], deadline: Duration) -> Result<Answer, ProgramError> {
-    let named = || program.to_owned();
+    run_with(program, program, arguments, &[], deadline)
+}
+
+/// As [`run`], with a name for messages and more in the environment.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(
+    named: &str,
+    program: &str,
+    arguments: &[&str],
+    environment: &[(String, String)],
+    deadline: Duration,
+) -> Result<Answer, ProgramError> {
+    let named = || named.to_owned();
     let started = Instant::now();
     let start = |source| ProgramError::Start { program: named(), source };
     let (mut reader, writer) = std::io::pipe().map_err(start)?;
@@ -60,7 +78,10 @@ pub fn run(program: &str, arguments: &[&str], deadline: Duration) -> Result<Answ
             .env("PATH", PATH)
             .env("LC_ALL", "C")
             .env("TZ", "UTC")
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .current_dir("/")
+            // A group of its own, so that what it started ends with it.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(writer.try_clone().map_err(start)?)
             .stderr(writer);
@@ -89,6 +110,9 @@ pub fn run(program: &str, arguments: &[&str], deadline: Duration) -> Result<Answ
             Ok(Answer { status, text: String::from_utf8_lossy(&bytes).into_owned() })
         }
         _ => {
+            if let Ok(group) = i32::try_from(child.id()) {
+                let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+            }
             let _ = child.kill();
             let _ = child.wait();
             Err(ProgramError::Late { program: named(), deadline })

@@ -107,12 +107,20 @@ fn is_alias(name: &str) -> bool {
         && name.chars().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_')
 }
 
-/// What the rule will be written as.
-pub fn plan(paths: &Paths, sudo: Option<SudoVersion>, rule: &Rule<'_>, file: &str) -> Result<Delta, String> {
+/// What the rule will be written as. The account may be one that is only about to be created.
+pub fn plan(
+    paths: &Paths,
+    sudo: Option<SudoVersion>,
+    rule: &Rule<'_>,
+    file: &str,
+    coming: bool,
+) -> Result<Delta, String> {
     if sudo.is_none() {
         return Err("sudo is not installed on this host; install it or take the rule away".to_owned());
     }
-    account::find(paths, rule.account)?;
+    if !coming {
+        account::find(paths, rule.account)?;
+    }
     let text = rule.text(sudo)?;
     Ok(Delta::Sudo { file: file.to_owned(), blake3: blake3::hash(text.as_bytes()).to_hex().to_string() })
 }

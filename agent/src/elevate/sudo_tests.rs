@@ -77,7 +77,7 @@ fn a_drop_in_is_checked_placed_and_removed() {
     let rule = Rule { account: &account, rule: &rule, not_after: end() };
     let sudo = SudoVersion::of_host();
     assert!(sudo.is_some(), "sudo is missing: apt-get install sudo");
-    let Delta::Sudo { file, blake3 } = plan(paths, sudo, &rule, "01abc-0").unwrap() else { panic!() };
+    let Delta::Sudo { file, blake3 } = plan(paths, sudo, &rule, "01abc-0", false).unwrap() else { panic!() };
     apply(paths, sudo, &rule, &file).unwrap();
     let placed = paths.sudoers_d().join("01abc-0");
     assert!(placed.exists());

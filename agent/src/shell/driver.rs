@@ -27,7 +27,8 @@ const INBOX: usize = 256;
 const LOOK: Duration = Duration::from_secs(5);
 
 /// A change of the host that takes longer is stuck: no more signs of life to systemd.
-const STUCK: Duration = Duration::from_secs(20);
+/// Longer than three programs of a custom privilege may take.
+const STUCK: Duration = Duration::from_secs(40);
 
 /// How long a stop may take; what is left then is the sweep's.
 const STOP: Duration = Duration::from_secs(20);

@@ -6,7 +6,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tidegate_common::grant::PrivilegeKind;
 use tidegate_common::wire::{FromAgent, Hello, VERSION};
 
 use super::journal::Journal;
@@ -155,6 +154,10 @@ impl Tools {
                 let plan = self.elevator.plan(session, units);
                 self.tell(Event::Planned { session, plan });
             }
+            Effect::Preview { question, fresh, held } => {
+                let lines = self.elevator.preview(fresh, &held);
+                self.link.send(FromAgent::Planned { question, lines });
+            }
             Effect::Journal { record, then } => {
                 self.note(&record);
                 match self.journal.append(&record) {
@@ -215,14 +218,19 @@ impl Tools {
     /// Those who look for what a session leaves behind hear of its beginning and end.
     fn note(&self, record: &Record) {
         match record {
-            Record::Granting { session, account, fresh, joined, .. } => {
+            Record::Granting { session, fresh, joined, .. } => {
                 let mut granted = Granted::default();
                 for unit in fresh.iter().map(|(unit, _)| unit).chain(joined) {
-                    if let Unit::Group { account, group } = unit {
-                        granted.members.insert((account.to_string(), group.to_string()));
-                    }
-                    if matches!(unit.kind(), PrivilegeKind::AccountEnable | PrivilegeKind::AccountCreate) {
-                        granted.accounts.insert(account.to_string());
+                    match unit {
+                        Unit::Group { account, group } => {
+                            granted.members.insert((account.to_string(), group.to_string()));
+                        }
+                        Unit::Enabled { account }
+                        | Unit::Shell { account, .. }
+                        | Unit::Created { account, .. } => {
+                            granted.accounts.insert(account.to_string());
+                        }
+                        Unit::Sudo { .. } | Unit::Custom { .. } => {}
                     }
                 }
                 self.notes.begun(*session, granted);

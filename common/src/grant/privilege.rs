@@ -1,11 +1,12 @@
 //! What can be granted: one type for each kind.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::{AccountName, CustomName, UnixGroupName};
+use super::account::{AccountCreate, AccountEnable};
+use super::custom::Custom;
+use crate::name::{AccountName, UnixGroupName};
 
 /// One typed, reversible change on a device.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -16,9 +17,9 @@ pub enum Privilege {
     /// Membership of supplementary groups.
     Groups(Groups),
     /// An existing, locked or expired account made usable.
-    AccountEnable,
+    AccountEnable(AccountEnable),
     /// An account that exists only for the session.
-    AccountCreate,
+    AccountCreate(AccountCreate),
     /// Programs that the host's administrator wrote.
     Custom(Custom),
 }
@@ -41,8 +42,8 @@ impl Privilege {
         match self {
             Self::Sudo(_) => PrivilegeKind::Sudo,
             Self::Groups(_) => PrivilegeKind::Groups,
-            Self::AccountEnable => PrivilegeKind::AccountEnable,
-            Self::AccountCreate => PrivilegeKind::AccountCreate,
+            Self::AccountEnable(_) => PrivilegeKind::AccountEnable,
+            Self::AccountCreate(_) => PrivilegeKind::AccountCreate,
             Self::Custom(_) => PrivilegeKind::Custom,
         }
     }
@@ -69,9 +70,9 @@ impl fmt::Display for Privilege {
                 let names: Vec<_> = groups.groups.iter().map(UnixGroupName::as_str).collect();
                 write!(f, "groups {}", names.join(", "))
             }
-            Self::AccountEnable => f.write_str("account enabled"),
-            Self::AccountCreate => f.write_str("account created for the session"),
-            Self::Custom(custom) => write!(f, "custom {}", custom.name),
+            Self::AccountEnable(enable) => write!(f, "{enable}"),
+            Self::AccountCreate(create) => write!(f, "{create}"),
+            Self::Custom(custom) => write!(f, "{custom}"),
         }
     }
 }
@@ -197,17 +198,6 @@ impl SudoTag {
 pub struct Groups {
     /// At least one.
     pub groups: Vec<UnixGroupName>,
-}
-
-/// A directory of `grant`, `verify` and `revoke` programs on the host, with typed values.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Custom {
-    /// The directory's name under the agent's own directory of custom privileges.
-    pub name: CustomName,
-    /// Values handed to the programs in their environment.
-    #[serde(default)]
-    pub values: BTreeMap<String, String>,
 }
 
 #[cfg(test)]

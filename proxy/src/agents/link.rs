@@ -203,6 +203,7 @@ async fn talk<S: AsyncRead + AsyncWrite>(
                             frames.send(&FromProxy::Noted { number }).await?;
                         }
                     }
+                    FromAgent::Planned { question, lines } => registry.planned(question, device, lines),
                     FromAgent::Alive => {}
                     FromAgent::Enrol(_) => return Err(LinkError::Turn("a second enrolment")),
                     FromAgent::Hello(_) => return Err(LinkError::Turn("a second hello")),

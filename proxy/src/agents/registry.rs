@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tidegate_common::grant::{Ended, Failure, PrivilegeKind, Receipt};
+use tidegate_common::grant::{Ended, Failure, Privilege, PrivilegeKind, Receipt};
 use tidegate_common::id::SessionId;
-use tidegate_common::name::DeviceName;
+use tidegate_common::name::{AccountName, DeviceName};
 use tidegate_common::wire::{FromProxy, GrantOrder, Sight};
 use tokio::sync::{mpsc, oneshot};
 
@@ -19,6 +19,14 @@ use tokio::sync::{mpsc, oneshot};
 const GRANT_DEADLINE: Duration = Duration::from_secs(20);
 /// How long an agent may take to end one before the session's end is told without it.
 const REVOKE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long an approver waits for what an agent says of a plan.
+const PLAN_DEADLINE: Duration = Duration::from_secs(2);
+/// Questions that wait for an answer at the same time.
+const MOST_QUESTIONS: usize = 256;
+/// What of a plan is shown.
+const MOST_LINES: usize = 64;
+const LONGEST_LINE: usize = 500;
 
 /// Why a grant is not there. The sentences are for the user.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -40,7 +48,13 @@ pub enum GrantError {
     #[error("the agent on {0} does not answer; try again, or ask its administrator")]
     Silent(DeviceName),
     /// The agent can't do that kind.
-    #[error("the agent on {device} can't grant `{kind}`; update it")]
+    #[error(
+        "the agent on {device} can't grant `{kind}`: {}",
+        match .kind {
+            PrivilegeKind::Sudo => "sudo is not installed there; install it, and restart tidegate-agent",
+            _ => "it is too old; update it",
+        }
+    )]
     Kind {
         /// Where.
         device: DeviceName,
@@ -96,6 +110,8 @@ struct State {
     links: HashMap<DeviceName, Link>,
     live: HashMap<SessionId, Entry>,
     ending: HashMap<SessionId, oneshot::Sender<Ended>>,
+    questions: HashMap<u64, (DeviceName, oneshot::Sender<Vec<String>>)>,
+    next_question: u64,
     next_link: u64,
 }
 
@@ -180,6 +196,35 @@ impl Registry {
         })
     }
 
+    /// What privileges would change on a device, as its agent says: untrusted text,
+    /// bounded. `None` when the agent is away, too old, or slow.
+    pub async fn plan(
+        &self,
+        device: &DeviceName,
+        account: AccountName,
+        privileges: Vec<Privilege>,
+    ) -> Option<Vec<String>> {
+        let (reply, answer) = oneshot::channel();
+        let question = {
+            let mut state = self.state();
+            state.questions.retain(|_, (_, reply)| !reply.is_closed());
+            let link = state.links.get(device)?;
+            if !link.status.kinds.contains(&PrivilegeKind::Custom) || state.questions.len() >= MOST_QUESTIONS
+            {
+                return None;
+            }
+            let sender = link.sender.clone();
+            state.next_question += 1;
+            let question = state.next_question;
+            sender.try_send(FromProxy::Plan { question, account, privileges }).ok()?;
+            state.questions.insert(question, (device.clone(), reply));
+            question
+        };
+        let answer = tokio::time::timeout(PLAN_DEADLINE, answer).await;
+        self.state().questions.remove(&question);
+        answer.ok()?.ok()
+    }
+
     /// Takes a session off the leases and tells the agent, if it can be told at once.
     /// Where it can't, the next lease tells it.
     fn withdraw(&self, session: SessionId, device: &DeviceName) {
@@ -251,6 +296,19 @@ impl Registry {
         let (placeholder, _) = oneshot::channel();
         if let Stage::Requested(reply) = std::mem::replace(&mut entry.stage, Stage::Active(placeholder)) {
             let _ = reply.send(Ok(receipt));
+        }
+    }
+
+    /// The agent answered a question about a plan.
+    pub(super) fn planned(&self, question: u64, device: &DeviceName, mut lines: Vec<String>) {
+        let mut state = self.state();
+        if state.questions.get(&question).is_none_or(|(of, _)| of != device) {
+            return;
+        }
+        if let Some((_, reply)) = state.questions.remove(&question) {
+            lines.truncate(MOST_LINES);
+            let bounded = |line: String| line.chars().take(LONGEST_LINE).collect();
+            let _ = reply.send(lines.into_iter().map(bounded).collect());
         }
     }
 

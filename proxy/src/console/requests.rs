@@ -1,5 +1,7 @@
 //! `request …`
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_common::id::RequestId;
@@ -10,7 +12,7 @@ use tidegate_common::policy;
 use super::grammar::{Create, Request as Asked, RequestList, State};
 use super::screen::Screen;
 use super::show::{ago, maybe, moment, sheet};
-use super::table::Table;
+use super::table::{Table, printable};
 use super::{Actor, Failure, Services};
 use crate::requests::{NewRequest, RequestError};
 use crate::store::RequestFilter;
@@ -32,7 +34,11 @@ pub(super) async fn run(
             if !may_see(services, actor, &request) {
                 return Err(RequestError::Unknown(id).into());
             }
-            screen.one(&Line::of(&request), || details(&request)).await?;
+            let plan = match screen.json {
+                true => String::new(),
+                false => plan(services, &request).await,
+            };
+            screen.one(&Line::of(&request), || details(&request) + &plan).await?;
             Ok(0)
         }
         Asked::Approve { ids, comment, start, duration } => {
@@ -305,6 +311,30 @@ impl Line {
             votes: request.votes.clone(),
         }
     }
+}
+
+/// What the session would change on its device: as the agent says now, or as the
+/// credential has it where the agent is away.
+async fn plan(services: &Services, request: &Request) -> String {
+    let snapshot = services.access.snapshot();
+    let credential = snapshot.credential(&request.target).cloned();
+    let waits = matches!(request.state, RequestState::Pending | RequestState::Approved { .. });
+    let credential =
+        credential.filter(|one| waits && request.action == Action::Session && !one.privileges.is_empty());
+    let Some(credential) = credential else { return String::new() };
+    let device = &request.target.device;
+    let (heading, lines) = match services.agents.plan(Arc::clone(&credential)).await {
+        Some(lines) => (format!("what will change on {device}:"), lines),
+        None => {
+            let lines = credential.privileges.iter().map(ToString::to_string).collect();
+            (
+                format!("what will change on {device} (its agent does not answer, so not checked there):"),
+                lines,
+            )
+        }
+    };
+    let lines = lines.iter().map(|line| format!("  {}\n", line.chars().map(printable).collect::<String>()));
+    format!("{heading}\n{}", lines.collect::<String>())
 }
 
 fn details(request: &Request) -> String {

@@ -55,6 +55,11 @@ impl AgentLinks for Fake {
         Some(Link { version: "0.1.0".to_owned(), up: Duration::from_secs(61), standing, witness })
     }
 
+    fn plan(&self, credential: Arc<Credential>) -> BoxFuture<'static, Option<Vec<String>>> {
+        let lines = vec![format!("adds \u{1b}[2J`{}` to the group `adm`", credential.name.account)];
+        Box::pin(std::future::ready(Some(lines)))
+    }
+
     fn disconnect(&self, _: &DeviceName) {}
 }
 

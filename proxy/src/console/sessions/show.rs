@@ -28,10 +28,8 @@ pub(super) async fn show(
 ) -> Result<(), Failure> {
     let transfers = Transfers::of(services, session.id).await?;
     let residue = services.store.residue(session.id).await?;
-    let shown =
-        Shown { session: Line::of(session), transfers: &transfers, left_behind: residue.as_ref() };
+    let shown = Shown { session: Line::of(session), transfers: &transfers, left_behind: residue.as_ref() };
     let columns = screen.columns;
-    let lines =
-        || details(session) + &transfers.text(columns) + &left_behind(residue.as_ref(), columns);
+    let lines = || details(session) + &transfers.text(columns) + &left_behind(residue.as_ref(), columns);
     screen.one(&shown, lines).await
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use russh::client::{self, AuthResult};
 use russh::keys::PublicKey;
 use russh::{Preferred, SshId};
+use tidegate_common::grant::login_account;
 use tidegate_common::id::SessionId;
 use tidegate_common::model::Forward;
 use tidegate_common::name::CredentialName;
@@ -81,7 +82,10 @@ impl Route {
         let all = [Forward::Local, Forward::Remote, Forward::X11, Forward::Agent];
         Ok(Self {
             session,
-            target: permit.target().clone(),
+            target: CredentialName {
+                account: login_account(session, &permit.target().account, permit.privileges()),
+                device: device.name.clone(),
+            },
             forwards: all.into_iter().filter(|forward| permit.allows(*forward)).collect(),
             address: device.host().to_owned(),
             port: device.port,

@@ -44,10 +44,26 @@ pub struct Sizes {
     pub slow_mib: usize,
 }
 
-const FULL: Sizes =
-    Sizes { runs: 5, bulk_mib: 512, terminal_mib: 48, set_ups: 40, keys: 100, key_turns: 10, idle: 200, slow_mib: 1024 };
-const QUICK: Sizes =
-    Sizes { runs: 2, bulk_mib: 128, terminal_mib: 8, set_ups: 8, keys: 50, key_turns: 2, idle: 20, slow_mib: 128 };
+const FULL: Sizes = Sizes {
+    runs: 5,
+    bulk_mib: 512,
+    terminal_mib: 48,
+    set_ups: 40,
+    keys: 100,
+    key_turns: 10,
+    idle: 200,
+    slow_mib: 1024,
+};
+const QUICK: Sizes = Sizes {
+    runs: 2,
+    bulk_mib: 128,
+    terminal_mib: 8,
+    set_ups: 8,
+    keys: 50,
+    key_turns: 2,
+    idle: 20,
+    slow_mib: 128,
+};
 
 fn main() -> ExitCode {
     match clean_up_on_signals().and_then(|()| bench()) {

@@ -26,10 +26,8 @@ pub fn slow_readers(course: &Course, sizes: &Sizes) -> Result<Vec<Row>> {
         "i=0; while [ $i -lt {pieces} ]; do head -c {PIECE} >/dev/null; sleep {}; i=$((i+1)); done; echo end",
         PACE.as_secs_f64()
     );
-    let (send, take) = (
-        course.ssh(Way::Tidegate, "", &[], &send)?,
-        course.ssh(Way::Tidegate, "", &[], &take)?,
-    );
+    let (send, take) =
+        (course.ssh(Way::Tidegate, "", &[], &send)?, course.ssh(Way::Tidegate, "", &[], &take)?);
     let before = gauge.memory_kib();
     let mut most = before;
     let (down, up) = std::thread::scope(|scope| -> Result<_> {

@@ -1,0 +1,241 @@
+//! An account that exists for one session: a line in each account file, a home, and at
+//! the end nothing of it, its processes and its files included.
+//!
+//! What is removed is only what the agent made: the journal has the name, the user id
+//! and the mark in the comment field (GECOS) before the account exists, and all three
+//! must still be there. The agent writes the lines itself: useradd(8) and userdel(8)
+//! take the host's lock for themselves, between plan and apply, and leave more behind.
+
+use std::io;
+use std::path::PathBuf;
+
+use tidegate_common::grant::{Leftover, Shell};
+use tidegate_common::id::SessionId;
+use tidegate_common::name::AccountName;
+
+use super::enable::today;
+use super::lines::{any, fields, read, with_field, with_line, without_line, write};
+use super::{belongings, people, replace};
+use crate::core::Delta;
+use crate::paths::Paths;
+
+/// The files with a line for each account or group, in the order in which they are removed.
+const FILES: [&str; 4] = ["gshadow", "group", "shadow", "passwd"];
+
+/// User ids are taken from the upper end of those for people, this many.
+const IDS: u32 = 10_000;
+
+const SECONDS_OF_DAY: i64 = 86_400;
+
+/// What an order says of the account.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    pub account: &'a AccountName,
+    pub session: SessionId,
+    pub shell: Option<&'a Shell>,
+    pub expires: Option<jiff::Timestamp>,
+}
+
+/// Chooses its ids, its home and its shell. Under the host's lock.
+pub fn plan(paths: &Paths, wanted: &Wanted<'_>) -> Result<Delta, String> {
+    let name = wanted.account.as_str();
+    for file in FILES {
+        if fields(&read(paths, file)?.unwrap_or_default(), name).is_some() {
+            return Err(format!("{} has `{name}` already", paths.etc.join(file).display()));
+        }
+    }
+    let home = format!("/home/{name}");
+    if inside(paths, &home).symlink_metadata().is_ok() {
+        return Err(format!("{home} is there already; move it away"));
+    }
+    let shell = match wanted.shell {
+        Some(shell) => shell.to_string(),
+        None => default_shell(paths),
+    };
+    if !std::path::Path::new(&shell).is_file() {
+        return Err(format!("the shell {shell} does not exist on this host; name another"));
+    }
+    let id = free_id(paths)?;
+    // The day after the session's end: a belt, in case nobody is left to remove it.
+    let expires = wanted.expires.map(|end| end.as_second().div_euclid(SECONDS_OF_DAY).saturating_add(1));
+    Ok(Delta::Created {
+        uid: id,
+        gid: id,
+        gecos: format!("Tidegate session {}", wanted.session),
+        home,
+        shell,
+        expires: expires.map(|day| day.to_string()).unwrap_or_default(),
+        day: today(),
+    })
+}
+
+/// Makes the account. Under the host's lock.
+pub fn apply(paths: &Paths, account: &AccountName, delta: &Delta) -> Result<(), String> {
+    let Delta::Created { uid, gid, gecos, home, shell, expires, day } = delta else { return Err(foreign()) };
+    let path = paths.last_uid();
+    replace(&path, uid.to_string().as_bytes(), 0o600)
+        .map_err(|error| format!("{} could not be written: {error}", path.display()))?;
+    let lines = [
+        ("passwd", format!("{account}:x:{uid}:{gid}:{gecos}:{home}:{shell}")),
+        // No password matches `*`, and sshd does not take it for a lock.
+        ("shadow", format!("{account}:*:{day}:0:99999:7::{expires}:")),
+        ("group", format!("{account}:x:{gid}:")),
+        ("gshadow", format!("{account}:!::")),
+    ];
+    let mut files = Vec::new();
+    for (file, line) in &lines {
+        match read(paths, file)? {
+            Some(content) => files.push((*file, with_line(&content, line))),
+            None if *file == "gshadow" => {}
+            None => return Err(format!("{} is missing", paths.etc.join(file).display())),
+        }
+    }
+    write(paths, &files)?;
+    belongings::make_home(paths, &inside(paths, home), *uid, *gid)
+}
+
+/// Whether the host knows the account and its home is there.
+pub fn verify(paths: &Paths, account: &AccountName, delta: &Delta) -> Result<(), String> {
+    let Delta::Created { uid, home, .. } = delta else { return Err(foreign()) };
+    let passwd = read(paths, "passwd")?.unwrap_or_default();
+    let known = match paths.is_host() {
+        true => nix::unistd::User::from_name(account.as_str())
+            .is_ok_and(|user| user.is_some_and(|user| user.uid.as_raw() == *uid)),
+        false => fields(&passwd, account.as_str()).is_some(),
+    };
+    match known && inside(paths, home).is_dir() {
+        true => Ok(()),
+        false => {
+            Err(format!("the host does not know `{account}` although it was created; look at nsswitch.conf"))
+        }
+    }
+}
+
+/// Ends its processes, removes its files and then the account. Under the host's lock.
+pub fn undo(
+    paths: &Paths,
+    account: &AccountName,
+    delta: &Delta,
+    applied: bool,
+) -> (Result<Option<String>, String>, Vec<Leftover>) {
+    let mut ended = Vec::new();
+    let result = undo_all(paths, account, delta, applied, &mut ended);
+    (result, ended)
+}
+
+fn undo_all(
+    paths: &Paths,
+    account: &AccountName,
+    delta: &Delta,
+    applied: bool,
+    ended: &mut Vec<Leftover>,
+) -> Result<Option<String>, String> {
+    let Delta::Created { uid, gecos, home, .. } = delta else { return Err(foreign()) };
+    let name = account.as_str();
+    let passwd = read(paths, "passwd")?.unwrap_or_default();
+    let line = fields(&passwd, name);
+    let ours = |line: &Vec<String>| {
+        let comment = line.get(4).and_then(|comment| comment.split(',').next());
+        line.get(2) == Some(&uid.to_string()) && comment == Some(gecos.as_str())
+    };
+    if line.as_ref().is_some_and(|line| !ours(line)) {
+        return Err(format!(
+            "`{name}` is no longer the account that was created (user id {uid}, `{gecos}`), so it is not \
+             removed; look at it and remove it by hand"
+        ));
+    }
+    let others = without_line(&passwd, name).unwrap_or(passwd);
+    if any(&others, 2, &uid.to_string()) {
+        return Err(format!(
+            "the user id {uid} of `{name}` is another account's by now, so neither its processes nor its files \
+             are touched; look for them by hand"
+        ));
+    }
+    shut(paths, name)?;
+    ended.extend(people::end(paths, *uid)?);
+    belongings::remove(paths, name, &inside(paths, home), *uid)?;
+    remove_lines(paths, name)?;
+    // What a login that was under way has started since.
+    ended.extend(people::end(paths, *uid)?);
+    Ok((line.is_none() && applied)
+        .then(|| format!("the account `{name}` was gone already, though the agent had made it")))
+}
+
+/// Lets nobody log in any more: the account expires at once.
+fn shut(paths: &Paths, name: &str) -> Result<(), String> {
+    let Some(shadow) = read(paths, "shadow")? else { return Ok(()) };
+    match with_field(&shadow, name, 7, "1") {
+        Some(changed) => write(paths, &[("shadow", changed)]),
+        None => Ok(()),
+    }
+}
+
+fn remove_lines(paths: &Paths, name: &str) -> Result<(), String> {
+    let mut files = Vec::new();
+    for file in FILES {
+        let Some(content) = read(paths, file)? else { continue };
+        files.extend(without_line(&content, name).map(|changed| (file, changed)));
+    }
+    write(paths, &files)?;
+    for (file, _) in &files {
+        if fields(&read(paths, file)?.unwrap_or_default(), name).is_some() {
+            return Err(format!("{} still has `{name}`", paths.etc.join(file).display()));
+        }
+    }
+    Ok(())
+}
+
+fn foreign() -> String {
+    "the journal's delta is of another kind than its unit".to_owned()
+}
+
+/// Where a path of the host lies.
+fn inside(paths: &Paths, path: &str) -> PathBuf {
+    paths.root.join(path.trim_start_matches('/'))
+}
+
+/// What useradd(8) would give, or sh.
+fn default_shell(paths: &Paths) -> String {
+    let text = std::fs::read_to_string(paths.etc.join("default/useradd")).unwrap_or_default();
+    let told = text.lines().find_map(|line| line.trim().strip_prefix("SHELL="));
+    let told = told.map(str::trim).and_then(|path| Shell::try_from(path.to_owned()).ok());
+    told.map_or_else(|| "/bin/sh".to_owned(), |shell| shell.to_string())
+}
+
+/// An id that is no account's, no group's and was not given since the boot.
+fn free_id(paths: &Paths) -> Result<u32, String> {
+    let highest = highest_id(paths);
+    let lowest = highest.saturating_sub(IDS).max(1000);
+    let passwd = read(paths, "passwd")?.unwrap_or_default();
+    let group = read(paths, "group")?.unwrap_or_default();
+    let last = match std::fs::read_to_string(paths.last_uid()) {
+        Ok(text) => text.trim().parse().unwrap_or(lowest),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => lowest,
+        Err(error) => return Err(format!("{} could not be read: {error}", paths.last_uid().display())),
+    };
+    let free = |id: &u32| {
+        let text = id.to_string();
+        let here = any(&passwd, 2, &text) || any(&passwd, 3, &text) || any(&group, 2, &text);
+        let elsewhere = paths.is_host()
+            && (nix::unistd::User::from_uid((*id).into()).ok().flatten().is_some()
+                || nix::unistd::Group::from_gid((*id).into()).ok().flatten().is_some());
+        !here && !elsewhere
+    };
+    let after = last.clamp(lowest, highest);
+    (after.saturating_add(1)..=highest)
+        .chain(lowest..=after)
+        .find(free)
+        .ok_or_else(|| format!("no user id from {lowest} to {highest} is free on this host"))
+}
+
+/// `UID_MAX` of login.defs(5).
+fn highest_id(paths: &Paths) -> u32 {
+    let text = std::fs::read_to_string(paths.etc.join("login.defs")).unwrap_or_default();
+    let told = text.lines().find_map(|line| line.trim().strip_prefix("UID_MAX"));
+    // Above are those that systemd gives away by itself.
+    told.and_then(|rest| rest.trim().parse().ok()).unwrap_or(60_000).clamp(2_000, 60_577)
+}
+
+#[cfg(test)]
+#[path = "create_tests.rs"]
+mod tests;

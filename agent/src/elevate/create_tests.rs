@@ -1,0 +1,152 @@
+//! Accounts that come and go, in a directory of the test's own.
+
+use super::*;
+use crate::core::{Gone, Held, Unit};
+use crate::elevate::Elevator;
+use crate::test::Scratch;
+
+const FILES_BEFORE: [(&str, &str); 4] = [
+    ("passwd", "root:x:0:0::/root:/bin/sh\nops:x:1000:1000::/home/ops:/bin/sh"),
+    ("shadow", "root:*:1::::::\nops:*:1::::::\n"),
+    ("group", "root:x:0:\nadm:x:4:jane\n"),
+    ("gshadow", "root:*::\nadm:*::jane\n"),
+];
+
+fn host() -> (Scratch, Elevator) {
+    let scratch = Scratch::new();
+    for (file, text) in FILES_BEFORE {
+        std::fs::write(scratch.paths().etc.join(file), text).unwrap();
+    }
+    for directory in ["home", "tmp", "var/mail", "var/spool/cron/crontabs", "etc/skel/.config"] {
+        std::fs::create_dir_all(scratch.path().join(directory)).unwrap();
+    }
+    std::fs::write(scratch.path().join("etc/skel/.profile"), "umask 022\n").unwrap();
+    let elevator = Elevator::new(scratch.paths().clone());
+    (scratch, elevator)
+}
+
+fn session() -> SessionId {
+    SessionId::new(7, 7)
+}
+
+fn name() -> AccountName {
+    AccountName::of_session(session())
+}
+
+fn granted(elevator: &mut Elevator) -> Vec<Held> {
+    let account = name();
+    let units = vec![
+        Unit::Created { account: account.clone(), session: session(), shell: None, expires: None },
+        Unit::Group { account, group: "adm".parse().unwrap() },
+    ];
+    let fresh = elevator.plan(session(), units).unwrap();
+    elevator.apply(&fresh, &[]).unwrap();
+    let held = |(unit, delta)| Held { unit, delta, applied: true, holders: Default::default() };
+    fresh.into_iter().map(held).collect()
+}
+
+fn uid(held: &[Held]) -> u32 {
+    let Delta::Created { uid, .. } = held[0].delta else { panic!() };
+    uid
+}
+
+fn as_before(scratch: &Scratch) {
+    for (file, text) in FILES_BEFORE {
+        assert_eq!(std::fs::read_to_string(scratch.paths().etc.join(file)).unwrap(), text, "{file}");
+    }
+}
+
+/// Whether the test may give files away; says so when not.
+fn is_root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        println!("SKIPPED: giving files to another account needs root");
+    }
+    root
+}
+
+#[test]
+fn an_account_comes_with_home_and_group_and_goes_with_its_files_and_processes() {
+    if !is_root() {
+        return;
+    }
+    let (scratch, mut elevator) = host();
+    let held = granted(&mut elevator);
+    let (uid, name) = (uid(&held), name());
+    let home = scratch.path().join(format!("home/{name}"));
+    assert!(home.join(".profile").is_file() && home.join(".config").is_dir());
+    let group = std::fs::read_to_string(scratch.paths().etc.join("group")).unwrap();
+    assert!(group.contains(&format!("adm:x:4:jane,{name}\n")), "{group}");
+    // What a session leaves: files of root in its home, its own in shared places, a
+    // link out of its home, a crontab, a process.
+    std::fs::create_dir_all(home.join("a/b/c")).unwrap();
+    std::fs::write(home.join("a/b/c/of-root"), "").unwrap();
+    std::os::unix::fs::symlink(scratch.paths().etc.join("passwd"), home.join("link")).unwrap();
+    let theirs = scratch.path().join("tmp/of-root");
+    std::fs::create_dir(&theirs).unwrap();
+    for file in ["tmp/mine", "tmp/of-root/mine", "var/mail/box", "var/spool/cron/crontabs/tab"] {
+        std::fs::write(scratch.path().join(file), "").unwrap();
+        std::os::unix::fs::chown(scratch.path().join(file), Some(uid), None).unwrap();
+    }
+    let mut command = std::process::Command::new("sleep");
+    std::os::unix::process::CommandExt::uid(&mut command, uid);
+    let mut left = command.arg("1000").current_dir("/").spawn().unwrap();
+    let waiter = std::thread::spawn(move || left.wait());
+    let gone = elevator.undo(held);
+    assert!(gone.iter().all(|gone| gone.result == Ok(None)), "{gone:?}");
+    let ended = |gone: &Gone| gone.ended.iter().any(|leftover| leftover.comm == "sleep");
+    assert!(gone.iter().any(ended), "{gone:?}");
+    assert!(!waiter.join().unwrap().unwrap().success());
+    as_before(&scratch);
+    assert!(!home.exists());
+    assert_eq!(std::fs::read_dir(&theirs).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(scratch.path().join("tmp")).unwrap().count(), 1);
+    for place in ["var/mail", "var/spool/cron/crontabs"] {
+        assert_eq!(std::fs::read_dir(scratch.path().join(place)).unwrap().count(), 0, "{place}");
+    }
+}
+
+#[test]
+fn an_account_that_is_no_longer_the_one_that_was_made_stands_and_is_not_touched() {
+    if !is_root() {
+        return;
+    }
+    let (scratch, mut elevator) = host();
+    let held = granted(&mut elevator);
+    let passwd = scratch.paths().etc.join("passwd");
+    let before = std::fs::read_to_string(&passwd).unwrap();
+    std::fs::write(&passwd, before.replace("Tidegate session", "Kim")).unwrap();
+    let gone = elevator.undo(held.clone());
+    let failure = gone.iter().find_map(|gone| gone.result.clone().err()).unwrap();
+    assert!(failure.why.contains("no longer the account that was created"), "{failure}");
+    assert!(scratch.path().join(format!("home/{}", name())).exists());
+    // The twin with the mark in its place.
+    std::fs::write(&passwd, before).unwrap();
+    let created = held.into_iter().take(1).collect();
+    assert!(elevator.undo(created).iter().all(|gone| gone.result == Ok(None)));
+    as_before(&scratch);
+}
+
+#[test]
+fn a_user_id_is_not_given_twice_in_a_row() {
+    if !is_root() {
+        return;
+    }
+    let (_scratch, mut elevator) = host();
+    let first = granted(&mut elevator);
+    let one = uid(&first);
+    elevator.undo(first);
+    let second = granted(&mut elevator);
+    assert_ne!(uid(&second), one);
+    elevator.undo(second);
+}
+
+#[test]
+fn an_undo_after_a_crash_before_the_account_was_made_finds_nothing_to_do() {
+    let (scratch, mut elevator) = host();
+    let unit = Unit::Created { account: name(), session: session(), shell: None, expires: None };
+    let (unit, delta) = elevator.plan(session(), vec![unit]).unwrap().remove(0);
+    let held = Held { unit, delta, applied: false, holders: Default::default() };
+    assert!(elevator.undo(vec![held]).iter().all(|gone| gone.result == Ok(None)));
+    as_before(&scratch);
+}

@@ -1,0 +1,191 @@
+//! An account that is there, made usable: the lock on its password (`!` before it in
+//! shadow(5)), its expiry, and its shell where it has none.
+//!
+//! The agent edits the fields itself, under the host's own lock: usermod(8) and
+//! chage(1) cannot take back what they did to the byte, and usermod would make a
+//! locked password usable. Here `!` becomes `*`: sshd no longer takes the account for
+//! locked, and no password opens it.
+
+use std::path::Path;
+
+use tidegate_common::grant::Shell;
+use tidegate_common::name::AccountName;
+
+use super::account;
+use super::lines::{fields, read, with_field, write};
+use crate::core::{Delta, Lifted, Swap};
+use crate::paths::Paths;
+
+/// Fields of shadow(5) and passwd(5).
+const PASSWORD: usize = 1;
+const EXPIRES: usize = 7;
+const SHELL: usize = 6;
+
+/// Today, in days since 1970, as shadow(5) counts them.
+pub fn today() -> i64 {
+    jiff::Timestamp::now().as_second().div_euclid(86_400)
+}
+
+/// What keeps the account from being used.
+pub fn plan(paths: &Paths, account: &AccountName) -> Result<Delta, String> {
+    account::find(paths, account)?;
+    let shadow = read(paths, "shadow")?.unwrap_or_default();
+    let Some(fields) = fields(&shadow, account.as_str()) else {
+        return Err(format!(
+            "`{account}` has no line in {}, so its lock is kept elsewhere; enable it there",
+            paths.etc.join("shadow").display()
+        ));
+    };
+    let field = |place: usize| fields.get(place).map(String::as_str).unwrap_or_default();
+    let marks = field(PASSWORD).chars().take_while(|letter| *letter == '!').count();
+    let password = (marks > 0).then_some(Lifted { marks });
+    let over = field(EXPIRES).parse::<i64>().is_ok_and(|day| day <= today());
+    let expires = over.then(|| Swap { before: field(EXPIRES).to_owned(), after: String::new() });
+    Ok(Delta::Enabled { password, expires })
+}
+
+/// What the account has instead of a shell.
+pub fn plan_shell(paths: &Paths, account: &AccountName, shell: &Shell) -> Result<Delta, String> {
+    account::find(paths, account)?;
+    let passwd = read(paths, "passwd")?.unwrap_or_default();
+    let before = fields(&passwd, account.as_str()).and_then(|fields| fields.get(SHELL).cloned());
+    let none = |path: &String| matches!(path.rsplit('/').next(), Some("nologin" | "false"));
+    let Some(before) = before.filter(none) else { return Ok(Delta::Shell { shell: None }) };
+    if !Path::new(shell.as_str()).is_file() {
+        return Err(format!("the shell {shell} does not exist on this host; name another"));
+    }
+    Ok(Delta::Shell { shell: Some(Swap { before, after: shell.to_string() }) })
+}
+
+/// Changes the fields. Under the host's lock.
+pub fn apply(paths: &Paths, account: &AccountName, delta: &Delta) -> Result<(), String> {
+    edit(paths, account, delta, Way::There).map(|_| ())
+}
+
+/// Whether the fields are as they were made.
+pub fn verify(paths: &Paths, account: &AccountName, delta: &Delta) -> Result<(), String> {
+    for change in changes(delta) {
+        let content = read(paths, change.file)?.unwrap_or_default();
+        let now = fields(&content, account.as_str()).and_then(|fields| fields.get(change.place).cloned());
+        if !now.is_some_and(|now| change.is_made(&now)) {
+            return Err(format!(
+                "`{account}` has another {} than it was given; does another program manage accounts?",
+                change.what
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Puts back what was changed, and says what somebody else has changed since. Under
+/// the host's lock.
+pub fn undo(
+    paths: &Paths,
+    account: &AccountName,
+    delta: &Delta,
+    applied: bool,
+) -> Result<Option<String>, String> {
+    let theirs = edit(paths, account, delta, Way::Back)?;
+    if theirs.is_empty() || !applied {
+        return Ok(None);
+    }
+    Ok(Some(format!(
+        "somebody else changed the {} of `{account}` meanwhile; left so",
+        theirs.join(" and the ")
+    )))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    There,
+    Back,
+}
+
+/// One field that changes.
+struct Change<'a> {
+    file: &'static str,
+    place: usize,
+    what: &'static str,
+    to: To<'a>,
+}
+
+enum To<'a> {
+    Lifted(Lifted),
+    Swapped(&'a Swap),
+}
+
+impl Change<'_> {
+    fn is_made(&self, now: &str) -> bool {
+        match &self.to {
+            To::Lifted(Lifted { marks }) => now.starts_with(&"*".repeat(*marks)),
+            To::Swapped(swap) => now == swap.after,
+        }
+    }
+
+    /// The field's new value; `None` when it is not what it has to be before.
+    fn turned(&self, now: &str, way: Way) -> Option<String> {
+        match (&self.to, way) {
+            (To::Lifted(Lifted { marks }), Way::There) => {
+                now.strip_prefix(&"!".repeat(*marks)).map(|rest| format!("{}{rest}", "*".repeat(*marks)))
+            }
+            (To::Lifted(Lifted { marks }), Way::Back) => {
+                now.strip_prefix(&"*".repeat(*marks)).map(|rest| format!("{}{rest}", "!".repeat(*marks)))
+            }
+            (To::Swapped(swap), Way::There) => (now == swap.before).then(|| swap.after.clone()),
+            (To::Swapped(swap), Way::Back) => (now == swap.after).then(|| swap.before.clone()),
+        }
+    }
+}
+
+fn changes(delta: &Delta) -> Vec<Change<'_>> {
+    let change = |file, place, what, to| Change { file, place, what, to };
+    match delta {
+        Delta::Enabled { password, expires } => {
+            let password = password.map(|lifted| change("shadow", PASSWORD, "password", To::Lifted(lifted)));
+            let swapped = |swap| change("shadow", EXPIRES, "expiry date", To::Swapped(swap));
+            password.into_iter().chain(expires.iter().map(swapped)).collect()
+        }
+        Delta::Shell { shell } => {
+            shell.iter().map(|swap| change("passwd", SHELL, "shell", To::Swapped(swap))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Turns the fields one way or the other; returns those that somebody else has changed.
+fn edit(paths: &Paths, account: &AccountName, delta: &Delta, way: Way) -> Result<Vec<&'static str>, String> {
+    let mut theirs = Vec::new();
+    for file in ["shadow", "passwd"] {
+        let mine: Vec<Change<'_>> = changes(delta).into_iter().filter(|change| change.file == file).collect();
+        if mine.is_empty() {
+            continue;
+        }
+        let before = read(paths, file)?.unwrap_or_default();
+        let mut content = before.clone();
+        for change in &mine {
+            let now = fields(&content, account.as_str()).and_then(|fields| fields.get(change.place).cloned());
+            let turned = now.as_deref().and_then(|now| change.turned(now, way));
+            let changed =
+                turned.and_then(|value| with_field(&content, account.as_str(), change.place, &value));
+            match changed {
+                Some(changed) => content = changed,
+                None if way == Way::There => {
+                    let what = change.what;
+                    return Err(format!("the {what} of `{account}` was changed by someone else; try again"));
+                }
+                None => theirs.push(change.what),
+            }
+        }
+        if content != before {
+            write(paths, &[(file, content.clone())])?;
+            if read(paths, file)?.as_deref() != Some(content.as_slice()) {
+                return Err(format!("{} is not as it was written", paths.etc.join(file).display()));
+            }
+        }
+    }
+    Ok(theirs)
+}
+
+#[cfg(test)]
+#[path = "enable_tests.rs"]
+mod tests;
