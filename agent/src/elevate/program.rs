@@ -16,6 +16,9 @@ pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 /// How much of a program's output is read, in bytes.
 const MOST_OUTPUT: u64 = 256 * 1024;
 
+/// How long killed processes are waited for.
+const DYING: Duration = Duration::from_secs(1);
+
 /// Why a program gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
@@ -110,11 +113,17 @@ pub fn run_with(
             Ok(Answer { status, text: String::from_utf8_lossy(&bytes).into_owned() })
         }
         _ => {
-            if let Ok(group) = i32::try_from(child.id()) {
-                let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+            let group = i32::try_from(child.id()).map(Pid::from_raw);
+            if let Ok(group) = group {
+                let _ = killpg(group, Signal::SIGKILL);
             }
             let _ = child.kill();
             let _ = child.wait();
+            // What it started dies a moment later.
+            let killed = Instant::now();
+            while group.is_ok_and(|group| killpg(group, None).is_ok()) && killed.elapsed() < DYING {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             Err(ProgramError::Late { program: named(), deadline })
         }
     }

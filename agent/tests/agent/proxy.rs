@@ -132,11 +132,11 @@ impl Link {
         }
     }
 
-    /// The next message that is no sign of life.
+    /// The next message that is no sign of life, nor told at the agent's leisure.
     pub async fn news(&mut self) -> FromAgent {
         loop {
             match self.hear().await {
-                FromAgent::Alive => {}
+                FromAgent::Alive | FromAgent::Residue { .. } => {}
                 other => return other,
             }
         }

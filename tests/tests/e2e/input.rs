@@ -1,6 +1,7 @@
 //! What is typed is recorded where the access group says so, and nowhere else.
 
 use tidegate_tests::pty::PATIENCE;
+use tidegate_tests::wait;
 
 use crate::needs_devices;
 use crate::scene::{Scene, text};
@@ -17,8 +18,11 @@ fn typed_in(scene: &Scene<'_>) -> String {
     pty.expect("14 letters").unwrap();
     pty.send_line("exit").unwrap();
     pty.end(PATIENCE).unwrap();
-    let sessions = scene.sessions();
-    let id = text(sessions.last().unwrap(), "id");
+    let sealed = wait::until("the session is over and its recording sealed", PATIENCE, || {
+        let session = scene.sessions().pop()?;
+        (session.get("live")? == false).then(|| text(&session, "id"))
+    });
+    let id = sealed.unwrap();
     let cast = scene.world.admin(&["session", "export", &id]).unwrap().ok().unwrap().out();
     let events = |code: &str| -> String {
         let events = cast.lines().filter_map(|line| serde_json::from_str::<(f64, String, String)>(line).ok());
