@@ -1,6 +1,6 @@
 //! What changed on the host while a session lived: two pictures of it, compared.
 //!
-//! [`Snapshot::compare`] is a function of values; [`gather`] takes the pictures;
+//! `Snapshot::compare` is a function of values; `gather` takes the pictures;
 //! [`Keeper`] is the thread that keeps a standing picture between sessions, so that
 //! no grant waits for one.
 //!
