@@ -5,13 +5,15 @@
 //! when it is revoked, when its agent says that it ended, or when the agent has
 //! been away for a whole lease: by then the agent has ended it by itself.
 
+mod plans;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tidegate_common::grant::{Ended, Failure, Privilege, PrivilegeKind, Receipt};
+use tidegate_common::grant::{Ended, Failure, PrivilegeKind, Receipt};
 use tidegate_common::id::SessionId;
-use tidegate_common::name::{AccountName, DeviceName};
+use tidegate_common::name::DeviceName;
 use tidegate_common::wire::{FromProxy, GrantOrder, Sight};
 use tokio::sync::{mpsc, oneshot};
 
@@ -19,14 +21,6 @@ use tokio::sync::{mpsc, oneshot};
 const GRANT_DEADLINE: Duration = Duration::from_secs(20);
 /// How long an agent may take to end one before the session's end is told without it.
 const REVOKE_DEADLINE: Duration = Duration::from_secs(10);
-
-/// How long an approver waits for what an agent says of a plan.
-const PLAN_DEADLINE: Duration = Duration::from_secs(2);
-/// Questions that wait for an answer at the same time.
-const MOST_QUESTIONS: usize = 256;
-/// What of a plan is shown.
-const MOST_LINES: usize = 64;
-const LONGEST_LINE: usize = 500;
 
 /// Why a grant is not there. The sentences are for the user.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -110,8 +104,7 @@ struct State {
     links: HashMap<DeviceName, Link>,
     live: HashMap<SessionId, Entry>,
     ending: HashMap<SessionId, oneshot::Sender<Ended>>,
-    questions: HashMap<u64, (DeviceName, oneshot::Sender<Vec<String>>)>,
-    next_question: u64,
+    plans: plans::Questions,
     next_link: u64,
 }
 
@@ -196,35 +189,6 @@ impl Registry {
         })
     }
 
-    /// What privileges would change on a device, as its agent says: untrusted text,
-    /// bounded. `None` when the agent is away, too old, or slow.
-    pub async fn plan(
-        &self,
-        device: &DeviceName,
-        account: AccountName,
-        privileges: Vec<Privilege>,
-    ) -> Option<Vec<String>> {
-        let (reply, answer) = oneshot::channel();
-        let question = {
-            let mut state = self.state();
-            state.questions.retain(|_, (_, reply)| !reply.is_closed());
-            let link = state.links.get(device)?;
-            if !link.status.kinds.contains(&PrivilegeKind::Custom) || state.questions.len() >= MOST_QUESTIONS
-            {
-                return None;
-            }
-            let sender = link.sender.clone();
-            state.next_question += 1;
-            let question = state.next_question;
-            sender.try_send(FromProxy::Plan { question, account, privileges }).ok()?;
-            state.questions.insert(question, (device.clone(), reply));
-            question
-        };
-        let answer = tokio::time::timeout(PLAN_DEADLINE, answer).await;
-        self.state().questions.remove(&question);
-        answer.ok()?.ok()
-    }
-
     /// Takes a session off the leases and tells the agent, if it can be told at once.
     /// Where it can't, the next lease tells it.
     fn withdraw(&self, session: SessionId, device: &DeviceName) {
@@ -264,17 +228,7 @@ impl Registry {
         state.next_link += 1;
         let number = state.next_link;
         state.links.insert(device.clone(), Link { number, sender, status });
-        let gone: Vec<_> = state
-            .live
-            .iter()
-            .filter(|(session, entry)| entry.device == *device && !alive.contains(session))
-            .map(|(session, _)| *session)
-            .collect();
-        for session in gone {
-            if let Some(entry) = state.live.remove(&session) {
-                entry.lose(device);
-            }
-        }
+        state.lose(device, |session, _| !alive.contains(session));
         number
     }
 
@@ -296,19 +250,6 @@ impl Registry {
         let (placeholder, _) = oneshot::channel();
         if let Stage::Requested(reply) = std::mem::replace(&mut entry.stage, Stage::Active(placeholder)) {
             let _ = reply.send(Ok(receipt));
-        }
-    }
-
-    /// The agent answered a question about a plan.
-    pub(super) fn planned(&self, question: u64, device: &DeviceName, mut lines: Vec<String>) {
-        let mut state = self.state();
-        if state.questions.get(&question).is_none_or(|(of, _)| of != device) {
-            return;
-        }
-        if let Some((_, reply)) = state.questions.remove(&question) {
-            lines.truncate(MOST_LINES);
-            let bounded = |line: String| line.chars().take(LONGEST_LINE).collect();
-            let _ = reply.send(lines.into_iter().map(bounded).collect());
         }
     }
 
@@ -350,17 +291,7 @@ impl Registry {
             return;
         }
         state.links.remove(device);
-        let waiting: Vec<_> = state
-            .live
-            .iter()
-            .filter(|(_, entry)| entry.device == *device && matches!(entry.stage, Stage::Requested(_)))
-            .map(|(session, _)| *session)
-            .collect();
-        for session in waiting {
-            if let Some(entry) = state.live.remove(&session) {
-                entry.lose(device);
-            }
-        }
+        state.lose(device, |_, entry| matches!(entry.stage, Stage::Requested(_)));
         drop(state);
         let (registry, device) = (self.clone(), device.clone());
         tokio::spawn(async move {
@@ -371,20 +302,18 @@ impl Registry {
 
     fn give_up(&self, device: &DeviceName) {
         let mut state = self.state();
-        if state.links.contains_key(device) {
-            return;
+        if !state.links.contains_key(device) {
+            state.lose(device, |_, _| true);
         }
-        let lost: Vec<_> = state
-            .live
-            .iter()
-            .filter(|(_, entry)| entry.device == *device)
-            .map(|(session, _)| *session)
-            .collect();
-        for session in lost {
-            if let Some(entry) = state.live.remove(&session) {
-                entry.lose(device);
-            }
-        }
+    }
+}
+
+impl State {
+    /// Tells those who wait for, or have, these grants on a device that they are gone.
+    fn lose(&mut self, device: &DeviceName, which: impl Fn(&SessionId, &Entry) -> bool) {
+        let of_device =
+            |session: &SessionId, entry: &mut Entry| entry.device == *device && which(session, entry);
+        self.live.extract_if(of_device).for_each(|(_, entry)| entry.lose(device));
     }
 }
 
@@ -452,92 +381,4 @@ impl Drop for LiveGrant {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn status() -> LinkStatus {
-        LinkStatus {
-            version: "1".to_owned(),
-            kinds: vec![PrivilegeKind::Sudo],
-            host_keys: Vec::new(),
-            standing: Vec::new(),
-            witness: Sight::Sees,
-            since: Instant::now(),
-        }
-    }
-
-    fn order(number: u128) -> GrantOrder {
-        GrantOrder {
-            session: SessionId::new(1, number),
-            account: "ops".parse().unwrap(),
-            privileges: Vec::new(),
-            expires: None,
-        }
-    }
-
-    fn db01() -> DeviceName {
-        "db01".parse().unwrap()
-    }
-
-    async fn granted(registry: &Registry, number: u128) -> (LiveGrant, mpsc::Receiver<FromProxy>) {
-        let (sender, mut orders) = mpsc::channel(8);
-        registry.connected(&db01(), status(), &[], sender);
-        let receipt = Receipt { applied: Vec::new(), micros: 1 };
-        let answer = async {
-            assert!(matches!(orders.recv().await, Some(FromProxy::Grant(_))));
-            registry.granted(SessionId::new(1, number), &db01(), receipt);
-        };
-        let device = db01();
-        let (grant, ()) = tokio::join!(registry.grant(&device, order(number)), answer);
-        (grant.unwrap(), orders)
-    }
-
-    #[tokio::test]
-    async fn a_grant_that_is_dropped_is_revoked_and_off_the_lease() {
-        let registry = Registry::new(Duration::from_secs(30));
-        let (grant, mut orders) = granted(&registry, 7).await;
-        assert_eq!(registry.live(&db01()), [SessionId::new(1, 7)]);
-        drop(grant);
-        assert!(registry.live(&db01()).is_empty());
-        assert!(matches!(orders.recv().await, Some(FromProxy::Revoke { .. })));
-    }
-
-    #[tokio::test]
-    async fn without_an_agent_nothing_is_granted_and_the_user_is_told_whom_to_ask() {
-        let registry = Registry::new(Duration::from_secs(30));
-        let error = registry.grant(&db01(), order(1)).await.err().unwrap();
-        assert!(error.to_string().contains("the agent on db01 is away"), "{error}");
-        assert!(registry.live(&db01()).is_empty());
-    }
-
-    #[tokio::test]
-    async fn another_device_cannot_speak_for_a_grant() {
-        let registry = Registry::new(Duration::from_secs(30));
-        let (mut grant, _orders) = granted(&registry, 7).await;
-        let other: DeviceName = "db02".parse().unwrap();
-        registry.ended(SessionId::new(1, 7), &other, &Ended::default());
-        let over = tokio::time::timeout(Duration::ZERO, grant.over()).await;
-        assert!(over.is_err(), "{over:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_agent_that_is_away_for_a_lease_loses_its_grants() {
-        let registry = Registry::new(Duration::from_secs(30));
-        let (mut grant, _orders) = granted(&registry, 7).await;
-        registry.disconnected(&db01(), 1);
-        let before = tokio::time::Instant::now();
-        assert!(matches!(grant.over().await, GrantOver::Lost));
-        assert!(before.elapsed() >= Duration::from_secs(30));
-    }
-
-    #[tokio::test]
-    async fn an_agent_that_comes_back_with_the_grant_keeps_it() {
-        let registry = Registry::new(Duration::from_secs(30));
-        let (mut grant, _orders) = granted(&registry, 7).await;
-        registry.disconnected(&db01(), 1);
-        let (sender, _orders) = mpsc::channel(8);
-        registry.connected(&db01(), status(), &[SessionId::new(1, 7)], sender);
-        registry.give_up(&db01());
-        assert!(tokio::time::timeout(Duration::ZERO, grant.over()).await.is_err());
-    }
-}
+mod tests;

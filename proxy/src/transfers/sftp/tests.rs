@@ -334,25 +334,3 @@ proptest! {
         }
     }
 }
-
-/// How long a GiB takes: `cargo test --release -p tidegate-proxy the_cost_of_a_gib -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement, for release builds"]
-fn the_cost_of_a_gib() {
-    let mut talk = Talk::new();
-    talk.open(1, b"x", PUT, b"h");
-    let (mut observer, mut found) = (Any::new(&Asked::Sftp), Vec::new());
-    talk.0.iter().for_each(|(side, bytes)| observer.feed(*side, bytes, &mut found));
-    let data = vec![7; 32 * 1024];
-    let begun = std::time::Instant::now();
-    for place in 0..32 * 1024_u32 {
-        let mut one = Talk::default();
-        one.write(place, b"h", u64::from(place) * 32 * 1024, &data).status(place, 0);
-        one.0.iter().for_each(|(side, bytes)| observer.feed(*side, bytes, &mut found));
-    }
-    let mut last = Talk::default();
-    last.close(9, b"h");
-    last.0.iter().for_each(|(side, bytes)| observer.feed(*side, bytes, &mut found));
-    eprintln!("1 GiB in writes of 32 KiB: {:?}", begun.elapsed());
-    assert!(matches!(found.as_slice(), [Finding::Transfer { sha256: Some(_), .. }]), "{found:?}");
-}

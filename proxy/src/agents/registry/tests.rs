@@ -1,0 +1,89 @@
+//! Who hears of the end of a grant, and who may tell it.
+
+use super::*;
+
+fn status() -> LinkStatus {
+    LinkStatus {
+        version: "1".to_owned(),
+        kinds: vec![PrivilegeKind::Sudo],
+        host_keys: Vec::new(),
+        standing: Vec::new(),
+        witness: Sight::Sees,
+        since: Instant::now(),
+    }
+}
+
+fn order(number: u128) -> GrantOrder {
+    GrantOrder {
+        session: SessionId::new(1, number),
+        account: "ops".parse().unwrap(),
+        privileges: Vec::new(),
+        expires: None,
+    }
+}
+
+fn db01() -> DeviceName {
+    "db01".parse().unwrap()
+}
+
+async fn granted(registry: &Registry, number: u128) -> (LiveGrant, mpsc::Receiver<FromProxy>) {
+    let (sender, mut orders) = mpsc::channel(8);
+    registry.connected(&db01(), status(), &[], sender);
+    let receipt = Receipt { applied: Vec::new(), micros: 1 };
+    let answer = async {
+        assert!(matches!(orders.recv().await, Some(FromProxy::Grant(_))));
+        registry.granted(SessionId::new(1, number), &db01(), receipt);
+    };
+    let device = db01();
+    let (grant, ()) = tokio::join!(registry.grant(&device, order(number)), answer);
+    (grant.unwrap(), orders)
+}
+
+#[tokio::test]
+async fn a_grant_that_is_dropped_is_revoked_and_off_the_lease() {
+    let registry = Registry::new(Duration::from_secs(30));
+    let (grant, mut orders) = granted(&registry, 7).await;
+    assert_eq!(registry.live(&db01()), [SessionId::new(1, 7)]);
+    drop(grant);
+    assert!(registry.live(&db01()).is_empty());
+    assert!(matches!(orders.recv().await, Some(FromProxy::Revoke { .. })));
+}
+
+#[tokio::test]
+async fn without_an_agent_nothing_is_granted_and_the_user_is_told_whom_to_ask() {
+    let registry = Registry::new(Duration::from_secs(30));
+    let error = registry.grant(&db01(), order(1)).await.err().unwrap();
+    assert!(error.to_string().contains("the agent on db01 is away"), "{error}");
+    assert!(registry.live(&db01()).is_empty());
+}
+
+#[tokio::test]
+async fn another_device_cannot_speak_for_a_grant() {
+    let registry = Registry::new(Duration::from_secs(30));
+    let (mut grant, _orders) = granted(&registry, 7).await;
+    let other: DeviceName = "db02".parse().unwrap();
+    registry.ended(SessionId::new(1, 7), &other, &Ended::default());
+    let over = tokio::time::timeout(Duration::ZERO, grant.over()).await;
+    assert!(over.is_err(), "{over:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_is_away_for_a_lease_loses_its_grants() {
+    let registry = Registry::new(Duration::from_secs(30));
+    let (mut grant, _orders) = granted(&registry, 7).await;
+    registry.disconnected(&db01(), 1);
+    let before = tokio::time::Instant::now();
+    assert!(matches!(grant.over().await, GrantOver::Lost));
+    assert!(before.elapsed() >= Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn an_agent_that_comes_back_with_the_grant_keeps_it() {
+    let registry = Registry::new(Duration::from_secs(30));
+    let (mut grant, _orders) = granted(&registry, 7).await;
+    registry.disconnected(&db01(), 1);
+    let (sender, _orders) = mpsc::channel(8);
+    registry.connected(&db01(), status(), &[SessionId::new(1, 7)], sender);
+    registry.give_up(&db01());
+    assert!(tokio::time::timeout(Duration::ZERO, grant.over()).await.is_err());
+}
