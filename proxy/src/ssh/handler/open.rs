@@ -8,6 +8,7 @@ use russh::{Channel, ChannelId, ChannelOpenFailure};
 
 use super::super::forward::Local;
 use super::super::inbox::Inbox;
+use super::super::program::Control;
 use super::super::upstream::{MOST_CHANNELS, Way};
 use super::super::{jump, relay};
 use super::{Chan, Entrance, Handler, HandlerError, State};
@@ -23,6 +24,15 @@ impl Handler {
     fn has_room(&mut self) -> bool {
         self.channels.retain(|_, channel| !channel.inbox.is_closed());
         self.channels.len() < MOST_CHANNELS
+    }
+
+    /// Lists a channel that no program is started on, where one more fits.
+    fn enter(&mut self, id: ChannelId) -> Option<Inbox<Control>> {
+        self.has_room().then(|| {
+            let inbox = Inbox::default();
+            self.channels.insert(id, Chan::forward(inbox.clone()));
+            inbox
+        })
     }
 
     pub(super) async fn open_session(
@@ -81,12 +91,10 @@ impl Handler {
             return self.open_forward(way, channel, reply, client).await;
         };
         let user = user.clone();
-        if !self.has_room() {
+        let Some(inbox) = self.enter(channel.id()) else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
-        }
-        let inbox = Inbox::default();
-        self.channels.insert(channel.id(), Chan::forward(inbox.clone()));
+        };
         reply.accept().await;
         let (gate, address) = (Arc::clone(&self.gate), SocketAddr::new(self.origin, 0));
         tokio::spawn(jump::inside(gate, user, device, address, channel, inbox));
@@ -102,12 +110,12 @@ impl Handler {
     ) -> Result<(), HandlerError> {
         match self.admit_forward(&Local::about(&way), client).await? {
             Err(sentence) => reply.reject(rejection(&sentence)).await,
-            Ok(_) if !self.has_room() => reply.reject(ChannelOpenFailure::ResourceShortage).await,
-            Ok(context) => {
-                let inbox = Inbox::default();
-                self.channels.insert(channel.id(), Chan::forward(inbox.clone()));
-                tokio::spawn(Local { context, way, channel, reply, inbox }.run());
-            }
+            Ok(context) => match self.enter(channel.id()) {
+                Some(inbox) => {
+                    tokio::spawn(Local { context, way, channel, reply, inbox }.run());
+                }
+                None => reply.reject(ChannelOpenFailure::ResourceShortage).await,
+            },
         }
         Ok(())
     }
