@@ -218,6 +218,8 @@ pub enum Event {
     RecordingPlayed { session: SessionId },
     /// Somebody checked it.
     RecordingVerified { session: SessionId, verdict: Verdict },
+    /// Somebody checked the file of what the kernel saw.
+    CommandsVerified { session: SessionId, verdict: Verdict },
 }
 
 impl Event {

@@ -265,6 +265,9 @@ impl fmt::Display for Event {
             Self::RecordingVerified { session, verdict } => {
                 write!(f, "session {session}: recording verified: {verdict}")
             }
+            Self::CommandsVerified { session, verdict } => {
+                write!(f, "session {session}: what the kernel saw verified: {verdict}")
+            }
         }
     }
 }

@@ -356,6 +356,9 @@ async fn a_sessions_commands_show_what_was_asked_beside_what_the_kernel_saw() {
     assert!(!none.out.contains("rm -r") && none.out.contains("exec request"), "{}", none.out);
     let event = witnesses.take(&"db01".parse().unwrap(), said).await.unwrap();
     assert!(matches!(event, Some(Event::CommandsWitnessed { execs: 3, lost: 3, .. })), "{event:?}");
+    let unlogged = world.says("auditor", &format!("session commands {session}")).await;
+    assert!(unlogged.err.contains("not yet in the audit log"), "{}", unlogged.err);
+    audit.append(event.unwrap()).await.unwrap();
     let shown = world.says("auditor", &format!("session commands {session}")).await;
     assert_eq!(shown.status, 0, "{}", shown.err);
     for line in ["echo bHM= | base64 -d | sh", "runs its input", "rm -r '/srv/a b'", "not named"] {
@@ -371,6 +374,9 @@ async fn a_sessions_commands_show_what_was_asked_beside_what_the_kernel_saw() {
     assert_eq!(world.says("operator", &format!("session commands {session}")).await.status, 1);
     let path = witnesses.path(session);
     let text = std::fs::read_to_string(&path).unwrap();
+    let verified = world.says("auditor", &format!("session verify {session}")).await;
+    assert!(verified.err.contains("could not be read"), "no recording was made: {}", verified.err);
+    std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, text.replace("/srv/a b", "/srv/c d")).unwrap();
     let altered = world.says("auditor", &format!("session commands {session}")).await;
     assert_eq!(altered.status, 1);
