@@ -111,6 +111,19 @@ impl Book {
         }
     }
 
+    /// Whether a session that is over waits for what the kernel has not handed out yet.
+    #[must_use]
+    pub fn is_settling(&self) -> bool {
+        self.sessions.values().any(|page| page.over.is_some() && !page.settled)
+    }
+
+    /// The kernel has handed out all that it had.
+    pub fn settle(&mut self) {
+        for page in self.sessions.values_mut().filter(|page| page.over.is_some()) {
+            page.settled = true;
+        }
+    }
+
     /// The last resort for a session whose processes were gone before anyone could look:
     /// the only login of its account since it began, when no other session may be meant.
     fn claim_by_account(&mut self, session: SessionId, now: u64) {
@@ -184,7 +197,7 @@ impl Book {
     pub fn all(&mut self, now: u64) -> Vec<Told> {
         let mut all = Vec::new();
         for page in self.sessions.values_mut().filter(|page| page.over.is_some()) {
-            page.over = Some(0);
+            (page.over, page.settled) = (Some(0), true);
         }
         loop {
             let open = |page: &Page| page.oldest.is_some() || page.over.is_some();

@@ -12,6 +12,9 @@ pub const DUE: u64 = 200_000;
 /// How long after a session's end its last execs may come.
 pub const LINGER: u64 = 300_000;
 
+/// How long to wait for what the kernel has not handed out at a session's end.
+pub const MOST_LINGER: u64 = 5_000_000;
+
 /// Sentences on one page, at most.
 const MOST_REMARKS: usize = 4;
 
@@ -39,12 +42,14 @@ pub struct Page {
     pub oldest: Option<u64>,
     /// When the session ended.
     pub over: Option<u64>,
+    /// Whether the kernel has handed out all that it had then.
+    pub settled: bool,
 }
 
 impl Page {
     pub fn new(uid: Option<u32>, since: u64) -> Self {
         let (execs, remarks) = (Vec::new(), Vec::new());
-        Self { uid, since, execs, bytes: 0, lost: 0, remarks, oldest: None, over: None }
+        Self { uid, since, execs, bytes: 0, lost: 0, remarks, oldest: None, over: None, settled: false }
     }
 
     pub fn write(&mut self, exec: Exec, now: u64) {
@@ -68,12 +73,16 @@ impl Page {
 
     /// When it has to be told.
     pub fn due_at(&self) -> Option<u64> {
-        let over = self.over.map(|at| at.saturating_add(LINGER));
+        let over = self.over.map(|at| at.saturating_add(self.linger()));
         match self.oldest {
             Some(_) if self.is_full() => Some(0),
             Some(oldest) => Some(over.unwrap_or(u64::MAX).min(oldest.saturating_add(DUE))),
             None => over,
         }
+    }
+
+    fn linger(&self) -> u64 {
+        if self.settled { LINGER } else { MOST_LINGER }
     }
 
     /// One message's worth; the rest stays.
@@ -88,14 +97,18 @@ impl Page {
         }
         let execs: Vec<Exec> = self.execs.drain(..count).collect();
         self.bytes = self.bytes.saturating_sub(bytes);
+        let over = self.over.is_some_and(|at| at.saturating_add(self.linger()) <= now);
+        if over && !self.settled {
+            self.settled = true;
+            self.lose(1, "the kernel was too far behind when the session ended", now);
+        }
         self.oldest = (!self.execs.is_empty()).then_some(now);
-        let linger = self.over.is_some_and(|at| at.saturating_add(LINGER) <= now);
         Told {
             session,
             execs,
             lost: std::mem::take(&mut self.lost),
             remarks: std::mem::take(&mut self.remarks),
-            last: linger && self.execs.is_empty(),
+            last: over && self.execs.is_empty(),
         }
     }
 }

@@ -1,7 +1,7 @@
 use tidegate_common::audit::{CommandText, Note};
 use tidegate_common::wire::MOST_EXECS;
 
-use super::page::{DUE, FULL, LINGER};
+use super::page::{DUE, FULL, LINGER, MOST_LINGER};
 use super::*;
 
 fn session(number: u64) -> SessionId {
@@ -59,10 +59,36 @@ fn a_session_ends_with_a_last_page_after_a_moment_and_is_forgotten() {
     book.watch(session(1), Some(1000), 0);
     book.claim(session(1), 7, 0);
     book.over(session(1), 10);
+    book.settle();
     book.see(seen(7, 1000, "late"), 11);
     let told = book.due(10 + LINGER);
     assert_eq!(names(&told), [(session(1), "late".to_owned())]);
     assert!(told[0].last && book.is_empty());
+}
+
+#[test]
+fn the_last_page_waits_for_what_the_kernel_still_has_and_not_for_ever() {
+    for settles in [true, false] {
+        let mut book = Book::default();
+        book.watch(session(1), Some(1000), 0);
+        book.claim(session(1), 7, 0);
+        book.over(session(1), 10);
+        assert!(book.is_settling() && book.due(10 + LINGER).is_empty());
+        let at = 10 + 2 * LINGER;
+        book.see(seen(7, 1000, "late"), at);
+        if settles {
+            book.settle();
+            assert!(!book.is_settling());
+        }
+        let told = book.due(at + DUE);
+        assert_eq!(names(&told), [(session(1), "late".to_owned())]);
+        assert_eq!(told[0].last, settles);
+        if !settles {
+            let told = book.due(10 + MOST_LINGER);
+            assert!(told[0].last && told[0].lost == 1, "{told:?}");
+        }
+        assert!(book.is_empty());
+    }
 }
 
 #[test]
@@ -75,6 +101,7 @@ fn a_login_that_was_gone_at_once_is_known_by_its_account_when_no_other_can_be_me
         }
         book.see(seen(7, 1000, "uptime"), 5);
         book.over(session(1), 10);
+        book.settle();
         let told = book.due(10 + LINGER);
         assert_eq!(names(&told).len(), expected);
         assert_eq!(told[0].lost > 0, rivals, "what is in no session is told");

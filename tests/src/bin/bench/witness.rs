@@ -6,13 +6,14 @@
 #[allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod proxy;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use tidegate_common::id::SessionId;
-use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder, SESSION_VARIABLE, Sight};
+use tidegate_common::wire::{Exec, FromAgent, FromProxy, GrantOrder, SESSION_VARIABLE, Sight};
 use tidegate_tests::programs::program;
 
 use crate::report::Row;
@@ -32,7 +33,7 @@ const QUIET: Duration = Duration::from_millis(5_600);
 const LEASE: Duration = Duration::from_secs(600);
 
 /// A storm as `make` makes one: fork, exec, wait.
-const LOOP: &str = "i=0; while [ $i -lt STORM ]; do /bin/true; i=$((i+1)); done";
+const LOOP: &str = "i=0; while [ $i -lt STORM ]; do /bin/true $i; i=$((i+1)); done";
 
 /// Execs at a steady pace. They fail at once, because what is measured is the way from
 /// the kernel to the proxy, not this machine's fork.
@@ -61,7 +62,8 @@ async fn all(quick: bool) -> Result<Vec<Row>> {
         with.push(agent.while_hearing(storm(Some(session))).await?);
         let heard = agent.revoke(session).await?;
         ensure!(heard.lost == 0, "{} lost in a storm: {:?}", heard.lost, heard.remarks);
-        ensure!(heard.execs >= u64::from(STORM), "only {} of {STORM} seen", heard.execs);
+        let missing = heard.missing();
+        ensure!(missing.is_empty(), "{} of {STORM} were not seen, {missing:?} among them", missing.len());
     }
     let session = agent.grant(2 * storms as u64 + 1).await?;
     let took = agent.while_hearing(paced(session)).await?;
@@ -119,6 +121,15 @@ struct Heard {
     failed: u64,
     lost: u64,
     remarks: Vec<String>,
+    /// Those of a storm, which count themselves.
+    numbers: BTreeSet<u32>,
+}
+
+impl Heard {
+    /// Some of a storm that are not there.
+    fn missing(&self) -> Vec<u32> {
+        (0..STORM).filter(|number| !self.numbers.contains(number)).take(20).collect()
+    }
 }
 
 /// An agent of the bench's own, and its link.
@@ -181,6 +192,8 @@ impl Agent {
         self.heard.execs += said.execs.len() as u64;
         self.heard.failed += said.execs.iter().filter(|exec| exec.exit < 0).count() as u64;
         self.heard.lost += said.lost;
+        let number = |exec: &Exec| exec.argv.get(1)?.as_str().parse::<u32>().ok();
+        self.heard.numbers.extend(said.execs.iter().filter_map(number));
         self.heard.remarks.extend(said.remarks.iter().map(ToString::to_string));
         said.last
     }
