@@ -29,7 +29,7 @@ use crate::store::{Store, StoreError};
 use file::Ledger;
 
 pub use check::{Checked, Logged, check};
-pub use marks::{Mark, marks};
+pub use marks::{Mark, mark_of_line, marks, names};
 
 /// The most of one session, in bytes. What comes after is only counted.
 pub const MOST_BYTES: u64 = 64 << 20;

@@ -1,4 +1,7 @@
-//! `session commands …`: what a client asked for beside what the kernel saw run.
+//! `session commands …`: what a client asked for and a person typed, beside what the
+//! kernel saw run.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -14,6 +17,9 @@ use crate::witness::{self, Checked, Logged, Mark};
 /// What failed because there is no such file: most often a search of `PATH`.
 const NO_FILE: i32 = -2;
 
+/// By how much a line may be told later than it was entered.
+const SLACK: Duration = Duration::from_millis(20);
+
 #[derive(Serialize)]
 struct Line {
     at: Timestamp,
@@ -22,6 +28,14 @@ struct Line {
     marks: Vec<Mark>,
     #[serde(skip_serializing_if = "Option::is_none")]
     exec: Option<Exec>,
+}
+
+impl Line {
+    /// Kernels tell the time to their tick, and lines are logged after their Enter: of what
+    /// is about as old, the line comes before what it ran.
+    fn place(&self) -> Timestamp {
+        if self.exec.is_some() { self.at } else { self.at - SLACK }
+    }
 }
 
 /// What the files and the log say of a session.
@@ -97,8 +111,8 @@ fn notes(answer: &Answer) -> Vec<String> {
         Some(_) => {}
     }
     notes.push(
-        "Marks are heuristics, by names and arguments. Lines typed at a prompt are not told apart yet: \
-         the witness is compared with exec requests only."
+        "Marks are heuristics, by names and arguments. So are typed lines: what the screen echoed when \
+         Enter was pressed, which a program may draw otherwise."
             .to_owned(),
     );
     notes
@@ -109,6 +123,10 @@ async fn gather(services: &Services, session: &SessionRow, all: bool) -> Result<
     let (said, witness) = witnessed(services, session, &records).await?;
     let mut commands = asked(session, records);
     let lines: Vec<String> = commands.iter().map(|line| line.command.clone()).collect();
+    let seen = witness::names(said.iter().flat_map(|message| &message.execs));
+    for line in &mut commands {
+        line.marks.extend(witness::mark_of_line(&line.command, &seen));
+    }
     let mut remarks: Vec<String> = Vec::new();
     let mut lost = 0u64;
     for message in said {
@@ -128,7 +146,7 @@ async fn gather(services: &Services, session: &SessionRow, all: bool) -> Result<
             exec: Some(exec),
         }));
     }
-    commands.sort_by_key(|line| line.at);
+    commands.sort_by_key(Line::place);
     Ok(Answer { session: session.id.to_string(), witness, lost, remarks, commands })
 }
 
