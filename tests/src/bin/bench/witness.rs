@@ -6,6 +6,10 @@
 #[allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod proxy;
 
+#[path = "../../../../agent/tests/agent/audit.rs"]
+#[allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
+mod audit;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -48,6 +52,8 @@ pub fn measure(quick: bool) -> Result<Vec<Row>> {
 }
 
 async fn all(quick: bool) -> Result<Vec<Row>> {
+    let Some(audit) = audit::Audit::take() else { return Ok(Vec::new()) };
+    let before = audit.state();
     let mut agent = Agent::start().await?;
     if let Sight::Blind { why } = &agent.sight {
         println!("SKIPPED the witness: {why}");
@@ -71,6 +77,7 @@ async fn all(quick: bool) -> Result<Vec<Row>> {
     let sent = u64::from(RATE * SECONDS);
     let rate = f64::from(RATE * SECONDS) / took;
     drop(agent);
+    ensure!(audit.state() == before, "the kernel's audit is not what it was");
     println!("storms with   {with:.2?} s\nstorms without {without:.2?} s");
     println!(
         "paced: {sent} execs at {rate:.0}/s, {} seen, {} lost {:?}",
