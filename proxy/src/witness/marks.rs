@@ -81,13 +81,13 @@ pub fn names<'a>(execs: impl IntoIterator<Item = &'a Exec>) -> HashSet<&'a str> 
         let first = exec.argv.first().map_or("", |first| first.as_str());
         [base(exec.exe.as_str()), base(first.trim_start_matches('-'))]
     };
-    execs.into_iter().flat_map(of).collect()
+    execs.into_iter().flat_map(of).filter(|name| !name.is_empty()).collect()
 }
 
 /// The mark of a line that the proxy knows, beside what a kernel saw.
 #[must_use]
 pub fn mark_of_line(line: &str, seen: &HashSet<&str>) -> Option<Mark> {
-    let is_seen = words(line).any(|word| !word.is_empty() && seen.contains(base(word)));
+    let is_seen = words(line).any(|word| seen.contains(base(word)));
     (!seen.is_empty() && !is_seen).then_some(Mark::Unseen)
 }
 
@@ -177,12 +177,15 @@ mod tests {
 
     #[test]
     fn a_line_of_which_the_kernel_saw_nothing_is_marked() {
-        let execs = [exec(&["-bash"], "pts0"), exec(&["/usr/bin/ls", "-l"], "pts0")];
+        let mut failed = exec(&["/nosuch"], "pts0");
+        failed.argv.clear();
+        let execs = [exec(&["-bash"], "pts0"), exec(&["/usr/bin/ls", "-l"], "pts0"), failed];
         let seen = names(&execs);
         for (line, expected) in [
             ("ls /tmp", None),
             ("cd /tmp && /bin/ls", None),
             ("cd /tmp", Some(Mark::Unseen)),
+            ("cd /", Some(Mark::Unseen)),
             ("history -c", Some(Mark::Unseen)),
             ("", Some(Mark::Unseen)),
         ] {
