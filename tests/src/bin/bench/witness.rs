@@ -11,13 +11,14 @@ mod proxy;
 mod audit;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::{Exec, FromAgent, FromProxy, GrantOrder, SESSION_VARIABLE, Sight};
+use tidegate_tests::guardian::Guardian;
 use tidegate_tests::programs::program;
 
 use crate::report::Row;
@@ -139,18 +140,29 @@ impl Heard {
     }
 }
 
-/// An agent of the bench's own, and its link.
+/// Ends the agent, takes back what it changed in the kernel, and removes its directory `$1`;
+/// `$2` is its program.
+const CLEAN: &str = r#"
+pids=$(of_directory "$1")
+[ -n "$pids" ] && kill -9 $pids 2>/dev/null
+cd "$1" && "$2" --config "$1/agent.toml" sweep
+rm -rf "$1"
+"#;
+
+/// An agent of the bench's own, and its link. It is swept however the bench ends.
 struct Agent {
     child: Child,
-    directory: PathBuf,
     link: Link,
     sight: Sight,
     heard: Heard,
+    _guardian: Guardian,
 }
 
 impl Agent {
     async fn start() -> Result<Self> {
-        let directory = std::env::temp_dir().join(format!("tidegate-bench-witness-{}", std::process::id()));
+        let directory = nix::unistd::mkdtemp(&std::env::temp_dir().join("tidegate-bench-witness-XXXXXX"))?;
+        let (base, agent) = (directory.display().to_string(), program("tidegate-agent")?);
+        let guardian = Guardian::new(CLEAN, &[&base, &agent.display().to_string()], None)?;
         for root in ["etc", "run"] {
             std::fs::create_dir_all(directory.join(root))?;
         }
@@ -159,14 +171,21 @@ impl Agent {
         }
         let proxy = Proxy::start().await;
         let token = proxy.token();
-        let mut enrolling = command(&directory, &proxy.address(), &["enrol", "--token", &token])?.spawn()?;
+        let config = format!(
+            "proxy = \"{}\"\n\n[log]\nlevel = \"warn\"\n\n\
+             [paths]\netc = \"{base}/etc\"\nstate = \"{base}/state\"\nrun = \"{base}/run\"\n",
+            proxy.address()
+        );
+        std::fs::write(directory.join("agent.toml"), config)?;
+        let mut enrolling = command(&directory, &["enrol", "--token", &token])?.spawn()?;
         let mut link = proxy.accept().await?;
         let FromAgent::Enrol(enrol) = link.hear().await else { bail!("the agent does not enrol") };
         link.say(&FromProxy::Enrolled(proxy.issue(&enrol.csr))).await;
         ensure!(enrolling.wait()?.success(), "the agent did not enrol");
-        let child = command(&directory, &proxy.address(), &["run"])?.spawn()?;
+        let child = command(&directory, &["run"])?.spawn()?;
         let (link, hello) = proxy.welcome(LEASE).await;
-        Ok(Self { child, directory, link, sight: hello.witness, heard: Heard::default() })
+        let (sight, heard) = (hello.witness, Heard::default());
+        Ok(Self { child, link, sight, heard, _guardian: guardian })
     }
 
     async fn grant(&mut self, number: u64) -> Result<SessionId> {
@@ -216,28 +235,17 @@ impl Agent {
     }
 }
 
-/// Killed and swept: the bench blocks signals for its own clean-up, and a child inherits that.
 impl Drop for Agent {
+    /// The guardian sweeps after it.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Ok(mut sweep) = command(&self.directory, "127.0.0.1:1", &["sweep"]) {
-            let _ = sweep.status();
-        }
-        let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
 
-fn command(directory: &Path, proxy: &str, words: &[&str]) -> Result<Command> {
+fn command(directory: &Path, words: &[&str]) -> Result<Command> {
     let mut command = Command::new(program("tidegate-agent")?);
-    command
-        .args(words)
-        .env("TIDEGATE_AGENT__PROXY", proxy)
-        .env("TIDEGATE_AGENT__LOG__LEVEL", "warn")
-        .env("TIDEGATE_AGENT__PATHS__ETC", directory.join("etc"))
-        .env("TIDEGATE_AGENT__PATHS__STATE", directory.join("state"))
-        .env("TIDEGATE_AGENT__PATHS__RUN", directory.join("run"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null());
+    command.arg("--config").arg(directory.join("agent.toml")).args(words).current_dir(directory);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
     Ok(command)
 }
