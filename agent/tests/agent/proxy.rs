@@ -86,6 +86,7 @@ impl Proxy {
             protocol: VERSION,
             lease_millis: lease.as_millis().try_into().unwrap(),
             user_ca: vec!["ssh-ed25519 AAAAtest".to_owned()],
+            now: std::time::SystemTime::now().try_into().unwrap(),
         }))
         .await;
         (link, hello)
