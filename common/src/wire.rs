@@ -28,6 +28,10 @@ pub const MAX_FRAME: usize = 256 * 1024;
 /// The most privileges that one message tells of as standing.
 pub const MOST_STANDING: usize = 128;
 
+/// How far the clocks of proxy and device may be apart, in seconds: a session's
+/// certificate is valid for so long before and after it was made.
+pub const MOST_SKEW_SECONDS: u64 = 60;
+
 /// The name the proxy's link certificate carries, whatever its address.
 pub const SERVER_NAME: &str = "tidegate-proxy";
 
