@@ -198,4 +198,36 @@ mod tests {
         assert!(matches!(told.first(), Some(Event::AgentRefused { .. })), "{told:?}");
         assert!(matches!(told.get(1..), Some([Event::ResidueReported { .. }])), "{told:?}");
     }
+
+    #[tokio::test]
+    async fn what_an_agent_tells_is_bounded_and_of_its_own_sessions_only() {
+        let temporary = Temporary::new().await;
+        let office = office(&temporary).await;
+        let store = &office.store;
+        let row = session();
+        store.session_put(&row).await.unwrap();
+        let (db01, db02) = ("db01".parse().unwrap(), "db02".parse().unwrap());
+        let kind = tidegate_common::grant::PrivilegeKind::Sudo;
+        let drift: Vec<Drift> = (0..100).map(|_| Drift { kind, found: "x\u{1b}".repeat(1000) }).collect();
+        office.drifted(&db02, row.id, &drift).await.unwrap();
+        assert!(store.drifts().await.unwrap().is_empty(), "it never served that session");
+        office.drifted(&db01, row.id, &drift).await.unwrap();
+        let drifts = store.drifts().await.unwrap().remove(&db01).unwrap();
+        assert_eq!(drifts.count, 64);
+        assert!(drifts.last.found.len() <= 512 && !drifts.last.found.contains('\u{1b}'));
+        let standing = |count: usize| {
+            let one = Standing {
+                session: None,
+                account: "ops".parse().unwrap(),
+                kind,
+                what: "a rule".into(),
+                why: "it is stuck".into(),
+            };
+            vec![one; count]
+        };
+        office.stands(&db01, standing(1000)).await.unwrap();
+        assert_eq!(store.standing(None).await.unwrap().len(), MOST_STANDING);
+        office.stands(&db01, standing(0)).await.unwrap();
+        assert!(store.standing(None).await.unwrap().is_empty());
+    }
 }
