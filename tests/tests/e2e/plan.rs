@@ -46,8 +46,8 @@ struct Desk {
 
 impl Desk {
     fn new(device: &str) -> Self {
-        let kinds = Kinds::new(device);
-        kinds.stand.device.add_account("rooted").unwrap();
+        let mut kinds = Kinds::new(device);
+        kinds.add_account("rooted");
         let resources = format!(
             r#"
             [[credential]]

@@ -81,6 +81,12 @@ impl Kinds {
         Self { stand, before }
     }
 
+    /// One account more on the device, which belongs to what it was before.
+    pub fn add_account(&mut self, name: &str) {
+        self.stand.device.add_account(name).unwrap();
+        self.before = Accounts::of(&self.stand.device, "asleep").unwrap();
+    }
+
     pub fn ssh(&self, account: &str, command: &str) -> Run {
         let target = format!("{account}@{}", self.stand.device.name());
         self.stand.world.client().ssh("olga", &target, &[command]).unwrap()

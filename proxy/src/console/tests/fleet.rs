@@ -78,7 +78,8 @@ async fn every_grant_is_listed_to_auditors_and_to_a_user_their_own() {
 async fn what_outlived_its_session_stands_in_the_list_with_the_reason() {
     let (world, session) = world().await;
     let store = &world.services.store;
-    store.session_end(session, EndCause::User, Timestamp::now()).await.unwrap();
+    let ended = Timestamp::now() - Duration::from_secs(125);
+    store.session_end(session, EndCause::User, ended).await.unwrap();
     let unknown = standing(None);
     store.set_standing(&db01(), &[standing(Some(session)), unknown]).await.unwrap();
     let of_session = ("standing".to_owned(), session.to_string());
@@ -89,7 +90,7 @@ async fn what_outlived_its_session_stands_in_the_list_with_the_reason() {
     assert_eq!(seen(&world, "operator", "").await, [of_session]);
     let shown = world.says("auditor", "grant list").await.out;
     assert!(shown.contains("ops is in adm: stands from session"), "{shown}");
-    assert!(shown.contains("which ended now: read-only file system"), "{shown}");
+    assert!(shown.contains("which ended 2m ago: read-only file system"), "{shown}");
     // An agent cannot make it look as if a session on another device had left something.
     store.set_standing(&db01(), &[]).await.unwrap();
     store.set_standing(&"db02".parse().unwrap(), &[standing(Some(session))]).await.unwrap();
@@ -108,11 +109,11 @@ async fn the_agents_are_listed_with_what_stands_drifted_and_was_lost() {
     store.set_standing(&db01(), &[standing(Some(session))]).await.unwrap();
     let found = |found: &str| Drift { kind: PrivilegeKind::Sudo, found: found.to_owned() };
     let drift = [found("first"), found("\u{1b}[2Jthe rule was edited")];
-    store.set_drift(&db01(), session, &drift, now).await.unwrap();
+    store.set_drift(&db01(), session, &drift, now - Duration::from_secs(125)).await.unwrap();
     store.agent_lost(&db01(), 7, now).await.unwrap();
     let shown = world.says("auditor", "agent list").await.out;
     for part in
-        ["read-only file system", "the last drift, now in session", "the rule was edited", "lost records"]
+        ["read-only file system", "the last drift, 2m ago in session", "the rule was edited", "lost records"]
     {
         assert!(shown.contains(part), "{part}: {shown}");
     }
