@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
-use tidegate_common::grant::{Groups, Privilege, SudoRule};
+use tidegate_common::grant::{Groups, Privilege, Standing, SudoRule};
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder, Welcome};
 
@@ -52,6 +52,8 @@ struct World {
     /// What was on the host before: `g0` is the account's own.
     before: BTreeSet<String>,
     told: Vec<FromAgent>,
+    /// What the proxy was told last to stand.
+    standing: Vec<Standing>,
     time: u64,
     failures: u8,
     used: BTreeSet<u8>,
@@ -68,7 +70,8 @@ impl World {
 
     fn link(&mut self) {
         self.give(Event::Connected);
-        let welcome = Welcome { protocol: 1, lease_millis: LEASE / 1000, user_ca: Vec::new() };
+        let now = now(self.time).wall;
+        let welcome = Welcome { protocol: 1, lease_millis: LEASE / 1000, user_ca: Vec::new(), now };
         self.give(Event::Proxy(FromProxy::Welcome(welcome)));
     }
 
@@ -150,16 +153,15 @@ impl World {
             Effect::EndProcesses { session, .. } => {
                 self.give(Event::ProcessesEnded { session, leftovers: Vec::new() });
             }
+            Effect::Hello { standing, .. } | Effect::Send(FromAgent::Standing { standing }) => {
+                self.standing = standing;
+            }
             Effect::Send(message) => {
                 self.check(&message);
                 self.told.push(message);
             }
             Effect::KeepDeadlines(deadlines) => self.deadlines = deadlines,
-            Effect::Preview { .. }
-            | Effect::Hello { .. }
-            | Effect::TrustUserCa(_)
-            | Effect::Warn(_)
-            | Effect::Exit => {}
+            Effect::Preview { .. } | Effect::TrustUserCa(_) | Effect::Warn(_) | Effect::Exit => {}
         }
         true
     }
@@ -351,6 +353,31 @@ fn a_privilege_that_still_stands_is_not_granted_again_and_is_retried_until_gone(
     let clean =
         |told: &FromAgent| matches!(told, FromAgent::Ended { ended, .. } if ended.standing.is_empty());
     assert!(world.told.last().is_some_and(clean));
+}
+
+#[test]
+fn what_stands_is_told_with_its_session_also_after_a_crash_and_so_is_that_nothing_does() {
+    let mut world = World::new();
+    world.give(Event::Proxy(FromProxy::Grant(order(1, &[1], false))));
+    world.settle();
+    for crash in [false, true] {
+        world.failures = 0b1;
+        if crash {
+            world.crash();
+            world.settle();
+            world.link();
+        } else {
+            world.give(Event::Proxy(FromProxy::Revoke { session: session(1) }));
+        }
+        world.settle();
+        let [told] = &world.standing[..] else { panic!("{:?}", world.standing) };
+        assert_eq!((told.session, told.what.as_str()), (Some(session(1)), "ops is in g1"));
+        assert_eq!(told.why.as_str(), "read-only file system");
+    }
+    world.time += 500_000;
+    world.give(Event::Tick);
+    world.settle();
+    assert_eq!((world.standing, world.host), (Vec::new(), world.before));
 }
 
 fn refusal_of(privileges: &[&str]) -> Option<String> {

@@ -183,8 +183,7 @@ impl russh::server::Handler for Handler {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), HandlerError> {
-        self.open_session(channel, reply, session.handle()).await;
-        Ok(())
+        self.open_session(channel, reply, session.handle()).await
     }
 
     async fn channel_open_direct_tcpip(
