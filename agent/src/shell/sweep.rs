@@ -1,6 +1,7 @@
 //! Undoes what a journal holds without a running agent: after its stop, at boot
 //! before sshd starts, and by a timer when an agent hangs past its leases.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use super::{clock, leases};
 use crate::core::Record;
 use crate::elevate::Elevator;
 use crate::paths::Paths;
-use crate::residue;
+use crate::residue::{self, Late, Lates, Leaving};
 
 /// An agent whose leases are over by more than this hangs, in microseconds.
 const GRACE: u64 = 5_000_000;
@@ -117,8 +118,16 @@ fn sweep_locked(paths: &Paths, grace: Duration) -> Result<Swept, SweepError> {
     let mut swept = Swept::default();
     let mut standing = Vec::new();
     let mut gone = Vec::new();
+    let mut lates = Lates::open(paths);
+    // Somebody of them may have been on the way in when the sweep before came.
+    let before = lates.list().iter().cloned();
+    let mut leaving: Vec<Leaving> =
+        before.map(|Late { session, lost, .. }| Leaving { session, lost, ..Leaving::default() }).collect();
     if !ledger.held.is_empty() {
-        for outcome in Elevator::new(paths.clone()).undo(ledger.held.clone()) {
+        let (outcomes, lost) = Elevator::new(paths.clone()).take_away(ledger.held.clone());
+        lates.add(Late { session: None, lost: lost.clone(), at: clock::now().boot });
+        leaving.push(Leaving { lost, ..Leaving::default() });
+        for outcome in outcomes {
             match outcome.result {
                 Ok(found) => {
                     let what = found.unwrap_or_else(|| format!("taken away: {}", outcome.unit));
@@ -130,11 +139,15 @@ fn sweep_locked(paths: &Paths, grace: Duration) -> Result<Swept, SweepError> {
         }
         journal.append(&Record::Gone { gone })?;
     }
-    let sessions = ledger.grants.into_iter().map(|(session, entry)| (session, entry.traces));
-    for (session, leftovers) in residue::end_all(paths, sessions, grace) {
+    for (session, entry) in &ledger.grants {
+        lates.add(Late { session: Some(*session), lost: BTreeSet::new(), at: clock::now().boot });
+        leaving.push(Leaving { session: Some(*session), known: entry.traces.clone(), ..Leaving::default() });
+    }
+    for (session, leftovers) in residue::end_all(paths, leaving, grace) {
         let said =
             leftovers.iter().map(|leftover| format!("ended: process {} ({})", leftover.pid, leftover.comm));
         swept.done.extend(said);
+        let Some(session) = session.filter(|session| ledger.grants.contains_key(session)) else { continue };
         journal.append(&Record::Released { session, gone: Vec::new() })?;
         journal.append(&Record::Ended { session })?;
     }
