@@ -231,6 +231,7 @@ impl Elevator {
         let members = units.extract_if(.., |held| matches!(held.unit, Unit::Group { .. })).collect();
         outcomes.extend(groups::remove(&self.paths, members));
         outcomes.extend(units.into_iter().map(|held| self.undo_account(held)));
+        replace::clear(&self.paths.etc, &create::FILES);
         self.unlock();
         outcomes
     }

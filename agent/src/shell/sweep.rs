@@ -194,6 +194,8 @@ mod tests {
         let paths = scratch.paths();
         std::fs::write(paths.etc.join("passwd"), "ops:x:4100:4100::/:/bin/sh\n").unwrap();
         std::fs::write(paths.etc.join("group"), "docker:x:998:jane,ops\n").unwrap();
+        // It had been about to replace this one too.
+        std::fs::write(paths.etc.join(".shadow.tidegate"), "ops:*:::::::\n").unwrap();
         let (account, session) = ("ops".parse().unwrap(), SessionId::new(1, 1));
         let unit = Unit::Group { account, group: "docker".parse().unwrap() };
         let fresh = vec![(unit, Delta::Group { group: true, gshadow: false })];
@@ -208,11 +210,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_agent_left_is_taken_away() {
+    fn what_a_killed_agent_left_is_taken_away_with_its_copies_of_account_files() {
         let scratch = left();
         let swept = sweep(scratch.paths(), Duration::ZERO).unwrap();
         assert_eq!(swept.done, ["taken away: ops is in docker"]);
         assert_eq!(group(&scratch), GROUP);
+        assert!(!scratch.paths().etc.join(".shadow.tidegate").exists());
         assert_eq!(Journal::read(&scratch.paths().journal()).unwrap(), crate::core::Ledger::default());
     }
 
