@@ -151,9 +151,8 @@ impl Ending {
 
 /// Whether it is an account's own systemd, with nothing that it runs among those that go.
 fn is_idle_manager(process: &Process, left: &[&Process]) -> bool {
-    let runs_for = |uid: u32| {
-        move |other: &&Process| other.manager.is_some_and(|at| at.uid == uid && !at.itself)
-    };
+    let runs_for =
+        |uid: u32| move |other: &&Process| other.manager.is_some_and(|at| at.uid == uid && !at.itself);
     process.manager.is_some_and(|at| at.itself && !left.iter().any(runs_for(at.uid)))
 }
 
