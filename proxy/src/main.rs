@@ -17,6 +17,7 @@ mod session;
 mod ssh;
 mod store;
 mod transfers;
+mod typed;
 mod witness;
 
 use std::path::PathBuf;
