@@ -50,6 +50,8 @@ mod scene;
 mod story;
 #[path = "e2e/support.rs"]
 mod support;
+#[path = "e2e/torture.rs"]
+mod torture;
 #[path = "e2e/transfers.rs"]
 mod transfers;
 #[path = "e2e/units.rs"]

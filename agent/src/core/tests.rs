@@ -55,6 +55,8 @@ struct World {
     /// What the proxy was told last to stand.
     standing: Vec<Standing>,
     time: u64,
+    /// By how much the wall clock was stepped, in microseconds.
+    stepped: i64,
     failures: u8,
     used: BTreeSet<u8>,
 }
@@ -77,7 +79,10 @@ impl World {
 
     fn give(&mut self, event: Event) {
         let state = std::mem::take(&mut self.state);
-        let (state, effects) = step(state, event, now(self.time));
+        let now = now(self.time);
+        let wall = now.wall.as_microsecond() + self.stepped;
+        let now = Now { wall: jiff::Timestamp::from_microsecond(wall).unwrap(), ..now };
+        let (state, effects) = step(state, event, now);
         self.state = state;
         self.pending.extend(effects);
     }
@@ -434,4 +439,34 @@ fn a_journal_of_the_version_before_is_read() {
         "joined":[]}"#;
     let Record::Granting { fresh, .. } = serde_json::from_str(text).unwrap() else { panic!() };
     assert_eq!(fresh.len(), 2);
+}
+
+proptest! {
+    /// Leases are on the clock that nobody sets: a host's wall clock that jumps, as by hand
+    /// or when a dead battery is noticed, neither shortens one nor makes it longer.
+    #[test]
+    fn however_the_wall_clock_is_stepped_a_lease_ends_when_it_would_have(
+        steps in proptest::collection::vec((1u64..LEASE / 10, -3_000_000_000_000_000i64..3_000_000_000_000_000), 0..30),
+        dated in any::<bool>(),
+    ) {
+        let mut world = World::new();
+        let mut asked = order(1, &[1], true);
+        // A date that the wall clock may pass at once, or seem never to reach.
+        asked.expires = dated.then(|| now(LEASE * 100).wall);
+        world.give(Event::Proxy(FromProxy::Grant(asked)));
+        world.settle();
+        prop_assert!(granted(&world, 1));
+        for (wait, stepped) in steps {
+            world.time = (world.time + wait).min(LEASE - 1);
+            world.stepped = stepped;
+            world.give(Event::Tick);
+            world.settle();
+            // Without a date, nothing but the lease ends it.
+            prop_assert!(dated || world.host != world.before);
+        }
+        world.time = LEASE;
+        world.give(Event::Tick);
+        world.settle();
+        prop_assert_eq!(&world.host, &world.before);
+    }
 }
