@@ -106,6 +106,8 @@ struct State {
     ending: HashMap<SessionId, oneshot::Sender<Ended>>,
     plans: plans::Questions,
     next_link: u64,
+    /// The last link of devices that have none now.
+    away: HashMap<DeviceName, u64>,
 }
 
 /// The registry; clones share it.
@@ -228,6 +230,7 @@ impl Registry {
         state.next_link += 1;
         let number = state.next_link;
         state.links.insert(device.clone(), Link { number, sender, status });
+        state.away.remove(device);
         state.lose(device, |session, _| !alive.contains(session));
         number
     }
@@ -291,18 +294,22 @@ impl Registry {
             return;
         }
         state.links.remove(device);
+        state.away.insert(device.clone(), number);
         state.lose(device, |_, entry| matches!(entry.stage, Stage::Requested(_)));
         drop(state);
         let (registry, device) = (self.clone(), device.clone());
         tokio::spawn(async move {
             tokio::time::sleep(registry.lease).await;
-            registry.give_up(&device);
+            registry.give_up(&device, number);
         });
     }
 
-    fn give_up(&self, device: &DeviceName) {
+    /// The agent has been away for a lease since the link of that `number`; one that was
+    /// back meanwhile has a lease of its own.
+    fn give_up(&self, device: &DeviceName, number: u64) {
         let mut state = self.state();
-        if !state.links.contains_key(device) {
+        if state.away.get(device) == Some(&number) {
+            state.away.remove(device);
             state.lose(device, |_, _| true);
         }
     }

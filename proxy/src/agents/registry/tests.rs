@@ -84,6 +84,22 @@ async fn an_agent_that_comes_back_with_the_grant_keeps_it() {
     registry.disconnected(&db01(), 1);
     let (sender, _orders) = mpsc::channel(8);
     registry.connected(&db01(), status(), &[SessionId::new(1, 7)], sender);
-    registry.give_up(&db01());
+    registry.give_up(&db01(), 1);
     assert!(tokio::time::timeout(Duration::ZERO, grant.over()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_is_away_twice_for_a_moment_keeps_its_grants() {
+    let registry = Registry::new(Duration::from_secs(30));
+    let (mut grant, _orders) = granted(&registry, 7).await;
+    registry.disconnected(&db01(), 1);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (sender, _orders) = mpsc::channel(8);
+    let second = registry.connected(&db01(), status(), &[SessionId::new(1, 7)], sender);
+    tokio::time::sleep(Duration::from_secs(28)).await;
+    registry.disconnected(&db01(), second);
+    // A lease after the first time it left, it has been away for two seconds.
+    assert!(tokio::time::timeout(Duration::from_secs(2), grant.over()).await.is_err());
+    // And after a lease of its own it is given up.
+    assert!(tokio::time::timeout(Duration::from_secs(29), grant.over()).await.is_ok());
 }
