@@ -2,7 +2,8 @@
 //! before sshd starts, and by a timer when an agent hangs past its leases.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::RawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,22 @@ pub fn lock(paths: &Paths) -> Result<Flock<File>, SweepError> {
         nix::errno::Errno::EWOULDBLOCK => SweepError::Held(path.clone()),
         error => wrong(error.into()),
     })
+}
+
+/// The right to change this host, as the agent before this one left it.
+///
+/// # Errors
+/// When that is not what it left.
+pub fn take_over(paths: &Paths, left: RawFd) -> Result<Flock<File>, SweepError> {
+    let path = paths.lock();
+    let wrong = |source| SweepError::Lock { path: path.clone(), source };
+    let file = File::from(crate::sys::adopt(left).map_err(wrong)?);
+    let (is, wanted) = (file.metadata().map_err(wrong)?, path.metadata().map_err(wrong)?);
+    if (is.dev(), is.ino()) != (wanted.dev(), wanted.ino()) {
+        return Err(wrong(std::io::ErrorKind::NotFound.into()));
+    }
+    // It is locked already, which this makes sure of.
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| wrong(error.into()))
 }
 
 /// Whether an agent or a sweep is at work.
@@ -135,6 +152,7 @@ fn sweep_locked(paths: &Paths, grace: Duration) -> Result<Swept, SweepError> {
         let said =
             leftovers.iter().map(|leftover| format!("ended: process {} ({})", leftover.pid, leftover.comm));
         swept.done.extend(said);
+        residue::missed(paths, session, &leftovers);
         journal.append(&Record::Released { session, gone: Vec::new() })?;
         journal.append(&Record::Ended { session })?;
     }

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use serde::{Deserialize, Serialize};
 use tidegate_common::audit::Note;
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::{Exec, MOST_EXECS};
@@ -45,7 +46,7 @@ pub struct Told {
 }
 
 /// Sessions, logins and what waits.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Book {
     sessions: BTreeMap<SessionId, Page>,
     claims: BTreeMap<u32, SessionId>,
@@ -53,7 +54,7 @@ pub struct Book {
 }
 
 /// A session's open page.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Page {
     /// The account's user id; of one the host does not know, none.
     uid: Option<u32>,
@@ -68,7 +69,7 @@ struct Page {
     over: Option<u64>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Unclaimed {
     auid: u32,
     first: u64,
@@ -223,12 +224,20 @@ impl Book {
 
     /// Everything, because the agent stops.
     pub fn all(&mut self, now: u64) -> Vec<Told> {
-        let mut all = Vec::new();
         for page in self.sessions.values_mut().filter(|page| page.over.is_some()) {
             page.over = Some(0);
         }
+        self.take_out(|page| page.oldest.is_some() || page.over.is_some(), now)
+    }
+
+    /// All that is written so far; the sessions go on.
+    pub fn written(&mut self, now: u64) -> Vec<Told> {
+        self.take_out(|page| page.oldest.is_some(), now)
+    }
+
+    fn take_out(&mut self, open: impl Fn(&Page) -> bool, now: u64) -> Vec<Told> {
+        let mut all = Vec::new();
         loop {
-            let open = |page: &Page| page.oldest.is_some() || page.over.is_some();
             let open = self.sessions.iter_mut().filter(|(_, page)| open(page));
             let told: Vec<Told> = open.map(|(session, page)| page.tell(*session, now)).collect();
             if told.is_empty() {

@@ -192,6 +192,7 @@ async fn talk<S: AsyncRead + AsyncWrite>(
                     }
                     FromAgent::Residue { session, residue } => {
                         office.left_behind(device, session, residue).await?;
+                        frames.send(&FromProxy::Reported { session }).await?;
                     }
                     FromAgent::Renew { csr } => {
                         let certificate = office.renew(device, &csr).await?;
