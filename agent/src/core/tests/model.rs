@@ -172,7 +172,7 @@ fn cases() -> ProptestConfig {
     let plain = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     match std::env::var_os("PROPTEST_CASES") {
         Some(_) => plain,
-        None => ProptestConfig { cases: 3000, ..plain },
+        None => ProptestConfig { cases: 10_000, ..plain },
     }
 }
 
