@@ -87,11 +87,18 @@ impl World {
         self.work.extend(effects);
     }
 
-    /// Notes how long the word of a proxy lets sessions live.
-    pub(super) fn hear_of(&mut self, event: &Event) {
-        if self.state.is_handed_over() {
-            return;
+    /// Notes how long the word of a proxy lets sessions live: from when the agent acts on it.
+    fn hear_of(&mut self, event: &Event) {
+        if let Event::NotHandedOver { .. } = event {
+            let later = std::mem::take(&mut self.state.later);
+            later.iter().for_each(|event| self.note(event));
+            self.state.later = later;
+        } else if !self.state.is_handed_over() {
+            self.note(event);
         }
+    }
+
+    fn note(&mut self, event: &Event) {
         match event {
             Event::Proxy(FromProxy::Welcome(welcome)) => self.lease = welcome.lease_millis * 1000,
             Event::Proxy(FromProxy::Grant(order)) if !self.state.grants.contains_key(&order.session) => {
