@@ -41,6 +41,9 @@ pub use watcher::Carried;
 /// How long the thread may take to put the kernel's audit back at a stop.
 const STOP: Duration = Duration::from_secs(2);
 
+/// How long a grant waits for the thread to listen.
+const SETTLE: Duration = Duration::from_millis(250);
+
 /// What the thread is told.
 #[derive(Debug)]
 enum Order {
@@ -59,6 +62,10 @@ enum Order {
     },
     Over {
         session: SessionId,
+    },
+    /// Answers once all before it is done.
+    Settle {
+        done: Sender<()>,
     },
     Linked,
     Unlinked,
@@ -156,6 +163,8 @@ impl Witness {
             Record::Traced { session, traces } => {
                 self.tell(Order::Claim { session: *session, logins: traces.audit.clone() });
             }
+            // Nobody logs in before it is told, and then the kernel tells what they run.
+            Record::Granted { .. } => self.settle(),
             Record::Ended { session } => self.tell(Order::Over { session: *session }),
             _ => {}
         }
@@ -182,6 +191,14 @@ impl Witness {
         match self.0 {
             Some(_) => hold::sight(),
             None => Sight::Blind { why: Note::new("it is switched off in the agent's configuration") },
+        }
+    }
+
+    fn settle(&self) {
+        let (done, settled) = channel();
+        self.tell(Order::Settle { done });
+        if self.0.is_some() && settled.recv_timeout(SETTLE).is_err() {
+            tracing::warn!("the witness is late: the first commands of a session may be missing");
         }
     }
 

@@ -178,6 +178,7 @@ impl Watcher {
                     post.ask = Some(now.saturating_add(ASK_AT_END));
                 }
             }
+            Order::Settle { done } => drop(done.send(())),
             Order::Linked => {
                 self.linked = true;
                 self.spool.again();

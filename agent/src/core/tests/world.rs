@@ -106,7 +106,11 @@ impl World {
                 self.word.insert(order.session, self.time + self.lease);
             }
             Event::Proxy(FromProxy::Lease { live }) => {
-                self.word.extend(live.iter().map(|session| (*session, self.time + self.lease)));
+                // A lease that became shorter is the next agent's only once it was kept.
+                for session in live {
+                    let word = self.word.entry(*session).or_default();
+                    *word = (*word).max(self.time + self.lease);
+                }
             }
             _ => {}
         }
