@@ -133,6 +133,7 @@ async fn a_stop_after_a_replacement_takes_everything_back_and_tells() {
 #[tokio::test]
 async fn what_a_session_left_behind_is_told_after_a_replacement_after_a_kill_and_again_on_the_next_link() {
     let Some((proxy, host, mut agent, link)) = living(LONG).await else { return };
+    begun(&host, id(1)).await;
     std::fs::create_dir_all(host.directory.join("etc/cron.d")).unwrap();
     std::fs::write(host.directory.join("etc/cron.d/before"), "").unwrap();
     assert!(reload(&host).await.status.success());
@@ -146,12 +147,8 @@ async fn what_a_session_left_behind_is_told_after_a_replacement_after_a_kill_and
     link.say(&FromProxy::Reported { session: id(1) }).await;
 
     granted(&mut link, 2).await;
+    begun(&host, id(2)).await;
     std::fs::write(host.directory.join("etc/cron.d/again"), "").unwrap();
-    host.until("the session is on disk", |host| {
-        let entry = host.directory.join(format!("run/residue/{}.session", id(2)));
-        std::fs::read_to_string(entry).is_ok_and(|entry| entry.contains("\"used\":true"))
-    })
-    .await;
     agent.kill();
     assert!(host.agent(&["sweep"]).status.success());
     drop(link);
@@ -161,6 +158,15 @@ async fn what_a_session_left_behind_is_told_after_a_replacement_after_a_kill_and
     assert!(found.iter().any(|what| what.ends_with("cron.d/again")), "{found:?}");
     assert!(!found.iter().any(|what| what.ends_with("cron.d/before")), "{found:?}");
     assert!(found.iter().any(|what| what.contains("no agent ran")), "{found:?}");
+}
+
+/// Waits until the agent knows on disk what the host was like when the session began.
+async fn begun(host: &Host, session: SessionId) {
+    let entry = host.directory.join(format!("run/residue/{session}.session"));
+    host.until("the session is on disk", |_| {
+        std::fs::read_to_string(&entry).is_ok_and(|entry| entry.contains("\"used\":true"))
+    })
+    .await;
 }
 
 /// What the report of a session names, and what it could not see.
