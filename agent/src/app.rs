@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::paths::Paths;
 use crate::setup::{self, Site, Sshd};
 use crate::shell::identity::{Identity, Token};
-use crate::shell::{driver, sweep, uplink};
+use crate::shell::{driver, reload, sweep, uplink};
 use crate::{doctor, report};
 
 /// There when systemd runs the host (sd_booted(3)).
@@ -23,7 +23,16 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run => {
             let config = Config::load(file)?;
             log(&config.log);
-            runtime()?.block_on(driver::run(config))?;
+            runtime()?.block_on(driver::run(config, file))?;
+        }
+        Command::Reload => {
+            setup_possible(false)?;
+            let paths = Config::load(file).map(|config| config.paths).unwrap_or_default();
+            println!("version {} runs, with every grant that there was", reload::reload(&paths)?);
+        }
+        Command::CheckHandover { format } => {
+            reload::check(&Config::load(file)?.paths, format)?;
+            println!("version {} can take over", env!("CARGO_PKG_VERSION"));
         }
         Command::Enrol(enrol) => self::enrol(file, enrol)?,
         Command::Sweep => {

@@ -19,6 +19,14 @@ pub struct Cli {
 pub enum Command {
     /// Run the agent; systemd does this
     Run,
+    /// Let the program now installed take the place of the agent that runs; grants go on
+    Reload,
+    /// Whether this program could take over from one that leaves this format
+    #[command(hide = true)]
+    CheckHandover {
+        #[arg(long)]
+        format: u32,
+    },
     /// Exchange a one-time token for this host's certificate
     Enrol(Enrol),
     /// Take away everything the journal holds; does nothing while an agent runs well

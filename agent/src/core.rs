@@ -6,12 +6,14 @@
 //!   shell executes nothing after a record that could not be made durable;
 //! - a unit of privilege is undone when its last holder ends, not before, and its
 //!   undo is the delta that was planned before it was applied;
-//! - one job changes the host at a time; an end goes before grants that wait.
+//! - one job changes the host at a time; an end goes before grants that wait;
+//! - a handover leaves nothing half done, and nothing is decided after it.
 //!
 //! No I/O and no clock here: `now` is handed in.
 
 mod broker;
 mod ending;
+mod handover;
 mod lease;
 mod ledger;
 mod messages;
@@ -21,6 +23,7 @@ mod unit;
 #[cfg(test)]
 mod tests;
 
+pub use handover::Carried;
 pub use ledger::{Held, Ledger, Record, Traces};
 pub use messages::{Effect, Event, Gone, Now};
 pub use state::State;
@@ -30,9 +33,13 @@ pub use unit::{Delta, Lifted, Swap, Unit};
 #[must_use]
 pub fn step(mut state: State, event: Event, now: Now) -> (State, Vec<Effect>) {
     let mut effects = Vec::new();
-    state.take(event, now, &mut effects);
-    state.end_overdue(now, &mut effects);
-    state.next_job(now, &mut effects);
-    state.tell_standing(&mut effects);
+    for event in state.now_or_later(event) {
+        state.take(event, now, &mut effects);
+        state.end_overdue(now, &mut effects);
+        state.next_job(now, &mut effects);
+        state.catch_up(now, &mut effects);
+        state.tell_standing(&mut effects);
+        state.hand_over_when_quiet(&mut effects);
+    }
     (state, effects)
 }

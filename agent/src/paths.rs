@@ -73,6 +73,30 @@ impl Paths {
         self.run.join("late")
     }
 
+    /// What an agent leaves to the one that takes its place.
+    #[must_use]
+    pub fn handover(&self) -> PathBuf {
+        self.run.join("handover")
+    }
+
+    /// Which agent runs, and how its last reload went.
+    #[must_use]
+    pub fn running(&self) -> PathBuf {
+        self.run.join("agent")
+    }
+
+    /// The agent's program before a reload, until the one after it runs.
+    #[must_use]
+    pub fn previous(&self) -> PathBuf {
+        self.state.join("previous")
+    }
+
+    /// What hosts were like when their sessions began, for reports after a restart.
+    #[must_use]
+    pub fn residue(&self) -> PathBuf {
+        self.run.join("residue")
+    }
+
     /// How the link to the proxy stands.
     #[must_use]
     pub fn link(&self) -> PathBuf {

@@ -33,7 +33,7 @@ use crate::paths::Paths;
 use ending::Ending;
 use table::Table;
 
-pub use changes::{Granted, Keeper, Notes};
+pub use changes::{Beginning, Granted, Keeper, Notes, missed};
 pub use late::{Late, Lates, Lost};
 pub use process::command_of;
 pub use reaper::{Job, Reaper};

@@ -3,10 +3,14 @@
 
 pub mod clock;
 pub mod driver;
+pub mod handover;
 pub mod identity;
 pub mod journal;
 pub mod leases;
 pub mod link_state;
+pub mod reload;
+mod reloads;
+mod signals;
 pub mod sweep;
 pub mod tls;
 pub mod uplink;
@@ -16,7 +20,7 @@ pub use worker::Link;
 
 use tokio::sync::mpsc;
 
-use crate::core::Event;
+use crate::core::{Carried, Event};
 use tidegate_common::wire::FromAgent;
 
 /// What the loop waits for.
@@ -30,6 +34,10 @@ pub enum Message {
     Unlinked,
     /// The core has nothing left to do after a stop.
     Finished,
+    /// Whether the program now installed can take this one's place.
+    Prepared(Result<reload::Successor, reload::ReloadError>),
+    /// All that was decided is done, and this is left for the next agent.
+    HandedOver(Carried),
 }
 
 /// Answers on their way to the proxy over one link. Bounded: a link whose outbox

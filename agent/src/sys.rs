@@ -4,7 +4,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -77,4 +77,20 @@ pub fn attach_filter(socket: &impl AsRawFd, program: &mut [libc::sock_filter]) -
         )
     };
     if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Takes a descriptor that the program before this one left open for us in execve(2);
+/// children do not get it from here on.
+///
+/// # Errors
+/// When nothing is open under that number.
+pub fn adopt(left: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: takes numbers only; fails where nothing is open.
+    let set = unsafe { libc::fcntl(left, libc::F_SETFD, libc::FD_CLOEXEC) };
+    if left <= libc::STDERR_FILENO || set != 0 {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    // SAFETY: it is open, and nobody else owns it: the program before us gave up what it
+    // had by execve(2), and its note on this number is read once, before anything is opened.
+    Ok(unsafe { OwnedFd::from_raw_fd(left) })
 }

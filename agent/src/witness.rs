@@ -36,6 +36,7 @@ use crate::shell::Link;
 use watcher::{Listening, Watcher};
 
 pub use hold::put_back_after_crash;
+pub use watcher::Carried;
 
 /// How long the thread may take to put the kernel's audit back at a stop.
 const STOP: Duration = Duration::from_secs(2);
@@ -71,6 +72,8 @@ enum Order {
         number: u64,
     },
     Stop,
+    /// The next agent goes on where this one stops.
+    HandOver,
 }
 
 /// How the loop and the worker reach the thread. Without one, everything is ignored.
@@ -83,16 +86,37 @@ struct Reach {
     wake: Arc<EventFd>,
 }
 
+/// The thread did not end in time.
+struct Late;
+
 /// The thread; it must be stopped.
 #[derive(Debug)]
-pub struct Running(Option<std::thread::JoinHandle<()>>);
+pub struct Running(Option<std::thread::JoinHandle<Option<Carried>>>);
 
-/// Starts the thread, and puts back what one before it left in the kernel.
+/// Starts the thread, which goes on with what the agent before `carried` here, or puts
+/// back what one that ended without a word left in the kernel.
 ///
 /// # Errors
 /// When the host has no thread left, or the spool cannot be made.
-pub fn start(paths: &Paths, link: Link, ledger: &Ledger) -> std::io::Result<(Witness, Running)> {
-    put_back_after_crash(paths);
+pub fn start(
+    paths: &Paths,
+    link: Link,
+    ledger: &Ledger,
+    carried: Option<Carried>,
+) -> std::io::Result<(Witness, Running)> {
+    let (book, assembler, post) =
+        carried.map_or_else(Default::default, |carried| (carried.book, carried.assembler, carried.post));
+    let listening = post.and_then(|left| match left.take_over(paths) {
+        Ok(listening) => Some(listening),
+        Err(error) => {
+            tracing::error!(%error, "what the kernel told during the handover is lost");
+            None
+        }
+    });
+    let missed = listening.is_none();
+    if missed {
+        put_back_after_crash(paths);
+    }
     let started = u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or_default();
     let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
     let watcher = Watcher {
@@ -101,9 +125,9 @@ pub fn start(paths: &Paths, link: Link, ledger: &Ledger) -> std::io::Result<(Wit
         spool: spool::Spool::open(&paths.state.join("witness"), started)?,
         wake: Arc::clone(&wake),
         linked: false,
-        book: book::Book::default(),
-        assembler: assembler::Assembler::default(),
-        listening: Listening::Not,
+        book,
+        assembler,
+        listening: listening.unwrap_or(Listening::Not),
     };
     let (orders, queue) = channel();
     let thread = std::thread::Builder::new().name("witness".to_owned());
@@ -112,10 +136,20 @@ pub fn start(paths: &Paths, link: Link, ledger: &Ledger) -> std::io::Result<(Wit
     for (session, entry) in &ledger.grants {
         witness.tell(Order::Watch { session: *session, account: entry.account.clone() });
         witness.tell(Order::Claim { session: *session, logins: entry.traces.audit.clone() });
-        let why = "the agent did not run for a while; what ran meanwhile is not known";
-        witness.tell(Order::Missed { session: *session, why });
+        if missed {
+            let why = "the agent did not run for a while; what ran meanwhile is not known";
+            witness.tell(Order::Missed { session: *session, why });
+        }
     }
     Ok((witness, Running(Some(running))))
+}
+
+/// Nobody is to watch any more: puts back what the agent before has left.
+pub fn let_go(paths: &Paths, carried: Option<Carried>) {
+    if let Some(carried) = carried {
+        drop(carried.post.map(|left| left.take_over(paths)));
+        put_back_after_crash(paths);
+    }
 }
 
 impl Witness {
@@ -189,13 +223,27 @@ impl Running {
     /// back. What is left when that takes too long is the sweep's.
     pub async fn stop(self, witness: &Witness) {
         witness.tell(Order::Stop);
-        let Some(running) = self.0 else { return };
+        if self.end().await.is_err() {
+            tracing::error!("the witness did not stop in time; the sweep puts the kernel's audit back");
+        }
+    }
+
+    /// Ends the thread so that the next agent can go on: what it was about to tell goes to
+    /// the spool, the rest is returned, and the kernel's audit stays as it is.
+    pub async fn hand_over(self, witness: &Witness) -> Option<Carried> {
+        witness.tell(Order::HandOver);
+        self.end().await.unwrap_or_else(|Late| {
+            tracing::error!("the witness did not stop in time; the next one begins anew");
+            None
+        })
+    }
+
+    async fn end(self) -> Result<Option<Carried>, Late> {
+        let Some(running) = self.0 else { return Ok(None) };
         let by = Instant::now() + STOP;
         while !running.is_finished() && Instant::now() < by {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        if !running.is_finished() {
-            tracing::error!("the witness did not stop in time; the sweep puts the kernel's audit back");
-        }
+        if running.is_finished() { Ok(running.join().unwrap_or_default()) } else { Err(Late) }
     }
 }

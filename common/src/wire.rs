@@ -86,6 +86,8 @@ pub enum FromProxy {
     Lease { live: Vec<SessionId> },
     /// Answers [`FromAgent::Witnessed`]: it is on the proxy's disk, the agent may forget it.
     Noted { number: u64 },
+    /// Answers [`FromAgent::Residue`]: it is in the proxy's store, the agent may forget it.
+    Reported { session: SessionId },
     /// The link ends; `why` is a sentence for the agent's log (never a secret).
     Goodbye { why: String },
 }

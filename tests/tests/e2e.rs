@@ -26,6 +26,8 @@ mod fleet;
 mod flow;
 #[path = "e2e/forwards.rs"]
 mod forwards;
+#[path = "e2e/handover.rs"]
+mod handover;
 #[path = "e2e/input.rs"]
 mod input;
 #[path = "e2e/kinds.rs"]

@@ -4,6 +4,7 @@ use tidegate_common::grant::{Failure, Receipt};
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::{FromAgent, GrantOrder};
 
+use super::handover::Handover;
 use super::ledger::Record;
 use super::messages::{Effect, Now};
 use super::state::{Grant, Job, MOST_GRANTS, Phase, State, Wish};
@@ -37,6 +38,9 @@ impl State {
         let refuse = |why: &str| Err(Failure { kind, why: why.to_owned() });
         if self.stopping {
             return refuse("the agent is stopping; try again when it runs");
+        }
+        if self.handover == Handover::Wanted {
+            return refuse("the agent is being replaced by the version now installed; try again in a moment");
         }
         if self.grants.len() >= MOST_GRANTS {
             return refuse("the host has as many grants as the agent keeps; end some sessions");
@@ -212,7 +216,7 @@ impl State {
 
     /// The journal could not take a record.
     pub(super) fn journal_failed(&mut self, record: Record, why: &str, now: Now, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Warn(format!("the journal could not be written: {why}")));
+        self.fall_behind(why, now, effects);
         let failure = |kind| Failure {
             kind,
             why: format!("the agent's journal could not be written, so nothing was granted: {why}"),
@@ -234,7 +238,7 @@ impl State {
                     self.begin_ending(session, Some(failure(kind)), now, effects);
                 }
             }
-            // A restart undoes once more what is gone already, which changes nothing.
+            // Until the journal has caught up, a restart would undo once more what is gone.
             Record::Traced { .. }
             | Record::Released { .. }
             | Record::Ended { .. }

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::GrantOrder;
 
+use super::handover::Carried;
 use super::messages::{Effect, Now};
 use super::state::{Grant, Phase, Retry, State};
+use super::unit::Unit;
 
 impl State {
     /// `Lease { live }`: what is listed lives for another lease, the rest ends.
@@ -47,9 +49,13 @@ impl State {
     pub(super) fn reconcile(
         &mut self,
         deadlines: &BTreeMap<SessionId, u64>,
+        carried: Option<Carried>,
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
+        if let Some(carried) = carried {
+            self.resume(carried, now);
+        }
         let latest = now.boot.saturating_add(self.lease.0);
         for (session, entry) in self.ledger.grants.clone() {
             let left = deadlines.get(&session).copied().filter(|_| entry.granted);
@@ -60,9 +66,11 @@ impl State {
                 expires: entry.expires,
             };
             let deadline = left.unwrap_or(now.boot).min(latest);
+            effects.push(Effect::Trace { session, known: entry.traces });
             self.grants.insert(session, Grant { order, phase: Phase::Active, deadline, since: now.boot });
         }
-        for held in self.ledger.orphans() {
+        let known: Vec<Unit> = self.retries.iter().map(|retry| retry.unit.clone()).collect();
+        for held in self.ledger.orphans().into_iter().filter(|held| !known.contains(&held.unit)) {
             let failure = held.unit.failure("was still there when the agent started; being taken away");
             self.retries.push(Retry { unit: held.unit, failure, at: now.boot, wait: 0 });
         }

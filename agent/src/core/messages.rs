@@ -6,6 +6,7 @@ use tidegate_common::grant::{Failure, Leftover, Standing};
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::{FromAgent, FromProxy};
 
+use super::handover::Carried;
 use super::ledger::{Held, Record, Traces};
 use super::unit::{Delta, Unit};
 
@@ -23,7 +24,8 @@ pub struct Now {
 pub enum Event {
     /// Once, after the journal was read. `deadlines` are the leases as the agent
     /// before this one left them, when it ran since the same boot.
-    Started { deadlines: BTreeMap<SessionId, u64> },
+    /// `carried` is what it handed over, when this one took its place.
+    Started { deadlines: BTreeMap<SessionId, u64>, carried: Option<Carried> },
     /// A link to the proxy stands; it waits for a `Hello`.
     Connected,
     /// The link is gone.
@@ -44,6 +46,12 @@ pub enum Event {
     JournalFailed { record: Record, why: String },
     /// Time has passed.
     Tick,
+    /// Another agent shall take this one's place, as soon as nothing is under way.
+    HandOver,
+    /// It shall not after all.
+    StayOn,
+    /// [`Effect::HandOver`] found no room on the disk.
+    NotHandedOver { why: String },
     /// The service stops: everything ends.
     Stop,
 }
@@ -96,4 +104,7 @@ pub enum Effect {
     Warn(String),
     /// Everything has ended after [`Event::Stop`].
     Exit,
+    /// Make a record of the whole ledger durable, and then let the next agent take over
+    /// with the rest; the last effect there is.
+    HandOver { record: Record, carried: Carried },
 }

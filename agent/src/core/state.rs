@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
 use tidegate_common::audit::Note;
 use tidegate_common::grant::{Ended, Failure, Standing};
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder, MOST_STANDING};
 
+use super::handover::Handover;
 use super::ledger::{Ledger, Record};
 use super::messages::{Effect, Event, Now};
 use super::unit::Unit;
@@ -16,6 +18,9 @@ pub(super) const MOST_GRANTS: usize = 4096;
 
 /// How long a grant lives without word until a `Welcome` says otherwise, in microseconds.
 pub(super) const DEFAULT_LEASE: u64 = 30_000_000;
+
+/// How long after a record that could not be written all is written once more, in microseconds.
+const CATCH_UP: u64 = 5_000_000;
 
 /// The agent's whole state.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +38,11 @@ pub struct State {
     pub(super) told: Vec<Standing>,
     pub(super) stopping: bool,
     pub(super) exited: bool,
+    pub(super) handover: Handover,
+    /// What came after a handover that may not come to be.
+    pub(super) later: Vec<Event>,
+    /// The disk lacks a record: when to write down everything once more.
+    pub(super) behind: Option<u64>,
 }
 
 /// The lease's length in microseconds.
@@ -97,7 +107,8 @@ pub(super) enum Job {
 }
 
 /// A unit whose undo failed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Retry {
     pub unit: Unit,
     pub failure: Failure,
@@ -123,18 +134,12 @@ impl State {
             None => self.retries.iter().map(|retry| retry.at).min(),
             Some(_) => None,
         };
-        leases.chain(retries).min()
-    }
-
-    /// The durable part.
-    #[cfg(test)]
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
+        leases.chain(retries).chain(self.behind.filter(|_| self.busy.is_none())).min()
     }
 
     pub(super) fn take(&mut self, event: Event, now: Now, effects: &mut Vec<Effect>) {
         match event {
-            Event::Started { deadlines } => self.reconcile(&deadlines, now, effects),
+            Event::Started { deadlines, carried } => self.reconcile(&deadlines, carried, now, effects),
             Event::Connected => {
                 self.linked = false;
                 self.told = self.standing();
@@ -159,6 +164,9 @@ impl State {
             }
             Event::JournalFailed { record, why } => self.journal_failed(record, &why, now, effects),
             Event::Tick => {}
+            Event::HandOver => self.handover = Handover::Wanted,
+            Event::StayOn => self.handover = Handover::No,
+            Event::NotHandedOver { why } => self.fall_behind(&why, now, effects),
             Event::Stop => {
                 self.stopping = true;
                 self.end_where(|_| true, now, effects);
@@ -204,7 +212,10 @@ impl State {
             }
             FromProxy::Lease { live } => self.renew(&live, now, effects),
             // The shell keeps certificates, spools and ends links.
-            FromProxy::Enrolled(_) | FromProxy::Noted { .. } | FromProxy::Goodbye { .. } => {}
+            FromProxy::Enrolled(_)
+            | FromProxy::Noted { .. }
+            | FromProxy::Reported { .. }
+            | FromProxy::Goodbye { .. } => {}
         }
     }
 
@@ -212,6 +223,22 @@ impl State {
     pub(super) fn record(&mut self, record: Record, then: Vec<Effect>, effects: &mut Vec<Effect>) {
         self.ledger.take(record.clone());
         effects.push(Effect::Journal { record, then });
+    }
+
+    /// A record could not be written.
+    pub(super) fn fall_behind(&mut self, why: &str, now: Now, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Warn(format!("the journal could not be written: {why}")));
+        self.behind = Some(now.boot.saturating_add(CATCH_UP));
+    }
+
+    /// Once a record could not be written: all that it was about, in one that says it all.
+    /// Without it, a restart would take back what is gone, and somebody may have put there.
+    pub(super) fn catch_up(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.busy.is_none() && self.behind.is_some_and(|at| at <= now.boot) {
+            self.behind = None;
+            let ledger = self.ledger.clone();
+            self.record(Record::Snapshot { ledger }, Vec::new(), effects);
+        }
     }
 
     pub(super) fn live(&self) -> Vec<SessionId> {
@@ -246,7 +273,7 @@ impl State {
 
 impl Grant {
     /// Whether its end was tried; something of it may still stand.
-    fn has_ended(&self) -> bool {
+    pub(super) fn has_ended(&self) -> bool {
         matches!(&self.phase, Phase::Ending(ending) if ending.undone && ending.processes_ended)
     }
 

@@ -1,25 +1,37 @@
-//! Random orders, ends, losses and crashes against a host in memory.
+//! The core against a world in memory.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod host;
+mod model;
+mod network;
+mod world;
 
 use proptest::prelude::*;
 use tidegate_common::grant::{Groups, Privilege, Standing, SudoRule};
 use tidegate_common::id::SessionId;
-use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder, Welcome};
+use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder, Hello, Sight};
 
 use super::*;
-
-const LEASE: u64 = 30_000_000;
+use world::{LEASE, World};
 
 fn session(number: u8) -> SessionId {
     SessionId::new(u64::from(number), 0)
 }
 
+/// Both clocks, the calendar set by so many microseconds.
+fn now_at(boot: u64, wall: i64) -> Now {
+    let wall = 1_800_000_000_000_000 + i64::try_from(boot).unwrap() + wall;
+    Now { boot, wall: jiff::Timestamp::from_microsecond(wall).unwrap() }
+}
+
 fn now(boot: u64) -> Now {
-    Now { boot, wall: jiff::Timestamp::from_microsecond(1_800_000_000_000_000 + boot as i64).unwrap() }
+    now_at(boot, 0)
 }
 
 fn order(number: u8, groups: &[u8], sudo: bool) -> GrantOrder {
+    order_until(number, groups, sudo, None)
+}
+
+fn order_until(number: u8, groups: &[u8], sudo: bool, expires: Option<jiff::Timestamp>) -> GrantOrder {
     let names = groups.iter().map(|group| format!("g{group}").parse().unwrap()).collect::<Vec<_>>();
     let mut privileges = Vec::new();
     if !names.is_empty() {
@@ -29,262 +41,29 @@ fn order(number: u8, groups: &[u8], sudo: bool) -> GrantOrder {
         let rule: SudoRule = serde_json::from_str("{}").unwrap();
         privileges.push(Privilege::Sudo(rule));
     }
-    GrantOrder { session: session(number), account: "ops".parse().unwrap(), privileges, expires: None }
+    GrantOrder { session: session(number), account: "ops".parse().unwrap(), privileges, expires }
 }
 
 /// A name for a unit on the simulated host.
 fn name(unit: &Unit) -> String {
     match unit {
-        Unit::Sudo { .. } => "sudo".to_owned(),
+        Unit::Sudo { not_after, .. } => format!("sudo until {not_after:?}"),
         Unit::Group { group, .. } => group.to_string(),
         other => other.to_string(),
     }
 }
 
-/// The host, its disk, and the agent's memory, which a crash clears.
-#[derive(Default)]
-struct World {
-    state: State,
-    pending: VecDeque<Effect>,
-    disk: Ledger,
-    deadlines: BTreeMap<SessionId, u64>,
-    host: BTreeSet<String>,
-    /// What was on the host before: `g0` is the account's own.
-    before: BTreeSet<String>,
-    told: Vec<FromAgent>,
-    /// What the proxy was told last to stand.
-    standing: Vec<Standing>,
-    time: u64,
-    /// By how much the wall clock was stepped, in microseconds.
-    stepped: i64,
-    failures: u8,
-    used: BTreeSet<u8>,
-}
-
-impl World {
-    fn new() -> Self {
-        let before = BTreeSet::from(["g0".to_owned()]);
-        let mut world = Self { host: before.clone(), before, ..Self::default() };
-        world.give(Event::Started { deadlines: BTreeMap::new() });
-        world.link();
-        world
-    }
-
-    fn link(&mut self) {
-        self.give(Event::Connected);
-        let now = now(self.time).wall;
-        let welcome = Welcome { protocol: 1, lease_millis: LEASE / 1000, user_ca: Vec::new(), now };
-        self.give(Event::Proxy(FromProxy::Welcome(welcome)));
-    }
-
-    fn give(&mut self, event: Event) {
-        let state = std::mem::take(&mut self.state);
-        let now = now(self.time);
-        let wall = now.wall.as_microsecond() + self.stepped;
-        let now = Now { wall: jiff::Timestamp::from_microsecond(wall).unwrap(), ..now };
-        let (state, effects) = step(state, event, now);
-        self.state = state;
-        self.pending.extend(effects);
-    }
-
-    /// Whether the next thing the simulated host is asked to do goes wrong.
-    fn fails(&mut self) -> bool {
-        let fails = self.failures & 1 == 1;
-        self.failures >>= 1;
-        fails
-    }
-
-    /// Executes one effect, as the shell would.
-    fn run_one(&mut self) -> bool {
-        let Some(effect) = self.pending.pop_front() else { return false };
-        match effect {
-            Effect::Plan { session, units } => {
-                let plan = units.into_iter().map(|unit| {
-                    let delta = match &unit {
-                        Unit::Sudo { .. } => {
-                            Delta::Sudo { file: format!("{session}-0"), blake3: String::new() }
-                        }
-                        _ => {
-                            let absent = !self.host.contains(&name(&unit));
-                            Delta::Group { group: absent, gshadow: absent }
-                        }
-                    };
-                    (unit, delta)
-                });
-                let plan = Ok(plan.collect());
-                self.give(Event::Planned { session, plan });
-            }
-            Effect::Journal { record, then } => {
-                if self.fails() {
-                    self.give(Event::JournalFailed { record, why: "disk full".to_owned() });
-                } else {
-                    self.disk.take(record);
-                    for effect in then.into_iter().rev() {
-                        self.pending.push_front(effect);
-                    }
-                }
-            }
-            Effect::Apply { session, fresh, joined } => {
-                let mut result = Ok(Vec::new());
-                for (unit, _) in &fresh {
-                    // Invariant 4: durable before the first change.
-                    assert!(self.disk.held(unit).is_some(), "{unit:?} applied without a record");
-                    if self.fails() {
-                        result = Err(unit.failure("does not work"));
-                        break;
-                    }
-                    self.host.insert(name(unit));
-                }
-                assert!(joined.iter().all(|held| self.host.contains(&name(&held.unit))));
-                self.give(Event::Applied { session, result });
-            }
-            Effect::Undo { session, units } => {
-                let outcomes = units
-                    .into_iter()
-                    .map(|held| {
-                        if self.fails() {
-                            let result = Err(held.unit.failure("read-only file system"));
-                            return Gone::new(held.unit, result);
-                        }
-                        if held.delta != (Delta::Group { group: false, gshadow: false }) {
-                            self.host.remove(&name(&held.unit));
-                        }
-                        Gone::new(held.unit, Ok(None))
-                    })
-                    .collect();
-                self.give(Event::Undone { session, outcomes });
-            }
-            Effect::Trace { session, known } => self.give(Event::Traced { session, traces: known }),
-            Effect::EndProcesses { session, .. } => {
-                self.give(Event::ProcessesEnded { session, leftovers: Vec::new() });
-            }
-            Effect::Hello { standing, .. } | Effect::Send(FromAgent::Standing { standing }) => {
-                self.standing = standing;
-            }
-            Effect::Send(message) => {
-                self.check(&message);
-                self.told.push(message);
-            }
-            Effect::KeepDeadlines(deadlines) => self.deadlines = deadlines,
-            Effect::Preview { .. } | Effect::TrustUserCa(_) | Effect::Warn(_) | Effect::Exit => {}
-        }
-        true
-    }
-
-    fn check(&self, message: &FromAgent) {
-        if let FromAgent::Granted { session, .. } = message {
-            assert!(self.disk.grants.get(session).is_some_and(|entry| entry.granted), "told before durable");
-            for held in self.disk.held.iter().filter(|held| held.holders.contains(session)) {
-                assert!(self.host.contains(&name(&held.unit)), "granted, but {held:?} is not there");
-            }
-        }
-    }
-
-    fn settle(&mut self) {
-        while self.run_one() {}
-    }
-
-    /// The agent dies here: memory and everything not yet executed are gone.
-    fn crash(&mut self) {
-        self.pending.clear();
-        self.state = State::recovered(self.disk.clone());
-        let deadlines = self.deadlines.clone();
-        self.give(Event::Started { deadlines });
-    }
-
-    /// Invariant 5: what an active grant holds is on the host.
-    fn active_is_there(&self) {
-        let active = |id: &SessionId| self.state.live().contains(id);
-        for held in self.state.ledger().held.iter().filter(|held| held.applied) {
-            if held.holders.iter().any(active) {
-                assert!(self.host.contains(&name(&held.unit)), "{held:?} was taken from a live grant");
-            }
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-enum Act {
-    Order(u8, Vec<u8>, bool),
-    Revoke(u8),
-    Renew(Vec<u8>),
-    Wait(u64),
-    Unlink,
-    Link,
-    Run(u8),
-    Fail(u8),
-    Crash,
-    Stop,
-}
-
-fn act() -> impl Strategy<Value = Act> {
-    let groups = proptest::collection::vec(0u8..4, 0..3);
-    prop_oneof![
-        4 => (0u8..9, groups, any::<bool>()).prop_map(|(id, groups, sudo)| Act::Order(id, groups, sudo)),
-        3 => (0u8..9).prop_map(Act::Revoke),
-        2 => proptest::collection::vec(0u8..9, 0..9).prop_map(Act::Renew),
-        2 => (0u64..20_000_000).prop_map(Act::Wait),
-        1 => Just(Act::Unlink),
-        1 => Just(Act::Link),
-        8 => (0u8..8).prop_map(Act::Run),
-        1 => any::<u8>().prop_map(Act::Fail),
-        2 => Just(Act::Crash),
-        1 => Just(Act::Stop),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
-
-    /// Invariants 1, 4 and 5.
-    #[test]
-    fn whatever_happens_the_host_is_what_it_was_once_the_leases_are_over(
-        acts in proptest::collection::vec(act(), 0..60)
-    ) {
-        let mut world = World::new();
-        for act in acts {
-            match act {
-                // A session's id is never used twice.
-                Act::Order(id, ..) if !world.used.insert(id) => {}
-                Act::Order(id, groups, sudo) => {
-                    world.give(Event::Proxy(FromProxy::Grant(order(id, &groups, sudo))));
-                }
-                Act::Revoke(id) => world.give(Event::Proxy(FromProxy::Revoke { session: session(id) })),
-                Act::Renew(ids) => {
-                    let live = ids.into_iter().map(session).collect();
-                    world.give(Event::Proxy(FromProxy::Lease { live }));
-                }
-                Act::Wait(micros) => {
-                    world.time += micros;
-                    world.give(Event::Tick);
-                }
-                Act::Unlink => world.give(Event::Disconnected),
-                Act::Link => world.link(),
-                Act::Run(count) => (0..count).for_each(|_| { world.run_one(); }),
-                Act::Fail(mask) => world.failures = mask,
-                Act::Crash => world.crash(),
-                Act::Stop => world.give(Event::Stop),
-            }
-            world.active_is_there();
-            prop_assert!(world.host.contains("g0"), "a membership from before was taken");
-        }
-        // The proxy is silent from here on; failed undos are tried until they work.
-        world.settle();
-        world.failures = 0;
-        for _ in 0..3 {
-            world.time += LEASE + 60_000_000;
-            world.give(Event::Tick);
-            world.settle();
-        }
-        prop_assert_eq!(&world.host, &world.before);
-        prop_assert!(world.state.live().is_empty());
-        prop_assert!(world.state.standing().is_empty());
-        prop_assert_eq!(world.state.next_deadline(now(world.time)), None);
-        // A restart now would find nothing to do, or only undo again what is gone.
-        world.crash();
-        world.settle();
-        prop_assert_eq!(&world.host, &world.before);
-    }
+fn hello(live: Vec<SessionId>, standing: Vec<Standing>) -> FromAgent {
+    let (host_keys, kinds) = (Vec::new(), Vec::new());
+    FromAgent::Hello(Hello {
+        protocol: 1,
+        version: String::new(),
+        host_keys,
+        kinds,
+        live,
+        standing,
+        witness: Sight::default(),
+    })
 }
 
 fn granted(world: &World, id: u8) -> bool {
@@ -303,7 +82,7 @@ fn the_last_one_out_turns_off_the_light() {
     assert!(world.host.contains("g1"), "session 2 still holds it");
     world.give(Event::Proxy(FromProxy::Revoke { session: session(2) }));
     world.settle();
-    assert_eq!(world.host, world.before);
+    assert_eq!(world.host, world.theirs);
 }
 
 #[test]
@@ -318,7 +97,7 @@ fn a_lease_that_does_not_list_a_grant_ends_it_and_one_that_does_keeps_it() {
         world.time += LEASE - 1;
         world.give(Event::Tick);
         world.settle();
-        assert_eq!(world.host != world.before, stays);
+        assert_eq!(world.host != world.theirs, stays);
     }
 }
 
@@ -334,7 +113,7 @@ fn a_grant_ends_at_its_date_however_often_it_is_renewed() {
     world.time = LEASE / 2;
     world.give(Event::Proxy(FromProxy::Lease { live: vec![session(1)] }));
     world.settle();
-    assert_eq!(world.host, world.before);
+    assert_eq!(world.host, world.theirs);
 }
 
 #[test]
@@ -354,10 +133,19 @@ fn a_privilege_that_still_stands_is_not_granted_again_and_is_retried_until_gone(
     world.time += 500_000;
     world.give(Event::Tick);
     world.settle();
-    assert_eq!(world.host, world.before);
+    assert_eq!(world.host, world.theirs);
     let clean =
         |told: &FromAgent| matches!(told, FromAgent::Ended { ended, .. } if ended.standing.is_empty());
     assert!(world.told.last().is_some_and(clean));
+}
+
+/// What the proxy was told last to stand.
+fn standing_told(world: &World) -> &[Standing] {
+    let told = world.told.iter().rev().find_map(|told| match told {
+        FromAgent::Hello(Hello { standing, .. }) | FromAgent::Standing { standing } => Some(standing),
+        _ => None,
+    });
+    told.map_or(&[], Vec::as_slice)
 }
 
 #[test]
@@ -368,21 +156,22 @@ fn what_stands_is_told_with_its_session_also_after_a_crash_and_so_is_that_nothin
     for crash in [false, true] {
         world.failures = 0b1;
         if crash {
-            world.crash();
+            world.die(None, false);
             world.settle();
-            world.link();
+            world.link(0, LEASE);
+            world.down_all();
         } else {
             world.give(Event::Proxy(FromProxy::Revoke { session: session(1) }));
         }
         world.settle();
-        let [told] = &world.standing[..] else { panic!("{:?}", world.standing) };
+        let [told] = standing_told(&world) else { panic!("{:?}", world.told) };
         assert_eq!((told.session, told.what.as_str()), (Some(session(1)), "ops is in g1"));
         assert_eq!(told.why.as_str(), "read-only file system");
     }
     world.time += 500_000;
     world.give(Event::Tick);
     world.settle();
-    assert_eq!((world.standing, world.host), (Vec::new(), world.before));
+    assert_eq!((standing_told(&world), &world.host), (&[][..], &world.theirs));
 }
 
 fn refusal_of(privileges: &[&str]) -> Option<String> {
@@ -458,15 +247,112 @@ proptest! {
         prop_assert!(granted(&world, 1));
         for (wait, stepped) in steps {
             world.time = (world.time + wait).min(LEASE - 1);
-            world.stepped = stepped;
+            world.wall = stepped;
             world.give(Event::Tick);
             world.settle();
             // Without a date, nothing but the lease ends it.
-            prop_assert!(dated || world.host != world.before);
+            prop_assert!(dated || world.host != world.theirs);
         }
         world.time = LEASE;
         world.give(Event::Tick);
         world.settle();
-        prop_assert_eq!(&world.host, &world.before);
+        prop_assert_eq!(&world.host, &world.theirs);
     }
+}
+
+#[test]
+fn a_handover_waits_for_what_is_under_way_and_new_orders_are_told_to_come_again() {
+    let mut world = World::new();
+    world.give(Event::Proxy(FromProxy::Grant(order(1, &[1], true))));
+    world.give(Event::HandOver);
+    assert!(!world.state.is_handed_over(), "a grant is under way");
+    world.give(Event::Proxy(FromProxy::Grant(order(2, &[1], false))));
+    world.settle();
+    assert!(granted(&world, 1) && !granted(&world, 2));
+    let again = |told: &FromAgent| matches!(told, FromAgent::Refused { failure, .. } if failure.why.contains("try again in a moment"));
+    assert!(world.told.iter().any(again), "{:?}", world.told);
+    // The next agent has it.
+    assert!(!world.state.is_handed_over());
+    assert_eq!(world.state.live(), [session(1)]);
+    world.give(Event::Proxy(FromProxy::Grant(order(3, &[2], false))));
+    world.settle();
+    assert!(granted(&world, 3));
+}
+
+#[test]
+fn what_still_stands_and_ends_that_nobody_heard_of_go_over_with_their_pauses() {
+    let mut world = World::new();
+    world.give(Event::Proxy(FromProxy::Grant(order(1, &[1], false))));
+    world.settle();
+    world.give(Event::Disconnected);
+    world.time += LEASE;
+    world.failures = 0b01;
+    world.give(Event::Tick);
+    world.settle();
+    let (standing, next) = (world.state.standing(), world.state.next_deadline(world.now()));
+    assert_eq!(standing.len(), 1);
+    world.give(Event::HandOver);
+    world.settle();
+    assert_eq!((world.state.standing(), world.state.next_deadline(world.now())), (standing, next));
+    world.told.clear();
+    world.link(0, LEASE);
+    world.down_all();
+    world.settle();
+    let ended = |world: &World, left: usize| {
+        let told = world.told.iter().rev();
+        let mut told = told.filter_map(|told| match told {
+            FromAgent::Ended { session: of, ended } if *of == session(1) => Some(ended.standing.len()),
+            _ => None,
+        });
+        told.next() == Some(left)
+    };
+    assert!(ended(&world, 1), "{:?}", world.told);
+    world.time += 500_000;
+    world.give(Event::Tick);
+    world.settle();
+    assert!(ended(&world, 0), "{:?}", world.told);
+    assert_eq!(world.host, world.theirs);
+}
+
+#[test]
+fn a_handover_that_is_called_off_leaves_everything_as_it_was() {
+    let mut world = World::new();
+    world.give(Event::Proxy(FromProxy::Grant(order(1, &[1], false))));
+    world.give(Event::HandOver);
+    world.give(Event::StayOn);
+    world.give(Event::Proxy(FromProxy::Grant(order(2, &[2], false))));
+    world.settle();
+    assert!(granted(&world, 1) && granted(&world, 2));
+}
+
+#[test]
+fn a_stop_goes_before_a_handover() {
+    let mut world = World::new();
+    world.give(Event::Proxy(FromProxy::Grant(order(1, &[1], false))));
+    world.settle();
+    world.give(Event::Stop);
+    world.give(Event::HandOver);
+    world.settle();
+    assert_eq!(world.host, world.theirs);
+    assert!(world.state.live().is_empty());
+}
+
+#[test]
+fn what_the_disk_had_no_room_for_is_written_once_it_has() {
+    let mut world = World::new();
+    world.give(Event::Proxy(FromProxy::Grant(order(1, &[1], false))));
+    world.settle();
+    // The undo succeeds; the records of it, and of the end, do not come to the disk.
+    world.failures = 0b110;
+    world.give(Event::Proxy(FromProxy::Revoke { session: session(1) }));
+    world.settle();
+    assert_eq!(world.host, world.theirs);
+    assert!(world.disk().held(&unit::units(&order(1, &[1], false)).unwrap()[0]).is_some());
+    world.give(Event::HandOver);
+    world.settle();
+    assert!(!world.state.is_handed_over(), "the next agent would not know");
+    world.time = world.state.next_deadline(world.now()).unwrap();
+    world.give(Event::Tick);
+    world.settle();
+    assert_eq!(world.disk(), Ledger::default());
 }

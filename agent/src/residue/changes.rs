@@ -14,8 +14,10 @@
 //! A change counts for a session when its inode changed since the session began
 //! (`ctime`, which no program can set): two sessions at once both show it.
 
+mod album;
 mod files;
 mod gather;
+mod json;
 mod keeper;
 mod mounts;
 mod snapshot;
@@ -25,5 +27,6 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub use keeper::{Keeper, Notes};
+pub use album::missed;
+pub use keeper::{Beginning, Keeper, Notes};
 pub use snapshot::Granted;

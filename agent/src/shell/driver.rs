@@ -1,21 +1,27 @@
 //! The loop: events in, [`step`], effects out to the worker.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use tidegate_common::wire::FromProxy;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
+use super::handover;
 use super::identity;
 use super::journal::{Journal, JournalError};
+use super::reload::{ReloadError, Successor};
+use super::reloads::{Reloads, notify};
+use super::signals::Signals;
 use super::uplink::Uplink;
 use super::worker::{Link, Tools, Worker, start_reaper};
 use super::{Message, clock, leases};
 use crate::config::{Config, Watch};
-use crate::core::{Event, State, step};
+use crate::core::{Carried, Event, State, step};
 use crate::elevate::Elevator;
-use crate::residue::{Job, Keeper, Lates};
+use crate::residue::{Beginning, Job, Keeper, Lates};
 use crate::witness::{self, Witness};
 use tidegate_common::wire::FromAgent;
 
@@ -49,17 +55,32 @@ pub enum DriverError {
     Start(#[from] std::io::Error),
     #[error("the thread that changes the host died; see the log above")]
     Worker,
+    #[error("{0}; what was granted is taken back")]
+    Reload(#[from] ReloadError),
 }
 
-/// Runs until a stop.
+/// How the loop ends.
+enum End {
+    Stopped,
+    HandedOver(Successor, Carried),
+}
+
+/// Runs until a stop, or until the program now installed runs in its place. `file` is
+/// the configuration that was named.
 ///
 /// # Errors
 /// When it cannot start, or cannot go on.
-pub async fn run(config: Config) -> Result<(), DriverError> {
+pub async fn run(config: Config, file: Option<&Path>) -> Result<(), DriverError> {
+    let mut signals = Signals::listen()?;
     let paths = config.paths.clone();
     identity::make_state(&paths)?;
     std::fs::create_dir_all(&paths.run)?;
-    let _lock = super::sweep::lock(&paths)?;
+    let (left, lock) = match handover::take(&paths) {
+        Some((left, lock)) => (Some(left), lock),
+        None => (None, super::sweep::lock(&paths)?),
+    };
+    let reloads = left.as_ref().map_or(0, |left| left.reloads);
+    let (carried, watched) = left.map(|left| (left.core, left.witness)).unzip();
     // Not enrolled is told at once, not in a loop of attempts.
     identity::Identity::load(&paths)?;
     let journal = Journal::open(&paths.journal())?;
@@ -71,12 +92,17 @@ pub async fn run(config: Config) -> Result<(), DriverError> {
     let (inbox, mut messages) = mpsc::channel(INBOX);
     let link = Link::default();
     let leisure = link.clone();
-    let notes = Keeper::start(&paths, move |session, residue| {
+    let live = ledger.grants.keys().copied().collect();
+    let beginning = Beginning { live, at_once: reloads > 0 };
+    let notes = Keeper::start(&paths, beginning, move |session, residue| {
         leisure.send_at_leisure(FromAgent::Residue { session, residue })
     })?;
     let (witness, witnessing) = match config.witness {
-        Watch::Sessions => witness::start(&paths, link.clone(), &ledger)?,
-        Watch::Nothing => (Witness::default(), witness::Running::none()),
+        Watch::Sessions => witness::start(&paths, link.clone(), &ledger, watched.flatten())?,
+        Watch::Nothing => {
+            witness::let_go(&paths, watched.flatten());
+            (Witness::default(), witness::Running::none())
+        }
     };
     let mut state = State::recovered(ledger);
     let lates = Lates::open(&paths);
@@ -90,21 +116,24 @@ pub async fn run(config: Config) -> Result<(), DriverError> {
         paths: paths.clone(),
         journal,
         reaper,
-        notes,
+        notes: notes.clone(),
         lates,
         link: link.clone(),
         witness: witness.clone(),
         inbox: inbox.clone(),
     })?;
-    let uplink = tokio::spawn(Uplink { proxy: config.proxy, paths, inbox }.run());
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let uplink =
+        tokio::spawn(Uplink { proxy: config.proxy, paths: paths.clone(), inbox: inbox.clone() }.run());
     let mut watchdog =
         tokio::time::interval(sd_notify::watchdog_enabled().unwrap_or(Duration::from_secs(60)) / 3);
     let mut stop_by = None;
-    let mut event = Some(Event::Started { deadlines });
-    notify(sd_notify::NotifyState::Ready);
-    loop {
+    let mut reloading = Reloads::new(&paths, file, inbox.clone(), reloads);
+    let mut event = Some(Event::Started { deadlines, carried });
+    if reloads > 0 {
+        tracing::info!("this version has taken over, with every grant whose lease still runs");
+    }
+    reloading.ready();
+    let end = loop {
         if let Some(event) = event.take() {
             let (next, effects) = step(state, event, clock::now());
             state = next;
@@ -112,15 +141,26 @@ pub async fn run(config: Config) -> Result<(), DriverError> {
                 return Err(DriverError::Worker);
             }
         }
+        // A handover that had begun when it was told to stop did not come to be.
+        if !state.is_handed_over() && signals.not_for_next() {
+            event = Some(Event::Stop);
+            stop_by = Some(Instant::now() + STOP);
+            continue;
+        }
         event = tokio::select! {
             message = messages.recv() => match message {
                 Some(Message::Event(Event::Proxy(FromProxy::Noted { number }))) => {
                     witness.noted(number);
                     None
                 }
+                Some(Message::Event(Event::Proxy(FromProxy::Reported { session }))) => {
+                    notes.reported(session);
+                    None
+                }
                 Some(Message::Event(event)) => {
                     if matches!(event, Event::Proxy(FromProxy::Welcome(_))) {
                         witness.linked();
+                        notes.linked();
                     }
                     Some(event)
                 }
@@ -133,34 +173,64 @@ pub async fn run(config: Config) -> Result<(), DriverError> {
                     witness.unlinked();
                     Some(Event::Disconnected)
                 }
-                Some(Message::Finished) | None => break,
+                Some(Message::Prepared(prepared)) => reloading.prepared(prepared),
+                Some(Message::HandedOver(carried)) => match reloading.successor() {
+                    Some(successor) => break End::HandedOver(successor, carried),
+                    None => break End::Stopped,
+                },
+                Some(Message::Finished) | None => break End::Stopped,
             },
             () = until(&state) => Some(Event::Tick),
-            _ = terminate.recv() => Some(Event::Stop),
-            _ = interrupt.recv() => Some(Event::Stop),
+            signal = signals.next() => match signal {
+                Signal::SIGHUP => {
+                    reloading.asked();
+                    None
+                }
+                signal if state.is_handed_over() => {
+                    signals.later(signal);
+                    None
+                }
+                _ => Some(Event::Stop),
+            },
             _ = watchdog.tick() => {
                 if worker.busy_for() < STUCK {
-                    notify(sd_notify::NotifyState::Watchdog);
+                    notify(&[sd_notify::NotifyState::Watchdog]);
                 }
                 None
             }
+            () = given_up(reloading.until().filter(|_| !state.is_handed_over())) => {
+                reloading.refuse(&ReloadError::Busy);
+                Some(Event::StayOn)
+            }
             () = given_up(stop_by) => {
                 tracing::error!("not everything ended in time; the sweep takes over");
-                break;
+                break End::Stopped;
             }
         };
         if matches!(event, Some(Event::Stop)) && stop_by.is_none() {
-            notify(sd_notify::NotifyState::Stopping);
-            stop_by = Some(tokio::time::Instant::now() + STOP);
+            notify(&[sd_notify::NotifyState::Stopping]);
+            stop_by = Some(Instant::now() + STOP);
         }
-    }
-    witnessing.stop(&witness).await;
+    };
+    let watched = match end {
+        End::Stopped => {
+            witnessing.stop(&witness).await;
+            None
+        }
+        End::HandedOver(..) => witnessing.hand_over(&witness).await,
+    };
     // What was told last shall reach the proxy.
     if link.set(None) {
         let _ = tokio::time::timeout(FAREWELL, told(&mut messages)).await;
     }
     uplink.abort();
-    Ok(())
+    let End::HandedOver(successor, carried) = end else { return Ok(()) };
+    notes.settle(FAREWELL);
+    // From here on there is no way back: what fails ends the agent, and then the sweep
+    // takes everything back.
+    handover::leave(&paths, lock, reloading.count().saturating_add(1), carried, watched)?;
+    signals.keep_for_next().await?;
+    Err(successor.replace().into())
 }
 
 /// Waits until the link has fallen.
@@ -181,15 +251,9 @@ async fn until(state: &State) {
     }
 }
 
-async fn given_up(by: Option<tokio::time::Instant>) {
+async fn given_up(by: Option<Instant>) {
     match by {
         Some(by) => tokio::time::sleep_until(by).await,
         None => std::future::pending().await,
-    }
-}
-
-fn notify(state: sd_notify::NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::debug!(%error, "systemd could not be told");
     }
 }

@@ -30,6 +30,9 @@ pub enum JournalError {
     /// The file cannot be written; most likely the disk is full.
     #[error("{path} could not be written: {source}; is the disk full?")]
     Write { path: PathBuf, source: io::Error },
+    /// It holds what this version does not know.
+    #[error("{path} holds {damaged} records that this version does not understand")]
+    Foreign { path: PathBuf, damaged: usize },
     /// A record has no text. Ours.
     #[error("a record could not be written down: {0}")]
     Record(#[from] serde_json::Error),
@@ -69,11 +72,7 @@ impl Journal {
     /// # Errors
     /// When it cannot be read.
     pub fn read(path: &Path) -> Result<Ledger, JournalError> {
-        let bytes = match std::fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(source) => return Err(JournalError::Read { path: path.to_owned(), source }),
-        };
+        let bytes = bytes(path)?;
         let found = replay(&bytes);
         if found.damaged > 0 {
             let aside = path.with_extension("damaged");
@@ -82,6 +81,18 @@ impl Journal {
             tracing::error!(damaged, kept, aside = %aside.display(), "the journal was damaged; records were skipped");
         }
         Ok(found.ledger)
+    }
+
+    /// Whether this version reads every record of it. Changes nothing.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a record not understood.
+    pub fn check(path: &Path) -> Result<(), JournalError> {
+        let bytes = bytes(path)?;
+        match replay(&bytes).damaged {
+            0 => Ok(()),
+            damaged => Err(JournalError::Foreign { path: path.to_owned(), damaged }),
+        }
     }
 
     /// What its records add up to.
@@ -126,6 +137,14 @@ impl Journal {
     }
 }
 
+fn bytes(path: &Path) -> Result<Vec<u8>, JournalError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(JournalError::Read { path: path.to_owned(), source }),
+    }
+}
+
 fn rewrite(path: &Path, ledger: &Ledger) -> Result<(File, u64), JournalError> {
     let wrong = |source| JournalError::Write { path: path.to_owned(), source };
     let bytes = if *ledger == Ledger::default() {
@@ -138,7 +157,11 @@ fn rewrite(path: &Path, ledger: &Ledger) -> Result<(File, u64), JournalError> {
     Ok((file, u64::try_from(bytes.len()).unwrap_or(u64::MAX)))
 }
 
-fn encode(record: &Record) -> Result<Vec<u8>, JournalError> {
+/// A record as it stands in the file.
+///
+/// # Errors
+/// When it has no text.
+pub fn encode(record: &Record) -> Result<Vec<u8>, JournalError> {
     let text = serde_json::to_vec(record)?;
     let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
     let mut bytes = Vec::with_capacity(4 + DIGEST + text.len());
@@ -146,6 +169,13 @@ fn encode(record: &Record) -> Result<Vec<u8>, JournalError> {
     bytes.extend_from_slice(blake3::hash(&text).as_bytes());
     bytes.extend_from_slice(&text);
     Ok(bytes)
+}
+
+/// What a journal of these bytes adds up to, and how many records in it are damaged.
+#[cfg(test)]
+pub fn ledger_of(bytes: &[u8]) -> (Ledger, usize) {
+    let found = replay(bytes);
+    (found.ledger, found.damaged)
 }
 
 fn replay(mut bytes: &[u8]) -> Found {

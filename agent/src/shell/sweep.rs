@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::RawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -63,6 +64,22 @@ pub fn lock(paths: &Paths) -> Result<Flock<File>, SweepError> {
         nix::errno::Errno::EWOULDBLOCK => SweepError::Held(path.clone()),
         error => wrong(error.into()),
     })
+}
+
+/// The right to change this host, as the agent before this one left it.
+///
+/// # Errors
+/// When that is not what it left.
+pub fn take_over(paths: &Paths, left: RawFd) -> Result<Flock<File>, SweepError> {
+    let path = paths.lock();
+    let wrong = |source| SweepError::Lock { path: path.clone(), source };
+    let file = File::from(crate::sys::adopt(left).map_err(wrong)?);
+    let (is, wanted) = (file.metadata().map_err(wrong)?, path.metadata().map_err(wrong)?);
+    if (is.dev(), is.ino()) != (wanted.dev(), wanted.ino()) {
+        return Err(wrong(std::io::ErrorKind::NotFound.into()));
+    }
+    // It is locked already, which this makes sure of.
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| wrong(error.into()))
 }
 
 /// Whether an agent or a sweep is at work.
@@ -154,6 +171,7 @@ fn sweep_locked(paths: &Paths, grace: Duration) -> Result<Swept, SweepError> {
             leftovers.iter().map(|leftover| format!("ended: process {} ({})", leftover.pid, leftover.comm));
         swept.done.extend(said);
         let Some(session) = session.filter(|session| ledger.grants.contains_key(session)) else { continue };
+        residue::missed(paths, session, &leftovers);
         records.push(Record::Released { session, gone: Vec::new() });
         records.push(Record::Ended { session });
     }

@@ -221,6 +221,12 @@ impl Tools {
             Effect::Exit => {
                 let _ = self.inbox.blocking_send(Message::Finished);
             }
+            Effect::HandOver { record, carried } => match self.journal.append(&record) {
+                Ok(()) => {
+                    let _ = self.inbox.blocking_send(Message::HandedOver(carried));
+                }
+                Err(error) => self.tell(Event::NotHandedOver { why: error.to_string() }),
+            },
         }
     }
 
@@ -273,7 +279,7 @@ impl Tools {
 mod tests {
     use super::*;
     use crate::core::Delta;
-    use crate::residue::Keeper;
+    use crate::residue::{Beginning, Keeper};
     use crate::test::Scratch;
     use tidegate_common::id::SessionId;
 
@@ -291,7 +297,7 @@ mod tests {
             journal,
             host_keys: Vec::new(),
             reaper: channel().0,
-            notes: Keeper::start(&paths, |_, _| true).unwrap(),
+            notes: Keeper::start(&paths, Beginning::default(), |_, _| true).unwrap(),
             lates: Lates::open(scratch.paths()),
             link: Link::default(),
             witness: Witness::default(),

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use tidegate_common::audit::{CommandText, Note};
 use tidegate_common::wire::{Exec, MOST_ARG_BYTES, MOST_ARGS};
 
@@ -35,7 +36,7 @@ pub const EXEC_CALLS: [(u32, [u32; 2]); 5] = [
 ];
 
 /// An exec, and which login it belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// The kernel's audit session.
     pub ses: u32,
@@ -47,12 +48,12 @@ pub struct Seen {
 }
 
 /// Events on their way.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Assembler {
     open: BTreeMap<u64, Open>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Open {
     since: u64,
     seen: Seen,

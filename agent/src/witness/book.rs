@@ -11,6 +11,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use serde::{Deserialize, Serialize};
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::Exec;
 
@@ -30,14 +31,14 @@ const MOST_KEPT: usize = 128;
 const MOST_LOOKS: u32 = 32;
 
 /// Sessions, logins and what waits.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Book {
     sessions: BTreeMap<SessionId, Page>,
     claims: BTreeMap<u32, SessionId>,
     unclaimed: BTreeMap<u32, Unclaimed>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Unclaimed {
     auid: u32,
     first: u64,
@@ -195,12 +196,20 @@ impl Book {
 
     /// Everything, because the agent stops.
     pub fn all(&mut self, now: u64) -> Vec<Told> {
-        let mut all = Vec::new();
         for page in self.sessions.values_mut().filter(|page| page.over.is_some()) {
             (page.over, page.settled) = (Some(0), true);
         }
+        self.take_out(|page| page.oldest.is_some() || page.over.is_some(), now)
+    }
+
+    /// All that is written so far; the sessions go on.
+    pub fn written(&mut self, now: u64) -> Vec<Told> {
+        self.take_out(|page| page.oldest.is_some(), now)
+    }
+
+    fn take_out(&mut self, open: impl Fn(&Page) -> bool, now: u64) -> Vec<Told> {
+        let mut all = Vec::new();
         loop {
-            let open = |page: &Page| page.oldest.is_some() || page.over.is_some();
             let open = self.sessions.iter_mut().filter(|(_, page)| open(page));
             let told: Vec<Told> = open.map(|(session, page)| page.tell(*session, now)).collect();
             if told.is_empty() {

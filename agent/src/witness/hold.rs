@@ -123,6 +123,19 @@ impl Hold {
         }
     }
 
+    /// What the agent before this one held; `lost` is what it had counted.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked any more.
+    pub fn resume(paths: &Paths, lost: u32) -> io::Result<Self> {
+        Ok(Self { control: Control::open()?, paths: paths.clone(), lost })
+    }
+
+    /// How many records the kernel has lost, as far as it was told.
+    pub fn lost(&self) -> u32 {
+        self.lost
+    }
+
     fn change(&self, status: Status) -> io::Result<()> {
         if status.enabled == 2 {
             return Ok(());

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::libc;
 use nix::sys::socket::{
@@ -14,6 +14,7 @@ use nix::sys::socket::{
 };
 
 use super::record;
+use crate::shell::handover::keep_open;
 use crate::sys;
 
 /// Message types (linux/audit.h).
@@ -230,6 +231,22 @@ impl Ear {
         sys::attach_filter(&ear, &mut only_execs())?;
         bind(ear.as_raw_fd(), &NetlinkAddr::new(0, READLOG))?;
         Ok(Self(ear))
+    }
+
+    /// The ear of the agent before this one, with what the kernel has told since.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn adopt(left: RawFd) -> io::Result<Self> {
+        sys::adopt(left).map(Self)
+    }
+
+    /// Leaves it to the agent after this one; the kernel goes on telling.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn leave(self) -> io::Result<RawFd> {
+        keep_open(Box::new(self.0))
     }
 
     /// The next message, its payload at [`PAYLOAD`] in `buffer`.

@@ -2,13 +2,14 @@
 //! lives it sleeps, and nothing of ours is in the kernel.
 
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, RawFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
+use serde::{Deserialize, Serialize};
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::{FromAgent, SESSION_VARIABLE};
 
@@ -60,6 +61,34 @@ pub enum Listening {
     Yes(Box<Post>),
 }
 
+/// What the next agent's witness goes on with.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Carried {
+    pub book: Book,
+    pub assembler: Assembler,
+    pub post: Option<Left>,
+}
+
+/// A listening post whose agent has gone.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Left {
+    ear: RawFd,
+    lost: u32,
+}
+
+impl Left {
+    /// Goes on listening where the agent before has stopped; nothing was missed then.
+    ///
+    /// # Errors
+    /// When the post is not there any more.
+    pub fn take_over(self, paths: &Paths) -> io::Result<Listening> {
+        let ear = Ear::adopt(self.ear)?;
+        let hold = Hold::resume(paths, self.lost)?;
+        let now = Some(clock::now().boot);
+        Ok(Listening::Yes(Box::new(Post { hold, ear, ask: now, look: now, drained: false, idle: None })))
+    }
+}
+
 /// A listening post.
 pub struct Post {
     hold: Hold,
@@ -75,14 +104,15 @@ pub struct Post {
 }
 
 impl Watcher {
-    /// The thread's whole life.
-    pub fn work(mut self, orders: &Receiver<Order>) {
+    /// The thread's whole life. Returns what the next agent has to know, when it shall go on.
+    pub fn work(mut self, orders: &Receiver<Order>) -> Option<Carried> {
         let mut buffer = vec![0; MOST_MESSAGE];
         loop {
             self.wait();
             let stops = loop {
                 match orders.try_recv() {
                     Ok(Order::Stop) | Err(TryRecvError::Disconnected) => break true,
+                    Ok(Order::HandOver) => return self.hand_over(),
                     Ok(order) => self.obey(order),
                     Err(TryRecvError::Empty) => break false,
                 }
@@ -92,7 +122,8 @@ impl Watcher {
             }
             self.look_after_post();
             if stops {
-                return self.stop(&mut buffer);
+                self.stop(&mut buffer);
+                return None;
             }
             let now = clock::now().boot;
             let due = self.book.due(now);
@@ -154,7 +185,7 @@ impl Watcher {
             }
             Order::Unlinked => self.linked = false,
             Order::Noted { number } => self.spool.noted(number),
-            Order::Stop => {}
+            Order::Stop | Order::HandOver => {}
         }
     }
 
@@ -291,6 +322,23 @@ impl Watcher {
         {
             self.link.send(FromAgent::Witnessed(message));
         }
+    }
+
+    /// What is written goes to the spool; what the kernel tells from here on waits in the
+    /// ear for the next agent.
+    fn hand_over(mut self) -> Option<Carried> {
+        let told = self.book.written(clock::now().boot);
+        self.tell(told);
+        let post = match self.listening {
+            Listening::Yes(post) => {
+                let lost = post.hold.lost();
+                let left = post.ear.leave().map(|ear| Left { ear, lost });
+                left.inspect_err(|error| tracing::error!(%error, "the next agent will not hear the kernel"))
+                    .ok()
+            }
+            Listening::Not => None,
+        };
+        Some(Carried { book: self.book, assembler: self.assembler, post })
     }
 
     fn stop(mut self, buffer: &mut [u8]) {

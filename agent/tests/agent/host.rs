@@ -76,11 +76,47 @@ impl Host {
     }
 
     pub fn agent(&self, arguments: &[&str]) -> Output {
-        self.command(AGENT, arguments).output().unwrap()
+        self.run(AGENT, arguments)
     }
 
     pub fn start(&self, arguments: &[&str]) -> Running {
         Running(self.command(AGENT, arguments).spawn().unwrap())
+    }
+
+    /// With what it says kept.
+    pub fn start_quiet(&self, arguments: &[&str]) -> Running {
+        let mut command = self.command(AGENT, arguments);
+        Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// An agent from a file of this host's own, which can be replaced.
+    pub fn start_own(&self, arguments: &[&str]) -> Running {
+        self.replace_program();
+        Running(self.command(self.program().to_str().unwrap(), arguments).spawn().unwrap())
+    }
+
+    fn program(&self) -> PathBuf {
+        self.directory.join("tidegate-agent")
+    }
+
+    /// Another file of the same program.
+    pub fn replace_program(&self) {
+        let fresh = self.directory.join("fresh");
+        std::fs::copy(AGENT, &fresh).unwrap();
+        std::fs::rename(fresh, self.program()).unwrap();
+    }
+
+    /// Something else in the place of the program.
+    pub fn put_program(&self, script: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let fresh = self.directory.join("fresh");
+        std::fs::write(&fresh, script).unwrap();
+        std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::rename(fresh, self.program()).unwrap();
+    }
+
+    pub fn run(&self, program: &str, arguments: &[&str]) -> Output {
+        self.command(program, arguments).output().unwrap()
     }
 
     /// What sudo says of the account.
@@ -126,7 +162,7 @@ impl Host {
     }
 
     /// Waits for a state of the host.
-    pub async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+    pub async fn until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
         let started = Instant::now();
         while !holds(self) {
             assert!(started.elapsed() < Duration::from_secs(20), "{what}: never came");
@@ -157,6 +193,31 @@ impl Running {
 
     pub fn wait(&mut self) -> ExitStatus {
         self.0.wait().unwrap()
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
+    }
+
+    /// The inode of the program that runs.
+    pub fn program(&self) -> u64 {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata(format!("/proc/{}/exe", self.0.id())).unwrap().ino()
+    }
+
+    /// What it said, once it has ended.
+    pub fn output(&mut self) -> Output {
+        let read = |pipe: &mut dyn std::io::Read| {
+            let mut bytes = Vec::new();
+            pipe.read_to_end(&mut bytes).unwrap();
+            bytes
+        };
+        let (stdout, stderr) = (self.0.stdout.take(), self.0.stderr.take());
+        Output {
+            status: self.0.wait().unwrap(),
+            stdout: read(&mut stdout.unwrap()),
+            stderr: read(&mut stderr.unwrap()),
+        }
     }
 }
 

@@ -175,15 +175,15 @@ async fn a_killed_agent_leaves_rules_that_the_sweep_takes_away() {
     assert_eq!(audit.state(), before);
 }
 
-#[tokio::test]
-async fn none_of_a_storm_of_commands_is_lost() {
-    let Some((audit, proxy, host)) = watching().await else { return };
-    let before = audit.state();
-    let mut agent = host.start(&["run"]);
-    let (mut link, _) = proxy.welcome(LONG).await;
-    granted(&mut link, 1).await;
-    let mut storm =
-        login(Some(id(1)), "i=0; while [ $i -lt 1500 ]; do /bin/true $i; i=$((i+1)); done; /bin/echo done");
+/// A login that runs so many commands, each with its number, and says when it is done.
+fn storm(commands: u32) -> Child {
+    let script =
+        format!("i=0; while [ $i -lt {commands} ]; do /bin/true $i; i=$((i+1)); done; /bin/echo done");
+    login(Some(id(1)), &script)
+}
+
+/// The numbers of the commands that are told until the last; no loss is told.
+async fn numbers_until_done(link: &mut Link) -> Vec<u32> {
     let mut seen = Vec::new();
     while !seen.iter().any(|exec: &Exec| exec.argv.iter().any(|word| word.as_str() == "done")) {
         if let FromAgent::Witnessed(said) = link.news().await {
@@ -192,9 +192,21 @@ async fn none_of_a_storm_of_commands_is_lost() {
             seen.extend(said.execs.into_iter().filter(|exec| exec.argv.len() == 2));
         }
     }
+    seen.iter().filter_map(|exec| exec.argv[1].as_str().parse().ok()).collect()
+}
+
+#[tokio::test]
+async fn none_of_a_storm_of_commands_is_lost() {
+    let Some((audit, proxy, host)) = watching().await else { return };
+    let before = audit.state();
+    let mut agent = host.start(&["run"]);
+    let (mut link, _) = proxy.welcome(LONG).await;
+    granted(&mut link, 1).await;
+    let mut storm = storm(1500);
+    // As the real proxy says it: on a busy machine the login might not be found otherwise.
+    link.say(&FromProxy::Attached { session: id(1) }).await;
+    assert_eq!(numbers_until_done(&mut link).await, (0..1500).collect::<Vec<u32>>());
     assert!(storm.wait().unwrap().success());
-    let numbers: Vec<u32> = seen.iter().filter_map(|exec| exec.argv[1].as_str().parse().ok()).collect();
-    assert_eq!(numbers, (0..1500).collect::<Vec<u32>>());
     drop(link);
     agent.signal("TERM");
     assert!(agent.wait().success());
@@ -256,5 +268,37 @@ async fn an_audit_daemon_beside_the_agent_keeps_what_it_has() {
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     daemon.0.wait().unwrap();
     audit.enable(before.enabled);
+    assert_eq!(audit.state(), before);
+}
+
+#[tokio::test]
+async fn none_of_a_storm_of_commands_is_lost_while_the_program_is_replaced() {
+    let Some((audit, proxy, host)) = watching().await else { return };
+    let before = audit.state();
+    let mut agent = host.start_own(&["run"]);
+    let (mut link, _) = proxy.welcome(LONG).await;
+    granted(&mut link, 1).await;
+    let mut storm = storm(2500);
+    link.say(&FromProxy::Attached { session: id(1) }).await;
+    while !matches!(link.news().await, FromAgent::Witnessed(_)) {}
+    let held = audit.state();
+    host.replace_program();
+    let mut reloading = host.start_quiet(&["reload"]);
+    host.until("the end of the reload", |_| reloading.has_ended()).await;
+    assert!(reloading.output().status.success());
+    assert_eq!(audit.state(), held, "the rules stay where they are");
+    drop(link);
+    let (mut link, hello) = proxy.welcome(LONG).await;
+    assert_eq!(hello.live, [id(1)]);
+    link.say(&FromProxy::Lease { live: vec![id(1)] }).await;
+    // What was told on the first link was not answered, so it is told again.
+    let numbers = numbers_until_done(&mut link).await;
+    let wrong = (0..).zip(&numbers).find(|(expected, number)| expected != *number);
+    assert_eq!((wrong, numbers.len()), (None, 2500));
+    assert!(storm.wait().unwrap().success());
+    let heard = the_rest(&mut link, 1).await;
+    assert_eq!(heard.lost, 0, "{:?}", heard.remarks);
+    agent.signal("TERM");
+    assert!(agent.wait().success());
     assert_eq!(audit.state(), before);
 }

@@ -194,6 +194,7 @@ async fn talk<S: AsyncRead + AsyncWrite>(
                     FromAgent::Standing { standing } => office.stands(device, standing).await?,
                     FromAgent::Residue { session, residue } => {
                         office.left_behind(device, session, residue).await?;
+                        frames.send(&FromProxy::Reported { session }).await?;
                     }
                     FromAgent::Renew { csr } => {
                         let certificate = office.renew(device, &csr).await?;

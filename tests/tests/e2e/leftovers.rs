@@ -1,10 +1,8 @@
 //! What outlives a session: processes, whichever way they hide, are ended; changes of
 //! the host are reported.
 
-use std::fs;
-use std::time::Duration;
-
 use serde_json::Value;
+use std::fs;
 use tidegate_tests::host::Host;
 use tidegate_tests::pty::{PATIENCE, Pty};
 use tidegate_tests::wait;
@@ -12,9 +10,6 @@ use tidegate_tests::wait;
 use crate::needs_devices;
 use crate::scene::{Scene, Stand, text};
 use crate::ways::street;
-
-/// A report comes once the agent has rested from the look before.
-const REPORT: Duration = Duration::from_secs(30);
 
 /// Each way to hide, with the number of seconds by which its process is known.
 const WAYS: [(&str, &str); 12] = [
@@ -42,18 +37,6 @@ fn runs(host: &dyn Host, number: &str) -> bool {
 fn leave(pty: &mut Pty) {
     pty.send_line("exit").unwrap();
     pty.end(PATIENCE).unwrap();
-}
-
-/// What the session's page says was left behind, once the report came.
-fn left_behind(scene: &Scene<'_>, session: &str) -> Vec<Value> {
-    let report = wait::until("the report of what was left behind", REPORT, || {
-        let shown = scene.world.json(&["session", "show", session]).ok()?;
-        shown.get("left_behind").filter(|report| !report.is_null()).cloned()
-    });
-    let report = report.unwrap_or_else(|error| {
-        panic!("{error}\n{}\n{}", scene.device.journal("tidegate-agent"), scene.world.log())
-    });
-    report["findings"].as_array().unwrap().clone()
 }
 
 fn newest(scene: &Scene<'_>) -> String {
@@ -103,7 +86,7 @@ fn however_a_process_hides_it_does_not_outlive_its_session() {
     }
     assert!(runs(scene.device, "72001"), "a process that no session started was ended");
     assert!(runs(scene.device, "72002"), "another session's process was ended");
-    let found = left_behind(&scene, &id);
+    let found = scene.left_behind(&id);
     for (number, way) in WAYS {
         let listed =
             found.iter().any(|one| text(one, "kind") == "process" && text(one, "what").ends_with(number));
@@ -159,7 +142,7 @@ fn what_a_session_changed_is_on_its_page_and_a_clean_sessions_page_says_nothing(
     scene.at_the_prompt(&mut pty);
     leave(&mut pty);
     let clean = newest(&scene);
-    assert_eq!(left_behind(&scene, &clean), [Value::Null; 0]);
+    assert_eq!(scene.left_behind(&clean), [Value::Null; 0]);
 
     // Between sessions somebody else works on the device.
     stand.device.ok(&["sh", "-c", "echo x >/etc/cron.d/administrators"]).unwrap();
@@ -171,7 +154,8 @@ fn what_a_session_changed_is_on_its_page_and_a_clean_sessions_page_says_nothing(
     pty.expect("all-done\r\n").unwrap();
     leave(&mut pty);
     let id = newest(&scene);
-    let found: Vec<String> = left_behind(&scene, &id)
+    let found: Vec<String> = scene
+        .left_behind(&id)
         .iter()
         .map(|one| format!("{} {} {}", text(one, "change"), text(one, "kind"), text(one, "what")))
         .collect();

@@ -14,6 +14,9 @@ use tidegate_tests::world::{Options, World};
 use crate::support::base;
 use crate::ways::Street;
 
+/// A report comes once the agent has rested from the look before.
+const REPORT: Duration = Duration::from_secs(40);
+
 /// A world with a device, for tests that break things.
 pub struct Stand {
     pub world: World,
@@ -173,6 +176,18 @@ impl<'a> Scene<'a> {
             self.device.journal("tidegate-agent"),
             self.world.log()
         );
+    }
+
+    /// What a session's page says was left behind, once the report came.
+    pub fn left_behind(&self, session: &str) -> Vec<Value> {
+        let report = wait::until("the report of what was left behind", REPORT, || {
+            let shown = self.world.json(&["session", "show", session]).ok()?;
+            shown.get("left_behind").filter(|report| !report.is_null()).cloned()
+        });
+        let report = report.unwrap_or_else(|error| {
+            panic!("{error}\n{}\n{}", self.device.journal("tidegate-agent"), self.world.log())
+        });
+        report["findings"].as_array().unwrap().clone()
     }
 
     /// The sessions of operator, oldest first.

@@ -1,8 +1,9 @@
 //! The thread that looks for what sessions left behind. It has time: it runs with low
 //! priority, serves every session that ended meanwhile with one look, and rests after
-//! each look four times as long as it took.
+//! each look four times as long as it took. What it knows is in the [`Album`], so that a
+//! report comes also when the agent was replaced or killed meanwhile, or the link broke.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant, SystemTime};
@@ -11,6 +12,7 @@ use tidegate_common::grant::Leftover;
 use tidegate_common::id::SessionId;
 use tidegate_common::residue::{Change, Finding, FindingKind, MOST_FINDINGS, Residue};
 
+use super::album::{Album, Began, Clock, Entry, Picture, Stage};
 use super::gather::View;
 use super::snapshot::{Granted, Snapshot};
 use super::sockets;
@@ -42,13 +44,12 @@ enum Job {
     Processes { session: SessionId, leftovers: Vec<Leftover> },
     /// It is over, and its grant is off the host.
     Over { session: SessionId },
-}
-
-/// Both clocks at one moment, in nanoseconds.
-#[derive(Debug, Clone, Copy)]
-struct Clock {
-    wall: i64,
-    boot: i64,
+    /// A link stands: what was told on another may be lost.
+    Linked,
+    /// The proxy has its report.
+    Reported { session: SessionId },
+    /// Answers once all before it is done and on disk.
+    Settle { done: Sender<()> },
 }
 
 impl Clock {
@@ -93,25 +94,47 @@ impl Notes {
     pub fn over(&self, session: SessionId) {
         let _ = self.jobs.send(Job::Over { session });
     }
+
+    /// A link stands and the proxy has welcomed us.
+    pub fn linked(&self) {
+        let _ = self.jobs.send(Job::Linked);
+    }
+
+    /// The proxy has the report of a session.
+    pub fn reported(&self, session: SessionId) {
+        let _ = self.jobs.send(Job::Reported { session });
+    }
+
+    /// Waits until the next agent can go on from what is on disk, for so long at most.
+    pub fn settle(&self, patience: Duration) {
+        let (done, settled) = channel();
+        let _ = self.jobs.send(Job::Settle { done });
+        if settled.recv_timeout(patience).is_err() {
+            tracing::warn!("what the last sessions were like at their beginning may be missing after this");
+        }
+    }
 }
 
 /// A session that lives, or whose report is due.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Watch {
-    /// `None` when the agent was not there when it began.
-    before: Option<Before>,
-    granted: Granted,
-    used: bool,
-    leftovers: Vec<Leftover>,
+    entry: Entry,
+    /// What the host was like when it began; shared by all that began since it was taken.
+    standing: Option<Arc<Picture>>,
 }
 
-/// What the host was like when a session began.
-#[derive(Debug)]
-struct Before {
-    /// Shared by all that began since it was taken.
-    standing: Arc<Snapshot>,
-    quick: Snapshot,
-    clock: Clock,
+impl Watch {
+    /// One of which nothing is known.
+    fn new() -> Self {
+        let entry = Entry {
+            before: None,
+            granted: Granted::default(),
+            used: false,
+            leftovers: Vec::new(),
+            stage: Stage::Lives,
+        };
+        Self { entry, standing: None }
+    }
 }
 
 /// Looks, compares and tells.
@@ -119,11 +142,24 @@ pub struct Keeper<T: Fn(SessionId, Residue) -> bool> {
     view: View,
     /// Tells the proxy; `false` when there is no link now.
     tell: T,
-    standing: Arc<Snapshot>,
+    album: Album,
+    standing: Arc<Picture>,
     live: BTreeMap<SessionId, Watch>,
     due: Vec<(SessionId, Watch)>,
-    untold: VecDeque<(SessionId, Residue)>,
+    untold: VecDeque<SessionId>,
+    /// Told, and not known to be there.
+    told: BTreeSet<SessionId>,
     rested: Instant,
+}
+
+/// How an agent begins.
+#[derive(Debug, Clone, Default)]
+pub struct Beginning {
+    /// Sessions that live, as its journal has them.
+    pub live: BTreeSet<SessionId>,
+    /// Whether no time has passed since the agent before it: its picture is what the
+    /// host is like now.
+    pub at_once: bool,
 }
 
 impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
@@ -131,7 +167,7 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
     ///
     /// # Errors
     /// When the host has no thread left.
-    pub fn start(paths: &Paths, tell: T) -> std::io::Result<Notes> {
+    pub fn start(paths: &Paths, beginning: Beginning, tell: T) -> std::io::Result<Notes> {
         let (jobs, noted) = channel();
         let (pass, queue) = channel();
         let view = View::of(paths);
@@ -150,18 +186,52 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
         let mut keeper = Self {
             view,
             tell,
+            album: Album::open(paths),
             standing: Arc::default(),
             live: BTreeMap::new(),
             due: Vec::new(),
             untold: VecDeque::new(),
+            told: BTreeSet::new(),
             rested: Instant::now(),
         };
         std::thread::Builder::new().name("residue".to_owned()).spawn(move || {
             crate::sys::yield_to_others();
-            keeper.standing = Arc::new(keeper.look());
+            keeper.resume(&beginning);
             keeper.work(&queue);
         })?;
         Ok(Notes { jobs })
+    }
+
+    /// Goes on from what the agent before has left.
+    fn resume(&mut self, beginning: &Beginning) {
+        let before = self.album.newest().map(Arc::new);
+        let mut pictures: BTreeMap<u64, Arc<Picture>> = BTreeMap::new();
+        for (session, mut entry) in self.album.sessions() {
+            let standing = entry.before.as_ref().and_then(|began| {
+                let known = pictures.get(&began.picture).cloned();
+                known.or_else(|| self.album.picture(began.picture).map(Arc::new))
+            });
+            pictures.extend(standing.iter().map(|picture| (picture.number, Arc::clone(picture))));
+            if entry.stage == Stage::Lives && !beginning.live.contains(&session) {
+                entry.stage = Stage::Missed;
+            }
+            match &entry.stage {
+                Stage::Lives => drop(self.live.insert(session, Watch { entry, standing })),
+                Stage::Over | Stage::Missed if entry.used => {
+                    self.due.push((session, Watch { entry, standing }));
+                }
+                Stage::Over | Stage::Missed => self.album.forget_session(session),
+                Stage::Reported(_) => self.untold.push_back(session),
+            }
+        }
+        match before {
+            Some(before) if beginning.at_once => self.standing = before,
+            before => {
+                self.standing = before.unwrap_or_default();
+                self.standing = Arc::new(self.look());
+            }
+        }
+        self.forget_pictures();
     }
 
     fn work(&mut self, queue: &Receiver<Job>) {
@@ -195,33 +265,58 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
             Job::Begun { session, mut granted, quick, clock } => {
                 // What one session is given shows in the pictures of all that live.
                 for watch in self.live.values_mut() {
-                    watch.granted.add(&granted);
+                    watch.entry.granted.add(&granted);
                 }
-                self.live.values().for_each(|watch| granted.add(&watch.granted));
-                let standing = Arc::clone(&self.standing);
-                let watch = self.live.entry(session).or_default();
-                watch.before = Some(Before { standing, quick, clock });
-                watch.granted = granted;
+                self.live.values().for_each(|watch| granted.add(&watch.entry.granted));
+                self.album.keep_picture(&self.standing);
+                let watch = self.live.entry(session).or_insert_with(Watch::new);
+                watch.entry.before = Some(Began { picture: self.standing.number, quick, clock });
+                watch.entry.granted = granted;
+                watch.standing = Some(Arc::clone(&self.standing));
+                for (session, watch) in &self.live {
+                    self.album.keep_session(*session, &watch.entry);
+                }
             }
-            Job::Granted { session } => self.live.entry(session).or_default().used = true,
-            Job::Processes { session, leftovers } => {
-                let watch = self.live.entry(session).or_default();
-                watch.used = true;
-                watch.leftovers = leftovers;
-            }
-            Job::Over { session } => {
-                if let Some(watch) = self.live.remove(&session).filter(|watch| watch.used) {
+            Job::Granted { session } => self.change(session, |entry| entry.used = true),
+            Job::Processes { session, leftovers } => self.change(session, |entry| {
+                entry.used = true;
+                entry.leftovers = leftovers;
+            }),
+            Job::Over { session } => match self.live.remove(&session) {
+                Some(mut watch) if watch.entry.used => {
+                    watch.entry.stage = Stage::Over;
+                    self.album.keep_session(session, &watch.entry);
                     self.due.push((session, watch));
                 }
+                _ => self.album.forget_session(session),
+            },
+            Job::Linked => self.untold.extend(std::mem::take(&mut self.told)),
+            Job::Reported { session } => {
+                self.told.remove(&session);
+                self.untold.retain(|one| *one != session);
+                if self.album.session(session).is_some_and(|entry| matches!(entry.stage, Stage::Reported(_)))
+                {
+                    self.album.forget_session(session);
+                }
+            }
+            Job::Settle { done } => {
+                self.album.keep_picture(&self.standing);
+                let _ = done.send(());
             }
         }
     }
 
-    fn look(&mut self) -> Snapshot {
+    fn change(&mut self, session: SessionId, change: impl FnOnce(&mut Entry)) {
+        let watch = self.live.entry(session).or_insert_with(Watch::new);
+        change(&mut watch.entry);
+        self.album.keep_session(session, &watch.entry);
+    }
+
+    fn look(&mut self) -> Picture {
         let started = Instant::now();
-        let now = self.view.take(&self.standing);
+        let snapshot = self.view.take(&self.standing.snapshot);
         self.rested = Instant::now() + started.elapsed() * REST;
-        now
+        Picture { number: self.standing.number + 1, snapshot }
     }
 
     /// One look for every session whose report is due.
@@ -230,32 +325,49 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
         let now = Arc::new(self.look());
         let clock = Clock::now();
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        for (session, watch) in std::mem::take(&mut self.due) {
-            let mut residue = self.compared(watch, &now, clock);
+        for (session, mut watch) in std::mem::take(&mut self.due) {
+            let mut residue = self.compared(&watch, &now.snapshot, clock);
             residue.millis = millis;
-            if self.untold.len() >= MOST_WAITING {
-                self.untold.pop_front();
-                tracing::warn!("a report of what a session left behind is lost: too many wait for the proxy");
-            }
-            self.untold.push_back((session, residue));
+            watch.entry.before = None;
+            watch.entry.stage = Stage::Reported(residue);
+            self.album.keep_session(session, &watch.entry);
+            self.untold.push_back(session);
+        }
+        while self.untold.len() + self.told.len() > MOST_WAITING {
+            let Some(oldest) = self.told.pop_first().or_else(|| self.untold.pop_front()) else { break };
+            self.album.forget_session(oldest);
+            tracing::warn!(session = %oldest, "a report of what a session left behind is lost: too many wait for the proxy");
         }
         self.standing = now;
+        self.forget_pictures();
     }
 
-    fn compared(&self, watch: Watch, now: &Snapshot, clock: Clock) -> Residue {
+    fn forget_pictures(&mut self) {
+        let watches = self.live.values().chain(self.due.iter().map(|(_, watch)| watch));
+        let needed = watches.filter_map(|watch| watch.entry.before.as_ref().map(|began| began.picture));
+        self.album.forget_pictures(&needed.collect());
+    }
+
+    fn compared(&self, watch: &Watch, now: &Snapshot, clock: Clock) -> Residue {
+        let Watch { entry, standing } = watch;
         let mut unseen: Vec<String> = now.unseen.iter().cloned().collect();
-        let mut findings: Vec<Finding> = watch.leftovers.iter().map(ended).collect();
-        let changed = match watch.before {
-            Some(Before { standing, quick, clock: began }) => {
+        let mut findings: Vec<Finding> = entry.leftovers.iter().map(ended).collect();
+        if entry.stage == Stage::Missed {
+            unseen.push(
+                "when exactly it ended, as no agent ran: what changed till one did is listed, too".to_owned(),
+            );
+        }
+        let changed = match (&entry.before, standing) {
+            (Some(Began { quick, clock: began, .. }), Some(standing)) => {
                 let since = began.began(clock);
                 if since.is_none() {
                     unseen.push("the clock was set: what changed shortly before is listed, too".to_owned());
                 }
-                standing.refreshed(&quick).compare(now, since, &watch.granted)
+                standing.snapshot.refreshed(quick).compare(now, since, &entry.granted)
             }
-            None => {
+            _ => {
                 unseen.push("what changed before the agent's own start".to_owned());
-                self.standing.compare(now, None, &watch.granted)
+                self.standing.snapshot.compare(now, None, &entry.granted)
             }
         };
         findings.extend(changed);
@@ -268,11 +380,14 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
     }
 
     fn tell_all(&mut self) {
-        while let Some((session, residue)) = self.untold.pop_front() {
-            if !(self.tell)(session, residue.clone()) {
-                self.untold.push_front((session, residue));
+        while let Some(session) = self.untold.pop_front() {
+            let entry = self.album.session(session);
+            let Some(Entry { stage: Stage::Reported(residue), .. }) = entry else { continue };
+            if !(self.tell)(session, residue) {
+                self.untold.push_front(session);
                 return;
             }
+            self.told.insert(session);
         }
     }
 }

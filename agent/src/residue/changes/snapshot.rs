@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tidegate_common::residue::{Change, Finding, FindingKind};
 
+use super::json::{pairs, text, texts};
+
 /// What identifies a thing.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Key {
     pub kind: FindingKind,
     /// As a finding names it.
@@ -14,7 +17,7 @@ pub struct Key {
 }
 
 /// What is compared.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mark {
     /// A digest of all that matters.
     Digest([u8; 16]),
@@ -23,12 +26,13 @@ pub enum Mark {
 }
 
 /// A thing as it was.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     pub mark: Mark,
     /// When its inode last changed, in nanoseconds since 1970; `None` where nothing tells.
     pub changed: Option<i64>,
     /// The directory or the file that holds it.
+    #[serde(with = "text")]
     pub place: Arc<str>,
     /// What a finding says of it.
     pub detail: String,
@@ -37,7 +41,7 @@ pub struct Item {
 }
 
 /// What lstat(2) says of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stat {
     pub inode: u64,
     pub size: u64,
@@ -46,17 +50,19 @@ pub struct Stat {
 }
 
 /// Everything that is watched, at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
+    #[serde(with = "pairs")]
     pub items: BTreeMap<Key, Item>,
     /// When each place was last changed.
+    #[serde(with = "texts")]
     pub places: BTreeMap<Arc<str>, i64>,
     /// What could not be looked at.
     pub unseen: BTreeSet<String>,
 }
 
 /// What Tidegate itself changed while a session lived: no residue.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Granted {
     /// Memberships: account and group.
     pub members: BTreeSet<(String, String)>,
@@ -102,6 +108,17 @@ impl Snapshot {
         });
         findings.sort();
         findings
+    }
+
+    /// The same with each place in memory once, as it was before it was read from a file.
+    #[must_use]
+    pub fn shared(mut self) -> Self {
+        for item in self.items.values_mut() {
+            if let Some((place, _)) = self.places.get_key_value(&item.place) {
+                item.place = Arc::clone(place);
+            }
+        }
+        self
     }
 
     /// This picture with the quickly read parts of another.

@@ -1,5 +1,6 @@
 //! What waits to be told of one session, in messages of a bounded size.
 
+use serde::{Deserialize, Serialize};
 use tidegate_common::audit::Note;
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::{Exec, MOST_EXECS};
@@ -29,7 +30,7 @@ pub struct Told {
 }
 
 /// A session's open page.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Page {
     /// The account's user id; of one the host does not know, none.
     pub uid: Option<u32>,

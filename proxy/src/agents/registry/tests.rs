@@ -138,3 +138,19 @@ async fn a_revocation_whose_answer_was_lost_is_ordered_again_or_forgotten_with_t
         assert_eq!(states(&registry).len(), usize::from(back), "the lease ended it, if nothing else did");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_is_away_twice_for_a_moment_keeps_its_grants() {
+    let registry = Registry::new(Duration::from_secs(30));
+    let (mut grant, _orders) = granted(&registry, 7).await;
+    registry.disconnected(&db01(), 1);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (sender, _orders) = mpsc::channel(8);
+    let second = registry.connected(&db01(), status(), &[SessionId::new(1, 7)], sender);
+    tokio::time::sleep(Duration::from_secs(28)).await;
+    registry.disconnected(&db01(), second);
+    // A lease after the first time it left, it has been away for two seconds.
+    assert!(tokio::time::timeout(Duration::from_secs(2), grant.over()).await.is_err());
+    // And after a lease of its own it is given up.
+    assert!(tokio::time::timeout(Duration::from_secs(29), grant.over()).await.is_ok());
+}

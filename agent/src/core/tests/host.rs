@@ -1,0 +1,107 @@
+//! The host: what is asked of it, what goes wrong there, and who else changes it.
+
+use tidegate_common::grant::Failure;
+use tidegate_common::id::SessionId;
+
+use super::super::*;
+use super::name;
+use super::world::World;
+
+impl World {
+    /// Whether the next thing that is asked of host or disk goes wrong.
+    pub(super) fn fails(&mut self) -> bool {
+        let fails = self.failures & 1 == 1;
+        self.failures >>= 1;
+        fails
+    }
+
+    /// Another authority puts something on the host or takes it away, as it can when
+    /// the account files are not locked.
+    pub(super) fn someone(&mut self, what: &str, there: bool) {
+        // While the disk is full a record may be missing that the undo was done.
+        let disk = self.disk();
+        let held = self.state.ledger.held.iter().chain(&disk.held);
+        let ours = held.filter(|held| !held.delta.is_nothing()).any(|held| name(&held.unit) == what);
+        if self.locked {
+            return;
+        }
+        if !there {
+            self.theirs.remove(what);
+            if self.host.remove(what) {
+                self.taken.insert(what.to_owned());
+            }
+        } else if !ours {
+            // What we hold and somebody adds again is nobody's to tell apart.
+            self.host.insert(what.to_owned());
+            self.theirs.insert(what.to_owned());
+        }
+    }
+
+    pub(super) fn is_there(&self, unit: &Unit) -> bool {
+        self.host.contains(&name(unit)) || self.taken.contains(&name(unit))
+    }
+
+    pub(super) fn plan(&self, session: SessionId, unit: Unit) -> (Unit, Delta) {
+        let absent = !self.host.contains(&name(&unit));
+        let delta = match &unit {
+            Unit::Sudo { .. } => Delta::Sudo { file: format!("{session}-0"), blake3: String::new() },
+            _ => Delta::Group { group: absent, gshadow: absent },
+        };
+        (unit, delta)
+    }
+
+    pub(super) fn apply(
+        &mut self,
+        session: SessionId,
+        fresh: &[(Unit, Delta)],
+        joined: &[Held],
+    ) -> Result<Vec<String>, Failure> {
+        self.locked = false;
+        let (disk, wanted) = (self.disk(), unit::units(&self.orders[&session]).unwrap());
+        for (unit, delta) in fresh {
+            // Invariants 4 and 7: durable before the first change, and what was ordered only.
+            assert_eq!(disk.held(unit).map(|held| &held.delta), Some(delta), "{unit:?} has no record");
+            assert!(wanted.contains(unit), "{unit:?} was not ordered");
+            if self.fails() {
+                return Err(unit.failure("does not work"));
+            }
+            self.host.insert(name(unit));
+            self.taken.remove(&name(unit));
+        }
+        for held in joined {
+            assert!(self.is_there(&held.unit), "{held:?} is joined and not there");
+        }
+        Ok(Vec::new())
+    }
+
+    pub(super) fn undo(&mut self, held: Held) -> Gone {
+        self.locked = false;
+        if self.fails() {
+            let result = Err(held.unit.failure("read-only file system"));
+            return Gone::new(held.unit, result);
+        }
+        let what = name(&held.unit);
+        let mut found = None;
+        if !held.delta.is_nothing() {
+            // Invariant 4: the undo takes nothing that was there without us.
+            let removed = self.host.remove(&what);
+            assert!(!(removed && self.theirs.contains(&what)), "{what} was theirs and was taken");
+            found = (!removed && held.applied).then(|| format!("{what} was gone already"));
+        }
+        self.taken.remove(&what);
+        Gone::new(held.unit, Ok(found))
+    }
+
+    /// As the real sweep: everything in the journal is undone, records behind it.
+    pub(super) fn sweep(&mut self, mut ledger: Ledger) -> Ledger {
+        let outcomes: Vec<Gone> = ledger.held.clone().into_iter().map(|held| self.undo(held)).collect();
+        let gone = outcomes.into_iter().filter(|gone| gone.result.is_ok()).map(|gone| gone.unit).collect();
+        ledger.take(Record::Gone { gone });
+        for session in ledger.grants.keys().copied().collect::<Vec<_>>() {
+            ledger.take(Record::Released { session, gone: Vec::new() });
+            ledger.take(Record::Ended { session });
+        }
+        self.deadlines = None;
+        ledger
+    }
+}

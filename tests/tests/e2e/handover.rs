@@ -1,0 +1,176 @@
+//! An update of the agent under live sessions: they go on, and end as they would have.
+//! One that goes wrong takes everything back.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::time::Duration;
+
+use tidegate_tests::host::Host;
+use tidegate_tests::programs::program;
+use tidegate_tests::pty::{PATIENCE, Pty};
+use tidegate_tests::wait;
+
+use crate::needs_devices;
+use crate::scene::{Scene, Stand, text};
+
+/// The lease of these worlds, in seconds, and what a machine under load takes to look.
+const LEASE: u64 = 10;
+const WITHIN: Duration = Duration::from_secs(LEASE + 6);
+
+const AGENT: &str = "/usr/local/bin/tidegate-agent";
+
+fn main_pid(stand: &Stand) -> String {
+    stand
+        .device
+        .ok(&["systemctl", "show", "-P", "MainPID", "tidegate-agent"])
+        .unwrap()
+        .out()
+        .trim()
+        .to_owned()
+}
+
+/// The inode of the program that the agent's process runs.
+fn runs(stand: &Stand) -> u64 {
+    fs::metadata(stand.device.path(&format!("/proc/{}/exe", main_pid(stand)))).unwrap().ino()
+}
+
+/// Puts a script in the place of the agent's program, as a broken package would.
+fn break_program(stand: &Stand, script: &str) {
+    let path = stand.device.path(AGENT);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, script).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn mend_program(stand: &Stand) {
+    stand.device.install(&program("tidegate-agent").unwrap(), AGENT).unwrap();
+}
+
+fn leave(pty: &mut Pty) {
+    pty.send_line("exit").unwrap();
+    pty.end(PATIENCE).unwrap();
+}
+
+#[test]
+fn sessions_go_on_over_an_update_of_the_agent_and_end_as_they_would_have() {
+    needs_devices!();
+    let stand = Stand::new("update", LEASE);
+    let scene = Scene::set(&stand.world, &stand.device, "worker", "{}");
+    let device = &stand.device;
+    let guest = format!(
+        "[[credential]]\nname = \"guest@update\"\nprivileges = [{{ kind = \"account-create\" }}, {{ kind = \"sudo\" }}]\n\
+         [[access_group]]\nname = \"guests\"\nusers = [\"{}\"]\n\
+         criteria = {{ devices = [\"update\"], accounts = [\"guest\"] }}\nsession = {{}}\n",
+        scene.operator
+    );
+    stand.world.apply(&guest).unwrap();
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    let mut created = stand.world.client().terminal(&scene.operator, "guest@update", &[], &[]).unwrap();
+    created.expect("$ ").unwrap();
+    pty.send_line("sudo sh -c 'echo >/etc/cron.d/before'; echo was-\"written\"").unwrap();
+    pty.expect("was-written\r\n").unwrap();
+
+    let (pid, program) = (main_pid(&stand), runs(&stand));
+    for _ in 0..2 {
+        mend_program(&stand);
+        let reload = device.run(&["systemctl", "reload", "tidegate-agent"]).unwrap();
+        assert!(reload.success(), "{}\n{}", reload.all(), device.journal("tidegate-agent"));
+        assert_eq!(main_pid(&stand), pid, "systemd started another");
+        stand.world.await_agent(device).unwrap();
+    }
+    assert_ne!(runs(&stand), program, "the replaced program still runs");
+    let state = device.ok(&["systemctl", "is-active", "tidegate-agent"]).unwrap().out();
+    assert_eq!(state.trim(), "active");
+    assert!(!device.path("/var/lib/tidegate-agent/previous").exists());
+
+    let sessions = scene.sessions();
+    assert!(sessions.len() == 2 && sessions.iter().all(|session| session["live"] == true), "{sessions:#?}");
+    scene.is_root(&mut pty);
+    created.send_line("sudo -n id -un; id -un").unwrap();
+    created.expect("root\r\n").unwrap();
+    created.expect("tg-").unwrap();
+    pty.send_line("sudo sh -c 'echo >/etc/cron.d/after'; setsid sleep 73001 </dev/null >/dev/null 2>&1 & echo it-\"runs\"")
+        .unwrap();
+    pty.expect("it-runs\r\n").unwrap();
+    let id = text(&sessions[0], "id");
+    leave(&mut pty);
+    leave(&mut created);
+    scene.is_as_before_within(WITHIN);
+    let found: Vec<String> = scene.left_behind(&id).iter().map(|one| text(one, "what")).collect();
+    for expected in ["/etc/cron.d/before", "/etc/cron.d/after"] {
+        assert!(found.iter().any(|what| what == expected), "{expected}: {found:#?}");
+    }
+    assert!(found.iter().any(|what| what.contains("sleep 73001")), "{found:#?}");
+    assert!(!found.iter().any(|what| what.contains("tg-") || what == "adm"), "{found:#?}");
+    // The proxy has confirmed the reports: nothing of the sessions is kept any more.
+    let kept = || {
+        let entries = fs::read_dir(device.path("/run/tidegate/residue")).unwrap().flatten();
+        entries.filter(|entry| entry.path().extension().is_some_and(|of| of == "session")).count()
+    };
+    wait::until_true("the confirmation", PATIENCE, || kept() == 0).unwrap();
+}
+
+#[test]
+fn a_program_or_a_configuration_that_cannot_take_over_is_refused_and_the_session_lives() {
+    needs_devices!();
+    let stand = Stand::new("unfit", LEASE);
+    let scene = Scene::set(&stand.world, &stand.device, "worker", "{}");
+    let device = &stand.device;
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    let (pid, program) = (main_pid(&stand), runs(&stand));
+    let refused = |why: &str| {
+        let journal = device.journal("tidegate-agent");
+        let refused = |line: &&str| line.contains(why) && line.contains("this agent stays");
+        journal.lines().filter(refused).count()
+    };
+
+    let config = device.path("/etc/tidegate/agent.toml");
+    let fine = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("nonsense = 1\n{fine}")).unwrap();
+    let reload = device.run(&["systemctl", "reload", "tidegate-agent"]).unwrap();
+    assert!(!reload.success(), "{}", reload.all());
+    assert_eq!(refused("nonsense"), 1, "{}", device.journal("tidegate-agent"));
+    fs::write(&config, fine).unwrap();
+
+    // A program that is none cannot even ask; what runs finds out by itself.
+    break_program(&stand, "#!/bin/sh\necho 'not this one'\nexit 1\n");
+    assert!(!device.run(&["systemctl", "reload", "tidegate-agent"]).unwrap().success());
+    device.ok(&["systemctl", "kill", "--kill-who=main", "--signal=HUP", "tidegate-agent"]).unwrap();
+    wait::until_true("the refusal", PATIENCE, || refused("not this one") == 1)
+        .unwrap_or_else(|error| panic!("{error}\n{}", device.journal("tidegate-agent")));
+
+    assert_eq!((main_pid(&stand), runs(&stand)), (pid, program));
+    scene.is_root(&mut pty);
+    // The twin that differs in the program alone.
+    mend_program(&stand);
+    device.ok(&["systemctl", "reload", "tidegate-agent"]).unwrap();
+    stand.world.await_agent(device).unwrap();
+    scene.is_root(&mut pty);
+    leave(&mut pty);
+    scene.is_as_before_within(WITHIN);
+}
+
+#[test]
+fn a_program_that_dies_as_it_starts_leaves_nothing_granted() {
+    needs_devices!();
+    let stand = Stand::new("stillborn", LEASE);
+    let scene = Scene::set(&stand.world, &stand.device, "worker", "{}");
+    let device = &stand.device;
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    // It says that it can, and can neither run nor sweep.
+    break_program(&stand, "#!/bin/sh\n[ \"$1\" = check-handover ]\n");
+    device.ok(&["systemctl", "kill", "--kill-who=main", "--signal=HUP", "tidegate-agent"]).unwrap();
+    scene.is_as_before_within(WITHIN);
+    let sudo = device.run_as(&scene.account, &["sudo", "-n", "id"]).unwrap();
+    assert!(!sudo.success(), "{}", sudo.all());
+    pty.end(WITHIN).unwrap();
+    mend_program(&stand);
+    stand.world.await_agent(device).unwrap();
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    leave(&mut pty);
+    scene.is_as_before_within(WITHIN);
+}
