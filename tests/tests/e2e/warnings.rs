@@ -39,6 +39,8 @@ fn the_end_of_a_window_is_told_in_the_terminal_but_not_over_a_full_screen_progra
 
     let [session] = scene.sessions().try_into().unwrap();
     let play = ["session", "play", &text(&session, "id"), "--speed", "1000"];
-    let played = world.admin(&play).unwrap().ok().unwrap().out();
-    assert_eq!(played.matches("tidegate: this session ends in").count(), 2, "{played}");
+    let played = || world.admin(&play).unwrap().ok().unwrap().out();
+    let both = || played().matches("tidegate: this session ends in").count() == 2;
+    // The recording is sealed a moment after the client has left.
+    wait::until_true("both are in the recording", PATIENCE, both).unwrap_or_else(|_| panic!("{}", played()));
 }
