@@ -30,6 +30,11 @@ test: deps ## every test; those with devices need root
 bench: build ## measures direct ssh, ssh -J and Tidegate in turns; writes target/bench/bench.json
 	@$(TARGET)/release/bench
 
+.PHONY: torture
+torture: deps ## kills whatever can die ROUNDS=500 times, and compares; SEED= and ROUND= play it again
+	cargo build --workspace --bins
+	@ROUNDS=$(ROUNDS) SEED=$(SEED) ROUND=$(ROUND) $(TARGET)/debug/torture
+
 SECONDS_EACH := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),30)
 
 .PHONY: fuzz

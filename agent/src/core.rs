@@ -33,5 +33,6 @@ pub fn step(mut state: State, event: Event, now: Now) -> (State, Vec<Effect>) {
     state.take(event, now, &mut effects);
     state.end_overdue(now, &mut effects);
     state.next_job(now, &mut effects);
+    state.tell_standing(&mut effects);
     (state, effects)
 }

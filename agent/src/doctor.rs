@@ -1,8 +1,10 @@
 //! `tidegate-agent doctor`: is this host as the agent needs it, and where not, how to
 //! mend it. It asks the host and changes nothing.
 //!
-//! [`host`] asks, [`judge`] decides on what was said, as functions of texts.
+//! [`host`] asks, [`judge`] decides on what was said, as functions of texts; [`compare`]
+//! sets what the proxy said last beside it.
 
+mod compare;
 mod host;
 mod judge;
 

@@ -17,12 +17,15 @@ pub mod program;
 mod replace;
 mod sudo;
 
+use std::collections::BTreeSet;
+
 use tidegate_common::grant::{Failure, PrivilegeKind};
 use tidegate_common::id::SessionId;
 use tidegate_common::name::AccountName;
 
 use crate::core::{Delta, Gone, Held, Unit};
 use crate::paths::Paths;
+use crate::residue::Lost;
 
 pub use replace::replace;
 pub use sudo::SudoVersion;
@@ -184,6 +187,27 @@ impl Elevator {
         Ok(if shared { format!("{unit}, with another session") } else { unit.to_string() })
     }
 
+    /// The groups that processes can hold for these units.
+    #[must_use]
+    pub fn groups_of<'a>(
+        &self,
+        units: impl IntoIterator<Item = (&'a Unit, &'a Delta)>,
+    ) -> Vec<(&'a Unit, Lost)> {
+        let edits =
+            units.into_iter().filter_map(|(unit, delta)| Some((unit, groups::Edit::of(unit, delta)?)));
+        edits.filter_map(|(unit, edit)| Some((unit, groups::held_by(&self.paths, &edit)?))).collect()
+    }
+
+    /// As [`Self::undo`], and tells which groups were taken away by it.
+    pub fn take_away(&mut self, units: Vec<Held>) -> (Vec<Gone>, BTreeSet<Lost>) {
+        let groups = self.groups_of(units.iter().map(|held| (&held.unit, &held.delta)));
+        let groups: Vec<(Unit, Lost)> = groups.into_iter().map(|(unit, lost)| (unit.clone(), lost)).collect();
+        let outcomes = self.undo(units);
+        let gone = |unit: &Unit| outcomes.iter().any(|gone| gone.unit == *unit && gone.result.is_ok());
+        let lost = groups.iter().filter(|(unit, _)| gone(unit)).map(|(_, lost)| *lost).collect();
+        (outcomes, lost)
+    }
+
     /// Takes units back and looks that they are gone. Each is tried whatever
     /// happens to the others; accounts go last, after what they were given.
     pub fn undo(&mut self, mut units: Vec<Held>) -> Vec<Gone> {
@@ -207,6 +231,7 @@ impl Elevator {
         let members = units.extract_if(.., |held| matches!(held.unit, Unit::Group { .. })).collect();
         outcomes.extend(groups::remove(&self.paths, members));
         outcomes.extend(units.into_iter().map(|held| self.undo_account(held)));
+        replace::clear(&self.paths.etc, &create::FILES);
         self.unlock();
         outcomes
     }

@@ -67,6 +67,12 @@ impl Paths {
         self.run.join("leases")
     }
 
+    /// What may still come after a session's end, for the next agent and the sweep.
+    #[must_use]
+    pub fn lates(&self) -> PathBuf {
+        self.run.join("late")
+    }
+
     /// How the link to the proxy stands.
     #[must_use]
     pub fn link(&self) -> PathBuf {

@@ -4,8 +4,9 @@
 //! A process belongs to the session when its environment carries the session's
 //! marker, when it descends from such a process, when it lives in the same logind
 //! scope or audit session as one, or when the account's own systemd runs it, was
-//! asked to during the session, and nobody else of the account is logged in. A
-//! heuristic: where the host has neither logind nor kernel audit, a process that
+//! asked to during the session, and nobody else of the account is logged in. What holds a
+//! group that was taken from its account goes with it, whoever started it, and for half a
+//! minute whatever comes late ([`Late`]). A heuristic: where the host has neither logind nor kernel audit, a process that
 //! cleaned its environment and left its parents within [`Reaper`]'s looks is missed;
 //! where it has no kernel audit, so is one that root moved out of its scope. What
 //! cron, at or the host's systemd start is no process of the session: its job or
@@ -16,10 +17,12 @@
 
 mod changes;
 mod ending;
+mod late;
 mod process;
 mod reaper;
 mod table;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use tidegate_common::grant::Leftover;
@@ -31,6 +34,7 @@ use ending::Ending;
 use table::Table;
 
 pub use changes::{Granted, Keeper, Notes};
+pub use late::{Late, Lates, Lost};
 pub use process::command_of;
 pub use reaper::{Job, Reaper};
 
@@ -40,17 +44,26 @@ const LOOK: Duration = Duration::from_millis(3);
 /// Traces of one session kept at most; a session with more is found by its marker.
 const MOST_TRACES: usize = 512;
 
+/// Whose processes have to end.
+#[derive(Debug, Clone, Default)]
+pub struct Leaving {
+    pub session: Option<SessionId>,
+    pub known: Traces,
+    /// Whoever holds one of these goes too.
+    pub lost: BTreeSet<Lost>,
+}
+
 /// Ends the processes of several sessions side by side: TERM, and KILL after
 /// `grace`. Returns for each what did not end by itself.
 #[must_use]
 pub fn end_all(
     paths: &Paths,
-    sessions: impl IntoIterator<Item = (SessionId, Traces)>,
+    leaving: impl IntoIterator<Item = Leaving>,
     grace: Duration,
-) -> Vec<(SessionId, Vec<Leftover>)> {
+) -> Vec<(Option<SessionId>, Vec<Leftover>)> {
     let now = Instant::now();
     let mut endings: Vec<Ending> =
-        sessions.into_iter().map(|(session, known)| Ending::new(session, known, grace, now)).collect();
+        leaving.into_iter().map(|leaving| Ending::new(leaving, grace, now)).collect();
     let mut ended = Vec::new();
     while !endings.is_empty() {
         let table = Table::read(paths);

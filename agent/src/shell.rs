@@ -6,7 +6,7 @@ pub mod driver;
 pub mod identity;
 pub mod journal;
 pub mod leases;
-pub mod standing;
+pub mod link_state;
 pub mod sweep;
 pub mod tls;
 pub mod uplink;

@@ -30,7 +30,8 @@ fn main() {
     };
     let frames = [encode(&FromAgent::Hello(hello)), encode(&FromAgent::Alive)].map(Result::unwrap);
     put("wire", "agent", &frames.concat());
-    let welcome = Welcome { protocol: VERSION, lease_millis: 30_000, user_ca: Vec::new() };
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let welcome = Welcome { protocol: VERSION, lease_millis: 30_000, user_ca: Vec::new(), now };
     let lease = FromProxy::Lease { live: vec![SessionId::new(1, 2)] };
     let frames = [encode(&FromProxy::Welcome(welcome)), encode(&lease)].map(Result::unwrap);
     put("wire", "proxy", &frames.concat());

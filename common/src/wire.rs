@@ -13,7 +13,7 @@ pub use witness::{Exec, MOST_ARG_BYTES, MOST_ARGS, MOST_EXECS, Sight, Witnessed}
 
 use serde::{Deserialize, Serialize};
 
-use crate::grant::{Ended, Failure, Privilege, PrivilegeKind, Receipt};
+use crate::grant::{Ended, Failure, Privilege, PrivilegeKind, Receipt, Standing};
 use crate::id::SessionId;
 use crate::name::{AccountName, DeviceName};
 use crate::residue::Residue;
@@ -24,6 +24,13 @@ pub const VERSION: u16 = 1;
 
 /// The longest frame, in bytes.
 pub const MAX_FRAME: usize = 256 * 1024;
+
+/// The most privileges that one message tells of as standing.
+pub const MOST_STANDING: usize = 128;
+
+/// How far the clocks of proxy and device may be apart, in seconds: a session's
+/// certificate is valid for so long before and after it was made.
+pub const MOST_SKEW_SECONDS: u64 = 60;
 
 /// The name the proxy's link certificate carries, whatever its address.
 pub const SERVER_NAME: &str = "tidegate-proxy";
@@ -42,6 +49,8 @@ pub enum FromAgent {
     Refused { session: SessionId, failure: Failure },
     /// The grant has ended, for whatever reason; sent again while something stands.
     Ended { session: SessionId, ended: Ended },
+    /// All that stands now (at most [`MOST_STANDING`]), whenever it is another than was told last.
+    Standing { standing: Vec<Standing> },
     /// What the session left behind, told some time after its end.
     Residue { session: SessionId, residue: Residue },
     /// Asks for a new certificate before the old one expires.
@@ -130,7 +139,7 @@ pub struct Hello {
     /// Grants of this proxy that are alive in its journal.
     pub live: Vec<SessionId>,
     /// What it could not undo.
-    pub standing: Vec<Failure>,
+    pub standing: Vec<Standing>,
     /// Whether the kernel tells what runs.
     #[serde(default)]
     pub witness: Sight,
@@ -146,6 +155,8 @@ pub struct Welcome {
     pub lease_millis: u64,
     /// Public keys of the user CA, one OpenSSH line each, for sshd's `TrustedUserCAKeys`.
     pub user_ca: Vec<String>,
+    /// What the proxy's clock says.
+    pub now: jiff::Timestamp,
 }
 
 /// One grant for one session.

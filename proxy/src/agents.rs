@@ -10,6 +10,7 @@ pub mod ca;
 mod link;
 mod listener;
 mod registry;
+mod reports;
 
-pub use listener::{Office, listen};
-pub use registry::{GrantOver, LiveGrant, Registry};
+pub use listener::{Office, keep_seen, listen};
+pub use registry::{GrantOver, GrantSeen, GrantState, LiveGrant, Registry};

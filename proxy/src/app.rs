@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access::Access;
 use crate::agents::ca::Ca;
-use crate::agents::{self, Office, Registry};
+use crate::agents::{self, GrantSeen, Office, Registry};
 use crate::audit_log::AuditLog;
 use crate::config::Config;
 use crate::console::{self, Services};
@@ -120,7 +120,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         () = ssh::listen(gate, ssh_listener, &lanes) => {}
-        ended = agents::listen(office, agents_listener) => ended?,
+        ended = agents::listen(Arc::clone(&office), agents_listener) => ended?,
+        () = agents::keep_seen(&office) => {}
         () = admin => {}
         () = expiry => {}
         () = watchdog() => {}
@@ -179,9 +180,12 @@ impl console::AgentLinks for Registry {
         self.status(device).map(|status| console::Link {
             version: status.version,
             up: status.since.elapsed(),
-            standing: status.standing.iter().map(ToString::to_string).collect(),
             witness: status.witness,
         })
+    }
+
+    fn grants(&self) -> Vec<GrantSeen> {
+        Self::grants(self)
     }
 
     fn plan(&self, credential: Arc<Credential>) -> BoxFuture<'static, Option<Vec<String>>> {

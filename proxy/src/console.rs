@@ -10,6 +10,7 @@ mod audit;
 mod commands;
 mod failure;
 mod grammar;
+mod grants;
 mod line;
 mod menu;
 mod requests;
@@ -45,11 +46,12 @@ use tidegate_common::wire::Sight;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::access::{Access, By};
+use crate::agents::GrantSeen;
 use crate::audit_log::AuditLog;
 use crate::record::Recordings;
 use crate::requests::Requests;
 use crate::store::Store;
-use grammar::{Cli, Command};
+use grammar::{Cli, Command, Grant};
 use screen::Screen;
 
 /// The sessions that live now, as far as the console touches them.
@@ -62,6 +64,8 @@ pub trait LiveSessions: Send + Sync {
 pub trait AgentLinks: Send + Sync {
     /// The device's link, if it is up.
     fn link(&self, device: &DeviceName) -> Option<Link>;
+    /// Every grant that lives or is being ended.
+    fn grants(&self) -> Vec<GrantSeen>;
     /// What the credential's privileges would change, as the device's agent says now.
     fn plan(&self, credential: Arc<Credential>) -> BoxFuture<'static, Option<Vec<String>>>;
     /// Ends the device's link, because its enrolment was revoked.
@@ -75,8 +79,6 @@ pub struct Link {
     pub version: String,
     /// For how long it has been up.
     pub up: Duration,
-    /// What the agent could not undo, one sentence each.
-    pub standing: Vec<String>,
     /// Whether its host's kernel tells what runs.
     pub witness: Sight,
 }
@@ -300,6 +302,7 @@ async fn act(
         Command::Request(asked) => requests::run(services, actor, asked, screen).await,
         Command::Session(asked) => sessions::run(services, actor, asked, screen).await,
         Command::Agent(asked) => agents::run(services, actor, asked, screen).await,
+        Command::Grant(Grant::List(asked)) => grants::list(services, actor, asked, screen).await,
         Command::Audit(asked) => audit::run(services, actor, asked, screen).await,
     }
 }

@@ -15,6 +15,18 @@ use tokio::sync::oneshot;
 /// Threads for work that blocks, of each lane, at most.
 const BLOCKING_THREADS: usize = 32;
 
+/// What somebody types, or sees of it, is no longer, in bytes.
+const KEY: usize = 64;
+
+/// Lets the lane's other tasks go first when so little has come that it may be a key or
+/// its echo: it is on its way then before the connection that it came on looks after its
+/// timers and windows.
+pub async fn give_way(bytes: usize) {
+    if bytes <= KEY {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// All lanes. Dropping them ends what runs there.
 #[derive(Debug)]
 pub struct Lanes(Vec<Lane>);

@@ -8,15 +8,18 @@
 
 mod agents;
 mod audit;
+mod fleet;
 mod migration;
 mod requests;
 mod residue;
 mod resources;
 mod sessions;
+mod tokens;
 mod transfers;
 
 pub use agents::AgentRow;
 pub use audit::AuditRow;
+pub use fleet::Drifts;
 pub use requests::RequestFilter;
 pub use sessions::{SessionFilter, SessionRow};
 
@@ -28,6 +31,8 @@ use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 use sea_orm_migration::MigratorTrait as _;
 
 const READERS: u32 = 4;
+/// Rows that one statement names, at most; databases bound it.
+const MOST_NAMED: usize = 500;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// What can go wrong with the store.

@@ -50,6 +50,15 @@ pub enum WitnessError {
     Store(#[from] StoreError),
 }
 
+/// What became of a message.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// For the audit log, with a session's last message.
+    pub event: Option<Event>,
+    /// How much it says for the first time to have been lost.
+    pub lost: u64,
+}
+
 /// All of them; clones share it.
 #[derive(Clone)]
 pub struct Witnesses {
@@ -82,12 +91,11 @@ impl Witnesses {
         path(&self.recordings, session)
     }
 
-    /// Keeps a message; on the disk when this returns. With the session's last one
-    /// comes an event for the audit log.
+    /// Keeps a message; on the disk when this returns.
     ///
     /// # Errors
     /// When it could not be kept; the agent has to tell it again.
-    pub async fn take(&self, device: &DeviceName, said: Witnessed) -> Result<Option<Event>, WitnessError> {
+    pub async fn take(&self, device: &DeviceName, said: Witnessed) -> Result<Taken, WitnessError> {
         let session = said.session;
         let mut known = self.known.lock().await;
         let entry = match known.remove(&session) {
@@ -96,7 +104,7 @@ impl Witnesses {
                 let row = self.store.session(session).await?;
                 let Some(row) = row.filter(|row| row.target.device == *device) else {
                     tracing::warn!(%device, %session, "the agent tells of a session that it never served");
-                    return Ok(None);
+                    return Ok(Taken::default());
                 };
                 let ledger = blocking(self.path(session), Ledger::open).await;
                 Known { target: row.target, ledger: ledger? }
@@ -105,10 +113,10 @@ impl Witnesses {
         if entry.target.device != *device {
             tracing::warn!(%device, %session, "the agent tells of a session that it never served");
             known.insert(session, entry);
-            return Ok(None);
+            return Ok(Taken::default());
         }
         let Known { target, ledger } = entry;
-        let last = said.last;
+        let (last, lost) = (said.last, ledger.account().lost);
         // A write that fails forgets what is known: the next message reads the file again.
         let ledger =
             blocking((ledger, said, self.recordings.key()), |(ledger, said, key)| ledger.append(said, &key))
@@ -120,10 +128,11 @@ impl Witnesses {
             lost: ledger.account().lost,
             link: ledger.link(),
         });
+        let lost = ledger.account().lost.saturating_sub(lost);
         if !last && known.len() < MOST_KNOWN {
             known.insert(session, Known { target, ledger });
         }
-        Ok(event)
+        Ok(Taken { event, lost })
     }
 }
 

@@ -33,15 +33,29 @@ pub struct Accounts(BTreeMap<String, Vec<u8>>);
 impl Accounts {
     /// Takes it.
     pub fn of(host: &impl Host, account: &str) -> Result<Self> {
-        let mut picture = BTreeMap::new();
-        let keys = format!("/home/{account}/.ssh/authorized_keys");
-        for file in FILES.iter().copied().chain([keys.as_str()]) {
-            add(&mut picture, file, &host.path(file));
-        }
-        for question in [&["sudo", "-l", "-U", account] as &[&str], &["id", account]] {
-            picture.insert(question.join(" "), host.run(question)?.all().into_bytes());
+        Self::of_all(host, &[account])
+    }
+
+    /// Takes it of several accounts.
+    pub fn of_all(host: &impl Host, accounts: &[&str]) -> Result<Self> {
+        let Self(mut picture) = Self::of_files(host, accounts);
+        for account in accounts {
+            for question in [&["sudo", "-l", "-U", account] as &[&str], &["id", account]] {
+                picture.insert(question.join(" "), host.run(question)?.all().into_bytes());
+            }
         }
         Ok(Self(picture))
+    }
+
+    /// Takes it of the files only, which is quick.
+    #[must_use]
+    pub fn of_files(host: &impl Host, accounts: &[&str]) -> Self {
+        let mut picture = BTreeMap::new();
+        let keys = accounts.iter().map(|account| format!("/home/{account}/.ssh/authorized_keys"));
+        for file in FILES.iter().map(|file| (*file).to_owned()).chain(keys) {
+            add(&mut picture, &file, &host.path(&file));
+        }
+        Self(picture)
     }
 
     /// As [`Self::of`], but only what mentions the account, so that what others do on

@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
+use nix::sys::signal::{SigSet, Signal};
 
 /// What every script may use. A server that belongs to a directory runs in it, or reads
 /// its configuration there (sshd(8) leaves for `/`).
@@ -89,4 +90,20 @@ pub fn clean_all() {
         let Some((_, shell)) = last else { return };
         shell.clean();
     }
+}
+
+/// Lets Ctrl-C take back what was made. To be called before any thread is started.
+pub fn clean_all_on_signals() -> Result<()> {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    signals.thread_block()?;
+    std::thread::spawn(move || {
+        if signals.wait().is_ok() {
+            clean_all();
+            std::process::exit(130);
+        }
+    });
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! The harness: throwaway devices with a real systemd, sshd and sudo, a proxy on
-//! port 0, stock OpenSSH as the client. The end-to-end tests, `make demo` and
-//! `make bench` are written with it.
+//! port 0, stock OpenSSH as the client. The end-to-end tests, `make demo`,
+//! `make bench` and `make torture` are written with it.
 //!
 //! Whatever it makes (mounts, network namespaces, processes, directories) belongs
 //! to a [`guardian`], which removes it when the program that made it ends, however
@@ -16,5 +16,6 @@ pub mod programs;
 pub mod pty;
 pub mod run;
 pub mod slot;
+pub mod torture;
 pub mod wait;
 pub mod world;

@@ -8,6 +8,8 @@ mod attacks;
 #[path = "../../agent/tests/agent/audit.rs"]
 #[allow(dead_code)]
 mod audit;
+#[path = "e2e/bounds.rs"]
+mod bounds;
 #[path = "e2e/demo.rs"]
 mod demo;
 #[path = "e2e/devices.rs"]
@@ -18,6 +20,8 @@ mod docs;
 mod doctor;
 #[path = "e2e/faults.rs"]
 mod faults;
+#[path = "e2e/fleet.rs"]
+mod fleet;
 #[path = "e2e/flow.rs"]
 mod flow;
 #[path = "e2e/forwards.rs"]
@@ -34,6 +38,8 @@ mod matrix;
 mod menu;
 #[path = "e2e/pier.rs"]
 mod pier;
+#[path = "e2e/plan.rs"]
+mod plan;
 #[path = "e2e/privileges.rs"]
 mod privileges;
 #[path = "e2e/refusals.rs"]
@@ -44,6 +50,8 @@ mod scene;
 mod story;
 #[path = "e2e/support.rs"]
 mod support;
+#[path = "e2e/torture.rs"]
+mod torture;
 #[path = "e2e/transfers.rs"]
 mod transfers;
 #[path = "e2e/units.rs"]

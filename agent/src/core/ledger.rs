@@ -73,6 +73,17 @@ pub struct Held {
     pub applied: bool,
     /// Who holds it. Nobody: it has to go.
     pub holders: BTreeSet<SessionId>,
+    /// Who held it last, once nobody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_by: Option<SessionId>,
+}
+
+impl Held {
+    fn leave(&mut self, session: SessionId) {
+        if self.holders.remove(&session) && self.holders.is_empty() {
+            self.left_by = Some(session);
+        }
+    }
 }
 
 /// The durable part of the agent's state.
@@ -90,14 +101,14 @@ impl Ledger {
             Record::Granting { session, account, expires, fresh, joined } => {
                 // Nothing, unless the record of an earlier end was lost with a full disk.
                 for held in &mut self.held {
-                    held.holders.remove(&session);
+                    held.leave(session);
                 }
                 self.grants
                     .insert(session, Entry { account, expires, granted: false, traces: Traces::default() });
                 for (unit, delta) in fresh {
                     let holders = BTreeSet::from([session]);
                     self.held.retain(|held| held.unit != unit);
-                    self.held.push(Held { unit, delta, applied: false, holders });
+                    self.held.push(Held { unit, delta, applied: false, holders, left_by: None });
                 }
                 for held in self.held.iter_mut().filter(|held| joined.contains(&held.unit)) {
                     held.holders.insert(session);
@@ -118,7 +129,7 @@ impl Ledger {
             }
             Record::Released { session, gone } => {
                 for held in &mut self.held {
-                    held.holders.remove(&session);
+                    held.leave(session);
                 }
                 self.held.retain(|held| !gone.contains(&held.unit));
                 if let Some(entry) = self.grants.get_mut(&session) {
@@ -129,7 +140,7 @@ impl Ledger {
                 self.grants.remove(&session);
                 // The record before this one may have been lost with a full disk.
                 for held in &mut self.held {
-                    held.holders.remove(&session);
+                    held.leave(session);
                 }
             }
             Record::Gone { gone } => self.held.retain(|held| !gone.contains(&held.unit)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tidegate_common::grant::{Failure, Leftover};
+use tidegate_common::grant::{Failure, Leftover, Standing};
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::{FromAgent, FromProxy};
 
@@ -85,7 +85,7 @@ pub enum Effect {
     /// End the session's processes.
     EndProcesses { session: SessionId, known: Traces },
     /// Introduce ourselves on the new link.
-    Hello { live: Vec<SessionId>, standing: Vec<Failure> },
+    Hello { live: Vec<SessionId>, standing: Vec<Standing> },
     /// Tell the proxy, if the link still stands.
     Send(FromAgent),
     /// sshd shall trust these user CA keys.

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use tidegate_common::grant::{Ended, Failure};
+use tidegate_common::audit::Note;
+use tidegate_common::grant::{Ended, Failure, Standing};
 use tidegate_common::id::SessionId;
-use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder};
+use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder, MOST_STANDING};
 
 use super::ledger::{Ledger, Record};
 use super::messages::{Effect, Event, Now};
@@ -28,6 +29,8 @@ pub struct State {
     pub(super) linked: bool,
     /// What ended while no link stood, told on the next one.
     pub(super) untold: BTreeMap<SessionId, Ended>,
+    /// What the proxy knows to stand.
+    pub(super) told: Vec<Standing>,
     pub(super) stopping: bool,
     pub(super) exited: bool,
 }
@@ -134,7 +137,8 @@ impl State {
             Event::Started { deadlines } => self.reconcile(&deadlines, now, effects),
             Event::Connected => {
                 self.linked = false;
-                effects.push(Effect::Hello { live: self.live(), standing: self.standing() });
+                self.told = self.standing();
+                effects.push(Effect::Hello { live: self.live(), standing: self.told.clone() });
             }
             Event::Disconnected => self.linked = false,
             Event::Proxy(message) => self.hear(message, now, effects),
@@ -214,8 +218,29 @@ impl State {
         self.grants.iter().filter(|(_, grant)| grant.lives()).map(|(session, _)| *session).collect()
     }
 
-    pub(super) fn standing(&self) -> Vec<Failure> {
-        self.retries.iter().map(|retry| retry.failure.clone()).collect()
+    /// Tells what stands when that has changed.
+    pub(super) fn tell_standing(&mut self, effects: &mut Vec<Effect>) {
+        let standing = self.standing();
+        if self.linked && standing != self.told {
+            self.told.clone_from(&standing);
+            effects.push(Effect::Send(FromAgent::Standing { standing }));
+        }
+    }
+
+    pub(super) fn standing(&self) -> Vec<Standing> {
+        let tell = |retry: &Retry| Standing {
+            session: self.ledger.held(&retry.unit).and_then(|held| held.left_by),
+            account: retry.unit.account().clone(),
+            kind: retry.unit.kind(),
+            what: Note::new(retry.unit.to_string()),
+            why: Note::new(&retry.failure.why),
+        };
+        let mut standing: Vec<Standing> = self.retries.iter().take(MOST_STANDING).map(tell).collect();
+        // Retries change places; what they tell of has not changed by that.
+        standing.sort_by(|one, other| {
+            (one.session, one.what.as_str()).cmp(&(other.session, other.what.as_str()))
+        });
+        standing
     }
 }
 

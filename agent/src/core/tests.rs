@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
-use tidegate_common::grant::{Groups, Privilege, SudoRule};
+use tidegate_common::grant::{Groups, Privilege, Standing, SudoRule};
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder, Welcome};
 
@@ -52,7 +52,11 @@ struct World {
     /// What was on the host before: `g0` is the account's own.
     before: BTreeSet<String>,
     told: Vec<FromAgent>,
+    /// What the proxy was told last to stand.
+    standing: Vec<Standing>,
     time: u64,
+    /// By how much the wall clock was stepped, in microseconds.
+    stepped: i64,
     failures: u8,
     used: BTreeSet<u8>,
 }
@@ -68,13 +72,17 @@ impl World {
 
     fn link(&mut self) {
         self.give(Event::Connected);
-        let welcome = Welcome { protocol: 1, lease_millis: LEASE / 1000, user_ca: Vec::new() };
+        let now = now(self.time).wall;
+        let welcome = Welcome { protocol: 1, lease_millis: LEASE / 1000, user_ca: Vec::new(), now };
         self.give(Event::Proxy(FromProxy::Welcome(welcome)));
     }
 
     fn give(&mut self, event: Event) {
         let state = std::mem::take(&mut self.state);
-        let (state, effects) = step(state, event, now(self.time));
+        let now = now(self.time);
+        let wall = now.wall.as_microsecond() + self.stepped;
+        let now = Now { wall: jiff::Timestamp::from_microsecond(wall).unwrap(), ..now };
+        let (state, effects) = step(state, event, now);
         self.state = state;
         self.pending.extend(effects);
     }
@@ -150,16 +158,15 @@ impl World {
             Effect::EndProcesses { session, .. } => {
                 self.give(Event::ProcessesEnded { session, leftovers: Vec::new() });
             }
+            Effect::Hello { standing, .. } | Effect::Send(FromAgent::Standing { standing }) => {
+                self.standing = standing;
+            }
             Effect::Send(message) => {
                 self.check(&message);
                 self.told.push(message);
             }
             Effect::KeepDeadlines(deadlines) => self.deadlines = deadlines,
-            Effect::Preview { .. }
-            | Effect::Hello { .. }
-            | Effect::TrustUserCa(_)
-            | Effect::Warn(_)
-            | Effect::Exit => {}
+            Effect::Preview { .. } | Effect::TrustUserCa(_) | Effect::Warn(_) | Effect::Exit => {}
         }
         true
     }
@@ -353,6 +360,31 @@ fn a_privilege_that_still_stands_is_not_granted_again_and_is_retried_until_gone(
     assert!(world.told.last().is_some_and(clean));
 }
 
+#[test]
+fn what_stands_is_told_with_its_session_also_after_a_crash_and_so_is_that_nothing_does() {
+    let mut world = World::new();
+    world.give(Event::Proxy(FromProxy::Grant(order(1, &[1], false))));
+    world.settle();
+    for crash in [false, true] {
+        world.failures = 0b1;
+        if crash {
+            world.crash();
+            world.settle();
+            world.link();
+        } else {
+            world.give(Event::Proxy(FromProxy::Revoke { session: session(1) }));
+        }
+        world.settle();
+        let [told] = &world.standing[..] else { panic!("{:?}", world.standing) };
+        assert_eq!((told.session, told.what.as_str()), (Some(session(1)), "ops is in g1"));
+        assert_eq!(told.why.as_str(), "read-only file system");
+    }
+    world.time += 500_000;
+    world.give(Event::Tick);
+    world.settle();
+    assert_eq!((world.standing, world.host), (Vec::new(), world.before));
+}
+
 fn refusal_of(privileges: &[&str]) -> Option<String> {
     let mut world = World::new();
     let mut asked = order(1, &[], false);
@@ -407,4 +439,34 @@ fn a_journal_of_the_version_before_is_read() {
         "joined":[]}"#;
     let Record::Granting { fresh, .. } = serde_json::from_str(text).unwrap() else { panic!() };
     assert_eq!(fresh.len(), 2);
+}
+
+proptest! {
+    /// Leases are on the clock that nobody sets: a host's wall clock that jumps, as by hand
+    /// or when a dead battery is noticed, neither shortens one nor makes it longer.
+    #[test]
+    fn however_the_wall_clock_is_stepped_a_lease_ends_when_it_would_have(
+        steps in proptest::collection::vec((1u64..LEASE / 10, -3_000_000_000_000_000i64..3_000_000_000_000_000), 0..30),
+        dated in any::<bool>(),
+    ) {
+        let mut world = World::new();
+        let mut asked = order(1, &[1], true);
+        // A date that the wall clock may pass at once, or seem never to reach.
+        asked.expires = dated.then(|| now(LEASE * 100).wall);
+        world.give(Event::Proxy(FromProxy::Grant(asked)));
+        world.settle();
+        prop_assert!(granted(&world, 1));
+        for (wait, stepped) in steps {
+            world.time = (world.time + wait).min(LEASE - 1);
+            world.stepped = stepped;
+            world.give(Event::Tick);
+            world.settle();
+            // Without a date, nothing but the lease ends it.
+            prop_assert!(dated || world.host != world.before);
+        }
+        world.time = LEASE;
+        world.give(Event::Tick);
+        world.settle();
+        prop_assert_eq!(&world.host, &world.before);
+    }
 }

@@ -58,6 +58,19 @@ impl Unit {
         }
     }
 
+    /// The account that has it.
+    #[must_use]
+    pub fn account(&self) -> &AccountName {
+        match self {
+            Self::Sudo { account, .. }
+            | Self::Group { account, .. }
+            | Self::Enabled { account }
+            | Self::Shell { account, .. }
+            | Self::Created { account, .. }
+            | Self::Custom { account, .. } => account,
+        }
+    }
+
     /// Whether both change the same thing to different ends, so that neither could be
     /// taken back without the other.
     #[must_use]

@@ -5,15 +5,17 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Point, judge};
+use super::compare;
+use super::{Point, Verdict, judge};
 use crate::config::{Config, ConfigError};
 use crate::elevate::SudoVersion;
 use crate::elevate::program::run;
 use crate::paths::Paths;
 use crate::setup;
+use crate::shell::clock;
 use crate::shell::identity::Identity;
 use crate::shell::journal::Journal;
-use crate::shell::standing::{self, Standing};
+use crate::shell::link_state::{self, LinkState};
 
 /// How long one of the host's programs may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -39,12 +41,19 @@ pub fn examine(config: Result<Config, ConfigError>) -> Vec<Point> {
     points.extend(state(&paths));
     points.push(identity(&paths, &format!("{install} --token TOKEN")));
     points.extend(services(&install));
-    points.push(link(&paths, &proxy));
-    points.extend(sshd(&paths, &proxy, &install));
+    let state = link_state::read(&paths);
+    points.push(link(state.as_ref(), &proxy));
+    let heard = state.and_then(|state| state.heard);
+    points.extend(sshd(&paths, &proxy, heard.as_ref().map(|heard| heard.user_ca.as_slice()), &install));
     points.extend(sudo(&install));
-    let clock = run("timedatectl", &["show"], DEADLINE).map(|answer| answer.text).unwrap_or_default();
-    points.push(judge::clock(&clock));
-    points.push(audit(&paths));
+    let contained = contained();
+    let told = run("timedatectl", &["show"], DEADLINE).map(|answer| answer.text).unwrap_or_default();
+    let synchronized = judge::clock(&told);
+    let keeper = judge::keeper(&told, contained, Path::new("/usr/bin/chronyc").exists());
+    let ahead = heard.map(|heard| heard.ahead(clock::now()));
+    points.push(compare::clocks(ahead, synchronized.verdict == Verdict::Ok, keeper));
+    points.push(synchronized);
+    points.push(audit(&paths, contained));
     points.push(journal(&paths));
     points
 }
@@ -114,20 +123,20 @@ fn services(install: &str) -> Vec<Point> {
     points
 }
 
-fn link(paths: &Paths, proxy: &str) -> Point {
+fn link(state: Option<&LinkState>, proxy: &str) -> Point {
     let mend = format!("look at `journalctl -u tidegate-agent -n 20`; can this host reach {proxy}?");
-    match standing::read(paths) {
-        Some(Standing::Linked { proxy, since }) => {
+    match state {
+        Some(LinkState { proxy, since, lost: None, .. }) => {
             Point::ok("link", format!("linked with {proxy} since {since:.0}"))
         }
-        Some(Standing::Lost { proxy, since, why }) => {
+        Some(LinkState { proxy, since, lost: Some(why), .. }) => {
             Point::wrong("link", format!("no link with {proxy} since {since:.0}: {why}"), mend)
         }
         None => Point::wrong("link", "the agent has not had a link since the host was booted", mend),
     }
 }
 
-fn sshd(paths: &Paths, proxy: &str, install: &str) -> Vec<Point> {
+fn sshd(paths: &Paths, proxy: &str, proxys_keys: Option<&[String]>, install: &str) -> Vec<Point> {
     let told = match run("sshd", &["-T"], DEADLINE) {
         Ok(told) if told.status.success() => told.text,
         Ok(told) => {
@@ -138,14 +147,7 @@ fn sshd(paths: &Paths, proxy: &str, install: &str) -> Vec<Point> {
     };
     let mut points = judge::sshd(&told, &paths.user_ca().to_string_lossy(), install);
     points.push(match std::fs::read_to_string(paths.user_ca()) {
-        Ok(keys) if keys.lines().any(|line| line.split_whitespace().count() >= 2) => {
-            Point::ok("CA keys", format!("{} keys came from the proxy", keys.lines().count()))
-        }
-        Ok(_) => Point::warning(
-            "CA keys",
-            "no key came from the proxy yet; no session can log in",
-            "systemctl restart tidegate-agent.service",
-        ),
+        Ok(trusted) => compare::ca_keys(&trusted, proxys_keys, install),
         Err(error) => Point::wrong("CA keys", format!("{}: {error}", paths.user_ca().display()), install),
     });
     let addresses: Vec<IpAddr> =
@@ -200,10 +202,14 @@ fn sudo(install: &str) -> Vec<Point> {
     points
 }
 
-fn audit(paths: &Paths) -> Point {
-    let contained = run("systemd-detect-virt", &["--container", "--quiet"], DEADLINE);
+fn contained() -> bool {
+    let asked = run("systemd-detect-virt", &["--container", "--quiet"], DEADLINE);
+    asked.is_ok_and(|answer| answer.status.success())
+}
+
+fn audit(paths: &Paths, contained: bool) -> Point {
     let command_line = std::fs::read_to_string(paths.proc.join("cmdline")).unwrap_or_default();
-    if contained.is_ok_and(|answer| answer.status.success()) {
+    if contained {
         let found = "in a container the kernel's audit does not answer; what runs is not witnessed";
         return Point::warning("audit", found, "run the agent on the machine itself where that matters");
     }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use tidegate_common::wire::SESSION_VARIABLE;
 
 use super::Point;
+use super::compare::Keeper;
 
 /// What `sshd -T` says of one keyword (sshd_config(5)); it may say it several times.
 fn values<'a>(told: &'a str, keyword: &str) -> Vec<&'a str> {
@@ -151,6 +152,16 @@ pub fn clock(told: &str) -> Point {
     Point::warning("clock", found, "timedatectl set-ntp true")
 }
 
+/// Who can set the clock right, by what `timedatectl show` says and what is there.
+pub fn keeper(told: &str, contained: bool, chrony: bool) -> Keeper {
+    match (contained, chrony) {
+        (true, _) => Keeper::Machine,
+        (false, true) => Keeper::Chrony,
+        (false, false) if told.lines().any(|said| said.trim() == "CanNTP=yes") => Keeper::Timedatectl,
+        (false, false) => Keeper::Nobody,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Verdict;
@@ -222,5 +233,14 @@ mod tests {
     fn a_clock_is_well_when_the_host_says_so() {
         assert_eq!(clock("NTP=yes\nNTPSynchronized=yes\n").verdict, Verdict::Ok);
         assert_eq!(clock("NTPSynchronized=no\n").verdict, Verdict::Warning);
+    }
+
+    #[test]
+    fn who_keeps_the_clock_is_known_by_what_the_host_has() {
+        let can = "CanNTP=yes\nNTP=no\n";
+        assert_eq!(keeper(can, false, false), Keeper::Timedatectl);
+        assert_eq!(keeper(can, false, true), Keeper::Chrony);
+        assert_eq!(keeper(can, true, true), Keeper::Machine);
+        assert_eq!(keeper("CanNTP=no\n", false, false), Keeper::Nobody);
     }
 }

@@ -5,9 +5,11 @@ use tidegate_common::name::AccountName;
 
 use crate::paths::Paths;
 
-/// An account's primary group.
+/// An account's ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Account {
+    pub uid: u32,
+    /// Of its primary group.
     pub gid: u32,
 }
 
@@ -18,13 +20,16 @@ pub fn find(paths: &Paths, account: &AccountName) -> Result<Account, String> {
         .map_err(|error| format!("{} could not be read: {error}", path.display()))?;
     let local = text.lines().find_map(|line| {
         let mut fields = line.split(':');
-        (fields.next() == Some(account.as_str())).then(|| fields.nth(2).and_then(|gid| gid.parse().ok()))
+        (fields.next() == Some(account.as_str())).then(|| {
+            let uid = fields.nth(1)?.parse().ok()?;
+            Some(Account { uid, gid: fields.next()?.parse().ok()? })
+        })
     });
-    if let Some(gid) = local.flatten() {
-        return Ok(Account { gid });
+    if let Some(found) = local.flatten() {
+        return Ok(found);
     }
     let known = if paths.is_host() { User::from_name(account.as_str()).ok().flatten() } else { None };
-    known.map(|user| Account { gid: user.gid.as_raw() }).ok_or_else(|| {
+    known.map(|user| Account { uid: user.uid.as_raw(), gid: user.gid.as_raw() }).ok_or_else(|| {
         format!("the account `{account}` does not exist on this host; create it or correct the credential")
     })
 }

@@ -20,7 +20,7 @@ use crate::core::Delta;
 use crate::paths::Paths;
 
 /// The files with a line for each account or group, in the order in which they are removed.
-const FILES: [&str; 4] = ["gshadow", "group", "shadow", "passwd"];
+pub const FILES: [&str; 4] = ["gshadow", "group", "shadow", "passwd"];
 
 /// User ids are taken from the upper end of those for people, this many.
 const IDS: u32 = 10_000;

@@ -41,7 +41,8 @@ fn granted(elevator: &mut Elevator) -> Vec<Held> {
     ];
     let fresh = elevator.plan(session(), units).unwrap();
     elevator.apply(&fresh, &[]).unwrap();
-    let held = |(unit, delta)| Held { unit, delta, applied: true, holders: Default::default() };
+    let held =
+        |(unit, delta)| Held { unit, delta, applied: true, holders: Default::default(), left_by: None };
     fresh.into_iter().map(held).collect()
 }
 
@@ -146,7 +147,7 @@ fn an_undo_after_a_crash_before_the_account_was_made_finds_nothing_to_do() {
     let (scratch, mut elevator) = host();
     let unit = Unit::Created { account: name(), session: session(), shell: None, expires: None };
     let (unit, delta) = elevator.plan(session(), vec![unit]).unwrap().remove(0);
-    let held = Held { unit, delta, applied: false, holders: Default::default() };
+    let held = Held { unit, delta, applied: false, holders: Default::default(), left_by: None };
     assert!(elevator.undo(vec![held]).iter().all(|gone| gone.result == Ok(None)));
     as_before(&scratch);
 }

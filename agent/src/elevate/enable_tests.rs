@@ -31,7 +31,8 @@ fn text(paths: &Paths, file: &str) -> String {
 fn granted(elevator: &mut Elevator) -> Vec<Held> {
     let fresh = elevator.plan(SessionId::new(1, 1), both()).unwrap();
     elevator.apply(&fresh, &[]).unwrap();
-    let held = |(unit, delta)| Held { unit, delta, applied: true, holders: Default::default() };
+    let held =
+        |(unit, delta)| Held { unit, delta, applied: true, holders: Default::default(), left_by: None };
     fresh.into_iter().map(held).collect()
 }
 

@@ -13,6 +13,7 @@ use super::account;
 use super::lines::{read, write};
 use crate::core::{Delta, Gone, Held, Unit};
 use crate::paths::Paths;
+use crate::residue::Lost;
 
 /// Both files keep the members behind the third colon.
 const MEMBERS: usize = 3;
@@ -100,6 +101,16 @@ pub fn verify(paths: &Paths, account: &AccountName, group: &UnixGroupName) -> Re
             "`{account}` is not in `{group}` although it was added; does another program manage groups?"
         ))
     }
+}
+
+/// What processes of the account hold while it is a member by this edit. Nothing where the
+/// account or the group is not there (any more).
+pub fn held_by(paths: &Paths, edit: &Edit<'_>) -> Option<Lost> {
+    let account = account::find(paths, edit.account).ok()?;
+    let groups = read(paths, "group").ok()??;
+    let gid = line_of(&groups, edit.group)?.split(|byte| *byte == b':').nth(2)?;
+    let gid = std::str::from_utf8(gid).ok()?.parse().ok()?;
+    (gid != account.gid).then_some(Lost { uid: account.uid, gid })
 }
 
 /// Removes exactly what was added, and looks again. Under the host's lock.

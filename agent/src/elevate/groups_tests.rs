@@ -40,7 +40,7 @@ fn session() -> SessionId {
 
 fn held(planned: Vec<(Unit, Delta)>) -> Vec<Held> {
     let holders = BTreeSet::from([session()]);
-    let held = |(unit, delta)| Held { unit, delta, applied: true, holders: holders.clone() };
+    let held = |(unit, delta)| Held { unit, delta, applied: true, holders: holders.clone(), left_by: None };
     planned.into_iter().map(held).collect()
 }
 

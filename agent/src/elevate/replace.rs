@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Puts `content` in the place of `path`, durable when this returns. The owner,
 /// mode and security label are those of the file before; a new file gets `mode`.
@@ -26,7 +26,7 @@ pub fn replace_in(directory: &Path, files: &[(&str, Vec<u8>)], mode: u32) -> io:
     if files.is_empty() {
         return Ok(());
     }
-    let fresh = |name: &str| directory.join(format!(".{name}.tidegate"));
+    let fresh = |name: &str| fresh(directory, name);
     let write_all = || {
         files.iter().try_for_each(|(name, content)| write(&fresh(name), &directory.join(name), content, mode))
     };
@@ -39,6 +39,22 @@ pub fn replace_in(directory: &Path, files: &[(&str, Vec<u8>)], mode: u32) -> io:
         return Err(error);
     }
     File::open(directory)?.sync_all()
+}
+
+/// Where a file's new content waits for its place.
+fn fresh(directory: &Path, name: &str) -> PathBuf {
+    directory.join(format!(".{name}.tidegate"))
+}
+
+/// Removes what a crash left of replacing these files: a copy of /etc/shadow among others.
+pub fn clear(directory: &Path, files: &[&str]) {
+    for left in files.iter().map(|name| fresh(directory, name)) {
+        if let Err(error) = std::fs::remove_file(&left)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, left = %left.display(), "what a crash left could not be removed");
+        }
+    }
 }
 
 fn write(fresh: &Path, old: &Path, content: &[u8], mode: u32) -> io::Result<()> {

@@ -75,7 +75,7 @@ fn what_a_live_grant_gives_is_not_standing() {
     let holders = BTreeSet::from([tidegate_common::id::SessionId::new(1, 1)]);
     let delta = Delta::Group { group: true, gshadow: true };
     let mut ledger = Ledger::default();
-    ledger.held.push(Held { unit, delta, applied: true, holders });
+    ledger.held.push(Held { unit, delta, applied: true, holders, left_by: None });
     let lines = lines(&ledger);
     assert!(lines.contains(&granted.to_owned()) && !lines.contains(&standing.to_owned()), "{lines:#?}");
     assert!(lines.contains(&"2 belong to live sessions of Tidegate and end with them.".to_owned()));

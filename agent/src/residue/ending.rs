@@ -10,8 +10,7 @@ use tidegate_common::id::SessionId;
 
 use super::process::Process;
 use super::table::Table;
-use super::trace;
-use crate::core::Traces;
+use super::{Leaving, Lost, trace};
 
 /// What ends by itself within this time is no leftover: the login's own end.
 const BY_ITSELF: Duration = Duration::from_millis(25);
@@ -36,8 +35,9 @@ enum Stage {
 /// One session's processes on their way out.
 #[derive(Debug)]
 pub struct Ending {
-    session: SessionId,
-    known: Traces,
+    leaving: Leaving,
+    /// The session's end was told before.
+    late: bool,
     grace: Duration,
     stage: Stage,
     since: Instant,
@@ -47,10 +47,10 @@ pub struct Ending {
 }
 
 impl Ending {
-    pub fn new(session: SessionId, known: Traces, grace: Duration, now: Instant) -> Self {
+    pub fn new(leaving: Leaving, grace: Duration, now: Instant) -> Self {
         Self {
-            session,
-            known,
+            leaving,
+            late: false,
             grace,
             stage: Stage::Waiting,
             since: now,
@@ -59,26 +59,45 @@ impl Ending {
         }
     }
 
-    pub fn session(&self) -> SessionId {
-        self.session
+    /// Of what came after the end.
+    pub fn of_late(leaving: Leaving, grace: Duration, now: Instant) -> Self {
+        Self { late: true, ..Self::new(leaving, grace, now) }
+    }
+
+    pub fn is_late(&self) -> bool {
+        self.late
+    }
+
+    pub fn session(&self) -> Option<SessionId> {
+        self.leaving.session
+    }
+
+    /// These groups are given again: who holds them may.
+    pub fn granted(&mut self, groups: &BTreeSet<Lost>) {
+        self.leaving.lost.retain(|lost| !groups.contains(lost));
     }
 
     /// Does what is due, and says what was ended once nothing is left to do.
     pub fn look(&mut self, table: &Table, now: Instant) -> Option<Vec<Leftover>> {
-        let left: Vec<&Process> =
-            table.of_session(self.session, &self.known).iter().filter_map(|pid| table.get(*pid)).collect();
+        let left: Vec<&Process> = table.of(&self.leaving).iter().filter_map(|pid| table.get(*pid)).collect();
         if left.is_empty() {
             return Some(std::mem::take(&mut self.ended));
         }
         // A child that cleans itself up between two looks is known by its parent's traces.
-        self.known = trace(table, self.session, std::mem::take(&mut self.known));
+        if let Some(session) = self.leaving.session {
+            self.leaving.known = trace(table, session, std::mem::take(&mut self.leaving.known));
+        }
+        // Nothing to save, and no session's end shall wait for its way out.
+        left.iter().filter(|process| is_idle_manager(process, &left)).for_each(|process| {
+            signal(process, Signal::SIGKILL);
+        });
         let waited = now.saturating_duration_since(self.since);
         match self.stage {
             Stage::Waiting if waited >= BY_ITSELF => self.next(table, &left, Stage::Termed, now),
             Stage::Termed if waited >= self.grace => self.next(table, &left, Stage::Killed, now),
             Stage::Termed => self.ask(table, &left),
             Stage::Killed if waited >= KILLED => {
-                tracing::warn!(session = %self.session, "processes outlive SIGKILL; does a device hang?");
+                tracing::warn!(session = ?self.leaving.session, "processes outlive SIGKILL; does a device hang?");
                 return Some(std::mem::take(&mut self.ended));
             }
             Stage::Killed => self.kill(table, &left),
@@ -128,6 +147,13 @@ impl Ending {
             self.ended.push(Leftover { pid, comm, command: table.command(pid), killed });
         }
     }
+}
+
+/// Whether it is an account's own systemd, with nothing that it runs among those that go.
+fn is_idle_manager(process: &Process, left: &[&Process]) -> bool {
+    let runs_for =
+        |uid: u32| move |other: &&Process| other.manager.is_some_and(|at| at.uid == uid && !at.itself);
+    process.manager.is_some_and(|at| at.itself && !left.iter().any(runs_for(at.uid)))
 }
 
 fn signal(process: &Process, signal: Signal) {

@@ -1,10 +1,13 @@
 //! One process as /proc shows it (proc(5), cgroups(7)).
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::SESSION_VARIABLE;
+
+use super::Lost;
 
 /// How much of an environment is searched, in bytes; the kernel allows more.
 const MOST_ENVIRONMENT: u64 = 256 * 1024;
@@ -96,6 +99,19 @@ fn is_roots(directory: &Path) -> bool {
     ids.is_some_and(|ids| ids.split_whitespace().nth(2) == Some("0"))
 }
 
+/// Whether it runs as one of these accounts, by any of its user ids, and is in the group
+/// that the account has lost.
+pub fn holds(directory: &Path, lost: &BTreeSet<Lost>) -> bool {
+    let status = std::fs::read_to_string(directory.join("status")).unwrap_or_default();
+    let numbers = |name: &str| -> BTreeSet<u32> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.into_iter().flat_map(str::split_whitespace).filter_map(|number| number.parse().ok()).collect()
+    };
+    let (uids, mut groups) = (numbers("Uid:"), numbers("Groups:"));
+    groups.extend(numbers("Gid:"));
+    lost.iter().any(|lost| uids.contains(&lost.uid) && groups.contains(&lost.gid))
+}
+
 /// `None` for a process that has ended and waits for its parent.
 fn parse_stat(stat: &str) -> Option<(u32, u64, String)> {
     // The name may hold anything, also brackets and spaces: it ends at the last `)`.
@@ -155,6 +171,17 @@ mod tests {
         let stat = "12 (a) (b ) S 7 12 12 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1";
         assert_eq!(parse_stat(stat), Some((7, 4242, "a) (b ".to_owned())));
         assert_eq!(parse_stat(&stat.replace(" S ", " Z ")), None, "one that has ended");
+    }
+
+    #[test]
+    fn a_group_is_held_by_the_account_that_lost_it_only() {
+        let scratch = crate::test::Scratch::new();
+        let status =
+            "Name:\tsystemd\nUid:\t1000\t1000\t1000\t1000\nGid:\t1000\t1000\t1000\t1000\nGroups:\t4 1000 \n";
+        std::fs::write(scratch.path().join("status"), status).unwrap();
+        let holds = |uid, gid| holds(scratch.path(), &BTreeSet::from([Lost { uid, gid }]));
+        assert!(holds(1000, 4));
+        assert!(!holds(1000, 6) && !holds(1001, 4));
     }
 
     #[test]

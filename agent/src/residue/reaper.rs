@@ -10,11 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use tidegate_common::grant::Leftover;
 use tidegate_common::id::SessionId;
 
 use super::ending::Ending;
+use super::late::{LATEST, Lost};
 use super::table::Table;
-use super::{LOOK, trace};
+use super::{LOOK, Leaving, trace};
 use crate::core::{Event, Traces};
 use crate::paths::Paths;
 
@@ -25,6 +27,14 @@ const FIRST_FOR: Duration = Duration::from_secs(5);
 /// How often to look at the processes of sessions that live.
 const WATCH: Duration = Duration::from_secs(2);
 
+/// From when on after its end what is there of a session came late.
+const SETTLED: Duration = Duration::from_millis(200);
+
+/// How often to look for that: most come soon.
+const SOON: Duration = Duration::from_millis(50);
+const FRESH: Duration = Duration::from_secs(3);
+const LATER: Duration = Duration::from_millis(500);
+
 /// What it is asked for.
 #[derive(Debug)]
 pub enum Job {
@@ -32,6 +42,18 @@ pub enum Job {
     Trace { session: SessionId, known: Traces },
     /// End them.
     End { session: SessionId, known: Traces },
+    /// From now on, end also what comes late, and who holds these groups.
+    Late { session: Option<SessionId>, lost: BTreeSet<Lost> },
+    /// These groups are given again: who holds them may.
+    Granted(BTreeSet<Lost>),
+}
+
+/// An end after which somebody may still come.
+#[derive(Debug)]
+struct Over {
+    session: Option<SessionId>,
+    lost: BTreeSet<Lost>,
+    since: Instant,
 }
 
 /// Works off jobs until nobody can ask any more.
@@ -55,8 +77,9 @@ impl<T: Fn(Event)> Reaper<T> {
     pub fn work(&self, jobs: &Receiver<Job>) {
         let mut endings: Vec<Ending> = Vec::new();
         let mut watched: BTreeMap<SessionId, Watched> = BTreeMap::new();
+        let mut over: Vec<Over> = Vec::new();
         loop {
-            let first = match pause(&endings, &watched) {
+            let first = match pause(&endings, &watched, &over) {
                 None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(pause) => jobs.recv_timeout(pause),
             };
@@ -85,7 +108,15 @@ impl<T: Fn(Event)> Reaper<T> {
                         if let Some(seen) = watched.remove(&session) {
                             add(&mut known, seen.traces);
                         }
-                        endings.push(Ending::new(session, known, self.grace, Instant::now()));
+                        let lost = over.iter().filter(|over| over.session == Some(session));
+                        let lost = lost.flat_map(|over| over.lost.clone()).collect();
+                        let leaving = Leaving { session: Some(session), known, lost };
+                        endings.push(Ending::new(leaving, self.grace, Instant::now()));
+                    }
+                    Job::Late { session, lost } => over.push(Over { session, lost, since: Instant::now() }),
+                    Job::Granted(groups) => {
+                        over.iter_mut().for_each(|over| over.lost.retain(|lost| !groups.contains(lost)));
+                        endings.iter_mut().for_each(|ending| ending.granted(&groups));
                     }
                 }
             }
@@ -94,14 +125,42 @@ impl<T: Fn(Event)> Reaper<T> {
                 for (session, watched) in &mut watched {
                     self.look_at(&table, *session, watched);
                 }
+                over.retain(|over| over.since.elapsed() < LATEST);
+                endings.extend(self.late(&table, &over, &endings));
             }
             endings.retain_mut(|ending| match ending.look(&table, Instant::now()) {
                 Some(leftovers) => {
-                    (self.tell)(Event::ProcessesEnded { session: ending.session(), leftovers });
+                    self.ended(ending, leftovers);
                     false
                 }
                 None => true,
             });
+        }
+    }
+
+    /// Endings of what came late, one for each end that nothing is done for yet.
+    fn late(&self, table: &Table, over: &[Over], endings: &[Ending]) -> Vec<Ending> {
+        let all: BTreeSet<Lost> = over.iter().flat_map(|over| over.lost.clone()).collect();
+        let held = !table.holding(&all).is_empty();
+        let due = over.iter().filter(|over| over.since.elapsed() >= SETTLED);
+        let idle = due.filter(|over| !endings.iter().any(|ending| ending.session() == over.session));
+        let leaving = idle.map(|over| {
+            let lost = if held { over.lost.clone() } else { BTreeSet::new() };
+            Leaving { session: over.session, known: Traces::default(), lost }
+        });
+        let late = leaving.filter(|leaving| !table.of(leaving).is_empty());
+        late.map(|leaving| Ending::of_late(leaving, self.grace, Instant::now())).collect()
+    }
+
+    /// The end of a session is told once; what came late is for the log.
+    fn ended(&self, ending: &Ending, leftovers: Vec<Leftover>) {
+        match ending.session().filter(|_| !ending.is_late()) {
+            Some(session) => (self.tell)(Event::ProcessesEnded { session, leftovers }),
+            None => {
+                for Leftover { pid, comm, .. } in leftovers {
+                    tracing::warn!(session = ?ending.session(), pid, comm, "a process that came late was ended");
+                }
+            }
         }
     }
 
@@ -122,13 +181,16 @@ impl<T: Fn(Event)> Reaper<T> {
 }
 
 /// How long to wait for a job; `None` where there is nothing to look at.
-fn pause(endings: &[Ending], watched: &BTreeMap<SessionId, Watched>) -> Option<Duration> {
+fn pause(endings: &[Ending], watched: &BTreeMap<SessionId, Watched>, over: &[Over]) -> Option<Duration> {
     let unseen = |watched: &Watched| watched.traces.since.is_none() && watched.since.elapsed() < FIRST_FOR;
-    match (endings.is_empty(), watched.is_empty()) {
-        (false, _) => Some(LOOK),
-        (true, false) if watched.values().any(unseen) => Some(FIRST),
-        (true, false) => Some(WATCH),
-        (true, true) => None,
+    let fresh = |over: &Over| over.since.elapsed() < FRESH;
+    match (endings.is_empty(), watched.is_empty(), over.is_empty()) {
+        (false, ..) => Some(LOOK),
+        _ if watched.values().any(unseen) => Some(FIRST),
+        _ if over.iter().any(fresh) => Some(SOON),
+        (.., false) => Some(LATER),
+        (_, false, _) => Some(WATCH),
+        (true, true, true) => None,
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tidegate_common::id::SessionId;
 
 use super::process::{self, Process, is_sshd, uid_of};
+use super::{Leaving, Lost};
 use crate::core::Traces;
 use crate::paths::Paths;
 
@@ -75,6 +76,27 @@ impl Table {
             })
         });
         found
+    }
+
+    /// All that have to end: the session's processes, and those that hold a lost group.
+    #[must_use]
+    pub fn of(&self, leaving: &Leaving) -> BTreeSet<u32> {
+        let session = leaving.session.map(|session| self.of_session(session, &leaving.known));
+        let mut found = session.unwrap_or_default();
+        found.extend(self.holding(&leaving.lost));
+        found
+    }
+
+    /// Processes of an account that hold a group which was taken from it.
+    #[must_use]
+    pub fn holding(&self, lost: &BTreeSet<Lost>) -> BTreeSet<u32> {
+        if lost.is_empty() {
+            return BTreeSet::new();
+        }
+        let holds = |process: &&Process| {
+            self.touchable(process) && process::holds(&self.proc.join(process.pid.to_string()), lost)
+        };
+        self.all.values().filter(holds).map(|process| process.pid).collect()
     }
 
     /// Known processes that neither the kernel nor their environment gives away.

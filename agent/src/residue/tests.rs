@@ -8,7 +8,8 @@ use super::*;
 use tidegate_common::wire::SESSION_VARIABLE;
 
 fn end(paths: &Paths, session: SessionId, known: Traces, grace: Duration) -> Vec<Leftover> {
-    end_all(paths, [(session, known)], grace).into_iter().flat_map(|(_, leftovers)| leftovers).collect()
+    let leaving = Leaving { session: Some(session), known, ..Leaving::default() };
+    end_all(paths, [leaving], grace).into_iter().flat_map(|(_, leftovers)| leftovers).collect()
 }
 
 fn start(session: SessionId, script: &str) -> Child {
@@ -107,4 +108,23 @@ fn many_sessions_end_within_one_grace() {
     for child in &mut deaf {
         child.wait().unwrap();
     }
+}
+
+#[test]
+fn a_process_that_comes_after_its_sessions_end_is_ended_too() {
+    let session = SessionId::new(14, 1);
+    let (jobs, queue) = std::sync::mpsc::channel();
+    let (told, said) = std::sync::mpsc::channel();
+    let grace = Duration::from_secs(10);
+    let reaper = Reaper { paths: Paths::default(), grace, tell: move |event| told.send(event).unwrap() };
+    let thread = std::thread::spawn(move || reaper.work(&queue));
+    jobs.send(Job::Late { session: Some(session), lost: BTreeSet::new() }).unwrap();
+    jobs.send(Job::End { session, known: Traces::default() }).unwrap();
+    let crate::core::Event::ProcessesEnded { leftovers, .. } = said.recv().unwrap() else { panic!() };
+    assert_eq!(leftovers, []);
+    let mut late = start(session, "echo x; exec sleep 1000");
+    late.wait().unwrap();
+    drop(jobs);
+    thread.join().unwrap();
+    assert!(said.try_iter().next().is_none(), "the session's end is told once");
 }

@@ -15,7 +15,7 @@ use super::{Message, clock, leases};
 use crate::config::{Config, Watch};
 use crate::core::{Event, State, step};
 use crate::elevate::Elevator;
-use crate::residue::Keeper;
+use crate::residue::{Job, Keeper, Lates};
 use crate::witness::{self, Witness};
 use tidegate_common::wire::FromAgent;
 
@@ -79,13 +79,19 @@ pub async fn run(config: Config) -> Result<(), DriverError> {
         Watch::Nothing => (Witness::default(), witness::Running::none()),
     };
     let mut state = State::recovered(ledger);
+    let lates = Lates::open(&paths);
+    let reaper = start_reaper(paths.clone(), config.grace, inbox.clone(), notes.clone())?;
+    for late in lates.list().iter().cloned() {
+        let _ = reaper.send(Job::Late { session: late.session, lost: late.lost });
+    }
     let worker = Worker::start(Tools {
         host_keys: identity::host_keys(&paths),
         elevator: Elevator::new(paths.clone()),
         paths: paths.clone(),
         journal,
-        reaper: start_reaper(paths.clone(), config.grace, inbox.clone(), notes.clone())?,
+        reaper,
         notes,
+        lates,
         link: link.clone(),
         witness: witness.clone(),
         inbox: inbox.clone(),

@@ -143,7 +143,7 @@ pub fn enrolled(
 ) -> Result<(), IdentityError> {
     let ca = CertificateDer::from_pem_slice(issued.ca.as_bytes())
         .map_err(|_| IdentityError::Certificate("its CA is no PEM"))?;
-    if super::tls::sha256(&ca) != fingerprint {
+    if super::tls::sha256_hex(&ca) != fingerprint {
         return Err(IdentityError::Certificate("its CA is not the one that the token names"));
     }
     check_key(issued, key.public_key_raw())?;

@@ -1,7 +1,9 @@
 //! Undoes what a journal holds without a running agent: after its stop, at boot
 //! before sshd starts, and by a timer when an agent hangs past its leases.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -15,7 +17,7 @@ use super::{clock, leases};
 use crate::core::Record;
 use crate::elevate::Elevator;
 use crate::paths::Paths;
-use crate::residue;
+use crate::residue::{self, Late, Lates, Leaving};
 
 /// An agent whose leases are over by more than this hangs, in microseconds.
 const GRACE: u64 = 5_000_000;
@@ -50,8 +52,13 @@ pub struct Swept {
 pub fn lock(paths: &Paths) -> Result<Flock<File>, SweepError> {
     let path = paths.lock();
     let wrong = |source| SweepError::Lock { path: path.clone(), source };
-    let file =
-        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(wrong)?;
+    let open = |write| OpenOptions::new().read(true).write(write).create(write).mode(0o600).open(&path);
+    let file = open(true).or_else(|error| match error.kind() {
+        // Nothing can be written, which must not keep privileges standing.
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::StorageFull => open(false),
+        _ => Err(error),
+    });
+    let file = file.map_err(wrong)?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
         nix::errno::Errno::EWOULDBLOCK => SweepError::Held(path.clone()),
         error => wrong(error.into()),
@@ -111,14 +118,22 @@ fn end_agent(paths: &Paths, agent: Pid, held: PathBuf) -> Result<Flock<File>, Sw
 
 fn sweep_locked(paths: &Paths, grace: Duration) -> Result<Swept, SweepError> {
     crate::witness::put_back_after_crash(paths);
-    let mut journal = Journal::open(&paths.journal())?;
-    let ledger = journal.ledger().clone();
+    let ledger = Journal::read(&paths.journal())?;
     let ledger = if leases::read(paths).is_some() { ledger } else { ledger.after_boot() };
     let mut swept = Swept::default();
     let mut standing = Vec::new();
-    let mut gone = Vec::new();
+    let mut records = Vec::new();
+    let mut lates = Lates::open(paths);
+    // Somebody of them may have been on the way in when the sweep before came.
+    let before = lates.list().iter().cloned();
+    let mut leaving: Vec<Leaving> =
+        before.map(|Late { session, lost, .. }| Leaving { session, lost, ..Leaving::default() }).collect();
     if !ledger.held.is_empty() {
-        for outcome in Elevator::new(paths.clone()).undo(ledger.held.clone()) {
+        let (outcomes, lost) = Elevator::new(paths.clone()).take_away(ledger.held.clone());
+        lates.add(Late { session: None, lost: lost.clone(), at: clock::now().boot });
+        leaving.push(Leaving { lost, ..Leaving::default() });
+        let mut gone = Vec::new();
+        for outcome in outcomes {
             match outcome.result {
                 Ok(found) => {
                     let what = found.unwrap_or_else(|| format!("taken away: {}", outcome.unit));
@@ -128,19 +143,94 @@ fn sweep_locked(paths: &Paths, grace: Duration) -> Result<Swept, SweepError> {
                 Err(failure) => standing.push(failure.to_string()),
             }
         }
-        journal.append(&Record::Gone { gone })?;
+        records.push(Record::Gone { gone });
     }
-    let sessions = ledger.grants.into_iter().map(|(session, entry)| (session, entry.traces));
-    for (session, leftovers) in residue::end_all(paths, sessions, grace) {
+    for (session, entry) in &ledger.grants {
+        lates.add(Late { session: Some(*session), lost: BTreeSet::new(), at: clock::now().boot });
+        leaving.push(Leaving { session: Some(*session), known: entry.traces.clone(), ..Leaving::default() });
+    }
+    for (session, leftovers) in residue::end_all(paths, leaving, grace) {
         let said =
             leftovers.iter().map(|leftover| format!("ended: process {} ({})", leftover.pid, leftover.comm));
         swept.done.extend(said);
-        journal.append(&Record::Released { session, gone: Vec::new() })?;
-        journal.append(&Record::Ended { session })?;
+        let Some(session) = session.filter(|session| ledger.grants.contains_key(session)) else { continue };
+        records.push(Record::Released { session, gone: Vec::new() });
+        records.push(Record::Ended { session });
     }
     let _ = std::fs::remove_file(paths.leases());
-    match standing.split_first() {
-        Some((first, rest)) => Err(SweepError::Standing { count: rest.len() + 1, first: first.clone() }),
-        None => Ok(swept),
+    let standing = standing
+        .split_first()
+        .map(|(first, rest)| SweepError::Standing { count: rest.len() + 1, first: first.clone() });
+    // Last: a disk on which nothing can be written keeps no privilege standing. Until it is
+    // mended each sweep does all this again, and finds it done.
+    let kept = keep(paths, &records).map_err(SweepError::from);
+    match kept.and(standing.map_or(Ok(()), Err)) {
+        Ok(()) => Ok(swept),
+        Err(error) => {
+            swept.done.iter().for_each(|what| tracing::warn!("{what}"));
+            Err(error)
+        }
+    }
+}
+
+/// Writes the journal anew, and what was done.
+fn keep(paths: &Paths, records: &[Record]) -> Result<(), JournalError> {
+    let mut journal = Journal::open(&paths.journal())?;
+    records.iter().try_for_each(|record| journal.append(record))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{Delta, Unit};
+    use crate::test::Scratch;
+    use tidegate_common::id::SessionId;
+
+    const GROUP: &str = "docker:x:998:jane\n";
+
+    /// A host on which a membership was granted and the agent killed.
+    fn left() -> Scratch {
+        let scratch = Scratch::new();
+        let paths = scratch.paths();
+        std::fs::write(paths.etc.join("passwd"), "ops:x:4100:4100::/:/bin/sh\n").unwrap();
+        std::fs::write(paths.etc.join("group"), "docker:x:998:jane,ops\n").unwrap();
+        // It had been about to replace this one too.
+        std::fs::write(paths.etc.join(".shadow.tidegate"), "ops:*:::::::\n").unwrap();
+        let (account, session) = ("ops".parse().unwrap(), SessionId::new(1, 1));
+        let unit = Unit::Group { account, group: "docker".parse().unwrap() };
+        let fresh = vec![(unit, Delta::Group { group: true, gshadow: false })];
+        let account = "ops".parse().unwrap();
+        let granting = Record::Granting { session, account, expires: None, fresh, joined: Vec::new() };
+        Journal::open(&paths.journal()).unwrap().append(&granting).unwrap();
+        scratch
+    }
+
+    fn group(scratch: &Scratch) -> String {
+        std::fs::read_to_string(scratch.paths().etc.join("group")).unwrap()
+    }
+
+    #[test]
+    fn what_a_killed_agent_left_is_taken_away_with_its_copies_of_account_files() {
+        let scratch = left();
+        let swept = sweep(scratch.paths(), Duration::ZERO).unwrap();
+        assert_eq!(swept.done, ["taken away: ops is in docker"]);
+        assert_eq!(group(&scratch), GROUP);
+        assert!(!scratch.paths().etc.join(".shadow.tidegate").exists());
+        assert_eq!(Journal::read(&scratch.paths().journal()).unwrap(), crate::core::Ledger::default());
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_written_keeps_no_privilege_standing() {
+        let scratch = left();
+        // Nothing can take the journal's place while this is in the way.
+        let in_the_way = scratch.paths().state.join(".journal.tidegate");
+        std::fs::create_dir(&in_the_way).unwrap();
+        let error = sweep(scratch.paths(), Duration::ZERO).unwrap_err();
+        assert!(matches!(error, SweepError::Journal(JournalError::Write { .. })), "{error}");
+        assert_eq!(group(&scratch), GROUP);
+        // And once it can, the next sweep is done with it.
+        std::fs::remove_dir(&in_the_way).unwrap();
+        sweep(scratch.paths(), Duration::ZERO).unwrap();
+        assert_eq!(Journal::read(&scratch.paths().journal()).unwrap(), crate::core::Ledger::default());
     }
 }

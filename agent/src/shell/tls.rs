@@ -24,14 +24,19 @@ pub enum TlsError {
     Name,
 }
 
-/// SHA-256 in lowercase hexadecimal.
+/// SHA-256.
 #[must_use]
-pub fn sha256(bytes: &[u8]) -> String {
-    let digest = match aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256.tls13() {
+pub fn sha256(bytes: &[u8]) -> Vec<u8> {
+    match aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256.tls13() {
         Some(suite) => suite.common.hash_provider.hash(bytes).as_ref().to_vec(),
         None => Vec::new(),
-    };
-    digest.iter().fold(String::new(), |mut text, byte| {
+    }
+}
+
+/// SHA-256 in lowercase hexadecimal.
+#[must_use]
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    sha256(bytes).iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })
@@ -94,7 +99,7 @@ impl ServerCertVerifier for ByFingerprint {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let ca = intermediates.iter().find(|certificate| sha256(certificate) == self.fingerprint);
+        let ca = intermediates.iter().find(|certificate| sha256_hex(certificate) == self.fingerprint);
         let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
         let ca = ca.ok_or_else(|| unknown.clone())?;
         let mut roots = RootCertStore::empty();
@@ -144,6 +149,6 @@ mod tests {
 
     #[test]
     fn a_digest_is_sha256() {
-        assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

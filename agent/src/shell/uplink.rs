@@ -13,9 +13,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::identity::{self, Identity, IdentityError, Token};
-use super::standing::{self, Standing};
 use super::tls::{self, TlsError};
-use super::{Inbox, Message};
+use super::{Inbox, Message, clock, link_state};
 use crate::core::Event;
 use crate::paths::Paths;
 
@@ -82,7 +81,7 @@ impl Uplink {
             }
             if let Err(error) = ended {
                 tracing::warn!(proxy = %self.proxy, "{error}");
-                self.keep(|proxy, since| Standing::Lost { proxy, since, why: error.to_string() });
+                link_state::lost(&self.paths, &self.proxy, error.to_string(), clock::now());
             }
             pause = if welcomed { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
             let most = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX) / 2;
@@ -133,7 +132,7 @@ impl Uplink {
                     *welcomed = true;
                     patience = Duration::from_millis(welcome.lease_millis.clamp(1000, 600_000));
                     tracing::info!(proxy = %self.proxy, lease_millis = welcome.lease_millis, "linked");
-                    self.keep(|proxy, since| Standing::Linked { proxy, since });
+                    link_state::linked(&self.paths, &self.proxy, &welcome, clock::now());
                     self.tell(FromProxy::Welcome(welcome)).await?;
                 }
                 FromProxy::Enrolled(issued) => {
@@ -156,10 +155,6 @@ impl Uplink {
                 sent.filter(|sent| *sent).ok_or(UplinkError::Full)?;
             }
         }
-    }
-
-    fn keep(&self, standing: impl FnOnce(String, jiff::Timestamp) -> Standing) {
-        standing::keep(&self.paths, standing(self.proxy.clone(), jiff::Timestamp::now()));
     }
 
     async fn tell(&self, message: FromProxy) -> Result<(), UplinkError> {

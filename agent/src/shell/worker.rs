@@ -1,6 +1,7 @@
 //! The one thread that changes the host: it executes effects in the order in which
 //! they were decided, so that a record is on disk before the change it tells of.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use super::{Inbox, Message, Outbox, clock, leases};
 use crate::core::{Effect, Event, Record, Unit};
 use crate::elevate::Elevator;
 use crate::paths::Paths;
-use crate::residue::{Granted, Job, Notes, Reaper};
+use crate::residue::{Granted, Job, Late, Lates, Notes, Reaper};
 use crate::witness::Witness;
 
 /// The host's account lock is never held longer than this between plan and apply.
@@ -94,6 +95,7 @@ pub struct Tools {
     pub host_keys: Vec<String>,
     pub reaper: Sender<Job>,
     pub notes: Notes,
+    pub lates: Lates,
     pub link: Link,
     pub witness: Witness,
     pub inbox: Inbox,
@@ -165,6 +167,7 @@ impl Tools {
                 match self.journal.append(&record) {
                     Ok(()) => {
                         self.witness.follow(&record);
+                        self.grant_again(&record);
                         then.into_iter().for_each(|effect| self.execute(effect));
                     }
                     Err(error) => self.tell(Event::JournalFailed { record, why: error.to_string() }),
@@ -175,7 +178,11 @@ impl Tools {
                 self.tell(Event::Applied { session, result });
             }
             Effect::Undo { session, units } => {
-                let outcomes = self.elevator.undo(units);
+                let (outcomes, lost) = self.elevator.take_away(units);
+                // Kept before the core hears of it: from its next record on, nothing else
+                // tells who may still hold them.
+                self.lates.add(Late { session, lost: lost.clone(), at: clock::now().boot });
+                let _ = self.reaper.send(Job::Late { session, lost });
                 self.tell(Event::Undone { session, outcomes });
             }
             Effect::Trace { session, known } => {
@@ -246,6 +253,17 @@ impl Tools {
         }
     }
 
+    /// Who holds what is about to be given is no longer looked for.
+    fn grant_again(&mut self, record: &Record) {
+        let Record::Granting { fresh, .. } = record else { return };
+        let groups = self.elevator.groups_of(fresh.iter().map(|(unit, delta)| (unit, delta)));
+        let groups: BTreeSet<_> = groups.into_iter().map(|(_, group)| group).collect();
+        if !groups.is_empty() {
+            self.lates.granted(&groups);
+            let _ = self.reaper.send(Job::Granted(groups));
+        }
+    }
+
     fn tell(&self, event: Event) {
         let _ = self.inbox.blocking_send(Message::Event(event));
     }
@@ -274,6 +292,7 @@ mod tests {
             host_keys: Vec::new(),
             reaper: channel().0,
             notes: Keeper::start(&paths, |_, _| true).unwrap(),
+            lates: Lates::open(scratch.paths()),
             link: Link::default(),
             witness: Witness::default(),
             inbox,

@@ -1,7 +1,7 @@
 //! A proxy as small as it can be: a CA, a listener on loopback, frames in and out.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, DnType, IsCa,
@@ -79,6 +79,11 @@ impl Proxy {
 
     /// The next link of an enrolled agent, welcomed.
     pub async fn welcome(&self, lease: Duration) -> (Link, Hello) {
+        self.welcome_at(lease, SystemTime::now()).await
+    }
+
+    /// The same from a proxy whose clock says this.
+    pub async fn welcome_at(&self, lease: Duration, now: SystemTime) -> (Link, Hello) {
         let mut link = self.accept().await.unwrap();
         assert!(link.known, "no client certificate");
         let FromAgent::Hello(hello) = link.hear().await else { panic!("no hello") };
@@ -86,6 +91,7 @@ impl Proxy {
             protocol: VERSION,
             lease_millis: lease.as_millis().try_into().unwrap(),
             user_ca: vec!["ssh-ed25519 AAAAtest".to_owned()],
+            now: now.try_into().unwrap(),
         }))
         .await;
         (link, hello)

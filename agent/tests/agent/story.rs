@@ -1,6 +1,6 @@
 //! What an agent does from its enrolment to its end.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tidegate_common::grant::{Groups, Privilege};
 use tidegate_common::id::SessionId;
@@ -269,5 +269,43 @@ async fn a_rule_with_every_field_is_found_in_force() {
             FromAgent::Granted { .. } => {}
             other => panic!("{fields}: {other:?}"),
         }
+    }
+}
+
+/// How a point of the doctor's stands, and what was found.
+fn point(host: &Host, name: &str) -> (String, String) {
+    let said = host.agent(&["doctor", "-o", "json"]).stdout;
+    let points: serde_json::Value = serde_json::from_slice(&said).unwrap();
+    let mut points = points.as_array().unwrap().iter();
+    let point = points.find(|point| point["point"] == name).unwrap();
+    let text = |field: &str| point[field].as_str().unwrap().to_owned();
+    (text("verdict"), text("found"))
+}
+
+#[tokio::test]
+async fn doctor_compares_the_clock_with_the_proxys_over_the_agents_own_link() {
+    if !possible() {
+        return;
+    }
+    let (proxy, host) = enrolled().await;
+    assert_eq!(point(&host, "proxy clock").0, "warning", "nothing was heard yet");
+    for (seconds, verdict, told) in [
+        (0, "ok", "within"),
+        (10, "warning", "s ahead of the proxy's"),
+        (90, "wrong", "no session can log in"),
+    ] {
+        let mut agent = host.start(&["run"]);
+        let now = SystemTime::now() - Duration::from_secs(seconds);
+        let (link, _) = proxy.welcome_at(LONG, now).await;
+        host.until("the welcome is kept", |host| {
+            let state = std::fs::read_to_string(host.directory.join("run/link")).unwrap_or_default();
+            state.contains("\"lost\":null")
+        })
+        .await;
+        let (stands, found) = point(&host, "proxy clock");
+        assert!(stands == verdict && found.contains(told), "{seconds}: {stands}: {found}");
+        drop(link);
+        agent.kill();
+        std::fs::remove_file(host.directory.join("run/link")).unwrap();
     }
 }

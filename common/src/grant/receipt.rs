@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::PrivilegeKind;
+use crate::audit::Note;
+use crate::id::SessionId;
+use crate::name::AccountName;
 
 /// A grant applied and verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +37,22 @@ pub struct Failure {
     pub kind: PrivilegeKind,
     /// One sentence: what is wrong and what to do.
     pub why: String,
+}
+
+/// A privilege that is on the host although the session it was for is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Standing {
+    /// The session that held it last; not known of one that a crash left.
+    pub session: Option<SessionId>,
+    /// Whose it is.
+    pub account: AccountName,
+    /// Which kind.
+    pub kind: PrivilegeKind,
+    /// What it is, in a few words.
+    pub what: Note,
+    /// Why it could not be undone yet.
+    pub why: Note,
 }
 
 /// Something the grant touched that is no longer as the grant left it.

@@ -3,11 +3,9 @@
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use tidegate_common::audit::{Actor, Event, Note};
-use tidegate_common::id::SessionId;
+use tidegate_common::audit::{Event, Note};
 use tidegate_common::name::DeviceName;
-use tidegate_common::residue::Residue;
-use tidegate_common::wire::{self, Decoder, FrameError, FromAgent, FromProxy, Hello, Welcome, Witnessed};
+use tidegate_common::wire::{self, Decoder, FrameError, FromAgent, FromProxy, Hello, Welcome};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 
@@ -130,6 +128,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite>(
         protocol: wire::VERSION,
         lease_millis: u64::try_from(lease.as_millis()).unwrap_or(u64::MAX),
         user_ca: vec![office.user_ca.clone()],
+        now: jiff::Timestamp::now(),
     };
     frames.send(&FromProxy::Welcome(welcome)).await?;
     office
@@ -138,6 +137,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite>(
 
     let seen = office.store.agent_seen(device, &hello.version, jiff::Timestamp::now()).await;
     seen.map_err(|error| LinkError::Office(error.to_string()))?;
+    office.stands(device, hello.standing).await?;
 
     let (sender, mut orders) = mpsc::channel(QUEUE);
     let alive = hello.live.clone();
@@ -145,13 +145,13 @@ pub async fn serve<S: AsyncRead + AsyncWrite>(
         version: hello.version,
         kinds: hello.kinds,
         host_keys: hello.host_keys,
-        standing: hello.standing,
         witness: hello.witness,
         since: Instant::now(),
     };
     let number = office.registry.connected(device, status, &alive, sender);
     let result = talk(office, device, frames, &mut orders).await;
     office.registry.disconnected(device, number);
+    office.seen(std::slice::from_ref(device)).await;
     let Err(error) = result;
     office.audit(Event::AgentLost { device: device.clone(), why: Note::new(error.to_string()) }).await?;
     Err(error)
@@ -189,7 +189,9 @@ async fn talk<S: AsyncRead + AsyncWrite>(
                         if !registry.ended(session, device, &ended) {
                             office.ended_late(device, session, &ended).await?;
                         }
+                        office.drifted(device, session, &ended.drift).await?;
                     }
+                    FromAgent::Standing { standing } => office.stands(device, standing).await?,
                     FromAgent::Residue { session, residue } => {
                         office.left_behind(device, session, residue).await?;
                     }
@@ -225,122 +227,5 @@ async fn talk<S: AsyncRead + AsyncWrite>(
                 frames.send(&FromProxy::Lease { live: registry.live(device) }).await?;
             }
         }
-    }
-}
-
-impl Office {
-    /// Keeps what an agent says that a session left behind: once, and only of a session
-    /// that was on its device.
-    async fn left_behind(
-        &self,
-        device: &DeviceName,
-        session: SessionId,
-        residue: Residue,
-    ) -> Result<(), LinkError> {
-        let office = |error: crate::store::StoreError| LinkError::Office(error.to_string());
-        let row = self.store.session(session).await.map_err(office)?;
-        let Some(target) = row.map(|row| row.target).filter(|target| target.device == *device) else {
-            let why =
-                Note::new(format!("it reports what session {session} left behind, which it never served"));
-            return self.audit(Event::AgentRefused { device: Some(Note::new(device)), why }).await;
-        };
-        if self.store.residue(session).await.map_err(office)?.is_some() {
-            return Ok(());
-        }
-        let residue = residue.bounded();
-        let event = Event::residue_reported(session, target, &residue);
-        self.append(event.by(Actor::Agent(device.clone()))).await?;
-        self.store.residue_put(session, &residue).await.map_err(office)
-    }
-
-    /// Keeps what a kernel saw; `false` when it could not be kept, so that the agent
-    /// tells it again on its next link.
-    async fn witnessed(&self, device: &DeviceName, said: Witnessed) -> Result<bool, LinkError> {
-        match self.witnesses.take(device, said).await {
-            Ok(None) => Ok(true),
-            Ok(Some(event)) => self.append(event.by(Actor::Agent(device.clone()))).await.map(|()| true),
-            Err(error) => {
-                tracing::error!(%device, %error, "what the agent told of a session is not kept");
-                Ok(false)
-            }
-        }
-    }
-
-    async fn ended_late(
-        &self,
-        device: &DeviceName,
-        session: tidegate_common::id::SessionId,
-        ended: &tidegate_common::grant::Ended,
-    ) -> Result<(), LinkError> {
-        let event = self.late_end(device, session, ended).await?;
-        let entry = event.by(Actor::Agent(device.clone()));
-        self.append(entry).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::agents::ca::Ca;
-    use crate::agents::registry::Registry;
-    use crate::audit_log::AuditLog;
-    use crate::store::SessionRow;
-    use crate::store::testing::Temporary;
-    use crate::witness::Witnesses;
-    use tidegate_common::residue::{Change, Finding, FindingKind};
-
-    async fn office(temporary: &Temporary) -> Office {
-        let audit =
-            AuditLog::open(temporary.store.clone(), &temporary.directory().join("audit")).await.unwrap();
-        Office {
-            registry: Registry::new(Duration::from_secs(30)),
-            ca: Ca::open(temporary.directory()).unwrap(),
-            user_ca: String::new(),
-            witnesses: Witnesses::testing(&temporary.store, temporary.directory()),
-            store: temporary.store.clone(),
-            audit,
-        }
-    }
-
-    fn session() -> SessionRow {
-        SessionRow {
-            id: SessionId::new(1, 1),
-            user: "operator".parse().unwrap(),
-            target: "ops@db01".parse().unwrap(),
-            group: "dba".parse().unwrap(),
-            request: None,
-            emergency: false,
-            origin: "::1".parse().unwrap(),
-            started: jiff::Timestamp::UNIX_EPOCH,
-            ended: None,
-            outcome: None,
-        }
-    }
-
-    #[tokio::test]
-    async fn only_its_own_agent_tells_what_a_session_left_behind_and_only_once() {
-        let temporary = Temporary::new().await;
-        let office = office(&temporary).await;
-        let row = session();
-        office.store.session_put(&row).await.unwrap();
-        let (db01, db02) = ("db01".parse().unwrap(), "db02".parse().unwrap());
-        let finding = |what: &str| {
-            let (kind, change) = (FindingKind::Cron, Change::New);
-            vec![Finding { kind, change, what: what.to_owned(), detail: String::new() }]
-        };
-        let residue = |what: &str| Residue { findings: finding(what), ..Residue::default() };
-        office.left_behind(&db02, row.id, residue("forged")).await.unwrap();
-        assert_eq!(office.store.residue(row.id).await.unwrap(), None);
-        office.left_behind(&db01, row.id, residue("true\u{1b}[2J")).await.unwrap();
-        office.left_behind(&db01, row.id, residue("second")).await.unwrap();
-        let kept = office.store.residue(row.id).await.unwrap().unwrap();
-        assert_eq!(kept.findings, finding("true\\u{1b}[2J"));
-        let mut tail = office.audit.tail(10, false);
-        let mut told = Vec::new();
-        while let Some(record) = tail.next_record().await.unwrap() {
-            told.push(record.event);
-        }
-        assert!(matches!(told.first(), Some(Event::AgentRefused { .. })), "{told:?}");
-        assert!(matches!(told.get(1..), Some([Event::ResidueReported { .. }])), "{told:?}");
     }
 }

@@ -8,8 +8,6 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tidegate_common::audit::{Actor, Entry, Event, Note, Notes};
 use tidegate_common::digest::Digest;
-use tidegate_common::grant::Ended;
-use tidegate_common::id::SessionId;
 use tidegate_common::name::DeviceName;
 use tidegate_common::wire::{self, Csr, Enrol, FromAgent, FromProxy};
 use tokio::net::{TcpListener, TcpStream};
@@ -52,6 +50,17 @@ struct Signed {
     certificate: wire::Certificate,
     fingerprint: Digest,
     public_key: Digest,
+}
+
+/// Writes now and then which agents are linked, for ever: so one that is away when the
+/// proxy starts again was last seen about when it was.
+pub async fn keep_seen(office: &Office) {
+    let mut minute = tokio::time::interval(Duration::from_secs(60));
+    minute.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        minute.tick().await;
+        office.seen(&office.registry.linked()).await;
+    }
 }
 
 /// Accepts agents until the listener fails. Each has a task and a deadline of its own.
@@ -204,26 +213,6 @@ impl Office {
             self.audit(Event::HostKeysChanged { device: device.clone(), before, now }).await?;
         }
         self.store.set_host_keys(device, now).await.map_err(office)
-    }
-
-    /// The event for a grant that ended when nobody here waited for it: after a
-    /// restart of the proxy, or when an undo succeeded late.
-    pub async fn late_end(
-        &self,
-        device: &DeviceName,
-        session: SessionId,
-        ended: &Ended,
-    ) -> Result<Event, LinkError> {
-        let row = self.store.session(session).await;
-        let row = row.map_err(|error| LinkError::Office(error.to_string()))?;
-        let target = row.map(|row| row.target).filter(|target| target.device == *device);
-        Ok(match target {
-            Some(target) => Event::grant_over(session, target, ended),
-            None => Event::AgentRefused {
-                device: Some(Note::new(device)),
-                why: Note::new(format!("it reports the end of session {session}, which it never served")),
-            },
-        })
     }
 
     /// Appends an event of the proxy's own.

@@ -3,59 +3,34 @@
 //! The registry is the truth about grants: a session that is in it is on every
 //! lease that goes to its device, one that has left it is not. A grant leaves it
 //! when it is revoked, when its agent says that it ended, or when the agent has
-//! been away for a whole lease: by then the agent has ended it by itself.
+//! been away for a whole lease: by then the agent has ended it by itself. One that was
+//! revoked is remembered as ending until its agent has said that it is gone.
 
+mod error;
 mod plans;
+mod view;
+
+pub use error::GrantError;
+pub use view::{GrantSeen, GrantState};
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tidegate_common::grant::{Ended, Failure, PrivilegeKind, Receipt};
+use tidegate_common::grant::{Ended, Failure, PrivilegeKind, Receipt, login_account};
 use tidegate_common::id::SessionId;
 use tidegate_common::name::DeviceName;
 use tidegate_common::wire::{FromProxy, GrantOrder, Sight};
 use tokio::sync::{mpsc, oneshot};
 
+use view::What;
+
 /// How long an agent may take to apply and verify a grant.
 const GRANT_DEADLINE: Duration = Duration::from_secs(20);
 /// How long an agent may take to end one before the session's end is told without it.
 const REVOKE_DEADLINE: Duration = Duration::from_secs(10);
-
-/// Why a grant is not there. The sentences are for the user.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum GrantError {
-    /// No link.
-    #[error(
-        "the agent on {0} is away, so nothing can be granted there; ask its administrator to look at tidegate-agent.service"
-    )]
-    Away(DeviceName),
-    /// The agent could not apply or verify it.
-    #[error("{device} could not grant the privileges ({failure}); nothing was left behind")]
-    Refused {
-        /// Where.
-        device: DeviceName,
-        /// What the agent said.
-        failure: Failure,
-    },
-    /// The agent does not answer.
-    #[error("the agent on {0} does not answer; try again, or ask its administrator")]
-    Silent(DeviceName),
-    /// The agent can't do that kind.
-    #[error(
-        "the agent on {device} can't grant `{kind}`: {}",
-        match .kind {
-            PrivilegeKind::Sudo => "sudo is not installed there; install it, and restart tidegate-agent",
-            _ => "it is too old; update it",
-        }
-    )]
-    Kind {
-        /// Where.
-        device: DeviceName,
-        /// Which kind.
-        kind: PrivilegeKind,
-    },
-}
+/// Grants of one device that are remembered as ending; more are forgotten at once.
+const MOST_ENDING: usize = 1024;
 
 /// How a grant went without the session asking for it.
 #[derive(Debug, Clone)]
@@ -75,8 +50,6 @@ pub struct LinkStatus {
     pub kinds: Vec<PrivilegeKind>,
     /// sshd's host keys, as OpenSSH lines.
     pub host_keys: Vec<String>,
-    /// What it could not undo.
-    pub standing: Vec<Failure>,
     /// Whether its host's kernel tells what runs.
     pub witness: Sight,
     /// When the link came up.
@@ -95,15 +68,24 @@ enum Stage {
 }
 
 struct Entry {
-    device: DeviceName,
+    what: What,
     stage: Stage,
+}
+
+/// A grant that was revoked.
+struct Leaving {
+    what: What,
+    /// Whoever waits for the agent's word.
+    reply: Option<oneshot::Sender<Ended>>,
 }
 
 #[derive(Default)]
 struct State {
     links: HashMap<DeviceName, Link>,
     live: HashMap<SessionId, Entry>,
-    ending: HashMap<SessionId, oneshot::Sender<Ended>>,
+    ending: HashMap<SessionId, Leaving>,
+    /// The links that broke, of devices that are not back.
+    broken: HashMap<DeviceName, u64>,
     plans: plans::Questions,
     next_link: u64,
 }
@@ -119,7 +101,6 @@ pub struct Registry {
 pub struct LiveGrant {
     registry: Registry,
     session: SessionId,
-    device: DeviceName,
     /// What the agent applied.
     pub receipt: Receipt,
     over: oneshot::Receiver<GrantOver>,
@@ -162,11 +143,19 @@ impl Registry {
                 return Err(GrantError::Kind { device: device.clone(), kind });
             }
             let sender = link.sender.clone();
-            let entry = Entry { device: device.clone(), stage: Stage::Requested(reply) };
-            state.live.insert(session, entry);
+            let what = What {
+                device: device.clone(),
+                account: login_account(session, &order.account, &order.privileges),
+                privileges: order.privileges.clone(),
+                applied: Vec::new(),
+                since: jiff::Timestamp::now(),
+                expires: order.expires,
+                renewed: tokio::time::Instant::now(),
+            };
+            state.live.insert(session, Entry { what, stage: Stage::Requested(reply) });
             sender
         };
-        let mut pending = Pending { registry: self, session: Some(session), device };
+        let mut pending = Pending { registry: self, session: Some(session) };
         sender.send(FromProxy::Grant(order)).await.map_err(|_| GrantError::Away(device.clone()))?;
         let receipt = match tokio::time::timeout(GRANT_DEADLINE, answer).await {
             Ok(Ok(answer)) => answer?,
@@ -175,28 +164,30 @@ impl Registry {
         };
         let (over_sender, over) = oneshot::channel();
         match self.state().live.get_mut(&session) {
-            Some(entry) => entry.stage = Stage::Active(over_sender),
+            Some(entry) => {
+                entry.stage = Stage::Active(over_sender);
+                entry.what.applied.clone_from(&receipt.applied);
+            }
             None => return Err(GrantError::Away(device.clone())),
         }
         pending.session = None;
-        Ok(LiveGrant {
-            registry: self.clone(),
-            session,
-            device: device.clone(),
-            receipt,
-            over,
-            revoked: false,
-        })
+        Ok(LiveGrant { registry: self.clone(), session, receipt, over, revoked: false })
     }
 
     /// Takes a session off the leases and tells the agent, if it can be told at once.
-    /// Where it can't, the next lease tells it.
-    fn withdraw(&self, session: SessionId, device: &DeviceName) {
+    /// Where it can't, the next lease tells it. Whoever waits for the agent's word waits
+    /// only for one that is linked.
+    fn withdraw(&self, session: SessionId, reply: Option<oneshot::Sender<Ended>>) {
         let mut state = self.state();
-        if state.live.remove(&session).is_some()
-            && let Some(link) = state.links.get(device)
-        {
+        let Some(Entry { what, .. }) = state.live.remove(&session) else { return };
+        let link = state.links.get(&what.device);
+        let reply = reply.filter(|_| link.is_some());
+        if let Some(link) = link {
             let _ = link.sender.try_send(FromProxy::Revoke { session });
+        }
+        let as_many = state.ending.values().filter(|leaving| leaving.what.device == what.device);
+        if as_many.count() < MOST_ENDING {
+            state.ending.insert(session, Leaving { what, reply });
         }
     }
 
@@ -227,6 +218,12 @@ impl Registry {
         let mut state = self.state();
         state.next_link += 1;
         let number = state.next_link;
+        // The agent's word on these may have been lost with the link before.
+        let unheard = state.ending.iter().filter(|(_, leaving)| leaving.what.device == *device);
+        for (session, _) in unheard {
+            let _ = sender.try_send(FromProxy::Revoke { session: *session });
+        }
+        state.broken.remove(device);
         state.links.insert(device.clone(), Link { number, sender, status });
         state.lose(device, |session, _| !alive.contains(session));
         number
@@ -234,15 +231,24 @@ impl Registry {
 
     /// The sessions that shall live on, for a lease to `device`.
     pub(super) fn live(&self, device: &DeviceName) -> Vec<SessionId> {
-        let state = self.state();
-        let of_device = state.live.iter().filter(|(_, entry)| entry.device == *device);
-        of_device.map(|(session, _)| *session).collect()
+        let mut state = self.state();
+        let of_device = state.live.iter_mut().filter(|(_, entry)| entry.what.device == *device);
+        let renewed = of_device.map(|(session, entry)| {
+            entry.what.renewed = tokio::time::Instant::now();
+            *session
+        });
+        renewed.collect()
+    }
+
+    /// The devices whose agents are linked.
+    pub(super) fn linked(&self) -> Vec<DeviceName> {
+        self.state().links.keys().cloned().collect()
     }
 
     /// The agent applied a grant.
     pub(super) fn granted(&self, session: SessionId, device: &DeviceName, receipt: Receipt) {
         let mut state = self.state();
-        let Some(entry) = state.live.get_mut(&session).filter(|entry| entry.device == *device) else {
+        let Some(entry) = state.live.get_mut(&session).filter(|entry| entry.what.device == *device) else {
             return;
         };
         // Until `grant` puts its own sender there, an end would find this one, whose
@@ -256,7 +262,8 @@ impl Registry {
     /// The agent could not apply a grant.
     pub(super) fn refused(&self, session: SessionId, device: &DeviceName, failure: Failure) {
         let mut state = self.state();
-        if state.live.get(&session).is_none_or(|entry| entry.device != *device) {
+        state.left(session, device);
+        if state.live.get(&session).is_none_or(|entry| entry.what.device != *device) {
             return;
         }
         if let Some(Entry { stage: Stage::Requested(reply), .. }) = state.live.remove(&session) {
@@ -267,13 +274,10 @@ impl Registry {
     /// A grant ended on its host. Answers whether someone here waited for it.
     pub(super) fn ended(&self, session: SessionId, device: &DeviceName, ended: &Ended) -> bool {
         let mut state = self.state();
-        if let Some(link) = state.links.get_mut(device) {
-            link.status.standing.clone_from(&ended.standing);
+        if let Some(Leaving { reply, .. }) = state.left(session, device) {
+            return reply.is_some_and(|waiting| waiting.send(ended.clone()).is_ok());
         }
-        if let Some(waiting) = state.ending.remove(&session) {
-            return waiting.send(ended.clone()).is_ok();
-        }
-        if state.live.get(&session).is_none_or(|entry| entry.device != *device) {
+        if state.live.get(&session).is_none_or(|entry| entry.what.device != *device) {
             return false;
         }
         match state.live.remove(&session).map(|entry| entry.stage) {
@@ -291,28 +295,39 @@ impl Registry {
             return;
         }
         state.links.remove(device);
+        state.broken.insert(device.clone(), number);
         state.lose(device, |_, entry| matches!(entry.stage, Stage::Requested(_)));
         drop(state);
         let (registry, device) = (self.clone(), device.clone());
         tokio::spawn(async move {
             tokio::time::sleep(registry.lease).await;
-            registry.give_up(&device);
+            registry.give_up(&device, number);
         });
     }
 
-    fn give_up(&self, device: &DeviceName) {
+    /// The lease is over since this link broke, and none came after it.
+    fn give_up(&self, device: &DeviceName, number: u64) {
         let mut state = self.state();
-        if !state.links.contains_key(device) {
+        if state.broken.get(device) == Some(&number) {
+            state.broken.remove(device);
             state.lose(device, |_, _| true);
+            state.ending.retain(|_, leaving| leaving.what.device != *device);
         }
     }
 }
 
 impl State {
+    /// A grant that was revoked is off its device, as its agent says.
+    fn left(&mut self, session: SessionId, device: &DeviceName) -> Option<Leaving> {
+        let of_device = |leaving: &&Leaving| leaving.what.device == *device;
+        self.ending.get(&session).filter(of_device)?;
+        self.ending.remove(&session)
+    }
+
     /// Tells those who wait for, or have, these grants on a device that they are gone.
     fn lose(&mut self, device: &DeviceName, which: impl Fn(&SessionId, &Entry) -> bool) {
         let of_device =
-            |session: &SessionId, entry: &mut Entry| entry.device == *device && which(session, entry);
+            |session: &SessionId, entry: &mut Entry| entry.what.device == *device && which(session, entry);
         self.live.extract_if(of_device).for_each(|(_, entry)| entry.lose(device));
     }
 }
@@ -334,13 +349,12 @@ impl Entry {
 struct Pending<'a> {
     registry: &'a Registry,
     session: Option<SessionId>,
-    device: &'a DeviceName,
 }
 
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         if let Some(session) = self.session {
-            self.registry.withdraw(session, self.device);
+            self.registry.withdraw(session, None);
         }
     }
 }
@@ -359,23 +373,15 @@ impl LiveGrant {
             return Some(ended);
         }
         let (reply, answer) = oneshot::channel();
-        {
-            let mut state = self.registry.state();
-            if state.links.contains_key(&self.device) {
-                state.ending.insert(self.session, reply);
-            }
-        }
-        self.registry.withdraw(self.session, &self.device);
-        let ended = tokio::time::timeout(REVOKE_DEADLINE, answer).await.ok()?.ok();
-        self.registry.state().ending.remove(&self.session);
-        ended
+        self.registry.withdraw(self.session, Some(reply));
+        tokio::time::timeout(REVOKE_DEADLINE, answer).await.ok()?.ok()
     }
 }
 
 impl Drop for LiveGrant {
     fn drop(&mut self) {
         if !self.revoked {
-            self.registry.withdraw(self.session, &self.device);
+            self.registry.withdraw(self.session, None);
         }
     }
 }

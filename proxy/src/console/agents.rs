@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use rand::Rng as _;
 use serde::Serialize;
 use tidegate_common::audit::Event;
+use tidegate_common::grant::Standing;
 use tidegate_common::name::DeviceName;
 use tidegate_common::secret::Secret;
 use tidegate_common::time::Length;
@@ -18,6 +19,7 @@ use super::screen::Screen;
 use super::show::{ago, moment, span};
 use super::table::Table;
 use super::{Actor, Failure, Services};
+use crate::store::Drifts;
 
 pub(super) async fn run(
     services: &Services,
@@ -92,19 +94,81 @@ async fn token(
 
 #[derive(Serialize)]
 struct Line {
-    device: String,
+    device: DeviceName,
     state: &'static str,
+    /// What it said when it was linked last.
     version: Option<String>,
     connected: bool,
     linked_seconds: Option<u64>,
+    /// When it was linked last.
     seen: Option<Timestamp>,
     certified: Option<Timestamp>,
-    standing: Vec<String>,
     witness: Option<Sight>,
+    /// Records of its witness that were lost on the way, at least.
+    lost: u64,
+    lost_at: Option<Timestamp>,
+    /// What somebody else had changed when grants were undone.
+    drift: Option<Drifts>,
+    /// What outlived its session and could not be undone yet.
+    standing: Vec<Standing>,
+}
+
+impl Line {
+    fn cells(&self, now: Timestamp) -> [String; 8] {
+        let seen = match self.linked_seconds.and_then(|seconds| i64::try_from(seconds).ok()) {
+            Some(up) => format!("now, for {}", span(up)),
+            None => self.seen.map(|at| ago(at, now)).unwrap_or_default(),
+        };
+        [
+            self.device.to_string(),
+            self.state.to_owned(),
+            seen,
+            self.version.clone().unwrap_or_default(),
+            self.standing.len().to_string(),
+            self.drift.as_ref().map_or(0, |drift| drift.count).to_string(),
+            self.lost.to_string(),
+            self.witness.as_ref().map(sight).unwrap_or_default(),
+        ]
+    }
+
+    /// What the numbers stand for.
+    fn notes(&self, now: Timestamp) -> Vec<String> {
+        let Self { device, .. } = self;
+        let standing = self.standing.iter().map(|one| {
+            let of = one.session.map(|id| format!(" from session {id}")).unwrap_or_default();
+            format!("{device}: stands{of}: {}: {}", one.what, one.why)
+        });
+        let drift = self.drift.iter().map(|drift| {
+            let (at, session, found) = (ago(drift.at, now), drift.session, &drift.last.found);
+            format!("{device}: the last drift, {at} in session {session}: {found}")
+        });
+        let lost = self
+            .lost_at
+            .iter()
+            .map(|at| format!("{device}: the witness lost records, the last of them {}", ago(*at, now)));
+        standing.chain(drift).chain(lost).collect()
+    }
 }
 
 async fn list(services: &Services, actor: &Actor, screen: &mut Screen<'_>) -> Result<u8, Failure> {
     actor.must_read_all()?;
+    let lines = gather(services).await?;
+    let now = Timestamp::now();
+    let table = || {
+        let heading = ["DEVICE", "STATE", "SEEN", "VERSION", "STANDING", "DRIFT", "LOST", "WITNESS"];
+        let mut table = Table::new(heading);
+        lines.iter().for_each(|line| table.row(line.cells(now)));
+        table
+    };
+    let empty = "There is no device with an agent; `apply` a device, then `agent token DEVICE`.";
+    screen.list_or(&lines, table, empty).await?;
+    let notes: Vec<String> = lines.iter().flat_map(|line| line.notes(now)).collect();
+    screen.notes(&notes).await?;
+    Ok(0)
+}
+
+/// Every device that has, had or shall have an agent, by name.
+async fn gather(services: &Services) -> Result<Vec<Line>, Failure> {
     let enrolled = services.store.agents().await?;
     let now = Timestamp::now();
     let mut tokens = services.store.tokens().await?;
@@ -114,51 +178,36 @@ async fn list(services: &Services, actor: &Actor, screen: &mut Screen<'_>) -> Re
     devices.extend(resources.devices.iter().filter(|device| device.agent).map(|device| device.name.clone()));
     devices.sort();
     devices.dedup();
-    let lines: Vec<_> = devices
-        .iter()
-        .map(|device| {
-            let agent = enrolled.iter().find(|agent| agent.device == *device);
-            let link = services.agents.link(device);
-            let state = match (agent, &link) {
-                (Some(agent), _) if agent.revoked => "revoked",
-                (_, Some(_)) => "linked",
-                (Some(_), None) => "away",
-                (None, None) if tokens.iter().any(|token| token.device == *device) => "token waits",
-                (None, None) => "not enrolled",
-            };
-            Line {
-                device: device.to_string(),
-                state,
-                version: link.as_ref().map(|link| link.version.clone()),
-                connected: link.is_some(),
-                seen: agent.and_then(|agent| agent.seen),
-                linked_seconds: link.as_ref().map(|link| link.up.as_secs()),
-                certified: agent.map(|agent| agent.certified),
-                witness: link.as_ref().map(|link| link.witness.clone()),
-                standing: link.map(|link| link.standing).unwrap_or_default(),
-            }
-        })
-        .collect();
-    let table = || {
-        let now = Timestamp::now();
-        let mut table = Table::new(["DEVICE", "STATE", "FOR", "SEEN", "VERSION", "WITNESS", "STANDING"]);
-        for line in &lines {
-            let up = line.linked_seconds.and_then(|seconds| i64::try_from(seconds).ok()).map(span);
-            table.row([
-                line.device.clone(),
-                line.state.to_owned(),
-                up.unwrap_or_default(),
-                line.seen.map(|at| ago(at, now)).unwrap_or_default(),
-                line.version.clone().unwrap_or_default(),
-                line.witness.as_ref().map(sight).unwrap_or_default(),
-                line.standing.join("; "),
-            ]);
+    let all_standing = services.store.standing(None).await?;
+    let mut drifts = services.store.drifts().await?;
+    let lines = devices.into_iter().map(|device| {
+        let agent = enrolled.iter().find(|agent| agent.device == device);
+        let link = services.agents.link(&device);
+        let state = match (agent, &link) {
+            (Some(agent), _) if agent.revoked => "revoked",
+            (_, Some(_)) => "linked",
+            (Some(_), None) => "away",
+            (None, None) if tokens.iter().any(|token| token.device == device) => "token waits",
+            (None, None) => "not enrolled",
+        };
+        let version = link.as_ref().map(|link| link.version.clone());
+        let standing = all_standing.iter().filter(|(of, _)| *of == device);
+        Line {
+            state,
+            version: version.or_else(|| agent.and_then(|agent| agent.version.clone())),
+            connected: link.is_some(),
+            linked_seconds: link.as_ref().map(|link| link.up.as_secs()),
+            seen: if link.is_some() { Some(now) } else { agent.and_then(|agent| agent.seen) },
+            certified: agent.map(|agent| agent.certified),
+            witness: link.map(|link| link.witness),
+            lost: agent.map_or(0, |agent| agent.lost),
+            lost_at: agent.and_then(|agent| agent.lost_at),
+            drift: drifts.remove(&device),
+            standing: standing.map(|(_, one)| one.clone()).collect(),
+            device,
         }
-        table
-    };
-    let empty = "There is no device with an agent; `apply` a device, then `agent token DEVICE`.";
-    screen.list_or(&lines, table, empty).await?;
-    Ok(0)
+    });
+    Ok(lines.collect())
 }
 
 /// What a witness can say, in a few words.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_common::id::RequestId;
 use tidegate_common::model::{Action, Claims, Request, RequestState, Text, Wish};
-use tidegate_common::name::UserName;
+use tidegate_common::name::{DeviceName, UserName};
 use tidegate_common::policy;
 
 use super::grammar::{Create, Request as Asked, RequestList, State};
@@ -34,11 +34,9 @@ pub(super) async fn run(
             if !may_see(services, actor, &request) {
                 return Err(RequestError::Unknown(id).into());
             }
-            let plan = match screen.json {
-                true => String::new(),
-                false => plan(services, &request).await,
-            };
-            screen.one(&Line::of(&request), || details(&request) + &plan).await?;
+            let shown = Shown { request: Line::of(&request), plan: plan(services, &request).await };
+            let plan = shown.plan.as_ref().map(ToString::to_string).unwrap_or_default();
+            screen.one(&shown, || details(&request) + &plan).await?;
             Ok(0)
         }
         Asked::Approve { ids, comment, start, duration } => {
@@ -313,28 +311,44 @@ impl Line {
     }
 }
 
-/// What the session would change on its device: as the agent says now, or as the
-/// credential has it where the agent is away.
-async fn plan(services: &Services, request: &Request) -> String {
+/// A request as `request show` has it.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    request: Line,
+    /// None where nothing will be changed any more.
+    plan: Option<Plan>,
+}
+
+/// What the session would change on its device.
+#[derive(Serialize)]
+struct Plan {
+    device: DeviceName,
+    /// Whether the device's agent says so now; otherwise it is what the credential has.
+    checked: bool,
+    lines: Vec<String>,
+}
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let doubt = if self.checked { "" } else { " (its agent does not answer, so not checked there)" };
+        writeln!(f, "what will change on {}{doubt}:", self.device)?;
+        self.lines.iter().try_for_each(|line| writeln!(f, "  {line}"))
+    }
+}
+
+async fn plan(services: &Services, request: &Request) -> Option<Plan> {
     let snapshot = services.access.snapshot();
     let credential = snapshot.credential(&request.target).cloned();
     let waits = matches!(request.state, RequestState::Pending | RequestState::Approved { .. });
     let credential =
-        credential.filter(|one| waits && request.action == Action::Session && !one.privileges.is_empty());
-    let Some(credential) = credential else { return String::new() };
-    let device = &request.target.device;
-    let (heading, lines) = match services.agents.plan(Arc::clone(&credential)).await {
-        Some(lines) => (format!("what will change on {device}:"), lines),
-        None => {
-            let lines = credential.privileges.iter().map(ToString::to_string).collect();
-            (
-                format!("what will change on {device} (its agent does not answer, so not checked there):"),
-                lines,
-            )
-        }
-    };
-    let lines = lines.iter().map(|line| format!("  {}\n", line.chars().map(printable).collect::<String>()));
-    format!("{heading}\n{}", lines.collect::<String>())
+        credential.filter(|one| waits && request.action == Action::Session && !one.privileges.is_empty())?;
+    let device = request.target.device.clone();
+    let told = services.agents.plan(Arc::clone(&credential)).await;
+    let checked = told.is_some();
+    let lines = told.unwrap_or_else(|| credential.privileges.iter().map(ToString::to_string).collect());
+    let plain = |line: String| line.chars().map(printable).collect();
+    Some(Plan { device, checked, lines: lines.into_iter().map(plain).collect() })
 }
 
 fn details(request: &Request) -> String {

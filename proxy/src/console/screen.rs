@@ -4,7 +4,7 @@ use serde::Serialize;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::Failure;
-use super::table::Table;
+use super::table::{Table, printable};
 
 type Stream<'a> = &'a mut (dyn AsyncWrite + Unpin + Send);
 
@@ -87,6 +87,17 @@ impl Screen<'_> {
             return self.remark(empty).await;
         }
         self.line(&table.render(self.columns)).await
+    }
+
+    /// Sentences below a list that its table has no room for; machines find them in the
+    /// list itself. What could move the cursor is escaped, whoever wrote it.
+    pub async fn notes(&mut self, notes: &[String]) -> Result<(), Failure> {
+        if self.json || notes.is_empty() {
+            return Ok(());
+        }
+        let plain = |note: &String| note.chars().map(printable).collect::<String>();
+        let lines: Vec<String> = notes.iter().map(plain).collect();
+        self.line(&format!("\n{}", lines.join("\n"))).await
     }
 
     /// One thing: lines for people, an object for machines.

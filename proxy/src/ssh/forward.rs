@@ -13,6 +13,7 @@ mod relay;
 mod remote;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use russh::ChannelId;
@@ -42,6 +43,8 @@ pub struct Context {
     pub session: SessionId,
     /// What admitted it.
     pub permit: Arc<Permit>,
+    /// From where its user came.
+    pub origin: IpAddr,
     /// Where it stands.
     pub phase: watch::Receiver<Phase>,
     /// Opens channels to the client.
@@ -132,7 +135,7 @@ impl Context {
             to: Note::new(&about.to),
             from: about.from.as_ref().map(Note::new),
         };
-        self.gate.audit.append(event).await.map(drop)
+        self.gate.audit.append(event.by_user(self.permit.user(), self.origin)).await.map(drop)
     }
 
     /// Tells the log that it is over.
@@ -150,7 +153,8 @@ impl Context {
     }
 
     async fn tell(&self, event: Event) {
-        if let Err(error) = self.gate.audit.append(event).await {
+        let entry = event.by_user(self.permit.user(), self.origin);
+        if let Err(error) = self.gate.audit.append(entry).await {
             tracing::error!(session = %self.session, %error, "what became of a forward could not be logged");
         }
     }

@@ -28,6 +28,7 @@ use super::inbox::window_target;
 use super::program::{Control, Program, Size, Terminal};
 use super::upstream::Way;
 use super::{Gate, Standing};
+use crate::lanes::give_way;
 
 use state::{Chan, State};
 pub use state::{Entrance, HandlerError};
@@ -183,8 +184,7 @@ impl russh::server::Handler for Handler {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), HandlerError> {
-        self.open_session(channel, reply, session.handle()).await;
-        Ok(())
+        self.open_session(channel, reply, session.handle()).await
     }
 
     async fn channel_open_direct_tcpip(
@@ -364,6 +364,7 @@ impl russh::server::Handler for Handler {
     async fn data(&mut self, id: ChannelId, data: &[u8], _: &mut Session) -> Result<(), HandlerError> {
         if let Some(channel) = self.channels.get(&id) {
             channel.inbox.push_data(data).await?;
+            give_way(data.len()).await;
         }
         Ok(())
     }

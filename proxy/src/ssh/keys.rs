@@ -17,6 +17,7 @@ use russh::keys::{Algorithm, Certificate, HashAlg, PrivateKey, PublicKey, ssh_ke
 use tidegate_common::id::SessionId;
 use tidegate_common::model::Forward;
 use tidegate_common::name::AccountName;
+use tidegate_common::wire::MOST_SKEW_SECONDS;
 
 use super::algorithms::Algorithms;
 use crate::files::write_new;
@@ -63,10 +64,9 @@ pub struct SessionKey {
     pub certificate: Certificate,
 }
 
-/// How long a session's certificate is valid, in seconds: long enough to log in.
-const CERTIFICATE_SECONDS: u64 = 60;
-/// How far clocks of proxy and device may be apart, in seconds.
-const CLOCK_SKEW_SECONDS: u64 = 60;
+/// How long a session's certificate is valid, in seconds: long enough to log in, by any
+/// clock that may be.
+const CERTIFICATE_SECONDS: u64 = MOST_SKEW_SECONDS;
 
 impl Keys {
     /// Proves itself with keys of these algorithms only.
@@ -153,7 +153,7 @@ fn certificate(key: &PrivateKey, seconds: u64) -> Result<Builder, KeyError> {
     let mut builder = Builder::new_with_random_nonce(
         &mut rand::rng(),
         key.public_key(),
-        now.saturating_sub(CLOCK_SKEW_SECONDS),
+        now.saturating_sub(MOST_SKEW_SECONDS),
         now + seconds,
     )?;
     builder.serial(rand::rng().next_u64())?;

@@ -1,14 +1,13 @@
-//! Agents: which certificate speaks for a device, one-time tokens (hashed), and
-//! the host keys that an agent vouched for.
+//! Agents: which certificate speaks for a device, when it was here last, what its
+//! witness lost, and the host keys that it vouched for.
 
 use jiff::Timestamp;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{BinOper, ExprTrait as _, OnConflict};
 use sea_orm::{ActiveValue::Set, QueryOrder as _, TransactionTrait as _};
 use tidegate_common::name::DeviceName;
-use tidegate_common::secret::Secret;
 
-use super::{Doing as _, Store, StoreError};
+use super::{Doing as _, MOST_NAMED, Store, StoreError};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "agent")]
@@ -21,32 +20,14 @@ pub struct Model {
     pub version: Option<String>,
     pub revoked: bool,
     pub public_key: Option<String>,
+    pub lost: i64,
+    pub lost_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
-
-mod token {
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-    #[sea_orm(table_name = "agent_token")]
-    pub struct Model {
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub hash: String,
-        pub device: String,
-        pub created: i64,
-        pub expires: i64,
-        pub used: Option<i64>,
-    }
-
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
-}
 
 mod host_key {
     use sea_orm::entity::prelude::*;
@@ -86,34 +67,20 @@ pub struct AgentRow {
     /// A digest of the key it enrolled with, as the caller writes it. None where it
     /// enrolled before this was kept.
     pub public_key: Option<String>,
+    /// How many records of its witness were lost on the way here, at least.
+    pub lost: u64,
+    /// When some were lost last.
+    pub lost_at: Option<Timestamp>,
 }
 
-/// What is kept of a token's secret.
-fn digest(secret: &Secret) -> String {
-    blake3::derive_key("tidegate agent token, version 1", secret.reveal().as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
+/// Lost records that one message adds, at most.
+const MOST_LOST: i64 = 1 << 32;
 
-/// A token as it is known now; its secret is not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenRow {
-    /// The device it enrols.
-    pub device: DeviceName,
-    /// When it was made.
-    pub created: Timestamp,
-    /// When it can no longer be used.
-    pub expires: Timestamp,
-    /// When it was used.
-    pub used: Option<Timestamp>,
-}
-
-fn at(millis: i64) -> Timestamp {
+pub(super) fn at(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or_default()
 }
 
-fn device(name: &str) -> Result<DeviceName, StoreError> {
+pub(super) fn device(name: &str) -> Result<DeviceName, StoreError> {
     name.parse().map_err(|error| StoreError::damaged("agent", error))
 }
 
@@ -126,85 +93,12 @@ fn read(row: Model) -> Result<AgentRow, StoreError> {
         version: row.version,
         revoked: row.revoked,
         public_key: row.public_key,
+        lost: u64::try_from(row.lost).unwrap_or_default(),
+        lost_at: row.lost_at.map(at),
     })
 }
 
 impl Store {
-    /// Keeps a token, hashed; earlier unused ones of the device can no longer be used.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn token_minted(
-        &self,
-        device: &DeviceName,
-        secret: &Secret,
-        now: Timestamp,
-        expires: Timestamp,
-    ) -> Result<(), StoreError> {
-        const DOING: &str = "wrote a token";
-        let change = self.writer.begin().await.doing(DOING)?;
-        let earlier = token::Entity::delete_many()
-            .filter(token::Column::Device.eq(device.as_str()))
-            .filter(token::Column::Used.is_null());
-        earlier.exec(&change).await.doing(DOING)?;
-        let row = token::ActiveModel {
-            hash: Set(digest(secret)),
-            device: Set(device.to_string()),
-            created: Set(now.as_millisecond()),
-            expires: Set(expires.as_millisecond()),
-            used: Set(None),
-        };
-        token::Entity::insert(row).exec_without_returning(&change).await.doing(DOING)?;
-        change.commit().await.doing(DOING)
-    }
-
-    /// Uses a token up: its device, if the token is known, unused and not expired. Of
-    /// two callers at once, one gets it. What was revoked for the device before may
-    /// enrol again by it.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn token_redeem(
-        &self,
-        secret: &Secret,
-        now: Timestamp,
-    ) -> Result<Option<DeviceName>, StoreError> {
-        const DOING: &str = "used a token";
-        let hash = digest(secret);
-        let change = self.writer.begin().await.doing(DOING)?;
-        let taken = token::Entity::update_many()
-            .col_expr(token::Column::Used, Expr::value(now.as_millisecond()))
-            .filter(token::Column::Hash.eq(&hash))
-            .filter(token::Column::Used.is_null())
-            .filter(token::Column::Expires.gt(now.as_millisecond()))
-            .exec(&change)
-            .await
-            .doing(DOING)?;
-        let row = token::Entity::find_by_id(hash).one(&change).await.doing(DOING)?;
-        let Some(row) = row.filter(|_| taken.rows_affected == 1) else {
-            return Ok(None);
-        };
-        let again = Entity::update_many()
-            .col_expr(Column::Revoked, Expr::value(false))
-            .filter(Column::Device.eq(&row.device));
-        again.exec(&change).await.doing(DOING)?;
-        change.commit().await.doing(DOING)?;
-        device(&row.device).map(Some)
-    }
-
-    /// Tokens, of every device; the newest first.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
-        let rows = token::Entity::find().order_by_desc(token::Column::Created).all(&self.readers).await;
-        let read = |row: token::Model| {
-            let (created, expires, used) = (at(row.created), at(row.expires), row.used.map(at));
-            Ok(TokenRow { device: device(&row.device)?, created, expires, used })
-        };
-        rows.doing("read tokens")?.into_iter().map(read).collect()
-    }
-
     /// Keeps that the device's agent has a new certificate. One that was revoked stays so.
     ///
     /// # Errors
@@ -223,6 +117,8 @@ impl Store {
             version: Set(None),
             revoked: Set(false),
             public_key: Set(None),
+            lost: Set(0),
+            lost_at: Set(None),
         };
         let renew = OnConflict::column(Column::Device)
             .update_columns([Column::Certificate, Column::Certified])
@@ -292,6 +188,34 @@ impl Store {
         seen.exec(&self.writer).await.doing("wrote an agent").map(drop)
     }
 
+    /// Writes that these devices' agents are linked now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn agents_seen(&self, devices: &[DeviceName], now: Timestamp) -> Result<(), StoreError> {
+        for some in devices.chunks(MOST_NAMED) {
+            let seen = Entity::update_many()
+                .col_expr(Column::Seen, Expr::value(now.as_millisecond()))
+                .filter(Column::Device.is_in(some.iter().map(DeviceName::as_str)));
+            seen.exec(&self.writer).await.doing("wrote agents")?;
+        }
+        Ok(())
+    }
+
+    /// Adds to what a device's witness has lost, at most [`MOST_LOST`] at a time: a sum
+    /// of what an agent makes up must never be more than the database counts.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn agent_lost(&self, device: &DeviceName, lost: u64, now: Timestamp) -> Result<(), StoreError> {
+        let lost = i64::try_from(lost).map_or(MOST_LOST, |lost| Ord::min(lost, MOST_LOST));
+        let add = Entity::update_many()
+            .col_expr(Column::Lost, Expr::col(Column::Lost).binary(BinOper::Add, lost))
+            .col_expr(Column::LostAt, Expr::value(now.as_millisecond()))
+            .filter(Column::Device.eq(device.as_str()));
+        add.exec(&self.writer).await.doing("wrote an agent").map(drop)
+    }
+
     /// The host keys that the device's agent vouched for last.
     ///
     /// # Errors
@@ -324,6 +248,8 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_common::secret::Secret;
+
     use super::*;
     use crate::store::testing::Temporary;
 
@@ -333,27 +259,6 @@ mod tests {
 
     fn db01() -> DeviceName {
         "db01".parse().unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_token_is_good_once_and_only_until_it_expires() {
-        let temporary = Temporary::new().await;
-        let mint = async |secret: &str| {
-            let secret = Secret::new(secret.to_owned());
-            temporary.store.token_minted(&db01(), &secret, second(0), second(60)).await.unwrap();
-        };
-        let redeem = async |secret: &str, at| {
-            temporary.store.token_redeem(&Secret::new(secret.to_owned()), second(at)).await.unwrap()
-        };
-        mint("a").await;
-        assert_eq!(redeem("b", 1).await, None);
-        assert_eq!(redeem("a", 60).await, None);
-        assert_eq!(redeem("a", 59).await, Some(db01()));
-        assert_eq!(redeem("a", 59).await, None);
-        mint("c").await;
-        mint("d").await;
-        assert_eq!(redeem("c", 1).await, None, "a newer token replaces it");
-        assert_eq!(temporary.store.tokens().await.unwrap().len(), 2);
     }
 
     #[tokio::test]
@@ -371,6 +276,22 @@ mod tests {
         store.token_minted(&db01(), &secret, second(7), second(60)).await.unwrap();
         store.token_redeem(&secret, second(8)).await.unwrap();
         assert!(!store.agents().await.unwrap()[0].revoked);
+    }
+
+    #[tokio::test]
+    async fn what_an_agent_lost_adds_up_and_a_renewal_forgets_nothing() {
+        let temporary = Temporary::new().await;
+        let store = &temporary.store;
+        store.agent_certified(&db01(), "one", second(0)).await.unwrap();
+        store.agent_seen(&db01(), "0.1.0", second(5)).await.unwrap();
+        for (lost, at) in [(2, 6), (5, 7)] {
+            store.agent_lost(&db01(), lost, second(at)).await.unwrap();
+        }
+        store.agents_seen(&[db01(), "db02".parse().unwrap()], second(8)).await.unwrap();
+        store.agent_certified(&db01(), "two", second(9)).await.unwrap();
+        let [agent] = &store.agents().await.unwrap()[..] else { panic!("more than one") };
+        assert_eq!((agent.lost, agent.lost_at), (7, Some(second(7))));
+        assert_eq!((agent.seen, agent.version.as_deref()), (Some(second(8)), Some("0.1.0")));
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ pub(super) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(First), Box::new(Transfers), Box::new(AgentKey), Box::new(LeftBehind)]
+        vec![Box::new(First), Box::new(Transfers), Box::new(AgentKey), Box::new(LeftBehind), Box::new(Fleet)]
     }
 }
 
@@ -175,5 +175,45 @@ impl MigrationTrait for LeftBehind {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let residue = table("residue").col(string("session").primary_key()).col(text("document")).to_owned();
         manager.create_table(residue).await
+    }
+}
+
+/// What agents told of their hosts: what stands, drift, what their witnesses lost.
+struct Fleet;
+
+impl MigrationName for Fleet {
+    fn name(&self) -> &'static str {
+        "m0005_fleet"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Fleet {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let standing = table("standing")
+            .col(string("device"))
+            .col(integer("place"))
+            .col(text("document"))
+            .primary_key(Index::create().col("device").col("place"))
+            .to_owned();
+        // The id grows, so that the last of a device is the one that was told last.
+        let drift = table("drift")
+            .col(big_pk_auto("id"))
+            .col(string("device"))
+            .col(string("session_id"))
+            .col(big_integer("at_millis"))
+            .col(text("document"))
+            .to_owned();
+        for table in [standing, drift] {
+            manager.create_table(table).await?;
+        }
+        for column in ["device", "session_id"] {
+            let index = Index::create().name(format!("drift_{column}")).table("drift").col(column).to_owned();
+            manager.create_index(index).await?;
+        }
+        let lost = Table::alter().table("agent").add_column(big_integer("lost").default(0)).to_owned();
+        manager.alter_table(lost).await?;
+        let lost_at = Table::alter().table("agent").add_column(big_integer_null("lost_at")).to_owned();
+        manager.alter_table(lost_at).await
     }
 }

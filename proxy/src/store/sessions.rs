@@ -10,7 +10,7 @@ use tidegate_common::id::{RequestId, SessionId};
 use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
 use tidegate_common::policy::Permit;
 
-use super::{Doing as _, Store, StoreError};
+use super::{Doing as _, MOST_NAMED, Store, StoreError};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "session")]
@@ -173,6 +173,20 @@ impl Store {
         row.map(read).transpose()
     }
 
+    /// These sessions, in no order; those that are not known are left out.
+    ///
+    /// # Errors
+    /// When the database fails or a row is damaged.
+    pub async fn sessions_of(&self, ids: &[SessionId]) -> Result<Vec<SessionRow>, StoreError> {
+        let mut found = Vec::new();
+        for some in ids.chunks(MOST_NAMED) {
+            let these = Column::Id.is_in(some.iter().map(ToString::to_string));
+            let rows = Entity::find().filter(these).all(&self.readers).await.doing("read sessions")?;
+            found.extend(rows);
+        }
+        found.into_iter().map(read).collect()
+    }
+
     /// Sessions whose id starts so (at most three), for people who type less.
     ///
     /// # Errors
@@ -238,6 +252,9 @@ mod tests {
         assert_eq!(live, std::slice::from_ref(&second));
         let ended = store.session(first.id).await.unwrap().unwrap();
         assert_eq!((ended.ended, ended.outcome.as_deref()), (Some(second.started), Some("the user left")));
+        let unknown = SessionId::new(9, 9);
+        let found = store.sessions_of(&[second.id, unknown]).await.unwrap();
+        assert_eq!(found, std::slice::from_ref(&second));
         let start: String = second.id.to_string().chars().take(10).collect();
         assert_eq!(store.sessions_like(&start).await.unwrap(), std::slice::from_ref(&second));
         assert_eq!(store.sessions_interrupted(second.started).await.unwrap(), [second]);

@@ -8,6 +8,7 @@
 mod file;
 mod frame;
 mod packet;
+mod pending;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use super::{Finding, Lost, Side};
 use file::{Carry, File};
 use frame::{Frames, Part, Rest};
 use packet::{Attributes, Reply, Request};
+use pending::{Changing, Opening, Pending, Streaming};
 
 /// Requests without an answer. Some clients ask for all of a large file at once.
 const PENDING: usize = 65_536;
@@ -67,78 +69,6 @@ impl Observer {
             _ => None,
         }));
     }
-}
-
-/// A request that waits for its answer.
-enum Pending {
-    Open(Box<Opening>),
-    Read {
-        file: u64,
-        offset: u64,
-        length: u32,
-    },
-    Write {
-        file: u64,
-        length: u32,
-    },
-    Close(u64),
-    SizeOf(Box<CommandText>),
-    SizeOfOpen(u64),
-    Change(Box<Changing>),
-    /// It used a handle that is not known: a success cannot be told whose it is.
-    Guess,
-    Other,
-}
-
-struct Opening {
-    path: CommandText,
-    flags: u32,
-}
-
-impl Opening {
-    fn failed(self, outcome: Outcome, why: Note) -> Finding {
-        let way = file::way(self.flags);
-        Finding::Transfer { way, path: self.path, bytes: 0, sha256: None, outcome, detail: Some(why) }
-    }
-}
-
-struct Changing {
-    change: FileChange,
-    path: CommandText,
-    to: Option<CommandText>,
-    attributes: Option<Attributes>,
-    /// The open file whose length it sets, and whether nothing was written before.
-    cut: Option<(u64, bool)>,
-}
-
-impl Changing {
-    fn finding(self, outcome: Outcome, detail: Option<Note>) -> Finding {
-        let Self { change, path, to, attributes, .. } = self;
-        let attributes = attributes.map(Attributes::note);
-        Finding::Change { change, path, to, attributes, outcome, detail }
-    }
-}
-
-impl Pending {
-    /// What its paths take.
-    fn paths(&self) -> usize {
-        match self {
-            Self::Open(opening) => opening.path.as_str().len() + 64,
-            Self::SizeOf(path) => path.as_str().len() + 64,
-            Self::Change(changing) => {
-                let to = changing.to.as_ref().map(|to| to.as_str().len());
-                changing.path.as_str().len() + to.unwrap_or_default() + 128
-            }
-            _ => 0,
-        }
-    }
-}
-
-/// Data that streams by.
-struct Streaming {
-    file: u64,
-    offset: u64,
-    left: u64,
 }
 
 #[derive(Default)]
@@ -408,13 +338,5 @@ impl State {
         {
             open.finish(None, &mut self.window, found);
         }
-    }
-}
-
-impl Streaming {
-    fn pass(&mut self, data: &[u8]) {
-        let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
-        self.offset = self.offset.saturating_add(length);
-        self.left = self.left.saturating_sub(length);
     }
 }

@@ -11,7 +11,7 @@ use crate::scene::{Scene, Stand, text};
 
 /// What is broken, how it is mended, which point tells it, how it stands then, and a
 /// part of the sentence.
-const BREAKS: [(&str, &str, &str, &str, &str); 9] = [
+const BREAKS: [(&str, &str, &str, &str, &str); 11] = [
     (
         "mv /etc/ssh/sshd_config.d/tidegate.conf /etc/kept",
         "mv /etc/kept /etc/ssh/sshd_config.d/tidegate.conf",
@@ -26,6 +26,22 @@ const BREAKS: [(&str, &str, &str, &str, &str); 9] = [
         "CA keys",
         "warning",
         "no key came",
+    ),
+    (
+        "cp -p /var/lib/tidegate-agent/user_ca.pub /etc/kept; sed -n 1p /etc/ssh/ssh_host_ed25519_key.pub \
+         >>/var/lib/tidegate-agent/user_ca.pub",
+        "cp -p /etc/kept /var/lib/tidegate-agent/user_ca.pub; rm /etc/kept",
+        "CA keys",
+        "wrong",
+        "which is not the proxy's",
+    ),
+    // As if the proxy had been a thousand years back when it answered.
+    (
+        "cp -p /run/tidegate/link /run/kept; sed -i 's/\"proxy_time\":\"2/\"proxy_time\":\"1/' /run/tidegate/link",
+        "mv /run/kept /run/tidegate/link",
+        "proxy clock",
+        "wrong",
+        "s ahead of the proxy's; no session can log in",
     ),
     (
         "systemctl disable --now tidegate-sweep.timer",

@@ -33,11 +33,11 @@ while (sysread($to, my $bytes, 65536)) { syswrite(STDOUT, $bytes); }
 "#;
 
 /// A port of this machine that is free now.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn connect(port: u16) -> TcpStream {
+pub fn connect(port: u16) -> TcpStream {
     let stream = wait::until("the client listens", PATIENCE, || TcpStream::connect(("127.0.0.1", port)).ok());
     let stream = stream.unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -45,7 +45,7 @@ fn connect(port: u16) -> TcpStream {
 }
 
 /// Sends all and reads to the end.
-fn exchange(mut stream: TcpStream, sent: &[u8]) -> Vec<u8> {
+pub fn exchange(mut stream: TcpStream, sent: &[u8]) -> Vec<u8> {
     let mut writer = stream.try_clone().unwrap();
     let bytes = sent.to_vec();
     let writing = thread::spawn(move || {

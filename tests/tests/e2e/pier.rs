@@ -106,7 +106,12 @@ impl Pier {
             .map(|session| text(session, "id"))
             .collect();
         let log = world.json(&["audit", "tail", "-n", "10000"]).unwrap();
-        let events = log.as_array().unwrap().iter().filter_map(|record| record.get("event").cloned());
+        let events = log.as_array().unwrap().iter().filter_map(|record| {
+            let mut event = record.get("event")?.clone();
+            // Who did it stands beside what was done.
+            event.as_object_mut()?.insert("actor".to_owned(), record.get("actor")?.clone());
+            Some(event)
+        });
         events
             .filter(|event| {
                 // A client that leaves at once may have had no session yet.
@@ -117,13 +122,18 @@ impl Pier {
             .collect()
     }
 
-    /// Waits until the log says this of a forward; an empty word matches any.
+    /// Waits until the log says this of a forward, as the person's doing; an empty word
+    /// matches any.
     pub fn logged(&self, kind: &str, what: &str, to: &str) -> Value {
         let matches = |event: &Value| {
             text(event, "type") == what && text(event, "kind") == kind && text(event, "to").contains(to)
         };
-        wait::until("the log tells of the forward", PATIENCE, || self.events().into_iter().rfind(matches))
-            .unwrap_or_else(|error| panic!("{error}: {what} {kind} {to}: {:#?}", self.events()))
+        let event = wait::until("the log tells of the forward", PATIENCE, || {
+            self.events().into_iter().rfind(matches)
+        })
+        .unwrap_or_else(|error| panic!("{error}: {what} {kind} {to}: {:#?}", self.events()));
+        assert_eq!(event["actor"], serde_json::json!({ "user": self.name }), "{event}");
+        event
     }
 
     /// The newest session's recording, as lines of JSON.

@@ -24,13 +24,13 @@ const PROGRAMS: [(&str, &str); 3] = [
 ];
 
 /// A stand with one credential of each kind, all for the same user.
-struct Kinds {
-    stand: Stand,
+pub struct Kinds {
+    pub stand: Stand,
     before: Accounts,
 }
 
 impl Kinds {
-    fn new(device: &str) -> Self {
+    pub fn new(device: &str) -> Self {
         let stand = Stand::new(device, LEASE);
         let account = &stand.device;
         account.add_account("asleep").unwrap();
@@ -81,7 +81,13 @@ impl Kinds {
         Self { stand, before }
     }
 
-    fn ssh(&self, account: &str, command: &str) -> Run {
+    /// One account more on the device, which belongs to what it was before.
+    pub fn add_account(&mut self, name: &str) {
+        self.stand.device.add_account(name).unwrap();
+        self.before = Accounts::of(&self.stand.device, "asleep").unwrap();
+    }
+
+    pub fn ssh(&self, account: &str, command: &str) -> Run {
         let target = format!("{account}@{}", self.stand.device.name());
         self.stand.world.client().ssh("olga", &target, &[command]).unwrap()
     }
@@ -97,7 +103,7 @@ impl Kinds {
         text
     }
 
-    fn is_as_before(&self) {
+    pub fn is_as_before(&self) {
         let same = wait::until_true("the device is what it was", WITHIN, || self.difference().is_empty());
         let journal = || self.stand.device.journal("tidegate-agent");
         assert!(same.is_ok(), "{}\nthe agent's journal:\n{}", self.difference(), journal());

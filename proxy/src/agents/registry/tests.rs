@@ -7,7 +7,6 @@ fn status() -> LinkStatus {
         version: "1".to_owned(),
         kinds: vec![PrivilegeKind::Sudo],
         host_keys: Vec::new(),
-        standing: Vec::new(),
         witness: Sight::Sees,
         since: Instant::now(),
     }
@@ -84,6 +83,58 @@ async fn an_agent_that_comes_back_with_the_grant_keeps_it() {
     registry.disconnected(&db01(), 1);
     let (sender, _orders) = mpsc::channel(8);
     registry.connected(&db01(), status(), &[SessionId::new(1, 7)], sender);
-    registry.give_up(&db01());
+    registry.give_up(&db01(), 1);
     assert!(tokio::time::timeout(Duration::ZERO, grant.over()).await.is_err());
+}
+
+fn states(registry: &Registry) -> Vec<GrantState> {
+    registry.grants().iter().map(|grant| grant.state).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_is_seen_from_its_order_until_its_agent_says_that_it_is_gone() {
+    let registry = Registry::new(Duration::from_secs(30));
+    let (sender, mut orders) = mpsc::channel(8);
+    registry.connected(&db01(), status(), &[], sender);
+    assert_eq!(states(&registry), []);
+    let answer = async {
+        assert!(matches!(orders.recv().await, Some(FromProxy::Grant(_))));
+        assert_eq!(states(&registry), [GrantState::Applying]);
+        let receipt = Receipt { applied: vec!["done".to_owned()], micros: 1 };
+        registry.granted(SessionId::new(1, 7), &db01(), receipt);
+    };
+    let device = db01();
+    let (grant, ()) = tokio::join!(registry.grant(&device, order(7)), answer);
+    tokio::time::advance(Duration::from_secs(12)).await;
+    let [seen] = &registry.grants()[..] else { panic!("one grant") };
+    assert_eq!((seen.state, seen.applied.as_slice()), (GrantState::Active, &["done".to_owned()][..]));
+    assert_eq!(seen.lease_left, Duration::from_secs(18));
+    registry.live(&db01());
+    assert_eq!(registry.grants()[0].lease_left, Duration::from_secs(30));
+    drop(grant);
+    assert_eq!(states(&registry), [GrantState::Ending]);
+    let other: DeviceName = "db02".parse().unwrap();
+    registry.ended(SessionId::new(1, 7), &other, &Ended::default());
+    assert_eq!(states(&registry), [GrantState::Ending], "another device has no say in it");
+    registry.ended(SessionId::new(1, 7), &db01(), &Ended::default());
+    assert_eq!(states(&registry), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revocation_whose_answer_was_lost_is_ordered_again_or_forgotten_with_the_lease() {
+    for back in [true, false] {
+        let registry = Registry::new(Duration::from_secs(30));
+        let (grant, _orders) = granted(&registry, 7).await;
+        registry.disconnected(&db01(), 1);
+        drop(grant);
+        assert_eq!(states(&registry), [GrantState::Ending]);
+        assert!(!registry.grants()[0].linked);
+        let (sender, mut orders) = mpsc::channel(8);
+        if back {
+            registry.connected(&db01(), status(), &[], sender);
+            assert!(matches!(orders.recv().await, Some(FromProxy::Revoke { .. })));
+        }
+        tokio::time::sleep(Duration::from_secs(31)).await;
+        assert_eq!(states(&registry).len(), usize::from(back), "the lease ended it, if nothing else did");
+    }
 }

@@ -38,6 +38,7 @@ session = { justification = true, approval = { needed = 1 } }
 #[derive(Default)]
 pub struct Fake {
     pub killed: Mutex<Vec<SessionId>>,
+    pub grants: Mutex<Vec<GrantSeen>>,
 }
 
 impl LiveSessions for Fake {
@@ -49,9 +50,12 @@ impl LiveSessions for Fake {
 
 impl AgentLinks for Fake {
     fn link(&self, _: &DeviceName) -> Option<Link> {
-        let standing = vec!["sudo: \u{1b}[2Jstuck".to_owned()];
         let witness = Sight::Blind { why: Note::new("a container") };
-        Some(Link { version: "0.1.0".to_owned(), up: Duration::from_secs(61), standing, witness })
+        Some(Link { version: "0.1.0".to_owned(), up: Duration::from_secs(61), witness })
+    }
+
+    fn grants(&self) -> Vec<GrantSeen> {
+        self.grants.lock().unwrap().clone()
     }
 
     fn plan(&self, credential: Arc<Credential>) -> BoxFuture<'static, Option<Vec<String>>> {

@@ -5,13 +5,13 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client, server};
+use russh::{ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client, server};
 use tidegate_common::recording;
 
 use super::super::inbox::{Event, Inbox};
 use super::super::program::Control;
 use super::{About, Closed, Context};
-use crate::record;
+use crate::record::{self, RecordError};
 use crate::session::Open;
 
 /// How long a side may take to hear that it is over.
@@ -45,13 +45,20 @@ impl FromDevice {
                     None => return Piece::Lost,
                 }
             },
-            Self::Guest(inbox) => match inbox.next().await {
-                Event::Data(data) => Piece::Data(data),
-                Event::Eof => Piece::Eof,
-                Event::Closed => Piece::Closed,
-                Event::Control(never) => match never {},
-            },
+            Self::Guest(inbox) => piece(inbox).await,
         }
+    }
+}
+
+/// The next of what came on a channel, whatever else was asked for on it.
+async fn piece<C>(inbox: &Inbox<C>) -> Piece {
+    loop {
+        return match inbox.next().await {
+            Event::Data(data) => Piece::Data(data),
+            Event::Eof => Piece::Eof,
+            Event::Closed => Piece::Closed,
+            Event::Control(_) => continue,
+        };
     }
 }
 
@@ -152,28 +159,51 @@ impl Ends {
     }
 }
 
+/// Why one direction carries no more.
+enum Stop {
+    /// Its sender closed.
+    Closed,
+    /// Its sender is gone.
+    Lost,
+    /// Its reader is.
+    Unread,
+    /// The recorder keeps no more.
+    Unrecorded(String),
+}
+
+/// Where one direction comes from.
+enum Source<'a> {
+    Device(&'a mut FromDevice),
+    Client(&'a Inbox<Control>),
+}
+
+impl Source<'_> {
+    async fn next(&mut self) -> Piece {
+        match self {
+            Self::Device(from) => from.next().await,
+            Self::Client(inbox) => piece(inbox).await,
+        }
+    }
+
+    async fn record(&self, recorder: &record::Channel, data: &Bytes) -> Result<(), RecordError> {
+        match self {
+            Self::Device(_) => recorder.output(data).await,
+            Self::Client(_) => recorder.input(data).await,
+        }
+    }
+}
+
 async fn down(
     from: &mut FromDevice,
     client: &ChannelWriteHalf<server::Msg>,
     recorder: &record::Channel,
     count: &mut u64,
 ) -> Over {
-    loop {
-        let sent = match from.next().await {
-            Piece::Data(data) => {
-                *count += length(&data);
-                if let Err(error) = recorder.output(&data).await {
-                    return Over::Cut(error.to_string());
-                }
-                client.data_bytes(data).await.is_ok()
-            }
-            Piece::Eof => client.eof().await.is_ok(),
-            Piece::Closed => return Over::Device,
-            Piece::Lost => return Over::Cut("the device closed the connection".to_owned()),
-        };
-        if !sent {
-            return Over::Client;
-        }
+    match pump(Source::Device(from), client, recorder, count).await {
+        Stop::Closed => Over::Device,
+        Stop::Lost => Over::Cut("the device closed the connection".to_owned()),
+        Stop::Unread => Over::Client,
+        Stop::Unrecorded(why) => Over::Cut(why),
     }
 }
 
@@ -183,26 +213,36 @@ async fn up(
     recorder: &record::Channel,
     count: &mut u64,
 ) -> Over {
-    loop {
-        let sent = match inbox.next().await {
-            Event::Data(data) => {
-                *count += length(&data);
-                if let Err(error) = recorder.input(&data).await {
-                    return Over::Cut(error.to_string());
-                }
-                device.data_bytes(data).await.is_ok()
-            }
-            Event::Eof => device.eof().await.is_ok(),
-            Event::Control(_) => true,
-            Event::Closed => return Over::Client,
-        };
-        if !sent {
-            // The device is gone; the other direction tells how.
-            return std::future::pending().await;
-        }
+    match pump(Source::Client(inbox), device, recorder, count).await {
+        Stop::Closed => Over::Client,
+        // The device is gone; the other direction tells how.
+        Stop::Lost | Stop::Unread => std::future::pending().await,
+        Stop::Unrecorded(why) => Over::Cut(why),
     }
 }
 
-fn length(data: &Bytes) -> u64 {
-    u64::try_from(data.len()).unwrap_or(u64::MAX)
+/// Carries one direction: each piece is recorded before it goes on.
+async fn pump<M: From<(ChannelId, ChannelMsg)> + Send + Sync + 'static>(
+    mut source: Source<'_>,
+    reader: &ChannelWriteHalf<M>,
+    recorder: &record::Channel,
+    count: &mut u64,
+) -> Stop {
+    loop {
+        let sent = match source.next().await {
+            Piece::Data(data) => {
+                *count += u64::try_from(data.len()).unwrap_or(u64::MAX);
+                if let Err(error) = source.record(recorder, &data).await {
+                    return Stop::Unrecorded(error.to_string());
+                }
+                reader.data_bytes(data).await.is_ok()
+            }
+            Piece::Eof => reader.eof().await.is_ok(),
+            Piece::Closed => return Stop::Closed,
+            Piece::Lost => return Stop::Lost,
+        };
+        if !sent {
+            return Stop::Unread;
+        }
+    }
 }

@@ -2,10 +2,12 @@
 
 use russh::ChannelId;
 use russh::server::Handle;
-use tidegate_common::audit::{Event, Note};
+use tidegate_common::audit::{Entry, Event, Note};
+use tidegate_common::id::SessionId;
 
 use super::super::forward::{About, Asked, Context, Listener, MOST_LISTENERS, Place, X11};
 use super::{Handler, HandlerError, State};
+use crate::audit_log::AuditError;
 
 impl Handler {
     /// A forward's context, or the sentence of its refusal, which the log has then.
@@ -19,6 +21,7 @@ impl Handler {
                 gate: self.gate.clone(),
                 session: held.id,
                 permit: held.permit.clone(),
+                origin: self.origin,
                 phase: held.phase(),
                 client,
                 arrivals: self.arrivals.clone(),
@@ -34,16 +37,29 @@ impl Handler {
             (Some(context), None) => Ok(Ok(context)),
             (context, why) => {
                 let why = why.unwrap_or_default();
-                let event = Event::ForwardRefused {
-                    session: context.map(|context| context.session),
-                    kind: about.kind,
-                    to: Note::new(&about.to),
-                    why: Note::new(&why),
-                };
-                self.gate.audit.append(event).await?;
+                self.refuse_forward(about, context.map(|context| context.session), &why).await?;
                 Ok(Err(why))
             }
         }
+    }
+
+    /// Tells the log of a forward that never came to be.
+    pub(super) async fn refuse_forward(
+        &self,
+        about: &About,
+        session: Option<SessionId>,
+        why: &str,
+    ) -> Result<(), AuditError> {
+        let (kind, to, why) = (about.kind, Note::new(&about.to), Note::new(why));
+        let event = Event::ForwardRefused { session, kind, to, why };
+        let entry = match &self.state {
+            State::Session(held) => event.by_user(held.permit.user(), self.origin),
+            State::Console(user) => event.by_user(user, self.origin),
+            State::Unproved | State::Asking(_) | State::Refused(_) => {
+                Entry::from(event).origin(Some(self.origin))
+            }
+        };
+        self.gate.audit.append(entry).await.map(drop)
     }
 
     /// Makes the device listen: where it does, with the port that it chose.

@@ -5,17 +5,25 @@ use std::sync::Arc;
 
 use russh::server::{ChannelOpenHandle, Handle, Msg};
 use russh::{Channel, ChannelId, ChannelOpenFailure};
+use tidegate_common::audit::{ChannelKind, Event, Note};
 
 use super::super::forward::Local;
 use super::super::inbox::Inbox;
 use super::super::program::Control;
-use super::super::upstream::{MOST_CHANNELS, Way};
+use super::super::upstream::{DialError, MOST_CHANNELS, Way};
 use super::super::{jump, relay};
 use super::{Chan, Entrance, Handler, HandlerError, State};
 
 fn rejection(sentence: &str) -> ChannelOpenFailure {
     // SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1), with a reason to read.
     ChannelOpenFailure::Other { code: 1, reason: sentence.to_owned() }
+}
+
+/// The answer to one channel too many, and its sentence.
+fn shortage() -> (ChannelOpenFailure, String) {
+    let why = DialError::Channels.to_string();
+    // SSH_OPEN_RESOURCE_SHORTAGE (RFC 4254, 5.1), with a reason to read.
+    (ChannelOpenFailure::Other { code: 4, reason: why.clone() }, why)
 }
 
 impl Handler {
@@ -40,23 +48,34 @@ impl Handler {
         channel: Channel<Msg>,
         reply: ChannelOpenHandle,
         client: Handle,
-    ) {
+    ) -> Result<(), HandlerError> {
         let id = channel.id();
         if !self.has_room() {
-            return reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            let (answer, why) = shortage();
+            if let State::Session(held) = &self.state {
+                let (session, kind) = (held.id, ChannelKind::Other);
+                let event = Event::ChannelRefused { session, kind, why: Note::new(why) };
+                self.gate.audit.append(event.by_user(held.permit.user(), self.origin)).await?;
+            }
+            reply.reject(answer).await;
+            return Ok(());
         }
         let inbox = Inbox::default();
         let mut console = None;
         match &self.state {
-            State::Unproved | State::Asking(_) => return,
-            State::Refused(sentence) => return reply.reject(rejection(sentence)).await,
+            State::Unproved | State::Asking(_) => return Ok(()),
+            State::Refused(sentence) => {
+                reply.reject(rejection(sentence)).await;
+                return Ok(());
+            }
             State::Console(_) => {
                 reply.accept().await;
                 console = Some(channel);
             }
             State::Session(held) => {
                 let Ok(relaying) = Arc::clone(&self.relays).try_read_owned() else {
-                    return reply.reject(rejection("the session is over")).await;
+                    reply.reject(rejection("the session is over")).await;
+                    return Ok(());
                 };
                 reply.accept().await;
                 let (_, write) = channel.split();
@@ -73,6 +92,7 @@ impl Handler {
             }
         }
         self.channels.insert(id, Chan { started: false, console, ..Chan::forward(inbox) });
+        Ok(())
     }
 
     /// A `direct-tcpip` open: a jump to a device, or a forward of a session.
@@ -92,7 +112,9 @@ impl Handler {
         };
         let user = user.clone();
         let Some(inbox) = self.enter(channel.id()) else {
-            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            let (answer, why) = shortage();
+            self.refuse_forward(&Local::about(&way), None, &why).await?;
+            reply.reject(answer).await;
             return Ok(());
         };
         reply.accept().await;
@@ -108,13 +130,18 @@ impl Handler {
         reply: ChannelOpenHandle,
         client: Handle,
     ) -> Result<(), HandlerError> {
-        match self.admit_forward(&Local::about(&way), client).await? {
+        let about = Local::about(&way);
+        match self.admit_forward(&about, client).await? {
             Err(sentence) => reply.reject(rejection(&sentence)).await,
             Ok(context) => match self.enter(channel.id()) {
                 Some(inbox) => {
                     tokio::spawn(Local { context, way, channel, reply, inbox }.run());
                 }
-                None => reply.reject(ChannelOpenFailure::ResourceShortage).await,
+                None => {
+                    let (answer, why) = shortage();
+                    context.refused(&about, &why).await;
+                    reply.reject(answer).await;
+                }
             },
         }
         Ok(())

@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use nix::sys::signal::{SigSet, Signal};
 use tidegate_tests::guardian;
 use tidegate_tests::programs::program;
 use tidegate_tests::run;
@@ -71,7 +70,7 @@ const QUICK: Sizes = Sizes {
 };
 
 fn main() -> ExitCode {
-    match clean_up_on_signals().and_then(|()| bench()) {
+    match guardian::clean_all_on_signals().and_then(|()| bench()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("the bench could not be run: {error:#}");
@@ -150,21 +149,5 @@ fn describe(sizes: &Sizes) -> Result<()> {
         sizes.slow_mib
     );
     println!("ciphers   {}", CIPHERS.join(", "));
-    Ok(())
-}
-
-/// Ctrl-C takes back what was made.
-fn clean_up_on_signals() -> Result<()> {
-    let mut signals = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        signals.add(signal);
-    }
-    signals.thread_block()?;
-    std::thread::spawn(move || {
-        if signals.wait().is_ok() {
-            guardian::clean_all();
-            std::process::exit(130);
-        }
-    });
     Ok(())
 }

@@ -1,0 +1,55 @@
+//! Moments as people write them.
+
+use jiff::Timestamp;
+use tidegate_common::time::Length;
+
+/// A moment, or so long from now.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::console) enum Start {
+    At(Timestamp),
+    In(Length),
+}
+
+impl Start {
+    pub fn from(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(moment) => moment,
+            Self::In(length) => length.after(now),
+        }
+    }
+}
+
+/// A moment, or so long before now.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::console) enum Since {
+    At(Timestamp),
+    Ago(Length),
+}
+
+impl Since {
+    pub fn from(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(moment) => moment,
+            Self::Ago(length) => now.checked_sub(length.approximate()).unwrap_or(Timestamp::MIN),
+        }
+    }
+}
+
+pub(super) fn since(text: &str) -> Result<Since, String> {
+    let moment = text.parse().map(Since::At);
+    moment.or_else(|_| {
+        text.parse()
+            .map(Since::Ago)
+            .map_err(|_| "write it as 2026-12-24T18:00Z, or 7d for a week ago".to_owned())
+    })
+}
+
+pub(super) fn start(text: &str) -> Result<Start, String> {
+    match text.strip_prefix('+') {
+        Some(length) => length.parse().map(Start::In).map_err(|error| format!("{error}")),
+        None => text
+            .parse()
+            .map(Start::At)
+            .map_err(|_| "write it as 2026-12-24T18:00Z, 2026-12-24T18:00+01:00, or +2h".to_owned()),
+    }
+}

@@ -1,0 +1,163 @@
+//! `request …`
+
+use clap::{Args, Subcommand, ValueEnum};
+use tidegate_common::id::RequestId;
+use tidegate_common::model::Text;
+use tidegate_common::name::{ChangeId, CredentialName, ReasonName, UserName};
+use tidegate_common::time::Length;
+
+use super::moment::{Since, Start, since, start};
+
+#[derive(Debug, Subcommand)]
+pub(in crate::console) enum Request {
+    /// Ask for access ahead; ssh asks by itself when a session needs it
+    #[command(
+        after_help = "Examples:\n  request create ops@db01 --justification 'ticket 4711' --reason maintenance --duration 2h\n  request create ops@db01 --justification 'patch day' --start 2026-12-24T18:00Z --duration 4h\n  request create ops@db01 --justification 'ticket 4712' --emergency 'the shop is down'"
+    )]
+    Create(Create),
+    /// Your requests and those you approve
+    #[command(
+        after_help = "Examples:\n  request list --pending\n  request list --state rejected --user operator --since 7d\n  request list -o json"
+    )]
+    List(RequestList),
+    /// One request with its votes
+    #[command(after_help = "Example:\n  request show 12")]
+    Show {
+        /// Its number
+        id: RequestId,
+    },
+    /// Approve requests; may shorten or move what was asked for
+    #[command(
+        after_help = "Examples:\n  request approve 12 --comment 'go ahead'\n  request approve 12 --duration 30m"
+    )]
+    Approve {
+        /// Their numbers
+        #[arg(required = true)]
+        ids: Vec<RequestId>,
+        /// A remark
+        #[arg(short = 'm', long)]
+        comment: Option<Text>,
+        /// Opens then: 2026-12-24T18:00Z, or +2h from now
+        #[arg(long, value_parser = start)]
+        start: Option<Start>,
+        /// Opens for so long: 90m, 2h, 1 month
+        #[arg(long)]
+        duration: Option<Length>,
+    },
+    /// Reject requests
+    #[command(after_help = "Example:\n  request reject 12 --comment 'after the freeze'")]
+    Reject {
+        /// Their numbers
+        #[arg(required = true)]
+        ids: Vec<RequestId>,
+        /// A remark
+        #[arg(short = 'm', long)]
+        comment: Option<Text>,
+    },
+    /// Take your own requests back
+    #[command(after_help = "Example:\n  request cancel 12")]
+    Cancel {
+        /// Their numbers
+        #[arg(required = true)]
+        ids: Vec<RequestId>,
+    },
+    /// Take requests back that you approve, also in use: their sessions end
+    #[command(after_help = "Example:\n  request revoke 12 --comment 'the work is done'")]
+    Revoke {
+        /// Their numbers
+        #[arg(required = true)]
+        ids: Vec<RequestId>,
+        /// A remark, shown in the sessions that end
+        #[arg(short = 'm', long)]
+        comment: Option<Text>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(in crate::console) struct Create {
+    /// To what, written account@device; each becomes a request of its own
+    #[arg(required = true)]
+    pub credentials: Vec<CredentialName>,
+    /// Why
+    #[arg(short, long)]
+    pub justification: Option<Text>,
+    /// A registered reason
+    #[arg(short, long)]
+    pub reason: Option<ReasonName>,
+    /// The id of the planned change
+    #[arg(short, long)]
+    pub change: Option<ChangeId>,
+    /// The governance code
+    #[arg(short, long)]
+    pub governance: Option<Text>,
+    /// From when: 2026-12-24T18:00Z, or +2h from now
+    #[arg(long, value_parser = start)]
+    pub start: Option<Start>,
+    /// For how long: 90m, 2h, 1 month
+    #[arg(short, long)]
+    pub duration: Option<Length>,
+    /// Claim an emergency, and say why: access at once, where the group allows it
+    #[arg(long, value_name = "WHY")]
+    pub emergency: Option<Text>,
+    /// Ask to view the password instead of a session
+    #[arg(long)]
+    pub view_password: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::console) struct RequestList {
+    /// Only those that wait
+    #[arg(long, conflicts_with = "state")]
+    pub pending: bool,
+    /// Only those in this state
+    #[arg(long, value_enum)]
+    pub state: Option<State>,
+    /// Only of this user
+    #[arg(long)]
+    pub user: Option<UserName>,
+    /// Only those made since: 2026-12-24T18:00Z, or 7d ago
+    #[arg(long, value_parser = since)]
+    pub since: Option<Since>,
+    /// At most so many, the newest; 1000 is the most
+    #[arg(short = 'n', long, default_value_t = 100)]
+    pub limit: u64,
+}
+
+/// A request's state, as `request list` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::console) enum State {
+    Pending,
+    Approved,
+    Over,
+    Rejected,
+    Cancelled,
+    Revoked,
+    Expired,
+}
+
+impl State {
+    /// As it is shown.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Over => "over",
+            Self::Rejected => "rejected",
+            Self::Cancelled => "cancelled",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// As it may be written down: time alone does not change a row.
+    pub fn stored(self) -> &'static [&'static str] {
+        match self {
+            Self::Pending => &["pending"],
+            Self::Approved | Self::Over => &["approved"],
+            Self::Rejected => &["rejected"],
+            Self::Cancelled => &["cancelled"],
+            Self::Revoked => &["revoked"],
+            Self::Expired => &["expired", "pending"],
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! `session …`
+
+use clap::{Args, Subcommand};
+use tidegate_common::name::{CredentialName, UserName};
+use tidegate_common::time::Length;
+
+#[derive(Debug, Subcommand)]
+pub(in crate::console) enum Session {
+    /// Sessions: your own, or all for auditors and administrators
+    #[command(after_help = "Examples:\n  session list --live\n  session list --user operator -o json")]
+    List(SessionList),
+    /// One session
+    #[command(after_help = "Example:\n  session show 01kb2")]
+    Show {
+        /// Its id, or how it starts
+        id: String,
+    },
+    /// Replay a recording (auditors and administrators)
+    #[command(
+        after_help = "Examples:\n  ssh -t auditor@gate session play 01kb2\n  session play 01kb2 --speed 4 --idle 1s\n\nCtrl-C stops it."
+    )]
+    Play {
+        /// Its id, or how it starts
+        id: String,
+        /// So many times as fast
+        #[arg(long, default_value_t = 1.0)]
+        speed: f64,
+        /// Pauses take at most so long
+        #[arg(long, default_value = "2s")]
+        idle: Length,
+    },
+    /// Write a recording as asciicast, for players elsewhere (auditors and administrators)
+    #[command(
+        after_help = "Examples:\n  ssh auditor@gate session export 01kb2 | asciinema play -\n  session export 01kb2 --asciicast 2 > old-player.cast"
+    )]
+    Export {
+        /// Its id, or how it starts
+        id: String,
+        /// The version of asciicast; asciinema before 3 reads only 2
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=3))]
+        asciicast: u8,
+    },
+    /// Tell whether a recording is whole, incomplete or altered (auditors and administrators)
+    #[command(
+        after_help = "Examples:\n  session verify 01kb2\n  tidegate-proxy admin session verify /mnt/archive/01kb2….cast.zst\n\nOnly a whole recording exits with 0."
+    )]
+    Verify {
+        /// Its id, or how it starts; on the local console also a file
+        id: String,
+    },
+    /// What was asked for, and what the host's kernel saw run (auditors and administrators)
+    #[command(after_help = "Examples:\n  session commands 01kb2\n  session commands 01kb2 --all -o json")]
+    Commands {
+        /// Its id, or how it starts
+        id: String,
+        /// Also what failed because there was no such file
+        #[arg(long)]
+        all: bool,
+    },
+    /// End a live session (auditors and administrators); its user reads by whom
+    #[command(after_help = "Example:\n  session kill 01kb2")]
+    Kill {
+        /// Its id, or how it starts
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(in crate::console) struct SessionList {
+    /// Only live ones
+    #[arg(long)]
+    pub live: bool,
+    /// Only of this user
+    #[arg(long)]
+    pub user: Option<UserName>,
+    /// Only to this credential
+    #[arg(long)]
+    pub credential: Option<CredentialName>,
+    /// At most so many
+    #[arg(short = 'n', long, default_value_t = 100)]
+    pub limit: u64,
+}

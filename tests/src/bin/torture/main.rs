@@ -1,0 +1,71 @@
+//! `make torture ROUNDS=500`: the fault matrix, with a table by what died.
+//!
+//! `SEED=` plays the rounds of an earlier run again, `ROUND=` one of them alone. `ADD=1`
+//! adds to what target/torture/torture.json says already.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use tidegate_tests::guardian;
+use tidegate_tests::torture::{End, Report, Tally, play};
+
+const ROUNDS: u64 = 500;
+
+fn main() -> ExitCode {
+    match guardian::clean_all_on_signals().and_then(|()| torture()) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(exceptions) => {
+            eprintln!("{exceptions} exceptions");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("the torture could not be carried out: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn torture() -> Result<u64> {
+    let me = std::env::current_exe()?;
+    let target = me.parent().and_then(Path::parent).context("this program lies in no target directory")?;
+    let seed = number("SEED")?.unwrap_or_else(|| u64::from(std::process::id()));
+    let rounds: Vec<u64> = match number("ROUND")? {
+        Some(round) => vec![round],
+        None => (0..number("ROUNDS")?.unwrap_or(ROUNDS)).collect(),
+    };
+    println!("{} rounds, SEED={seed}", rounds.len());
+    let mut tally = play(&target.join("torture/fleet"), seed, &rounds, say)?;
+    let exceptions = tally.exceptions();
+    let directory = target.join("torture");
+    if std::env::var_os("ADD").is_some()
+        && let Ok(text) = fs::read_to_string(directory.join("torture.json"))
+    {
+        let mut before: Tally = serde_json::from_str(&text)?;
+        before.add(tally);
+        tally = before;
+    }
+    tally.write(&directory)?;
+    println!("\n{}\nwritten to {}", tally.table(), directory.join("torture.json").display());
+    Ok(exceptions)
+}
+
+fn say(report: &Report) {
+    let Report { round, story, end, .. } = report;
+    match end {
+        End::Returned(after) => println!("{round:>4}  {:>5} ms  {story}", after.as_millis()),
+        End::Missed => println!("{round:>4}    missed  {story}"),
+        End::Exception(what) => println!("{round:>4} EXCEPTION  {story}\n{what}\n"),
+    }
+}
+
+/// A number from the environment.
+fn number(name: &str) -> Result<Option<u64>> {
+    match std::env::var(name) {
+        Ok(text) if !text.is_empty() => {
+            Ok(Some(text.parse().with_context(|| format!("{name}={text} is no number"))?))
+        }
+        _ => Ok(None),
+    }
+}
