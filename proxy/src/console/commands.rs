@@ -104,7 +104,7 @@ fn notes(answer: &Answer) -> Vec<String> {
     }
     notes.extend(answer.remarks.iter().map(|remark| format!("The agent says: {remark}.")));
     match &answer.witness {
-        None => notes.push("No kernel was asked what ran.".to_owned()),
+        None => notes.push("No kernel has told anything of this session.".to_owned()),
         Some(Checked { verdict: Verdict::Incomplete, told }) => {
             notes.push(format!("What the kernel saw is {told}."));
         }

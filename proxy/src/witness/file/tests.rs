@@ -196,7 +196,7 @@ fn the_signed_file_of_another_session_shows() {
 }
 
 #[test]
-fn over_its_bound_a_file_only_counts_and_its_end_tells() {
+fn over_its_bound_a_file_only_counts() {
     let scratch = Scratch::new("bound");
     let (mut ledger, key) = (scratch.open(), scratch.key());
     ledger.bytes = MOST_BYTES + SLACK + 1;

@@ -87,8 +87,8 @@ fn bench() -> Result<()> {
     let target = target()?;
     describe(&sizes)?;
     let mut rows: Vec<Row> = Vec::new();
-    let alone: [(&str, fn(bool) -> Result<Vec<Row>>); 2] =
-        [("witness", witness::measure), ("many agents", agents::many)];
+    type Alone = fn(bool) -> Result<Vec<Row>>;
+    let alone: [(&str, Alone); 2] = [("witness", witness::measure), ("many agents", agents::many)];
     for (name, measure) in alone.into_iter().filter(|(name, _)| wanted(name)) {
         eprintln!("measuring: {name}");
         rows.extend(measure(quick).with_context(|| name.to_owned())?);

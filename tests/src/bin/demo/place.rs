@@ -22,7 +22,7 @@ const OWN_ACCOUNT: &str = "tidegate-demo";
 pub enum Place {
     Device(Device),
     /// The machine itself, and what the story calls it.
-    Here(Here, String),
+    Here(Box<Here>, String),
 }
 
 impl Place {
@@ -48,7 +48,7 @@ impl Place {
     fn here(stage: &Stage, dir: &Path, name: &str) -> Result<Self> {
         let here = Here::prepare(dir, OWN_ACCOUNT, Logins::Plain)?;
         here.lines().iter().for_each(|line| stage.command("machine", line));
-        Ok(Self::Here(here, name.to_owned()))
+        Ok(Self::Here(Box::new(here), name.to_owned()))
     }
 
     /// The account of the story.
