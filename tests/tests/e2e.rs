@@ -7,6 +7,8 @@ mod algorithms;
 mod attacks;
 #[path = "e2e/bounds.rs"]
 mod bounds;
+#[path = "e2e/certificates.rs"]
+mod certificates;
 #[path = "e2e/demo.rs"]
 mod demo;
 #[path = "e2e/devices.rs"]
