@@ -13,4 +13,4 @@ mod registry;
 mod reports;
 
 pub use listener::{Office, keep_seen, listen};
-pub use registry::{GrantOver, GrantSeen, GrantState, LiveGrant, Registry};
+pub use registry::{GrantOver, GrantSeen, GrantState, LiveGrant, Registry, What};

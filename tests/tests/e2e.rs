@@ -10,6 +10,8 @@ mod attacks;
 mod audit;
 #[path = "e2e/bounds.rs"]
 mod bounds;
+#[path = "e2e/certificates.rs"]
+mod certificates;
 #[path = "e2e/demo.rs"]
 mod demo;
 #[path = "e2e/devices.rs"]

@@ -96,7 +96,8 @@ pub fn ca_keys(trusted: &str, proxys: Option<&[String]>, install: &str) -> Point
 /// the line itself. `None` for comments and empty lines.
 fn fingerprint(line: &str) -> Option<String> {
     let line = line.split('#').next().unwrap_or_default().trim();
-    let blob = line.split_whitespace().find_map(|word| STANDARD.decode(word).ok().filter(is_key));
+    let blob =
+        line.split_whitespace().find_map(|word| STANDARD.decode(word).ok().filter(|blob| is_key(blob)));
     match blob {
         Some(blob) => Some(format!("SHA256:{}", STANDARD_NO_PAD.encode(tls::sha256(&blob)))),
         None if line.is_empty() => None,
@@ -111,7 +112,7 @@ fn fingerprint(line: &str) -> Option<String> {
 }
 
 /// A public key begins with the name of its algorithm behind a length (RFC 4253, 6.6).
-fn is_key(blob: &Vec<u8>) -> bool {
+fn is_key(blob: &[u8]) -> bool {
     blob.first_chunk::<4>().is_some_and(|length| (1..64).contains(&u32::from_be_bytes(*length)))
 }
 

@@ -11,7 +11,7 @@ mod plans;
 mod view;
 
 pub use error::GrantError;
-pub use view::{GrantSeen, GrantState};
+pub use view::{GrantSeen, GrantState, What};
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,8 +22,6 @@ use tidegate_common::id::SessionId;
 use tidegate_common::name::DeviceName;
 use tidegate_common::wire::{FromProxy, GrantOrder, Sight};
 use tokio::sync::{mpsc, oneshot};
-
-use view::What;
 
 /// How long an agent may take to apply and verify a grant.
 const GRANT_DEADLINE: Duration = Duration::from_secs(20);
@@ -69,12 +67,15 @@ enum Stage {
 
 struct Entry {
     what: What,
+    /// When a lease that lists it was last sent, or else its order.
+    renewed: tokio::time::Instant,
     stage: Stage,
 }
 
 /// A grant that was revoked.
 struct Leaving {
     what: What,
+    renewed: tokio::time::Instant,
     /// Whoever waits for the agent's word.
     reply: Option<oneshot::Sender<Ended>>,
 }
@@ -150,9 +151,9 @@ impl Registry {
                 applied: Vec::new(),
                 since: jiff::Timestamp::now(),
                 expires: order.expires,
-                renewed: tokio::time::Instant::now(),
             };
-            state.live.insert(session, Entry { what, stage: Stage::Requested(reply) });
+            let renewed = tokio::time::Instant::now();
+            state.live.insert(session, Entry { what, renewed, stage: Stage::Requested(reply) });
             sender
         };
         let mut pending = Pending { registry: self, session: Some(session) };
@@ -179,7 +180,7 @@ impl Registry {
     /// only for one that is linked.
     fn withdraw(&self, session: SessionId, reply: Option<oneshot::Sender<Ended>>) {
         let mut state = self.state();
-        let Some(Entry { what, .. }) = state.live.remove(&session) else { return };
+        let Some(Entry { what, renewed, .. }) = state.live.remove(&session) else { return };
         let link = state.links.get(&what.device);
         let reply = reply.filter(|_| link.is_some());
         if let Some(link) = link {
@@ -187,7 +188,7 @@ impl Registry {
         }
         let as_many = state.ending.values().filter(|leaving| leaving.what.device == what.device);
         if as_many.count() < MOST_ENDING {
-            state.ending.insert(session, Leaving { what, reply });
+            state.ending.insert(session, Leaving { what, renewed, reply });
         }
     }
 
@@ -234,7 +235,7 @@ impl Registry {
         let mut state = self.state();
         let of_device = state.live.iter_mut().filter(|(_, entry)| entry.what.device == *device);
         let renewed = of_device.map(|(session, entry)| {
-            entry.what.renewed = tokio::time::Instant::now();
+            entry.renewed = tokio::time::Instant::now();
             *session
         });
         renewed.collect()

@@ -13,7 +13,7 @@ use super::screen::Screen;
 use super::show::{ago, maybe, until};
 use super::table::Table;
 use super::{Actor, Failure, Services};
-use crate::agents::{GrantSeen, GrantState};
+use crate::agents::{GrantSeen, GrantState, What};
 use crate::store::SessionRow;
 
 /// How a line of the list stands: what the registry knows, and what outlived its session.
@@ -64,17 +64,18 @@ struct Line {
 
 impl Line {
     fn of_grant(grant: GrantSeen, session: Option<&SessionRow>) -> Self {
+        let What { device, account, privileges, applied, since, expires } = grant.what;
         Self {
             session: Some(grant.session),
             user: session.map(|row| row.user.clone()),
             credential: session.map(|row| row.target.clone()),
-            device: grant.device,
-            account: grant.account,
+            device,
+            account,
             state: grant.state.into(),
-            privileges: grant.privileges.iter().map(ToString::to_string).collect(),
-            applied: grant.applied,
-            since: Some(grant.since),
-            expires: grant.expires,
+            privileges: privileges.iter().map(ToString::to_string).collect(),
+            applied,
+            since: Some(since),
+            expires,
             lease_left_seconds: Some(grant.lease_left.as_secs()),
             agent_linked: grant.linked,
             why: None,
@@ -112,17 +113,23 @@ impl Line {
         }
     }
 
-    fn cells(&self, now: Timestamp) -> [String; 8] {
+    fn cells(&self, now: Timestamp) -> [String; 7] {
         [
             maybe(self.session),
             maybe(self.user.as_ref()),
             self.credential.as_ref().map_or_else(|| self.device.to_string(), ToString::to_string),
             self.state().to_owned(),
             self.since.map(|at| ago(at, now)).unwrap_or_default(),
-            self.lease_left_seconds.map(|seconds| format!("{seconds}s")).unwrap_or_default(),
-            self.expires.map(|at| until(at, now)).unwrap_or_default(),
+            self.left(now),
             self.privileges.join("; "),
         ]
+    }
+
+    /// For how long without word from the proxy, and until when at the latest.
+    fn left(&self, now: Timestamp) -> String {
+        let lease = self.lease_left_seconds.map(|seconds| format!("{seconds}s"));
+        let expires = self.expires.map(|at| until(at, now));
+        lease.into_iter().chain(expires).collect::<Vec<_>>().join(", ")
     }
 
     /// What the table has no room for.
@@ -160,7 +167,7 @@ pub(super) async fn list(
     lines.retain(|line| user.is_none() || line.user == user);
     let now = Timestamp::now();
     let table = || {
-        let heading = ["SESSION", "USER", "CREDENTIAL", "STATE", "SINCE", "LEASE", "EXPIRES", "PRIVILEGES"];
+        let heading = ["SESSION", "USER", "CREDENTIAL", "STATE", "SINCE", "LEASE", "PRIVILEGES"];
         let mut table = Table::new(heading);
         lines.iter().for_each(|line| table.row(line.cells(now)));
         table

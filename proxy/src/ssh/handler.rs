@@ -114,7 +114,11 @@ impl russh::server::Handler for Handler {
         name: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, HandlerError> {
-        let known = name.parse::<Login>().is_ok_and(|login| self.gate.has_key(&login.user, offer.public_key));
+        // An offer does not tell whether the key is a certificate's. Where a CA is trusted,
+        // every key may sign, and what it signs with decides.
+        let any = !self.gate.settings.trusted_user_cas.is_empty();
+        let known =
+            name.parse::<Login>().is_ok_and(|login| any || self.gate.has_key(&login.user, offer.public_key));
         if known && matches!(self.state, State::Unproved) { Ok(Auth::Accept) } else { Ok(Auth::reject()) }
     }
 

@@ -107,7 +107,7 @@ async fn a_grant_is_seen_from_its_order_until_its_agent_says_that_it_is_gone() {
     let (grant, ()) = tokio::join!(registry.grant(&device, order(7)), answer);
     tokio::time::advance(Duration::from_secs(12)).await;
     let [seen] = &registry.grants()[..] else { panic!("one grant") };
-    assert_eq!((seen.state, seen.applied.as_slice()), (GrantState::Active, &["done".to_owned()][..]));
+    assert_eq!((seen.state, seen.what.applied.as_slice()), (GrantState::Active, &["done".to_owned()][..]));
     assert_eq!(seen.lease_left, Duration::from_secs(18));
     registry.live(&db01());
     assert_eq!(registry.grants()[0].lease_left, Duration::from_secs(30));

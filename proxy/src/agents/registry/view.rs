@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use tidegate_common::grant::Privilege;
 use tidegate_common::id::SessionId;
 use tidegate_common::name::{AccountName, DeviceName};
-use tokio::time::Instant;
 
 use super::{Registry, Stage};
 
@@ -23,25 +22,7 @@ pub enum GrantState {
 
 /// What a grant is, from its order to its end.
 #[derive(Debug, Clone)]
-pub(super) struct What {
-    pub device: DeviceName,
-    pub account: AccountName,
-    pub privileges: Vec<Privilege>,
-    /// What the agent says it did, one sentence each.
-    pub applied: Vec<String>,
-    /// When it was ordered.
-    pub since: Timestamp,
-    /// When it ends whatever the lease says.
-    pub expires: Option<Timestamp>,
-    /// When a lease that lists it was last sent, or else its order.
-    pub renewed: Instant,
-}
-
-/// One grant, as it is now.
-#[derive(Debug, Clone)]
-pub struct GrantSeen {
-    /// The session it serves.
-    pub session: SessionId,
+pub struct What {
     /// Where.
     pub device: DeviceName,
     /// The account that has it.
@@ -54,6 +35,15 @@ pub struct GrantSeen {
     pub since: Timestamp,
     /// When it ends whatever the lease says.
     pub expires: Option<Timestamp>,
+}
+
+/// One grant, as it is now.
+#[derive(Debug, Clone)]
+pub struct GrantSeen {
+    /// The session it serves.
+    pub session: SessionId,
+    /// What it is.
+    pub what: What,
     /// How long it would live if nothing more reached the agent.
     pub lease_left: Duration,
     /// Whether the device's agent is linked.
@@ -71,26 +61,18 @@ impl Registry {
                 Stage::Requested(_) => GrantState::Applying,
                 Stage::Active(_) => GrantState::Active,
             };
-            (session, &entry.what, how)
+            (*session, &entry.what, entry.renewed, how)
         });
-        let ending =
-            state.ending.iter().map(|(session, leaving)| (session, &leaving.what, GrantState::Ending));
-        let seen = live.chain(ending).map(|(session, what, how)| {
-            let What { device, account, privileges, applied, since, expires, renewed } = what.clone();
-            let lease_left = self.lease.saturating_sub(renewed.elapsed());
-            let (session, state, linked) = (*session, how, state.links.contains_key(&device));
-            GrantSeen {
-                session,
-                device,
-                account,
-                privileges,
-                applied,
-                since,
-                expires,
-                lease_left,
-                linked,
-                state,
-            }
+        let ending = state
+            .ending
+            .iter()
+            .map(|(session, leaving)| (*session, &leaving.what, leaving.renewed, GrantState::Ending));
+        let seen = live.chain(ending).map(|(session, what, renewed, how)| GrantSeen {
+            session,
+            what: what.clone(),
+            lease_left: self.lease.saturating_sub(renewed.elapsed()),
+            linked: state.links.contains_key(&what.device),
+            state: how,
         });
         let mut seen: Vec<_> = seen.collect();
         seen.sort_by_key(|grant| grant.session);

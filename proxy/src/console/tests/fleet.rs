@@ -7,7 +7,7 @@ use tidegate_common::grant::{Drift, PrivilegeKind, Standing};
 
 use super::super::*;
 use super::World;
-use crate::agents::{GrantSeen, GrantState};
+use crate::agents::{GrantSeen, GrantState, What};
 
 fn db01() -> DeviceName {
     "db01".parse().unwrap()
@@ -16,12 +16,14 @@ fn db01() -> DeviceName {
 fn grant(session: SessionId, state: GrantState) -> GrantSeen {
     GrantSeen {
         session,
-        device: db01(),
-        account: "ops".parse().unwrap(),
-        privileges: vec![serde_json::from_str(r#"{"kind":"sudo"}"#).unwrap()],
-        applied: vec!["ops may sudo".to_owned()],
-        since: Timestamp::now(),
-        expires: None,
+        what: What {
+            device: db01(),
+            account: "ops".parse().unwrap(),
+            privileges: vec![serde_json::from_str(r#"{"kind":"sudo"}"#).unwrap()],
+            applied: vec!["ops may sudo".to_owned()],
+            since: Timestamp::now(),
+            expires: None,
+        },
         lease_left: Duration::from_secs(27),
         linked: true,
         state,
@@ -62,7 +64,7 @@ async fn every_grant_is_listed_to_auditors_and_to_a_user_their_own() {
     for who in ["auditor", "admin", "root"] {
         assert_eq!(seen(&world, who, "").await, [active.clone(), ending.clone()], "{who}");
     }
-    assert_eq!(seen(&world, "operator", "").await, [active.clone()]);
+    assert_eq!(seen(&world, "operator", "").await, std::slice::from_ref(&active));
     assert_eq!(seen(&world, "stranger", "").await, []);
     assert_eq!(world.says("stranger", "grant list --user operator").await.status, 1);
     assert_eq!(seen(&world, "auditor", "--user operator").await, [active]);
