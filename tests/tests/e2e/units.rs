@@ -38,7 +38,7 @@ fn the_proxys_unit_is_exposed_to_little() {
 fn the_proxy_runs_as_its_unit_says_and_comes_back_after_a_kill() {
     needs_devices!();
     let device = Device::boot(&base(), "gatehouse").unwrap();
-    device.install(&program("tidegate-proxy").unwrap(), "/usr/local/bin/tidegate-proxy").unwrap();
+    device.install(&program("tidegate-proxy").unwrap(), "/usr/bin/tidegate-proxy").unwrap();
     let copy = |from: &str, to: &str| {
         let to = device.path(to);
         fs::create_dir_all(to.parent().unwrap()).unwrap();
