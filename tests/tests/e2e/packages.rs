@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ use tidegate_tests::world::token_in;
 use crate::needs_devices;
 use crate::scene::text;
 use crate::support::{Scratch, base};
+
+/// What a session gets beside sudo.
+const GROUP: &str = r#"{ kind = "groups", groups = ["adm"] }"#;
 
 /// How long dpkg may take on a busy machine.
 const DPKG: Duration = Duration::from_secs(120);
@@ -63,8 +67,12 @@ impl Depot {
     }
 
     fn dpkg(&self, words: &[&str]) -> Done {
+        self.try_dpkg(words).ok().unwrap()
+    }
+
+    fn try_dpkg(&self, words: &[&str]) -> Done {
         let words = [&["env", "DEBIAN_FRONTEND=noninteractive", "dpkg"], words].concat();
-        self.device.command(&words).unwrap().within(DPKG).ok().unwrap()
+        self.device.command(&words).unwrap().within(DPKG).run().unwrap()
     }
 
     /// Installs packages, or upgrades to them.
@@ -80,8 +88,9 @@ impl Depot {
         done
     }
 
-    /// Does what the README tells to do after the packages are there.
-    fn set_up(&self) {
+    /// Does what the README tells to do after the packages are there. Sessions get sudo and
+    /// this privilege.
+    fn set_up(&self, privilege: &str) {
         self.answers();
         let state =
             |name: &str| fs::read_to_string(self.device.path("/var/lib/tidegate").join(name)).unwrap();
@@ -100,7 +109,7 @@ impl Depot {
 
             [[credential]]
             name = "{ACCOUNT}@depot"
-            privileges = [{{ kind = "sudo" }}, {{ kind = "groups", groups = ["adm"] }}]
+            privileges = [{{ kind = "sudo" }}, {privilege}]
 
             [[access_group]]
             name = "operators"
@@ -179,7 +188,7 @@ fn an_upgrade_goes_on_under_a_live_session() {
     let told = depot.unpack(&older).out();
     assert!(told.contains("tidegate-agent install --proxy"), "{told}");
     let before = depot.accounts();
-    depot.set_up();
+    depot.set_up(GROUP);
     let idle = depot.accounts();
     let (gate, agent) = (depot.process("tidegate-proxy"), depot.process("tidegate-agent"));
     let mut pty = depot.enter();
@@ -207,6 +216,15 @@ fn an_upgrade_goes_on_under_a_live_session() {
     let (pid, replaced) = depot.process("tidegate-proxy");
     assert!(pid != gate.0 && !replaced, "{pid} {replaced}");
     depot.answers();
+
+    // Recordings on a file system of their own outlive the purge.
+    let recordings = "/var/lib/tidegate/recordings";
+    depot.device.ok(&["mount", "-t", "tmpfs", "evidence", recordings]).unwrap();
+    fs::write(depot.device.path(recordings).join("kept"), "").unwrap();
+    let told = depot.dpkg(&["-P", "tidegate-proxy"]).all();
+    assert!(told.contains("what is mounted below /var/lib/tidegate was kept"), "{told}");
+    assert!(depot.device.path(recordings).join("kept").exists());
+    assert!(!depot.device.path("/var/lib/tidegate/tidegate.db").exists());
     assert_ne!(before.difference(&idle), "", "the comparison must see what is set up");
 }
 
@@ -218,7 +236,7 @@ fn what_is_removed_takes_its_grants_along_and_what_is_purged_leaves_nothing() {
     let (accounts, files) = (depot.accounts(), listing(&depot.device));
     depot.unpack(&debs);
     let unpacked = depot.accounts();
-    depot.set_up();
+    depot.set_up(GROUP);
     let pty = depot.enter();
 
     depot.dpkg(&["-r", "tidegate-agent"]);
@@ -244,6 +262,39 @@ fn what_is_removed_takes_its_grants_along_and_what_is_purged_leaves_nothing() {
     assert!(!depot.device.run(&["pgrep", "-x", "tidegate-.*"]).unwrap().success());
     let known = depot.device.run(&["dpkg-query", "-W", "tidegate-*"]).unwrap();
     assert!(!known.success(), "{}", known.all());
+}
+
+#[test]
+fn a_privilege_that_cannot_be_taken_away_keeps_the_package() {
+    needs_devices!();
+    let depot = Depot::new("depot");
+    let debs = packages(&depot.dir.path("debs"), &[]);
+    let programs = [
+        ("grant", "touch /run/granted"),
+        ("verify", "test -e /run/granted"),
+        ("revoke", "test -e /run/mended && rm -f /run/granted"),
+    ];
+    let place = depot.device.path("/etc/tidegate-agent/custom/stuck");
+    fs::create_dir_all(&place).unwrap();
+    fs::write(place.join("privilege.toml"), "").unwrap();
+    for (name, line) in programs {
+        fs::write(place.join(name), format!("#!/bin/sh\n{line}\n")).unwrap();
+        fs::set_permissions(place.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    depot.unpack(&debs);
+    depot.set_up(r#"{ kind = "custom", name = "stuck" }"#);
+    let pty = depot.enter();
+    let granted = depot.device.path("/run/granted");
+    assert!(granted.exists());
+
+    let refused = depot.try_dpkg(&["-r", "tidegate-agent"]);
+    assert!(!refused.success() && refused.all().contains("could not be taken away"), "{}", refused.all());
+    drop(pty);
+    // The agent is back, and tries again.
+    depot.is_linked();
+    fs::write(depot.device.path("/run/mended"), "").unwrap();
+    wait::until_true("the agent took it away", DPKG, || !granted.exists()).unwrap();
+    depot.dpkg(&["-r", "tidegate-agent"]);
 }
 
 /// Books that the host keeps of everything that happens on it: dpkg's and systemd's state,
