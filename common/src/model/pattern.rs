@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use compact_str::CompactString;
+use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
 use super::text::is_harmful;
@@ -29,8 +31,9 @@ pub enum PatternError {
 #[serde(try_from = "String", into = "String")]
 pub struct Pattern {
     written: String,
-    /// In lower case, as compared.
-    lower: String,
+    /// In lower case, as compared; a short one stands in place, as a decision may
+    /// look at thousands.
+    lower: CompactString,
     shape: Shape,
 }
 
@@ -71,7 +74,8 @@ fn glob(pattern: &str, value: &str) -> bool {
     };
     let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
     for piece in middle.split('*') {
-        match value.find(piece) {
+        // Values are short, and std would prepare a searcher for each.
+        match memmem::find(value.as_bytes(), piece.as_bytes()) {
             Some(place) => value = value.get(place + piece.len()..).unwrap_or_default(),
             None => return false,
         }
@@ -97,7 +101,7 @@ impl FromStr for Pattern {
             (false, true) => Shape::Glob,
             (false, false) => Shape::Literal,
         };
-        Ok(Self { written: written.to_owned(), lower, shape })
+        Ok(Self { written: written.to_owned(), lower: lower.into(), shape })
     }
 }
 

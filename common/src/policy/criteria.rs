@@ -24,16 +24,26 @@ pub(super) fn mismatch(criteria: &Criteria, traits: &Traits, user: &str) -> Opti
         patterns.is_empty() || values.iter().any(|value| one(patterns, Some(value)))
     };
     // One after the other: most groups already differ in the first.
-    let fields: [(&'static str, &dyn Fn() -> bool); 8] = [
-        ("devices", &|| one(&criteria.devices, Some(&traits.device))),
-        ("accounts", &|| one(&criteria.accounts, Some(&traits.account))),
-        ("products", &|| one(&criteria.products, traits.product.as_deref())),
-        ("device_tags", &|| many(&criteria.device_tags, &traits.device_tags)),
-        ("credential_tags", &|| many(&criteria.credential_tags, &traits.credential_tags)),
-        ("sites", &|| one(&criteria.sites, traits.site.as_deref())),
-        ("device_types", &|| one(&criteria.device_types, traits.device_type.as_deref())),
-        ("credential_types", &|| one(&criteria.credential_types, traits.credential_type.as_deref())),
-    ];
-    let first = fields.iter().find(|(_, matches)| !matches()).map(|(field, _)| Field(field));
-    first.or_else(|| criteria.is_empty().then_some(Field("criteria")))
+    let differs = if !one(&criteria.devices, Some(&traits.device)) {
+        "devices"
+    } else if !one(&criteria.accounts, Some(&traits.account)) {
+        "accounts"
+    } else if !one(&criteria.products, traits.product.as_deref()) {
+        "products"
+    } else if !many(&criteria.device_tags, &traits.device_tags) {
+        "device_tags"
+    } else if !many(&criteria.credential_tags, &traits.credential_tags) {
+        "credential_tags"
+    } else if !one(&criteria.sites, traits.site.as_deref()) {
+        "sites"
+    } else if !one(&criteria.device_types, traits.device_type.as_deref()) {
+        "device_types"
+    } else if !one(&criteria.credential_types, traits.credential_type.as_deref()) {
+        "credential_types"
+    } else if criteria.is_empty() {
+        "criteria"
+    } else {
+        return None;
+    };
+    Some(Field(differs))
 }

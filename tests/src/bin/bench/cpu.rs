@@ -26,7 +26,9 @@ impl Gauge {
         if self.tree { own + waited_for(self.pid) } else { own }
     }
 
-    /// Memory in KiB, with what is shared counted in parts (PSS).
+    /// Memory of its own in KiB: anonymous pages, those that are shared counted in parts
+    /// (`Pss_Anon` of proc(5)). Pages of code come from files, and the kernel takes them
+    /// away and brings them back as it likes.
     pub fn memory_kib(self) -> f64 {
         self.processes().into_iter().map(proportional).sum()
     }
@@ -64,6 +66,6 @@ fn waited_for(pid: i32) -> f64 {
 
 fn proportional(pid: i32) -> f64 {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let line = rollup.lines().find(|line| line.starts_with("Pss:"));
+    let line = rollup.lines().find(|line| line.starts_with("Pss_Anon:"));
     line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or_default()
 }
