@@ -1,6 +1,6 @@
 //! What a host needs, as a list of changes in their order.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::change::{Change, Check};
 use super::sshd::DROP_IN;
@@ -41,7 +41,7 @@ pub fn install(site: &Site) -> Result<Vec<Change>, SetupError> {
     let packaged = site.program == Path::new(PACKAGED) && is_packaged(site);
     let mut changes = Vec::new();
     if packaged {
-        changes.extend(by_hand().map(|path| Change::RemoveFile(site.at(&path))));
+        changes.extend(by_hand(site).into_iter().map(Change::RemoveFile));
     } else {
         let content = std::fs::read(&site.program)
             .map_err(|source| SetupError::File { path: site.program.clone(), source })?;
@@ -100,10 +100,15 @@ fn is_packaged(site: &Site) -> bool {
     UNITS.iter().all(|(name, _)| site.at(&format!("{PACKAGED_UNITS}/{name}")).exists())
 }
 
-/// What `install` writes where no package does.
-fn by_hand() -> impl Iterator<Item = String> {
-    let units = UNITS.into_iter().map(|(name, _)| format!("{UNITS_PLACE}/{name}"));
-    [PLACE, TMPFILES_PLACE].into_iter().map(str::to_owned).chain(units)
+/// What `install` writes where no package does. Beside the package it was written only if
+/// the program, the last to go, is there too; otherwise a unit there is an administrator's.
+fn by_hand(site: &Site) -> Vec<PathBuf> {
+    if is_packaged(site) && !site.at(PLACE).exists() {
+        return Vec::new();
+    }
+    let units = UNITS.map(|(name, _)| format!("{UNITS_PLACE}/{name}"));
+    let files = units.iter().map(String::as_str).chain([TMPFILES_PLACE, PLACE]);
+    files.map(|path| site.at(path)).collect()
 }
 
 /// What stops the agent, and what takes everything away that an installation made;
@@ -112,15 +117,15 @@ fn by_hand() -> impl Iterator<Item = String> {
 pub fn uninstall(site: &Site, systemd: bool, keep: bool) -> (Vec<Change>, Vec<Change>) {
     let mut stop = Vec::new();
     let mut changes = Vec::new();
-    let by_hand = |name: &str| site.at(&format!("{UNITS_PLACE}/{name}")).exists();
-    let installed = is_packaged(site) || UNITS.iter().any(|(name, _)| by_hand(name));
+    let is_unit = |name: &str| site.at(&format!("{UNITS_PLACE}/{name}")).exists();
+    let installed = is_packaged(site) || UNITS.iter().any(|(name, _)| is_unit(name));
     if systemd && installed {
         let units: Vec<&str> = UNITS.iter().map(|(name, _)| *name).collect();
         stop.push(run("systemctl", &[&["disable", "--now"], units.as_slice()].concat(), None));
     }
     let dropped = site.at(DROP_IN).exists();
-    let files = [DROP_IN, INCLUDE].into_iter().map(str::to_owned).chain(self::by_hand());
-    changes.extend(files.map(|path| Change::RemoveFile(site.at(&path))));
+    let files = [DROP_IN, INCLUDE].map(|path| site.at(path)).into_iter().chain(by_hand(site));
+    changes.extend(files.map(Change::RemoveFile));
     changes.push(Change::RemoveTree(site.at(RUN)));
     if !keep {
         changes.push(Change::RemoveFile(site.at(CONFIG_PLACE)));

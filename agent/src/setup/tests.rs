@@ -108,6 +108,11 @@ fn the_package_takes_over_from_an_installation_without_it() {
     assert!(std::fs::read_to_string(&unit).unwrap().contains("=/usr/local/bin/tidegate-agent run\n"));
     carry_out(&unchecked(install(&packaged).unwrap()), false).unwrap();
     assert_eq!(tree(&packaged.root), as_packaged);
+    // What an administrator put in the package's way is theirs.
+    std::fs::write(&unit, "an administrator's").unwrap();
+    assert_eq!(carry_out(&unchecked(install(&packaged).unwrap()), false).unwrap(), 0);
+    carry_out(&uninstall(&packaged, false, false).1, false).unwrap();
+    assert!(unit.exists());
 }
 
 #[test]

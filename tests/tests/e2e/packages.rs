@@ -187,6 +187,9 @@ fn an_upgrade_goes_on_under_a_live_session() {
     let newer = packages(&depot.dir.path("newer"), &["--deb-version", "99"]);
     let told = depot.unpack(&older).out();
     assert!(told.contains("tidegate-agent install --proxy"), "{told}");
+    for unit in ["tidegate-agent.service", "tidegate-sweep.timer", "tidegate-proxy.service"] {
+        depot.device.ok(&["systemd-analyze", "verify", "--man=no", unit]).unwrap();
+    }
     let before = depot.accounts();
     depot.set_up(GROUP);
     let idle = depot.accounts();
