@@ -243,6 +243,12 @@ impl Elevator {
         Ok(())
     }
 
+    /// Whether others cannot change accounts now.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.lock.is_some()
+    }
+
     /// Lets other programs change accounts again.
     pub fn unlock(&mut self) {
         self.lock = None;

@@ -40,6 +40,9 @@ pub use hold::put_back_after_crash;
 /// How long the thread may take to put the kernel's audit back at a stop.
 const STOP: Duration = Duration::from_secs(2);
 
+/// How long a grant may wait for the thread to listen.
+const HEED: Duration = Duration::from_millis(200);
+
 /// What the thread is told.
 #[derive(Debug)]
 enum Order {
@@ -52,10 +55,13 @@ enum Order {
         session: SessionId,
         logins: BTreeSet<u32>,
     },
-    /// The session lived while no agent ran.
+    /// Something of the session went by unseen.
     Missed {
         session: SessionId,
+        why: &'static str,
     },
+    /// Answer, once all before this is done.
+    Heed(Sender<()>),
     Over {
         session: SessionId,
     },
@@ -106,7 +112,8 @@ pub fn start(paths: &Paths, link: Link, ledger: &Ledger) -> std::io::Result<(Wit
     for (session, entry) in &ledger.grants {
         witness.tell(Order::Watch { session: *session, account: entry.account.clone() });
         witness.tell(Order::Claim { session: *session, logins: entry.traces.audit.clone() });
-        witness.tell(Order::Missed { session: *session });
+        let why = "the agent did not run for a while; what ran meanwhile is not known";
+        witness.tell(Order::Missed { session: *session, why });
     }
     Ok((witness, Running(Some(running))))
 }
@@ -122,6 +129,7 @@ impl Witness {
             Record::Traced { session, traces } => {
                 self.tell(Order::Claim { session: *session, logins: traces.audit.clone() });
             }
+            Record::Granted { session } => self.await_listening(*session),
             Record::Ended { session } => self.tell(Order::Over { session: *session }),
             _ => {}
         }
@@ -148,6 +156,16 @@ impl Witness {
         match self.0 {
             Some(_) => hold::sight(),
             None => Sight::Blind { why: Note::new("it is switched off in the agent's configuration") },
+        }
+    }
+
+    /// Nobody shall log in before the kernel tells of them.
+    fn await_listening(&self, session: SessionId) {
+        let (heed, heeded) = channel();
+        self.tell(Order::Heed(heed));
+        if self.0.is_some() && heeded.recv_timeout(HEED).is_err() {
+            let why = "the witness was late; what the session ran first was not seen";
+            self.tell(Order::Missed { session, why });
         }
     }
 

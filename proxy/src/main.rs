@@ -18,6 +18,7 @@ mod session;
 mod ssh;
 mod store;
 mod transfers;
+mod typed;
 mod witness;
 
 use std::process::ExitCode;

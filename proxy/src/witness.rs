@@ -3,12 +3,13 @@
 //!
 //! It is no part of the audit log, because a build in a session runs ten thousand
 //! commands: each message of an agent is one line, on the disk before the agent is
-//! told that it may forget it. Lines are chained, and the chain's end goes to the audit
-//! log when the session's last message is there.
+//! told that it may forget it. Lines are chained; when the session's last message is there
+//! the chain's end is signed, and goes to the audit log.
 //!
 //! Agents are hostile: a line is bounded by the link's frames, a file by
 //! [`MOST_BYTES`], and an agent speaks for sessions on its own device only.
 
+mod check;
 mod file;
 mod marks;
 
@@ -23,12 +24,12 @@ use tidegate_common::name::{CredentialName, DeviceName};
 use tidegate_common::wire::Witnessed;
 use tokio::sync::Mutex;
 
-use crate::record::Recordings;
+use crate::record::{RecordError, Recordings};
 use crate::store::{Store, StoreError};
 use file::Ledger;
 
-pub use file::read;
-pub use marks::{Mark, marks};
+pub use check::{Checked, Logged, check};
+pub use marks::{Mark, mark_of_line, marks, names};
 
 /// The most of one session, in bytes. What comes after is only counted.
 pub const MOST_BYTES: u64 = 64 << 20;
@@ -43,6 +44,8 @@ pub enum WitnessError {
     Write { session: SessionId, path: PathBuf, source: io::Error },
     #[error("what the kernel saw could not be read from {path}: {source}")]
     Read { path: PathBuf, source: io::Error },
+    #[error("the end of what the kernel saw could not be signed: {0}")]
+    Sign(RecordError),
     #[error("{0}")]
     Store(#[from] StoreError),
 }
@@ -107,7 +110,9 @@ impl Witnesses {
         let Known { target, ledger } = entry;
         let last = said.last;
         // A write that fails forgets what is known: the next message reads the file again.
-        let ledger = blocking((ledger, said), |(ledger, said)| ledger.append(said)).await?;
+        let ledger =
+            blocking((ledger, said, self.recordings.key()), |(ledger, said, key)| ledger.append(said, &key))
+                .await?;
         let event = last.then(|| Event::CommandsWitnessed {
             session,
             target: target.clone(),

@@ -10,6 +10,7 @@ pub mod accounts;
 pub mod client;
 pub mod device;
 pub mod guardian;
+pub mod here;
 pub mod host;
 pub mod programs;
 pub mod pty;

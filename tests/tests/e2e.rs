@@ -5,6 +5,9 @@
 mod algorithms;
 #[path = "e2e/attacks.rs"]
 mod attacks;
+#[path = "../../agent/tests/agent/audit.rs"]
+#[allow(dead_code)]
+mod audit;
 #[path = "e2e/demo.rs"]
 mod demo;
 #[path = "e2e/devices.rs"]
@@ -51,3 +54,5 @@ mod units;
 mod warnings;
 #[path = "e2e/ways.rs"]
 mod ways;
+#[path = "e2e/witness.rs"]
+mod witness;

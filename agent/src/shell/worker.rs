@@ -131,13 +131,15 @@ impl Worker {
 impl Tools {
     fn work(mut self, queue: &Receiver<Vec<Effect>>, busy: &AtomicU64) {
         loop {
-            let batch = match queue.recv_timeout(IDLE) {
-                Err(RecvTimeoutError::Timeout) => {
+            // With nothing to guard it waits without waking up.
+            let patience = self.elevator.is_locked().then_some(IDLE);
+            let batch = match patience.map(|patience| queue.recv_timeout(patience)) {
+                Some(Err(RecvTimeoutError::Timeout)) => {
                     self.elevator.unlock();
-                    // Nothing to guard any more: wait without waking up.
-                    queue.recv().ok()
+                    continue;
                 }
-                batch => batch.ok(),
+                Some(batch) => batch.ok(),
+                None => queue.recv().ok(),
             };
             let Some(effects) = batch else { return };
             busy.store(clock::now().boot, Ordering::Relaxed);

@@ -5,13 +5,19 @@
 //! claims it, and to no other after that. What ran before the claim is kept, a bounded
 //! number of it, and goes to the session that claims it.
 
+mod page;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use tidegate_common::audit::Note;
 use tidegate_common::id::SessionId;
-use tidegate_common::wire::{Exec, MOST_EXECS};
+use tidegate_common::wire::Exec;
 
 use super::assembler::Seen;
+use page::Page;
+
+pub use page::Told;
 
 /// Sessions watched at the same time, as many as the agent has grants.
 const MOST_SESSIONS: usize = 4096;
@@ -23,49 +29,12 @@ const MOST_KEPT: usize = 128;
 /// How often a login's processes are looked at for a session's marker.
 const MOST_LOOKS: u32 = 32;
 
-/// A page is told when it holds so much, in bytes, or its first line is so old, in
-/// microseconds.
-const FULL: usize = 48 * 1024;
-const DUE: u64 = 200_000;
-
-/// How long after a session's end its last execs may come.
-const LINGER: u64 = 300_000;
-
-/// Sentences on one page, at most.
-const MOST_REMARKS: usize = 4;
-
-/// Something to be told of a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
-    pub session: SessionId,
-    pub execs: Vec<Exec>,
-    pub lost: u64,
-    pub remarks: Vec<Note>,
-    pub last: bool,
-}
-
 /// Sessions, logins and what waits.
 #[derive(Debug, Default)]
 pub struct Book {
     sessions: BTreeMap<SessionId, Page>,
     claims: BTreeMap<u32, SessionId>,
     unclaimed: BTreeMap<u32, Unclaimed>,
-}
-
-/// A session's open page.
-#[derive(Debug)]
-struct Page {
-    /// The account's user id; of one the host does not know, none.
-    uid: Option<u32>,
-    since: u64,
-    execs: Vec<Exec>,
-    bytes: usize,
-    lost: u64,
-    remarks: Vec<Note>,
-    /// When its first line was written.
-    oldest: Option<u64>,
-    /// When the session ended.
-    over: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -87,17 +56,7 @@ impl Book {
     /// A session begins.
     pub fn watch(&mut self, session: SessionId, uid: Option<u32>, now: u64) {
         if self.sessions.len() < MOST_SESSIONS {
-            let page = Page {
-                uid,
-                since: now,
-                execs: Vec::new(),
-                bytes: 0,
-                lost: 0,
-                remarks: Vec::new(),
-                oldest: None,
-                over: None,
-            };
-            self.sessions.entry(session).or_insert(page);
+            self.sessions.entry(session).or_insert_with(|| Page::new(uid, now));
         }
     }
 
@@ -149,6 +108,19 @@ impl Book {
         self.claim_by_account(session, now);
         if let Some(page) = self.sessions.get_mut(&session) {
             page.over.get_or_insert(now);
+        }
+    }
+
+    /// Whether a session that is over waits for what the kernel has not handed out yet.
+    #[must_use]
+    pub fn is_settling(&self) -> bool {
+        self.sessions.values().any(|page| page.over.is_some() && !page.settled)
+    }
+
+    /// The kernel has handed out all that it had.
+    pub fn settle(&mut self) {
+        for page in self.sessions.values_mut().filter(|page| page.over.is_some()) {
+            page.settled = true;
         }
     }
 
@@ -225,7 +197,7 @@ impl Book {
     pub fn all(&mut self, now: u64) -> Vec<Told> {
         let mut all = Vec::new();
         for page in self.sessions.values_mut().filter(|page| page.over.is_some()) {
-            page.over = Some(0);
+            (page.over, page.settled) = (Some(0), true);
         }
         loop {
             let open = |page: &Page| page.oldest.is_some() || page.over.is_some();
@@ -247,196 +219,5 @@ impl Book {
             self.claims.clear();
             self.unclaimed.clear();
         }
-    }
-}
-
-impl Page {
-    fn write(&mut self, exec: Exec, now: u64) {
-        let arguments: usize = exec.argv.iter().map(|argument| argument.as_str().len() + 3).sum();
-        self.bytes += 160 + arguments + exec.exe.as_str().len() + exec.cwd.as_str().len();
-        self.execs.push(exec);
-        self.oldest.get_or_insert(now);
-    }
-
-    fn lose(&mut self, count: u64, why: &str, now: u64) {
-        self.lost = self.lost.saturating_add(count);
-        let why = Note::new(why);
-        if self.remarks.len() < MOST_REMARKS && !self.remarks.contains(&why) {
-            self.remarks.push(why);
-        }
-        self.oldest.get_or_insert(now);
-    }
-
-    fn is_full(&self) -> bool {
-        self.bytes >= FULL || self.execs.len() >= MOST_EXECS
-    }
-
-    fn due_at(&self) -> Option<u64> {
-        let over = self.over.map(|at| at.saturating_add(LINGER));
-        match self.oldest {
-            Some(_) if self.is_full() => Some(0),
-            Some(oldest) => Some(over.unwrap_or(u64::MAX).min(oldest.saturating_add(DUE))),
-            None => over,
-        }
-    }
-
-    /// One message's worth; the rest stays.
-    fn tell(&mut self, session: SessionId, now: u64) -> Told {
-        let (mut count, mut bytes) = (0, 0);
-        for exec in self.execs.iter().take(MOST_EXECS) {
-            let arguments: usize = exec.argv.iter().map(|argument| argument.as_str().len() + 3).sum();
-            bytes += 160 + arguments + exec.exe.as_str().len() + exec.cwd.as_str().len();
-            count += 1;
-            if bytes >= FULL {
-                break;
-            }
-        }
-        let execs: Vec<Exec> = self.execs.drain(..count).collect();
-        self.bytes = self.bytes.saturating_sub(bytes);
-        self.oldest = (!self.execs.is_empty()).then_some(now);
-        let linger = self.over.is_some_and(|at| at.saturating_add(LINGER) <= now);
-        Told {
-            session,
-            execs,
-            lost: std::mem::take(&mut self.lost),
-            remarks: std::mem::take(&mut self.remarks),
-            last: linger && self.execs.is_empty(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tidegate_common::audit::CommandText;
-
-    fn session(number: u64) -> SessionId {
-        SessionId::new(number, 0)
-    }
-
-    fn seen(ses: u32, auid: u32, name: &str) -> Seen {
-        let exec = Exec {
-            at: jiff::Timestamp::UNIX_EPOCH,
-            pid: 1,
-            ppid: 1,
-            uid: auid,
-            exit: 0,
-            tty: Note::default(),
-            exe: CommandText::new(name),
-            argv: Vec::new(),
-            cut: 0,
-            cwd: CommandText::default(),
-        };
-        Seen { ses, auid, exec, whole: true }
-    }
-
-    fn names(told: &[Told]) -> Vec<(SessionId, String)> {
-        told.iter().flat_map(|one| one.execs.iter().map(|exec| (one.session, exec.exe.to_string()))).collect()
-    }
-
-    #[test]
-    fn what_ran_before_the_login_was_claimed_goes_to_its_session_and_nothing_of_others() {
-        let mut book = Book::default();
-        book.watch(session(1), Some(1000), 0);
-        assert_eq!(book.see(seen(7, 1000, "bash"), 1), Some(7));
-        book.see(seen(8, 1001, "other"), 1);
-        book.claim(session(1), 7, 2);
-        assert_eq!(book.see(seen(7, 1000, "id"), 3), None);
-        assert_eq!(book.next(), Some(2 + DUE));
-        let told = book.due(2 + DUE);
-        assert_eq!(names(&told), [(session(1), "bash".to_owned()), (session(1), "id".to_owned())]);
-        assert!(!told[0].last && book.due(u64::MAX).is_empty());
-    }
-
-    #[test]
-    fn a_login_belongs_to_the_first_session_that_claims_it() {
-        let mut book = Book::default();
-        book.watch(session(1), Some(1000), 0);
-        book.watch(session(2), Some(1000), 0);
-        book.claim(session(1), 7, 0);
-        book.claim(session(2), 7, 0);
-        book.see(seen(7, 1000, "id"), 0);
-        assert_eq!(names(&book.due(DUE)), [(session(1), "id".to_owned())]);
-    }
-
-    #[test]
-    fn a_session_ends_with_a_last_page_after_a_moment_and_is_forgotten() {
-        let mut book = Book::default();
-        book.watch(session(1), Some(1000), 0);
-        book.claim(session(1), 7, 0);
-        book.over(session(1), 10);
-        book.see(seen(7, 1000, "late"), 11);
-        let told = book.due(10 + LINGER);
-        assert_eq!(names(&told), [(session(1), "late".to_owned())]);
-        assert!(told[0].last && book.is_empty());
-    }
-
-    #[test]
-    fn a_login_that_was_gone_at_once_is_known_by_its_account_when_no_other_can_be_meant() {
-        for (rivals, expected) in [(false, 1), (true, 0)] {
-            let mut book = Book::default();
-            book.watch(session(1), Some(1000), 0);
-            if rivals {
-                book.watch(session(2), Some(1000), 0);
-            }
-            book.see(seen(7, 1000, "uptime"), 5);
-            book.over(session(1), 10);
-            let told = book.due(10 + LINGER);
-            assert_eq!(names(&told).len(), expected);
-            assert_eq!(told[0].lost > 0, rivals, "what is in no session is told");
-        }
-    }
-
-    #[test]
-    fn no_page_is_over_its_bound_and_nothing_is_lost_between_two() {
-        let mut book = Book::default();
-        book.watch(session(1), Some(1000), 0);
-        book.claim(session(1), 7, 0);
-        (0..1000).for_each(|number| {
-            book.see(seen(7, 1000, &format!("{number}{}", "x".repeat(500))), 0);
-        });
-        let mut all = Vec::new();
-        while let Some(at) = book.next() {
-            let told = book.due(at);
-            assert!(told.iter().all(|one| one.execs.len() <= MOST_EXECS));
-            let size = |one: &Told| one.execs.iter().map(|exec| exec.exe.as_str().len()).sum::<usize>();
-            assert!(told.iter().all(|one| size(one) <= FULL));
-            all.extend(names(&told));
-        }
-        assert_eq!(all.len(), 1000);
-        assert!(all.iter().enumerate().all(|(place, (_, name))| name.starts_with(&place.to_string())));
-    }
-
-    #[test]
-    fn an_agent_that_stops_tells_everything_and_ends_what_is_over() {
-        let mut book = Book::default();
-        for number in [1, 2] {
-            book.watch(session(number), Some(1000), 0);
-            book.claim(session(number), u32::try_from(number).unwrap(), 0);
-        }
-        (0..600).for_each(|_| {
-            book.see(seen(1, 1000, "x"), DUE);
-        });
-        book.over(session(2), DUE);
-        let told = book.all(DUE + LINGER);
-        assert_eq!(names(&told).len(), 600);
-        let last: Vec<SessionId> = told.iter().filter(|one| one.last).map(|one| one.session).collect();
-        assert_eq!(last, [session(2)]);
-    }
-
-    #[test]
-    fn what_nobody_claims_is_bounded_and_what_did_not_fit_is_counted() {
-        let mut book = Book::default();
-        book.watch(session(1), Some(1000), 0);
-        for ses in 0..1000 {
-            book.see(seen(ses, 5, "x"), u64::from(ses));
-        }
-        assert_eq!(book.unclaimed.len(), MOST_UNCLAIMED);
-        (0..200).for_each(|_| {
-            book.see(seen(2000, 1000, "y"), 2000);
-        });
-        book.claim(session(1), 2000, 2000);
-        let told = book.due(u64::MAX);
-        assert_eq!((told[0].execs.len(), told[0].lost), (MOST_KEPT, 200 - 128));
     }
 }

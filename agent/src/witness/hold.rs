@@ -78,6 +78,15 @@ fn look() -> Result<(Control, Status), BlindError> {
     Ok((control, status))
 }
 
+/// What the kernel says of its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// Lost since the last look.
+    pub lost: u64,
+    /// Not handed out yet.
+    pub waiting: u32,
+}
+
 /// Our rules are loaded as long as one has this.
 #[derive(Debug)]
 pub struct Hold {
@@ -93,7 +102,7 @@ impl Hold {
     /// When it cannot; what was changed till then is put back.
     pub fn take(paths: &Paths) -> Result<Self, BlindError> {
         let (control, status) = look()?;
-        let Status { enabled, daemon, backlog_limit, lost } = status;
+        let Status { enabled, daemon, backlog_limit, lost, .. } = status;
         if enabled != 2 {
             let before = Before { boot: clock::boot_id(paths), enabled, daemon, backlog_limit };
             let path = paths.audit_before();
@@ -143,13 +152,13 @@ impl Hold {
         self.change(status).map(|()| true)
     }
 
-    /// How many records the kernel has lost since the last look.
-    pub fn newly_lost(&mut self) -> u64 {
-        let Ok(status) = self.control.status() else { return 0 };
+    /// How many records the kernel has lost since the last look, and how many it still has.
+    pub fn tally(&mut self) -> Option<Tally> {
+        let status = self.control.status().ok()?;
         // Somebody may have set it back to 0 (auditctl --reset-lost).
         let newly = status.lost.checked_sub(self.lost).unwrap_or(status.lost);
         self.lost = status.lost;
-        u64::from(newly)
+        Some(Tally { lost: u64::from(newly), waiting: status.backlog })
     }
 
     /// Puts everything back.

@@ -54,6 +54,8 @@ pub struct Status {
     pub backlog_limit: u32,
     /// Records lost since boot.
     pub lost: u32,
+    /// Records that the kernel has not handed out yet.
+    pub backlog: u32,
 }
 
 /// What can be set.
@@ -101,8 +103,15 @@ impl Control {
             Some(u32::from_ne_bytes(bytes.try_into().ok()?))
         };
         let short = || io::Error::new(io::ErrorKind::InvalidData, "audit's status is cut short");
-        let status =
-            || Some(Status { enabled: word(1)?, daemon: word(3)?, backlog_limit: word(5)?, lost: word(6)? });
+        let status = || {
+            Some(Status {
+                enabled: word(1)?,
+                daemon: word(3)?,
+                backlog_limit: word(5)?,
+                lost: word(6)?,
+                backlog: word(7)?,
+            })
+        };
         status().ok_or_else(short)
     }
 

@@ -39,7 +39,7 @@ const MOST_ENVIRONMENT: u64 = 256 * 1024;
 /// the kernel for its losses, and how soon to look at rules that changed.
 const KEEP: u64 = 5_000_000;
 const ASK: u64 = 1_000_000;
-const ASK_AT_END: u64 = 100_000;
+const ASK_AT_END: u64 = 50_000;
 const LOOK: u64 = 50_000;
 
 /// What the thread works with.
@@ -68,6 +68,8 @@ pub struct Post {
     ask: Option<u64>,
     /// When to look after our rules, because some have changed.
     look: Option<u64>,
+    /// The kernel had nothing left when it was asked; what we have not read yet is the rest.
+    drained: bool,
     /// Since when no session lives.
     idle: Option<u64>,
 }
@@ -85,7 +87,9 @@ impl Watcher {
                     Err(TryRecvError::Empty) => break false,
                 }
             };
-            self.hear(&mut buffer);
+            if self.hear(&mut buffer) {
+                self.settle();
+            }
             self.look_after_post();
             if stops {
                 return self.stop(&mut buffer);
@@ -133,18 +137,15 @@ impl Watcher {
             Order::Claim { session, logins } => {
                 logins.into_iter().for_each(|ses| self.book.claim(session, ses, now));
             }
-            Order::Missed { session } => {
-                self.book.lose(
-                    Some(session),
-                    1,
-                    "the agent did not run for a while; what ran meanwhile is not known",
-                    now,
-                );
+            Order::Missed { session, why } => self.book.lose(Some(session), 1, why, now),
+            Order::Heed(heeded) => {
+                let _ = heeded.send(());
             }
             Order::Over { session } => {
                 self.book.over(session, now);
                 if let Listening::Yes(post) = &mut self.listening {
-                    post.ask = Some(now.saturating_add(ASK_AT_END));
+                    // What was asked before it says nothing of it.
+                    (post.ask, post.drained) = (Some(now.saturating_add(ASK_AT_END)), false);
                 }
             }
             Order::Linked => {
@@ -167,7 +168,7 @@ impl Watcher {
         let opened = Ear::open().map_err(|error| error.to_string());
         let taken = opened.and_then(|ear| {
             let hold = Hold::take(&self.paths).map_err(|error| error.to_string())?;
-            Ok(Post { hold, ear, ask: None, look: None, idle: None })
+            Ok(Post { hold, ear, ask: None, look: None, drained: false, idle: None })
         });
         match taken {
             Ok(post) => self.listening = Listening::Yes(Box::new(post)),
@@ -178,10 +179,21 @@ impl Watcher {
         }
     }
 
-    /// Reads what the kernel has told.
-    fn hear(&mut self, buffer: &mut [u8]) {
+    /// Whatever the kernel had at the end of a session has been read.
+    fn settle(&mut self) {
+        let drained = match &mut self.listening {
+            Listening::Yes(post) => std::mem::take(&mut post.drained),
+            Listening::Not => true,
+        };
+        if drained {
+            self.book.settle();
+        }
+    }
+
+    /// Reads what the kernel has told; whether that was all.
+    fn hear(&mut self, buffer: &mut [u8]) -> bool {
         for _ in 0..AT_ONE_GO {
-            let Listening::Yes(post) = &mut self.listening else { return };
+            let Listening::Yes(post) = &mut self.listening else { return true };
             let now = clock::now().boot;
             match post.ear.hear(buffer) {
                 Ok(Heard::Message(record::CONFIG_CHANGE, _)) => {
@@ -202,14 +214,15 @@ impl Watcher {
                         now,
                     );
                 }
-                Ok(Heard::Nothing) => return,
+                Ok(Heard::Nothing) => return true,
                 Err(error) => {
                     tracing::error!(%error, "the kernel's audit cannot be heard any more");
                     self.book.lose(None, 1, "the kernel's audit could not be heard any more", now);
-                    return self.leave_post();
+                    self.leave_post();
                 }
             }
         }
+        false
     }
 
     fn enter(&mut self, seen: Seen, now: u64) {
@@ -253,9 +266,13 @@ impl Watcher {
             && post.ask.is_some_and(|at| at <= now)
         {
             post.ask = None;
-            let lost = post.hold.newly_lost();
-            if lost > 0 {
+            let tally = post.hold.tally();
+            if let Some(lost) = tally.map(|tally| tally.lost).filter(|lost| *lost > 0) {
                 self.book.lose(None, lost, "the kernel lost audit records", now);
+            }
+            if self.book.is_settling() {
+                post.drained = tally.is_some_and(|tally| tally.waiting == 0);
+                post.ask = Some(now.saturating_add(ASK_AT_END));
             }
         }
     }
@@ -278,7 +295,9 @@ impl Watcher {
 
     fn stop(mut self, buffer: &mut [u8]) {
         for _ in 0..MOST_GOES_AT_END {
-            self.hear(buffer);
+            if self.hear(buffer) {
+                break;
+            }
         }
         let told = self.book.all(clock::now().boot);
         self.tell(told);

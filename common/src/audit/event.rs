@@ -93,6 +93,8 @@ pub enum Event {
     ForwardRefused { session: Option<SessionId>, kind: ForwardKind, to: Note, why: Note },
     /// A command, and which source says so.
     CommandRun { session: SessionId, channel: u32, source: CommandSource, command: CommandText },
+    /// A channel's list of typed lines is full: so many more were typed and are not in it.
+    TypedNotListed { session: SessionId, channel: u32, more: u64 },
     /// The host's kernel told the last of what ran in a session. `link` ends the chain of
     /// the file that holds it.
     CommandsWitnessed { session: SessionId, target: CredentialName, execs: u64, lost: u64, link: Digest },
@@ -218,6 +220,8 @@ pub enum Event {
     RecordingPlayed { session: SessionId },
     /// Somebody checked it.
     RecordingVerified { session: SessionId, verdict: Verdict },
+    /// Somebody checked the file of what the kernel saw.
+    CommandsVerified { session: SessionId, verdict: Verdict },
 }
 
 impl Event {

@@ -132,6 +132,9 @@ impl fmt::Display for Event {
             Self::CommandRun { session, channel, source, command } => {
                 write!(f, "session {session}: channel {channel} ran ({source}): {command}")
             }
+            Self::TypedNotListed { session, channel, more } => {
+                write!(f, "session {session}: channel {channel}: {more} more typed lines are not listed")
+            }
             Self::CommandsWitnessed { session, target, execs, lost, link } => {
                 write!(
                     f,
@@ -264,6 +267,9 @@ impl fmt::Display for Event {
             Self::RecordingPlayed { session } => write!(f, "session {session}: recording played"),
             Self::RecordingVerified { session, verdict } => {
                 write!(f, "session {session}: recording verified: {verdict}")
+            }
+            Self::CommandsVerified { session, verdict } => {
+                write!(f, "session {session}: what the kernel saw verified: {verdict}")
             }
         }
     }

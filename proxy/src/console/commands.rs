@@ -1,18 +1,24 @@
-//! `session commands …`: what a client asked for beside what the kernel saw run.
+//! `session commands …`: what a client asked for and a person typed, beside what the
+//! kernel saw run.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tidegate_common::audit::{CommandSource, Event};
+use tidegate_common::audit::{CommandSource, Event, Record, Verdict};
 use tidegate_common::wire::{Exec, Witnessed};
 
 use super::screen::Screen;
 use super::table::Table;
 use super::{Failure, Services};
 use crate::store::SessionRow;
-use crate::witness::{self, Mark};
+use crate::witness::{self, Checked, Logged, Mark};
 
 /// What failed because there is no such file: most often a search of `PATH`.
 const NO_FILE: i32 = -2;
+
+/// By how much a line may be told later than it was entered.
+const SLACK: Duration = Duration::from_millis(20);
 
 #[derive(Serialize)]
 struct Line {
@@ -24,18 +30,30 @@ struct Line {
     exec: Option<Exec>,
 }
 
+impl Line {
+    /// Kernels tell the time to their tick, and lines are logged after their Enter: of what
+    /// is about as old, the line comes before what it ran.
+    fn place(&self) -> Timestamp {
+        if self.exec.is_some() { self.at } else { self.at - SLACK }
+    }
+}
+
 /// What the files and the log say of a session.
 #[derive(Serialize)]
 struct Answer {
     session: String,
-    /// Whether the witness's chain holds.
-    whole: bool,
+    /// What the witness's file is found to be; none where there is none.
+    witness: Option<Checked>,
     /// Execs and records that were lost on the way, at least.
     lost: u64,
     remarks: Vec<String>,
-    /// Whether the agent has told the last of it.
-    complete: bool,
     commands: Vec<Line>,
+}
+
+impl Answer {
+    fn is_altered(&self) -> bool {
+        self.witness.as_ref().is_some_and(|witness| witness.verdict == Verdict::Altered)
+    }
 }
 
 pub(super) async fn run(
@@ -47,7 +65,7 @@ pub(super) async fn run(
     let answer = gather(services, session, all).await?;
     if screen.json {
         screen.one(&answer, String::new).await?;
-        return Ok(u8::from(!answer.whole));
+        return Ok(u8::from(answer.is_altered()));
     }
     if answer.commands.is_empty() {
         screen.remark("No command is known of this session.").await?;
@@ -73,43 +91,46 @@ pub(super) async fn run(
     for remark in notes(&answer) {
         screen.remark(&remark).await?;
     }
-    Ok(u8::from(!answer.whole))
+    Ok(u8::from(answer.is_altered()))
 }
 
 fn notes(answer: &Answer) -> Vec<String> {
     let mut notes = Vec::new();
-    if !answer.whole {
-        notes.push("The witness's file was ALTERED: its chain does not hold.".to_owned());
+    if let Some(witness) = answer.witness.as_ref().filter(|_| answer.is_altered()) {
+        notes.push(format!("The witness's file was ALTERED ({}).", witness.told));
     }
     if answer.lost > 0 {
         notes.push(format!("At least {} records of the witness were LOST.", answer.lost));
     }
     notes.extend(answer.remarks.iter().map(|remark| format!("The agent says: {remark}.")));
-    if !answer.complete {
-        notes.push("The agent has not told the last of it yet.".to_owned());
+    match &answer.witness {
+        None => notes.push("No kernel was asked what ran.".to_owned()),
+        Some(Checked { verdict: Verdict::Incomplete, told }) => {
+            notes.push(format!("What the kernel saw is {told}."));
+        }
+        Some(_) => {}
     }
     notes.push(
-        "Marks are heuristics, by names and arguments. Lines typed at a prompt are not told apart yet: \
-         the witness is compared with exec requests only."
+        "Marks are heuristics, by names and arguments. So are typed lines: what the screen echoed when \
+         Enter was pressed, which a program may draw otherwise."
             .to_owned(),
     );
     notes
 }
 
 async fn gather(services: &Services, session: &SessionRow, all: bool) -> Result<Answer, Failure> {
-    let mut commands = asked(services, session).await?;
+    let records = services.audit.of_session(session.id, session.started).await?;
+    let (said, witness) = witnessed(services, session, &records).await?;
+    let mut commands = asked(session, records);
     let lines: Vec<String> = commands.iter().map(|line| line.command.clone()).collect();
-    let path = witness::path(&services.recordings, session.id);
-    let read = tokio::task::spawn_blocking(move || {
-        let mut said: Vec<Witnessed> = Vec::new();
-        witness::read(&path, |message| said.push(message)).map(|whole| (said, whole))
-    });
-    let (said, whole) = read.await.map_err(std::io::Error::other)??;
+    let seen = witness::names(said.iter().flat_map(|message| &message.execs));
+    for line in &mut commands {
+        line.marks.extend(witness::mark_of_line(&line.command, &seen));
+    }
     let mut remarks: Vec<String> = Vec::new();
-    let (mut lost, mut complete) = (0u64, false);
+    let mut lost = 0u64;
     for message in said {
         lost = lost.saturating_add(message.lost);
-        complete |= message.last;
         for remark in message.remarks {
             let remark = remark.to_string();
             if !remarks.contains(&remark) {
@@ -125,13 +146,34 @@ async fn gather(services: &Services, session: &SessionRow, all: bool) -> Result<
             exec: Some(exec),
         }));
     }
-    commands.sort_by_key(|line| line.at);
-    Ok(Answer { session: session.id.to_string(), whole, lost, remarks, complete, commands })
+    commands.sort_by_key(Line::place);
+    Ok(Answer { session: session.id.to_string(), witness, lost, remarks, commands })
 }
 
-/// The exec requests of a session, from the audit log.
-async fn asked(services: &Services, session: &SessionRow) -> Result<Vec<Line>, Failure> {
+/// What the kernel saw, and what the file of it is found to be.
+async fn witnessed(
+    services: &Services,
+    session: &SessionRow,
+    records: &[Record],
+) -> Result<(Vec<Witnessed>, Option<Checked>), Failure> {
+    let (path, key) = (witness::path(&services.recordings, session.id), services.recordings.public_key());
+    let (id, logged) = (session.id, Logged::find(session.id, records));
+    let read = tokio::task::spawn_blocking(move || {
+        let mut said: Vec<Witnessed> = Vec::new();
+        let checked = witness::check(&path, id, &key, logged, |message| said.push(message));
+        checked.map(|checked| (said, checked))
+    });
+    Ok(read.await.map_err(std::io::Error::other)??)
+}
+
+/// Judges the file of what the kernel saw.
+pub(super) async fn verify(services: &Services, session: &SessionRow) -> Result<Option<Checked>, Failure> {
     let records = services.audit.of_session(session.id, session.started).await?;
+    Ok(witnessed(services, session, &records).await?.1)
+}
+
+/// The lines that the proxy knows of a session, from the audit log.
+fn asked(session: &SessionRow, records: Vec<Record>) -> Vec<Line> {
     let commands = records.into_iter().filter_map(|record| match record.event {
         Event::CommandRun { session: of, source, command, .. } if of == session.id => {
             let command = command.to_string();
@@ -139,7 +181,7 @@ async fn asked(services: &Services, session: &SessionRow) -> Result<Vec<Line>, F
         }
         _ => None,
     });
-    Ok(commands.collect())
+    commands.collect()
 }
 
 /// The words as a shell would need them, for reading.

@@ -18,6 +18,7 @@ use super::table::Table;
 use super::{Actor, Failure, Services, Who};
 use crate::record::{self, DumpFormat};
 use crate::store::{SessionFilter, SessionRow};
+use crate::witness;
 
 pub(super) async fn run(
     services: &Services,
@@ -81,7 +82,8 @@ pub(super) async fn run(
     }
 }
 
-/// Judges a recording; on the local console also a file that was kept elsewhere.
+/// Judges a recording and what the kernel saw; on the local console also a recording that
+/// was kept elsewhere.
 async fn verify(
     services: &Services,
     actor: &Actor,
@@ -89,11 +91,11 @@ async fn verify(
     screen: &mut Screen<'_>,
 ) -> Result<u8, Failure> {
     let key = services.recordings.public_key();
-    let (path, what) = if actor.name().is_none() && id.contains('/') {
-        (PathBuf::from(id), format!("the recording {id}"))
-    } else {
-        let session = find(services, actor, id).await?.id;
-        (services.recordings.path(session), format!("session {session}"))
+    let elsewhere = actor.name().is_none() && id.contains('/');
+    let row = if elsewhere { None } else { Some(find(services, actor, id).await?) };
+    let (path, what) = match &row {
+        None => (PathBuf::from(id), format!("the recording {id}")),
+        Some(row) => (services.recordings.path(row.id), format!("session {}", row.id)),
     };
     let checked = record::verify(&path, &key).await?;
     let verdict = judged(&checked.verdict);
@@ -102,12 +104,28 @@ async fn verify(
         let event = Event::RecordingVerified { session, verdict };
         services.audit.append(actor.by().did(event)).await?;
     }
+    let commands = match &row {
+        Some(row) => super::commands::verify(services, row).await?,
+        None => None,
+    };
+    if let (Some(row), Some(witness::Checked { verdict, .. })) = (&row, &commands) {
+        let event = Event::CommandsVerified { session: row.id, verdict: *verdict };
+        services.audit.append(actor.by().did(event)).await?;
+    }
     let told = told(&checked.verdict);
     let json = serde_json::json!({
         "session": session, "file": path, "verdict": verdict, "detail": told, "key": key.fingerprint(),
+        "commands": commands,
     });
-    screen.one(&json, || format!("{what} is {told}")).await?;
-    Ok(u8::from(verdict != Judged::Whole))
+    let lines = || match &commands {
+        None => format!("{what} is {told}"),
+        Some(commands) => format!("{what} is {told}\nwhat the kernel saw in it is {}", commands.told),
+    };
+    screen.one(&json, lines).await?;
+    // An agent that is away may keep the rest for days; that alone is no bad sign.
+    let bad = verdict != Judged::Whole
+        || commands.as_ref().is_some_and(|commands| commands.verdict == Judged::Altered);
+    Ok(u8::from(bad))
 }
 
 fn judged(verdict: &Verdict) -> Judged {

@@ -334,6 +334,10 @@ async fn a_sessions_commands_show_what_was_asked_beside_what_the_kernel_saw() {
     let command = CommandText::new("echo bHM= | base64 -d | sh");
     let asked = Event::CommandRun { session, channel: 1, source: CommandSource::Exec, command };
     audit.append(asked).await.unwrap();
+    for line in ["rm -r '/srv/a b'", "cd /"] {
+        let (source, command) = (CommandSource::Typed, CommandText::new(line));
+        audit.append(Event::CommandRun { session, channel: 2, source, command }).await.unwrap();
+    }
     let witnesses = Witnesses::new(world.services.recordings.clone(), store.clone());
     let exec = |words: &[&str], exit| Exec {
         at: jiff::Timestamp::now(),
@@ -347,19 +351,34 @@ async fn a_sessions_commands_show_what_was_asked_beside_what_the_kernel_saw() {
         cut: 0,
         cwd: CommandText::new("/"),
     };
-    let execs = vec![exec(&["sh"], 0), exec(&["rm", "-r", "/srv/a b"], 0), exec(&["nosuch"], -2)];
+    let ran = [&["sh"][..], &["rm", "-r", "/srv/a b"], &["mkfs", "/dev/x"]].map(|words| exec(words, 0));
+    let execs = [&ran[..], &[exec(&["nosuch"], -2)]].concat();
     let said =
         Witnessed { number: 1, session, execs, lost: 3, remarks: vec![Note::new("too fast")], last: true };
     let other: DeviceName = "db02".parse().unwrap();
     assert_eq!(witnesses.take(&other, said.clone()).await.unwrap(), None);
     let none = world.says("auditor", &format!("session commands {session}")).await;
-    assert!(!none.out.contains("rm -r") && none.out.contains("exec request"), "{}", none.out);
+    assert!(!none.out.contains("mkfs") && none.out.contains("exec request"), "{}", none.out);
     let event = witnesses.take(&"db01".parse().unwrap(), said).await.unwrap();
-    assert!(matches!(event, Some(Event::CommandsWitnessed { execs: 3, lost: 3, .. })), "{event:?}");
+    assert!(matches!(event, Some(Event::CommandsWitnessed { execs: 4, lost: 3, .. })), "{event:?}");
+    let unlogged = world.says("auditor", &format!("session commands {session}")).await;
+    assert!(unlogged.err.contains("not yet in the audit log"), "{}", unlogged.err);
+    audit.append(event.unwrap()).await.unwrap();
     let shown = world.says("auditor", &format!("session commands {session}")).await;
     assert_eq!(shown.status, 0, "{}", shown.err);
-    for line in ["echo bHM= | base64 -d | sh", "runs its input", "rm -r '/srv/a b'", "not named"] {
-        assert!(shown.out.contains(line), "{line}: {}", shown.out);
+    let lines: Vec<Vec<&str>> =
+        shown.out.lines().map(|line| line.split("  ").map(str::trim).collect()).collect();
+    for (source, command, mark) in [
+        ("exec request", "echo bHM= | base64 -d | sh", ""),
+        ("typed", "rm -r '/srv/a b'", ""),
+        ("typed", "cd /", "not seen"),
+        ("witness", "sh", "runs its input"),
+        ("witness", "rm -r '/srv/a b'", ""),
+        ("witness", "mkfs /dev/x", "not named"),
+    ] {
+        let line = lines.iter().find(|line| line.contains(&source) && line.contains(&command));
+        let last = line.and_then(|line| line.last()).copied();
+        assert_eq!(last, Some(if mark.is_empty() { command } else { mark }), "{source}: {}", shown.out);
     }
     assert!(!shown.out.contains("nosuch"), "{}", shown.out);
     assert!(
@@ -371,6 +390,9 @@ async fn a_sessions_commands_show_what_was_asked_beside_what_the_kernel_saw() {
     assert_eq!(world.says("operator", &format!("session commands {session}")).await.status, 1);
     let path = witnesses.path(session);
     let text = std::fs::read_to_string(&path).unwrap();
+    let verified = world.says("auditor", &format!("session verify {session}")).await;
+    assert!(verified.err.contains("could not be read"), "no recording was made: {}", verified.err);
+    std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, text.replace("/srv/a b", "/srv/c d")).unwrap();
     let altered = world.says("auditor", &format!("session commands {session}")).await;
     assert_eq!(altered.status, 1);

@@ -84,7 +84,11 @@ impl RecordingKey {
         PublicKey(self.0.public_key().clone())
     }
 
-    pub(super) fn sign(&self, text: &[u8]) -> Result<Signature, RecordError> {
+    /// Signs `text`, which begins with what it is, so that no signature stands for another.
+    ///
+    /// # Errors
+    /// When the key can't.
+    pub fn sign(&self, text: &[u8]) -> Result<Signature, RecordError> {
         let signed = self.0.sign(NAMESPACE, HashAlg::Sha512, text).map_err(RecordError::Sign)?;
         signed.signature_bytes().try_into().map_err(|_| RecordError::Sign(ssh_key::Error::Crypto))
     }
@@ -97,7 +101,9 @@ impl PublicKey {
         self.0.fingerprint(HashAlg::Sha256).to_string()
     }
 
-    pub(super) fn check(&self, text: &[u8], signature: &Signature) -> bool {
+    /// Whether the key signed `text`.
+    #[must_use]
+    pub fn check(&self, text: &[u8], signature: &Signature) -> bool {
         let signature = ssh_key::Signature::new(Algorithm::Ed25519, signature.to_vec());
         let rebuilt = signature.and_then(|signature| {
             SshSig::new(self.0.key_data().clone(), NAMESPACE, HashAlg::Sha512, signature)

@@ -68,6 +68,12 @@ impl Recordings {
         Ok(Self(Arc::new(Store { settings, key, slots, packers })))
     }
 
+    /// The key that signs what is recorded here.
+    #[must_use]
+    pub fn key(&self) -> RecordingKey {
+        self.0.key.clone()
+    }
+
     /// The key that verifies what is recorded here.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {

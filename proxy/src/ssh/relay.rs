@@ -29,6 +29,7 @@ use super::program::{Control, Size, Start};
 use super::upstream::Lease;
 use crate::session::{Open, Phase};
 use crate::transfers::Watch;
+use crate::typed::Typed;
 
 /// How long a client may take to take its farewell.
 pub const FAREWELL: Duration = Duration::from_secs(2);
@@ -168,7 +169,8 @@ async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Runni
     let transfer = start.program.transfer().filter(|_| start.terminal.is_none());
     let transfers = Watch::of(transfer.as_ref(), open, number, &recorder);
     let warnings = Warnings::new(open, start.terminal.is_some());
-    Ok(Running { read, write, lease, kept: Kept { recorder, transfers }, warnings })
+    let typed = Typed::of(open, number, start.terminal.as_ref().map(|terminal| terminal.size.columns));
+    Ok(Running { read, write, lease, kept: Kept { recorder, transfers, typed }, warnings })
 }
 
 impl Running {
@@ -269,8 +271,8 @@ async fn down_stream(
         let sent = match message {
             Some(ChannelMsg::Data { data }) => {
                 *out += length(&data);
-                warnings.see(&data);
-                if let Err(why) = kept.output(&data).await {
+                let alternate = warnings.see(&data);
+                if let Err(why) = kept.output(&data, alternate).await {
                     return Done::Failed(why);
                 }
                 write.data_bytes(data).await.is_ok()

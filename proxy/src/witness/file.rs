@@ -1,41 +1,80 @@
 //! The file of one session: lines `{"link":"…","said":{…}}`. A line's link covers
-//! what it says and every line before it.
+//! what it says and every line before it. After the session's last message one more line
+//! `{"link":"…","end":{…},"signature":"…"}` signs the last link and the counts with the
+//! recordings' key, and the file is read-only from then on.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tidegate_common::audit::Note;
 use tidegate_common::digest::Digest;
+use tidegate_common::id::SessionId;
 use tidegate_common::wire::{MAX_FRAME, Witnessed};
 
 use super::{MOST_BYTES, WitnessError};
+use crate::record::RecordingKey;
 
 /// Keeps links of these files apart from every other use of BLAKE3.
 const CONTEXT: &str = "tidegate witness: link of lines, version 1";
 
+/// Keeps the signatures apart from all others that the key makes.
+const END_CONTEXT: &[u8] = b"tidegate witness, end, version 1\0";
+
 /// Room for lines that only count, beyond the bound.
 const SLACK: u64 = 1 << 20;
 
+/// A line as it is read.
 #[derive(Deserialize)]
-struct Line<'a> {
-    link: Digest,
+#[serde(deny_unknown_fields)]
+pub(super) struct Line<'a> {
+    pub link: Digest,
     #[serde(borrow)]
+    pub said: Option<&'a RawValue>,
+    pub end: Option<End>,
+    pub signature: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Said<'a> {
+    link: Digest,
     said: &'a RawValue,
 }
 
 #[derive(Serialize)]
-struct NewLine<'a> {
+struct Ended {
     link: Digest,
-    said: &'a RawValue,
+    end: End,
+    signature: String,
+}
+
+/// What the end of a file says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct End {
+    pub session: SessionId,
+    pub account: Account,
+}
+
+impl End {
+    /// What the signature covers.
+    pub fn signed(&self, link: &Digest) -> Vec<u8> {
+        let Self { session, account: Account { execs, lost } } = self;
+        let session = session.to_string();
+        [END_CONTEXT, &link.0, session.as_bytes(), &execs.to_le_bytes(), &lost.to_le_bytes()].concat()
+    }
 }
 
 /// What a file adds up to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Account {
     pub execs: u64,
     /// Lost on the way, at least.
@@ -43,7 +82,7 @@ pub struct Account {
 }
 
 impl Account {
-    fn add(&mut self, said: &Witnessed) {
+    pub(super) fn add(&mut self, said: &Witnessed) {
         self.execs = self.execs.saturating_add(u64::try_from(said.execs.len()).unwrap_or(u64::MAX));
         self.lost = self.lost.saturating_add(said.lost);
     }
@@ -57,6 +96,8 @@ pub(super) struct Ledger {
     bytes: u64,
     numbers: BTreeSet<u64>,
     account: Account,
+    /// Nothing follows.
+    sealed: bool,
 }
 
 impl Ledger {
@@ -67,47 +108,84 @@ impl Ledger {
         if let Some(day) = path.parent() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(day).map_err(wrong)?;
         }
+        let read_only = fs::metadata(&path).is_ok_and(|about| about.permissions().readonly());
         let mut options = OpenOptions::new();
-        let file = options.read(true).append(true).create(true).mode(0o600).open(&path).map_err(wrong)?;
+        options.read(true).append(!read_only).create(!read_only).mode(0o600);
+        let file = options.open(&path).map_err(wrong)?;
         let (mut link, mut bytes) = (Digest::default(), 0u64);
-        let (mut numbers, mut account) = (BTreeSet::new(), Account::default());
+        let (mut numbers, mut account, mut sealed) = (BTreeSet::new(), Account::default(), read_only);
         each_line(&file, |text| {
             if let Ok(line) = serde_json::from_slice::<Line<'_>>(text) {
                 link = line.link;
-                if let Ok(said) = serde_json::from_str::<Witnessed>(line.said.get()) {
+                sealed |= line.end.is_some();
+                if let Some(said) = line.said.and_then(|said| serde_json::from_str(said.get()).ok()) {
+                    let said: Witnessed = said;
                     numbers.insert(said.number);
                     account.add(&said);
+                }
+                if let Some(end) = line.end {
+                    account = end.account;
                 }
             }
             bytes = bytes.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX)).saturating_add(1);
         })
         .map_err(wrong)?;
-        file.set_len(bytes).map_err(wrong)?;
-        Ok(Self { path, file, link, bytes, numbers, account })
+        if !read_only {
+            file.set_len(bytes).map_err(wrong)?;
+        }
+        Ok(Self { path, file, link, bytes, numbers, account, sealed })
     }
 
     /// Appends a message, unless it is there already; on the disk when this returns.
-    pub fn append(mut self, mut said: Witnessed) -> Result<Self, WitnessError> {
-        if self.numbers.contains(&said.number) {
+    /// After a session's last message the file is sealed.
+    pub fn append(mut self, mut said: Witnessed, key: &RecordingKey) -> Result<Self, WitnessError> {
+        let (session, last) = (said.session, said.last);
+        if self.sealed {
             return Ok(self);
         }
-        if self.bytes > MOST_BYTES {
-            said.lost = said.lost.saturating_add(u64::try_from(said.execs.len()).unwrap_or(u64::MAX));
-            said.execs.clear();
-            said.remarks = vec![Note::new("the session ran more than is kept of one")];
+        if !self.numbers.contains(&said.number) {
+            if self.bytes > MOST_BYTES {
+                said.lost = said.lost.saturating_add(u64::try_from(said.execs.len()).unwrap_or(u64::MAX));
+                said.execs.clear();
+                said.remarks = vec![Note::new("the session ran more than is kept of one")];
+            }
+            self.account.add(&said);
+            if self.bytes <= MOST_BYTES.saturating_add(SLACK) {
+                let (text, link) =
+                    line(&self.link, &said).map_err(|error| self.wrong(session, error.into()))?;
+                self.write(session, &text)?;
+                self.link = link;
+            }
+            self.numbers.insert(said.number);
         }
-        self.account.add(&said);
-        if self.bytes > MOST_BYTES.saturating_add(SLACK) {
-            return Ok(self);
+        if last {
+            self.seal(session, key)?;
         }
-        let (path, session) = (&self.path, said.session);
-        let wrong = |source| WitnessError::Write { session, path: path.clone(), source };
-        let (text, link) = line(&self.link, &said).map_err(|error| wrong(error.into()))?;
-        (&self.file).write_all(&text).and_then(|()| self.file.sync_data()).map_err(wrong)?;
-        self.link = link;
-        self.bytes = self.bytes.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX));
-        self.numbers.insert(said.number);
         Ok(self)
+    }
+
+    fn seal(&mut self, session: SessionId, key: &RecordingKey) -> Result<(), WitnessError> {
+        let (link, end) = (self.link, End { session, account: self.account });
+        let signature = key.sign(&end.signed(&link)).map_err(WitnessError::Sign)?;
+        let signature: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut text = serde_json::to_vec(&Ended { link, end, signature })
+            .map_err(|error| self.wrong(session, error.into()))?;
+        text.push(b'\n');
+        self.write(session, &text)?;
+        self.sealed = true;
+        let read_only = self.file.set_permissions(Permissions::from_mode(0o400));
+        read_only.map_err(|source| self.wrong(session, source))
+    }
+
+    fn write(&mut self, session: SessionId, text: &[u8]) -> Result<(), WitnessError> {
+        let written = self.file.write_all(text).and_then(|()| self.file.sync_data());
+        written.map_err(|source| self.wrong(session, source))?;
+        self.bytes = self.bytes.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX));
+        Ok(())
+    }
+
+    fn wrong(&self, session: SessionId, source: io::Error) -> WitnessError {
+        WitnessError::Write { session, path: self.path.clone(), source }
     }
 
     pub fn account(&self) -> Account {
@@ -119,16 +197,21 @@ impl Ledger {
     }
 }
 
+/// The link of a line that says `body` after `before`.
+pub(super) fn next_link(before: &Digest, body: &RawValue) -> Digest {
+    Digest::link(CONTEXT, before, body.get().as_bytes())
+}
+
 fn line(before: &Digest, said: &Witnessed) -> serde_json::Result<(Vec<u8>, Digest)> {
     let body = RawValue::from_string(serde_json::to_string(said)?)?;
-    let link = Digest::link(CONTEXT, before, body.get().as_bytes());
-    let mut text = serde_json::to_vec(&NewLine { link, said: &body })?;
+    let link = next_link(before, &body);
+    let mut text = serde_json::to_vec(&Said { link, said: &body })?;
     text.push(b'\n');
     Ok((text, link))
 }
 
 /// Whole lines, each without its end. One that is far too long ends the walk.
-fn each_line(file: &File, mut with: impl FnMut(&[u8])) -> io::Result<()> {
+pub(super) fn each_line(file: &File, mut with: impl FnMut(&[u8])) -> io::Result<()> {
     let mut reader = BufReader::new(file);
     let mut text = Vec::new();
     let most = u64::try_from(2 * MAX_FRAME).unwrap_or(u64::MAX);
@@ -139,127 +222,5 @@ fn each_line(file: &File, mut with: impl FnMut(&[u8])) -> io::Result<()> {
             Some((b'\n', line)) => with(line),
             _ => return Ok(()),
         }
-    }
-}
-
-/// Reads a file for people: each message, and whether the chain holds. A file that
-/// is not there has no messages.
-///
-/// # Errors
-/// When it can't be read.
-pub fn read(path: &Path, mut with: impl FnMut(Witnessed)) -> Result<bool, WitnessError> {
-    let wrong = |source| WitnessError::Read { path: path.to_owned(), source };
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
-        other => other.map_err(wrong)?,
-    };
-    let (mut before, mut holds) = (Digest::default(), true);
-    each_line(&file, |text| match serde_json::from_slice::<Line<'_>>(text) {
-        Ok(Line { link, said }) => {
-            holds &= link == Digest::link(CONTEXT, &before, said.get().as_bytes());
-            before = link;
-            match serde_json::from_str(said.get()) {
-                Ok(said) => with(said),
-                Err(_) => holds = false,
-            }
-        }
-        Err(_) => holds = false,
-    })
-    .map_err(wrong)?;
-    Ok(holds)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tidegate_common::audit::CommandText;
-    use tidegate_common::id::SessionId;
-    use tidegate_common::wire::Exec;
-
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("tidegate-witness-{name}-{}", std::process::id()));
-            let _ = fs::remove_dir_all(&path);
-            Self(path)
-        }
-
-        fn file(&self) -> PathBuf {
-            self.0.join("2026/01/01/x.commands.jsonl")
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
-    fn said(number: u64, name: &str) -> Witnessed {
-        let exec = Exec {
-            at: jiff::Timestamp::UNIX_EPOCH,
-            pid: 1,
-            ppid: 1,
-            uid: 0,
-            exit: 0,
-            tty: Note::default(),
-            exe: CommandText::new(name),
-            argv: vec![CommandText::new(name)],
-            cut: 0,
-            cwd: CommandText::new("/"),
-        };
-        let session = SessionId::new(1, 1);
-        Witnessed { number, session, execs: vec![exec], lost: 1, remarks: Vec::new(), last: false }
-    }
-
-    fn all(path: &Path) -> (Vec<u64>, bool) {
-        let mut numbers = Vec::new();
-        let holds = read(path, |said| numbers.push(said.number)).unwrap();
-        (numbers, holds)
-    }
-
-    #[test]
-    fn a_message_that_comes_again_is_kept_once_also_after_a_restart() {
-        let scratch = Scratch::new("again");
-        let ledger = Ledger::open(scratch.file()).unwrap().append(said(5, "a")).unwrap();
-        ledger.append(said(5, "a")).unwrap().append(said(6, "b")).unwrap();
-        let ledger = Ledger::open(scratch.file()).unwrap().append(said(6, "b")).unwrap();
-        assert_eq!(ledger.account(), Account { execs: 2, lost: 2 });
-        assert_eq!(all(&scratch.file()), (vec![5, 6], true));
-    }
-
-    #[test]
-    fn a_line_cut_short_is_dropped_and_what_follows_holds() {
-        let scratch = Scratch::new("torn");
-        Ledger::open(scratch.file()).unwrap().append(said(1, "a")).unwrap();
-        let whole = fs::read(scratch.file()).unwrap();
-        fs::write(scratch.file(), [&whole[..], &whole[..20]].concat()).unwrap();
-        Ledger::open(scratch.file()).unwrap().append(said(2, "b")).unwrap();
-        assert_eq!(all(&scratch.file()), (vec![1, 2], true));
-    }
-
-    #[test]
-    fn a_changed_or_missing_line_shows() {
-        let scratch = Scratch::new("changed");
-        let ledger = Ledger::open(scratch.file()).unwrap().append(said(1, "rm")).unwrap();
-        ledger.append(said(2, "b")).unwrap();
-        let text = fs::read_to_string(scratch.file()).unwrap();
-        fs::write(scratch.file(), text.replace("rm", "ls")).unwrap();
-        assert!(!all(&scratch.file()).1);
-        let (_, second) = text.split_once('\n').unwrap();
-        fs::write(scratch.file(), second).unwrap();
-        assert!(!all(&scratch.file()).1);
-        fs::write(scratch.file(), text).unwrap();
-        assert!(all(&scratch.file()).1);
-    }
-
-    #[test]
-    fn over_its_bound_a_file_only_counts() {
-        let scratch = Scratch::new("bound");
-        let mut ledger = Ledger::open(scratch.file()).unwrap();
-        ledger.bytes = MOST_BYTES + 1;
-        let ledger = ledger.append(said(1, "a")).unwrap();
-        assert_eq!(ledger.account(), Account { execs: 0, lost: 2 });
     }
 }

@@ -2,6 +2,7 @@
 //! and arguments. A program under another name, or one that interprets what it reads
 //! without being known for it, is not marked; a harmless script is.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -30,6 +31,9 @@ pub enum Mark {
     Unnamed,
     /// It did not start.
     Failed,
+    /// Of a line: the kernel saw none of its words run. A shell's own command, an alias,
+    /// or an answer to a program.
+    Unseen,
 }
 
 impl fmt::Display for Mark {
@@ -42,6 +46,7 @@ impl fmt::Display for Mark {
             Self::Script => "script",
             Self::Unnamed => "not named",
             Self::Failed => "failed",
+            Self::Unseen => "not seen",
         })
     }
 }
@@ -67,6 +72,23 @@ pub fn marks(exec: &Exec, asked: &[String]) -> Vec<Mark> {
         marks.push(Mark::Unnamed);
     }
     marks
+}
+
+/// What programs are called that a kernel saw.
+#[must_use]
+pub fn names<'a>(execs: impl IntoIterator<Item = &'a Exec>) -> HashSet<&'a str> {
+    let of = |exec: &'a Exec| {
+        let first = exec.argv.first().map_or("", |first| first.as_str());
+        [base(exec.exe.as_str()), base(first.trim_start_matches('-'))]
+    };
+    execs.into_iter().flat_map(of).filter(|name| !name.is_empty()).collect()
+}
+
+/// The mark of a line that the proxy knows, beside what a kernel saw.
+#[must_use]
+pub fn mark_of_line(line: &str, seen: &HashSet<&str>) -> Option<Mark> {
+    let is_seen = words(line).any(|word| seen.contains(base(word)));
+    (!seen.is_empty() && !is_seen).then_some(Mark::Unseen)
 }
 
 /// What a shell or an interpreter runs.
@@ -151,6 +173,25 @@ mod tests {
     fn without_a_line_to_compare_with_nothing_is_called_unnamed() {
         assert_eq!(marks(&exec(&["ls"], "pts0"), &[]), []);
         assert_eq!(marks(&exec(&["ls"], "pts0"), &["df".to_owned()]), [Mark::Unnamed]);
+    }
+
+    #[test]
+    fn a_line_of_which_the_kernel_saw_nothing_is_marked() {
+        let mut failed = exec(&["/nosuch"], "pts0");
+        failed.argv.clear();
+        let execs = [exec(&["-bash"], "pts0"), exec(&["/usr/bin/ls", "-l"], "pts0"), failed];
+        let seen = names(&execs);
+        for (line, expected) in [
+            ("ls /tmp", None),
+            ("cd /tmp && /bin/ls", None),
+            ("cd /tmp", Some(Mark::Unseen)),
+            ("cd /", Some(Mark::Unseen)),
+            ("history -c", Some(Mark::Unseen)),
+            ("", Some(Mark::Unseen)),
+        ] {
+            assert_eq!(mark_of_line(line, &seen), expected, "{line:?}");
+        }
+        assert_eq!(mark_of_line("cd", &names(&[])), None, "no kernel was asked");
     }
 
     #[test]

@@ -1,4 +1,6 @@
-//! Sockets that listen, from /proc/net (proc(5)).
+//! Sockets that listen, from /proc/net (proc(5)), those of TCP from sock_diag(7).
+
+mod diag;
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -70,9 +72,14 @@ pub fn gather(proc: &Path, snapshot: &mut Snapshot) {
     let ephemeral =
         std::fs::read_to_string(proc.join("sys/net/ipv4/ip_local_port_range")).unwrap_or_default();
     let lowest = ephemeral.split_whitespace().next().and_then(|port| port.parse().ok()).unwrap_or(32768u16);
-    for (protocol, file) in [("tcp", "tcp"), ("tcp", "tcp6"), ("udp", "udp"), ("udp", "udp6")] {
-        let text = std::fs::read_to_string(proc.join("net").join(file)).unwrap_or_default();
-        for one in parse(protocol, &text) {
+    let table = |protocol, file: &str| {
+        parse(protocol, &std::fs::read_to_string(proc.join("net").join(file)).unwrap_or_default())
+    };
+    let quick = if proc == Path::new("/proc") { diag::listening().ok() } else { None };
+    let tcp = quick.unwrap_or_else(|| [table("tcp", "tcp"), table("tcp", "tcp6")].concat());
+    for listening in [tcp, table("udp", "udp"), table("udp", "udp6")] {
+        for one in listening {
+            let protocol = one.protocol;
             if protocol == "udp" && one.address.port() >= lowest {
                 continue;
             }

@@ -77,6 +77,12 @@ impl AlternateScreen {
         !self.alternate && self.place == Place::Text && self.letter == 0
     }
 
+    /// Whether a program has the alternate screen.
+    #[must_use]
+    pub fn is_alternate(&self) -> bool {
+        self.alternate
+    }
+
     fn step(&mut self, byte: u8) {
         if byte == ESC {
             self.place = Place::Escape;

@@ -1,5 +1,5 @@
-//! What is kept of a channel: its recording, and the list of the files that pass. What
-//! can't be kept must not go on; the errors are sentences for the user.
+//! What is kept of a channel: its recording, and the lists of what was typed and of the
+//! files that pass. What can't be kept must not go on; the errors are sentences for the user.
 
 use bytes::Bytes;
 use tidegate_common::audit::Note;
@@ -9,6 +9,7 @@ use super::super::program::Size;
 use crate::record;
 use crate::session::Open;
 use crate::transfers::Watch;
+use crate::typed::Typed;
 
 /// How a program ended (RFC 4254, 6.10).
 pub(super) enum Exit {
@@ -28,11 +29,14 @@ impl Exit {
 pub(super) struct Kept {
     pub recorder: record::Channel,
     pub transfers: Watch,
+    pub typed: Typed,
 }
 
 impl Kept {
-    pub async fn output(&self, data: &Bytes) -> Result<(), String> {
+    /// Output of the device, and whether a program has the terminal's alternate screen.
+    pub async fn output(&self, data: &Bytes, alternate: bool) -> Result<(), String> {
         self.recorder.output(data).await.map_err(said)?;
+        self.typed.device(data, alternate).await.map_err(said)?;
         self.transfers.device(data).await.map_err(said)
     }
 
@@ -42,10 +46,12 @@ impl Kept {
 
     pub async fn input(&self, data: &Bytes) -> Result<(), String> {
         self.recorder.input(data).await.map_err(said)?;
+        self.typed.client(data);
         self.transfers.client(data).await.map_err(said)
     }
 
     pub async fn resize(&self, size: Size) -> Result<(), String> {
+        self.typed.resize(size.columns);
         let shown = recording::Size { cols: size.columns, rows: size.rows };
         self.recorder.resize(shown).await.map_err(said)
     }
@@ -57,6 +63,9 @@ impl Kept {
             Some(Exit::Signal(name)) => (None, Some(name.as_str())),
             None => (None, None),
         };
+        if let Err(error) = self.typed.end().await {
+            tracing::error!(session = %open.id, %error, "a channel's typed lines are not all listed");
+        }
         if let Err(error) = self.transfers.end().await {
             tracing::error!(session = %open.id, %error, "a channel's transfers are not all listed");
         }

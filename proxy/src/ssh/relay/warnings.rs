@@ -30,11 +30,13 @@ impl Warnings {
         }))
     }
 
-    /// Takes note of what the terminal is sent.
-    pub fn see(&mut self, bytes: &[u8]) {
-        if let Some(terminal) = &mut self.0 {
+    /// Takes note of what the terminal is sent; tells whether a program has the alternate
+    /// screen then.
+    pub fn see(&mut self, bytes: &[u8]) -> bool {
+        self.0.as_mut().is_some_and(|terminal| {
             terminal.screen.feed(bytes);
-        }
+            terminal.screen.is_alternate()
+        })
     }
 
     /// The next line to show, once it is due and the screen is free; for ever where

@@ -5,6 +5,7 @@
 //! `BENCH_QUICK=1` takes smaller sizes; `BENCH_ONLY=words` takes the measures whose
 //! name contains one of the words.
 
+mod agents;
 mod cpu;
 mod measures;
 mod report;
@@ -42,6 +43,8 @@ pub struct Sizes {
     pub idle: usize,
     /// Through each slow reader.
     pub slow_mib: usize,
+    /// How long an idle agent is watched.
+    pub idle_seconds: u64,
 }
 
 const FULL: Sizes = Sizes {
@@ -53,6 +56,7 @@ const FULL: Sizes = Sizes {
     key_turns: 10,
     idle: 200,
     slow_mib: 1024,
+    idle_seconds: 60,
 };
 const QUICK: Sizes = Sizes {
     runs: 2,
@@ -63,6 +67,7 @@ const QUICK: Sizes = Sizes {
     key_turns: 2,
     idle: 20,
     slow_mib: 128,
+    idle_seconds: 20,
 };
 
 fn main() -> ExitCode {
@@ -76,25 +81,30 @@ fn main() -> ExitCode {
 }
 
 fn bench() -> Result<()> {
-    let sizes = if std::env::var_os("BENCH_QUICK").is_some() { QUICK } else { FULL };
+    let quick = std::env::var_os("BENCH_QUICK").is_some();
+    let sizes = if quick { QUICK } else { FULL };
     let only = std::env::var("BENCH_ONLY").unwrap_or_default();
     let wanted = |name: &str| only.is_empty() || only.split_whitespace().any(|word| name.contains(word));
     let target = target()?;
     describe(&sizes)?;
     let mut rows: Vec<Row> = Vec::new();
-    if wanted("witness") {
-        eprintln!("measuring: witness");
-        rows.extend(witness::measure(std::env::var_os("BENCH_QUICK").is_some()).context("witness")?);
+    let alone: [(&str, fn(bool) -> Result<Vec<Row>>); 2] =
+        [("witness", witness::measure), ("many agents", agents::many)];
+    for (name, measure) in alone.into_iter().filter(|(name, _)| wanted(name)) {
+        eprintln!("measuring: {name}");
+        rows.extend(measure(quick).with_context(|| name.to_owned())?);
     }
     type Measure = fn(&Course, &Sizes) -> Result<Vec<Row>>;
-    let measures: [(&str, Measure); 8] = [
+    let measures: [(&str, Measure); 9] = [
+        // First, too: an agent that has served nobody yet.
+        ("idle agent", agents::idle),
         // First, because what bulk leaves to the allocator would hide it.
         ("memory", measures::memory),
         ("slow readers", slow::slow_readers),
         ("bulk aes256", |course, sizes| measures::bulk(course, sizes, CIPHERS[0])),
         ("bulk chacha20", |course, sizes| measures::bulk(course, sizes, CIPHERS[1])),
         ("terminal", measures::terminal),
-        ("set-up", measures::set_up),
+        ("set-up and grant", measures::set_up),
         ("keystroke", measures::keystroke),
         ("revocation", measures::revocation),
     ];

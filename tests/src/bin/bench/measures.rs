@@ -198,7 +198,15 @@ pub fn set_up(course: &Course, sizes: &Sizes) -> Result<Vec<Row>> {
         }
     }
     let more = median(&mut granted.tidegate) - median(&mut plain.tidegate);
+    let (mut own, mut seen) = crate::agents::grants(course)?;
+    let grant = |name: &str, times: &mut Vec<f64>, share| {
+        Row::new(name, "ms", quantile(times, share), None, None, times.len())
+    };
     Ok(vec![
+        grant("grant applied and verified, agent's time, p50", &mut own, 0.5),
+        grant("grant applied and verified, agent's time, p99", &mut own, 0.99),
+        grant("from order to grant as the proxy's log has it, p50", &mut seen, 0.5),
+        grant("from order to grant as the proxy's log has it, p99", &mut seen, 0.99),
         plain.row("session set-up and end, curve25519", "ms", 0.5),
         granted.row("the same with a grant (sudo, group)", "ms", 0.5),
         Row::new("what the grant adds", "ms", more, None, None, granted.tidegate.len()),

@@ -6,13 +6,19 @@
 #[allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod proxy;
 
-use std::path::{Path, PathBuf};
+#[path = "../../../../agent/tests/agent/audit.rs"]
+#[allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
+mod audit;
+
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use tidegate_common::id::SessionId;
-use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder, SESSION_VARIABLE, Sight};
+use tidegate_common::wire::{Exec, FromAgent, FromProxy, GrantOrder, SESSION_VARIABLE, Sight};
+use tidegate_tests::guardian::Guardian;
 use tidegate_tests::programs::program;
 
 use crate::report::Row;
@@ -32,7 +38,7 @@ const QUIET: Duration = Duration::from_millis(5_600);
 const LEASE: Duration = Duration::from_secs(600);
 
 /// A storm as `make` makes one: fork, exec, wait.
-const LOOP: &str = "i=0; while [ $i -lt STORM ]; do /bin/true; i=$((i+1)); done";
+const LOOP: &str = "i=0; while [ $i -lt STORM ]; do /bin/true $i; i=$((i+1)); done";
 
 /// Execs at a steady pace. They fail at once, because what is measured is the way from
 /// the kernel to the proxy, not this machine's fork.
@@ -47,6 +53,8 @@ pub fn measure(quick: bool) -> Result<Vec<Row>> {
 }
 
 async fn all(quick: bool) -> Result<Vec<Row>> {
+    let Some(audit) = audit::Audit::take() else { return Ok(Vec::new()) };
+    let before = audit.state();
     let mut agent = Agent::start().await?;
     if let Sight::Blind { why } = &agent.sight {
         println!("SKIPPED the witness: {why}");
@@ -61,7 +69,8 @@ async fn all(quick: bool) -> Result<Vec<Row>> {
         with.push(agent.while_hearing(storm(Some(session))).await?);
         let heard = agent.revoke(session).await?;
         ensure!(heard.lost == 0, "{} lost in a storm: {:?}", heard.lost, heard.remarks);
-        ensure!(heard.execs >= u64::from(STORM), "only {} of {STORM} seen", heard.execs);
+        let missing = heard.missing();
+        ensure!(missing.is_empty(), "{} of {STORM} were not seen, {missing:?} among them", missing.len());
     }
     let session = agent.grant(2 * storms as u64 + 1).await?;
     let took = agent.while_hearing(paced(session)).await?;
@@ -69,6 +78,7 @@ async fn all(quick: bool) -> Result<Vec<Row>> {
     let sent = u64::from(RATE * SECONDS);
     let rate = f64::from(RATE * SECONDS) / took;
     drop(agent);
+    ensure!(audit.state() == before, "the kernel's audit is not what it was");
     println!("storms with   {with:.2?} s\nstorms without {without:.2?} s");
     println!(
         "paced: {sent} execs at {rate:.0}/s, {} seen, {} lost {:?}",
@@ -119,20 +129,40 @@ struct Heard {
     failed: u64,
     lost: u64,
     remarks: Vec<String>,
+    /// Those of a storm, which count themselves.
+    numbers: BTreeSet<u32>,
 }
 
-/// An agent of the bench's own, and its link.
+impl Heard {
+    /// Some of a storm that are not there.
+    fn missing(&self) -> Vec<u32> {
+        (0..STORM).filter(|number| !self.numbers.contains(number)).take(20).collect()
+    }
+}
+
+/// Ends the agent, takes back what it changed in the kernel, and removes its directory `$1`;
+/// `$2` is its program.
+const CLEAN: &str = r#"
+pids=$(of_directory "$1")
+[ -n "$pids" ] && kill -9 $pids 2>/dev/null
+cd "$1" && "$2" --config "$1/agent.toml" sweep
+rm -rf "$1"
+"#;
+
+/// An agent of the bench's own, and its link. It is swept however the bench ends.
 struct Agent {
     child: Child,
-    directory: PathBuf,
     link: Link,
     sight: Sight,
     heard: Heard,
+    _guardian: Guardian,
 }
 
 impl Agent {
     async fn start() -> Result<Self> {
-        let directory = std::env::temp_dir().join(format!("tidegate-bench-witness-{}", std::process::id()));
+        let directory = nix::unistd::mkdtemp(&std::env::temp_dir().join("tidegate-bench-witness-XXXXXX"))?;
+        let (base, agent) = (directory.display().to_string(), program("tidegate-agent")?);
+        let guardian = Guardian::new(CLEAN, &[&base, &agent.display().to_string()], None)?;
         for root in ["etc", "run"] {
             std::fs::create_dir_all(directory.join(root))?;
         }
@@ -141,14 +171,21 @@ impl Agent {
         }
         let proxy = Proxy::start().await;
         let token = proxy.token();
-        let mut enrolling = command(&directory, &proxy.address(), &["enrol", "--token", &token])?.spawn()?;
+        let config = format!(
+            "proxy = \"{}\"\n\n[log]\nlevel = \"warn\"\n\n\
+             [paths]\netc = \"{base}/etc\"\nstate = \"{base}/state\"\nrun = \"{base}/run\"\n",
+            proxy.address()
+        );
+        std::fs::write(directory.join("agent.toml"), config)?;
+        let mut enrolling = command(&directory, &["enrol", "--token", &token])?.spawn()?;
         let mut link = proxy.accept().await?;
         let FromAgent::Enrol(enrol) = link.hear().await else { bail!("the agent does not enrol") };
         link.say(&FromProxy::Enrolled(proxy.issue(&enrol.csr))).await;
         ensure!(enrolling.wait()?.success(), "the agent did not enrol");
-        let child = command(&directory, &proxy.address(), &["run"])?.spawn()?;
+        let child = command(&directory, &["run"])?.spawn()?;
         let (link, hello) = proxy.welcome(LEASE).await;
-        Ok(Self { child, directory, link, sight: hello.witness, heard: Heard::default() })
+        let (sight, heard) = (hello.witness, Heard::default());
+        Ok(Self { child, link, sight, heard, _guardian: guardian })
     }
 
     async fn grant(&mut self, number: u64) -> Result<SessionId> {
@@ -181,6 +218,8 @@ impl Agent {
         self.heard.execs += said.execs.len() as u64;
         self.heard.failed += said.execs.iter().filter(|exec| exec.exit < 0).count() as u64;
         self.heard.lost += said.lost;
+        let number = |exec: &Exec| exec.argv.get(1)?.as_str().parse::<u32>().ok();
+        self.heard.numbers.extend(said.execs.iter().filter_map(number));
         self.heard.remarks.extend(said.remarks.iter().map(ToString::to_string));
         said.last
     }
@@ -196,28 +235,17 @@ impl Agent {
     }
 }
 
-/// Killed and swept: the bench blocks signals for its own clean-up, and a child inherits that.
 impl Drop for Agent {
+    /// The guardian sweeps after it.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Ok(mut sweep) = command(&self.directory, "127.0.0.1:1", &["sweep"]) {
-            let _ = sweep.status();
-        }
-        let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
 
-fn command(directory: &Path, proxy: &str, words: &[&str]) -> Result<Command> {
+fn command(directory: &Path, words: &[&str]) -> Result<Command> {
     let mut command = Command::new(program("tidegate-agent")?);
-    command
-        .args(words)
-        .env("TIDEGATE_AGENT__PROXY", proxy)
-        .env("TIDEGATE_AGENT__LOG__LEVEL", "warn")
-        .env("TIDEGATE_AGENT__PATHS__ETC", directory.join("etc"))
-        .env("TIDEGATE_AGENT__PATHS__STATE", directory.join("state"))
-        .env("TIDEGATE_AGENT__PATHS__RUN", directory.join("run"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null());
+    command.arg("--config").arg(directory.join("agent.toml")).args(words).current_dir(directory);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
     Ok(command)
 }

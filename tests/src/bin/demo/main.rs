@@ -3,7 +3,6 @@
 //! error that names the step. Nothing of it is left at the end.
 
 mod env;
-mod here;
 mod place;
 mod stage;
 mod story;

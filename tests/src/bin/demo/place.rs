@@ -8,31 +8,35 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use tidegate_tests::accounts::Accounts;
 use tidegate_tests::device::{self, ACCOUNT, Device};
+use tidegate_tests::here::{Here, Logins};
 use tidegate_tests::host::Host;
 use tidegate_tests::run::{Done, Run};
 use tidegate_tests::world::{World, token_in};
 
-use crate::here::Here;
 use crate::stage::Stage;
+
+/// The account of the story where it happens on the machine itself.
+const OWN_ACCOUNT: &str = "tidegate-demo";
 
 /// The host of the story.
 pub enum Place {
     Device(Device),
-    Here(Here),
+    /// The machine itself, and what the story calls it.
+    Here(Here, String),
 }
 
 impl Place {
     /// Boots a device, or prepares the machine itself; `dir` is the demo's directory.
     pub fn prepare(stage: &mut Stage, dir: &Path, name: &str) -> Result<Self> {
         if std::env::var("DEMO_HERE").is_ok_and(|here| here == "1") {
-            return Ok(Self::Here(Here::prepare(stage, dir, name)?));
+            return Self::here(stage, dir, name);
         }
         match boot(stage, &dir.join("devices"), name) {
             Ok(device) => Ok(Self::Device(device)),
             Err(why) if is_container() => {
                 stage.note(&format!("No device can be booted here: {why:#}"));
                 stage.note("This machine is itself a container, so the story happens on it.");
-                Ok(Self::Here(Here::prepare(stage, dir, name)?))
+                Self::here(stage, dir, name)
             }
             Err(why) => bail!(
                 "no device can be booted here: {why:#}\n\
@@ -41,11 +45,17 @@ impl Place {
         }
     }
 
+    fn here(stage: &Stage, dir: &Path, name: &str) -> Result<Self> {
+        let here = Here::prepare(dir, OWN_ACCOUNT, Logins::Plain)?;
+        here.lines().iter().for_each(|line| stage.command("machine", line));
+        Ok(Self::Here(here, name.to_owned()))
+    }
+
     /// The account of the story.
     pub fn account(&self) -> &str {
         match self {
             Self::Device(_) => ACCOUNT,
-            Self::Here(here) => here.account(),
+            Self::Here(here, _) => here.account(),
         }
     }
 
@@ -58,7 +68,7 @@ impl Place {
     pub fn sshd(&self) -> SocketAddr {
         match self {
             Self::Device(device) => device.sshd(),
-            Self::Here(here) => here.sshd(),
+            Self::Here(here, _) => here.sshd(),
         }
     }
 
@@ -66,7 +76,7 @@ impl Place {
     pub fn host_address(&self) -> Ipv4Addr {
         match self {
             Self::Device(device) => device.host_address(),
-            Self::Here(_) => Ipv4Addr::LOCALHOST,
+            Self::Here(..) => Ipv4Addr::LOCALHOST,
         }
     }
 
@@ -75,7 +85,7 @@ impl Place {
         match self {
             Self::Device(device) => device.leader(),
             // This program's namespaces are the machine's, for as long as the demo is up.
-            Self::Here(_) => Ok(nix::unistd::getpid().as_raw()),
+            Self::Here(..) => Ok(nix::unistd::getpid().as_raw()),
         }
     }
 
@@ -90,7 +100,7 @@ impl Place {
                 world.await_agent(device)?;
                 Ok((line, done))
             }
-            Self::Here(here) => here.start_agent(world, &token),
+            Self::Here(here, name) => here.start_agent(world, name, &token),
         }
     }
 
@@ -98,7 +108,14 @@ impl Place {
     pub fn take_back(self, stage: &mut Stage) -> Result<()> {
         match self {
             Self::Device(_) => Ok(()),
-            Self::Here(here) => here.take_back(stage),
+            Self::Here(here, _) => {
+                stage.note(
+                    "The machine gets back what it lent: account, sshd, agent and the line for sudo go.",
+                );
+                here.take_back()?;
+                stage.holds("the machine's account files and sudo's rules: byte for byte as found");
+                Ok(())
+            }
         }
     }
 }
@@ -107,14 +124,14 @@ impl Host for Place {
     fn command(&self, args: &[&str]) -> Result<Run> {
         match self {
             Self::Device(device) => device.command(args),
-            Self::Here(here) => here.command(args),
+            Self::Here(here, _) => here.command(args),
         }
     }
 
     fn path(&self, path: &str) -> PathBuf {
         match self {
             Self::Device(device) => device.path(path),
-            Self::Here(here) => here.path(path),
+            Self::Here(here, _) => here.path(path),
         }
     }
 }

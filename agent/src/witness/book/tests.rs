@@ -1,0 +1,162 @@
+use tidegate_common::audit::{CommandText, Note};
+use tidegate_common::wire::MOST_EXECS;
+
+use super::page::{DUE, FULL, LINGER, MOST_LINGER};
+use super::*;
+
+fn session(number: u64) -> SessionId {
+    SessionId::new(number, 0)
+}
+
+fn seen(ses: u32, auid: u32, name: &str) -> Seen {
+    let exec = Exec {
+        at: jiff::Timestamp::UNIX_EPOCH,
+        pid: 1,
+        ppid: 1,
+        uid: auid,
+        exit: 0,
+        tty: Note::default(),
+        exe: CommandText::new(name),
+        argv: Vec::new(),
+        cut: 0,
+        cwd: CommandText::default(),
+    };
+    Seen { ses, auid, exec, whole: true }
+}
+
+fn names(told: &[Told]) -> Vec<(SessionId, String)> {
+    told.iter().flat_map(|one| one.execs.iter().map(|exec| (one.session, exec.exe.to_string()))).collect()
+}
+
+#[test]
+fn what_ran_before_the_login_was_claimed_goes_to_its_session_and_nothing_of_others() {
+    let mut book = Book::default();
+    book.watch(session(1), Some(1000), 0);
+    assert_eq!(book.see(seen(7, 1000, "bash"), 1), Some(7));
+    book.see(seen(8, 1001, "other"), 1);
+    book.claim(session(1), 7, 2);
+    assert_eq!(book.see(seen(7, 1000, "id"), 3), None);
+    assert_eq!(book.next(), Some(2 + DUE));
+    let told = book.due(2 + DUE);
+    assert_eq!(names(&told), [(session(1), "bash".to_owned()), (session(1), "id".to_owned())]);
+    assert!(!told[0].last && book.due(u64::MAX).is_empty());
+}
+
+#[test]
+fn a_login_belongs_to_the_first_session_that_claims_it() {
+    let mut book = Book::default();
+    book.watch(session(1), Some(1000), 0);
+    book.watch(session(2), Some(1000), 0);
+    book.claim(session(1), 7, 0);
+    book.claim(session(2), 7, 0);
+    book.see(seen(7, 1000, "id"), 0);
+    assert_eq!(names(&book.due(DUE)), [(session(1), "id".to_owned())]);
+}
+
+#[test]
+fn a_session_ends_with_a_last_page_after_a_moment_and_is_forgotten() {
+    let mut book = Book::default();
+    book.watch(session(1), Some(1000), 0);
+    book.claim(session(1), 7, 0);
+    book.over(session(1), 10);
+    book.settle();
+    book.see(seen(7, 1000, "late"), 11);
+    let told = book.due(10 + LINGER);
+    assert_eq!(names(&told), [(session(1), "late".to_owned())]);
+    assert!(told[0].last && book.is_empty());
+}
+
+#[test]
+fn the_last_page_waits_for_what_the_kernel_still_has_and_not_for_ever() {
+    for settles in [true, false] {
+        let mut book = Book::default();
+        book.watch(session(1), Some(1000), 0);
+        book.claim(session(1), 7, 0);
+        book.over(session(1), 10);
+        assert!(book.is_settling() && book.due(10 + LINGER).is_empty());
+        let at = 10 + 2 * LINGER;
+        book.see(seen(7, 1000, "late"), at);
+        if settles {
+            book.settle();
+            assert!(!book.is_settling());
+        }
+        let told = book.due(at + DUE);
+        assert_eq!(names(&told), [(session(1), "late".to_owned())]);
+        assert_eq!(told[0].last, settles);
+        if !settles {
+            let told = book.due(10 + MOST_LINGER);
+            assert!(told[0].last && told[0].lost == 1, "{told:?}");
+        }
+        assert!(book.is_empty());
+    }
+}
+
+#[test]
+fn a_login_that_was_gone_at_once_is_known_by_its_account_when_no_other_can_be_meant() {
+    for (rivals, expected) in [(false, 1), (true, 0)] {
+        let mut book = Book::default();
+        book.watch(session(1), Some(1000), 0);
+        if rivals {
+            book.watch(session(2), Some(1000), 0);
+        }
+        book.see(seen(7, 1000, "uptime"), 5);
+        book.over(session(1), 10);
+        book.settle();
+        let told = book.due(10 + LINGER);
+        assert_eq!(names(&told).len(), expected);
+        assert_eq!(told[0].lost > 0, rivals, "what is in no session is told");
+    }
+}
+
+#[test]
+fn no_page_is_over_its_bound_and_nothing_is_lost_between_two() {
+    let mut book = Book::default();
+    book.watch(session(1), Some(1000), 0);
+    book.claim(session(1), 7, 0);
+    (0..1000).for_each(|number| {
+        book.see(seen(7, 1000, &format!("{number}{}", "x".repeat(500))), 0);
+    });
+    let mut all = Vec::new();
+    while let Some(at) = book.next() {
+        let told = book.due(at);
+        assert!(told.iter().all(|one| one.execs.len() <= MOST_EXECS));
+        let size = |one: &Told| one.execs.iter().map(|exec| exec.exe.as_str().len()).sum::<usize>();
+        assert!(told.iter().all(|one| size(one) <= FULL));
+        all.extend(names(&told));
+    }
+    assert_eq!(all.len(), 1000);
+    assert!(all.iter().enumerate().all(|(place, (_, name))| name.starts_with(&place.to_string())));
+}
+
+#[test]
+fn an_agent_that_stops_tells_everything_and_ends_what_is_over() {
+    let mut book = Book::default();
+    for number in [1, 2] {
+        book.watch(session(number), Some(1000), 0);
+        book.claim(session(number), u32::try_from(number).unwrap(), 0);
+    }
+    (0..600).for_each(|_| {
+        book.see(seen(1, 1000, "x"), DUE);
+    });
+    book.over(session(2), DUE);
+    let told = book.all(DUE + LINGER);
+    assert_eq!(names(&told).len(), 600);
+    let last: Vec<SessionId> = told.iter().filter(|one| one.last).map(|one| one.session).collect();
+    assert_eq!(last, [session(2)]);
+}
+
+#[test]
+fn what_nobody_claims_is_bounded_and_what_did_not_fit_is_counted() {
+    let mut book = Book::default();
+    book.watch(session(1), Some(1000), 0);
+    for ses in 0..1000 {
+        book.see(seen(ses, 5, "x"), u64::from(ses));
+    }
+    assert_eq!(book.unclaimed.len(), MOST_UNCLAIMED);
+    (0..200).for_each(|_| {
+        book.see(seen(2000, 1000, "y"), 2000);
+    });
+    book.claim(session(1), 2000, 2000);
+    let told = book.due(u64::MAX);
+    assert_eq!((told[0].execs.len(), told[0].lost), (MOST_KEPT, 200 - 128));
+}
