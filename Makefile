@@ -17,12 +17,33 @@ deps: ## installs missing Debian packages (as root); starts no service
 build: deps ## builds the programs, in release
 	cargo build --release --workspace --bins
 
+CARGO_DEB := $(TARGET)/tools/bin/cargo-deb
+CARGO_DEB_VERSION := 3.8.0
+
+# It only copies and compresses, and is not worth the time to optimize it.
+$(CARGO_DEB):
+	CARGO_PROFILE_RELEASE_OPT_LEVEL=0 cargo install cargo-deb --version $(CARGO_DEB_VERSION) --locked --quiet \
+	    --no-default-features --root $(TARGET)/tools
+
+.PHONY: deb-tool
+deb-tool: $(CARGO_DEB)
+
+.PHONY: deb
+deb: build $(CARGO_DEB) ## Debian packages of proxy and agent, in target/debian
+	@rm -f $(TARGET)/debian/tidegate-*.deb
+	@.ci/deb $(TARGET)/release $(TARGET)/debian
+	@if command -v lintian >/dev/null; then \
+	    lintian --fail-on error,warning $(TARGET)/debian/tidegate-*.deb; \
+	else \
+	    echo 'SKIPPED lintian: it is not installed'; \
+	fi
+
 .PHONY: demo
 demo: build ## the whole story on a throwaway device, in front of your eyes (DEMO_STAY=1 stays up)
 	@$(TARGET)/release/demo
 
 .PHONY: test
-test: deps ## every test; those with devices need root
+test: deps $(CARGO_DEB) ## every test; those with devices need root
 	cargo build --workspace --bins
 	cargo test --workspace
 

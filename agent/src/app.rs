@@ -58,7 +58,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Doctor(shown) => return self::doctor(file, &shown),
         Command::Report(shown) => self::report(file, &shown)?,
-        Command::Install(install) => self::install(&install)?,
+        Command::Install(install) => self::install(file, &install)?,
         Command::Uninstall(uninstall) => self::uninstall(&uninstall)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -108,8 +108,15 @@ fn token(given: &str) -> anyhow::Result<Token> {
     Ok(line.parse()?)
 }
 
-fn install(install: &Install) -> anyhow::Result<()> {
+fn install(file: Option<&std::path::Path>, install: &Install) -> anyhow::Result<()> {
     setup_possible(install.dry_run)?;
+    let proxy = match &install.proxy {
+        Some(proxy) => proxy.clone(),
+        None => match Config::load(file) {
+            Ok(config) => config.proxy,
+            Err(error) => anyhow::bail!("where is the proxy? Add --proxy HOST:PORT; {error}"),
+        },
+    };
     anyhow::ensure!(
         std::path::Path::new(SYSTEMD).exists(),
         "this host does not run systemd, which `install` needs; enrol it and start `tidegate-agent run` otherwise"
@@ -122,9 +129,9 @@ fn install(install: &Install) -> anyhow::Result<()> {
     );
     let site = Site {
         root: "/".into(),
-        proxy: install.proxy.clone(),
         program: std::env::current_exe().context("the program's own file is not to be found")?,
-        sshd: Sshd::of_host(&install.proxy)?,
+        sshd: Sshd::of_host(&proxy)?,
+        proxy,
         sudo: setup::sudo_of_host()?,
     };
     if enrolled && token.is_some() {
@@ -134,9 +141,9 @@ fn install(install: &Install) -> anyhow::Result<()> {
     if let Some(token) = token.filter(|_| !enrolled) {
         done += 1;
         if install.dry_run {
-            println!("would enrol with {}", install.proxy);
+            println!("would enrol with {}", site.proxy);
         } else {
-            let issued = runtime()?.block_on(uplink::enrol(&install.proxy, token, &Paths::default()))?;
+            let issued = runtime()?.block_on(uplink::enrol(&site.proxy, token, &Paths::default()))?;
             println!("enrolled as {}", issued.device);
         }
     }
@@ -156,7 +163,8 @@ fn uninstall(uninstall: &Uninstall) -> anyhow::Result<()> {
         sshd: Sshd::of_host("").unwrap_or_default(),
         sudo: true,
     };
-    let (stop, remove) = setup::uninstall(&site, std::path::Path::new(SYSTEMD).exists());
+    let systemd = std::path::Path::new(SYSTEMD).exists();
+    let (stop, remove) = setup::uninstall(&site, systemd, uninstall.keep);
     setup::carry_out(&stop, uninstall.dry_run)?;
     if !uninstall.dry_run {
         // Nothing may be removed that is needed to take a privilege away.

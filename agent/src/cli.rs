@@ -40,7 +40,7 @@ pub enum Command {
     Report(Shown),
     /// Set this host up: sshd, sudo, the services; a second time changes nothing
     Install(Install),
-    /// Take every grant away, then all that `install` made
+    /// Take every grant away, then all that `install` made; the Debian package does this when it is removed
     Uninstall(Uninstall),
 }
 
@@ -71,9 +71,9 @@ pub struct Enrol {
 
 #[derive(Debug, clap::Args)]
 pub struct Install {
-    /// Where the proxy listens for agents
+    /// Where the proxy listens for agents [default: from the configuration]
     #[arg(long, value_name = "HOST:PORT")]
-    pub proxy: String,
+    pub proxy: Option<String>,
     /// The token that `agent token` of the proxy's console printed, or `-` for standard input; not
     /// needed when enrolled
     #[arg(long)]
@@ -85,6 +85,9 @@ pub struct Install {
 
 #[derive(Debug, clap::Args)]
 pub struct Uninstall {
+    /// Keep the configuration and what this host is enrolled with, for an `install` without a token
+    #[arg(long)]
+    pub keep: bool,
     /// Show what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,

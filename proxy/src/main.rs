@@ -5,6 +5,7 @@ mod access;
 mod agents;
 mod app;
 mod audit_log;
+mod cli;
 mod config;
 mod console;
 mod files;
@@ -20,38 +21,12 @@ mod transfers;
 mod typed;
 mod witness;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser as _;
 
+use cli::{Cli, Command};
 use config::Config;
-
-/// Just-in-time privileged access over plain ssh.
-#[derive(Parser)]
-#[command(name = "tidegate-proxy", version, about, long_about = None)]
-struct Cli {
-    /// The settings.
-    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/tidegate/proxy.toml")]
-    config: PathBuf,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Runs the gate until it is told to stop.
-    Serve,
-    /// Reads the settings and reports every mistake.
-    CheckConfig,
-    /// Runs a command of the console on the gate that runs here.
-    #[command(disable_help_flag = true)]
-    Admin {
-        /// The command; `admin help` lists them.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        command: Vec<String>,
-    },
-}
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

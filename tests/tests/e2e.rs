@@ -40,6 +40,8 @@ mod leftovers;
 mod matrix;
 #[path = "e2e/menu.rs"]
 mod menu;
+#[path = "e2e/packages.rs"]
+mod packages;
 #[path = "e2e/pier.rs"]
 mod pier;
 #[path = "e2e/plan.rs"]

@@ -1,6 +1,6 @@
 //! What a host needs, as a list of changes in their order.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::change::{Change, Check};
 use super::sshd::DROP_IN;
@@ -15,14 +15,18 @@ const UNITS: [(&str, &str); 3] = [
 const TMPFILES: &str = include_str!("../../../systemd/tidegate.tmpfiles");
 const CONFIG: &str = include_str!("../../../config/agent.toml");
 
+/// Where the program is when no package put it there; the units name the package's place.
 const PLACE: &str = "/usr/local/bin/tidegate-agent";
 const PACKAGED: &str = "/usr/bin/tidegate-agent";
+const UNITS_PLACE: &str = "/etc/systemd/system";
+const PACKAGED_UNITS: &str = "/usr/lib/systemd/system";
 const CONFIG_PLACE: &str = "/etc/tidegate/agent.toml";
 const TMPFILES_PLACE: &str = "/etc/tmpfiles.d/tidegate.conf";
 const STATE: &str = "/var/lib/tidegate-agent";
 const RUN: &str = "/run/tidegate";
 
-/// Files first, each checked by the host; then the services.
+/// Files first, each checked by the host; then the services. What the package brings
+/// is left to it, and what an installation without it wrote in the same places goes.
 ///
 /// # Errors
 /// When the program itself or the configuration that is there cannot be read.
@@ -34,19 +38,24 @@ pub fn install(site: &Site) -> Result<Vec<Change>, SetupError> {
         check,
     };
     let directory = |path: &str, mode| Change::Directory { path: site.at(path), mode };
-    let packaged = site.program == Path::new(PACKAGED);
-    let place = if packaged { PACKAGED } else { PLACE };
+    let packaged = site.program == Path::new(PACKAGED) && is_packaged(site);
     let mut changes = Vec::new();
-    if !packaged {
+    if packaged {
+        changes.extend(by_hand(site).into_iter().map(Change::RemoveFile));
+    } else {
         let content = std::fs::read(&site.program)
             .map_err(|source| SetupError::File { path: site.program.clone(), source })?;
         changes.push(Change::File { path: site.at(PLACE), content, mode: 0o755, check: Check::None });
+        changes.push(file(TMPFILES_PLACE, TMPFILES, 0o644, Check::None));
+        changes.extend(UNITS.map(|(name, text)| {
+            let text = text.replace(PACKAGED, PLACE);
+            file(&format!("{UNITS_PLACE}/{name}"), &text, 0o644, Check::None)
+        }));
     }
     changes.extend([
         directory("/etc/tidegate", 0o755),
         file(CONFIG_PLACE, &config(site), 0o644, Check::None),
         directory(STATE, 0o700),
-        file(TMPFILES_PLACE, TMPFILES, 0o644, Check::None),
         directory(RUN, 0o755),
         directory("/run/tidegate/sudoers.d", 0o755),
     ]);
@@ -61,10 +70,6 @@ pub fn install(site: &Site) -> Result<Vec<Change>, SetupError> {
     }
     let told = |change: &Change| matches!(change, Change::File { path, .. } if *path == site.at(DROP_IN));
     let reload = site.sshd.unit.filter(|_| changes.iter().any(|change| told(change) && !change.is_done()));
-    for (name, text) in UNITS {
-        let text = text.replace(PLACE, place);
-        changes.push(file(&format!("/etc/systemd/system/{name}"), &text, 0o644, Check::None));
-    }
     changes.extend(reload.map(|unit| run("systemctl", &["reload", unit], None)));
     Ok(changes)
 }
@@ -90,23 +95,43 @@ pub fn start(changed: bool) -> Vec<Change> {
     changes
 }
 
-/// What stops the agent, and what takes everything away that an installation made.
+/// Whether the Debian package is there.
+fn is_packaged(site: &Site) -> bool {
+    UNITS.iter().all(|(name, _)| site.at(&format!("{PACKAGED_UNITS}/{name}")).exists())
+}
+
+/// What `install` writes where no package does. Beside the package it was written only if
+/// the program, the last to go, is there too; otherwise a unit there is an administrator's.
+fn by_hand(site: &Site) -> Vec<PathBuf> {
+    if is_packaged(site) && !site.at(PLACE).exists() {
+        return Vec::new();
+    }
+    let units = UNITS.map(|(name, _)| format!("{UNITS_PLACE}/{name}"));
+    let files = units.iter().map(String::as_str).chain([TMPFILES_PLACE, PLACE]);
+    files.map(|path| site.at(path)).collect()
+}
+
+/// What stops the agent, and what takes everything away that an installation made;
+/// with `keep`, but for what another `install` needs to go on.
 #[must_use]
-pub fn uninstall(site: &Site, systemd: bool) -> (Vec<Change>, Vec<Change>) {
+pub fn uninstall(site: &Site, systemd: bool, keep: bool) -> (Vec<Change>, Vec<Change>) {
     let mut stop = Vec::new();
     let mut changes = Vec::new();
-    let installed = UNITS.iter().any(|(name, _)| site.at(&format!("/etc/systemd/system/{name}")).exists());
+    let is_unit = |name: &str| site.at(&format!("{UNITS_PLACE}/{name}")).exists();
+    let installed = is_packaged(site) || UNITS.iter().any(|(name, _)| is_unit(name));
     if systemd && installed {
         let units: Vec<&str> = UNITS.iter().map(|(name, _)| *name).collect();
         stop.push(run("systemctl", &[&["disable", "--now"], units.as_slice()].concat(), None));
     }
     let dropped = site.at(DROP_IN).exists();
-    let files = [DROP_IN, INCLUDE, TMPFILES_PLACE, CONFIG_PLACE, PLACE].into_iter().map(str::to_owned);
-    let units = UNITS.iter().map(|(name, _)| format!("/etc/systemd/system/{name}"));
-    changes.extend(files.chain(units).map(|path| Change::RemoveFile(site.at(&path))));
-    changes.push(Change::RemoveDirectory(site.at("/etc/tidegate")));
+    let files = [DROP_IN, INCLUDE].map(|path| site.at(path)).into_iter().chain(by_hand(site));
+    changes.extend(files.map(Change::RemoveFile));
     changes.push(Change::RemoveTree(site.at(RUN)));
-    changes.push(Change::RemoveTree(site.at(STATE)));
+    if !keep {
+        changes.push(Change::RemoveFile(site.at(CONFIG_PLACE)));
+        changes.push(Change::RemoveDirectory(site.at("/etc/tidegate")));
+        changes.push(Change::RemoveTree(site.at(STATE)));
+    }
     if systemd && installed {
         changes.push(run("systemctl", &["daemon-reload"], None));
     }

@@ -67,8 +67,66 @@ fn a_host_that_was_set_up_and_cleared_is_what_it_was() {
     );
     let sudoers = std::fs::read_to_string(site.at("/etc/sudoers.d/tidegate")).unwrap();
     assert!(sudoers.ends_with("\n@includedir /run/tidegate/sudoers.d\n"));
-    carry_out(&uninstall(&site, false).1, false).unwrap();
+    carry_out(&uninstall(&site, false, false).1, false).unwrap();
     assert_eq!(tree(&site.root), before);
+}
+
+/// The host with what the package brings.
+fn packaged(root: &Path) -> Site {
+    let site = Site { program: "/usr/bin/tidegate-agent".into(), ..site(root) };
+    std::fs::create_dir_all(site.at("/usr/lib/systemd/system")).unwrap();
+    for unit in ["tidegate-agent.service", "tidegate-sweep.service", "tidegate-sweep.timer"] {
+        std::fs::write(site.at(&format!("/usr/lib/systemd/system/{unit}")), "the package's").unwrap();
+    }
+    site
+}
+
+#[test]
+fn what_the_package_brings_is_left_to_it() {
+    let scratch = Scratch::new();
+    let site = packaged(scratch.path());
+    let before = tree(&site.root);
+    carry_out(&unchecked(install(&site).unwrap()), false).unwrap();
+    let after = tree(&site.root);
+    let new: Vec<_> = after.keys().filter(|path| !before.contains_key(*path)).collect();
+    assert!(new.iter().all(|path| !path.to_string_lossy().contains("systemd")), "{new:#?}");
+    assert!(new.iter().all(|path| !path.starts_with(site.at("/usr"))), "{new:#?}");
+    assert!(new.contains(&&site.at("/etc/ssh/sshd_config.d/tidegate.conf")), "{new:#?}");
+    carry_out(&uninstall(&site, false, false).1, false).unwrap();
+    assert_eq!(tree(&site.root), before);
+}
+
+#[test]
+fn the_package_takes_over_from_an_installation_without_it() {
+    let scratch = Scratch::new();
+    let packaged = packaged(scratch.path());
+    let by_hand = Site { program: scratch.path().join("built"), ..packaged.clone() };
+    carry_out(&unchecked(install(&packaged).unwrap()), false).unwrap();
+    let as_packaged = tree(&packaged.root);
+    assert!(carry_out(&unchecked(install(&by_hand).unwrap()), false).unwrap() >= 5);
+    let unit = by_hand.at("/etc/systemd/system/tidegate-agent.service");
+    assert!(std::fs::read_to_string(&unit).unwrap().contains("=/usr/local/bin/tidegate-agent run\n"));
+    carry_out(&unchecked(install(&packaged).unwrap()), false).unwrap();
+    assert_eq!(tree(&packaged.root), as_packaged);
+    // What an administrator put in the package's way is theirs.
+    std::fs::write(&unit, "an administrator's").unwrap();
+    assert_eq!(carry_out(&unchecked(install(&packaged).unwrap()), false).unwrap(), 0);
+    carry_out(&uninstall(&packaged, false, false).1, false).unwrap();
+    assert!(unit.exists());
+}
+
+#[test]
+fn a_host_that_keeps_its_enrolment_loses_every_way_in() {
+    let scratch = Scratch::new();
+    let site = site(scratch.path());
+    let before = tree(&site.root);
+    carry_out(&unchecked(install(&site).unwrap()), false).unwrap();
+    carry_out(&uninstall(&site, false, true).1, false).unwrap();
+    let mut left = tree(&site.root);
+    left.retain(|path, _| !before.contains_key(path));
+    let kept = ["/etc/tidegate", "/etc/tidegate/agent.toml", "/var/lib/tidegate-agent"];
+    let kept = kept.iter().map(|path| site.at(path)).chain([site.at("/var/lib/tidegate-agent/user_ca.pub")]);
+    assert_eq!(left.into_keys().collect::<Vec<_>>(), kept.collect::<Vec<_>>());
 }
 
 #[test]

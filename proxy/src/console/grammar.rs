@@ -1,8 +1,13 @@
-//! The grammar.
+//! The grammar. The manual pages are made from it too (tests/src/bin/pages), so its parts
+//! say where they are.
 
+#[path = "grammar/fleet.rs"]
 mod fleet;
+#[path = "grammar/moment.rs"]
 mod moment;
+#[path = "grammar/requests.rs"]
 mod requests;
+#[path = "grammar/sessions.rs"]
 mod sessions;
 
 pub(super) use fleet::{Agent, Grant, GrantList};

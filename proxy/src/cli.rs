@@ -1,0 +1,31 @@
+//! The command line of the program itself; what follows `admin` is the console's.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Just-in-time privileged access over plain ssh.
+#[derive(Parser)]
+#[command(name = "tidegate-proxy", version)]
+pub(crate) struct Cli {
+    /// The settings.
+    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/tidegate/proxy.toml")]
+    pub config: PathBuf,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Runs the gate until it is told to stop.
+    Serve,
+    /// Reads the settings and reports every mistake.
+    CheckConfig,
+    /// Runs a command of the console on the gate that runs here.
+    #[command(disable_help_flag = true)]
+    Admin {
+        /// The command; `admin help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+}
