@@ -6,14 +6,10 @@ use tidegate_common::id::SessionId;
 use tidegate_common::wire::{FromAgent, FromProxy};
 
 use super::host::{Host, Running, possible};
-use super::proxy::{Link, Proxy};
+use super::proxy::{Link, Proxy, id};
 use super::story::{enrolled, granted};
 
 const LONG: Duration = Duration::from_secs(30);
-
-fn id(number: u64) -> SessionId {
-    SessionId::new(number, 1)
-}
 
 /// A session that lives, under an agent from a file that can be replaced.
 async fn living(lease: Duration) -> Option<(Proxy, Host, Running, Link)> {

@@ -1,6 +1,7 @@
 //! A proxy as small as it can be: a CA, a listener on loopback, frames in and out.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
@@ -10,6 +11,7 @@ use rcgen::{
 use rustls::RootCertStore;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
+use tidegate_common::id::SessionId;
 use tidegate_common::wire::{
     Certificate, Csr, Decoder, FromAgent, FromProxy, Hello, SERVER_NAME, VERSION, Welcome, encode,
 };
@@ -19,6 +21,19 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+
+static TESTS: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    /// A test has its thread for itself.
+    static TEST: u128 = u128::from(std::process::id()) << 32 | u128::from(TESTS.fetch_add(1, Ordering::Relaxed));
+}
+
+/// A session of this test's own: an agent ends every process that says it is of one that is
+/// over, whichever test started it.
+pub fn id(number: u64) -> SessionId {
+    TEST.with(|test| SessionId::new(number, *test))
+}
 
 pub struct Proxy {
     listener: TcpListener,

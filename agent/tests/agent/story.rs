@@ -3,11 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use tidegate_common::grant::{Groups, Privilege};
-use tidegate_common::id::SessionId;
 use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder};
 
 use super::host::{Host, possible};
-use super::proxy::{Link, Proxy};
+use super::proxy::{Link, Proxy, id};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -15,7 +14,7 @@ fn order(number: u64) -> GrantOrder {
     let groups = Groups { groups: vec!["tg-docker".parse().unwrap()] };
     let sudo = serde_json::from_str(r#"{"kind":"sudo","commands":["/usr/bin/id"]}"#).unwrap();
     GrantOrder {
-        session: SessionId::new(number, 1),
+        session: id(number),
         account: "ops".parse().unwrap(),
         privileges: vec![sudo, Privilege::Groups(groups)],
         expires: Some(jiff::Timestamp::now() + Duration::from_secs(3600)),
@@ -40,7 +39,7 @@ pub async fn granted(link: &mut Link, number: u64) {
     link.say(&FromProxy::Grant(order(number))).await;
     match link.news().await {
         FromAgent::Granted { session, receipt } => {
-            assert_eq!(session, SessionId::new(number, 1));
+            assert_eq!(session, id(number));
             assert_eq!(receipt.applied.len(), 2);
         }
         other => panic!("not granted: {other:?}"),
@@ -58,7 +57,7 @@ async fn a_grant_is_in_force_when_it_is_told_and_gone_when_its_end_is() {
     assert!(hello.live.is_empty() && hello.standing.is_empty());
     granted(&mut link, 1).await;
     assert!(host.sudo_allows() && host.in_group());
-    link.say(&FromProxy::Revoke { session: SessionId::new(1, 1) }).await;
+    link.say(&FromProxy::Revoke { session: id(1) }).await;
     let FromAgent::Ended { ended, .. } = link.news().await else { panic!("not ended") };
     assert!(ended.standing.is_empty() && ended.drift.is_empty(), "{ended:?}");
     assert!(host.untouched() && !host.sudo_allows());
@@ -132,7 +131,7 @@ async fn an_agent_after_a_killed_one_knows_its_grants_and_ends_them_when_told() 
     drop(link);
     let _agent = host.start(&["run"]);
     let (mut link, hello) = proxy.welcome(LONG).await;
-    assert_eq!(hello.live, [SessionId::new(1, 1)]);
+    assert_eq!(hello.live, [id(1)]);
     link.say(&FromProxy::Lease { live: vec![] }).await;
     let FromAgent::Ended { ended, .. } = link.news().await else { panic!("not ended") };
     assert!(ended.standing.is_empty());
@@ -195,10 +194,10 @@ async fn a_privilege_of_two_sessions_goes_with_the_last() {
     let (mut link, _) = proxy.welcome(LONG).await;
     granted(&mut link, 1).await;
     granted(&mut link, 2).await;
-    link.say(&FromProxy::Revoke { session: SessionId::new(1, 1) }).await;
+    link.say(&FromProxy::Revoke { session: id(1) }).await;
     let FromAgent::Ended { .. } = link.news().await else { panic!("not ended") };
     assert!(host.in_group() && host.sudo_allows(), "the other session lost its privileges");
-    link.say(&FromProxy::Revoke { session: SessionId::new(2, 1) }).await;
+    link.say(&FromProxy::Revoke { session: id(2) }).await;
     let FromAgent::Ended { .. } = link.news().await else { panic!("not ended") };
     assert!(host.untouched());
 }

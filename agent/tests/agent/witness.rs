@@ -10,7 +10,7 @@ use tidegate_common::wire::{Exec, FromAgent, FromProxy, SESSION_VARIABLE, Sight}
 
 use super::audit::Audit;
 use super::host::{Host, possible};
-use super::proxy::{Link, Proxy};
+use super::proxy::{Link, Proxy, id};
 use super::story::{enrolled, granted};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -27,10 +27,6 @@ fn login(session: Option<SessionId>, script: &str) -> Child {
 
 fn run(session: Option<SessionId>, script: &str) {
     assert!(login(session, script).wait().unwrap().success());
-}
-
-fn id(number: u64) -> SessionId {
-    SessionId::new(number, 1)
 }
 
 struct Heard {

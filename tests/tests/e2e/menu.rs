@@ -1,6 +1,7 @@
 //! The menu of a login without a target, by stock ssh on a terminal.
 
 use tidegate_tests::pty::{PATIENCE, Pty};
+use tidegate_tests::wait;
 
 use crate::needs_devices;
 use crate::scene::{ASKS_AND_WAITS, Scene, text};
@@ -40,7 +41,9 @@ fn a_menu_leads_to_a_session_in_place_by_the_same_admission() {
     scene.is_as_before_within(std::time::Duration::from_secs(2));
     let [session] = scene.sessions().try_into().unwrap();
     let id = text(&session, "id");
-    scene.world.admin(&["session", "verify", &id]).unwrap().ok().unwrap();
+    // The recording is sealed a moment after the client has left.
+    let whole = || scene.world.admin(&["session", "verify", &id]).unwrap().run().unwrap().success();
+    wait::until_true("the recording is whole", PATIENCE, whole).unwrap();
 }
 
 #[test]
