@@ -52,6 +52,8 @@ mod privileges;
 mod refusals;
 #[path = "e2e/scene.rs"]
 mod scene;
+#[path = "e2e/silence.rs"]
+mod silence;
 #[path = "e2e/story.rs"]
 mod story;
 #[path = "e2e/support.rs"]

@@ -26,9 +26,13 @@ pub struct Stand {
 impl Stand {
     /// A device of this name, enrolled, under a lease of so many seconds.
     pub fn new(device: &str, lease: u64) -> Self {
+        Self::with(device, Options { lease: Duration::from_secs(lease), ..Options::default() })
+    }
+
+    /// A device of this name, enrolled with a gate of its own settings.
+    pub fn with(device: &str, options: Options) -> Self {
         let device = Device::boot(&base(), device).unwrap();
-        let world =
-            World::start(Options { lease: Duration::from_secs(lease), ..Options::default() }).unwrap();
+        let world = World::start(options).unwrap();
         world
             .apply(&format!("[[device]]\nname = \"{}\"\naddress = \"{}\"\n", device.name(), device.address()))
             .unwrap();

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use tidegate_tests::host::Host;
-use tidegate_tests::pty::PATIENCE;
+use tidegate_tests::pty::{PATIENCE, Pty};
 
 use crate::needs_devices;
 use crate::scene::{ASKS_AND_WAITS, Scene, text};
+use crate::support::Scratch;
 use crate::ways::street;
 
 /// How soon after a session's end the device must be what it was.
@@ -145,4 +146,24 @@ fn what_a_session_left_running_does_not_outlive_it() {
     pty.end(PATIENCE).unwrap();
     tidegate_tests::wait::until_true("the process is ended", PATIENCE, || !runs()).unwrap();
     scene.is_as_before_within(AT_ONCE);
+}
+
+#[test]
+fn the_asciinema_that_a_host_has_shows_what_a_session_showed() {
+    needs_devices!();
+    let scene = Scene::share(street(), "played", "{}");
+    let said = scene.world.client().ssh(&scene.operator, &scene.target(), &["echo ebb; sudo -n id -un"]);
+    assert_eq!(said.unwrap().ok().unwrap().out(), "ebb\nroot\n");
+    let [session] = scene.sessions().try_into().unwrap();
+    let export = ["session", "export", &text(&session, "id"), "--asciicast", "2"];
+    let exported = || scene.world.admin(&export).unwrap().run().unwrap();
+    tidegate_tests::wait::until_true("the recording is there", PATIENCE, || {
+        exported().out().contains("root")
+    })
+    .unwrap();
+    let scratch = Scratch::new("asciinema");
+    let file = scratch.file("session.cast", exported().out().as_bytes());
+    let mut asciinema = Pty::start(&["asciinema", "cat", file.to_str().unwrap()]).unwrap();
+    asciinema.expect("ebb\r\nroot\r\n").unwrap();
+    assert!(asciinema.end(PATIENCE).unwrap().success(), "{}", asciinema.screen());
 }

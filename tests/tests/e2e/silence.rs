@@ -1,0 +1,64 @@
+//! Peers that have fallen silent: each side is asked whether it lives, and given up when
+//! it does not answer. What is asked of us is answered.
+
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tidegate_tests::host::Host;
+use tidegate_tests::pty::PATIENCE;
+use tidegate_tests::world::Options;
+
+use crate::needs_devices;
+use crate::scene::{Scene, Stand};
+
+/// Three questions without an answer, one a second, and what a machine under load takes.
+const WITHIN: Duration = Duration::from_secs(12);
+
+fn stand(device: &str) -> Stand {
+    let more = "\n[ssh]\nkeepalive = \"1s\"\naccept_env = [\"TIDE_*\"]\n".to_owned();
+    Stand::with(device, Options { more, ..Options::default() })
+}
+
+#[test]
+fn a_client_that_no_longer_answers_is_given_up_and_its_privileges_go() {
+    needs_devices!();
+    let stand = stand("silent-client");
+    let scene = Scene::set(&stand.world, &stand.device, "mute", "{}");
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    kill(Pid::from_raw(pty.pid()), Signal::SIGSTOP).unwrap();
+    scene.is_as_before_within(WITHIN);
+    pty.kill().unwrap();
+    // The twin, which answers, and asks as often: longer than a silent one may stay.
+    let asks = ["-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=1"];
+    let waits = ["sleep 6; echo lives"];
+    let lives = stand.world.client().ssh_with(&scene.operator, &scene.target(), &asks, &waits).unwrap();
+    assert_eq!(lives.ok().unwrap().out(), "lives\n");
+}
+
+#[test]
+fn a_device_that_no_longer_answers_is_given_up_and_the_user_is_told() {
+    needs_devices!();
+    let stand = stand("silent-device");
+    let scene = Scene::set(&stand.world, &stand.device, "mute", "{}");
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    stand.device.ok(&["pkill", "-STOP", "-f", "^sshd: mute"]).unwrap();
+    pty.expect_within("tidegate: the device closed the connection", WITHIN).unwrap();
+    pty.end(PATIENCE).unwrap();
+    scene.is_as_before_within(WITHIN);
+}
+
+#[test]
+fn only_the_variables_on_the_gates_list_reach_a_device_that_takes_them_all() {
+    needs_devices!();
+    let stand = stand("takes-all");
+    let scene = Scene::set(&stand.world, &stand.device, "env", "{}");
+    let all = "echo 'AcceptEnv *' >/etc/ssh/sshd_config.d/env.conf && systemctl reload ssh";
+    stand.device.ok(&["sh", "-c", all]).unwrap();
+    let sets = ["-o", "SetEnv TIDE_IN=1 EBB=1"];
+    let shown = stand.world.client().ssh_with(&scene.operator, &scene.target(), &sets, &["env"]).unwrap();
+    let shown = shown.ok().unwrap().out();
+    assert!(shown.contains("TIDE_IN=1") && !shown.contains("EBB=1"), "{shown}");
+}
