@@ -20,8 +20,7 @@ use anyhow::{Context, Result, bail};
 /// `$1` is our directory, `$2` the agent's program, `$3` the account.
 const CLEAN: &str = r#"
 here=$1/here
-pids=$(of_directory "$here")
-[ -n "$pids" ] && kill -9 $pids 2>/dev/null
+end_of_directory "$here"
 [ -e "$here/agent.toml" ] && "$2" --config "$here/agent.toml" sweep
 pkill -KILL -u "$3"
 userdel --remove "$3"

@@ -23,12 +23,7 @@ const READY: Duration = Duration::from_secs(20);
 /// Ends what belongs to the directory `$1`, then removes it.
 const CLEAN: &str = r#"
 dir=$1
-turn=0
-while pids=$(of_directory "$dir"); [ -n "$pids" ] && [ $turn -lt 500 ]; do
-    kill -9 $pids 2>/dev/null
-    turn=$((turn + 1))
-    sleep 0.01
-done
+end_of_directory "$dir"
 mountpoint -q "$dir/recordings" && umount -l "$dir/recordings"
 rm -rf --one-file-system "$dir"
 "#;

@@ -143,8 +143,7 @@ impl Heard {
 /// Ends the agent, takes back what it changed in the kernel, and removes its directory `$1`;
 /// `$2` is its program.
 const CLEAN: &str = r#"
-pids=$(of_directory "$1")
-[ -n "$pids" ] && kill -9 $pids 2>/dev/null
+end_of_directory "$1"
 cd "$1" && "$2" --config "$1/agent.toml" sweep
 rm -rf "$1"
 "#;
