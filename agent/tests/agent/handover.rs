@@ -7,7 +7,7 @@ use tidegate_common::wire::{FromAgent, FromProxy};
 
 use super::host::{Host, Running, possible};
 use super::proxy::{Link, Proxy, id};
-use super::story::{enrolled, granted};
+use super::story::{enrolled, granted, takes_everything_back};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -119,11 +119,7 @@ async fn a_stop_after_a_replacement_takes_everything_back_and_tells() {
     let Some((proxy, host, mut agent, link)) = living(LONG).await else { return };
     assert!(reload(&host).await.status.success());
     let mut link = relinked(&proxy, link, &[id(1)]).await;
-    agent.signal("TERM");
-    let FromAgent::Ended { ended, .. } = link.news().await else { panic!("not told") };
-    assert!(ended.standing.is_empty());
-    assert!(agent.wait().success());
-    assert!(host.untouched());
+    takes_everything_back(&host, &mut agent, &mut link).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use tidegate_common::grant::{Groups, Privilege};
 use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder};
 
-use super::host::{Host, possible};
+use super::host::{Host, Running, possible};
 use super::proxy::{Link, Proxy, id};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -147,6 +147,11 @@ async fn a_stopped_agent_takes_everything_away_first() {
     let mut agent = host.start(&["run"]);
     let (mut link, _) = proxy.welcome(LONG).await;
     granted(&mut link, 1).await;
+    takes_everything_back(&host, &mut agent, &mut link).await;
+}
+
+/// A stop takes back what was granted, tells it, and is a success.
+pub async fn takes_everything_back(host: &Host, agent: &mut Running, link: &mut Link) {
     agent.signal("TERM");
     let FromAgent::Ended { ended, .. } = link.news().await else { panic!("not told") };
     assert!(ended.standing.is_empty());
