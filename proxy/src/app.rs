@@ -98,7 +98,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         audit: audit.clone(),
         witnesses: Witnesses::new(recordings.clone(), store.clone()),
     });
-    let lanes = Lanes::start().context("the threads that serve connections")?;
+    let lanes = Lanes::start();
     let expiry = requests.clone().keep_expiring();
     let gate = Arc::new(Gate {
         access,

@@ -6,14 +6,20 @@
 //! A lane is shared: nothing on it may block, and what computes for long (compression,
 //! signatures of a seal) goes to the lane's own threads for such work.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+
+use crate::memory;
 
 /// Threads for work that blocks, of each lane, at most.
 const BLOCKING_THREADS: usize = 32;
+
+/// How long a lane, or a thread for its work, waits for more to do.
+const IDLE: Duration = Duration::from_secs(3);
 
 /// What somebody types, or sees of it, is no longer, in bytes.
 const KEY: usize = 64;
@@ -29,73 +35,142 @@ pub async fn give_way(bytes: usize) {
 
 /// All lanes. Dropping them ends what runs there.
 #[derive(Debug)]
-pub struct Lanes(Vec<Lane>);
+pub struct Lanes(Vec<Arc<Lane>>);
 
+/// A lane has a thread while something runs on it, and for a while after: what its
+/// allocator keeps at hand goes back with it.
 #[derive(Debug)]
 struct Lane {
-    runtime: Handle,
+    number: usize,
     /// Connections that it serves.
-    load: Arc<AtomicUsize>,
+    load: AtomicUsize,
+    /// The last of them has ended.
+    deserted: Notify,
+    thread: Mutex<Option<Thread>>,
+    /// Where tidying up goes on when the thread has ended.
+    outside: Handle,
+    idle: Duration,
+}
+
+#[derive(Debug)]
+struct Thread {
+    runtime: Handle,
     // Its drop ends the thread.
     _stop: oneshot::Sender<()>,
 }
 
 impl Lanes {
-    /// Starts a lane for each processor.
-    ///
-    /// # Errors
-    /// When a thread can't be started.
-    pub fn start() -> std::io::Result<Self> {
+    /// A lane for each processor.
+    #[must_use]
+    pub fn start() -> Self {
         let count = std::thread::available_parallelism().map_or(1, usize::from);
-        (0..count).map(Lane::start).collect::<Result<_, _>>().map(Self)
+        Self::of(count, IDLE)
+    }
+
+    fn of(count: usize, idle: Duration) -> Self {
+        Self((0..count).map(|number| Arc::new(Lane::new(number, idle))).collect())
     }
 
     /// Runs a connection on the lane that serves the fewest. `serve` makes the
     /// connection's future there, so that its sockets belong to the lane as well.
-    pub fn run<F>(&self, serve: impl FnOnce() -> F + Send + 'static)
+    ///
+    /// # Errors
+    /// When the host has no thread left.
+    pub fn run<F>(&self, serve: impl FnOnce() -> F + Send + 'static) -> std::io::Result<()>
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let Some(lane) = self.0.iter().min_by_key(|lane| lane.load.load(Ordering::Relaxed)) else {
-            return;
+            return Ok(());
         };
-        let load = Load::on(&lane.load);
-        lane.runtime.spawn(async move {
+        let mut thread = lane.thread();
+        let running = match thread.take() {
+            Some(running) => running,
+            None => lane.start()?,
+        };
+        let load = Load::on(lane);
+        running.runtime.spawn(async move {
             serve().await;
             drop(load);
         });
+        *thread = Some(running);
+        Ok(())
+    }
+}
+
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|lane| drop(lane.thread().take()));
     }
 }
 
 impl Lane {
-    fn start(number: usize) -> std::io::Result<Self> {
+    fn new(number: usize, idle: Duration) -> Self {
+        let (load, deserted, thread) = (AtomicUsize::default(), Notify::new(), Mutex::default());
+        Self { number, load, deserted, thread, outside: Handle::current(), idle }
+    }
+
+    fn thread(&self) -> MutexGuard<'_, Option<Thread>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start(self: &Arc<Self>) -> std::io::Result<Thread> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(BLOCKING_THREADS)
-            .thread_name(format!("lane-{number}-work"))
+            .thread_keep_alive(self.idle)
+            .thread_name(format!("lane-{}-work", self.number))
             .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
-        std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
-            let _ = runtime.block_on(stopped);
+        let lane = Arc::clone(self);
+        std::thread::Builder::new().name(format!("lane-{}", self.number)).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = stopped => {}
+                    () = lane.unused() => {}
+                }
+            });
+            drop(runtime);
+            let _outside = lane.outside.enter();
+            memory::tidy();
         })?;
-        Ok(Self { runtime: handle, load: Arc::default(), _stop: stop })
+        Ok(Thread { runtime: handle, _stop: stop })
+    }
+
+    /// Returns when nothing runs here any more; what comes from then on gets a new thread.
+    async fn unused(&self) {
+        let tasks = Handle::current().metrics();
+        loop {
+            self.deserted.notified().await;
+            while self.load.load(Ordering::Relaxed) == 0 {
+                tokio::time::sleep(self.idle).await;
+                let mut thread = self.thread();
+                // Sessions may outlive their connections for a while.
+                if self.load.load(Ordering::Relaxed) == 0 && tasks.num_alive_tasks() == 0 {
+                    drop(thread.take());
+                    return;
+                }
+            }
+        }
     }
 }
 
 /// A connection's share of its lane's load.
-struct Load(Arc<AtomicUsize>);
+struct Load(Arc<Lane>);
 
 impl Load {
-    fn on(load: &Arc<AtomicUsize>) -> Self {
-        load.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(load))
+    fn on(lane: &Arc<Lane>) -> Self {
+        lane.load.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(lane))
     }
 }
 
 impl Drop for Load {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        if self.0.load.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.deserted.notify_one();
+        }
     }
 }
 
@@ -106,19 +181,20 @@ mod tests {
 
     #[tokio::test]
     async fn connections_go_to_the_lane_that_serves_the_fewest() {
-        let lanes = Lanes((0..2).map(|number| Lane::start(number).unwrap()).collect());
+        let lanes = Lanes::of(2, IDLE);
         let (told, mut threads) = mpsc::unbounded_channel();
         let mut ends = Vec::new();
         for _ in 0..4 {
             let (end, ended) = oneshot::channel::<()>();
             let told = told.clone();
-            lanes.run(move || async move {
+            let run = lanes.run(move || async move {
                 let here = std::thread::current().id();
                 // What it spawns stays on its lane.
                 let child = tokio::spawn(async { std::thread::current().id() }).await.unwrap();
                 told.send((here, child)).unwrap();
                 let _ = ended.await;
             });
+            run.unwrap();
             ends.push(end);
         }
         let mut seen = Vec::new();
@@ -129,5 +205,32 @@ mod tests {
         }
         let first = seen.first().copied().unwrap();
         assert_eq!(seen.iter().filter(|thread| **thread == first).count(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_lane_that_nobody_uses_has_no_thread_and_gets_one_again() {
+        let lanes = Lanes::of(1, Duration::from_millis(10));
+        let (told, mut seen) = mpsc::unbounded_channel();
+        let lane = Arc::clone(lanes.0.first().unwrap());
+        for _ in 0..2 {
+            let (told, (late, wait)) = (told.clone(), oneshot::channel::<()>());
+            let run = lanes.run(move || async move {
+                // Goes on when its connection has ended.
+                tokio::spawn(async move {
+                    let _ = wait.await;
+                    told.send(std::thread::current().id()).unwrap();
+                });
+            });
+            run.unwrap();
+            while lane.load.load(Ordering::Relaxed) > 0 {
+                tokio::task::yield_now().await;
+            }
+            assert!(lane.thread().is_some());
+            late.send(()).unwrap();
+            seen.recv().await.unwrap();
+            while lane.thread().is_some() {
+                tokio::task::yield_now().await;
+            }
+        }
     }
 }

@@ -90,7 +90,9 @@ pub async fn listen(gate: Arc<Gate>, listener: TcpListener, lanes: &Lanes) {
             continue;
         };
         let (gate, config) = (Arc::clone(&gate), Arc::clone(&config));
-        lanes.run(move || meet(gate, config, stream, address, place));
+        if let Err(error) = lanes.run(move || meet(gate, config, stream, address, place)) {
+            tracing::warn!(%address, %error, "a connection could not be served");
+        }
     }
 }
 
