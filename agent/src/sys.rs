@@ -79,6 +79,34 @@ pub fn attach_filter(socket: &impl AsRawFd, program: &mut [libc::sock_filter]) -
     if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// A handle on a process, whatever its number means later (pidfd_open(2)).
+///
+/// # Errors
+/// When it is gone.
+pub fn open_process(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: takes numbers only.
+    let handle = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::c_long::from(pid), 0 as libc::c_long) };
+    owned(handle)
+}
+
+/// A copy of one of its descriptors (pidfd_getfd(2)); children do not get it.
+///
+/// # Errors
+/// When it is not open there, or the process may not be looked into.
+pub fn copy_descriptor(process: &OwnedFd, number: RawFd) -> io::Result<OwnedFd> {
+    let (process, number) = (libc::c_long::from(process.as_raw_fd()), libc::c_long::from(number));
+    // SAFETY: takes numbers only.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_getfd, process, number, 0 as libc::c_long) })
+}
+
+fn owned(answer: libc::c_long) -> io::Result<OwnedFd> {
+    match RawFd::try_from(answer) {
+        // SAFETY: the kernel has just made this descriptor, and nobody else knows it.
+        Ok(number @ 0..) => Ok(unsafe { OwnedFd::from_raw_fd(number) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Takes a descriptor that the program before this one left open for us in execve(2);
 /// children do not get it from here on.
 ///

@@ -21,6 +21,7 @@ mod spool;
 mod watcher;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
@@ -51,6 +52,11 @@ enum Order {
     Watch {
         session: SessionId,
         account: AccountName,
+    },
+    /// A login that comes from there is the session's.
+    Dialled {
+        session: SessionId,
+        from: SocketAddr,
     },
     /// These audit sessions are the session's.
     Claim {
@@ -168,6 +174,11 @@ impl Witness {
             Record::Ended { session } => self.tell(Order::Over { session: *session }),
             _ => {}
         }
+    }
+
+    /// The proxy is about to log in for the session, from there.
+    pub fn dialled(&self, session: SessionId, from: SocketAddr) {
+        self.tell(Order::Dialled { session, from });
     }
 
     /// A link stands and the proxy has welcomed us.

@@ -11,6 +11,8 @@ mod witness;
 pub use frame::{Decoder, FrameError, encode};
 pub use witness::{Exec, MOST_ARG_BYTES, MOST_ARGS, MOST_EXECS, Sight, Witnessed};
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::grant::{Ended, Failure, Privilege, PrivilegeKind, Receipt, Standing};
@@ -76,6 +78,8 @@ pub enum FromProxy {
     /// What would these privileges change? Nothing is. Asked only of agents that can
     /// grant [`PrivilegeKind::Custom`]; those before them do not know the question.
     Plan { question: u64, account: AccountName, privileges: Vec<Privilege> },
+    /// A connection of the session is about to log in on the host; it comes `from` there.
+    Dialled { session: SessionId, from: SocketAddr },
     /// The session's login has reached the host: its processes can be found now
     /// (their environment carries [`SESSION_VARIABLE`]).
     Attached { session: SessionId },

@@ -67,6 +67,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             algorithms,
             keepalive: config.ssh.keepalive,
             audit: audit.clone(),
+            agents: registry.clone(),
         },
         live: live.clone(),
     });

@@ -211,8 +211,9 @@ impl State {
                 }
             }
             FromProxy::Lease { live } => self.renew(&live, now, effects),
-            // The shell keeps certificates, spools and ends links.
+            // The shell keeps certificates, spools and ends links, and its witness logins.
             FromProxy::Enrolled(_)
+            | FromProxy::Dialled { .. }
             | FromProxy::Noted { .. }
             | FromProxy::Reported { .. }
             | FromProxy::Goodbye { .. } => {}

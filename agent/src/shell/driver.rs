@@ -153,6 +153,10 @@ pub async fn run(config: Config, file: Option<&Path>) -> Result<(), DriverError>
                     witness.noted(number);
                     None
                 }
+                Some(Message::Event(Event::Proxy(FromProxy::Dialled { session, from }))) => {
+                    witness.dialled(session, from);
+                    None
+                }
                 Some(Message::Event(Event::Proxy(FromProxy::Reported { session }))) => {
                     notes.reported(session);
                     None

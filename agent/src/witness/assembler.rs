@@ -109,11 +109,21 @@ impl Assembler {
     }
 }
 
-/// The audit session of a login that was just made.
+/// A login that was just made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Login {
+    /// Its audit session.
+    pub ses: u32,
+    /// The process that made it.
+    pub pid: u32,
+}
+
+/// The login that a record tells of; `None` where it was taken back.
 #[must_use]
-pub fn login(payload: &[u8]) -> Option<u32> {
-    let record = record::parse(payload)?;
-    field(record.fields, b"ses")?.number().filter(|ses| *ses != NO_SESSION)
+pub fn login(payload: &[u8]) -> Option<Login> {
+    let fields = record::parse(payload)?.fields;
+    let ses = field(fields, b"ses")?.number().filter(|ses| *ses != NO_SESSION)?;
+    Some(Login { ses, pid: field(fields, b"pid")?.number()? })
 }
 
 /// An exec in a login; `None` for every other event.
@@ -253,7 +263,7 @@ mod tests {
                 "audit(1795477758.031:5): pid=4 uid=0 old-auid=4294967295 auid=1000 tty=(none) old-ses=4294967295 ses={ses} res=1"
             )
         };
-        assert_eq!(login(payload(7).as_bytes()), Some(7));
+        assert_eq!(login(payload(7).as_bytes()), Some(Login { ses: 7, pid: 4 }));
         assert_eq!(login(payload(NO_SESSION).as_bytes()), None, "the login was taken back");
         assert_eq!(login(b"audit(1795477758.031:5): pid=4 uid=0"), None);
     }

@@ -10,6 +10,7 @@ mod page;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 use tidegate_common::id::SessionId;
@@ -27,6 +28,9 @@ const MOST_SESSIONS: usize = 4096;
 const MOST_UNCLAIMED: usize = 64;
 const MOST_KEPT: usize = 128;
 
+/// Connections that have not logged in yet.
+const MOST_DIALLED: usize = 4096;
+
 /// How often a login's processes are looked at for a session's marker.
 const MOST_LOOKS: u32 = 32;
 
@@ -39,8 +43,16 @@ pub struct Book {
     sessions: BTreeMap<SessionId, Page>,
     claims: BTreeMap<u32, SessionId>,
     unclaimed: BTreeMap<u32, Unclaimed>,
-    /// Logins just made that nobody has claimed, and since when.
-    fresh: BTreeMap<u32, u64>,
+    /// Logins just made that nobody has claimed.
+    fresh: BTreeMap<u32, Fresh>,
+    /// Where sessions' logins come from.
+    dialled: BTreeMap<SocketAddr, SessionId>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Fresh {
+    since: u64,
+    from: Option<SocketAddr>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -81,17 +93,32 @@ impl Book {
         }
     }
 
-    /// Somebody logged in; whose login it is will be seen by its processes.
-    pub fn login(&mut self, ses: u32, now: u64) {
-        if !self.is_empty() && self.fresh.len() < MOST_UNCLAIMED {
-            self.fresh.insert(ses, now);
+    /// A login that comes `from` there is the session's: the proxy's connection.
+    pub fn dialled(&mut self, session: SessionId, from: SocketAddr, now: u64) {
+        let made = self.fresh.iter().find(|(_, login)| login.from == Some(from)).map(|(ses, _)| *ses);
+        match made {
+            Some(ses) => self.claim(session, ses, now),
+            None if self.sessions.contains_key(&session) && self.dialled.len() < MOST_DIALLED => {
+                self.dialled.insert(from, session);
+            }
+            None => {}
+        }
+    }
+
+    /// Somebody logged in, on a connection `from` there where it is known; whose login it
+    /// is otherwise, its processes tell.
+    pub fn login(&mut self, ses: u32, from: Option<SocketAddr>, now: u64) {
+        if let Some(session) = from.and_then(|from| self.dialled.remove(&from)) {
+            self.claim(session, ses, now);
+        } else if !self.is_empty() && self.fresh.len() < MOST_UNCLAIMED {
+            self.fresh.insert(ses, Fresh { since: now, from });
         }
     }
 
     /// Whether a login is so new that its processes have to be looked at as they come:
     /// they may be gone in a moment.
     pub fn is_curious(&mut self, now: u64) -> bool {
-        self.fresh.retain(|_, since| since.saturating_add(FRESH) > now);
+        self.fresh.retain(|_, login| login.since.saturating_add(FRESH) > now);
         !self.fresh.is_empty()
     }
 
@@ -243,6 +270,7 @@ impl Book {
     fn forget(&mut self, told: &[Told]) {
         for over in told.iter().filter(|told| told.last) {
             self.sessions.remove(&over.session);
+            self.dialled.retain(|_, session| *session != over.session);
         }
         if self.sessions.is_empty() {
             self.claims.clear();

@@ -1,8 +1,11 @@
 //! What the witness sees on this machine's own kernel. Every test puts the kernel's
 //! audit back and says so by comparing.
 
+use std::io::Read as _;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use tidegate_common::id::SessionId;
@@ -189,6 +192,80 @@ async fn numbers_until_done(link: &mut Link) -> Vec<u32> {
         }
     }
     seen.iter().filter_map(|exec| exec.argv[1].as_str().parse().ok()).collect()
+}
+
+/// A login as sshd makes it: whoever logs in holds the connection as long as it lasts.
+struct Served {
+    login: Child,
+    connection: TcpStream,
+    said: ChildStdout,
+}
+
+impl Served {
+    fn of(session: SessionId, connection: TcpStream, accepted: TcpStream, script: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo 4000 >/proc/self/loginuid; sh -c \"$0\"; echo over; cat >/dev/null"]);
+        command.arg(script).env(SESSION_VARIABLE, session.to_string());
+        command.stdin(OwnedFd::from(accepted)).stdout(Stdio::piped());
+        let mut login = command.spawn().unwrap();
+        let said = login.stdout.take().unwrap();
+        Self { login, connection, said }
+    }
+
+    /// Its command is done; the connection still stands.
+    fn await_command(&mut self) {
+        let mut said = Vec::new();
+        while !said.ends_with(b"over\n") {
+            let mut byte = [0];
+            self.said.read_exact(&mut byte).unwrap();
+            said.extend(byte);
+        }
+    }
+
+    /// However it ends: the agent ends what is left of a session.
+    fn end(mut self) {
+        drop(self.connection);
+        self.login.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn commands_that_are_gone_at_once_go_to_the_session_of_their_connection() {
+    const LOGINS: usize = 40;
+    let Some((audit, proxy, host)) = watching().await else { return };
+    let before = audit.state();
+    let mut agent = host.start(&["run"]);
+    let (mut link, _) = proxy.welcome(LONG).await;
+    granted(&mut link, 1).await;
+    granted(&mut link, 2).await;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // A storm meanwhile, whose records are in no hurry.
+    let mut storm = login(Some(id(1)), "while :; do /bin/true; done");
+    let mut logins = Vec::new();
+    for number in 0..LOGINS {
+        let connection = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, from) = listener.accept().unwrap();
+        link.say(&FromProxy::Dialled { session: id(2), from }).await;
+        let script = format!("exec env -i /bin/echo short {number}");
+        let mut served = Served::of(id(2), connection, accepted, &script);
+        served.await_command();
+        logins.push(served);
+    }
+    storm.kill().unwrap();
+    storm.wait().unwrap();
+    // What of it was on its way belongs to the other session.
+    let heard = the_rest(&mut link, 2).await;
+    logins.into_iter().for_each(Served::end);
+    let commands = heard.commands();
+    for number in 0..LOGINS {
+        let expected = format!("/bin/echo short {number}");
+        assert!(commands.contains(&expected), "{expected:?} in {commands:#?}");
+    }
+    assert_eq!((heard.lost, heard.remarks), (0, Vec::new()));
+    drop(link);
+    agent.signal("TERM");
+    assert!(agent.wait().success());
+    assert_eq!(audit.state(), before);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ pub use error::GrantError;
 pub use view::{GrantSeen, GrantState, What};
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -189,6 +190,13 @@ impl Registry {
         let as_many = state.ending.values().filter(|leaving| leaving.what.device == what.device);
         if as_many.count() < MOST_ENDING {
             state.ending.insert(session, Leaving { what, renewed, reply });
+        }
+    }
+
+    /// Tells the agent that the session is about to log in on its host, `from` here.
+    pub fn dialled(&self, session: SessionId, device: &DeviceName, from: SocketAddr) {
+        if let Some(link) = self.state().links.get(device) {
+            let _ = link.sender.try_send(FromProxy::Dialled { session, from });
         }
     }
 

@@ -1,7 +1,7 @@
 //! The way to a session's device: reached, its host key checked, logged in to.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use super::super::inbox::WINDOW;
 use super::super::keys::Keys;
 use super::witness::{Reception, Witness};
 use super::{DEADLINE, DialError};
+use crate::agents::Registry;
 use crate::audit_log::AuditLog;
 
 /// What every way to a device needs.
@@ -35,6 +36,8 @@ pub struct Means {
     pub keepalive: Duration,
     /// Where it is told what a device opens that nobody asked for.
     pub audit: AuditLog,
+    /// Who is told which login is whose.
+    pub agents: Registry,
 }
 
 /// Where a session's connections go, and who they log in as.
@@ -53,7 +56,7 @@ pub struct Route {
 pub struct Connected {
     handle: client::Handle<Witness>,
     reception: Reception,
-    source: IpAddr,
+    source: SocketAddr,
 }
 
 /// A connection that is logged in.
@@ -115,7 +118,7 @@ impl Route {
         let stream = TcpStream::connect((self.address.as_str(), self.port))
             .await
             .map_err(|error| self.unreachable(error))?;
-        let source = stream.local_addr().map_err(|error| self.unreachable(error))?.ip();
+        let source = stream.local_addr().map_err(|error| self.unreachable(error))?;
         stream.set_nodelay(true).map_err(|error| self.unreachable(error))?;
         let reception = Reception::default();
         let witness =
@@ -136,7 +139,8 @@ impl Route {
     pub async fn login(&self, connected: Connected) -> Result<LoggedIn, DialError> {
         let Connected { mut handle, reception, source } = connected;
         let account = &self.target.account;
-        let key = self.means.keys.session_key(self.session, account, Some(source), &self.forwards)?;
+        let key = self.means.keys.session_key(self.session, account, Some(source.ip()), &self.forwards)?;
+        self.means.agents.dialled(self.session, &self.target.device, source);
         let login = handle.authenticate_openssh_cert(account.as_str(), key.key, key.certificate);
         let protocol = |why: String| DialError::Protocol { device: self.device(), why };
         match tokio::time::timeout(DEADLINE, login).await {
