@@ -22,6 +22,10 @@ impl State {
                 .push(Effect::Warn(format!("the proxy ordered the grant {session} twice; the first stays")));
             return;
         }
+        if self.handover == Handover::Wanted && !self.stopping {
+            effects.push(Effect::Send(FromAgent::Later { session }));
+            return;
+        }
         if let Err(failure) = self.acceptable(&order, now) {
             effects.push(Effect::Send(FromAgent::Refused { session, failure }));
             return;
@@ -38,9 +42,6 @@ impl State {
         let refuse = |why: &str| Err(Failure { kind, why: why.to_owned() });
         if self.stopping {
             return refuse("the agent is stopping; try again when it runs");
-        }
-        if self.handover == Handover::Wanted {
-            return refuse("the agent is being replaced by the version now installed; try again in a moment");
         }
         if self.grants.len() >= MOST_GRANTS {
             return refuse("the host has as many grants as the agent keeps; end some sessions");

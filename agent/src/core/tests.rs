@@ -270,8 +270,8 @@ fn a_handover_waits_for_what_is_under_way_and_new_orders_are_told_to_come_again(
     world.give(Event::Proxy(FromProxy::Grant(order(2, &[1], false))));
     world.settle();
     assert!(granted(&world, 1) && !granted(&world, 2));
-    let again = |told: &FromAgent| matches!(told, FromAgent::Refused { failure, .. } if failure.why.contains("try again in a moment"));
-    assert!(world.told.iter().any(again), "{:?}", world.told);
+    assert!(world.told.contains(&FromAgent::Later { session: session(2) }), "{:?}", world.told);
+    assert_eq!(world.told.last(), Some(&FromAgent::Replaced));
     // The next agent has it.
     assert!(!world.state.is_handed_over());
     assert_eq!(world.state.live(), [session(1)]);

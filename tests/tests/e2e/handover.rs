@@ -112,6 +112,35 @@ fn sessions_go_on_over_an_update_of_the_agent_and_end_as_they_would_have() {
 }
 
 #[test]
+fn a_session_that_begins_while_the_agent_is_replaced_waits_for_its_successor() {
+    needs_devices!();
+    let stand = Stand::new("succession", LEASE);
+    let scene = Scene::set(&stand.world, &stand.device, "worker", "{}");
+    let device = &stand.device;
+    // A successor that takes as long as this test wants.
+    device.install(&program("tidegate-agent").unwrap(), "/usr/local/bin/successor").unwrap();
+    break_program(
+        &stand,
+        "#!/bin/sh\n[ \"$1\" = check-handover ] && exit\n[ -p /run/go ] && read -r _ </run/go\n\
+         exec /usr/local/bin/successor \"$@\"\n",
+    );
+    device.ok(&["mkfifo", "/run/go"]).unwrap();
+    device.ok(&["systemctl", "kill", "--kill-who=main", "--signal=HUP", "tidegate-agent"]).unwrap();
+    let agent = || stand.world.json(&["agent", "list"]).unwrap()[0].clone();
+    wait::until_true("the end of the link", PATIENCE, || agent()["connected"] == false).unwrap();
+    let mut pty = scene.knock();
+    let ordered = || {
+        let log = stand.world.json(&["audit", "tail", "-n", "100"]).unwrap();
+        log.as_array().unwrap().iter().any(|record| record["event"]["type"] == "grant-ordered")
+    };
+    wait::until_true("the order", PATIENCE, ordered).unwrap();
+    fs::write(device.path("/run/go"), "\n").unwrap();
+    scene.at_the_prompt(&mut pty);
+    leave(&mut pty);
+    scene.is_as_before_within(WITHIN);
+}
+
+#[test]
 fn a_program_or_a_configuration_that_cannot_take_over_is_refused_and_the_session_lives() {
     needs_devices!();
     let stand = Stand::new("unfit", LEASE);
