@@ -2,6 +2,7 @@
 //! One that goes wrong takes everything back.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
@@ -202,4 +203,42 @@ fn a_program_that_dies_as_it_starts_leaves_nothing_granted() {
     scene.at_the_prompt(&mut pty);
     leave(&mut pty);
     scene.is_as_before_within(WITHIN);
+}
+
+#[test]
+fn an_installation_over_an_agent_that_runs_ends_no_session_and_says_so_beforehand() {
+    needs_devices!();
+    let stand = Stand::new("anew", LEASE);
+    let scene = Scene::set(&stand.world, &stand.device, "worker", "{}");
+    let device = &stand.device;
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    let (pid, before) = (main_pid(&stand), runs(&stand));
+    // Another version, unpacked somewhere.
+    device.install(&program("tidegate-agent").unwrap(), "/root/tidegate-agent").unwrap();
+    let unpacked = device.path("/root/tidegate-agent");
+    fs::OpenOptions::new().append(true).open(unpacked).unwrap().write_all(b"newer").unwrap();
+    let install = |more: &[&str]| {
+        let done = device.run(&[&["/root/tidegate-agent", "install"], more].concat()).unwrap();
+        assert!(done.success(), "{}\n{}", done.all(), device.journal("tidegate-agent"));
+        done.out()
+    };
+    let told = install(&["--dry-run"]);
+    assert!(told.contains("would run systemctl reload tidegate-agent.service\n"), "{told}");
+    assert!(told.contains("no grant ends by it") && !told.contains("restart"), "{told}");
+    assert_eq!(runs(&stand), before);
+    let done = install(&[]);
+    assert!(done.contains("\nrun systemctl reload tidegate-agent.service\n"), "{done}");
+    assert_eq!(main_pid(&stand), pid, "systemd started another");
+    assert_ne!(runs(&stand), before, "the replaced program still runs");
+    stand.world.await_agent(device).unwrap();
+    scene.is_root(&mut pty);
+    assert_eq!(install(&[]), "nothing to do\n");
+    leave(&mut pty);
+    scene.is_as_before_within(WITHIN);
+    // One that does not run is started.
+    device.ok(&["systemctl", "stop", "tidegate-agent"]).unwrap();
+    let started = install(&[]);
+    assert!(started.contains("run systemctl restart tidegate-agent.service\n"), "{started}");
+    stand.world.await_agent(device).unwrap();
 }
