@@ -143,6 +143,8 @@ pub enum Event {
         drift: Notes,
         leftovers: Notes,
     },
+    /// What stood is gone, and not by an undo that the agent told of: a sweep's, or a reboot's.
+    GrantCleared { session: SessionId, target: CredentialName, gone: Notes },
     /// What the session left behind on the host; `more` counts what is not listed.
     ResidueReported { session: SessionId, target: CredentialName, findings: Notes, more: u64, unseen: Notes },
 

@@ -185,6 +185,9 @@ impl fmt::Display for Event {
                 write!(f, "session {session}: grant on {target} still STANDING: {standing}")?;
                 write!(f, "{}{}", Also("changed by others", drift), Also("processes ended", leftovers))
             }
+            Self::GrantCleared { session, target, gone } => {
+                write!(f, "session {session}: no longer standing on {target}: {gone}")
+            }
             Self::ResidueReported { session, target, findings, more, unseen } => {
                 let found = if findings.is_empty() { "nothing left behind" } else { "left behind" };
                 write!(f, "session {session}: {found} on {target}{}", Also("found", findings))?;
