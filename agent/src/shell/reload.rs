@@ -123,9 +123,14 @@ pub fn prepare(paths: &Paths, config: Option<&Path>) -> Result<Successor, Reload
 
 fn aside(paths: &Paths) -> std::io::Result<()> {
     let fresh = paths.previous().with_extension("new");
-    std::fs::copy(paths.proc.join("self/exe"), &fresh)?;
-    std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o700))?;
-    std::fs::rename(fresh, paths.previous())
+    let kept = std::fs::copy(paths.proc.join("self/exe"), &fresh)
+        .and_then(|_| std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o700)))
+        .and_then(|()| std::fs::rename(&fresh, paths.previous()));
+    if kept.is_err() {
+        // A part of it would take the room that the journal needs.
+        let _ = std::fs::remove_file(fresh);
+    }
+    kept
 }
 
 /// The agent runs, or stays: what was kept aside is not needed.

@@ -6,13 +6,16 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
+use tidegate_tests::device::Device;
 use tidegate_tests::host::Host;
 use tidegate_tests::programs::program;
 use tidegate_tests::pty::{PATIENCE, Pty};
 use tidegate_tests::wait;
+use tidegate_tests::world::Options;
 
 use crate::needs_devices;
 use crate::scene::{Scene, Stand, text};
+use crate::support::base;
 
 /// The lease of these worlds, in seconds, and what a machine under load takes to look.
 const LEASE: u64 = 10;
@@ -136,6 +139,88 @@ fn a_session_that_begins_while_the_agent_is_replaced_waits_for_its_successor() {
     };
     wait::until_true("the order", PATIENCE, ordered).unwrap();
     fs::write(device.path("/run/go"), "\n").unwrap();
+    scene.at_the_prompt(&mut pty);
+    leave(&mut pty);
+    scene.is_as_before_within(WITHIN);
+}
+
+#[test]
+fn a_handover_waits_for_an_administrators_program_that_is_under_way() {
+    needs_devices!();
+    let stand = Stand::new("patience", LEASE);
+    let scene = Scene::set(&stand.world, &stand.device, "worker", "{}");
+    let device = &stand.device;
+    let place = device.path("/etc/tidegate-agent/custom/slow");
+    fs::create_dir_all(&place).unwrap();
+    fs::write(place.join("privilege.toml"), "deadline_seconds = 10\n").unwrap();
+    for (name, line) in [
+        ("grant", "echo >/run/began; read -r _ </run/go; echo >/run/granted"),
+        ("verify", "test -e /run/granted"),
+        ("revoke", "rm -f /run/granted"),
+    ] {
+        fs::write(place.join(name), format!("#!/bin/sh\n{line}\n")).unwrap();
+        fs::set_permissions(place.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    device.ok(&["mkfifo", "/run/go"]).unwrap();
+    let custom = "privileges = [{ kind = \"custom\", name = \"slow\" }]";
+    stand.world.apply(&format!("[[credential]]\nname = \"{}\"\n{custom}\n", scene.target())).unwrap();
+    mend_program(&stand);
+    let (pid, before) = (main_pid(&stand), runs(&stand));
+    let mut pty = scene.knock();
+    let there = |path: &'static str| move || device.path(path).exists();
+    wait::until_true("the program runs", PATIENCE, there("/run/began")).unwrap();
+    device.ok(&["systemctl", "kill", "--kill-who=main", "--signal=HUP", "tidegate-agent"]).unwrap();
+    // The successor was found fit, and there is nothing else to wait for.
+    wait::until_true("the old program is kept aside", PATIENCE, there("/var/lib/tidegate-agent/previous"))
+        .unwrap();
+    assert_eq!(runs(&stand), before);
+    fs::write(device.path("/run/go"), "\n").unwrap();
+    pty.expect("$ ").unwrap();
+    wait::until_true("the new program runs", PATIENCE, || runs(&stand) != before).unwrap();
+    assert_eq!(main_pid(&stand), pid);
+    stand.world.await_agent(device).unwrap();
+    assert!(device.path("/run/granted").exists());
+    leave(&mut pty);
+    wait::until_true("the revocation", WITHIN, || !device.path("/run/granted").exists()).unwrap();
+}
+
+#[test]
+fn a_handover_on_a_full_disk_is_refused_and_the_session_lives_and_ends_as_ever() {
+    needs_devices!();
+    const STATE: &str = "/var/lib/tidegate-agent";
+    let device = Device::boot(&base(), "crowded").unwrap();
+    device.ok(&["mkdir", "-m", "700", STATE]).unwrap();
+    device.ok(&["mount", "-t", "tmpfs", "-o", "size=128m", "state", STATE]).unwrap();
+    let stand = Stand::on(device, Options { lease: Duration::from_secs(LEASE), ..Options::default() });
+    let scene = Scene::set(&stand.world, &stand.device, "worker", "{}");
+    let device = &stand.device;
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    let (pid, before) = (main_pid(&stand), runs(&stand));
+    mend_program(&stand);
+    // There is some room, but not for the program that is kept aside.
+    let ballast = format!("{STATE}/ballast");
+    device.ok(&["fallocate", "-l", "120M", &ballast]).unwrap();
+    assert!(!device.run(&["systemctl", "reload", "tidegate-agent"]).unwrap().success());
+    let journal = device.journal("tidegate-agent");
+    assert!(
+        journal.contains("could not be kept aside") && journal.contains("is the disk full?"),
+        "{journal}"
+    );
+    assert!(!device.path(&format!("{STATE}/previous.new")).exists(), "it takes the room that there was");
+    assert_eq!((main_pid(&stand), runs(&stand)), (pid, before));
+    scene.is_root(&mut pty);
+    // And now there is none at all.
+    device.run(&["dd", "if=/dev/zero", "bs=4k", &format!("of={STATE}/more")]).unwrap();
+    assert!(!device.run(&["systemctl", "reload", "tidegate-agent"]).unwrap().success());
+    scene.is_root(&mut pty);
+    leave(&mut pty);
+    scene.is_as_before_within(WITHIN);
+    device.ok(&["rm", &ballast, &format!("{STATE}/more")]).unwrap();
+    device.ok(&["systemctl", "reload", "tidegate-agent"]).unwrap();
+    stand.world.await_agent(device).unwrap();
+    assert_ne!(runs(&stand), before);
+    let mut pty = scene.knock();
     scene.at_the_prompt(&mut pty);
     leave(&mut pty);
     scene.is_as_before_within(WITHIN);

@@ -31,7 +31,11 @@ impl Stand {
 
     /// A device of this name, enrolled with a gate of its own settings.
     pub fn with(device: &str, options: Options) -> Self {
-        let device = Device::boot(&base(), device).unwrap();
+        Self::on(Device::boot(&base(), device).unwrap(), options)
+    }
+
+    /// A gate of its own settings for this device, which is enrolled with it.
+    pub fn on(device: Device, options: Options) -> Self {
         let world = World::start(options).unwrap();
         world
             .apply(&format!("[[device]]\nname = \"{}\"\naddress = \"{}\"\n", device.name(), device.address()))
