@@ -18,6 +18,8 @@ mod demo;
 mod depot;
 #[path = "e2e/devices.rs"]
 mod devices;
+#[path = "e2e/disks.rs"]
+mod disks;
 #[path = "e2e/docs.rs"]
 mod docs;
 #[path = "e2e/doctor.rs"]
