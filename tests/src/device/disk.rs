@@ -11,6 +11,9 @@ use crate::host::Host;
 use crate::run::{self, Run};
 use crate::slot::{self, Slot};
 
+/// How large the disk is; it takes only what is written.
+const SIZE: u64 = 1 << 30;
+
 /// Whether a device can have a disk here; the error says in one sentence why not.
 pub fn possible() -> Result<()> {
     super::possible()?;
@@ -20,9 +23,6 @@ pub fn possible() -> Result<()> {
     Ok(())
 }
 
-/// How large the disk is; it takes only what is written.
-const SIZE: u64 = 1 << 30;
-
 impl Device {
     /// Makes a device on a disk, not booted yet.
     pub fn make_on_disk(base: &Path, name: &str) -> Result<Self> {
@@ -31,7 +31,7 @@ impl Device {
         let slot = Slot::take(base)?;
         let (image, layers) = (slot.dir().join("image"), slot.dir().join("disk"));
         fs::File::create(&image)?.set_len(SIZE)?;
-        // Without blocks that are kept for root, who is who fills it here.
+        // No block is kept for root: it is root who fills the disk.
         Run::new("mkfs.ext4").args(["-q", "-F", "-m", "0"]).arg(&image).ok()?;
         fs::create_dir(&layers)?;
         attach(&image, &layers)?;
