@@ -175,8 +175,14 @@ impl State {
         let held = joined.iter().filter_map(|unit| self.ledger.held(unit).cloned()).collect();
         let apply = Effect::Apply { session, fresh: fresh.clone(), joined: held };
         let GrantOrder { account, expires, .. } = order;
-        self.record(Record::Granting { session, account, expires, fresh, joined }, vec![apply], effects);
-        self.keep_deadlines(effects);
+        let record = Record::Granting { session, account, expires, fresh, joined };
+        self.ledger.take(record.clone());
+        // Before the host is changed: of an agent that hangs from then on, the sweep must know
+        // that this grant is overdue.
+        let mut then = Vec::new();
+        self.keep_deadlines(&mut then);
+        then.push(apply);
+        effects.push(Effect::Journal { record, then });
     }
 
     /// Applied and verified, or not: then whatever is there is undone.

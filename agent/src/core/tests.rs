@@ -357,3 +357,19 @@ fn what_the_disk_had_no_room_for_is_written_once_it_has() {
     world.settle();
     assert_eq!(world.disk(), Ledger::default());
 }
+
+#[test]
+fn the_sweep_knows_of_a_grant_before_the_host_is_changed_for_it() {
+    let mut world = World::new();
+    world.give(Event::Proxy(FromProxy::Grant(order(1, &[1], false))));
+    while world.inbox.is_empty() {
+        assert!(world.work_one(), "nothing was planned");
+    }
+    let planned = world.inbox.pop_front().unwrap();
+    world.give(planned);
+    let Some(Effect::Journal { record: Record::Granting { .. }, then }) = world.work.front() else {
+        panic!("{:?}", world.work)
+    };
+    let [Effect::KeepDeadlines(deadlines), Effect::Apply { .. }] = &then[..] else { panic!("{then:?}") };
+    assert_eq!(deadlines.keys().collect::<Vec<_>>(), [&session(1)]);
+}
