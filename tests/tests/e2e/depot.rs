@@ -163,8 +163,3 @@ pub fn is_root(pty: &mut Pty) {
     pty.expect("root\r\n").unwrap();
     pty.expect("$ ").unwrap();
 }
-
-pub fn leave(mut pty: Pty) {
-    pty.send_line("exit").unwrap();
-    pty.end(PATIENCE).unwrap();
-}

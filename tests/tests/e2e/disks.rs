@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tidegate_tests::device::{Device, disk};
 use tidegate_tests::host::Host;
-use tidegate_tests::pty::{PATIENCE, Pty};
+use tidegate_tests::pty::PATIENCE;
 use tidegate_tests::wait;
 use tidegate_tests::world::Options;
 
-use crate::scene::{Scene, Stand};
+use crate::scene::{Scene, Stand, leave};
 use crate::support::base;
 
 const LEASE: u64 = 5;
@@ -27,11 +27,6 @@ fn on_a_disk(name: &str) -> Option<Stand> {
     let device = Device::make_on_disk(&base(), name).unwrap();
     device.power_on().unwrap();
     Some(Stand::on(device, Options { lease: Duration::from_secs(LEASE), ..Options::default() }))
-}
-
-fn leave(pty: &mut Pty) {
-    pty.send_line("exit").unwrap();
-    pty.end(PATIENCE).unwrap();
 }
 
 /// Nobody gets in, and the one who tries is told why in one sentence.
@@ -103,10 +98,7 @@ fn on_a_full_root_nobody_gets_in_and_what_was_granted_goes_as_ever() {
     is_refused(&scene, &scene.target(), "No space left on device");
     device.make_room().unwrap();
     stand.world.await_agent(device).unwrap();
-    let mut pty = scene.knock();
-    scene.at_the_prompt(&mut pty);
-    leave(&mut pty);
-    scene.is_as_before_within(WITHIN);
+    scene.works_within(WITHIN);
 }
 
 #[test]

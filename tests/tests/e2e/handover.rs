@@ -9,12 +9,12 @@ use std::time::Duration;
 use tidegate_tests::device::Device;
 use tidegate_tests::host::Host;
 use tidegate_tests::programs::program;
-use tidegate_tests::pty::{PATIENCE, Pty};
+use tidegate_tests::pty::PATIENCE;
 use tidegate_tests::wait;
 use tidegate_tests::world::Options;
 
 use crate::needs_devices;
-use crate::scene::{Scene, Stand, text};
+use crate::scene::{Scene, Stand, leave, text};
 use crate::support::base;
 
 /// The lease of these worlds, in seconds, and what a machine under load takes to look.
@@ -48,11 +48,6 @@ fn break_program(stand: &Stand, script: &str) {
 
 fn mend_program(stand: &Stand) {
     stand.device.install(&program("tidegate-agent").unwrap(), AGENT).unwrap();
-}
-
-fn leave(pty: &mut Pty) {
-    pty.send_line("exit").unwrap();
-    pty.end(PATIENCE).unwrap();
 }
 
 #[test]
@@ -220,10 +215,7 @@ fn a_handover_on_a_full_disk_is_refused_and_the_session_lives_and_ends_as_ever()
     device.ok(&["systemctl", "reload", "tidegate-agent"]).unwrap();
     stand.world.await_agent(device).unwrap();
     assert_ne!(runs(&stand), before);
-    let mut pty = scene.knock();
-    scene.at_the_prompt(&mut pty);
-    leave(&mut pty);
-    scene.is_as_before_within(WITHIN);
+    scene.works_within(WITHIN);
 }
 
 #[test]
@@ -284,10 +276,7 @@ fn a_program_that_dies_as_it_starts_leaves_nothing_granted() {
     pty.end(WITHIN).unwrap();
     mend_program(&stand);
     stand.world.await_agent(device).unwrap();
-    let mut pty = scene.knock();
-    scene.at_the_prompt(&mut pty);
-    leave(&mut pty);
-    scene.is_as_before_within(WITHIN);
+    scene.works_within(WITHIN);
 }
 
 #[test]

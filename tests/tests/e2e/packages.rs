@@ -10,8 +10,9 @@ use tidegate_tests::pty::PATIENCE;
 use tidegate_tests::run::Run;
 use tidegate_tests::wait;
 
-use crate::depot::{DPKG, Depot, is_root, leave, packages};
+use crate::depot::{DPKG, Depot, is_root, packages};
 use crate::needs_devices;
+use crate::scene::leave;
 use crate::support::{Scratch, repository};
 
 /// What a session gets beside sudo.
@@ -48,7 +49,7 @@ fn an_upgrade_goes_on_under_a_live_session() {
         wait::until_true("the new agent runs", PATIENCE, || !depot.process("tidegate-agent").1).unwrap();
         is_root(&mut pty);
     }
-    leave(pty);
+    leave(&mut pty);
     let over = || idle.difference(&depot.accounts()).is_empty();
     wait::until_true("the grant is gone", PATIENCE, over).unwrap();
 

@@ -169,6 +169,14 @@ impl<'a> Scene<'a> {
         assert_ne!(self.difference(), "", "the comparison must see what is granted");
     }
 
+    /// A session begins, works and ends, and leaves nothing.
+    pub fn works_within(&self, within: Duration) {
+        let mut pty = self.knock();
+        self.at_the_prompt(&mut pty);
+        leave(&mut pty);
+        self.is_as_before_within(within);
+    }
+
     /// What differs on the device from before the scene.
     pub fn difference(&self) -> String {
         self.before.difference(&picture(self.device, &self.account, self.whole))
@@ -206,6 +214,12 @@ impl<'a> Scene<'a> {
         own.sort_by_key(|session| text(session, "id"));
         own
     }
+}
+
+/// The person leaves by themselves.
+pub fn leave(pty: &mut Pty) {
+    pty.send_line("exit").unwrap();
+    pty.end(PATIENCE).unwrap();
 }
 
 /// A field as text; empty if it is not there.
