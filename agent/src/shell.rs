@@ -14,6 +14,7 @@ mod signals;
 pub mod sweep;
 pub mod tls;
 pub mod uplink;
+mod watchdog;
 mod worker;
 
 pub use worker::Link;

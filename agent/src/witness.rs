@@ -14,6 +14,7 @@ mod assembler;
 mod book;
 mod hold;
 mod kernel;
+mod post;
 mod record;
 mod rules;
 mod spool;
@@ -107,7 +108,7 @@ pub fn start(
     let (book, assembler, post) =
         carried.map_or_else(Default::default, |carried| (carried.book, carried.assembler, carried.post));
     let listening = post.and_then(|left| match left.take_over(paths) {
-        Ok(listening) => Some(listening),
+        Ok(post) => Some(Listening::Yes(Box::new(post))),
         Err(error) => {
             tracing::error!(%error, "what the kernel told during the handover is lost");
             None

@@ -16,6 +16,7 @@ use super::reload::{ReloadError, Successor};
 use super::reloads::{Reloads, notify};
 use super::signals::Signals;
 use super::uplink::Uplink;
+use super::watchdog::Watchdog;
 use super::worker::{Link, Tools, Worker, start_reaper};
 use super::{Message, clock, leases};
 use crate::config::{Config, Watch};
@@ -124,8 +125,7 @@ pub async fn run(config: Config, file: Option<&Path>) -> Result<(), DriverError>
     })?;
     let uplink =
         tokio::spawn(Uplink { proxy: config.proxy, paths: paths.clone(), inbox: inbox.clone() }.run());
-    let mut watchdog =
-        tokio::time::interval(sd_notify::watchdog_enabled().unwrap_or(Duration::from_secs(60)) / 3);
+    let mut watchdog = Watchdog::start()?;
     let mut stop_by = None;
     let mut reloading = Reloads::new(&paths, file, inbox.clone(), reloads);
     let mut event = Some(Event::Started { deadlines, carried });
@@ -192,9 +192,9 @@ pub async fn run(config: Config, file: Option<&Path>) -> Result<(), DriverError>
                 }
                 _ => Some(Event::Stop),
             },
-            _ = watchdog.tick() => {
+            () = watchdog.due() => {
                 if worker.busy_for() < STUCK {
-                    notify(&[sd_notify::NotifyState::Watchdog]);
+                    watchdog.alive();
                 }
                 None
             }

@@ -109,6 +109,13 @@ impl Assembler {
     }
 }
 
+/// The audit session of a login that was just made.
+#[must_use]
+pub fn login(payload: &[u8]) -> Option<u32> {
+    let record = record::parse(payload)?;
+    field(record.fields, b"ses")?.number().filter(|ses| *ses != NO_SESSION)
+}
+
 /// An exec in a login; `None` for every other event.
 fn begin(record: &Record<'_>, now: u64) -> Option<Open> {
     let (mut arch, mut call, mut exit) = (None, None, None);
@@ -237,6 +244,18 @@ mod tests {
     fn line(seen: &Seen) -> String {
         let argv: Vec<&str> = seen.exec.argv.iter().map(CommandText::as_str).collect();
         format!("{} {} [{}] {}", seen.exec.exit, seen.exec.exe, argv.join("|"), seen.exec.cwd)
+    }
+
+    #[test]
+    fn a_login_tells_its_audit_session_and_not_the_one_before() {
+        let payload = |ses: u32| {
+            format!(
+                "audit(1795477758.031:5): pid=4 uid=0 old-auid=4294967295 auid=1000 tty=(none) old-ses=4294967295 ses={ses} res=1"
+            )
+        };
+        assert_eq!(login(payload(7).as_bytes()), Some(7));
+        assert_eq!(login(payload(NO_SESSION).as_bytes()), None, "the login was taken back");
+        assert_eq!(login(b"audit(1795477758.031:5): pid=4 uid=0"), None);
     }
 
     #[test]

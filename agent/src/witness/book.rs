@@ -30,12 +30,17 @@ const MOST_KEPT: usize = 128;
 /// How often a login's processes are looked at for a session's marker.
 const MOST_LOOKS: u32 = 32;
 
+/// How long after a login its first processes come, at most, in microseconds.
+const FRESH: u64 = 1_000_000;
+
 /// Sessions, logins and what waits.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Book {
     sessions: BTreeMap<SessionId, Page>,
     claims: BTreeMap<u32, SessionId>,
     unclaimed: BTreeMap<u32, Unclaimed>,
+    /// Logins just made that nobody has claimed, and since when.
+    fresh: BTreeMap<u32, u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,12 +72,27 @@ impl Book {
             return;
         }
         self.claims.insert(ses, session);
+        self.fresh.remove(&ses);
         let Some(kept) = self.unclaimed.remove(&ses) else { return };
         let Some(page) = self.sessions.get_mut(&session) else { return };
         kept.execs.into_iter().for_each(|exec| page.write(exec, now));
         if kept.lost > 0 {
             page.lose(kept.lost, "execs before the login was known to be the session's did not fit", now);
         }
+    }
+
+    /// Somebody logged in; whose login it is will be seen by its processes.
+    pub fn login(&mut self, ses: u32, now: u64) {
+        if !self.is_empty() && self.fresh.len() < MOST_UNCLAIMED {
+            self.fresh.insert(ses, now);
+        }
+    }
+
+    /// Whether a login is so new that its processes have to be looked at as they come:
+    /// they may be gone in a moment.
+    pub fn is_curious(&mut self, now: u64) -> bool {
+        self.fresh.retain(|_, since| since.saturating_add(FRESH) > now);
+        !self.fresh.is_empty()
     }
 
     /// An exec. Answers its login when nobody has claimed it and it is worth a look.
@@ -227,6 +247,7 @@ impl Book {
         if self.sessions.is_empty() {
             self.claims.clear();
             self.unclaimed.clear();
+            self.fresh.clear();
         }
     }
 }

@@ -219,16 +219,25 @@ pub enum Heard {
 #[derive(Debug)]
 pub struct Ear(OwnedFd);
 
+/// Of execs and of changed rules.
+pub const EXECS: [u16; 6] =
+    [record::SYSCALL, record::EXECVE, record::CWD, record::PATH, record::END, record::CONFIG_CHANGE];
+
+/// Of logins.
+pub const LOGINS: [u16; 1] = [record::LOGIN];
+
 impl Ear {
+    /// For records of these kinds: the kernel copies and wakes for nothing else.
+    ///
     /// # Errors
     /// When the kernel does not let us listen.
-    pub fn open() -> io::Result<Self> {
+    pub fn open(kinds: &[u16]) -> io::Result<Self> {
         let ear = open(SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK)?;
         if let Err(error) = setsockopt(&ear, sockopt::RcvBufForce, &ROOM) {
             tracing::warn!(%error, "the kernel gives the witness little room; without CAP_NET_ADMIN it may lose events");
             setsockopt(&ear, sockopt::RcvBuf, &ROOM)?;
         }
-        sys::attach_filter(&ear, &mut only_execs())?;
+        sys::attach_filter(&ear, &mut only(kinds))?;
         bind(ear.as_raw_fd(), &NetlinkAddr::new(0, READLOG))?;
         Ok(Self(ear))
     }
@@ -286,19 +295,16 @@ fn split(message: &[u8]) -> Option<(u16, &[u8])> {
     Some((kind, message.get(HEADER..)?))
 }
 
-/// Lets through the records of execs and of changed rules only, so that the kernel
-/// copies and wakes for nothing else (linux/filter.h).
-fn only_execs() -> Vec<libc::sock_filter> {
+/// Lets through records of these kinds only (linux/filter.h).
+fn only(kinds: &[u16]) -> Vec<libc::sock_filter> {
     const LOAD_HALF: u16 = 0x28;
     const JUMP_EQUAL: u16 = 0x15;
     const RETURN: u16 = 0x06;
-    let wanted =
-        [record::SYSCALL, record::EXECVE, record::CWD, record::PATH, record::END, record::CONFIG_CHANGE];
     let code = |code, jt, k| libc::sock_filter { code, jt, jf: 0, k };
     // The type is the host's own byte order; the machine of the filter loads the network's.
     let mut program = vec![code(LOAD_HALF, 0, 4)];
-    for (place, kind) in wanted.iter().enumerate() {
-        let left = u8::try_from(wanted.len() - place).unwrap_or(u8::MAX);
+    for (place, kind) in kinds.iter().enumerate() {
+        let left = u8::try_from(kinds.len() - place).unwrap_or(u8::MAX);
         program.push(code(JUMP_EQUAL, left, u32::from(kind.to_be())));
     }
     program.push(code(RETURN, 0, 0));

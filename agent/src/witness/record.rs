@@ -5,6 +5,9 @@
 
 use jiff::Timestamp;
 
+/// Somebody logged in: a process got an audit session (linux/audit.h).
+pub const LOGIN: u16 = 1006;
+
 /// The kinds of records that say something of an exec (linux/audit.h).
 pub const SYSCALL: u16 = 1300;
 pub const PATH: u16 = 1302;

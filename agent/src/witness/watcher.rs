@@ -2,7 +2,7 @@
 //! lives it sleeps, and nothing of ours is in the kernel.
 
 use std::io;
-use std::os::fd::{AsFd as _, RawFd};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -14,10 +14,10 @@ use tidegate_common::id::SessionId;
 use tidegate_common::wire::{FromAgent, SESSION_VARIABLE};
 
 use super::Order;
-use super::assembler::{Assembler, Seen};
+use super::assembler::{self, Assembler, Seen};
 use super::book::{Book, Told};
-use super::hold::Hold;
-use super::kernel::{Ear, Heard, PAYLOAD};
+use super::kernel::{Heard, PAYLOAD};
+use super::post::{KEEP, Left, Post};
 use super::record;
 use super::spool::Spool;
 use crate::paths::Paths;
@@ -36,12 +36,15 @@ const MOST_MESSAGE: usize = 16 * 1024;
 /// How much of an environment is searched, in bytes.
 const MOST_ENVIRONMENT: u64 = 256 * 1024;
 
-/// In microseconds: how long rules stay after the last session, how often to ask
-/// the kernel for its losses, and how soon to look at rules that changed.
-const KEEP: u64 = 5_000_000;
+/// In microseconds: how often to ask the kernel for its losses, and how soon to look at
+/// rules that changed.
 const ASK: u64 = 1_000_000;
 const ASK_AT_END: u64 = 50_000;
 const LOOK: u64 = 50_000;
+
+/// While execs come, the kernel's records are read so often, in microseconds, and not one
+/// by one: to wake up for each costs whoever makes them.
+const PAUSE: u64 = 10_000;
 
 /// What the thread works with.
 pub struct Watcher {
@@ -69,38 +72,15 @@ pub struct Carried {
     pub post: Option<Left>,
 }
 
-/// A listening post whose agent has gone.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Left {
-    ear: RawFd,
-    lost: u32,
-}
-
-impl Left {
-    /// Goes on listening where the agent before has stopped; nothing was missed then.
-    ///
-    /// # Errors
-    /// When the post is not there any more.
-    pub fn take_over(self, paths: &Paths) -> io::Result<Listening> {
-        let ear = Ear::adopt(self.ear)?;
-        let hold = Hold::resume(paths, self.lost)?;
-        let now = Some(clock::now().boot);
-        Ok(Listening::Yes(Box::new(Post { hold, ear, ask: now, look: now, drained: false, idle: None })))
-    }
-}
-
-/// A listening post.
-pub struct Post {
-    hold: Hold,
-    ear: Ear,
-    /// When to ask for losses; not while nothing is heard.
-    ask: Option<u64>,
-    /// When to look after our rules, because some have changed.
-    look: Option<u64>,
-    /// The kernel had nothing left when it was asked; what we have not read yet is the rest.
-    drained: bool,
-    /// Since when no session lives.
-    idle: Option<u64>,
+/// How much was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    /// There was nothing.
+    Nothing,
+    /// All that there was.
+    All,
+    /// There may be more.
+    Enough,
 }
 
 impl Watcher {
@@ -117,9 +97,12 @@ impl Watcher {
                     Err(TryRecvError::Empty) => break false,
                 }
             };
-            if self.hear(&mut buffer) {
+            self.hear_of_logins(&mut buffer);
+            let read = self.hear(&mut buffer);
+            if read != Read::Enough {
                 self.settle();
             }
+            self.pause(read);
             self.look_after_post();
             if stops {
                 self.stop(&mut buffer);
@@ -134,22 +117,20 @@ impl Watcher {
     fn wait(&self) {
         let now = clock::now().boot;
         let post = match &self.listening {
-            Listening::Yes(post) => Some(post),
+            Listening::Yes(post) => Some(&**post),
             Listening::Not => None,
         };
         let times = [
             self.book.next(),
             (!self.assembler.is_idle()).then(|| now.saturating_add(ASK)),
-            post.and_then(|post| post.ask),
-            post.and_then(|post| post.look),
-            post.and_then(|post| post.idle).map(|since| since.saturating_add(KEEP)),
+            post.and_then(Post::next),
         ];
         let timeout = times.into_iter().flatten().min().map_or(PollTimeout::NONE, |at| {
             let millis = at.saturating_sub(now).div_ceil(1000);
             PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
         });
         let mut waiting = vec![PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
-        waiting.extend(post.map(|post| PollFd::new(post.ear.as_fd(), PollFlags::POLLIN)));
+        waiting.extend(post.into_iter().flat_map(Post::ears));
         let _ = poll(&mut waiting, timeout);
         let woken = waiting.first().and_then(PollFd::any).unwrap_or_default();
         if woken {
@@ -196,12 +177,7 @@ impl Watcher {
             post.look = Some(now);
             return;
         }
-        let opened = Ear::open().map_err(|error| error.to_string());
-        let taken = opened.and_then(|ear| {
-            let hold = Hold::take(&self.paths).map_err(|error| error.to_string())?;
-            Ok(Post { hold, ear, ask: None, look: None, drained: false, idle: None })
-        });
-        match taken {
+        match Post::take(&self.paths) {
             Ok(post) => self.listening = Listening::Yes(Box::new(post)),
             Err(why) => {
                 tracing::warn!(%session, "nobody sees what runs: {why}");
@@ -221,12 +197,41 @@ impl Watcher {
         }
     }
 
-    /// Reads what the kernel has told; whether that was all.
-    fn hear(&mut self, buffer: &mut [u8]) -> bool {
+    /// Leaves the kernel alone for a while, when it has told something; not while a login
+    /// is so new that its processes have to be looked at as they come.
+    fn pause(&mut self, read: Read) {
+        let now = clock::now().boot;
+        let curious = self.book.is_curious(now);
+        if let Listening::Yes(post) = &mut self.listening {
+            post.pause = (read == Read::All && !curious).then(|| now.saturating_add(PAUSE));
+        }
+    }
+
+    fn hear_of_logins(&mut self, buffer: &mut [u8]) {
+        let Listening::Yes(post) = &self.listening else { return };
+        let now = clock::now().boot;
         for _ in 0..AT_ONE_GO {
-            let Listening::Yes(post) = &mut self.listening else { return true };
+            // Whatever else it hears, the execs' ear will tell of it too.
+            let Ok(Heard::Message(_, length)) = post.logins.hear(buffer) else { return };
+            let payload = buffer.get(PAYLOAD..PAYLOAD + length).unwrap_or_default();
+            if let Some(ses) = assembler::login(payload) {
+                self.book.login(ses, now);
+            }
+        }
+    }
+
+    /// Reads what the kernel has told.
+    fn hear(&mut self, buffer: &mut [u8]) -> Read {
+        let mut read = Read::Nothing;
+        for _ in 0..AT_ONE_GO {
+            let Listening::Yes(post) = &mut self.listening else { return read };
             let now = clock::now().boot;
-            match post.ear.hear(buffer) {
+            let heard = post.ear.hear(buffer);
+            if matches!(heard, Ok(Heard::Nothing)) {
+                return read;
+            }
+            read = Read::All;
+            match heard {
                 Ok(Heard::Message(record::CONFIG_CHANGE, _)) => {
                     post.look.get_or_insert(now.saturating_add(LOOK));
                 }
@@ -245,7 +250,7 @@ impl Watcher {
                         now,
                     );
                 }
-                Ok(Heard::Nothing) => return true,
+                Ok(Heard::Nothing) => {}
                 Err(error) => {
                     tracing::error!(%error, "the kernel's audit cannot be heard any more");
                     self.book.lose(None, 1, "the kernel's audit could not be heard any more", now);
@@ -253,7 +258,7 @@ impl Watcher {
                 }
             }
         }
-        false
+        Read::Enough
     }
 
     fn enter(&mut self, seen: Seen, now: u64) {
@@ -331,8 +336,7 @@ impl Watcher {
         self.tell(told);
         let post = match self.listening {
             Listening::Yes(post) => {
-                let lost = post.hold.lost();
-                let left = post.ear.leave().map(|ear| Left { ear, lost });
+                let left = post.leave();
                 left.inspect_err(|error| tracing::error!(%error, "the next agent will not hear the kernel"))
                     .ok()
             }
@@ -343,7 +347,7 @@ impl Watcher {
 
     fn stop(mut self, buffer: &mut [u8]) {
         for _ in 0..MOST_GOES_AT_END {
-            if self.hear(buffer) {
+            if self.hear(buffer) != Read::Enough {
                 break;
             }
         }

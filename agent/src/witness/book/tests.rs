@@ -160,3 +160,17 @@ fn what_nobody_claims_is_bounded_and_what_did_not_fit_is_counted() {
     let told = book.due(u64::MAX);
     assert_eq!((told[0].execs.len(), told[0].lost), (MOST_KEPT, 200 - 128));
 }
+
+#[test]
+fn a_new_login_is_looked_at_as_it_runs_until_it_is_claimed_or_no_news() {
+    let mut book = Book::default();
+    book.login(6, 0);
+    assert!(!book.is_curious(0), "no session lives");
+    book.watch(session(1), Some(1000), 0);
+    book.login(7, 0);
+    assert!(book.is_curious(FRESH - 1));
+    book.claim(session(1), 7, 1);
+    assert!(!book.is_curious(1));
+    book.login(8, 1);
+    assert!(!book.is_curious(1 + FRESH), "a login of nobody");
+}

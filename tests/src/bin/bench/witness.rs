@@ -10,21 +10,20 @@ mod proxy;
 #[allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
 mod audit;
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use tidegate_common::id::SessionId;
-use tidegate_common::wire::{Exec, FromAgent, FromProxy, GrantOrder, SESSION_VARIABLE, Sight};
+use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder, SESSION_VARIABLE, Sight};
 use tidegate_tests::guardian::Guardian;
 use tidegate_tests::programs::program;
 
 use crate::report::Row;
 use proxy::{Link, Proxy};
 
-/// Execs of one storm, and how many storms each way.
+/// Execs of one storm, and how many storms of each kind each way.
 const STORM: u32 = 10_000;
 const STORMS: usize = 5;
 
@@ -37,8 +36,15 @@ const QUIET: Duration = Duration::from_millis(5_600);
 
 const LEASE: Duration = Duration::from_secs(600);
 
-/// A storm as `make` makes one: fork, exec, wait.
+/// A storm of nothing but fork, exec and wait.
 const LOOP: &str = "i=0; while [ $i -lt STORM ]; do /bin/true $i; i=$((i+1)); done";
+
+/// One as make(1) makes it on both processors: a shell, a compiler and the compiler proper
+/// for each recipe. It writes no file, because what that costs differs from run to run.
+const MAKE: &str = "printf 'int f(void) { return N; }\\n' >f.c; \
+     printf 'ALL = $(shell seq 1 RECIPES)\\n.PHONY: $(ALL)\\nall: $(ALL)\\n\
+     $(ALL): ; @cc -S -DN=$@ -o - f.c >/dev/null\\n' >Makefile; exec make -s -j2";
+const RECIPES: u32 = STORM.div_ceil(3);
 
 /// Execs at a steady pace. They fail at once, because what is measured is the way from
 /// the kernel to the proxy, not this machine's fork.
@@ -60,33 +66,42 @@ async fn all(quick: bool) -> Result<Vec<Row>> {
         println!("SKIPPED the witness: {why}");
         return Ok(Vec::new());
     }
+    let directory = agent.directory.clone();
     let storms = if quick { 2 } else { STORMS };
-    let (mut with, mut without) = (Vec::new(), Vec::new());
+    let (mut bare, mut make) = (Storm::new(&directory, LOOP), Storm::new(&directory, MAKE));
     for number in 0..storms {
-        tokio::time::sleep(QUIET).await;
-        without.push(storm(None).await?);
-        let session = agent.grant(2 * number as u64 + 1).await?;
-        with.push(agent.while_hearing(storm(Some(session))).await?);
-        let heard = agent.revoke(session).await?;
-        ensure!(heard.lost == 0, "{} lost in a storm: {:?}", heard.lost, heard.remarks);
-        let missing = heard.missing();
-        ensure!(missing.is_empty(), "{} of {STORM} were not seen, {missing:?} among them", missing.len());
+        for (kind, storm) in [&mut bare, &mut make].into_iter().enumerate() {
+            tokio::time::sleep(QUIET).await;
+            let number = 4 * number as u64 + 2 * kind as u64 + 1;
+            // In turns, so that what the machine does meanwhile hits both alike.
+            if number % 8 < 4 {
+                storm.without().await?;
+                storm.with(&mut agent, number).await?;
+            } else {
+                storm.with(&mut agent, number).await?;
+                tokio::time::sleep(QUIET).await;
+                storm.without().await?;
+            }
+        }
     }
-    let session = agent.grant(2 * storms as u64 + 1).await?;
-    let took = agent.while_hearing(paced(session)).await?;
+    let session = agent.grant(4 * storms as u64 + 1).await?;
+    let took = agent.while_hearing(paced(&directory, session)).await?;
     let heard = agent.revoke(session).await?;
     let sent = u64::from(RATE * SECONDS);
     let rate = f64::from(RATE * SECONDS) / took;
     drop(agent);
     ensure!(audit.state() == before, "the kernel's audit is not what it was");
-    println!("storms with   {with:.2?} s\nstorms without {without:.2?} s");
+    for (name, storm) in [("bare", &bare), ("make", &make)] {
+        println!("storms, {name}: with {:.2?} s, without {:.2?} s", storm.with, storm.without);
+    }
     println!(
         "paced: {sent} execs at {rate:.0}/s, {} seen, {} lost {:?}",
         heard.failed, heard.lost, heard.remarks
     );
     let missing = sent.saturating_sub(heard.failed).max(heard.lost);
     Ok(vec![
-        Row::new("storm of 10,000 execs", "s", median(&mut with), Some(median(&mut without)), None, storms),
+        bare.row("10,000 execs, nothing else"),
+        make.row("make -j2 of 10,000 execs"),
         Row::new("execs lost at 5,000/s", "of 50,000", missing as f64, None, None, 1),
     ])
 }
@@ -96,24 +111,57 @@ fn median(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-/// A login as pam_loginuid(8) makes it, timed.
-async fn storm(session: Option<SessionId>) -> Result<f64> {
-    let script = LOOP.replace("STORM", &STORM.to_string());
-    let began = Instant::now();
-    login(session, &["sh", "-c", &script]).await?;
-    Ok(began.elapsed().as_secs_f64())
+/// Execs as fast as they come, timed with the witness and without.
+struct Storm {
+    directory: PathBuf,
+    script: String,
+    with: Vec<f64>,
+    without: Vec<f64>,
 }
 
-async fn paced(session: SessionId) -> Result<f64> {
+impl Storm {
+    fn new(directory: &Path, script: &str) -> Self {
+        let script = script.replace("STORM", &STORM.to_string()).replace("RECIPES", &RECIPES.to_string());
+        Self { directory: directory.to_owned(), script, with: Vec::new(), without: Vec::new() }
+    }
+
+    async fn without(&mut self) -> Result<()> {
+        self.without.push(self.blow(None).await?);
+        Ok(())
+    }
+
+    async fn with(&mut self, agent: &mut Agent, number: u64) -> Result<()> {
+        let session = agent.grant(number).await?;
+        self.with.push(agent.while_hearing(self.blow(Some(session))).await?);
+        let heard = agent.revoke(session).await?;
+        ensure!(heard.lost == 0, "{} lost in a storm: {:?}", heard.lost, heard.remarks);
+        ensure!(heard.execs > u64::from(STORM), "{} of {STORM} were seen", heard.execs);
+        Ok(())
+    }
+
+    /// A login as pam_loginuid(8) makes it, timed.
+    async fn blow(&self, session: Option<SessionId>) -> Result<f64> {
+        let began = Instant::now();
+        login(&self.directory, session, &["sh", "-c", &self.script]).await?;
+        Ok(began.elapsed().as_secs_f64())
+    }
+
+    fn row(&mut self, name: &str) -> Row {
+        let Self { with, without, .. } = self;
+        Row::new(name, "s", median(with), Some(median(without)), None, with.len())
+    }
+}
+
+async fn paced(directory: &Path, session: SessionId) -> Result<f64> {
     let script = PACE.replace("COUNT", &(RATE * SECONDS).to_string()).replace("RATE", &RATE.to_string());
-    let said = login(Some(session), &["perl", "-e", &script]).await?;
+    let said = login(directory, Some(session), &["perl", "-e", &script]).await?;
     said.trim().parse().with_context(|| format!("perl says {said:?}"))
 }
 
-async fn login(session: Option<SessionId>, words: &[&str]) -> Result<String> {
+async fn login(directory: &Path, session: Option<SessionId>, words: &[&str]) -> Result<String> {
     let mut command = tokio::process::Command::new("sh");
     command.args(["-c", "echo 0 >/proc/self/loginuid && exec \"$@\"", "sh"]).args(words);
-    command.env_remove(SESSION_VARIABLE);
+    command.current_dir(directory).env_remove(SESSION_VARIABLE);
     if let Some(session) = session {
         command.env(SESSION_VARIABLE, session.to_string());
     }
@@ -129,15 +177,6 @@ struct Heard {
     failed: u64,
     lost: u64,
     remarks: Vec<String>,
-    /// Those of a storm, which count themselves.
-    numbers: BTreeSet<u32>,
-}
-
-impl Heard {
-    /// Some of a storm that are not there.
-    fn missing(&self) -> Vec<u32> {
-        (0..STORM).filter(|number| !self.numbers.contains(number)).take(20).collect()
-    }
 }
 
 /// Ends the agent, takes back what it changed in the kernel, and removes its directory `$1`;
@@ -150,6 +189,7 @@ rm -rf "$1"
 
 /// An agent of the bench's own, and its link. It is swept however the bench ends.
 struct Agent {
+    directory: PathBuf,
     child: Child,
     link: Link,
     sight: Sight,
@@ -184,7 +224,7 @@ impl Agent {
         let child = command(&directory, &["run"])?.spawn()?;
         let (link, hello) = proxy.welcome(LEASE).await;
         let (sight, heard) = (hello.witness, Heard::default());
-        Ok(Self { child, link, sight, heard, _guardian: guardian })
+        Ok(Self { directory, child, link, sight, heard, _guardian: guardian })
     }
 
     async fn grant(&mut self, number: u64) -> Result<SessionId> {
@@ -217,8 +257,6 @@ impl Agent {
         self.heard.execs += said.execs.len() as u64;
         self.heard.failed += said.execs.iter().filter(|exec| exec.exit < 0).count() as u64;
         self.heard.lost += said.lost;
-        let number = |exec: &Exec| exec.argv.get(1)?.as_str().parse::<u32>().ok();
-        self.heard.numbers.extend(said.execs.iter().filter_map(number));
         self.heard.remarks.extend(said.remarks.iter().map(ToString::to_string));
         said.last
     }
