@@ -8,7 +8,7 @@ use anyhow::Context;
 use crate::cli::{Cli, Command, Enrol, Install, Output, Shown, Uninstall};
 use crate::config::Config;
 use crate::paths::Paths;
-use crate::setup::{self, Site, Sshd};
+use crate::setup::{self, Running, Site, Sshd};
 use crate::shell::identity::{Identity, Token};
 use crate::shell::{driver, reload, sweep, uplink};
 use crate::{doctor, report};
@@ -137,6 +137,7 @@ fn install(file: Option<&std::path::Path>, install: &Install) -> anyhow::Result<
     if enrolled && token.is_some() {
         println!("this host is enrolled already, the token is not used; `tidegate-agent enrol` enrols anew");
     }
+    let running = Running::on(&site, &Paths::default());
     let mut done = setup::carry_out(&setup::install(&site)?, install.dry_run)?;
     if let Some(token) = token.filter(|_| !enrolled) {
         done += 1;
@@ -148,7 +149,11 @@ fn install(file: Option<&std::path::Path>, install: &Install) -> anyhow::Result<
         }
     }
     // What only makes running what is there needs no line of its own when nothing changed.
-    done += setup::carry_out(&setup::start(done > 0), install.dry_run)?;
+    let changed = done > 0;
+    done += setup::carry_out(&setup::start(changed, running), install.dry_run)?;
+    if changed && running == Running::Reloads {
+        println!("the agent that runs makes way for this one: no grant ends by it, and no session");
+    }
     println!("{}", if done == 0 { "nothing to do" } else { "done" });
     Ok(())
 }

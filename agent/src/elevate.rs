@@ -15,6 +15,7 @@ mod people;
 mod preview;
 pub mod program;
 mod replace;
+mod room;
 mod sudo;
 
 use std::collections::BTreeSet;
@@ -134,6 +135,9 @@ impl Elevator {
             fresh.iter().find(|(unit, delta)| edits_accounts(unit) && !delta.is_nothing())
         {
             self.lock().map_err(|why| unit.failure(why))?;
+            room::keep(&self.paths).map_err(|error| {
+                unit.failure(format!("there is no room on the disk to take it back later: {error}"))
+            })?;
         }
         for (unit, delta) in fresh {
             let done = match unit {

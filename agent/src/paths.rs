@@ -91,6 +91,12 @@ impl Paths {
         self.state.join("previous")
     }
 
+    /// Takes room on the disk that an undo may need.
+    #[must_use]
+    pub fn room(&self) -> PathBuf {
+        self.state.join("room")
+    }
+
     /// What hosts were like when their sessions began, for reports after a restart.
     #[must_use]
     pub fn residue(&self) -> PathBuf {

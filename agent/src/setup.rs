@@ -11,7 +11,7 @@ mod sudoers;
 use std::path::PathBuf;
 
 pub use change::Change;
-pub use plan::{install, start, uninstall};
+pub use plan::{Running, install, start, uninstall};
 pub use sshd::Sshd;
 pub use sudoers::{INCLUDE, include as sudo_include, of_host as sudo_of_host};
 

@@ -14,6 +14,7 @@ mod chain;
 mod event;
 mod note;
 mod show;
+mod transfer;
 
 use std::net::IpAddr;
 
@@ -27,6 +28,7 @@ pub use event::{
     ResourceKind, Verb, Verdict, Way,
 };
 pub use note::{CommandText, Note, Notes};
+pub use transfer::{Changed, Transfer};
 
 /// Who did it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -49,6 +49,12 @@ pub enum FromAgent {
     Granted { session: SessionId, receipt: Receipt },
     /// Nothing of the grant is left on the host, and it was never (fully) there.
     Refused { session: SessionId, failure: Failure },
+    /// The order was not taken, because the agent is about to be replaced: it may be given
+    /// again on the next link.
+    Later { session: SessionId },
+    /// The last word of an agent that is replaced in place. What it has not answered on
+    /// this link it has not taken; the next link is its successor's.
+    Replaced,
     /// The grant has ended, for whatever reason; sent again while something stands.
     Ended { session: SessionId, ended: Ended },
     /// All that stands now (at most [`MOST_STANDING`]), whenever it is another than was told last.

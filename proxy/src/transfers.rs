@@ -14,8 +14,7 @@ mod scp;
 mod sftp;
 mod tap;
 
-use tidegate_common::audit::{CommandText, Event, FileChange, Note, Outcome, Way};
-use tidegate_common::digest::Digest;
+use tidegate_common::audit::{Changed, Event, Note, Outcome, Transfer};
 use tidegate_common::id::SessionId;
 
 pub use asked::Asked;
@@ -32,23 +31,9 @@ enum Side {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Finding {
     /// A file went through, or was to.
-    Transfer {
-        way: Way,
-        path: CommandText,
-        bytes: u64,
-        sha256: Option<Digest>,
-        outcome: Outcome,
-        detail: Option<Note>,
-    },
+    Transfer(Transfer),
     /// A file was changed in another way.
-    Change {
-        change: FileChange,
-        path: CommandText,
-        to: Option<CommandText>,
-        attributes: Option<Note>,
-        outcome: Outcome,
-        detail: Option<Note>,
-    },
+    Change(Changed),
     /// Nothing more is known of this channel.
     Lost(Lost),
 }
@@ -57,13 +42,8 @@ impl Finding {
     /// As a place in the recording.
     fn label(&self) -> String {
         match self {
-            Self::Transfer { way, path, bytes, outcome, .. } => {
-                format!("{way} of {path}, {bytes} bytes, {outcome}")
-            }
-            Self::Change { change, path, to: Some(to), outcome, .. } => {
-                format!("{change}: {path}, to: {to}, {outcome}")
-            }
-            Self::Change { change, path, to: None, outcome, .. } => format!("{change}: {path}, {outcome}"),
+            Self::Transfer(transfer) => transfer.to_string(),
+            Self::Change(changed) => changed.to_string(),
             Self::Lost(lost) => format!("the rest of the transfers is not known: {lost}"),
         }
     }
@@ -71,12 +51,8 @@ impl Finding {
     /// As the audit log has it.
     fn event(self, session: SessionId, channel: u32) -> Event {
         match self {
-            Self::Transfer { way, path, bytes, sha256, outcome, detail } => {
-                Event::FileTransferred { session, channel, way, path, bytes, sha256, outcome, detail }
-            }
-            Self::Change { change, path, to, attributes, outcome, detail } => {
-                Event::FileChanged { session, channel, change, path, to, attributes, outcome, detail }
-            }
+            Self::Transfer(transfer) => Event::FileTransferred { session, channel, transfer },
+            Self::Change(changed) => Event::FileChanged { session, channel, changed },
             Self::Lost(lost) => {
                 Event::TransfersNotFollowed { session, channel, why: Note::new(lost.to_string()) }
             }

@@ -3,6 +3,8 @@
 //! account file, key, log or socket with the machine: what it changes lives in its
 //! [`Slot`]'s tmpfs and goes with it.
 
+pub mod disk;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -64,6 +66,8 @@ const JOIN: &str =
 pub struct Device {
     name: String,
     root: PathBuf,
+    /// Where what it changes is kept: the slot's tmpfs, or a disk in it.
+    layers: PathBuf,
     booted: Mutex<Option<Booted>>,
     slot: Slot,
 }
@@ -88,16 +92,22 @@ impl Device {
         possible()?;
         slot::reap_stale(base)?;
         let slot = Slot::take(base)?;
+        let layers = slot.dir().to_owned();
+        Self::made(slot, name, layers)
+    }
+
+    fn made(slot: Slot, name: &str, layers: PathBuf) -> Result<Self> {
         let root = slot.dir().join("root");
-        let device = Self { name: name.to_owned(), root, booted: Mutex::new(None), slot };
+        let device = Self { name: name.to_owned(), root, layers, booted: Mutex::new(None), slot };
         device.mount().context("no copy-on-write view of / can be mounted here")?;
         device.furnish()?;
         Ok(device)
     }
 
     fn mount(&self) -> Result<()> {
-        let path = |part: &str| self.slot.dir().join(part);
-        for part in ["upper", "work", "root"] {
+        let path = |part: &str| self.layers.join(part);
+        fs::create_dir(&self.root)?;
+        for part in ["upper", "work"] {
             fs::create_dir(path(part))?;
         }
         for (hidden, _) in HIDDEN {
@@ -117,7 +127,7 @@ impl Device {
     }
 
     fn mount_words(&self) -> Run {
-        let dir = self.slot.dir().display();
+        let dir = self.layers.display();
         let layers = format!("lowerdir=/,upperdir={dir}/upper,workdir={dir}/work");
         Run::new("mount").args(["-t", "overlay", "-o", &layers, "overlay"]).arg(&self.root)
     }

@@ -14,8 +14,12 @@ mod bounds;
 mod certificates;
 #[path = "e2e/demo.rs"]
 mod demo;
+#[path = "e2e/depot.rs"]
+mod depot;
 #[path = "e2e/devices.rs"]
 mod devices;
+#[path = "e2e/disks.rs"]
+mod disks;
 #[path = "e2e/docs.rs"]
 mod docs;
 #[path = "e2e/doctor.rs"]
@@ -36,6 +40,8 @@ mod input;
 mod kinds;
 #[path = "e2e/leftovers.rs"]
 mod leftovers;
+#[path = "e2e/manual.rs"]
+mod manual;
 #[path = "e2e/matrix.rs"]
 mod matrix;
 #[path = "e2e/menu.rs"]

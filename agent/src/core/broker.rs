@@ -22,6 +22,10 @@ impl State {
                 .push(Effect::Warn(format!("the proxy ordered the grant {session} twice; the first stays")));
             return;
         }
+        if self.handover == Handover::Wanted && !self.stopping {
+            effects.push(Effect::Send(FromAgent::Later { session }));
+            return;
+        }
         if let Err(failure) = self.acceptable(&order, now) {
             effects.push(Effect::Send(FromAgent::Refused { session, failure }));
             return;
@@ -38,9 +42,6 @@ impl State {
         let refuse = |why: &str| Err(Failure { kind, why: why.to_owned() });
         if self.stopping {
             return refuse("the agent is stopping; try again when it runs");
-        }
-        if self.handover == Handover::Wanted {
-            return refuse("the agent is being replaced by the version now installed; try again in a moment");
         }
         if self.grants.len() >= MOST_GRANTS {
             return refuse("the host has as many grants as the agent keeps; end some sessions");
@@ -174,8 +175,14 @@ impl State {
         let held = joined.iter().filter_map(|unit| self.ledger.held(unit).cloned()).collect();
         let apply = Effect::Apply { session, fresh: fresh.clone(), joined: held };
         let GrantOrder { account, expires, .. } = order;
-        self.record(Record::Granting { session, account, expires, fresh, joined }, vec![apply], effects);
-        self.keep_deadlines(effects);
+        let record = Record::Granting { session, account, expires, fresh, joined };
+        self.ledger.take(record.clone());
+        // Before the host is changed: of an agent that hangs from then on, the sweep must know
+        // that this grant is overdue.
+        let mut then = Vec::new();
+        self.keep_deadlines(&mut then);
+        then.push(apply);
+        effects.push(Effect::Journal { record, then });
     }
 
     /// Applied and verified, or not: then whatever is there is undone.

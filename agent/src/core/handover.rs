@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_common::grant::{Ended, Failure};
 use tidegate_common::id::SessionId;
 use tidegate_common::name::AccountName;
-use tidegate_common::wire::GrantOrder;
+use tidegate_common::wire::{FromAgent, GrantOrder};
 
 use super::ledger::Record;
 use super::messages::{Effect, Event, Now};
@@ -68,6 +68,7 @@ impl State {
             self.handover = Handover::Done;
             // The leases as they are now, whatever was kept before.
             self.keep_deadlines(effects);
+            effects.push(Effect::Send(FromAgent::Replaced));
             let record = Record::Snapshot { ledger: self.ledger.clone() };
             effects.push(Effect::HandOver { record, carried: self.carried() });
         }

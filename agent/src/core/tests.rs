@@ -270,8 +270,8 @@ fn a_handover_waits_for_what_is_under_way_and_new_orders_are_told_to_come_again(
     world.give(Event::Proxy(FromProxy::Grant(order(2, &[1], false))));
     world.settle();
     assert!(granted(&world, 1) && !granted(&world, 2));
-    let again = |told: &FromAgent| matches!(told, FromAgent::Refused { failure, .. } if failure.why.contains("try again in a moment"));
-    assert!(world.told.iter().any(again), "{:?}", world.told);
+    assert!(world.told.contains(&FromAgent::Later { session: session(2) }), "{:?}", world.told);
+    assert_eq!(world.told.last(), Some(&FromAgent::Replaced));
     // The next agent has it.
     assert!(!world.state.is_handed_over());
     assert_eq!(world.state.live(), [session(1)]);
@@ -356,4 +356,20 @@ fn what_the_disk_had_no_room_for_is_written_once_it_has() {
     world.give(Event::Tick);
     world.settle();
     assert_eq!(world.disk(), Ledger::default());
+}
+
+#[test]
+fn the_sweep_knows_of_a_grant_before_the_host_is_changed_for_it() {
+    let mut world = World::new();
+    world.give(Event::Proxy(FromProxy::Grant(order(1, &[1], false))));
+    while world.inbox.is_empty() {
+        assert!(world.work_one(), "nothing was planned");
+    }
+    let planned = world.inbox.pop_front().unwrap();
+    world.give(planned);
+    let Some(Effect::Journal { record: Record::Granting { .. }, then }) = world.work.front() else {
+        panic!("{:?}", world.work)
+    };
+    let [Effect::KeepDeadlines(deadlines), Effect::Apply { .. }] = &then[..] else { panic!("{then:?}") };
+    assert_eq!(deadlines.keys().collect::<Vec<_>>(), [&session(1)]);
 }

@@ -14,7 +14,7 @@ use tidegate_common::id::SessionId;
 use tidegate_common::name::AccountName;
 
 use super::enable::today;
-use super::lines::{any, fields, read, with_field, with_line, without_line, write};
+use super::lines::{any, fields, put_back, read, with_field, with_line, without_line, write};
 use super::{belongings, people, replace};
 use crate::core::Delta;
 use crate::paths::Paths;
@@ -165,7 +165,7 @@ fn undo_all(
 fn shut(paths: &Paths, name: &str) -> Result<(), String> {
     let Some(shadow) = read(paths, "shadow")? else { return Ok(()) };
     match with_field(&shadow, name, 7, "1") {
-        Some(changed) => write(paths, &[("shadow", changed)]),
+        Some(changed) => put_back(paths, &[("shadow", changed)]),
         None => Ok(()),
     }
 }
@@ -176,7 +176,7 @@ fn remove_lines(paths: &Paths, name: &str) -> Result<(), String> {
         let Some(content) = read(paths, file)? else { continue };
         files.extend(without_line(&content, name).map(|changed| (file, changed)));
     }
-    write(paths, &files)?;
+    put_back(paths, &files)?;
     for (file, _) in &files {
         if fields(&read(paths, file)?.unwrap_or_default(), name).is_some() {
             return Err(format!("{} still has `{name}`", paths.etc.join(file).display()));

@@ -1,5 +1,7 @@
 //! Accounts that come and go, in a directory of the test's own.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use super::*;
 use crate::core::{Gone, Held, Unit};
 use crate::elevate::Elevator;
@@ -12,6 +14,8 @@ const FILES_BEFORE: [(&str, &str); 4] = [
     ("gshadow", "root:*::\nadm:*::jane\n"),
 ];
 
+static TESTS: AtomicU32 = AtomicU32::new(0);
+
 fn host() -> (Scratch, Elevator) {
     let scratch = Scratch::new();
     for (file, text) in FILES_BEFORE {
@@ -21,6 +25,9 @@ fn host() -> (Scratch, Elevator) {
         std::fs::create_dir_all(scratch.path().join(directory)).unwrap();
     }
     std::fs::write(scratch.path().join("etc/skel/.profile"), "umask 022\n").unwrap();
+    // User ids of its own: an undo ends every process on the machine that has one.
+    let ids = 59_000 + 10 * TESTS.fetch_add(1, Ordering::Relaxed);
+    std::fs::write(scratch.paths().last_uid(), ids.to_string()).unwrap();
     let elevator = Elevator::new(scratch.paths().clone());
     (scratch, elevator)
 }

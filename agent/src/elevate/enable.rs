@@ -12,7 +12,7 @@ use tidegate_common::grant::Shell;
 use tidegate_common::name::AccountName;
 
 use super::account;
-use super::lines::{fields, read, with_field, write};
+use super::lines::{fields, put_back, read, with_field, write};
 use crate::core::{Delta, Lifted, Swap};
 use crate::paths::Paths;
 
@@ -177,7 +177,11 @@ fn edit(paths: &Paths, account: &AccountName, delta: &Delta, way: Way) -> Result
             }
         }
         if content != before {
-            write(paths, &[(file, content.clone())])?;
+            let replaced = [(file, content.clone())];
+            match way {
+                Way::There => write(paths, &replaced)?,
+                Way::Back => put_back(paths, &replaced)?,
+            }
             if read(paths, file)?.as_deref() != Some(content.as_slice()) {
                 return Err(format!("{} is not as it was written", paths.etc.join(file).display()));
             }

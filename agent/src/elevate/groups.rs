@@ -10,7 +10,7 @@ use tidegate_common::grant::Failure;
 use tidegate_common::name::{AccountName, UnixGroupName};
 
 use super::account;
-use super::lines::{read, write};
+use super::lines::{put_back, read, write};
 use crate::core::{Delta, Gone, Held, Unit};
 use crate::paths::Paths;
 use crate::residue::Lost;
@@ -158,7 +158,7 @@ fn remove_all<'a>(paths: &Paths, edits: &[Edit<'a>]) -> Result<Vec<&'a Unit>, St
             files.push((file, content));
         }
     }
-    write(paths, &files)?;
+    put_back(paths, &files)?;
     for (file, content) in &files {
         if read(paths, file)?.as_deref() != Some(content.as_slice()) {
             return Err(format!("{} is not as it was written", paths.etc.join(file).display()));

@@ -4,6 +4,7 @@
 use std::io;
 
 use super::replace::replace_in;
+use super::room;
 use crate::paths::Paths;
 
 /// The file's content; `None` where there is no such file.
@@ -18,13 +19,27 @@ pub fn read(paths: &Paths, file: &str) -> Result<Option<Vec<u8>>, String> {
 
 /// Replaces the files, all on disk before the first takes its place.
 pub fn write(paths: &Paths, files: &[(&str, Vec<u8>)]) -> Result<(), String> {
-    let written = replace_in(&paths.etc, files, 0o600).map_err(|error| {
-        format!("the account files in {} could not be written: {error}", paths.etc.display())
-    });
+    written(paths, files, replace_in(&paths.etc, files, 0o600))
+}
+
+/// The same to take something back: on a full disk, with the room that was kept for it.
+pub fn put_back(paths: &Paths, files: &[(&str, Vec<u8>)]) -> Result<(), String> {
+    let replaced = match replace_in(&paths.etc, files, 0o600) {
+        Err(error) if error.kind() == io::ErrorKind::StorageFull && room::give_up(paths) => {
+            replace_in(&paths.etc, files, 0o600)
+        }
+        replaced => replaced,
+    };
+    written(paths, files, replaced)
+}
+
+fn written(paths: &Paths, files: &[(&str, Vec<u8>)], replaced: io::Result<()>) -> Result<(), String> {
     if !files.is_empty() {
         flush_caches();
     }
-    written
+    replaced.map_err(|error| {
+        format!("the account files in {} could not be written: {error}", paths.etc.display())
+    })
 }
 
 /// nscd keeps what it read for minutes; where it runs it has to be told.

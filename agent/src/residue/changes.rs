@@ -1,7 +1,7 @@
 //! What changed on the host while a session lived: two pictures of it, compared.
 //!
 //! `Snapshot::compare` is a function of values; `gather` takes the pictures;
-//! [`Keeper`] is the thread that keeps a standing picture between sessions, so that
+//! [`Keeper`] is the thread that keeps standing pictures between sessions, so that
 //! no grant waits for one.
 //!
 //! Seen: the tables of cron and jobs of at, units of systemd below /etc, /run, /usr and
@@ -20,13 +20,16 @@ mod gather;
 mod json;
 mod keeper;
 mod mounts;
+mod notes;
 mod snapshot;
 mod sockets;
+mod standing;
 mod walk;
 
 #[cfg(test)]
 mod tests;
 
 pub use album::missed;
-pub use keeper::{Beginning, Keeper, Notes};
+pub use keeper::{Beginning, Keeper};
+pub use notes::Notes;
 pub use snapshot::Granted;

@@ -11,7 +11,7 @@ use crate::elevate::program::run;
 use crate::elevate::replace;
 
 /// How long systemctl and its like may take.
-const DEADLINE: Duration = Duration::from_secs(90);
+pub(super) const DEADLINE: Duration = Duration::from_secs(90);
 
 /// What a file must pass before it is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,13 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use super::change::{Change, Check};
+use super::change::{Change, Check, DEADLINE};
 use super::sshd::DROP_IN;
 use super::sudoers::{self, INCLUDE};
 use super::{SetupError, Site};
+use crate::elevate::program;
+use crate::paths::Paths;
+use crate::shell::reload;
 
+const AGENT: &str = "tidegate-agent.service";
 const UNITS: [(&str, &str); 3] = [
-    ("tidegate-agent.service", include_str!("../../../systemd/tidegate-agent.service")),
+    (AGENT, include_str!("../../../systemd/tidegate-agent.service")),
     ("tidegate-sweep.service", include_str!("../../../systemd/tidegate-sweep.service")),
     ("tidegate-sweep.timer", include_str!("../../../systemd/tidegate-sweep.timer")),
 ];
@@ -38,9 +42,8 @@ pub fn install(site: &Site) -> Result<Vec<Change>, SetupError> {
         check,
     };
     let directory = |path: &str, mode| Change::Directory { path: site.at(path), mode };
-    let packaged = site.program == Path::new(PACKAGED) && is_packaged(site);
     let mut changes = Vec::new();
-    if packaged {
+    if place(site) == PACKAGED {
         changes.extend(by_hand(site).into_iter().map(Change::RemoveFile));
     } else {
         let content = std::fs::read(&site.program)
@@ -74,25 +77,58 @@ pub fn install(site: &Site) -> Result<Vec<Change>, SetupError> {
     Ok(changes)
 }
 
+/// What becomes of the agent once something was installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Running {
+    /// None runs, or one that cannot make way for another.
+    Restarts,
+    /// It makes way for what was installed, and no grant ends by it.
+    Reloads,
+}
+
+impl Running {
+    /// Asks systemd and the agent that runs.
+    #[must_use]
+    pub fn on(site: &Site, paths: &Paths) -> Self {
+        let unit = program::run("systemctl", &["show", "-P", "CanReload", AGENT], DEADLINE);
+        let unit = unit.is_ok_and(|answer| answer.text.trim() == "yes");
+        // An agent goes on from its own place only.
+        if unit && reload::runs_from(paths).is_some_and(|program| program == Path::new(place(site))) {
+            Self::Reloads
+        } else {
+            Self::Restarts
+        }
+    }
+}
+
 /// Starts what was installed, anew when something of it `changed`. Apart, because
 /// the agent has to be enrolled before.
 #[must_use]
-pub fn start(changed: bool) -> Vec<Change> {
-    let running = ["is-active", "--quiet", "tidegate-agent.service"];
-    let current = ["is-enabled", "--quiet", "tidegate-agent.service"];
-    let units = ["tidegate-sweep.service", "tidegate-sweep.timer", "tidegate-agent.service"];
+pub fn start(changed: bool, running: Running) -> Vec<Change> {
+    let active = ["is-active", "--quiet", AGENT];
+    let current = ["is-enabled", "--quiet", AGENT];
+    let units = ["tidegate-sweep.service", "tidegate-sweep.timer", AGENT];
     let timer = ["is-active", "--quiet", "tidegate-sweep.timer"];
     let unless = |words| Some(("systemctl", words)).filter(|_| !changed);
     let mut changes = Vec::new();
     if changed {
         changes.push(run("systemctl", &["daemon-reload"], None));
     }
+    let verb = match running {
+        Running::Reloads if changed => "reload",
+        Running::Reloads | Running::Restarts => "restart",
+    };
     changes.extend([
         run("systemctl", &[&["enable"], units.as_slice()].concat(), unless(current.as_slice())),
         run("systemctl", &["start", "tidegate-sweep.timer"], Some(("systemctl", timer.as_slice()))),
-        run("systemctl", &["restart", "tidegate-agent.service"], unless(running.as_slice())),
+        run("systemctl", &[verb, AGENT], unless(active.as_slice())),
     ]);
     changes
+}
+
+/// Where the program is that the units name.
+fn place(site: &Site) -> &'static str {
+    if site.program == Path::new(PACKAGED) && is_packaged(site) { PACKAGED } else { PLACE }
 }
 
 /// Whether the Debian package is there.

@@ -74,12 +74,23 @@ pub struct Successor {
 
 /// Where this program is installed, whatever is there now.
 fn installed() -> Result<PathBuf, ReloadError> {
-    let running = std::env::current_exe().map_err(ReloadError::Lost)?;
+    Ok(place_of(std::env::current_exe().map_err(ReloadError::Lost)?))
+}
+
+/// Where the program is installed that runs from this file.
+fn place_of(running: PathBuf) -> PathBuf {
     let name = running.as_os_str().as_bytes();
-    Ok(match name.strip_suffix(DELETED.as_bytes()) {
+    match name.strip_suffix(DELETED.as_bytes()) {
         Some(name) if !running.exists() => PathBuf::from(std::ffi::OsStr::from_bytes(name)),
         _ => running,
-    })
+    }
+}
+
+/// From where an agent runs that can make way for another, if one does.
+#[must_use]
+pub fn runs_from(paths: &Paths) -> Option<PathBuf> {
+    let running = Running::read(paths).filter(|agent| agent.lives(paths))?;
+    std::fs::read_link(paths.proc.join(format!("{}/exe", running.pid))).ok().map(place_of)
 }
 
 fn identity_of(program: &Path) -> Result<(u64, u64, i64, i64), ReloadError> {
@@ -112,9 +123,14 @@ pub fn prepare(paths: &Paths, config: Option<&Path>) -> Result<Successor, Reload
 
 fn aside(paths: &Paths) -> std::io::Result<()> {
     let fresh = paths.previous().with_extension("new");
-    std::fs::copy(paths.proc.join("self/exe"), &fresh)?;
-    std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o700))?;
-    std::fs::rename(fresh, paths.previous())
+    let kept = std::fs::copy(paths.proc.join("self/exe"), &fresh)
+        .and_then(|_| std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o700)))
+        .and_then(|()| std::fs::rename(&fresh, paths.previous()));
+    if kept.is_err() {
+        // A part of it would take the room that the journal needs.
+        let _ = std::fs::remove_file(fresh);
+    }
+    kept
 }
 
 /// The agent runs, or stays: what was kept aside is not needed.

@@ -24,13 +24,13 @@ async fn living(lease: Duration) -> Option<(Proxy, Host, Running, Link)> {
 }
 
 /// Reloads beside the proxy, which has to hear and answer meanwhile.
-async fn reload(host: &Host) -> std::process::Output {
+pub async fn reload(host: &Host) -> std::process::Output {
     let mut reloading = host.start_quiet(&["reload"]);
     host.until("the end of the reload", |_| reloading.has_ended()).await;
     reloading.output()
 }
 
-async fn relinked(proxy: &Proxy, link: Link, live: &[SessionId]) -> Link {
+pub async fn relinked(proxy: &Proxy, link: Link, live: &[SessionId]) -> Link {
     drop(link);
     let (mut link, hello) = proxy.welcome(LONG).await;
     assert_eq!(hello.live, live);

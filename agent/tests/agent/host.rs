@@ -20,7 +20,7 @@ pub struct Host {
     pub directory: PathBuf,
     proxy: String,
     /// What its agent's witness watches. The kernel's audit is one for the whole machine,
-    /// so only the tests of the witness, one at a time, let it.
+    /// so only the tests of the witness, one at a time, let it. Empty: as its file says.
     pub watch: &'static str,
 }
 
@@ -67,11 +67,13 @@ impl Host {
             .arg(program)
             .args(arguments)
             .env("TIDEGATE_AGENT__PROXY", &self.proxy)
-            .env("TIDEGATE_AGENT__WITNESS__WATCH", self.watch)
             .env("TIDEGATE_AGENT__PATHS__ETC", self.directory.join("etc"))
             .env("TIDEGATE_AGENT__PATHS__STATE", self.directory.join("state"))
             .env("TIDEGATE_AGENT__PATHS__RUN", self.directory.join("run"))
             .stdin(Stdio::null());
+        if !self.watch.is_empty() {
+            command.env("TIDEGATE_AGENT__WITNESS__WATCH", self.watch);
+        }
         command
     }
 

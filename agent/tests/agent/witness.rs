@@ -12,6 +12,7 @@ use tidegate_common::id::SessionId;
 use tidegate_common::wire::{Exec, FromAgent, FromProxy, SESSION_VARIABLE, Sight};
 
 use super::audit::Audit;
+use super::handover::{relinked, reload};
 use super::host::{Host, possible};
 use super::proxy::{Link, Proxy, id};
 use super::story::{enrolled, granted};
@@ -374,4 +375,41 @@ async fn none_of_a_storm_of_commands_is_lost_while_the_program_is_replaced() {
     agent.signal("TERM");
     assert!(agent.wait().success());
     assert_eq!(audit.state(), before);
+}
+
+#[tokio::test]
+async fn what_is_watched_follows_the_configuration_at_a_reload() {
+    let Some((audit, proxy, mut host)) = watching().await else { return };
+    let before = audit.state();
+    let file = host.directory.join("agent.toml");
+    let watch = |what: &str| std::fs::write(&file, format!("[witness]\nwatch = \"{what}\"\n")).unwrap();
+    host.watch = "";
+    watch("nothing");
+    let mut agent = host.start_own(&["--config", file.to_str().unwrap(), "run"]);
+    let (mut link, hello) = proxy.welcome(LONG).await;
+    assert!(matches!(hello.witness, Sight::Blind { .. }), "{:?}", hello.witness);
+    granted(&mut link, 1).await;
+    assert_eq!(audit.state(), before);
+
+    watch("sessions");
+    assert!(reload(&host).await.status.success());
+    let mut link = relinked(&proxy, link, &[id(1)]).await;
+    host.until("the rules", |_| audit.state().rules.len() == before.rules.len() + 2).await;
+    run(Some(id(1)), "/bin/echo seen");
+    loop {
+        if let FromAgent::Witnessed(said) = link.news().await {
+            link.say(&FromProxy::Noted { number: said.number }).await;
+            let seen = |exec: &Exec| exec.argv.iter().any(|word| word.as_str() == "seen");
+            if said.execs.iter().any(seen) {
+                break;
+            }
+        }
+    }
+
+    watch("nothing");
+    assert!(reload(&host).await.status.success());
+    let _link = relinked(&proxy, link, &[id(1)]).await;
+    assert_eq!(audit.state(), before);
+    agent.signal("TERM");
+    assert!(agent.wait().success());
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{CommandText, Note, Notes};
+use super::{Changed, CommandText, Note, Notes, Transfer};
 use crate::digest::Digest;
 use crate::grant::{Ended, Privilege, Receipt};
 use crate::id::{RequestId, SessionId};
@@ -99,28 +99,9 @@ pub enum Event {
     /// the file that holds it.
     CommandsWitnessed { session: SessionId, target: CredentialName, execs: u64, lost: u64, link: Digest },
     /// A file went through.
-    FileTransferred {
-        session: SessionId,
-        channel: u32,
-        way: Way,
-        path: CommandText,
-        bytes: u64,
-        sha256: Option<Digest>,
-        outcome: Outcome,
-        detail: Option<Note>,
-    },
-    /// A file or directory was changed by a request of its own. `to` is its new name, or
-    /// what a link points to; `attributes` are those that were set.
-    FileChanged {
-        session: SessionId,
-        channel: u32,
-        change: FileChange,
-        path: CommandText,
-        to: Option<CommandText>,
-        attributes: Option<Note>,
-        outcome: Outcome,
-        detail: Option<Note>,
-    },
+    FileTransferred { session: SessionId, channel: u32, transfer: Transfer },
+    /// A file or directory was changed by a request of its own.
+    FileChanged { session: SessionId, channel: u32, changed: Changed },
     /// From here on a channel's transfers are not known: a side left the protocol or a bound.
     TransfersNotFollowed { session: SessionId, channel: u32, why: Note },
     /// A channel's list is full: so many more went through and are not in it.
@@ -143,6 +124,8 @@ pub enum Event {
         drift: Notes,
         leftovers: Notes,
     },
+    /// What stood is gone, and not by an undo that the agent told of: a sweep's, or a reboot's.
+    GrantCleared { session: SessionId, target: CredentialName, gone: Notes },
     /// What the session left behind on the host; `more` counts what is not listed.
     ResidueReported { session: SessionId, target: CredentialName, findings: Notes, more: u64, unseen: Notes },
 

@@ -141,13 +141,13 @@ impl fmt::Display for Event {
                     "session {session}: the kernel on {target} saw {execs} commands, {lost} lost, link {link}"
                 )
             }
-            Self::FileTransferred { session, channel, way, path, bytes, sha256, outcome, detail } => {
-                write!(f, "session {session}: channel {channel} {way} of {path}, {bytes} bytes, {outcome}")?;
-                write!(f, "{}{}", Aside("sha256", sha256), Aside("detail", detail))
+            Self::FileTransferred { session, channel, transfer } => {
+                write!(f, "session {session}: channel {channel} {transfer}")?;
+                write!(f, "{}{}", Aside("sha256", &transfer.sha256), Aside("detail", &transfer.detail))
             }
-            Self::FileChanged { session, channel, change, path, to, attributes, outcome, detail } => {
-                write!(f, "session {session}: channel {channel} {change}: {path}{}", Aside("to", to))?;
-                write!(f, "{}, {outcome}{}", Aside("set", attributes), Aside("detail", detail))
+            Self::FileChanged { session, channel, changed } => {
+                write!(f, "session {session}: channel {channel} {changed}")?;
+                write!(f, "{}{}", Aside("set", &changed.attributes), Aside("detail", &changed.detail))
             }
             Self::TransfersNotFollowed { session, channel, why } => {
                 write!(
@@ -184,6 +184,9 @@ impl fmt::Display for Event {
             Self::GrantStanding { session, target, standing, drift, leftovers } => {
                 write!(f, "session {session}: grant on {target} still STANDING: {standing}")?;
                 write!(f, "{}{}", Also("changed by others", drift), Also("processes ended", leftovers))
+            }
+            Self::GrantCleared { session, target, gone } => {
+                write!(f, "session {session}: no longer standing on {target}: {gone}")
             }
             Self::ResidueReported { session, target, findings, more, unseen } => {
                 let found = if findings.is_empty() { "nothing left behind" } else { "left behind" };
@@ -278,7 +281,9 @@ impl fmt::Display for Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::{Chain, CommandText, EndCause, FileChange, Note, Outcome, Stored, Way};
+    use crate::audit::{
+        Chain, Changed, CommandText, EndCause, FileChange, Note, Outcome, Stored, Transfer, Way,
+    };
     use crate::grant::{Ended, Failure, PrivilegeKind};
     use crate::id::SessionId;
 
@@ -304,9 +309,7 @@ mod tests {
     #[test]
     fn a_transfer_and_a_change_read_as_one_line() {
         let session = SessionId::new(0, 0);
-        let transfer = Event::FileTransferred {
-            session,
-            channel: 2,
+        let transfer = Transfer {
             way: Way::Upload,
             path: CommandText::new("/tmp/a\nb"),
             bytes: 3,
@@ -314,14 +317,12 @@ mod tests {
             outcome: Outcome::Failed,
             detail: Some(Note::new("permission denied")),
         };
-        let told = transfer.to_string();
+        let told = Event::FileTransferred { session, channel: 2, transfer }.to_string();
         assert!(
             told.ends_with("channel 2 upload of /tmp/a\\nb, 3 bytes, failed, detail: permission denied"),
             "{told}"
         );
-        let change = Event::FileChanged {
-            session,
-            channel: 2,
+        let changed = Changed {
             change: FileChange::Rename,
             path: CommandText::new("/tmp/a"),
             to: Some(CommandText::new("/tmp/b")),
@@ -329,7 +330,8 @@ mod tests {
             outcome: Outcome::Done,
             detail: None,
         };
-        assert!(change.to_string().ends_with("channel 2 rename: /tmp/a, to: /tmp/b, done"), "{change}");
+        let told = Event::FileChanged { session, channel: 2, changed }.to_string();
+        assert!(told.ends_with("channel 2 rename: /tmp/a, to: /tmp/b, done"), "{told}");
     }
 
     #[test]

@@ -149,7 +149,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite>(
         since: Instant::now(),
     };
     let number = office.registry.connected(device, status, &alive, sender);
-    let result = talk(office, device, frames, &mut orders).await;
+    let result = talk(office, device, number, frames, &mut orders).await;
     office.registry.disconnected(device, number);
     office.seen(std::slice::from_ref(device)).await;
     let Err(error) = result;
@@ -170,6 +170,7 @@ fn check(hello: &Hello) -> Result<(), LinkError> {
 async fn talk<S: AsyncRead + AsyncWrite>(
     office: &Office,
     device: &DeviceName,
+    number: u64,
     frames: &mut Frames<S>,
     orders: &mut mpsc::Receiver<FromProxy>,
 ) -> Result<Infallible, LinkError> {
@@ -185,6 +186,8 @@ async fn talk<S: AsyncRead + AsyncWrite>(
                 match message? {
                     FromAgent::Granted { session, receipt } => registry.granted(session, device, receipt),
                     FromAgent::Refused { session, failure } => registry.refused(session, device, failure),
+                    FromAgent::Later { session } => registry.later(session, device),
+                    FromAgent::Replaced => registry.replaced(device, number),
                     FromAgent::Ended { session, ended } => {
                         if !registry.ended(session, device, &ended) {
                             office.ended_late(device, session, &ended).await?;

@@ -7,6 +7,7 @@
 //! revoked is remembered as ending until its agent has said that it is gone.
 
 mod error;
+mod orders;
 mod plans;
 mod view;
 
@@ -18,14 +19,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tidegate_common::grant::{Ended, Failure, PrivilegeKind, Receipt, login_account};
+use tidegate_common::grant::{Ended, Failure, PrivilegeKind, Receipt};
 use tidegate_common::id::SessionId;
 use tidegate_common::name::DeviceName;
-use tidegate_common::wire::{FromProxy, GrantOrder, Sight};
-use tokio::sync::{mpsc, oneshot};
+use tidegate_common::wire::{FromProxy, Sight};
+use tokio::sync::{mpsc, oneshot, watch};
 
-/// How long an agent may take to apply and verify a grant.
-const GRANT_DEADLINE: Duration = Duration::from_secs(20);
 /// How long an agent may take to end one before the session's end is told without it.
 const REVOKE_DEADLINE: Duration = Duration::from_secs(10);
 /// Grants of one device that are remembered as ending; more are forgotten at once.
@@ -59,6 +58,8 @@ struct Link {
     number: u64,
     sender: mpsc::Sender<FromProxy>,
     status: LinkStatus,
+    /// The agent has said its last word, and its successor is about to link.
+    replaced: bool,
 }
 
 enum Stage {
@@ -81,13 +82,19 @@ struct Leaving {
     reply: Option<oneshot::Sender<Ended>>,
 }
 
+/// A link that broke.
+struct Broken {
+    number: u64,
+    replaced: bool,
+}
+
 #[derive(Default)]
 struct State {
     links: HashMap<DeviceName, Link>,
     live: HashMap<SessionId, Entry>,
     ending: HashMap<SessionId, Leaving>,
     /// The links that broke, of devices that are not back.
-    broken: HashMap<DeviceName, u64>,
+    broken: HashMap<DeviceName, Broken>,
     plans: plans::Questions,
     next_link: u64,
 }
@@ -97,6 +104,8 @@ struct State {
 pub struct Registry {
     state: Arc<Mutex<State>>,
     lease: Duration,
+    /// The number of the newest link, for those who wait for one.
+    newest: watch::Sender<u64>,
 }
 
 /// A grant that lives. Dropping it revokes it, if nobody did.
@@ -112,7 +121,7 @@ pub struct LiveGrant {
 impl Registry {
     /// An empty registry with leases of this length.
     pub fn new(lease: Duration) -> Self {
-        Self { state: Arc::default(), lease }
+        Self { state: Arc::default(), lease, newest: watch::Sender::new(0) }
     }
 
     /// How long a grant lives without word from us.
@@ -127,53 +136,6 @@ impl Registry {
     /// The agent of a device, if it is connected.
     pub fn status(&self, device: &DeviceName) -> Option<LinkStatus> {
         self.state().links.get(device).map(|link| link.status.clone())
-    }
-
-    /// Orders a grant and waits until it is applied and verified.
-    ///
-    /// # Errors
-    /// When it is not; nothing of it is left then, or ends by its lease.
-    pub async fn grant(&self, device: &DeviceName, order: GrantOrder) -> Result<LiveGrant, GrantError> {
-        let session = order.session;
-        let (reply, answer) = oneshot::channel();
-        let sender = {
-            let mut state = self.state();
-            let link = state.links.get(device).ok_or_else(|| GrantError::Away(device.clone()))?;
-            let missing =
-                order.privileges.iter().map(|one| one.kind()).find(|kind| !link.status.kinds.contains(kind));
-            if let Some(kind) = missing {
-                return Err(GrantError::Kind { device: device.clone(), kind });
-            }
-            let sender = link.sender.clone();
-            let what = What {
-                device: device.clone(),
-                account: login_account(session, &order.account, &order.privileges),
-                privileges: order.privileges.clone(),
-                applied: Vec::new(),
-                since: jiff::Timestamp::now(),
-                expires: order.expires,
-            };
-            let renewed = tokio::time::Instant::now();
-            state.live.insert(session, Entry { what, renewed, stage: Stage::Requested(reply) });
-            sender
-        };
-        let mut pending = Pending { registry: self, session: Some(session) };
-        sender.send(FromProxy::Grant(order)).await.map_err(|_| GrantError::Away(device.clone()))?;
-        let receipt = match tokio::time::timeout(GRANT_DEADLINE, answer).await {
-            Ok(Ok(answer)) => answer?,
-            Ok(Err(_)) => return Err(GrantError::Away(device.clone())),
-            Err(_) => return Err(GrantError::Silent(device.clone())),
-        };
-        let (over_sender, over) = oneshot::channel();
-        match self.state().live.get_mut(&session) {
-            Some(entry) => {
-                entry.stage = Stage::Active(over_sender);
-                entry.what.applied.clone_from(&receipt.applied);
-            }
-            None => return Err(GrantError::Away(device.clone())),
-        }
-        pending.session = None;
-        Ok(LiveGrant { registry: self.clone(), session, receipt, over, revoked: false })
     }
 
     /// Takes a session off the leases and tells the agent, if it can be told at once.
@@ -232,9 +194,12 @@ impl Registry {
         for (session, _) in unheard {
             let _ = sender.try_send(FromProxy::Revoke { session: *session });
         }
+        let why = state.away(device);
         state.broken.remove(device);
-        state.links.insert(device.clone(), Link { number, sender, status });
-        state.lose(device, |session, _| !alive.contains(session));
+        state.links.insert(device.clone(), Link { number, sender, status, replaced: false });
+        state.lose(device, &why, |session, _| !alive.contains(session));
+        drop(state);
+        self.newest.send_replace(number);
         number
     }
 
@@ -270,14 +235,30 @@ impl Registry {
 
     /// The agent could not apply a grant.
     pub(super) fn refused(&self, session: SessionId, device: &DeviceName, failure: Failure) {
+        self.not_granted(session, device, GrantError::Refused { device: device.clone(), failure });
+    }
+
+    /// The agent took no order, because it is about to be replaced.
+    pub(super) fn later(&self, session: SessionId, device: &DeviceName) {
+        self.not_granted(session, device, GrantError::Replaced(device.clone()));
+    }
+
+    fn not_granted(&self, session: SessionId, device: &DeviceName, why: GrantError) {
         let mut state = self.state();
         state.left(session, device);
         if state.live.get(&session).is_none_or(|entry| entry.what.device != *device) {
             return;
         }
         if let Some(Entry { stage: Stage::Requested(reply), .. }) = state.live.remove(&session) {
-            let _ = reply.send(Err(GrantError::Refused { device: device.clone(), failure }));
+            let _ = reply.send(Err(why));
         }
+    }
+
+    /// The agent is replaced; this link ends, and its successor's comes.
+    pub(super) fn replaced(&self, device: &DeviceName, number: u64) {
+        let mut state = self.state();
+        let link = state.links.get_mut(device).filter(|link| link.number == number);
+        link.into_iter().for_each(|link| link.replaced = true);
     }
 
     /// A grant ended on its host. Answers whether someone here waited for it.
@@ -303,9 +284,10 @@ impl Registry {
         if state.links.get(device).is_none_or(|link| link.number != number) {
             return;
         }
-        state.links.remove(device);
-        state.broken.insert(device.clone(), number);
-        state.lose(device, |_, entry| matches!(entry.stage, Stage::Requested(_)));
+        let replaced = state.links.remove(device).is_some_and(|link| link.replaced);
+        state.broken.insert(device.clone(), Broken { number, replaced });
+        let why = state.away(device);
+        state.lose(device, &why, |_, entry| matches!(entry.stage, Stage::Requested(_)));
         drop(state);
         let (registry, device) = (self.clone(), device.clone());
         tokio::spawn(async move {
@@ -317,9 +299,9 @@ impl Registry {
     /// The lease is over since this link broke, and none came after it.
     fn give_up(&self, device: &DeviceName, number: u64) {
         let mut state = self.state();
-        if state.broken.get(device) == Some(&number) {
+        if state.broken.get(device).is_some_and(|broken| broken.number == number) {
             state.broken.remove(device);
-            state.lose(device, |_, _| true);
+            state.lose(device, &GrantError::Away(device.clone()), |_, _| true);
             state.ending.retain(|_, leaving| leaving.what.device != *device);
         }
     }
@@ -334,36 +316,33 @@ impl State {
     }
 
     /// Tells those who wait for, or have, these grants on a device that they are gone.
-    fn lose(&mut self, device: &DeviceName, which: impl Fn(&SessionId, &Entry) -> bool) {
+    fn lose(&mut self, device: &DeviceName, why: &GrantError, which: impl Fn(&SessionId, &Entry) -> bool) {
         let of_device =
             |session: &SessionId, entry: &mut Entry| entry.what.device == *device && which(session, entry);
-        self.live.extract_if(of_device).for_each(|(_, entry)| entry.lose(device));
+        self.live.extract_if(of_device).for_each(|(_, entry)| entry.lose(why));
     }
-}
 
-impl Entry {
-    fn lose(self, device: &DeviceName) {
-        match self.stage {
-            Stage::Requested(reply) => {
-                let _ = reply.send(Err(GrantError::Away(device.clone())));
-            }
-            Stage::Active(over) => {
-                let _ = over.send(GrantOver::Lost);
-            }
+    /// Why an order that got no answer got none: the agent has gone, or makes way for another.
+    fn away(&self, device: &DeviceName) -> GrantError {
+        let leaves = self.links.get(device).is_some_and(|link| link.replaced);
+        let has_left = self.broken.get(device).is_some_and(|broken| broken.replaced);
+        if leaves || has_left {
+            GrantError::Replaced(device.clone())
+        } else {
+            GrantError::Away(device.clone())
         }
     }
 }
 
-/// An order whose answer nobody may wait for any more: withdrawn when dropped.
-struct Pending<'a> {
-    registry: &'a Registry,
-    session: Option<SessionId>,
-}
-
-impl Drop for Pending<'_> {
-    fn drop(&mut self) {
-        if let Some(session) = self.session {
-            self.registry.withdraw(session, None);
+impl Entry {
+    fn lose(self, why: &GrantError) {
+        match self.stage {
+            Stage::Requested(reply) => {
+                let _ = reply.send(Err(why.clone()));
+            }
+            Stage::Active(over) => {
+                let _ = over.send(GrantOver::Lost);
+            }
         }
     }
 }

@@ -4,8 +4,10 @@
 //! Agents are hostile: each speaks only for sessions on its own device, and what it
 //! says is bounded.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
-use tidegate_common::audit::{Actor, Event, Note};
+use tidegate_common::audit::{Actor, Event, Note, Notes};
 use tidegate_common::grant::{Drift, Ended, Standing};
 use tidegate_common::id::SessionId;
 use tidegate_common::name::{CredentialName, DeviceName};
@@ -21,6 +23,20 @@ const MOST_DRIFT: usize = 64;
 
 fn office(error: StoreError) -> LinkError {
     LinkError::Office(error.to_string())
+}
+
+/// What stood before and does not now, by the session that it was for. Why it stands may change.
+fn gone<'a>(before: &'a [Standing], now: &[Standing]) -> BTreeMap<SessionId, Vec<&'a Note>> {
+    let same = |one: &Standing, other: &Standing| {
+        (one.session, &one.account, &one.what) == (other.session, &other.account, &other.what)
+    };
+    let mut gone: BTreeMap<SessionId, Vec<&Note>> = BTreeMap::new();
+    for one in before.iter().filter(|one| !now.iter().any(|other| same(one, other))) {
+        if let Some(session) = one.session {
+            gone.entry(session).or_default().push(&one.what);
+        }
+    }
+    gone
 }
 
 impl Office {
@@ -51,19 +67,43 @@ impl Office {
     ) -> Result<(), LinkError> {
         let Some(target) = self.served(device, session, "the end of").await? else { return Ok(()) };
         let event = Event::grant_over(session, target, ended);
-        self.append(event.by(Actor::Agent(device.clone()))).await
+        self.append(event.by(Actor::Agent(device.clone()))).await?;
+        if ended.standing.is_empty() {
+            let known = self.standing(device).await?;
+            let others: Vec<Standing> =
+                known.iter().filter(|one| one.session != Some(session)).cloned().collect();
+            if others != known {
+                self.store.set_standing(device, &others).await.map_err(office)?;
+            }
+        }
+        Ok(())
     }
 
-    /// Keeps what stands on a device, if it is another than before.
+    async fn standing(&self, device: &DeviceName) -> Result<Vec<Standing>, LinkError> {
+        let standing = self.store.standing(Some(device)).await.map_err(office)?;
+        Ok(standing.into_iter().map(|(_, one)| one).collect())
+    }
+
+    /// Keeps what stands on a device, if it is another than before. The log hears of what
+    /// has gone without the end of a grant that told it.
     pub(super) async fn stands(
         &self,
         device: &DeviceName,
         mut standing: Vec<Standing>,
     ) -> Result<(), LinkError> {
         standing.truncate(MOST_STANDING);
-        let before = self.store.standing(Some(device)).await.map_err(office)?;
-        if before.iter().map(|(_, one)| one).eq(&standing) {
+        let before = self.standing(device).await?;
+        if before == standing {
             return Ok(());
+        }
+        // One that is full does not say what else stands.
+        if standing.len() < MOST_STANDING {
+            for (session, gone) in gone(&before, &standing) {
+                let reported = self.served(device, session, "that nothing stands any more of").await?;
+                let Some(target) = reported else { continue };
+                let event = Event::GrantCleared { session, target, gone: Notes::of(gone) };
+                self.append(event.by(Actor::Agent(device.clone()))).await?;
+            }
         }
         self.store.set_standing(device, &standing).await.map_err(office)
     }
@@ -142,6 +182,7 @@ mod tests {
     use crate::store::SessionRow;
     use crate::store::testing::Temporary;
     use crate::witness::Witnesses;
+    use tidegate_common::grant::Failure;
     use tidegate_common::residue::{Change, Finding, FindingKind};
 
     async fn office(temporary: &Temporary) -> Office {
@@ -229,5 +270,49 @@ mod tests {
         assert_eq!(store.standing(None).await.unwrap().len(), MOST_STANDING);
         office.stands(&db01, standing(0)).await.unwrap();
         assert!(store.standing(None).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_stood_and_was_undone_by_a_sweep_or_by_the_agent_is_told_to_be_gone_once() {
+        for by_sweep in [true, false] {
+            let temporary = Temporary::new().await;
+            let office = office(&temporary).await;
+            let row = session();
+            office.store.session_put(&row).await.unwrap();
+            let db01 = "db01".parse().unwrap();
+            let kind = tidegate_common::grant::PrivilegeKind::Groups;
+            let standing = |what: &str, why: &str| Standing {
+                session: Some(row.id),
+                account: "ops".parse().unwrap(),
+                kind,
+                what: what.into(),
+                why: why.into(),
+            };
+            let failure = Failure { kind, why: "busy".to_owned() };
+            let stands = Ended { standing: vec![failure], ..Ended::default() };
+            office.ended_late(&db01, row.id, &stands).await.unwrap();
+            office.stands(&db01, vec![standing("adm", "busy"), standing("disk", "busy")]).await.unwrap();
+            office.stands(&db01, vec![standing("adm", "read-only"), standing("disk", "busy")]).await.unwrap();
+            // One by one, or with the end of the grant.
+            if by_sweep {
+                office.stands(&db01, vec![standing("disk", "busy")]).await.unwrap();
+            } else {
+                office.ended_late(&db01, row.id, &Ended::default()).await.unwrap();
+            }
+            office.stands(&db01, Vec::new()).await.unwrap();
+            office.stands(&db01, Vec::new()).await.unwrap();
+            let mut tail = office.audit.tail(10, false);
+            let mut told = Vec::new();
+            while let Some(record) = tail.next_record().await.unwrap() {
+                told.push(record.event.to_string());
+            }
+            let expected: &[&str] = if by_sweep {
+                &["STANDING", "no longer standing on ops@db01: adm", "no longer standing on ops@db01: disk"]
+            } else {
+                &["STANDING", "the host is what it was"]
+            };
+            assert_eq!(told.len(), expected.len(), "{told:#?}");
+            assert!(told.iter().zip(expected).all(|(told, expected)| told.contains(expected)), "{told:#?}");
+        }
     }
 }

@@ -13,7 +13,7 @@ mod tests;
 
 use std::collections::VecDeque;
 
-use tidegate_common::audit::{CommandText, Note, Outcome, Way};
+use tidegate_common::audit::{CommandText, Note, Outcome, Transfer, Way};
 
 use super::asked::Scp;
 use super::digest::{Flow, Window};
@@ -200,7 +200,7 @@ impl Observer {
     fn refuse(&self, path: String, why: String, found: &mut Vec<Finding>) {
         let (outcome, detail) = (Outcome::Failed, Some(Note::new(why)));
         let (way, path) = (self.way, CommandText::new(path));
-        found.push(Finding::Transfer { way, path, bytes: 0, sha256: None, outcome, detail });
+        found.push(Finding::Transfer(Transfer { way, path, bytes: 0, sha256: None, outcome, detail }));
     }
 
     fn tell(&mut self, file: File, outcome: Outcome, why: Option<Note>, found: &mut Vec<Finding>) {
@@ -209,7 +209,7 @@ impl Observer {
         let digest = flow.digest(&mut self.window).ok();
         let sha256 = digest.filter(|_| outcome == Outcome::Done && bytes == size);
         let detail = why.or(aside);
-        found.push(Finding::Transfer { way: self.way, path, bytes, sha256, outcome, detail });
+        found.push(Finding::Transfer(Transfer { way: self.way, path, bytes, sha256, outcome, detail }));
     }
 }
 

@@ -243,6 +243,8 @@ impl List {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_common::audit::{Changed, FileChange, Outcome};
+
     use super::super::Lost;
     use super::*;
 
@@ -251,13 +253,15 @@ mod tests {
         let (tell, mut told) = mpsc::channel(LISTED as usize + 10);
         let session = tidegate_common::id::SessionId::new(1, 1);
         let mut counted = Counted { tell, session, channel: 3, listed: 0, more: 0 };
-        let removed = || Finding::Change {
-            change: tidegate_common::audit::FileChange::Remove,
-            path: "x".into(),
-            to: None,
-            attributes: None,
-            outcome: tidegate_common::audit::Outcome::Done,
-            detail: None,
+        let removed = || {
+            Finding::Change(Changed {
+                change: FileChange::Remove,
+                path: "x".into(),
+                to: None,
+                attributes: None,
+                outcome: Outcome::Done,
+                detail: None,
+            })
         };
         for _ in 0..LISTED + 5 {
             counted.tell(removed()).await.unwrap();

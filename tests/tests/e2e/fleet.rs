@@ -122,4 +122,11 @@ fn the_fleet_shows_what_lives_what_stands_and_why_and_what_drifted_also_after_a_
         |error| panic!("{error}\n{:#?}\n{}", fleet.grants(), stand.device.journal("tidegate-agent")),
     );
     fleet.scene.is_as_before_within(PATIENCE);
+    // And so is the log's last word on it.
+    let log = stand.world.json(&["audit", "tail", "-n", "100"]).unwrap();
+    let events = log.as_array().unwrap().iter().map(|record| &record["event"]);
+    let of_grant =
+        |event: &&Value| text(event, "session") == session && text(event, "type").starts_with("grant-");
+    let told: Vec<String> = events.filter(of_grant).map(|event| text(event, "type")).collect();
+    assert_eq!(told, ["grant-ordered", "grant-applied", "grant-standing", "grant-cleared"]);
 }

@@ -2,16 +2,20 @@
 //! One that goes wrong takes everything back.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
+use tidegate_tests::device::Device;
 use tidegate_tests::host::Host;
 use tidegate_tests::programs::program;
-use tidegate_tests::pty::{PATIENCE, Pty};
+use tidegate_tests::pty::PATIENCE;
 use tidegate_tests::wait;
+use tidegate_tests::world::Options;
 
 use crate::needs_devices;
-use crate::scene::{Scene, Stand, text};
+use crate::scene::{Scene, Stand, leave, text};
+use crate::support::base;
 
 /// The lease of these worlds, in seconds, and what a machine under load takes to look.
 const LEASE: u64 = 10;
@@ -44,11 +48,6 @@ fn break_program(stand: &Stand, script: &str) {
 
 fn mend_program(stand: &Stand) {
     stand.device.install(&program("tidegate-agent").unwrap(), AGENT).unwrap();
-}
-
-fn leave(pty: &mut Pty) {
-    pty.send_line("exit").unwrap();
-    pty.end(PATIENCE).unwrap();
 }
 
 #[test]
@@ -112,6 +111,114 @@ fn sessions_go_on_over_an_update_of_the_agent_and_end_as_they_would_have() {
 }
 
 #[test]
+fn a_session_that_begins_while_the_agent_is_replaced_waits_for_its_successor() {
+    needs_devices!();
+    let stand = Stand::new("succession", LEASE);
+    let scene = Scene::set(&stand.world, &stand.device, "worker", "{}");
+    let device = &stand.device;
+    // A successor that takes as long as this test wants.
+    device.install(&program("tidegate-agent").unwrap(), "/usr/local/bin/successor").unwrap();
+    break_program(
+        &stand,
+        "#!/bin/sh\n[ \"$1\" = check-handover ] && exit\n[ -p /run/go ] && read -r _ </run/go\n\
+         exec /usr/local/bin/successor \"$@\"\n",
+    );
+    device.ok(&["mkfifo", "/run/go"]).unwrap();
+    device.ok(&["systemctl", "kill", "--kill-who=main", "--signal=HUP", "tidegate-agent"]).unwrap();
+    let agent = || stand.world.json(&["agent", "list"]).unwrap()[0].clone();
+    wait::until_true("the end of the link", PATIENCE, || agent()["connected"] == false).unwrap();
+    let mut pty = scene.knock();
+    let ordered = || {
+        let log = stand.world.json(&["audit", "tail", "-n", "100"]).unwrap();
+        log.as_array().unwrap().iter().any(|record| record["event"]["type"] == "grant-ordered")
+    };
+    wait::until_true("the order", PATIENCE, ordered).unwrap();
+    fs::write(device.path("/run/go"), "\n").unwrap();
+    scene.at_the_prompt(&mut pty);
+    leave(&mut pty);
+    scene.is_as_before_within(WITHIN);
+}
+
+#[test]
+fn a_handover_waits_for_an_administrators_program_that_is_under_way() {
+    needs_devices!();
+    let stand = Stand::new("patience", LEASE);
+    let scene = Scene::set(&stand.world, &stand.device, "worker", "{}");
+    let device = &stand.device;
+    let place = device.path("/etc/tidegate-agent/custom/slow");
+    fs::create_dir_all(&place).unwrap();
+    fs::write(place.join("privilege.toml"), "deadline_seconds = 10\n").unwrap();
+    for (name, line) in [
+        ("grant", "echo >/run/began; read -r _ </run/go; echo >/run/granted"),
+        ("verify", "test -e /run/granted"),
+        ("revoke", "rm -f /run/granted"),
+    ] {
+        fs::write(place.join(name), format!("#!/bin/sh\n{line}\n")).unwrap();
+        fs::set_permissions(place.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    device.ok(&["mkfifo", "/run/go"]).unwrap();
+    let custom = "privileges = [{ kind = \"custom\", name = \"slow\" }]";
+    stand.world.apply(&format!("[[credential]]\nname = \"{}\"\n{custom}\n", scene.target())).unwrap();
+    mend_program(&stand);
+    let (pid, before) = (main_pid(&stand), runs(&stand));
+    let mut pty = scene.knock();
+    let there = |path: &'static str| move || device.path(path).exists();
+    wait::until_true("the program runs", PATIENCE, there("/run/began")).unwrap();
+    device.ok(&["systemctl", "kill", "--kill-who=main", "--signal=HUP", "tidegate-agent"]).unwrap();
+    // The successor was found fit, and there is nothing else to wait for.
+    wait::until_true("the old program is kept aside", PATIENCE, there("/var/lib/tidegate-agent/previous"))
+        .unwrap();
+    assert_eq!(runs(&stand), before);
+    fs::write(device.path("/run/go"), "\n").unwrap();
+    pty.expect("$ ").unwrap();
+    wait::until_true("the new program runs", PATIENCE, || runs(&stand) != before).unwrap();
+    assert_eq!(main_pid(&stand), pid);
+    stand.world.await_agent(device).unwrap();
+    assert!(device.path("/run/granted").exists());
+    leave(&mut pty);
+    wait::until_true("the revocation", WITHIN, || !device.path("/run/granted").exists()).unwrap();
+}
+
+#[test]
+fn a_handover_on_a_full_disk_is_refused_and_the_session_lives_and_ends_as_ever() {
+    needs_devices!();
+    const STATE: &str = "/var/lib/tidegate-agent";
+    let device = Device::boot(&base(), "crowded").unwrap();
+    device.ok(&["mkdir", "-m", "700", STATE]).unwrap();
+    device.ok(&["mount", "-t", "tmpfs", "-o", "size=128m", "state", STATE]).unwrap();
+    let stand = Stand::on(device, Options { lease: Duration::from_secs(LEASE), ..Options::default() });
+    let scene = Scene::set(&stand.world, &stand.device, "worker", "{}");
+    let device = &stand.device;
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    let (pid, before) = (main_pid(&stand), runs(&stand));
+    mend_program(&stand);
+    // There is some room, but not for the program that is kept aside.
+    let ballast = format!("{STATE}/ballast");
+    device.ok(&["fallocate", "-l", "120M", &ballast]).unwrap();
+    assert!(!device.run(&["systemctl", "reload", "tidegate-agent"]).unwrap().success());
+    let journal = device.journal("tidegate-agent");
+    assert!(
+        journal.contains("could not be kept aside") && journal.contains("is the disk full?"),
+        "{journal}"
+    );
+    assert!(!device.path(&format!("{STATE}/previous.new")).exists(), "it takes the room that there was");
+    assert_eq!((main_pid(&stand), runs(&stand)), (pid, before));
+    scene.is_root(&mut pty);
+    // And now there is none at all.
+    device.run(&["dd", "if=/dev/zero", "bs=4k", &format!("of={STATE}/more")]).unwrap();
+    assert!(!device.run(&["systemctl", "reload", "tidegate-agent"]).unwrap().success());
+    scene.is_root(&mut pty);
+    leave(&mut pty);
+    scene.is_as_before_within(WITHIN);
+    device.ok(&["rm", &ballast, &format!("{STATE}/more")]).unwrap();
+    device.ok(&["systemctl", "reload", "tidegate-agent"]).unwrap();
+    stand.world.await_agent(device).unwrap();
+    assert_ne!(runs(&stand), before);
+    scene.works_within(WITHIN);
+}
+
+#[test]
 fn a_program_or_a_configuration_that_cannot_take_over_is_refused_and_the_session_lives() {
     needs_devices!();
     let stand = Stand::new("unfit", LEASE);
@@ -169,8 +276,43 @@ fn a_program_that_dies_as_it_starts_leaves_nothing_granted() {
     pty.end(WITHIN).unwrap();
     mend_program(&stand);
     stand.world.await_agent(device).unwrap();
+    scene.works_within(WITHIN);
+}
+
+#[test]
+fn an_installation_over_an_agent_that_runs_ends_no_session_and_says_so_beforehand() {
+    needs_devices!();
+    let stand = Stand::new("anew", LEASE);
+    let scene = Scene::set(&stand.world, &stand.device, "worker", "{}");
+    let device = &stand.device;
     let mut pty = scene.knock();
     scene.at_the_prompt(&mut pty);
+    let (pid, before) = (main_pid(&stand), runs(&stand));
+    // Another version, unpacked somewhere.
+    device.install(&program("tidegate-agent").unwrap(), "/root/tidegate-agent").unwrap();
+    let unpacked = device.path("/root/tidegate-agent");
+    fs::OpenOptions::new().append(true).open(unpacked).unwrap().write_all(b"newer").unwrap();
+    let install = |more: &[&str]| {
+        let done = device.run(&[&["/root/tidegate-agent", "install"], more].concat()).unwrap();
+        assert!(done.success(), "{}\n{}", done.all(), device.journal("tidegate-agent"));
+        done.out()
+    };
+    let told = install(&["--dry-run"]);
+    assert!(told.contains("would run systemctl reload tidegate-agent.service\n"), "{told}");
+    assert!(told.contains("no grant ends by it") && !told.contains("restart"), "{told}");
+    assert_eq!(runs(&stand), before);
+    let done = install(&[]);
+    assert!(done.contains("\nrun systemctl reload tidegate-agent.service\n"), "{done}");
+    assert_eq!(main_pid(&stand), pid, "systemd started another");
+    assert_ne!(runs(&stand), before, "the replaced program still runs");
+    stand.world.await_agent(device).unwrap();
+    scene.is_root(&mut pty);
+    assert_eq!(install(&[]), "nothing to do\n");
     leave(&mut pty);
     scene.is_as_before_within(WITHIN);
+    // One that does not run is started.
+    device.ok(&["systemctl", "stop", "tidegate-agent"]).unwrap();
+    let started = install(&[]);
+    assert!(started.contains("run systemctl restart tidegate-agent.service\n"), "{started}");
+    stand.world.await_agent(device).unwrap();
 }

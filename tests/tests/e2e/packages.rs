@@ -1,183 +1,22 @@
-//! The Debian packages, from install to purge, on a device that is gate and host at once;
-//! and what they bring beside the programs.
+//! The Debian packages, from install to purge, on a device that is gate and host at once.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use serde_json::Value;
-use tidegate_tests::accounts::Accounts;
-use tidegate_tests::client::Client;
-use tidegate_tests::device::{ACCOUNT, Device};
+use tidegate_tests::device::Device;
 use tidegate_tests::host::Host;
-use tidegate_tests::programs::program;
-use tidegate_tests::pty::{PATIENCE, Pty};
-use tidegate_tests::run::{Done, Run};
+use tidegate_tests::pty::PATIENCE;
+use tidegate_tests::run::Run;
 use tidegate_tests::wait;
-use tidegate_tests::world::token_in;
 
+use crate::depot::{DPKG, Depot, is_root, packages};
 use crate::needs_devices;
-use crate::scene::text;
-use crate::support::{Scratch, base};
+use crate::scene::leave;
+use crate::support::{Scratch, repository};
 
 /// What a session gets beside sudo.
 const GROUP: &str = r#"{ kind = "groups", groups = ["adm"] }"#;
-
-/// How long dpkg may take on a busy machine.
-const DPKG: Duration = Duration::from_secs(120);
-
-fn repository(path: &str) -> PathBuf {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(path)
-}
-
-/// Packages of the programs under test, of this version or of another; agent, then proxy.
-fn packages(out: &Path, options: &[&str]) -> Vec<PathBuf> {
-    let agent = program("tidegate-agent").unwrap();
-    let quick = ["--fast", "-Z", "gz"];
-    let made = Run::new(repository(".ci/deb"))
-        .env("CARGO_TARGET_DIR", agent.parent().unwrap().parent().unwrap())
-        .arg(agent.parent().unwrap())
-        .arg(out)
-        .args(quick.iter().chain(options))
-        .within(DPKG)
-        .ok()
-        .unwrap();
-    let files: Vec<PathBuf> = made.out().lines().map(PathBuf::from).collect();
-    assert_eq!(files.len(), 2, "{}", made.all());
-    files
-}
-
-/// A gate and the device behind it on one host, where the packages put them.
-struct Depot {
-    device: Device,
-    client: Client,
-    dir: Scratch,
-}
-
-impl Depot {
-    /// A host without Tidegate, on which packages may start services.
-    fn new(name: &str) -> Self {
-        let device = Device::boot(&base(), name).unwrap();
-        fs::remove_file(device.path("/usr/sbin/policy-rc.d")).ok();
-        let dir = Scratch::new("depot");
-        Self { client: Client::new(&dir.path("")), device, dir }
-    }
-
-    fn dpkg(&self, words: &[&str]) -> Done {
-        self.try_dpkg(words).ok().unwrap()
-    }
-
-    fn try_dpkg(&self, words: &[&str]) -> Done {
-        let words = [&["env", "DEBIAN_FRONTEND=noninteractive", "dpkg"], words].concat();
-        self.device.command(&words).unwrap().within(DPKG).run().unwrap()
-    }
-
-    /// Installs packages, or upgrades to them.
-    fn unpack(&self, packages: &[PathBuf]) -> Done {
-        let mut words = vec!["-i".to_owned()];
-        for package in packages {
-            let there = format!("/root/{}", package.file_name().unwrap().to_string_lossy());
-            fs::copy(package, self.device.path(&there)).unwrap();
-            words.push(there);
-        }
-        let done = self.dpkg(&words.iter().map(String::as_str).collect::<Vec<_>>());
-        words.iter().skip(1).for_each(|there| fs::remove_file(self.device.path(there)).unwrap());
-        done
-    }
-
-    /// Does what the README tells to do after the packages are there. Sessions get sudo and
-    /// this privilege.
-    fn set_up(&self, privilege: &str) {
-        self.answers();
-        let state =
-            |name: &str| fs::read_to_string(self.device.path("/var/lib/tidegate").join(name)).unwrap();
-        let keys = [state("ssh_host_ed25519_key.pub"), state("ssh_host_rsa_key.pub")];
-        let gate = SocketAddr::from((self.device.address(), 2222));
-        self.client.trust(gate, &keys, &state("host_ca.pub"), "").unwrap();
-        let resources = format!(
-            r#"
-            [[user]]
-            name = "operator"
-            keys = ["{key}"]
-
-            [[device]]
-            name = "depot"
-            address = "127.0.0.1"
-
-            [[credential]]
-            name = "{ACCOUNT}@depot"
-            privileges = [{{ kind = "sudo" }}, {privilege}]
-
-            [[access_group]]
-            name = "operators"
-            users = ["operator"]
-            criteria = {{ devices = ["depot"] }}
-            session = {{}}
-            "#,
-            key = self.client.public_key("operator").unwrap(),
-        );
-        self.admin(&["apply", "-f", "-"], &resources).ok().unwrap();
-        let token = token_in(&self.admin(&["agent", "token", "depot"], "").ok().unwrap().out()).unwrap();
-        let install = ["tidegate-agent", "install", "--proxy", "127.0.0.1:7443", "--token", &token];
-        self.device.ok(&install).unwrap();
-        self.is_linked();
-    }
-
-    fn admin(&self, words: &[&str], input: &str) -> Done {
-        let words = [&["tidegate-proxy", "admin"], words].concat();
-        self.device.command(&words).unwrap().stdin(input).run().unwrap()
-    }
-
-    fn answers(&self) {
-        wait::until_true("the console answers", PATIENCE, || self.admin(&["get", "users"], "").success())
-            .unwrap_or_else(|error| panic!("{error}\n{}", self.device.journal("tidegate-proxy")));
-    }
-
-    fn is_linked(&self) {
-        let linked = || {
-            let agents = self.admin(&["agent", "list", "-o", "json"], "");
-            let agents: Value = serde_json::from_slice(&agents.stdout).unwrap_or_default();
-            agents
-                .as_array()
-                .is_some_and(|agents| agents.iter().any(|agent| text(agent, "state") == "linked"))
-        };
-        wait::until_true("the agent is linked", PATIENCE, linked)
-            .unwrap_or_else(|error| panic!("{error}\n{}", self.device.journal("tidegate-agent")));
-    }
-
-    /// Operator is in, and root.
-    fn enter(&self) -> Pty {
-        let mut pty = self.client.terminal("operator", &format!("{ACCOUNT}@depot"), &[], &[]).unwrap();
-        pty.expect("$ ").unwrap_or_else(|error| panic!("{error}\n{}", self.device.journal("tidegate-proxy")));
-        is_root(&mut pty);
-        pty
-    }
-
-    fn accounts(&self) -> Accounts {
-        Accounts::of(&self.device, ACCOUNT).unwrap()
-    }
-
-    /// The service's process, and whether it still runs a file that an upgrade replaced.
-    fn process(&self, unit: &str) -> (String, bool) {
-        let pid = self.device.ok(&["systemctl", "show", "-P", "MainPID", unit]).unwrap().out();
-        let program = self.device.ok(&["readlink", &format!("/proc/{}/exe", pid.trim())]).unwrap().out();
-        (pid, program.contains("(deleted)"))
-    }
-}
-
-fn is_root(pty: &mut Pty) {
-    pty.send_line("sudo -n id -un").unwrap();
-    pty.expect("root\r\n").unwrap();
-    pty.expect("$ ").unwrap();
-}
-
-fn leave(mut pty: Pty) {
-    pty.send_line("exit").unwrap();
-    pty.end(PATIENCE).unwrap();
-}
 
 #[test]
 fn an_upgrade_goes_on_under_a_live_session() {
@@ -210,7 +49,7 @@ fn an_upgrade_goes_on_under_a_live_session() {
         wait::until_true("the new agent runs", PATIENCE, || !depot.process("tidegate-agent").1).unwrap();
         is_root(&mut pty);
     }
-    leave(pty);
+    leave(&mut pty);
     let over = || idle.difference(&depot.accounts()).is_empty();
     wait::until_true("the grant is gone", PATIENCE, over).unwrap();
 
@@ -364,54 +203,4 @@ fn lintian_finds_no_fault_with_the_packages() {
     let options = ["--allow-root", "--fail-on", "error,warning"];
     let judged = Run::new("lintian").args(options).args(&debs).within(DPKG).run().unwrap();
     assert!(judged.success(), "{}", judged.all());
-}
-
-#[test]
-fn the_manual_tells_every_command_and_every_key() {
-    let scratch = Scratch::new("manual");
-    Run::new(program("pages").unwrap()).arg(scratch.path("")).ok().unwrap();
-    let page = |name: &str| fs::read_to_string(scratch.path("man").join(name)).unwrap().replace('\\', "");
-    for (name, told) in [
-        ("tidegate-agent.8", ["tidegate-agent uninstall [OPTIONS]", "--keep", "/etc/tidegate/agent.toml"]),
-        ("tidegate-proxy.8", ["tidegate-proxy check-config", "--config", "tidegate-proxy.toml(5)"]),
-        (
-            "tidegate-proxy-admin.8",
-            ["tidegate-proxy admin request approve", "--comment", "request approve 12"],
-        ),
-    ] {
-        told.iter().for_each(|told| assert!(page(name).contains(told), "{name} lacks {told}"));
-    }
-    for program in ["agent", "proxy"] {
-        let settings = fs::read_to_string(repository(&format!("config/{program}.toml"))).unwrap();
-        let page = page(&format!("tidegate-{program}.toml.5"));
-        let is_key = |line: &&str| line.starts_with(|letter: char| letter.is_ascii_lowercase());
-        let keys: Vec<&str> = settings.lines().filter(is_key).collect();
-        assert!(keys.len() > 4, "{keys:?}");
-        for key in keys {
-            let key = key.split('=').next().unwrap();
-            assert!(page.contains(&format!("fB{key}=")), "the page lacks {key}: {page}");
-        }
-    }
-}
-
-#[test]
-fn bash_completes_the_commands() {
-    let scratch = Scratch::new("completion");
-    Run::new(program("pages").unwrap()).arg(scratch.path("")).ok().unwrap();
-    let complete = |program: &str, words: &[&str]| {
-        let script = format!(
-            "source {}/completion/{program}.bash\nCOMP_WORDS=({program} {}) COMP_CWORD={}\n\
-             function=$(complete -p {program} | sed 's/.*-F \\([^ ]*\\).*/\\1/')\n\
-             $function {program} \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"\n\
-             echo \"${{COMPREPLY[@]}}\"",
-            scratch.path("").display(),
-            words.join(" "),
-            words.len(),
-        );
-        Run::new("bash").args(["--norc", "-c", &script]).ok().unwrap().out()
-    };
-    assert_eq!(complete("tidegate-agent", &["uni"]), "uninstall\n");
-    assert_eq!(complete("tidegate-agent", &["install", "--pr"]), "--proxy\n");
-    assert_eq!(complete("tidegate-proxy", &["admin", "request", "app"]), "approve\n");
-    assert_eq!(complete("tidegate-proxy", &["admin", "request", "list", "--state", "rej"]), "rejected\n");
 }

@@ -31,7 +31,11 @@ impl Stand {
 
     /// A device of this name, enrolled with a gate of its own settings.
     pub fn with(device: &str, options: Options) -> Self {
-        let device = Device::boot(&base(), device).unwrap();
+        Self::on(Device::boot(&base(), device).unwrap(), options)
+    }
+
+    /// A gate of its own settings for this device, which is enrolled with it.
+    pub fn on(device: Device, options: Options) -> Self {
         let world = World::start(options).unwrap();
         world
             .apply(&format!("[[device]]\nname = \"{}\"\naddress = \"{}\"\n", device.name(), device.address()))
@@ -165,6 +169,14 @@ impl<'a> Scene<'a> {
         assert_ne!(self.difference(), "", "the comparison must see what is granted");
     }
 
+    /// A session begins, works and ends, and leaves nothing.
+    pub fn works_within(&self, within: Duration) {
+        let mut pty = self.knock();
+        self.at_the_prompt(&mut pty);
+        leave(&mut pty);
+        self.is_as_before_within(within);
+    }
+
     /// What differs on the device from before the scene.
     pub fn difference(&self) -> String {
         self.before.difference(&picture(self.device, &self.account, self.whole))
@@ -202,6 +214,12 @@ impl<'a> Scene<'a> {
         own.sort_by_key(|session| text(session, "id"));
         own
     }
+}
+
+/// The person leaves by themselves.
+pub fn leave(pty: &mut Pty) {
+    pty.send_line("exit").unwrap();
+    pty.end(PATIENCE).unwrap();
 }
 
 /// A field as text; empty if it is not there.

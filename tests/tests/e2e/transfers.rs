@@ -14,10 +14,15 @@ use crate::ways::{Way, on_each_way, street};
 
 const LARGE: usize = 64 * 1024 * 1024;
 
+/// What is told of a file, of whichever kind the event is.
+fn of_file(event: &Value) -> &Value {
+    event.get("transfer").or_else(|| event.get("changed")).unwrap_or(&Value::Null)
+}
+
 /// What is listed of the session that touched `path`, once `count` entries are.
 fn listed(path: &str, count: usize) -> (String, Vec<Value>) {
     let world = &street().world;
-    let told = |value: &Value| value.get("path").is_some_and(|told| told.as_str() == Some(path));
+    let told = |event: &Value| of_file(event)["path"].as_str() == Some(path);
     let session = wait::until("the transfer is in the audit log", PATIENCE, || {
         let records = world.json(&["audit", "tail", "-n", "2000"]).unwrap();
         let mut records = records.as_array().unwrap().iter();
@@ -32,7 +37,7 @@ fn listed(path: &str, count: usize) -> (String, Vec<Value>) {
     });
     let transfers = transfers.unwrap();
     assert_eq!(transfers.len(), count, "{transfers:#?}");
-    (session, transfers)
+    (session, transfers.iter().map(of_file).cloned().collect())
 }
 
 /// Which way, path, bytes, digest and result of each.

@@ -1,7 +1,6 @@
 //! The units in systemd/: hardened as promised, and the programs work under them.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tidegate_tests::device::Device;
@@ -11,11 +10,7 @@ use tidegate_tests::run::Run;
 use tidegate_tests::wait;
 
 use crate::needs_devices;
-use crate::support::base;
-
-fn repository(path: &str) -> PathBuf {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(path)
-}
+use crate::support::{base, repository};
 
 /// What `systemd-analyze security` says of a unit: 0 is best, 10 is worst.
 fn exposure(unit: &str) -> f64 {

@@ -86,7 +86,9 @@ impl World {
             FromAgent::Granted { session, .. } if of.requested.remove(session) => {
                 of.active.insert(*session);
             }
-            FromAgent::Refused { session, .. } | FromAgent::Ended { session, .. } => {
+            FromAgent::Refused { session, .. }
+            | FromAgent::Later { session }
+            | FromAgent::Ended { session, .. } => {
                 of.requested.remove(session);
                 of.active.remove(session);
             }
@@ -118,6 +120,11 @@ impl World {
                 // The record of its end may not have come to the disk; then it is undone once more.
                 let held = &self.state.ledger.held;
                 assert!(!held.iter().any(|held| held.holders.contains(session)), "refused and held");
+            }
+            FromAgent::Replaced => {
+                let settled =
+                    |grant: &state::Grant| matches!(grant.phase, state::Phase::Active) || grant.has_ended();
+                assert!(self.state.grants.values().all(settled), "an order has no answer");
             }
             FromAgent::Ended { session, ended } => {
                 let drifted = self.drifted.remove(session) && self.granted.contains(session);

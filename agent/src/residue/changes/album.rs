@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,12 @@ use tidegate_common::residue::Residue;
 use super::snapshot::{Granted, Snapshot};
 use crate::paths::Paths;
 
+/// The kernel stamps inodes with the time of its last tick.
+const TICK: i64 = 20_000_000;
+
+/// A clock that moved by more than this against the time since boot was set.
+const SET: i64 = 500_000_000;
+
 /// Both clocks at one moment, in nanoseconds.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Clock {
@@ -26,10 +33,31 @@ pub struct Clock {
     pub boot: i64,
 }
 
+impl Clock {
+    pub fn now() -> Self {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let boot = crate::shell::clock::now().boot.saturating_mul(1000);
+        Self {
+            wall: i64::try_from(wall.as_nanos()).unwrap_or(i64::MAX),
+            boot: i64::try_from(boot).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// Since when inodes changed for a session that began then; `None` when the clock
+    /// was set meanwhile, so that times say nothing.
+    pub fn began(self, now: Self) -> Option<i64> {
+        let moved = (now.wall - self.wall) - (now.boot - self.boot);
+        (moved.abs() < SET).then(|| self.wall.saturating_sub(TICK))
+    }
+}
+
 /// A picture of the whole host, and the number of its file.
 #[derive(Debug, Default)]
 pub struct Picture {
     pub number: u64,
+    /// When it was complete, on the clock since boot; zero for one that an agent before
+    /// this one took.
+    pub taken: i64,
     pub snapshot: Snapshot,
 }
 
@@ -96,7 +124,7 @@ impl Album {
     #[must_use]
     pub fn picture(&self, number: u64) -> Option<Picture> {
         let snapshot: Snapshot = read(&self.place(number, "picture"))?;
-        Some(Picture { number, snapshot: snapshot.shared() })
+        Some(Picture { number, taken: 0, snapshot: snapshot.shared() })
     }
 
     /// Keeps a picture, once.

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use tidegate_common::grant::Leftover;
 use tidegate_common::id::SessionId;
@@ -14,15 +14,11 @@ use tidegate_common::residue::{Change, Finding, FindingKind, MOST_FINDINGS, Resi
 
 use super::album::{Album, Began, Clock, Entry, Picture, Stage};
 use super::gather::View;
+use super::notes::{Job, Notes};
 use super::snapshot::{Granted, Snapshot};
 use super::sockets;
+use super::standing::Standing;
 use crate::paths::Paths;
-
-/// The kernel stamps inodes with the time of its last tick.
-const TICK: i64 = 20_000_000;
-
-/// A clock that moved by more than this against the time since boot was set.
-const SET: i64 = 500_000_000;
 
 /// Reports that wait for a link, at most.
 const MOST_WAITING: usize = 256;
@@ -32,88 +28,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// After a look that took so long, the next waits four times as long.
 const REST: u32 = 4;
-
-/// What the rest of the agent tells.
-#[derive(Debug)]
-enum Job {
-    /// A session may begin: what the host was like in what is quickly read.
-    Begun { session: SessionId, granted: Granted, quick: Snapshot, clock: Clock },
-    /// Its grant is in force, somebody can log in.
-    Granted { session: SessionId },
-    /// Its processes were ended.
-    Processes { session: SessionId, leftovers: Vec<Leftover> },
-    /// It is over, and its grant is off the host.
-    Over { session: SessionId },
-    /// A link stands: what was told on another may be lost.
-    Linked,
-    /// The proxy has its report.
-    Reported { session: SessionId },
-    /// Answers once all before it is done and on disk.
-    Settle { done: Sender<()> },
-}
-
-impl Clock {
-    fn now() -> Self {
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let boot = crate::shell::clock::now().boot.saturating_mul(1000);
-        Self {
-            wall: i64::try_from(wall.as_nanos()).unwrap_or(i64::MAX),
-            boot: i64::try_from(boot).unwrap_or(i64::MAX),
-        }
-    }
-
-    /// Since when inodes changed for a session that began then; `None` when the clock
-    /// was set meanwhile, so that times say nothing.
-    fn began(self, now: Self) -> Option<i64> {
-        let moved = (now.wall - self.wall) - (now.boot - self.boot);
-        (moved.abs() < SET).then(|| self.wall.saturating_sub(TICK))
-    }
-}
-
-/// How the rest of the agent tells; it never waits.
-#[derive(Debug, Clone)]
-pub struct Notes {
-    jobs: Sender<Job>,
-}
-
-impl Notes {
-    /// A session may begin. What is quickly read is read now, beside the grant.
-    pub fn begun(&self, session: SessionId, granted: Granted) {
-        let (quick, clock) = (Snapshot::default(), Clock::now());
-        let _ = self.jobs.send(Job::Begun { session, granted, quick, clock });
-    }
-
-    pub fn granted(&self, session: SessionId) {
-        let _ = self.jobs.send(Job::Granted { session });
-    }
-
-    pub fn processes(&self, session: SessionId, leftovers: Vec<Leftover>) {
-        let _ = self.jobs.send(Job::Processes { session, leftovers });
-    }
-
-    pub fn over(&self, session: SessionId) {
-        let _ = self.jobs.send(Job::Over { session });
-    }
-
-    /// A link stands and the proxy has welcomed us.
-    pub fn linked(&self) {
-        let _ = self.jobs.send(Job::Linked);
-    }
-
-    /// The proxy has the report of a session.
-    pub fn reported(&self, session: SessionId) {
-        let _ = self.jobs.send(Job::Reported { session });
-    }
-
-    /// Waits until the next agent can go on from what is on disk, for so long at most.
-    pub fn settle(&self, patience: Duration) {
-        let (done, settled) = channel();
-        let _ = self.jobs.send(Job::Settle { done });
-        if settled.recv_timeout(patience).is_err() {
-            tracing::warn!("what the last sessions were like at their beginning may be missing after this");
-        }
-    }
-}
 
 /// A session that lives, or whose report is due.
 #[derive(Debug)]
@@ -143,7 +57,7 @@ pub struct Keeper<T: Fn(SessionId, Residue) -> bool> {
     /// Tells the proxy; `false` when there is no link now.
     tell: T,
     album: Album,
-    standing: Arc<Picture>,
+    standing: Standing,
     live: BTreeMap<SessionId, Watch>,
     due: Vec<(SessionId, Watch)>,
     untold: VecDeque<SessionId>,
@@ -168,38 +82,28 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
     /// # Errors
     /// When the host has no thread left.
     pub fn start(paths: &Paths, beginning: Beginning, tell: T) -> std::io::Result<Notes> {
-        let (jobs, noted) = channel();
-        let (pass, queue) = channel();
-        let view = View::of(paths);
-        // What is quickly read at a beginning must not wait until a long look is over.
-        let beside = view.clone();
-        std::thread::Builder::new().name("begun".to_owned()).spawn(move || {
-            for mut job in noted {
-                if let Job::Begun { quick, .. } = &mut job {
-                    *quick = beside.take_quick();
-                }
-                if pass.send(job).is_err() {
-                    return;
-                }
-            }
-        })?;
-        let mut keeper = Self {
-            view,
-            tell,
-            album: Album::open(paths),
-            standing: Arc::default(),
-            live: BTreeMap::new(),
-            due: Vec::new(),
-            untold: VecDeque::new(),
-            told: BTreeSet::new(),
-            rested: Instant::now(),
-        };
+        let mut keeper = Self::new(paths, tell);
+        let (notes, queue) = Notes::read_beside(&keeper.view)?;
         std::thread::Builder::new().name("residue".to_owned()).spawn(move || {
             crate::sys::yield_to_others();
             keeper.resume(&beginning);
             keeper.work(&queue);
         })?;
-        Ok(Notes { jobs })
+        Ok(notes)
+    }
+
+    fn new(paths: &Paths, tell: T) -> Self {
+        Self {
+            view: View::of(paths),
+            tell,
+            album: Album::open(paths),
+            standing: Standing::default(),
+            live: BTreeMap::new(),
+            due: Vec::new(),
+            untold: VecDeque::new(),
+            told: BTreeSet::new(),
+            rested: Instant::now(),
+        }
     }
 
     /// Goes on from what the agent before has left.
@@ -224,12 +128,11 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
                 Stage::Reported(_) => self.untold.push_back(session),
             }
         }
-        match before {
-            Some(before) if beginning.at_once => self.standing = before,
-            before => {
-                self.standing = before.unwrap_or_default();
-                self.standing = Arc::new(self.look());
-            }
+        let is_now = before.is_some() && beginning.at_once;
+        self.standing.add(before.unwrap_or_default());
+        if !is_now {
+            let now = Arc::new(self.look());
+            self.standing.add(now);
         }
         self.forget_pictures();
     }
@@ -268,11 +171,12 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
                     watch.entry.granted.add(&granted);
                 }
                 self.live.values().for_each(|watch| granted.add(&watch.entry.granted));
-                self.album.keep_picture(&self.standing);
+                let standing = Arc::clone(self.standing.at(clock));
+                self.album.keep_picture(&standing);
                 let watch = self.live.entry(session).or_insert_with(Watch::new);
-                watch.entry.before = Some(Began { picture: self.standing.number, quick, clock });
+                watch.entry.before = Some(Began { picture: standing.number, quick, clock });
                 watch.entry.granted = granted;
-                watch.standing = Some(Arc::clone(&self.standing));
+                watch.standing = Some(standing);
                 for (session, watch) in &self.live {
                     self.album.keep_session(*session, &watch.entry);
                 }
@@ -300,7 +204,7 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
                 }
             }
             Job::Settle { done } => {
-                self.album.keep_picture(&self.standing);
+                self.album.keep_picture(self.standing.newest());
                 let _ = done.send(());
             }
         }
@@ -314,9 +218,10 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
 
     fn look(&mut self) -> Picture {
         let started = Instant::now();
-        let snapshot = self.view.take(&self.standing.snapshot);
+        let before = self.standing.newest();
+        let snapshot = self.view.take(&before.snapshot);
         self.rested = Instant::now() + started.elapsed() * REST;
-        Picture { number: self.standing.number + 1, snapshot }
+        Picture { number: before.number + 1, taken: Clock::now().boot, snapshot }
     }
 
     /// One look for every session whose report is due.
@@ -338,7 +243,7 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
             self.album.forget_session(oldest);
             tracing::warn!(session = %oldest, "a report of what a session left behind is lost: too many wait for the proxy");
         }
-        self.standing = now;
+        self.standing.add(now);
         self.forget_pictures();
     }
 
@@ -367,7 +272,7 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
             }
             _ => {
                 unseen.push("what changed before the agent's own start".to_owned());
-                self.standing.snapshot.compare(now, None, &entry.granted)
+                self.standing.newest().snapshot.compare(now, None, &entry.granted)
             }
         };
         findings.extend(changed);
@@ -399,5 +304,46 @@ fn ended(leftover: &Leftover) -> Finding {
         change: if leftover.killed { Change::Killed } else { Change::Ended },
         what: what.clone(),
         detail: format!("process {}", leftover.pid),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::test::Scratch;
+
+    /// What is told of a session that began before, or after, the newest picture was taken;
+    /// a cron job came while it was.
+    fn told(before: bool) -> Vec<String> {
+        let scratch = Scratch::new();
+        let (tell, told) = channel();
+        let mut keeper = Keeper::new(scratch.paths(), move |_, residue| tell.send(residue).is_ok());
+        let picture = keeper.look();
+        keeper.standing.add(Arc::new(picture));
+        let began = Clock::now();
+        let jobs = scratch.path().join("etc/cron.d");
+        std::fs::create_dir_all(&jobs).unwrap();
+        std::fs::write(jobs.join("job"), "* * * * * root id\n").unwrap();
+        let picture = keeper.look();
+        keeper.standing.add(Arc::new(picture));
+        let clock = if before { began } else { Clock::now() };
+        let (session, quick) = (SessionId::new(1, 1), keeper.view.take_quick());
+        keeper.take(Job::Begun { session, granted: Granted::default(), quick, clock });
+        keeper.take(Job::Granted { session });
+        keeper.take(Job::Over { session });
+        keeper.report();
+        keeper.tell_all();
+        // The machine's own sockets come and go.
+        let cron = |finding: &Finding| finding.kind == FindingKind::Cron;
+        let residue = told.try_recv().unwrap();
+        residue.findings.into_iter().filter(cron).map(|finding| finding.what).collect()
+    }
+
+    #[test]
+    fn what_a_session_changes_while_a_picture_is_taken_is_told_and_what_was_there_before_is_not() {
+        assert_eq!(told(true), ["/etc/cron.d/job"]);
+        assert_eq!(told(false), [""; 0]);
     }
 }

@@ -232,8 +232,11 @@ fn a_pipe_in_the_place_of_a_file_stops_nobody() {
 fn an_album_keeps_sessions_and_the_pictures_that_they_need_and_nothing_damaged() {
     let scratch = Scratch::new();
     let mut album = Album::open(scratch.paths());
-    let picture =
-        |number| Picture { number, snapshot: snapshot([(key(FindingKind::Cron, "a"), item(1, 1))]) };
+    let picture = |number| Picture {
+        number,
+        taken: 0,
+        snapshot: snapshot([(key(FindingKind::Cron, "a"), item(1, 1))]),
+    };
     (1..4).for_each(|number| album.keep_picture(&picture(number)));
     let session = SessionId::new(1, 1);
     let clock = Clock { wall: 2, boot: 1 };

@@ -11,6 +11,9 @@ pub enum GrantError {
         "the agent on {0} is away, so nothing can be granted there; ask its administrator to look at tidegate-agent.service"
     )]
     Away(DeviceName),
+    /// The agent is being replaced, and its successor did not come in time.
+    #[error("the agent on {0} is being replaced and not back yet; try again in a moment")]
+    Replaced(DeviceName),
     /// The agent could not apply or verify it.
     #[error("{device} could not grant the privileges ({failure}); nothing was left behind")]
     Refused {

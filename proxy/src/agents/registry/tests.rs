@@ -1,5 +1,7 @@
 //! Who hears of the end of a grant, and who may tell it.
 
+use tidegate_common::wire::GrantOrder;
+
 use super::*;
 
 fn status() -> LinkStatus {
@@ -153,4 +155,86 @@ async fn an_agent_that_is_away_twice_for_a_moment_keeps_its_grants() {
     assert!(tokio::time::timeout(Duration::from_secs(2), grant.over()).await.is_err());
     // And after a lease of its own it is given up.
     assert!(tokio::time::timeout(Duration::from_secs(29), grant.over()).await.is_ok());
+}
+
+/// How an agent that is being replaced leaves an order.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Leaves {
+    /// It says that it does not take it.
+    Refused,
+    /// It has said its last word when the order comes.
+    Unheard,
+    /// The link was gone already.
+    Late,
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_begins_while_its_agent_is_replaced_gets_its_grant_from_the_successor() {
+    for leaves in [Leaves::Refused, Leaves::Unheard, Leaves::Late] {
+        let registry = Registry::new(Duration::from_secs(30));
+        let (sender, mut orders) = mpsc::channel(8);
+        let first = registry.connected(&db01(), status(), &[], sender);
+        let replaced = async {
+            if leaves != Leaves::Late {
+                assert!(matches!(orders.recv().await, Some(FromProxy::Grant(_))));
+            }
+            if leaves == Leaves::Refused {
+                registry.later(SessionId::new(1, 7), &db01());
+            }
+            registry.replaced(&db01(), first);
+            registry.disconnected(&db01(), first);
+        };
+        let device = db01();
+        let succeeds = async {
+            let (sender, mut orders) = mpsc::channel(8);
+            registry.connected(&db01(), status(), &[], sender);
+            assert!(matches!(orders.recv().await, Some(FromProxy::Grant(_))), "not ordered again");
+            registry.granted(SessionId::new(1, 7), &db01(), Receipt { applied: Vec::new(), micros: 1 });
+        };
+        let begins = registry.grant(&device, order(7));
+        let grant = if leaves == Leaves::Late {
+            replaced.await;
+            tokio::join!(begins, succeeds).0
+        } else {
+            tokio::join!(begins, async { (replaced.await, succeeds.await) }).0
+        };
+        assert!(grant.is_ok(), "{leaves:?}: {:?}", grant.err());
+        assert_eq!(registry.live(&db01()), [SessionId::new(1, 7)], "{leaves:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_successor_that_does_not_come_is_waited_for_ten_seconds_and_one_that_was_not_told_of_not_at_all() {
+    for (told, seconds, sentence) in [(true, 10, "is being replaced"), (false, 0, "is away")] {
+        let registry = Registry::new(Duration::from_secs(30));
+        let (sender, _orders) = mpsc::channel(8);
+        let number = registry.connected(&db01(), status(), &[], sender);
+        if told {
+            registry.replaced(&db01(), number);
+        }
+        registry.disconnected(&db01(), number);
+        // Another device's link is no reason to look up.
+        let (sender, _others) = mpsc::channel(8);
+        registry.connected(&"db02".parse().unwrap(), status(), &[], sender);
+        let before = tokio::time::Instant::now();
+        let error = registry.grant(&db01(), order(7)).await.err().unwrap();
+        assert_eq!(before.elapsed().as_secs(), seconds);
+        assert!(error.to_string().contains(sentence), "{error}");
+        assert!(registry.grants().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ends_while_it_waits_for_a_successor_is_not_ordered_again() {
+    let registry = Registry::new(Duration::from_secs(30));
+    let (sender, _orders) = mpsc::channel(8);
+    let number = registry.connected(&db01(), status(), &[], sender);
+    registry.replaced(&db01(), number);
+    registry.disconnected(&db01(), number);
+    let device = db01();
+    let waits = registry.grant(&device, order(7));
+    assert!(tokio::time::timeout(Duration::from_secs(1), waits).await.is_err());
+    let (sender, mut orders) = mpsc::channel(8);
+    registry.connected(&db01(), status(), &[], sender);
+    assert!(orders.try_recv().is_err());
 }

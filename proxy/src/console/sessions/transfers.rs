@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tidegate_common::audit::{Event, Note, Outcome};
+use tidegate_common::audit::{Changed, Event, Note, Outcome, Transfer};
 use tidegate_common::id::SessionId;
 
 use crate::console::show::{maybe, moment};
@@ -51,7 +51,10 @@ fn table(transfers: &[Listed]) -> Table {
     for Listed { at, event } in transfers {
         let at = moment(*at);
         match event {
-            Event::FileTransferred { way, path, bytes, sha256, outcome, detail, .. } => table.row([
+            Event::FileTransferred {
+                transfer: Transfer { way, path, bytes, sha256, outcome, detail },
+                ..
+            } => table.row([
                 at,
                 way.to_string(),
                 path.to_string(),
@@ -59,7 +62,9 @@ fn table(transfers: &[Listed]) -> Table {
                 maybe(*sha256),
                 result(*outcome, detail.as_ref()),
             ]),
-            Event::FileChanged { change, path, to, attributes, outcome, detail, .. } => {
+            Event::FileChanged {
+                changed: Changed { change, path, to, attributes, outcome, detail }, ..
+            } => {
                 let to = to.as_ref().map(|to| format!(" to {to}")).unwrap_or_default();
                 let set = attributes.as_ref().map(|set| format!(": {set}")).unwrap_or_default();
                 let path = format!("{path}{to}{set}");

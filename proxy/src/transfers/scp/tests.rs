@@ -15,7 +15,7 @@ fn told(command: &str, pieces: &[(Side, &[u8])]) -> (Vec<Finding>, Vec<Finding>)
 fn finding(way: Way, path: &str, bytes: &[u8], outcome: Outcome, detail: Option<&str>) -> Finding {
     let sha256 = (outcome == Outcome::Done).then(|| sha256(bytes));
     let detail = detail.map(Note::new);
-    Finding::Transfer { way, path: path.into(), bytes: bytes.len() as u64, sha256, outcome, detail }
+    Finding::Transfer(Transfer { way, path: path.into(), bytes: bytes.len() as u64, sha256, outcome, detail })
 }
 
 use Outcome::{Cut, Done, Failed, Unknown};

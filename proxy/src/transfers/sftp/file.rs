@@ -1,7 +1,7 @@
 //! One open file: what was read from it and written to it, and what is known of it in
 //! the end.
 
-use tidegate_common::audit::{CommandText, Note, Outcome, Way};
+use tidegate_common::audit::{CommandText, Note, Outcome, Transfer, Way};
 
 use super::super::Finding;
 use super::super::digest::{Flow, Unsure, Window};
@@ -116,7 +116,14 @@ impl File {
                 (None, None, Ok(digest)) => (Outcome::Done, Some(digest), None),
                 (None, None, Err(unsure)) => (Outcome::Done, None, Some(Note::new(unsure.to_string()))),
             };
-            found.push(Finding::Transfer { way, path: self.path.clone(), bytes, sha256, outcome, detail });
+            found.push(Finding::Transfer(Transfer {
+                way,
+                path: self.path.clone(),
+                bytes,
+                sha256,
+                outcome,
+                detail,
+            }));
         };
         if let Some(carry) = self.read {
             tell(Way::Download, carry, None, &whole_read);

@@ -1,6 +1,6 @@
 //! Requests that wait for their answers, and data that streams by.
 
-use tidegate_common::audit::{CommandText, FileChange, Note, Outcome};
+use tidegate_common::audit::{Changed, CommandText, FileChange, Note, Outcome, Transfer};
 
 use super::super::Finding;
 use super::file::way;
@@ -35,7 +35,14 @@ pub(super) struct Opening {
 impl Opening {
     pub fn failed(self, outcome: Outcome, why: Note) -> Finding {
         let way = way(self.flags);
-        Finding::Transfer { way, path: self.path, bytes: 0, sha256: None, outcome, detail: Some(why) }
+        Finding::Transfer(Transfer {
+            way,
+            path: self.path,
+            bytes: 0,
+            sha256: None,
+            outcome,
+            detail: Some(why),
+        })
     }
 }
 
@@ -52,7 +59,7 @@ impl Changing {
     pub fn finding(self, outcome: Outcome, detail: Option<Note>) -> Finding {
         let Self { change, path, to, attributes, .. } = self;
         let attributes = attributes.map(Attributes::note);
-        Finding::Change { change, path, to, attributes, outcome, detail }
+        Finding::Change(Changed { change, path, to, attributes, outcome, detail })
     }
 }
 

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use tidegate_common::audit::Way;
+use tidegate_common::audit::{Changed, Transfer, Way};
 
 use super::super::digest::sha256;
 use super::super::{Asked, Observer as Any};
@@ -94,18 +94,25 @@ fn told<'a>(pieces: impl IntoIterator<Item = (Side, &'a [u8])>) -> (Vec<Finding>
 }
 
 fn transfer(way: Way, path: &str, bytes: &[u8]) -> Finding {
-    Finding::Transfer {
+    Finding::Transfer(Transfer {
         way,
         path: path.into(),
         bytes: bytes.len() as u64,
         sha256: Some(sha256(bytes)),
         outcome: Outcome::Done,
         detail: None,
-    }
+    })
 }
 
 fn without_digest(way: Way, path: &str, bytes: u64, outcome: Outcome, detail: Option<&str>) -> Finding {
-    Finding::Transfer { way, path: path.into(), bytes, sha256: None, outcome, detail: detail.map(Note::new) }
+    Finding::Transfer(Transfer {
+        way,
+        path: path.into(),
+        bytes,
+        sha256: None,
+        outcome,
+        detail: detail.map(Note::new),
+    })
 }
 
 const PUT: u32 = WRITE | CREATE | TRUNCATE;
@@ -202,13 +209,15 @@ fn changes_are_listed_with_both_paths_and_their_result() {
     talk.client(9, &[Number(3), Text(b"c"), Number(4), Number(0o100_755)]).status(3, 0);
     talk.client(20, &[Number(4), Text(b"target"), Text(b"link")]).status(4, 0);
     talk.client(15, &[Number(5), Text(b"d")]);
-    let change = |change, path: &str, to: Option<&str>, outcome, detail: Option<&str>| Finding::Change {
-        change,
-        path: path.into(),
-        to: to.map(Into::into),
-        attributes: (change == FileChange::SetAttributes).then(|| "mode 0755".into()),
-        outcome,
-        detail: detail.map(Into::into),
+    let change = |change, path: &str, to: Option<&str>, outcome, detail: Option<&str>| {
+        Finding::Change(Changed {
+            change,
+            path: path.into(),
+            to: to.map(Into::into),
+            attributes: (change == FileChange::SetAttributes).then(|| "mode 0755".into()),
+            outcome,
+            detail: detail.map(Into::into),
+        })
     };
     let (during, after) = talk.told();
     assert_eq!(
@@ -232,7 +241,7 @@ fn data_copied_on_the_device_leaves_no_digest() {
     talk.client(200, &fields).status(3, 0).close(4, b"h");
     let (during, _) = talk.told();
     assert!(
-        matches!(&during[0], Finding::Change { change: FileChange::Copy, path, .. } if path.as_str() == "a"),
+        matches!(&during[0], Finding::Change(Changed { change: FileChange::Copy, path, .. }) if path.as_str() == "a"),
         "{during:?}"
     );
     assert_eq!(during[1..], [without_digest(Way::Upload, "b", 0, Outcome::Done, Some(PART))]);

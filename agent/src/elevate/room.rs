@@ -1,0 +1,63 @@
+//! Room on the disk for the way back. Account files are replaced by copies, so a host
+//! whose disk gets full while a session lives could not take its privileges back. A file
+//! in the agent's state, larger than those copies, is there before anything is granted
+//! and goes when a copy finds no room.
+//!
+//! A heuristic: it helps where both are on one file system, and where nobody is quicker.
+
+use std::fs::{self, File};
+use std::io;
+
+use super::create::FILES;
+use super::replace::replace;
+use crate::paths::Paths;
+
+/// What file systems give room in, at the most.
+const BLOCK: u64 = 4096;
+
+/// Makes sure that there is room.
+///
+/// # Errors
+/// When the disk has none.
+pub fn keep(paths: &Paths) -> io::Result<()> {
+    // The files may grow until then, by whoever makes accounts.
+    let copy = |length: u64| length.div_ceil(BLOCK).saturating_add(1).saturating_mul(2 * BLOCK);
+    let lengths = FILES.iter().filter_map(|file| fs::metadata(paths.etc.join(file)).ok());
+    let needed: u64 = lengths.map(|file| copy(file.len())).sum();
+    if fs::metadata(paths.room()).is_ok_and(|kept| kept.len() >= needed) {
+        return Ok(());
+    }
+    replace(&paths.room(), &vec![0; usize::try_from(needed).unwrap_or_default()], 0o600)
+}
+
+/// Gives it up; tells whether there was any.
+pub fn give_up(paths: &Paths) -> bool {
+    let removed = fs::remove_file(paths.room()).is_ok();
+    if removed {
+        tracing::warn!("the disk is full; the room that was kept for taking privileges back is used");
+        // Its blocks are free once the file system has written that they are.
+        let _ = File::open(&paths.state).and_then(|directory| directory.sync_all());
+    }
+    removed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test::Scratch;
+
+    #[test]
+    fn there_is_room_for_a_copy_of_each_file_until_it_is_given_up_once() {
+        let scratch = Scratch::new();
+        let paths = scratch.paths();
+        fs::write(paths.etc.join("group"), vec![b'x'; 10_000]).unwrap();
+        fs::write(paths.etc.join("shadow"), "x").unwrap();
+        keep(paths).unwrap();
+        let kept = fs::metadata(paths.room()).unwrap().len();
+        assert!(kept >= 3 * BLOCK + BLOCK, "{kept}");
+        fs::write(paths.etc.join("group"), vec![b'x'; 1_000_000]).unwrap();
+        keep(paths).unwrap();
+        assert!(fs::metadata(paths.room()).unwrap().len() > 1_000_000, "the file has grown");
+        assert!(give_up(paths) && !give_up(paths));
+    }
+}
