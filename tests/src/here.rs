@@ -22,8 +22,9 @@ const CLEAN: &str = r#"
 here=$1/here
 end_of_directory "$here"
 [ -e "$here/agent.toml" ] && "$2" --config "$here/agent.toml" sweep
-pkill -KILL -u "$3"
-userdel --remove "$3"
+# Only here: a device has accounts of the same number, which userdel takes for ours too.
+pkill -KILL --ns $$ --nslist pid -u "$3"
+userdel --force --remove "$3"
 rm -f "/etc/sudoers.d/$3"
 "#;
 
