@@ -247,6 +247,39 @@ fn keys_are_renewed_under_load_without_a_byte_lost() {
     });
 }
 
+/// Every kind of session while keys are exchanged anew again and again; the terminal's output
+/// is what a person would have seen.
+#[test]
+fn keys_are_renewed_under_files_and_a_terminal_too() {
+    needs_devices!();
+    const RENEWED: [&str; 2] = ["-o", "RekeyLimit=512K"];
+    on_each_way(|way| {
+        let scratch = Scratch::new("rekey");
+        fs::create_dir(scratch.path("tree")).unwrap();
+        scratch.file("tree/one", &random_bytes(2_000_000));
+        let tree = scratch.path("tree").display().to_string();
+        for protocol in ["-O", "-s"] {
+            let there = format!("{}:/tmp/rekey-{}-{}{protocol}", way.name, way.name, std::process::id());
+            let back = scratch.path(&format!("scp{protocol}"));
+            let scp = || way.program("scp").args(RENEWED).args([protocol, "-r"]);
+            scp().args([&tree, &there]).ok().unwrap();
+            scp().arg(&there).arg(&back).ok().unwrap();
+            same_trees(&scratch.path("tree"), &back);
+        }
+        let there = format!("{}:/tmp/rekey-{}-{}-rsync", way.name, way.name, std::process::id());
+        let shell = format!("{} {}", way.shell_words(), RENEWED.join(" "));
+        let rsync = || Run::new("rsync").args(["-a", "-e", &shell]);
+        rsync().args([&format!("{tree}/"), &there]).ok().unwrap();
+        rsync().arg(format!("{there}/")).arg(scratch.path("rsync")).ok().unwrap();
+        same_trees(&scratch.path("tree"), &scratch.path("rsync"));
+        let done = way.ssh(&[&RENEWED[..], &["-tt", "-v"]].concat(), "seq 1 300000").ok().unwrap();
+        let lines: Vec<u32> = done.out().lines().filter_map(|line| line.trim().parse().ok()).collect();
+        assert!(lines == (1..=300_000).collect::<Vec<u32>>(), "{} lines came", lines.len());
+        let renewals = done.err().matches("SSH2_MSG_NEWKEYS received").count();
+        assert!(renewals > 2, "keys were exchanged {renewals} times: {}", done.err());
+    });
+}
+
 fn same_trees(one: &std::path::Path, other: &std::path::Path) {
     let done = Run::new("diff").arg("-r").arg(one).arg(other).run().unwrap();
     assert!(done.success(), "{}", done.all());
