@@ -38,10 +38,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// With a floor of 512 MiB and a bound of 1 MiB.
+    /// With a floor of 512 MiB and a bound of 4 MiB: what a terminal shows in the time that a
+    /// busy disk takes for a sync.
     #[must_use]
     pub fn new(dir: PathBuf) -> Self {
-        Self { dir, free_floor: 512 << 20, pending_bound: 1 << 20 }
+        Self { dir, free_floor: 512 << 20, pending_bound: 4 << 20 }
     }
 }
 
