@@ -169,7 +169,8 @@ async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Runni
     let transfer = start.program.transfer().filter(|_| start.terminal.is_none());
     let transfers = Watch::of(transfer.as_ref(), open, number, &recorder);
     let warnings = Warnings::new(open, start.terminal.is_some());
-    let typed = Typed::of(open, number, start.terminal.as_ref().map(|terminal| terminal.size.columns));
+    let columns = start.terminal.as_ref().map(|terminal| terminal.size.columns);
+    let typed = Typed::of(open, number, &recorder, columns);
     Ok(Running { read, write, lease, kept: Kept { recorder, transfers, typed }, warnings })
 }
 

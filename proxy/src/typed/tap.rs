@@ -1,4 +1,5 @@
-//! Typed lines on their way to the audit log, off the relay's path.
+//! Typed lines on their way to the audit log, and to be found in the recording, off the
+//! relay's path.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::Lines;
 use crate::audit_log::AuditError;
+use crate::record;
 use crate::session::Open;
 
 /// What is listed of a channel; the rest is counted.
@@ -35,6 +37,7 @@ pub struct Typed(Option<Terminal>);
 struct Terminal {
     open: Arc<Open>,
     channel: u32,
+    recorder: record::Channel,
     lines: Mutex<Lines>,
     /// There once a line was found; an idle session has none.
     list: OnceLock<List>,
@@ -48,10 +51,11 @@ struct List {
 
 impl Typed {
     /// Follows a channel; `columns` are its terminal's, if it has one.
-    pub fn of(open: &Arc<Open>, channel: u32, columns: Option<u32>) -> Self {
+    pub fn of(open: &Arc<Open>, channel: u32, recorder: &record::Channel, columns: Option<u32>) -> Self {
         Self(columns.map(|columns| Terminal {
             open: Arc::clone(open),
             channel,
+            recorder: recorder.clone(),
             lines: Mutex::new(Lines::new(columns)),
             list: OnceLock::new(),
         }))
@@ -114,8 +118,9 @@ impl List {
         let (queue, lines) = mpsc::channel(WAITING);
         let failure = Arc::new(OnceLock::new());
         let (open, channel, failed) = (Arc::clone(&terminal.open), terminal.channel, Arc::clone(&failure));
+        let recorder = terminal.recorder.clone();
         let task = tokio::spawn(async move {
-            if let Err(error) = write(&open, channel, lines).await {
+            if let Err(error) = write(&open, channel, &recorder, lines).await {
                 tracing::error!(session = %open.id, %error, "typed lines could not be logged");
                 let _ = failed.set(error);
             }
@@ -124,7 +129,12 @@ impl List {
     }
 }
 
-async fn write(open: &Open, channel: u32, mut lines: mpsc::Receiver<String>) -> Result<(), AuditError> {
+async fn write(
+    open: &Open,
+    channel: u32,
+    recorder: &record::Channel,
+    mut lines: mpsc::Receiver<String>,
+) -> Result<(), AuditError> {
     let (session, source) = (open.id, CommandSource::Typed);
     let (mut listed, mut more) = (0, 0u64);
     while let Some(line) = lines.recv().await {
@@ -133,6 +143,8 @@ async fn write(open: &Open, channel: u32, mut lines: mpsc::Receiver<String>) -> 
             continue;
         }
         listed += 1;
+        // A recording that fails ends the session by itself.
+        let _ = recorder.mark(&line).await;
         let command = CommandText::new(line);
         open.audit.append(Event::CommandRun { session, channel, source, command }).await?;
     }

@@ -8,6 +8,7 @@ use crate::scene::{Scene, text};
 use crate::ways::street;
 
 /// Types a password where the device does not echo it; gives the recording's `i` events.
+/// Its markers are the lines that were echoed.
 fn typed_in(scene: &Scene<'_>) -> String {
     let mut pty = scene.knock();
     scene.at_the_prompt(&mut pty);
@@ -30,6 +31,11 @@ fn typed_in(scene: &Scene<'_>) -> String {
     };
     let shown = events("o");
     assert!(shown.contains("14 letters") && !shown.contains("hunter2"), "what was not echoed is not shown");
+    let marks = events("m");
+    assert!(
+        marks.contains("stty -echo") && marks.ends_with("exit") && !marks.contains("hunter2"),
+        "{marks:?}"
+    );
     events("i")
 }
 
