@@ -24,15 +24,17 @@ of_directory() {
         fi
     done
 }
-# Until the last is gone: a lock that one holds is free only then.
-end_of_directory() {
+# Ends whatever processes the command lists, until the last is gone: a lock that one holds is
+# free only then.
+end_all() {
     turn=0
-    while pids=$(of_directory "$1"); [ -n "$pids" ] && [ $turn -lt 500 ]; do
+    while pids=$("$@"); [ -n "$pids" ] && [ $turn -lt 500 ]; do
         kill -9 $pids 2>/dev/null
         turn=$((turn + 1))
         sleep 0.01
     done
 }
+end_of_directory() { end_all of_directory "$1"; }
 "#;
 
 /// All guardians of this process, by number; the youngest is the last.

@@ -23,12 +23,7 @@ name=$1 dir=$2; shift 2
 processes() {
     for group; do find "$group" -name cgroup.procs -exec cat {} + 2>/dev/null; done
 }
-turn=0
-while pids=$(processes "$@"); [ -n "$pids" ] && [ $turn -lt 500 ]; do
-    kill -9 $pids 2>/dev/null
-    turn=$((turn + 1))
-    sleep 0.01
-done
+end_all processes "$@"
 ip link del "$name" 2>/dev/null
 umount -R "$dir" 2>/dev/null || umount -R -l "$dir" 2>/dev/null
 rmdir "$dir" 2>/dev/null
