@@ -18,8 +18,9 @@ use crate::memory;
 /// Threads for work that blocks, of each lane, at most.
 const BLOCKING_THREADS: usize = 32;
 
-/// How long a lane, or a thread for its work, waits for more to do.
-const IDLE: Duration = Duration::from_secs(3);
+/// How long a lane, or a thread for work that blocks, waits for more to do; the stacks of
+/// those that wait add up.
+pub const IDLE: Duration = Duration::from_secs(3);
 
 /// What somebody types, or sees of it, is no longer, in bytes.
 const KEY: usize = 64;

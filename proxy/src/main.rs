@@ -22,7 +22,6 @@ mod typed;
 mod witness;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Parser as _;
 
@@ -35,10 +34,8 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return failed(&error),
     };
-    // Threads that wait for a file go soon after it; their stacks add up.
-    let linger = Duration::from_secs(3);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = match runtime.enable_all().thread_keep_alive(linger).build() {
+    let runtime = match runtime.enable_all().thread_keep_alive(lanes::IDLE).build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
