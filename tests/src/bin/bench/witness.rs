@@ -19,6 +19,7 @@ use tidegate_common::id::SessionId;
 use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder, SESSION_VARIABLE, Sight};
 use tidegate_tests::guardian::Guardian;
 use tidegate_tests::programs::program;
+use tidegate_tests::wait;
 
 use crate::report::Row;
 use proxy::{Link, Proxy};
@@ -31,8 +32,8 @@ const STORMS: usize = 5;
 const RATE: u32 = 5_000;
 const SECONDS: u32 = 10;
 
-/// Longer than the agent keeps its rules after a session.
-const QUIET: Duration = Duration::from_millis(5_600);
+/// How long the agent may take to leave the kernel alone after a session.
+const QUIET: Duration = Duration::from_secs(20);
 
 const LEASE: Duration = Duration::from_secs(600);
 
@@ -67,11 +68,12 @@ async fn all(quick: bool) -> Result<Vec<Row>> {
         return Ok(Vec::new());
     }
     let directory = agent.directory.clone();
+    let quiet = || wait::until_true("the agent's rules are gone", QUIET, || audit.state() == before);
     let storms = if quick { 2 } else { STORMS };
     let (mut bare, mut make) = (Storm::new(&directory, LOOP), Storm::new(&directory, MAKE));
     for number in 0..storms {
         for (kind, storm) in [&mut bare, &mut make].into_iter().enumerate() {
-            tokio::time::sleep(QUIET).await;
+            quiet()?;
             let number = 4 * number as u64 + 2 * kind as u64 + 1;
             // In turns, so that what the machine does meanwhile hits both alike.
             if number % 8 < 4 {
@@ -79,7 +81,7 @@ async fn all(quick: bool) -> Result<Vec<Row>> {
                 storm.with(&mut agent, number).await?;
             } else {
                 storm.with(&mut agent, number).await?;
-                tokio::time::sleep(QUIET).await;
+                quiet()?;
                 storm.without().await?;
             }
         }
