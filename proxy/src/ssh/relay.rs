@@ -6,6 +6,7 @@
 
 mod alternate;
 mod kept;
+mod said;
 mod start;
 mod warnings;
 
@@ -16,11 +17,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use russh::client::Msg as UpMsg;
 use russh::server::{Handle, Msg};
-use russh::{ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use russh::{ChannelId, ChannelMsg, ChannelWriteHalf};
 use tidegate_common::audit::Event;
 use tokio::sync::watch;
 
 use kept::{Exit, Kept};
+use said::Said;
 use start::{logged, recorded, start_program};
 use warnings::Warnings;
 
@@ -33,8 +35,6 @@ use crate::typed::Typed;
 
 /// How long a client may take to take its farewell.
 pub const FAREWELL: Duration = Duration::from_secs(2);
-/// How long the end of data waits for an exit status while the client can still write.
-const HALF_CLOSE: Duration = Duration::from_millis(200);
 /// stderr, as `SSH_MSG_CHANNEL_EXTENDED_DATA` numbers it (RFC 4254, 5.2).
 const STDERR: u32 = 1;
 
@@ -145,7 +145,7 @@ async fn opened(client: &Client, mut phase: watch::Receiver<Phase>) -> Done {
 
 /// A program that runs on the device, and its record.
 struct Running {
-    read: ChannelReadHalf,
+    said: Said,
     write: ChannelWriteHalf<UpMsg>,
     lease: Lease,
     kept: Kept,
@@ -161,6 +161,7 @@ async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Runni
     }
     let (mut read, write) = channel.split();
     start_program(&mut read, &write, open, start).await?;
+    lease.carries_terminal(start.terminal.is_some());
     open.attached();
     let recorder = recorded(open, number, start).await.map_err(|error| error.to_string())?;
     if !client.answered {
@@ -171,12 +172,12 @@ async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Runni
     let warnings = Warnings::new(open, start.terminal.is_some());
     let columns = start.terminal.as_ref().map(|terminal| terminal.size.columns);
     let typed = Typed::of(open, number, &recorder, columns);
-    Ok(Running { read, write, lease, kept: Kept { recorder, transfers, typed }, warnings })
+    Ok(Running { said: Said::new(read), write, lease, kept: Kept { recorder, transfers, typed }, warnings })
 }
 
 impl Running {
     async fn relay(self, client: &Client, open: &Open, phase: &mut watch::Receiver<Phase>) -> Done {
-        let Self { mut read, write, lease, kept, mut warnings } = self;
+        let Self { mut said, write, lease, kept, mut warnings } = self;
         let (mut tally, mut into) = (Tally::default(), 0);
         let client_ended = AtomicBool::new(false);
         let done = tokio::select! {
@@ -184,7 +185,7 @@ impl Running {
             // must not hide why.
             biased;
             done = over(phase) => done,
-            done = down_stream(&mut read, client, &kept, &mut warnings, &mut tally, &client_ended) => done,
+            done = down_stream(&mut said, client, &kept, &mut warnings, &mut tally, &client_ended) => done,
             done = up_stream(&write, client, &kept, &mut into, &client_ended) => done,
         };
         let closed = tokio::time::timeout(FAREWELL, write.close()).await;
@@ -215,39 +216,8 @@ struct Tally {
     exit: Option<Exit>,
 }
 
-/// The device's end of data, held back until the exit status has passed.
-///
-/// A client whose own input has ended answers the end of data with
-/// `SSH_MSG_CHANNEL_CLOSE` at once, and russh answers that before anyone can send an
-/// exit status. So the end of data waits for the exit status, which sshd sends in
-/// about the same moment; where the client could still write to a program that has
-/// closed its output, it waits for [`HALF_CLOSE`] at most.
-#[derive(Default)]
-struct HeldEof {
-    held: bool,
-}
-
-impl HeldEof {
-    /// The next message, or `None` when the end of data has waited long enough.
-    async fn next(
-        &self,
-        read: &mut ChannelReadHalf,
-        client_ended: &AtomicBool,
-    ) -> Option<Option<ChannelMsg>> {
-        if self.held && !client_ended.load(Ordering::Relaxed) {
-            return tokio::time::timeout(HALF_CLOSE, read.wait()).await.ok();
-        }
-        Some(read.wait().await)
-    }
-
-    /// Passes the end of data on, if it was held.
-    async fn release(&mut self, client: &Client) -> bool {
-        !std::mem::take(&mut self.held) || client.write.eof().await.is_ok()
-    }
-}
-
 async fn down_stream(
-    read: &mut ChannelReadHalf,
+    said: &mut Said,
     client: &Client,
     kept: &Kept,
     warnings: &mut Warnings,
@@ -256,21 +226,21 @@ async fn down_stream(
 ) -> Done {
     let Tally { out, exit } = tally;
     let (write, handle, id) = (&client.write, &client.handle, client.id);
-    let mut eof = HeldEof::default();
     loop {
         let message = tokio::select! {
             biased;
-            message = eof.next(read, client_ended) => message,
+            message = said.next(client_ended) => message,
             data = warnings.due() => Some(Some(ChannelMsg::Data { data })),
         };
         let Some(message) = message else {
-            if !eof.release(client).await {
+            if !said.release(client).await {
                 return Done::Client;
             }
             continue;
         };
         let sent = match message {
             Some(ChannelMsg::Data { data }) => {
+                let data = said.joined(data);
                 *out += length(&data);
                 let alternate = warnings.see(&data);
                 if let Err(why) = kept.output(&data, alternate).await {
@@ -286,12 +256,12 @@ async fn down_stream(
                 write.extended_data_bytes(ext, data).await.is_ok()
             }
             Some(ChannelMsg::Eof) => {
-                eof.held = true;
-                exit.is_none() || eof.release(client).await
+                said.eof_held = true;
+                exit.is_none() || said.release(client).await
             }
             Some(ChannelMsg::ExitStatus { exit_status }) => {
                 *exit = Some(Exit::Status(exit_status));
-                handle.exit_status_request(id, exit_status).await.is_ok() && eof.release(client).await
+                handle.exit_status_request(id, exit_status).await.is_ok() && said.release(client).await
             }
             Some(ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, lang_tag }) => {
                 *exit = Some(Exit::Signal(format!("{signal_name:?}")));
@@ -299,13 +269,13 @@ async fn down_stream(
                     .exit_signal_request(id, signal_name, core_dumped, error_message, lang_tag)
                     .await
                     .is_ok()
-                    && eof.release(client).await
+                    && said.release(client).await
             }
             Some(ChannelMsg::XonXoff { client_can_do }) => {
                 handle.xon_xoff_request(id, client_can_do).await.is_ok()
             }
             Some(ChannelMsg::Close) => {
-                let _ = eof.release(client).await;
+                let _ = said.release(client).await;
                 return Done::Device(None);
             }
             Some(_) => true,

@@ -7,6 +7,7 @@
 //! that runs one command after the other over its own connection pays for one
 //! login; only channels that are open at once cost one each.
 
+mod gather;
 mod route;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 pub use route::{Connected, LoggedIn, Means, Route};
 pub use witness::{Guest, MOST_UNASKED, Visit};
 
+use gather::Terminal;
 use witness::{Reception, Witness};
 
 /// How long a device may take to be reached, to exchange keys and to log us in.
@@ -121,11 +123,12 @@ impl Way {
 pub struct Conn {
     handle: Option<client::Handle<Witness>>,
     reception: Reception,
+    terminal: Terminal,
 }
 
 impl From<LoggedIn> for Conn {
-    fn from(LoggedIn { handle, reception }: LoggedIn) -> Self {
-        Self { handle: Some(handle), reception }
+    fn from(LoggedIn { handle, reception, terminal }: LoggedIn) -> Self {
+        Self { handle: Some(handle), reception, terminal }
     }
 }
 
@@ -284,6 +287,11 @@ impl Lease {
     pub fn receive(&mut self) -> mpsc::Receiver<Guest> {
         self.bound = true;
         self.conn.reception.open()
+    }
+
+    /// Says whether the channel is a terminal's: its floods are read by the gathering.
+    pub fn carries_terminal(&self, terminal: bool) {
+        self.conn.terminal.set(terminal);
     }
 
     /// The connection; it lives as long as somebody holds it.

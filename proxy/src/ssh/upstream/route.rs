@@ -13,13 +13,12 @@ use tidegate_common::id::SessionId;
 use tidegate_common::model::Forward;
 use tidegate_common::name::CredentialName;
 use tidegate_common::policy::Permit;
-use tokio::io::BufReader;
 use tokio::net::TcpStream;
 
-use super::super::READ_AHEAD;
 use super::super::algorithms::Algorithms;
 use super::super::inbox::WINDOW;
 use super::super::keys::Keys;
+use super::gather::{Gathered, Terminal};
 use super::witness::{Reception, Witness};
 use super::{DEADLINE, DialError};
 use crate::agents::Registry;
@@ -56,6 +55,7 @@ pub struct Route {
 pub struct Connected {
     handle: client::Handle<Witness>,
     reception: Reception,
+    terminal: Terminal,
     source: SocketAddr,
 }
 
@@ -63,6 +63,7 @@ pub struct Connected {
 pub struct LoggedIn {
     pub(super) handle: client::Handle<Witness>,
     pub(super) reception: Reception,
+    pub(super) terminal: Terminal,
 }
 
 impl Route {
@@ -124,7 +125,8 @@ impl Route {
         let witness =
             Witness::new(self.host_keys.clone(), reception.clone(), self.session, self.means.audit.clone());
         let refused = witness.refused();
-        let stream = BufReader::with_capacity(READ_AHEAD, stream);
+        let terminal = Terminal::default();
+        let stream = Gathered::new(stream, terminal.clone());
         let handle = client::connect_stream(self.config(), stream, witness).await.map_err(|error| {
             if refused.load(std::sync::atomic::Ordering::Relaxed) {
                 DialError::HostKey(self.device())
@@ -132,19 +134,19 @@ impl Route {
                 DialError::Protocol { device: self.device(), why: error.to_string() }
             }
         })?;
-        Ok(Connected { handle, reception, source })
+        Ok(Connected { handle, reception, terminal, source })
     }
 
     /// Logs in with a certificate of seconds.
     pub async fn login(&self, connected: Connected) -> Result<LoggedIn, DialError> {
-        let Connected { mut handle, reception, source } = connected;
+        let Connected { mut handle, reception, terminal, source } = connected;
         let account = &self.target.account;
         let key = self.means.keys.session_key(self.session, account, Some(source.ip()), &self.forwards)?;
         self.means.agents.dialled(self.session, &self.target.device, source);
         let login = handle.authenticate_openssh_cert(account.as_str(), key.key, key.certificate);
         let protocol = |why: String| DialError::Protocol { device: self.device(), why };
         match tokio::time::timeout(DEADLINE, login).await {
-            Ok(Ok(AuthResult::Success)) => Ok(LoggedIn { handle, reception }),
+            Ok(Ok(AuthResult::Success)) => Ok(LoggedIn { handle, reception, terminal }),
             Ok(Ok(AuthResult::Failure { .. })) => {
                 Err(DialError::Login { device: self.device(), account: account.clone() })
             }
