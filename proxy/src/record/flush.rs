@@ -1,20 +1,17 @@
 //! Brings what is pending to the disk. A flusher lives while something is pending:
-//! it waits for a frame's worth or a second, writes all there is, and goes when
+//! it waits until it is due, writes all there is, and goes when
 //! nothing is left. Several frames of one batch share one write and one fdatasync.
 
 use std::fs::File;
 use std::io::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use tidegate_common::recording::{Cast, Chain, FULL_FRAME, MAX_PIECE, Packer};
 
 use super::RecordError;
 use super::pending::{Batch, Item};
 use super::recorder::Inner;
-
-/// How long the first byte of a frame waits for others.
-const FRAME_AGE: Duration = Duration::from_secs(1);
 
 /// The file and what is known of its end.
 pub struct Writing {
@@ -65,21 +62,15 @@ async fn run(recorder: Arc<Inner>) {
     }
 }
 
-/// Waits until there is a frame's worth, or its first byte is old enough.
+/// Waits until what is pending is due.
 async fn due(recorder: &Inner) {
     loop {
-        let since = {
-            let pending = recorder.pending();
-            if pending.ready() {
-                return;
-            }
-            pending.since
-        };
-        let Some(since) = since else {
+        let due = recorder.pending().due();
+        let Some(due) = due.filter(|due| *due > Instant::now()) else {
             return;
         };
         tokio::select! {
-            () = tokio::time::sleep_until((since + FRAME_AGE).into()) => return,
+            () = tokio::time::sleep_until(due.into()) => return,
             () = recorder.wake.notified() => {}
         }
     }

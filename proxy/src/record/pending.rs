@@ -2,7 +2,7 @@
 //! else is done by whoever takes the batch.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tidegate_common::recording::{Control, Stream};
 
@@ -31,7 +31,7 @@ pub struct Batch {
 #[derive(Debug)]
 #[must_use]
 pub enum Pushed {
-    /// It is in. `ready`: enough for a frame is there now.
+    /// It is in. `ready`: it is due sooner now.
     Taken { ready: bool },
     /// It is in, and the first since the last batch: somebody must come for it.
     First,
@@ -50,7 +50,7 @@ pub struct Pending {
     /// What the batch's controls weigh, in bytes.
     controls: usize,
     /// When the first item of the batch came.
-    pub since: Option<Instant>,
+    since: Option<Instant>,
     /// Whether a flusher lives.
     flushing: bool,
     closed: bool,
@@ -59,8 +59,13 @@ pub struct Pending {
     failure: Option<Arc<RecordError>>,
 }
 
-/// A push of this many bytes or more makes a frame.
-pub const READY: usize = tidegate_common::recording::FULL_FRAME;
+/// A batch of this many bytes makes a frame.
+const READY: usize = tidegate_common::recording::FULL_FRAME;
+
+/// How long the first byte of a frame waits for others.
+const FRAME_AGE: Duration = Duration::from_secs(1);
+/// How long one of a full frame waits: when much comes, several frames go with one write.
+const FULL_AGE: Duration = Duration::from_millis(20);
 
 impl Pending {
     /// Bytes of a channel. Those of one stream within one millisecond become one item.
@@ -100,9 +105,14 @@ impl Pending {
         std::mem::replace(&mut self.batch, spare)
     }
 
-    /// Whether there is no waiting for more.
-    pub fn ready(&self) -> bool {
-        self.closed || self.pressed || self.batch.bytes.len() >= READY
+    /// When the batch is to be taken, however much it is by then; `None` while there is none.
+    pub fn due(&self) -> Option<Instant> {
+        let age = match self.batch.bytes.len() {
+            _ if self.closed || self.pressed => Duration::ZERO,
+            READY.. => FULL_AGE,
+            _ => FRAME_AGE,
+        };
+        self.since.map(|since| since + age)
     }
 
     /// The flusher asks whether it may go: only when nothing is left. Buffers go with it.
@@ -194,7 +204,7 @@ mod tests {
         let taken =
             (0..1000).take_while(|_| !matches!(pending.control(0, marker(), 64 * 1024), Pushed::Full));
         assert_eq!(taken.count(), 15);
-        assert!(pending.ready(), "somebody waits");
+        assert!(pending.due().unwrap() <= Instant::now(), "somebody waits");
     }
 
     #[test]
