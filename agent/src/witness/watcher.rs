@@ -51,7 +51,7 @@ const LOOK: u64 = 50_000;
 
 /// While execs come, the kernel's records are read so often, in microseconds, and not one
 /// by one: to wake up for each costs whoever makes them.
-const PAUSE: u64 = 10_000;
+const PAUSE: u64 = 50_000;
 
 /// What the thread works with.
 pub struct Watcher {
