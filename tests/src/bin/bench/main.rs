@@ -33,6 +33,7 @@ pub struct Sizes {
     /// Of each bulk measure and way.
     pub runs: usize,
     pub bulk_mib: usize,
+    pub terminal_runs: usize,
     pub terminal_mib: usize,
     pub set_ups: usize,
     /// Keys in a turn.
@@ -49,6 +50,7 @@ pub struct Sizes {
 const FULL: Sizes = Sizes {
     runs: 5,
     bulk_mib: 512,
+    terminal_runs: 9,
     terminal_mib: 48,
     set_ups: 40,
     keys: 100,
@@ -60,6 +62,7 @@ const FULL: Sizes = Sizes {
 const QUICK: Sizes = Sizes {
     runs: 2,
     bulk_mib: 128,
+    terminal_runs: 2,
     terminal_mib: 8,
     set_ups: 8,
     keys: 50,
@@ -139,10 +142,11 @@ fn describe(sizes: &Sizes) -> Result<()> {
     println!("clients   {}", ssh.trim());
     println!("gate      {}", program("tidegate-proxy")?.display());
     println!(
-        "sizes     bulk {} MiB, terminal {} MiB, {} runs a way; {} set-ups; {} keys; {} idle sessions; {} MiB to slow readers",
+        "sizes     bulk {} MiB, {} runs a way; terminal {} MiB, {} runs; {} set-ups; {} keys; {} idle sessions; {} MiB to slow readers",
         sizes.bulk_mib,
-        sizes.terminal_mib,
         sizes.runs,
+        sizes.terminal_mib,
+        sizes.terminal_runs,
         sizes.set_ups,
         sizes.keys * sizes.key_turns,
         sizes.idle,

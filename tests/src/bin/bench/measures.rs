@@ -42,6 +42,10 @@ impl Turns {
         let (direct, jump) = (one(Way::Direct), one(Way::Jump));
         Row::new(name, unit, one(Way::Tidegate).unwrap_or_default(), direct, jump, runs)
     }
+
+    fn in_turns(&self, name: &str, unit: &'static str) -> Row {
+        Row::in_turns(name, unit, &self.tidegate, &self.direct, &self.jump)
+    }
 }
 
 /// Which way the bytes go.
@@ -65,8 +69,8 @@ pub fn bulk(course: &Course, sizes: &Sizes, cipher: &str) -> Result<Vec<Row>> {
                 cpu.of(way).extend(seconds);
             }
         }
-        rows.push(speed.row(&format!("{name}, {short}"), "MB/s", 0.5));
-        rows.push(cpu.row(&format!("CPU in the middle, {name}, {short}"), "s/GiB", 0.5));
+        rows.push(speed.in_turns(&format!("{name}, {short}"), "MB/s"));
+        rows.push(cpu.in_turns(&format!("CPU in the middle, {name}, {short}"), "s/GiB"));
     }
     Ok(rows)
 }
@@ -83,15 +87,22 @@ pub fn terminal(course: &Course, sizes: &Sizes) -> Result<Vec<Row>> {
         course.device.ok(&["sh", "-c", &text])?;
         let mut speed = Turns::default();
         let before = wait_for_recordings(course)?;
-        for _ in 0..sizes.runs {
+        for _ in 0..sizes.terminal_runs {
             for way in ALL {
                 speed.of(way).push(one_bulk(course, way, Bulk::Terminal, CIPHER, sizes.terminal_mib)?.0);
             }
         }
         let bytes = wait_for_recordings(course)?.saturating_sub(before);
-        let kib = float(bytes) / float(sizes.terminal_mib * sizes.runs) / 1024.0;
-        rows.push(speed.row(&format!("terminal bulk, {name}, aes256"), "MB/s", 0.5));
-        rows.push(Row::new(format!("recording of a MiB of {name}"), "KiB", kib, None, None, sizes.runs));
+        let kib = float(bytes) / float(sizes.terminal_mib * sizes.terminal_runs) / 1024.0;
+        rows.push(speed.in_turns(&format!("terminal bulk, {name}, aes256"), "MB/s"));
+        rows.push(Row::new(
+            format!("recording of a MiB of {name}"),
+            "KiB",
+            kib,
+            None,
+            None,
+            sizes.terminal_runs,
+        ));
     }
     Ok(rows)
 }

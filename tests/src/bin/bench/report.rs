@@ -41,6 +41,26 @@ impl Row {
         let (ratio_direct, ratio_jump) = (ratio(direct), ratio(jump));
         Self { name: name.into(), unit, tidegate, direct, jump, ratio_direct, ratio_jump, runs }
     }
+
+    /// The medians of what was measured in turns, and those of the turns' ratios: the machine
+    /// is faster in one minute than in another, and each turn has only its own minute.
+    pub fn in_turns(
+        name: impl Into<String>,
+        unit: &'static str,
+        tidegate: &[f64],
+        direct: &[f64],
+        jump: &[f64],
+    ) -> Self {
+        let middle = |values: &[f64]| (!values.is_empty()).then(|| median(&mut values.to_vec()));
+        let ratio = |other: &[f64]| {
+            let ratios: Vec<f64> = tidegate.iter().zip(other).map(|(own, other)| own / other).collect();
+            middle(&ratios)
+        };
+        let (ratio_direct, ratio_jump) = (ratio(direct), ratio(jump));
+        let own = middle(tidegate).unwrap_or_default();
+        let row = Self::new(name, unit, own, middle(direct), middle(jump), tidegate.len());
+        Self { ratio_direct, ratio_jump, ..row }
+    }
 }
 
 /// Prints the table.
