@@ -42,6 +42,9 @@ const STOP: Duration = Duration::from_secs(20);
 
 /// How long the last answers may take to leave.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long an agent that is replaced may take to put down what sessions were like at their
+/// beginning: with low priority, on a host that may be busy.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// Why the agent cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -229,7 +232,7 @@ pub async fn run(config: Config, file: Option<&Path>) -> Result<(), DriverError>
     }
     uplink.abort();
     let End::HandedOver(successor, carried) = end else { return Ok(()) };
-    notes.settle(FAREWELL);
+    notes.settle(SETTLE);
     // From here on there is no way back: what fails ends the agent, and then the sweep
     // takes everything back.
     handover::leave(&paths, lock, reloading.count().saturating_add(1), carried, watched)?;

@@ -127,9 +127,10 @@ impl Album {
         Some(Picture { number, taken: 0, snapshot: snapshot.shared() })
     }
 
-    /// Keeps a picture, once.
+    /// Keeps a picture, once; zero is the number of none.
     pub fn keep_picture(&mut self, picture: &Picture) {
-        if !self.pictures.contains(&picture.number)
+        if picture.number > 0
+            && !self.pictures.contains(&picture.number)
             && self.told(write(&self.place(picture.number, "picture"), &picture.snapshot))
         {
             self.pictures.insert(picture.number);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidegate_common::residue::FindingKind;
 
@@ -72,6 +73,21 @@ const MOST_HOMES: usize = 1000;
 pub struct View {
     root: PathBuf,
     proc: PathBuf,
+    hurry: Hurry,
+}
+
+/// Somebody waits for the keeper: it leaves the picture that it is taking.
+#[derive(Debug, Clone, Default)]
+pub struct Hurry(Arc<AtomicBool>);
+
+impl Hurry {
+    pub fn set(&self, hurry: bool) {
+        self.0.store(hurry, Ordering::Relaxed);
+    }
+
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl View {
@@ -86,13 +102,19 @@ impl View {
             _ if first.join("etc/passwd").exists() => first,
             _ => PathBuf::from("/"),
         };
-        Self { root, proc }
+        Self { root, proc, hurry: Hurry::default() }
     }
 
     /// Where processes are seen.
     #[must_use]
     pub fn proc(&self) -> &Path {
         &self.proc
+    }
+
+    /// By which a picture is cut short.
+    #[must_use]
+    pub fn hurry(&self) -> &Hurry {
+        &self.hurry
     }
 
     fn mounts(&self) -> Mounts {
@@ -102,9 +124,10 @@ impl View {
         Mounts::parse(&text.unwrap_or_default())
     }
 
-    /// Everything. What `before` knows already is not read again.
+    /// Everything. What `before` knows already is not read again. `None` when somebody was
+    /// in a hurry meanwhile.
     #[must_use]
-    pub fn take(&self, before: &Snapshot) -> Snapshot {
+    pub fn take(&self, before: &Snapshot) -> Option<Snapshot> {
         let mut camera = Camera { root: &self.root, before, now: self.take_quick() };
         let mounts = self.mounts();
         for (kind, path, depth) in PLACES {
@@ -119,6 +142,9 @@ impl View {
             camera.tree(kind, path, depth, &|name| transient && own(name));
         }
         for home in self.homes() {
+            if self.hurry.is_set() {
+                return None;
+            }
             if mounts.is_remote(&home) {
                 camera.now.unseen.insert(format!("{home}: on a network file system"));
                 continue;
@@ -127,8 +153,8 @@ impl View {
                 camera.tree(kind, &format!("{home}/{path}"), depth, &|_| false);
             }
         }
-        walk::setuid(&mut camera, &mounts);
-        camera.now
+        walk::setuid(&mut camera, &mounts, &self.hurry);
+        (!self.hurry.is_set()).then_some(camera.now)
     }
 
     /// What is read in a moment: accounts, groups, sockets.

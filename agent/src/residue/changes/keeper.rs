@@ -63,6 +63,8 @@ pub struct Keeper<T: Fn(SessionId, Residue) -> bool> {
     untold: VecDeque<SessionId>,
     /// Told, and not known to be there.
     told: BTreeSet<SessionId>,
+    /// Whether a picture of what the host is like now is wanted.
+    wants: bool,
     rested: Instant,
 }
 
@@ -77,7 +79,8 @@ pub struct Beginning {
 }
 
 impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
-    /// Starts the thread. Its first picture is what the host is like now.
+    /// Starts the thread. Its first picture is what the host is like now, where the agent
+    /// before has left none.
     ///
     /// # Errors
     /// When the host has no thread left.
@@ -102,6 +105,7 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
             due: Vec::new(),
             untold: VecDeque::new(),
             told: BTreeSet::new(),
+            wants: true,
             rested: Instant::now(),
         }
     }
@@ -109,7 +113,8 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
     /// Goes on from what the agent before has left.
     fn resume(&mut self, beginning: &Beginning) {
         let before = self.album.newest().map(Arc::new);
-        let mut pictures: BTreeMap<u64, Arc<Picture>> = BTreeMap::new();
+        // A session may have begun before there was any picture.
+        let mut pictures = BTreeMap::from([(0, Arc::<Picture>::default())]);
         for (session, mut entry) in self.album.sessions() {
             let standing = entry.before.as_ref().and_then(|began| {
                 let known = pictures.get(&began.picture).cloned();
@@ -128,12 +133,8 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
                 Stage::Reported(_) => self.untold.push_back(session),
             }
         }
-        let is_now = before.is_some() && beginning.at_once;
+        self.wants = before.is_none() || !beginning.at_once;
         self.standing.add(before.unwrap_or_default());
-        if !is_now {
-            let now = Arc::new(self.look());
-            self.standing.add(now);
-        }
         self.forget_pictures();
     }
 
@@ -149,16 +150,20 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             queue.try_iter().for_each(|job| self.take(job));
-            if !self.due.is_empty() && Instant::now() >= self.rested {
+            if self.wants_to_look() && Instant::now() >= self.rested {
                 self.report();
             }
             self.tell_all();
         }
     }
 
+    fn wants_to_look(&self) -> bool {
+        self.wants || !self.due.is_empty()
+    }
+
     /// How long there is nothing to do; `None` until somebody asks.
     fn pause(&self) -> Option<Duration> {
-        let rest = (!self.due.is_empty()).then(|| self.rested.saturating_duration_since(Instant::now()));
+        let rest = self.wants_to_look().then(|| self.rested.saturating_duration_since(Instant::now()));
         let again = (!self.untold.is_empty()).then_some(AGAIN);
         rest.into_iter().chain(again).min()
     }
@@ -172,14 +177,15 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
                 }
                 self.live.values().for_each(|watch| granted.add(&watch.entry.granted));
                 let standing = Arc::clone(self.standing.at(clock));
-                self.album.keep_picture(&standing);
                 let watch = self.live.entry(session).or_insert_with(Watch::new);
                 watch.entry.before = Some(Began { picture: standing.number, quick, clock });
                 watch.entry.granted = granted;
-                watch.standing = Some(standing);
+                watch.standing = Some(Arc::clone(&standing));
+                // First what is small, and without which a report would be wrong.
                 for (session, watch) in &self.live {
                     self.album.keep_session(*session, &watch.entry);
                 }
+                self.album.keep_picture(&standing);
             }
             Job::Granted { session } => self.change(session, |entry| entry.used = true),
             Job::Processes { session, leftovers } => self.change(session, |entry| {
@@ -204,6 +210,7 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
                 }
             }
             Job::Settle { done } => {
+                self.view.hurry().set(false);
                 self.album.keep_picture(self.standing.newest());
                 let _ = done.send(());
             }
@@ -216,18 +223,21 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
         self.album.keep_session(session, &watch.entry);
     }
 
-    fn look(&mut self) -> Picture {
+    /// What the host is like now; `None` when somebody was in a hurry.
+    fn look(&mut self) -> Option<Picture> {
         let started = Instant::now();
         let before = self.standing.newest();
-        let snapshot = self.view.take(&before.snapshot);
+        let snapshot = self.view.take(&before.snapshot)?;
+        let number = before.number + 1;
         self.rested = Instant::now() + started.elapsed() * REST;
-        Picture { number: before.number + 1, taken: Clock::now().boot, snapshot }
+        Some(Picture { number, taken: Clock::now().boot, snapshot })
     }
 
     /// One look for every session whose report is due.
     fn report(&mut self) {
         let started = Instant::now();
-        let now = Arc::new(self.look());
+        let Some(now) = self.look().map(Arc::new) else { return };
+        self.wants = false;
         let clock = Clock::now();
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         for (session, mut watch) in std::mem::take(&mut self.due) {
@@ -320,14 +330,12 @@ mod tests {
         let scratch = Scratch::new();
         let (tell, told) = channel();
         let mut keeper = Keeper::new(scratch.paths(), move |_, residue| tell.send(residue).is_ok());
-        let picture = keeper.look();
-        keeper.standing.add(Arc::new(picture));
+        keeper.report();
         let began = Clock::now();
         let jobs = scratch.path().join("etc/cron.d");
         std::fs::create_dir_all(&jobs).unwrap();
         std::fs::write(jobs.join("job"), "* * * * * root id\n").unwrap();
-        let picture = keeper.look();
-        keeper.standing.add(Arc::new(picture));
+        keeper.report();
         let clock = if before { began } else { Clock::now() };
         let (session, quick) = (SessionId::new(1, 1), keeper.view.take_quick());
         keeper.take(Job::Begun { session, granted: Granted::default(), quick, clock });
@@ -345,5 +353,42 @@ mod tests {
     fn what_a_session_changes_while_a_picture_is_taken_is_told_and_what_was_there_before_is_not() {
         assert_eq!(told(true), ["/etc/cron.d/job"]);
         assert_eq!(told(false), [""; 0]);
+    }
+
+    #[test]
+    fn an_agent_replaced_before_its_first_picture_leaves_what_it_knows_of_its_sessions() {
+        let scratch = Scratch::new();
+        let (tell, told) = channel();
+        let tell = move |_, residue| tell.send(residue).is_ok();
+        std::fs::create_dir_all(scratch.path().join("etc")).unwrap();
+        std::fs::write(scratch.path().join("etc/group"), "adm:x:4:\n").unwrap();
+        let mut keeper = Keeper::new(scratch.paths(), tell.clone());
+        keeper.resume(&Beginning::default());
+        keeper.view.hurry().set(true);
+        assert!(keeper.look().is_none());
+        let (session, quick) = (SessionId::new(1, 1), keeper.view.take_quick());
+        let mut granted = Granted::default();
+        granted.members.insert(("ops".to_owned(), "adm".to_owned()));
+        keeper.take(Job::Begun { session, granted, quick, clock: Clock::now() });
+        keeper.take(Job::Granted { session });
+        let (done, settled) = channel();
+        keeper.take(Job::Settle { done });
+        assert!(settled.try_recv().is_ok() && !keeper.view.hurry().is_set());
+        drop(keeper);
+
+        let mut keeper = Keeper::new(scratch.paths(), tell);
+        keeper.resume(&Beginning { live: BTreeSet::from([session]), at_once: true });
+        assert!(keeper.wants, "nobody has looked yet");
+        std::fs::write(scratch.path().join("etc/group"), "adm:x:4:ops\n").unwrap();
+        keeper.take(Job::Over { session });
+        keeper.report();
+        keeper.tell_all();
+        let residue = told.try_recv().unwrap();
+        let groups = residue.findings.iter().filter(|finding| finding.kind == FindingKind::Group);
+        assert_eq!(groups.count(), 0, "{residue:#?}");
+        assert!(
+            residue.unseen.iter().all(|what| !what.contains("before the agent's own start")),
+            "{residue:#?}"
+        );
     }
 }

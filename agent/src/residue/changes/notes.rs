@@ -7,7 +7,7 @@ use tidegate_common::grant::Leftover;
 use tidegate_common::id::SessionId;
 
 use super::album::Clock;
-use super::gather::View;
+use super::gather::{Hurry, View};
 use super::snapshot::{Granted, Snapshot};
 
 /// What the rest of the agent tells.
@@ -25,7 +25,7 @@ pub(super) enum Job {
     Linked,
     /// The proxy has its report.
     Reported { session: SessionId },
-    /// Answers once all before it is done and on disk.
+    /// Answers once all before it is done and on disk; a picture that is being taken is left.
     Settle { done: Sender<()> },
 }
 
@@ -33,6 +33,7 @@ pub(super) enum Job {
 #[derive(Debug, Clone)]
 pub struct Notes {
     jobs: Sender<Job>,
+    hurry: Hurry,
 }
 
 impl Notes {
@@ -55,7 +56,7 @@ impl Notes {
                 }
             }
         })?;
-        Ok((Self { jobs }, queue))
+        Ok((Self { jobs, hurry: view.hurry().clone() }, queue))
     }
 
     /// A session may begin. What is quickly read is read now, beside the grant.
@@ -89,6 +90,7 @@ impl Notes {
     /// Waits until the next agent can go on from what is on disk, for so long at most.
     pub fn settle(&self, patience: Duration) {
         let (done, settled) = channel();
+        self.hurry.set(true);
         let _ = self.jobs.send(Job::Settle { done });
         if settled.recv_timeout(patience).is_err() {
             tracing::warn!("what the last sessions were like at their beginning may be missing after this");

@@ -158,7 +158,7 @@ fn host(scratch: &Scratch) -> View {
 }
 
 fn findings(view: &View, before: &Snapshot, began: i64) -> Vec<String> {
-    let mut found = before.compare(&view.take(before), Some(began), &Granted::default());
+    let mut found = before.compare(&view.take(before).unwrap(), Some(began), &Granted::default());
     // The machine's own sockets come and go.
     found.retain(|finding| finding.kind != FindingKind::Socket);
     told(&found)
@@ -169,7 +169,7 @@ fn each_kind_of_change_is_found_and_none_where_nothing_changed() {
     use std::os::unix::fs::PermissionsExt;
     let scratch = Scratch::new();
     let (root, view) = (scratch.path(), host(&scratch));
-    let before = view.take(&Snapshot::default());
+    let before = view.take(&Snapshot::default()).unwrap();
     assert_eq!(findings(&view, &before, 0), [""; 0]);
     // Written again with the same content: nothing changed.
     write(root, "etc/sudoers", "root ALL=(ALL) ALL\n");
@@ -221,7 +221,7 @@ fn a_pipe_in_the_place_of_a_file_stops_nobody() {
     let scratch = Scratch::new();
     let view = host(&scratch);
     let path = scratch.path().join("home/ops/.ssh/authorized_keys");
-    let before = view.take(&Snapshot::default());
+    let before = view.take(&Snapshot::default()).unwrap();
     std::fs::remove_file(&path).unwrap();
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
     let found = findings(&view, &before, 0);

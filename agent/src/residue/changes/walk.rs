@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tidegate_common::residue::FindingKind;
 
 use super::files::{Camera, digest, stat};
+use super::gather::Hurry;
 use super::mounts::{Mount, Mounts};
 use super::snapshot::{Item, Mark};
 
@@ -27,8 +28,8 @@ const FIRST: [&str; 10] =
 const SKIPPED: [&str; 7] =
     ["/proc", "/sys", "/dev", "/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/lost+found"];
 
-/// Adds them to a picture.
-pub fn setuid(camera: &mut Camera<'_>, mounts: &Mounts) {
+/// Adds them to a picture, until somebody is in a hurry.
+pub fn setuid(camera: &mut Camera<'_>, mounts: &Mounts, hurry: &Hurry) {
     let by = Instant::now() + MOST_TIME;
     let mut files = 0;
     let mut cut = Vec::new();
@@ -45,6 +46,9 @@ pub fn setuid(camera: &mut Camera<'_>, mounts: &Mounts) {
             continue;
         }
         while let Some(directory) = waiting.pop_front() {
+            if hurry.is_set() {
+                return;
+            }
             if files >= MOST_FILES || Instant::now() >= until || waiting.len() > MOST_WAITING {
                 cut.push(top);
                 break;
