@@ -48,12 +48,19 @@ pub struct Sessions {
 /// Where a session stands, for the channels that belong to it.
 #[derive(Clone)]
 pub enum Phase {
-    /// Being recorded, granted, dialled.
-    Opening,
+    /// Being recorded, granted, dialled; the sentence is for a user who has waited for a while.
+    Opening(Option<Arc<str>>),
     /// Channels can be opened.
     Open(Arc<Open>),
     /// Over; the sentence is for the user, who has none when they left by themselves.
     Over(Option<Arc<str>>),
+}
+
+impl Phase {
+    /// Whether it is not decided yet whether channels can be opened.
+    pub fn is_opening(&self) -> bool {
+        matches!(self, Self::Opening(_))
+    }
 }
 
 /// What a channel needs of its open session.
@@ -142,7 +149,7 @@ impl Sessions {
     /// Starts the session that `permit` permits to the user who comes from `origin`.
     pub fn start(self: &Arc<Self>, permit: Permit, origin: IpAddr) -> Held {
         let id = new_id();
-        let (phase_sender, phase) = watch::channel(Phase::Opening);
+        let (phase_sender, phase) = watch::channel(Phase::Opening(None));
         let (user, user_left) = mpsc::channel(1);
         let permit = Arc::new(permit);
         let requested =

@@ -7,8 +7,9 @@
 mod closing;
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tidegate_common::audit::{EndCause, Event, Note};
@@ -23,6 +24,9 @@ use super::{End, Open, Phase, Sessions, Traffic};
 use crate::agents::{GrantOver, LiveGrant};
 use crate::record::Recorder;
 use crate::ssh::upstream::{Connected, DialError, Route, Upstream};
+
+/// How long a user waits for a session to open without a word of it.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A session that policy permits and nobody else knows of yet.
 pub struct Requested {
@@ -61,11 +65,20 @@ impl Requested {
         user_left: &mut mpsc::Receiver<End>,
         ordered: &mut mpsc::Receiver<End>,
     ) -> Result<Relaying, (Closing, End)> {
+        let (phase, late) = (self.phase.clone(), self.late());
         let mut closing = Closing::new(self);
+        // Boxed, as `close` is: a session's task lives long, and shall not be as large as
+        // its largest stage all the while.
+        let opening = Box::pin(async {
+            let mut opened = pin!(closing.open());
+            if let Ok(opened) = tokio::time::timeout(PATIENCE, &mut opened).await {
+                return opened;
+            }
+            phase.send_replace(Phase::Opening(Some(late.into())));
+            opened.await
+        });
         let opened = tokio::select! {
-            // Boxed, as `close` is: a session's task lives long, and shall not be as
-            // large as its largest stage all the while.
-            opened = Box::pin(closing.open()) => opened,
+            opened = opening => opened,
             // Leaving before the session is open ends it as leaving later does.
             end = first_end(user_left, ordered) => Err(end),
         };
@@ -249,6 +262,13 @@ fn failed(cause: EndCause, why: impl std::fmt::Display) -> End {
 }
 
 impl Requested {
+    /// What its user reads who has waited for a while.
+    fn late(&self) -> String {
+        let device = self.permit.device();
+        let agent = if device.agent { " and its agent" } else { "" };
+        format!("still waiting for {}{agent}", device.name)
+    }
+
     async fn record(&self) -> Result<Recorder, End> {
         let permit = &self.permit;
         let header = Header {

@@ -119,7 +119,7 @@ impl Context {
     /// Why it never will be.
     pub async fn open(&self) -> Result<Arc<Open>, String> {
         let mut phase = self.phase.clone();
-        let settled = phase.wait_for(|phase| !matches!(phase, Phase::Opening)).await;
+        let settled = phase.wait_for(|phase| !phase.is_opening()).await;
         match settled.as_deref() {
             Ok(Phase::Open(open)) => Ok(Arc::clone(open)),
             Ok(Phase::Over(Some(message))) => Err(message.to_string()),

@@ -95,13 +95,27 @@ async fn over(phase: &mut watch::Receiver<Phase>) -> Done {
     }
 }
 
-/// Waits until the session is open, or over.
-async fn open(phase: &mut watch::Receiver<Phase>) -> Result<Arc<Open>, Done> {
-    let settled = phase.wait_for(|phase| !matches!(phase, Phase::Opening)).await;
-    match settled.as_deref() {
-        Ok(Phase::Open(open)) => Ok(Arc::clone(open)),
-        Ok(Phase::Over(message)) => Err(Done::Session(message.clone())),
-        _ => Err(Done::Session(None)),
+/// Waits until the session is open, or over. A person before a terminal is told when that
+/// takes a while.
+async fn open(
+    client: &Client,
+    terminal: bool,
+    phase: &mut watch::Receiver<Phase>,
+) -> Result<Arc<Open>, Done> {
+    loop {
+        let late = match &*phase.borrow_and_update() {
+            Phase::Open(open) => return Ok(Arc::clone(open)),
+            Phase::Over(message) => return Err(Done::Session(message.clone())),
+            Phase::Opening(late) => late.clone().filter(|_| terminal),
+        };
+        if let Some(sentence) = late {
+            let text = format!("tidegate: {sentence}\r\n");
+            // A client that takes nothing is not waited for.
+            let _ = tokio::time::timeout(FAREWELL, client.write.extended_data_bytes(STDERR, text)).await;
+        }
+        if phase.changed().await.is_err() {
+            return Err(Done::Session(None));
+        }
     }
 }
 
@@ -124,7 +138,7 @@ async fn opened(client: &Client, mut phase: watch::Receiver<Phase>) -> Done {
         },
         done = over(&mut phase) => return done,
     };
-    let open = match open(&mut phase).await {
+    let open = match open(client, start.terminal.is_some(), &mut phase).await {
         Ok(open) => open,
         Err(done) => return done,
     };

@@ -51,11 +51,24 @@ fn a_device_that_no_longer_answers_is_given_up_and_the_user_is_told() {
 }
 
 #[test]
+fn who_waits_for_a_slow_device_is_told_so_and_gets_in_when_it_answers() {
+    needs_devices!();
+    let stand = stand("slow-device");
+    let scene = Scene::set(&stand.world, &stand.device, "slow", "{}");
+    stand.device.ok(&["systemctl", "kill", "--kill-whom=main", "--signal=STOP", "ssh"]).unwrap();
+    let mut pty = scene.knock();
+    pty.expect(&format!("tidegate: still waiting for {} and its agent\r\n", stand.device.name())).unwrap();
+    stand.device.ok(&["systemctl", "kill", "--kill-whom=main", "--signal=CONT", "ssh"]).unwrap();
+    scene.at_the_prompt(&mut pty);
+    pty.kill().unwrap();
+}
+
+#[test]
 fn only_the_variables_on_the_gates_list_reach_a_device_that_takes_them_all() {
     needs_devices!();
     let stand = stand("takes-all");
     let scene = Scene::set(&stand.world, &stand.device, "env", "{}");
-    let all = "echo 'AcceptEnv *' >/etc/ssh/sshd_config.d/env.conf && systemctl reload ssh";
+    let all = "echo 'AcceptEnv *' >/etc/ssh/sshd_config.d/env.conf && systemctl restart ssh";
     stand.device.ok(&["sh", "-c", all]).unwrap();
     let sets = ["-o", "SetEnv TIDE_IN=1 EBB=1"];
     let shown = stand.world.client().ssh_with(&scene.operator, &scene.target(), &sets, &["env"]).unwrap();
