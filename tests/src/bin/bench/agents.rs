@@ -35,6 +35,9 @@ use crate::ways::Course;
 /// Between two looks at the agent's threads.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// An agent that sleeps for so long has nothing left to do; its heartbeats are further apart.
+const QUIET: Duration = Duration::from_secs(3);
+
 /// How long a link may take to stand.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -45,8 +48,7 @@ pub fn idle(course: &Course, sizes: &Sizes) -> Result<Vec<Row>> {
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
     let kib: f64 = line.split_whitespace().nth(1).context("no VmRSS")?.parse()?;
     let period = Duration::from_secs(sizes.idle_seconds);
-    // Whatever the last session left to do is done.
-    std::thread::sleep(Duration::from_secs(sizes.idle_seconds.min(10)));
+    quiet(pid)?;
     let (first, start) = (switches(pid), Instant::now());
     let (mut last, mut awake, mut was_awake) = (first, 0u32, false);
     while start.elapsed() < period {
@@ -70,6 +72,19 @@ pub fn idle(course: &Course, sizes: &Sizes) -> Result<Vec<Row>> {
         ),
         row("agent idle, switches of its threads", "a minute", minute(float(last - first))),
     ])
+}
+
+/// Waits until the agent has done whatever the last session left to do: between two
+/// heartbeats nothing wakes it.
+fn quiet(pid: i32) -> Result<()> {
+    let mut last = (switches(pid), Instant::now());
+    wait::until_true("the agent is quiet", PATIENCE + QUIET, || {
+        let now = switches(pid);
+        if now != last.0 {
+            last = (now, Instant::now());
+        }
+        last.1.elapsed() >= QUIET
+    })
 }
 
 /// The agent's process, as this machine numbers it.
@@ -125,7 +140,6 @@ pub fn many(quick: bool) -> Result<Vec<Row>> {
     // One thread keeps all of them alive; the proxy is what is measured.
     let kept = runtime.block_on(async {
         let tasks: Vec<_> = links.into_iter().map(|link| tokio::spawn(link.live())).collect();
-        tokio::time::sleep(Duration::from_secs(2)).await;
         let during = tokio::task::spawn_blocking(move || settled(gauge)).await?;
         let (cpu, start) = (gauge.cpu_seconds(), Instant::now());
         tokio::time::sleep(Duration::from_secs(seconds)).await;
