@@ -25,7 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 pub use route::{Connected, LoggedIn, Means, Route};
 pub use witness::{Guest, MOST_UNASKED, Visit};
 
-use gather::Terminal;
+use gather::TerminalFlag;
 use witness::{Reception, Witness};
 
 /// How long a device may take to be reached, to exchange keys and to log us in.
@@ -123,7 +123,7 @@ impl Way {
 pub struct Conn {
     handle: Option<client::Handle<Witness>>,
     reception: Reception,
-    terminal: Terminal,
+    terminal: TerminalFlag,
 }
 
 impl From<LoggedIn> for Conn {

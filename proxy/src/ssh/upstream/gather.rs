@@ -35,11 +35,11 @@ const FLOOD_TIME: Duration = Duration::from_millis(4);
 
 sockopt_impl!(LowWater, SetOnly, libc::SOL_SOCKET, libc::SO_RCVLOWAT, usize);
 
-/// Whether a connection carries a terminal.
+/// Whether a connection carries a terminal, whose floods are gathered.
 #[derive(Debug, Clone, Default)]
-pub struct Terminal(Arc<AtomicBool>);
+pub struct TerminalFlag(Arc<AtomicBool>);
 
-impl Terminal {
+impl TerminalFlag {
     pub fn set(&self, terminal: bool) {
         self.0.store(terminal, Ordering::Relaxed);
     }
@@ -49,7 +49,7 @@ impl Terminal {
 #[derive(Debug)]
 pub struct Gathered {
     stream: TcpStream,
-    terminal: Terminal,
+    terminal: TerminalFlag,
     /// What was read ahead: that between `start` and `end` is not taken yet.
     ahead: Box<[u8]>,
     start: usize,
@@ -68,7 +68,7 @@ struct Flood {
 }
 
 impl Gathered {
-    pub fn new(stream: TcpStream, terminal: Terminal) -> Self {
+    pub fn new(stream: TcpStream, terminal: TerminalFlag) -> Self {
         let ahead = vec![0; READ_AHEAD].into();
         Self { stream, terminal, ahead, start: 0, end: 0, since: Instant::now(), bytes: 0, flood: None }
     }
@@ -182,7 +182,7 @@ mod tests {
     async fn connection(terminal: bool) -> (Gathered, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let carries = Terminal::default();
+        let carries = TerminalFlag::default();
         carries.set(terminal);
         (Gathered::new(stream, carries), listener.accept().await.unwrap().0)
     }

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use super::super::algorithms::Algorithms;
 use super::super::inbox::WINDOW;
 use super::super::keys::Keys;
-use super::gather::{Gathered, Terminal};
+use super::gather::{Gathered, TerminalFlag};
 use super::witness::{Reception, Witness};
 use super::{DEADLINE, DialError};
 use crate::agents::Registry;
@@ -55,7 +55,7 @@ pub struct Route {
 pub struct Connected {
     handle: client::Handle<Witness>,
     reception: Reception,
-    terminal: Terminal,
+    terminal: TerminalFlag,
     source: SocketAddr,
 }
 
@@ -63,7 +63,7 @@ pub struct Connected {
 pub struct LoggedIn {
     pub(super) handle: client::Handle<Witness>,
     pub(super) reception: Reception,
-    pub(super) terminal: Terminal,
+    pub(super) terminal: TerminalFlag,
 }
 
 impl Route {
@@ -125,7 +125,7 @@ impl Route {
         let witness =
             Witness::new(self.host_keys.clone(), reception.clone(), self.session, self.means.audit.clone());
         let refused = witness.refused();
-        let terminal = Terminal::default();
+        let terminal = TerminalFlag::default();
         let stream = Gathered::new(stream, terminal.clone());
         let handle = client::connect_stream(self.config(), stream, witness).await.map_err(|error| {
             if refused.load(std::sync::atomic::Ordering::Relaxed) {

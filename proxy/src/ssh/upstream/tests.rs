@@ -48,7 +48,11 @@ impl Pair {
         let running = there.await.unwrap();
         let device = running.handle();
         tokio::spawn(running);
-        Self { temporary, conn: LoggedIn { handle, reception, terminal: Terminal::default() }.into(), device }
+        Self {
+            temporary,
+            conn: LoggedIn { handle, reception, terminal: TerminalFlag::default() }.into(),
+            device,
+        }
     }
 
     async fn log(&self) -> Vec<Event> {
