@@ -17,6 +17,7 @@ pub mod program;
 mod replace;
 mod room;
 mod sudo;
+pub mod tools;
 
 use std::collections::BTreeSet;
 
@@ -24,6 +25,7 @@ use tidegate_common::grant::{Failure, PrivilegeKind};
 use tidegate_common::id::SessionId;
 use tidegate_common::name::AccountName;
 
+use self::lock::AccountLock;
 use crate::core::{Delta, Gone, Held, Unit};
 use crate::paths::Paths;
 use crate::residue::Lost;
@@ -38,7 +40,7 @@ pub struct Elevator {
     sudo: Option<SudoVersion>,
     /// The host's lock on its account files, held from a plan to its apply so that
     /// what was planned is still so.
-    lock: Option<lock::AccountLock>,
+    lock: Option<AccountLock>,
 }
 
 impl Elevator {
@@ -70,7 +72,7 @@ impl Elevator {
 
     fn plan_all(&mut self, session: SessionId, units: Vec<Unit>) -> Result<Vec<(Unit, Delta)>, Failure> {
         if let Some(unit) = units.iter().find(|unit| edits_accounts(unit)) {
-            self.lock().map_err(|why| unit.failure(why))?;
+            lock(&mut self.lock, &self.paths).map_err(|why| unit.failure(why))?;
         }
         let coming = coming(&units).cloned();
         let mut planned = Vec::new();
@@ -134,24 +136,11 @@ impl Elevator {
         if let Some((unit, _)) =
             fresh.iter().find(|(unit, delta)| edits_accounts(unit) && !delta.is_nothing())
         {
-            self.lock().map_err(|why| unit.failure(why))?;
+            let lock = lock(&mut self.lock, &self.paths).map_err(|why| unit.failure(why))?;
             room::keep(&self.paths).map_err(|error| {
                 unit.failure(format!("there is no room on the disk to take it back later: {error}"))
             })?;
-        }
-        for (unit, delta) in fresh {
-            let done = match unit {
-                Unit::Created { account, .. } => create::apply(&self.paths, account, delta),
-                Unit::Enabled { account } | Unit::Shell { account, .. } => {
-                    enable::apply(&self.paths, account, delta)
-                }
-                _ => Ok(()),
-            };
-            done.map_err(|why| unit.failure(why))?;
-        }
-        let members = group_edits(fresh.iter().map(|(unit, delta)| (unit, delta)));
-        if let Some(first) = members.first() {
-            groups::add(&self.paths, &members).map_err(|why| first.failure(why))?;
+            apply_accounts(&self.paths, lock, fresh)?;
         }
         // The account files are as they shall be: others need not wait for what follows.
         self.unlock();
@@ -224,18 +213,19 @@ impl Elevator {
         if units.is_empty() {
             return outcomes;
         }
-        if let Err(why) = self.lock() {
-            let refused = |held: Held| {
+        let paths = &self.paths;
+        match lock(&mut self.lock, paths) {
+            Ok(lock) => {
+                tools::clear(paths);
+                let members = units.extract_if(.., |held| matches!(held.unit, Unit::Group { .. })).collect();
+                outcomes.extend(groups::remove(paths, lock, members));
+                outcomes.extend(units.into_iter().map(|held| undo_account(paths, lock, held)));
+            }
+            Err(why) => outcomes.extend(units.into_iter().map(|held| {
                 let failure = held.unit.failure(why.clone());
                 Gone::new(held.unit, Err(failure))
-            };
-            outcomes.extend(units.into_iter().map(refused));
-            return outcomes;
+            })),
         }
-        let members = units.extract_if(.., |held| matches!(held.unit, Unit::Group { .. })).collect();
-        outcomes.extend(groups::remove(&self.paths, members));
-        outcomes.extend(units.into_iter().map(|held| self.undo_account(held)));
-        replace::clear(&self.paths.etc, &create::FILES);
         self.unlock();
         outcomes
     }
@@ -252,26 +242,6 @@ impl Elevator {
         }
     }
 
-    fn undo_account(&self, held: Held) -> Gone {
-        let Held { unit, delta, applied, .. } = held;
-        let (result, ended) = match &unit {
-            Unit::Created { account, .. } => create::undo(&self.paths, account, &delta, applied),
-            Unit::Enabled { account } | Unit::Shell { account, .. } => {
-                (enable::undo(&self.paths, account, &delta, applied), Vec::new())
-            }
-            _ => (Ok(None), Vec::new()),
-        };
-        let result = result.map_err(|why| unit.failure(why));
-        Gone { unit, result, ended }
-    }
-
-    fn lock(&mut self) -> Result<(), String> {
-        if self.lock.is_none() {
-            self.lock = Some(lock::AccountLock::take(&self.paths)?);
-        }
-        Ok(())
-    }
-
     /// Whether others cannot change accounts now.
     #[must_use]
     pub fn is_locked(&self) -> bool {
@@ -282,6 +252,45 @@ impl Elevator {
     pub fn unlock(&mut self) {
         self.lock = None;
     }
+}
+
+/// The host's lock, taken once.
+fn lock<'l>(held: &'l mut Option<AccountLock>, paths: &Paths) -> Result<&'l AccountLock, String> {
+    match held {
+        Some(lock) => Ok(lock),
+        None => Ok(held.insert(AccountLock::take(paths)?)),
+    }
+}
+
+fn apply_accounts(paths: &Paths, lock: &AccountLock, fresh: &[(Unit, Delta)]) -> Result<(), Failure> {
+    for (unit, delta) in fresh {
+        let done = match unit {
+            Unit::Created { account, .. } => create::apply(paths, lock, account, delta),
+            Unit::Enabled { account } | Unit::Shell { account, .. } => {
+                enable::apply(paths, lock, account, delta)
+            }
+            _ => Ok(()),
+        };
+        done.map_err(|why| unit.failure(why))?;
+    }
+    let members = group_edits(fresh.iter().map(|(unit, delta)| (unit, delta)));
+    match members.first() {
+        Some(first) => groups::add(paths, lock, &members).map_err(|why| first.failure(why)),
+        None => Ok(()),
+    }
+}
+
+fn undo_account(paths: &Paths, lock: &AccountLock, held: Held) -> Gone {
+    let Held { unit, delta, applied, .. } = held;
+    let (result, ended) = match &unit {
+        Unit::Created { account, .. } => create::undo(paths, lock, account, &delta, applied),
+        Unit::Enabled { account } | Unit::Shell { account, .. } => {
+            (enable::undo(paths, lock, account, &delta, applied), Vec::new())
+        }
+        _ => (Ok(None), Vec::new()),
+    };
+    let result = result.map_err(|why| unit.failure(why));
+    Gone { unit, result, ended }
 }
 
 /// Whether it changes the account files, which the host's lock guards.

@@ -9,7 +9,8 @@ use super::compare;
 use super::{Point, Verdict, judge};
 use crate::config::{Config, ConfigError};
 use crate::elevate::SudoVersion;
-use crate::elevate::program::run;
+use crate::elevate::program::{self, run};
+use crate::elevate::tools;
 use crate::paths::Paths;
 use crate::setup;
 use crate::shell::clock;
@@ -46,6 +47,7 @@ pub fn examine(config: Result<Config, ConfigError>) -> Vec<Point> {
     let heard = state.and_then(|state| state.heard);
     points.extend(sshd(&paths, &proxy, heard.as_ref().map(|heard| heard.user_ca.as_slice()), &install));
     points.extend(sudo(&install));
+    points.push(accounts());
     let contained = contained();
     let told = run("timedatectl", &["show"], DEADLINE).map(|answer| answer.text).unwrap_or_default();
     let synchronized = judge::clock(&told);
@@ -200,6 +202,17 @@ fn sudo(install: &str) -> Vec<Point> {
         Err(error) => Point::warning("sudoers", error.to_string(), "install sudo's visudo"),
     });
     points
+}
+
+fn accounts() -> Point {
+    let there = |tool: &str| program::PATH.split(':').any(|place| Path::new(place).join(tool).is_file());
+    match tools::PROGRAMS.iter().find(|tool| !there(tool)) {
+        None => Point::ok("accounts", "the host's tools for accounts are there"),
+        Some(tool) => {
+            let found = format!("{tool} is not there; groups and accounts cannot be granted");
+            Point::wrong("accounts", found, "install the package passwd, or shadow-utils")
+        }
+    }
 }
 
 fn contained() -> bool {

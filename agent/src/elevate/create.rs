@@ -3,8 +3,8 @@
 //!
 //! What is removed is only what the agent made: the journal has the name, the user id
 //! and the mark in the comment field (GECOS) before the account exists, and all three
-//! must still be there. The agent writes the lines itself: useradd(8) and userdel(8)
-//! take the host's lock for themselves, between plan and apply, and leave more behind.
+//! must still be there. useradd(8) and userdel(8) make and remove its lines; its home
+//! and its files are the agent's own work, because nothing else looks for all of them.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,7 +14,9 @@ use tidegate_common::id::SessionId;
 use tidegate_common::name::AccountName;
 
 use super::enable::today;
-use super::lines::{any, fields, put_back, read, with_field, with_line, without_line, write};
+use super::lines::{any, fields, read, with_field, with_line, without_line};
+use super::lock::AccountLock;
+use super::tools::{self, Tool};
 use super::{belongings, people, replace};
 use crate::core::Delta;
 use crate::paths::Paths;
@@ -26,6 +28,9 @@ pub const FILES: [&str; 4] = ["gshadow", "group", "shadow", "passwd"];
 const IDS: u32 = 10_000;
 
 const SECONDS_OF_DAY: i64 = 86_400;
+
+/// A day that has passed, for an account that is to expire at once.
+const PAST: &str = "1";
 
 /// What an order says of the account.
 #[derive(Debug, Clone, Copy)]
@@ -69,8 +74,8 @@ pub fn plan(paths: &Paths, wanted: &Wanted<'_>) -> Result<Delta, String> {
     })
 }
 
-/// Makes the account. Under the host's lock.
-pub fn apply(paths: &Paths, account: &AccountName, delta: &Delta) -> Result<(), String> {
+/// Makes the account.
+pub fn apply(paths: &Paths, lock: &AccountLock, account: &AccountName, delta: &Delta) -> Result<(), String> {
     let Delta::Created { uid, gid, gecos, home, shell, expires, day } = delta else { return Err(foreign()) };
     let path = paths.last_uid();
     replace(&path, uid.to_string().as_bytes(), 0o600)
@@ -90,7 +95,8 @@ pub fn apply(paths: &Paths, account: &AccountName, delta: &Delta) -> Result<(), 
             None => return Err(format!("{} is missing", paths.etc.join(file).display())),
         }
     }
-    write(paths, &files)?;
+    let tools: Vec<Tool> = Tool::create(account, delta).into_iter().collect();
+    tools::make(paths, lock, &tools, files)?;
     belongings::make_home(paths, &inside(paths, home), *uid, *gid)
 }
 
@@ -111,20 +117,22 @@ pub fn verify(paths: &Paths, account: &AccountName, delta: &Delta) -> Result<(),
     }
 }
 
-/// Ends its processes, removes its files and then the account. Under the host's lock.
+/// Ends its processes, removes its files and then the account.
 pub fn undo(
     paths: &Paths,
+    lock: &AccountLock,
     account: &AccountName,
     delta: &Delta,
     applied: bool,
 ) -> (Result<Option<String>, String>, Vec<Leftover>) {
     let mut ended = Vec::new();
-    let result = undo_all(paths, account, delta, applied, &mut ended);
+    let result = undo_all(paths, lock, account, delta, applied, &mut ended);
     (result, ended)
 }
 
 fn undo_all(
     paths: &Paths,
+    lock: &AccountLock,
     account: &AccountName,
     delta: &Delta,
     applied: bool,
@@ -151,10 +159,10 @@ fn undo_all(
              are touched; look for them by hand"
         ));
     }
-    shut(paths, name)?;
+    shut(paths, lock, account)?;
     ended.extend(people::end(paths, *uid)?);
     belongings::remove(paths, name, &inside(paths, home), *uid)?;
-    remove_lines(paths, name)?;
+    remove_lines(paths, lock, account)?;
     // What a login that was under way has started since.
     ended.extend(people::end(paths, *uid)?);
     Ok((line.is_none() && applied)
@@ -162,27 +170,24 @@ fn undo_all(
 }
 
 /// Lets nobody log in any more: the account expires at once.
-fn shut(paths: &Paths, name: &str) -> Result<(), String> {
-    let Some(shadow) = read(paths, "shadow")? else { return Ok(()) };
-    match with_field(&shadow, name, 7, "1") {
-        Some(changed) => put_back(paths, &[("shadow", changed)]),
+fn shut(paths: &Paths, lock: &AccountLock, account: &AccountName) -> Result<(), String> {
+    let shadow = read(paths, "shadow")?.unwrap_or_default();
+    match with_field(&shadow, account.as_str(), 7, PAST) {
+        Some(changed) => {
+            let tools: Vec<Tool> = Tool::expiry(account, PAST).into_iter().collect();
+            tools::take_back(paths, lock, &tools, vec![("shadow", changed)])
+        }
         None => Ok(()),
     }
 }
 
-fn remove_lines(paths: &Paths, name: &str) -> Result<(), String> {
+fn remove_lines(paths: &Paths, lock: &AccountLock, account: &AccountName) -> Result<(), String> {
     let mut files = Vec::new();
     for file in FILES {
         let Some(content) = read(paths, file)? else { continue };
-        files.extend(without_line(&content, name).map(|changed| (file, changed)));
+        files.extend(without_line(&content, account.as_str()).map(|changed| (file, changed)));
     }
-    put_back(paths, &files)?;
-    for (file, _) in &files {
-        if fields(&read(paths, file)?.unwrap_or_default(), name).is_some() {
-            return Err(format!("{} still has `{name}`", paths.etc.join(file).display()));
-        }
-    }
-    Ok(())
+    tools::take_back(paths, lock, &[Tool::remove(account)], files)
 }
 
 fn foreign() -> String {

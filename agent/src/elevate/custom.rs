@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use nix::fcntl::{OFlag, openat};
@@ -277,9 +278,9 @@ impl Place {
             words.extend(environment.iter().map(|(name, value)| format!("--setenv={name}={value}")));
             words.extend(["--".to_owned(), opened]);
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            run_with(&shown, "systemd-run", &words, &[], within + START)
+            run_with(&shown, "systemd-run", &words, &[], Stdio::null(), within + START)
         } else {
-            run_with(&shown, &opened, &[], &environment, within)
+            run_with(&shown, &opened, &[], &environment, Stdio::null(), within)
         };
         let answer = answer.map_err(|error| error.to_string())?;
         // What systemd-run says when it could not start the program at all.

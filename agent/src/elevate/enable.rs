@@ -1,10 +1,9 @@
 //! An account that is there, made usable: the lock on its password (`!` before it in
 //! shadow(5)), its expiry, and its shell where it has none.
 //!
-//! The agent edits the fields itself, under the host's own lock: usermod(8) and
-//! chage(1) cannot take back what they did to the byte, and usermod would make a
-//! locked password usable. Here `!` becomes `*`: sshd no longer takes the account for
-//! locked, and no password opens it.
+//! usermod(8) changes expiry and shell. The lock the agent lifts itself, because
+//! usermod would make the locked password usable: `!` becomes `*`, so that sshd no longer
+//! takes the account for locked, and no password opens it.
 
 use std::path::Path;
 
@@ -12,7 +11,9 @@ use tidegate_common::grant::Shell;
 use tidegate_common::name::AccountName;
 
 use super::account;
-use super::lines::{fields, put_back, read, with_field, write};
+use super::lines::{fields, read, with_field};
+use super::lock::AccountLock;
+use super::tools::{self, Tool};
 use crate::core::{Delta, Lifted, Swap};
 use crate::paths::Paths;
 
@@ -57,9 +58,9 @@ pub fn plan_shell(paths: &Paths, account: &AccountName, shell: &Shell) -> Result
     Ok(Delta::Shell { shell: Some(Swap { before, after: shell.to_string() }) })
 }
 
-/// Changes the fields. Under the host's lock.
-pub fn apply(paths: &Paths, account: &AccountName, delta: &Delta) -> Result<(), String> {
-    edit(paths, account, delta, Way::There).map(|_| ())
+/// Changes the fields.
+pub fn apply(paths: &Paths, lock: &AccountLock, account: &AccountName, delta: &Delta) -> Result<(), String> {
+    edit(paths, lock, account, delta, Way::There).map(|_| ())
 }
 
 /// Whether the fields are as they were made.
@@ -77,15 +78,15 @@ pub fn verify(paths: &Paths, account: &AccountName, delta: &Delta) -> Result<(),
     Ok(())
 }
 
-/// Puts back what was changed, and says what somebody else has changed since. Under
-/// the host's lock.
+/// Puts back what was changed, and says what somebody else has changed since.
 pub fn undo(
     paths: &Paths,
+    lock: &AccountLock,
     account: &AccountName,
     delta: &Delta,
     applied: bool,
 ) -> Result<Option<String>, String> {
-    let theirs = edit(paths, account, delta, Way::Back)?;
+    let theirs = edit(paths, lock, account, delta, Way::Back)?;
     if theirs.is_empty() || !applied {
         return Ok(None);
     }
@@ -107,6 +108,8 @@ struct Change<'a> {
     place: usize,
     what: &'static str,
     to: To<'a>,
+    /// The host's tool for it.
+    tool: fn(&AccountName, &str) -> Option<Tool>,
 }
 
 enum To<'a> {
@@ -138,23 +141,47 @@ impl Change<'_> {
 }
 
 fn changes(delta: &Delta) -> Vec<Change<'_>> {
-    let change = |file, place, what, to| Change { file, place, what, to };
     match delta {
         Delta::Enabled { password, expires } => {
-            let password = password.map(|lifted| change("shadow", PASSWORD, "password", To::Lifted(lifted)));
-            let swapped = |swap| change("shadow", EXPIRES, "expiry date", To::Swapped(swap));
-            password.into_iter().chain(expires.iter().map(swapped)).collect()
+            let password = password.map(|lifted| Change {
+                file: "shadow",
+                place: PASSWORD,
+                what: "password",
+                to: To::Lifted(lifted),
+                tool: |_, _| None,
+            });
+            let expires = expires.iter().map(|swap| Change {
+                file: "shadow",
+                place: EXPIRES,
+                what: "expiry date",
+                to: To::Swapped(swap),
+                tool: Tool::expiry,
+            });
+            password.into_iter().chain(expires).collect()
         }
         Delta::Shell { shell } => {
-            shell.iter().map(|swap| change("passwd", SHELL, "shell", To::Swapped(swap))).collect()
+            let shell = shell.iter().map(|swap| Change {
+                file: "passwd",
+                place: SHELL,
+                what: "shell",
+                to: To::Swapped(swap),
+                tool: Tool::shell,
+            });
+            shell.collect()
         }
         _ => Vec::new(),
     }
 }
 
 /// Turns the fields one way or the other; returns those that somebody else has changed.
-fn edit(paths: &Paths, account: &AccountName, delta: &Delta, way: Way) -> Result<Vec<&'static str>, String> {
-    let mut theirs = Vec::new();
+fn edit(
+    paths: &Paths,
+    lock: &AccountLock,
+    account: &AccountName,
+    delta: &Delta,
+    way: Way,
+) -> Result<Vec<&'static str>, String> {
+    let (mut theirs, mut tools, mut files) = (Vec::new(), Vec::new(), Vec::new());
     for file in ["shadow", "passwd"] {
         let mine: Vec<Change<'_>> = changes(delta).into_iter().filter(|change| change.file == file).collect();
         if mine.is_empty() {
@@ -165,10 +192,14 @@ fn edit(paths: &Paths, account: &AccountName, delta: &Delta, way: Way) -> Result
         for change in &mine {
             let now = fields(&content, account.as_str()).and_then(|fields| fields.get(change.place).cloned());
             let turned = now.as_deref().and_then(|now| change.turned(now, way));
-            let changed =
-                turned.and_then(|value| with_field(&content, account.as_str(), change.place, &value));
+            let changed = turned.and_then(|value| {
+                Some((with_field(&content, account.as_str(), change.place, &value)?, value))
+            });
             match changed {
-                Some(changed) => content = changed,
+                Some((changed, value)) => {
+                    content = changed;
+                    tools.extend((change.tool)(account, &value));
+                }
                 None if way == Way::There => {
                     let what = change.what;
                     return Err(format!("the {what} of `{account}` was changed by someone else; try again"));
@@ -177,15 +208,12 @@ fn edit(paths: &Paths, account: &AccountName, delta: &Delta, way: Way) -> Result
             }
         }
         if content != before {
-            let replaced = [(file, content.clone())];
-            match way {
-                Way::There => write(paths, &replaced)?,
-                Way::Back => put_back(paths, &replaced)?,
-            }
-            if read(paths, file)?.as_deref() != Some(content.as_slice()) {
-                return Err(format!("{} is not as it was written", paths.etc.join(file).display()));
-            }
+            files.push((file, content));
         }
+    }
+    match way {
+        Way::There => tools::make(paths, lock, &tools, files)?,
+        Way::Back => tools::take_back(paths, lock, &tools, files)?,
     }
     Ok(theirs)
 }

@@ -1,8 +1,8 @@
 //! Membership of groups, in `/etc/group` and `/etc/gshadow`.
 //!
-//! The agent edits the two files itself, under the host's own lock, because the
-//! undo must leave every other byte as it was: shadow's tools add missing shadow
-//! lines and write backups. What is added is one name at the end of one line.
+//! What usermod(8) adds is one name at the end of one line, and every other byte stays as
+//! it was. For accounts that only the host's name service knows, the agent writes the
+//! lines itself.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,9 @@ use tidegate_common::grant::Failure;
 use tidegate_common::name::{AccountName, UnixGroupName};
 
 use super::account;
-use super::lines::{put_back, read, write};
+use super::lines::read;
+use super::lock::AccountLock;
+use super::tools::{self, Tool};
 use crate::core::{Delta, Gone, Held, Unit};
 use crate::paths::Paths;
 use crate::residue::Lost;
@@ -70,8 +72,8 @@ pub fn plan(
     Ok(Delta::Group { group: !lists(line, account), gshadow: in_gshadow == Some(false) })
 }
 
-/// Adds all of them, each file written once. Under the host's lock.
-pub fn add(paths: &Paths, edits: &[Edit<'_>]) -> Result<(), String> {
+/// Adds all of them.
+pub fn add(paths: &Paths, lock: &AccountLock, edits: &[Edit<'_>]) -> Result<(), String> {
     let mut files = Vec::new();
     for (file, concerned) in per_file(edits) {
         let mut content = read(paths, file)?.unwrap_or_default();
@@ -84,7 +86,7 @@ pub fn add(paths: &Paths, edits: &[Edit<'_>]) -> Result<(), String> {
         }
         files.push((file, content));
     }
-    write(paths, &files)
+    tools::make(paths, lock, &per_account(edits, Tool::join), files)
 }
 
 /// Whether the account is a member now.
@@ -113,10 +115,10 @@ pub fn held_by(paths: &Paths, edit: &Edit<'_>) -> Option<Lost> {
     (gid != account.gid).then_some(Lost { uid: account.uid, gid })
 }
 
-/// Removes exactly what was added, and looks again. Under the host's lock.
-pub fn remove(paths: &Paths, held: Vec<Held>) -> Vec<Gone> {
+/// Removes exactly what was added, and looks again.
+pub fn remove(paths: &Paths, lock: &AccountLock, held: Vec<Held>) -> Vec<Gone> {
     let edits: Vec<Edit<'_>> = held.iter().filter_map(|held| Edit::of(&held.unit, &held.delta)).collect();
-    let removed = remove_all(paths, &edits);
+    let removed = remove_all(paths, lock, &edits);
     held.iter()
         .map(|one| {
             let result = match &removed {
@@ -141,7 +143,7 @@ fn drifted(unit: &Unit) -> String {
 }
 
 /// Which of them were no longer there.
-fn remove_all<'a>(paths: &Paths, edits: &[Edit<'a>]) -> Result<Vec<&'a Unit>, String> {
+fn remove_all<'a>(paths: &Paths, lock: &AccountLock, edits: &[Edit<'a>]) -> Result<Vec<&'a Unit>, String> {
     let mut missing = Vec::new();
     let mut files = Vec::new();
     for (file, concerned) in per_file(edits) {
@@ -158,13 +160,17 @@ fn remove_all<'a>(paths: &Paths, edits: &[Edit<'a>]) -> Result<Vec<&'a Unit>, St
             files.push((file, content));
         }
     }
-    put_back(paths, &files)?;
-    for (file, content) in &files {
-        if read(paths, file)?.as_deref() != Some(content.as_slice()) {
-            return Err(format!("{} is not as it was written", paths.etc.join(file).display()));
-        }
-    }
+    tools::take_back(paths, lock, &per_account(edits, Tool::leave), files)?;
     Ok(missing)
+}
+
+/// One run of a tool for each account.
+fn per_account(edits: &[Edit<'_>], tool: fn(&AccountName, &[&UnixGroupName]) -> Tool) -> Vec<Tool> {
+    let mut accounts: BTreeMap<&AccountName, Vec<&UnixGroupName>> = BTreeMap::new();
+    for edit in edits {
+        accounts.entry(edit.account).or_default().push(edit.group);
+    }
+    accounts.into_iter().map(|(account, groups)| tool(account, &groups)).collect()
 }
 
 fn per_file<'e, 'a>(edits: &'e [Edit<'a>]) -> BTreeMap<&'static str, Vec<&'e Edit<'a>>> {

@@ -37,9 +37,11 @@ fn written(paths: &Paths, files: &[(&str, Vec<u8>)], replaced: io::Result<()>) -
     if !files.is_empty() {
         flush_caches();
     }
-    replaced.map_err(|error| {
-        format!("the account files in {} could not be written: {error}", paths.etc.display())
-    })
+    replaced.map_err(|error| unwritten(paths, &error))
+}
+
+pub fn unwritten(paths: &Paths, error: &io::Error) -> String {
+    format!("the account files in {} could not be written: {error}", paths.etc.display())
 }
 
 /// nscd keeps what it read for minutes; where it runs it has to be told.

@@ -55,10 +55,10 @@ impl Answer {
 /// # Errors
 /// When it cannot be started or does not end within `deadline`.
 pub fn run(program: &str, arguments: &[&str], deadline: Duration) -> Result<Answer, ProgramError> {
-    run_with(program, program, arguments, &[], deadline)
+    run_with(program, program, arguments, &[], Stdio::null(), deadline)
 }
 
-/// As [`run`], with a name for messages and more in the environment.
+/// As [`run`], with a name for messages, more in the environment, and an input.
 ///
 /// # Errors
 /// As [`run`].
@@ -67,6 +67,7 @@ pub fn run_with(
     program: &str,
     arguments: &[&str],
     environment: &[(String, String)],
+    input: Stdio,
     deadline: Duration,
 ) -> Result<Answer, ProgramError> {
     let named = || named.to_owned();
@@ -85,7 +86,7 @@ pub fn run_with(
             .current_dir("/")
             // A group of its own, so that what it started ends with it.
             .process_group(0)
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(writer.try_clone().map_err(start)?)
             .stderr(writer);
         command.spawn().map_err(start)?

@@ -42,7 +42,7 @@ pub fn replace_in(directory: &Path, files: &[(&str, Vec<u8>)], mode: u32) -> io:
 }
 
 /// Where a file's new content waits for its place.
-fn fresh(directory: &Path, name: &str) -> PathBuf {
+pub fn fresh(directory: &Path, name: &str) -> PathBuf {
     directory.join(format!(".{name}.tidegate"))
 }
 

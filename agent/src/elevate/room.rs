@@ -8,26 +8,49 @@
 use std::fs::{self, File};
 use std::io;
 
+use nix::fcntl::posix_fallocate;
+
 use super::create::FILES;
-use super::replace::replace;
+use super::replace::{self, replace};
 use crate::paths::Paths;
 
 /// What file systems give room in, at the most.
 const BLOCK: u64 = 4096;
+
+/// The name of the file that asks for room beside the account files.
+pub const PROBE: &str = "room";
 
 /// Makes sure that there is room.
 ///
 /// # Errors
 /// When the disk has none.
 pub fn keep(paths: &Paths) -> io::Result<()> {
-    // The files may grow until then, by whoever makes accounts.
-    let copy = |length: u64| length.div_ceil(BLOCK).saturating_add(1).saturating_mul(2 * BLOCK);
-    let lengths = FILES.iter().filter_map(|file| fs::metadata(paths.etc.join(file)).ok());
-    let needed: u64 = lengths.map(|file| copy(file.len())).sum();
+    let needed = needed(paths);
     if fs::metadata(paths.room()).is_ok_and(|kept| kept.len() >= needed) {
         return Ok(());
     }
     replace(&paths.room(), &vec![0; usize::try_from(needed).unwrap_or_default()], 0o600)
+}
+
+/// What two copies of the account files take: they may grow, by whoever makes accounts.
+fn needed(paths: &Paths) -> u64 {
+    let copy = |length: u64| length.div_ceil(BLOCK).saturating_add(1).saturating_mul(2 * BLOCK);
+    let lengths = FILES.iter().filter_map(|file| fs::metadata(paths.etc.join(file)).ok());
+    lengths.map(|file| copy(file.len())).sum()
+}
+
+/// Whether the tools for accounts would find room for their copies. Where there is none
+/// they try for a quarter of a minute.
+///
+/// # Errors
+/// When there is none, or nothing can be written there.
+pub fn is_there(paths: &Paths) -> io::Result<()> {
+    let path = replace::fresh(&paths.etc, PROBE);
+    let taken = File::create(&path).and_then(|file| {
+        let needed = needed(paths).try_into().map_err(io::Error::other)?;
+        posix_fallocate(&file, 0, needed).map_err(io::Error::from)
+    });
+    taken.and(fs::remove_file(&path))
 }
 
 /// Gives it up; tells whether there was any.

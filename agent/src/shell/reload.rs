@@ -6,6 +6,7 @@ use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -113,7 +114,7 @@ pub fn prepare(paths: &Paths, config: Option<&Path>) -> Result<Successor, Reload
     arguments.extend(config.iter().flat_map(|config| ["--config", config]));
     let environment: Vec<(String, String)> = std::env::vars().collect();
     let name = program.to_string_lossy();
-    let answer = program::run_with(&name, &name, &arguments, &environment, CHECK)?;
+    let answer = program::run_with(&name, &name, &arguments, &environment, Stdio::null(), CHECK)?;
     if !answer.status.success() {
         return Err(ReloadError::Unfit { program, said: answer.line() });
     }

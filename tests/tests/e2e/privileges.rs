@@ -181,3 +181,41 @@ fn an_agent_killed_while_any_kind_is_granted_leaves_nothing() {
         kinds.stand.world.await_agent(&kinds.stand.device).unwrap();
     }
 }
+
+#[test]
+fn an_administrator_who_changes_accounts_meanwhile_loses_nothing_and_neither_does_a_session() {
+    needs_devices!();
+    let kinds = Kinds::new("busy");
+    let device = &kinds.stand.device;
+    let work = "for i in $(seq 40); do useradd -M -N -c new own-$i && usermod -c \"own $i\" own-$i && \
+                usermod -a -G adm,tty own-$i || exit 1; done";
+    std::thread::scope(|scope| {
+        let administrator = scope.spawn(|| device.ok(&["sh", "-c", work]));
+        while !administrator.is_finished() {
+            assert!(kinds.said("guest", "id -nG").contains("adm"));
+            assert_eq!(kinds.said("asleep", "id -un"), "asleep\n");
+        }
+        administrator.join().unwrap().unwrap();
+    });
+    for number in 1..=40 {
+        let account = format!("own-{number}");
+        let entry = device.ok(&["getent", "passwd", &account]).unwrap().out();
+        assert!(entry.contains(&format!(":own {number}:")), "{entry}");
+        let groups = device.ok(&["id", "-nG", &account]).unwrap().out();
+        assert!(groups.contains("adm") && groups.contains("tty"), "{account}: {groups}");
+        device.ok(&["userdel", &account]).unwrap();
+    }
+    kinds.is_as_before();
+    // What the agent had the host's tools do stands in the host's log, under their names.
+    for (tool, said) in [
+        ("useradd", "new user: name=tg-"),
+        ("usermod", "change user 'asleep' shell from '/usr/sbin/nologin' to '/bin/sh'"),
+        ("usermod", "add 'asleep' to group 'adm'"),
+        ("usermod", "delete 'asleep' from group 'adm'"),
+        ("usermod", "change user 'asleep' expiration from 'never' to '1970-01-02'"),
+        ("userdel", "delete user 'tg-"),
+    ] {
+        let log = device.ok(&["journalctl", "--no-pager", "-q", "-t", tool]).unwrap().out();
+        assert!(log.contains(said), "{tool} did not log {said}:\n{log}");
+    }
+}
