@@ -69,11 +69,17 @@ impl Arena {
         Ok(arena)
     }
 
-    /// The comparison must see what each credential is granted, and that it goes.
+    /// The comparison must see what each credential is granted, that somebody is logged in
+    /// with it, and that both go.
     fn rehearse(&self) -> Result<()> {
         for credential in CREDENTIALS {
             let session = self.session(credential, PATIENCE)?;
-            let seen = wait::until_true(credential, PATIENCE, || !self.difference(Logins::All).is_empty());
+            let seen = wait::until_true(credential, PATIENCE, || {
+                let difference = self.difference(Logins::All);
+                let (processes, rest): (Vec<&str>, Vec<&str>) =
+                    difference.lines().partition(|line| line.starts_with("a process is there"));
+                !processes.is_empty() && !rest.is_empty()
+            });
             let said = session.kill()?;
             seen.with_context(|| said.all())?;
             let gone = wait::until_true(credential, PATIENCE, || self.difference(Logins::All).is_empty());
@@ -280,22 +286,18 @@ fn resources(world: &World, device: &Device) -> Result<String> {
     Ok(text)
 }
 
-/// Loads the saboteur into the agent's unit and makes systemd as quick as the lease is short.
+/// Loads the saboteur into the device's programs and makes systemd as quick as the lease is short.
 fn sabotage(device: &Device, rescuer: Rescuer) -> Result<()> {
     let library = device.path(LIBRARY);
     let words = ["-Wall", "-shared", "-fPIC", "-O2", "-x", "c", "-", "-o"];
     Run::new("cc").args(words).arg(&library).stdin(SABOTEUR).ok()?;
+    fs::write(device.path("/etc/ld.so.preload"), format!("{LIBRARY}\n"))?;
     let watchdog = match rescuer {
         Rescuer::Watchdog => format!("{}ms", WATCHDOG.as_millis()),
         Rescuer::Timer => "0".to_owned(),
     };
     let units = [
-        (
-            "tidegate-agent.service",
-            format!(
-                "[Service]\nEnvironment=LD_PRELOAD={LIBRARY}\nRestartSec=100ms\nWatchdogSec={watchdog}\n"
-            ),
-        ),
+        ("tidegate-agent.service", format!("[Service]\nRestartSec=100ms\nWatchdogSec={watchdog}\n")),
         // systemd lets a unit start five times in ten seconds, which is enough for the timer
         // that ships and not for one that comes each second.
         ("tidegate-sweep.service", "[Unit]\nStartLimitIntervalSec=0\n".to_owned()),

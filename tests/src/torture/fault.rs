@@ -72,7 +72,7 @@ pub enum Fault {
     Step { record: &'static str, moment: Moment, skip: u64 },
     /// The agent is killed with its grant, and then the sweep after it as it writes this.
     Sweep { record: &'static str, moment: Moment },
-    /// The agent is killed at its nth rename or removal of a file.
+    /// The agent is killed at the nth rename, link or removal of a file, its own or its tool's.
     Change { number: u64, moment: Moment },
     /// At a random instant.
     Kill(Victim),
@@ -159,7 +159,7 @@ impl Fault {
             }
             Slot::Change => {
                 let moment = if dice.coin() { Moment::Before } else { Moment::After };
-                Self::Change { number: 1 + dice.below(25), moment }
+                Self::Change { number: 1 + dice.below(80), moment }
             }
             Slot::Hang => Self::Hang(rescuer),
             Slot::Just(fault) => *fault,

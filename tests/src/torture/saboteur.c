@@ -1,9 +1,10 @@
-/* Ends the agent at an exact step. Loaded into the agent of a throwaway device by the
- * dynamic linker (LD_PRELOAD), so that the program under test is the one that ships.
+/* Ends the agent at an exact step. Loaded into the programs of a throwaway device by the
+ * dynamic linker (ld.so.preload), so that the program under test is the one that ships.
  *
  * Orders stand in a file, one a line: ACTION STEP. A step is the name of a journal record
- * (`granted`), met when the agent writes it, or `change`, met at each rename or removal of
- * any other file. The first line whose step is met is taken off the file; its action is
+ * (`granted`), met when the agent writes it, or `change`, met at each rename, link or removal
+ * of any other file, by the agent or by a tool for accounts that it runs: such a tool dies
+ * after its agent. The first line whose step is met is taken off the file; its action is
  *   pass    nothing: the next line waits for a later step
  *   before  SIGKILL, the step not done
  *   torn    SIGKILL, half of the record written (as before, where it is no record)
@@ -27,8 +28,43 @@ enum action { PASS, BEFORE, TORN, AFTER };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static volatile int die_at_sync = -1;
 
+static int is_agent(const char *name) { return !strcmp(name, "tidegate-agent"); }
+
+static int is_tool(const char *name)
+{
+    return !strcmp(name, "usermod") || !strcmp(name, "useradd") || !strcmp(name, "userdel");
+}
+
+/* Everybody else is let alone, without a call to the kernel: sshd's sandbox would end it. */
+static int is_concerned(void)
+{
+    const char *self = program_invocation_short_name;
+    return is_agent(self) || is_tool(self);
+}
+
+/* The agent that runs this program, where it is a tool for accounts. */
+static pid_t agent_of_tool(void)
+{
+    if (!is_tool(program_invocation_short_name))
+        return 0;
+    char path[64], name[32] = "";
+    pid_t parent = getppid();
+    snprintf(path, sizeof path, "/proc/%d/comm", parent);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, name, sizeof name - 1);
+    if (fd >= 0)
+        close(fd);
+    if (length <= 0)
+        return 0;
+    name[strcspn(name, "\n")] = 0;
+    return is_agent(name) ? parent : 0;
+}
+
 __attribute__((noreturn)) static void die(void)
 {
+    pid_t agent = agent_of_tool();
+    if (agent)
+        kill(agent, SIGKILL);
     kill(getpid(), SIGKILL);
     for (;;)
         pause();
@@ -51,8 +87,10 @@ static int is_journal(int fd)
 static enum action met(const char *record, size_t length)
 {
     enum action action = PASS;
-    /* What the agent starts inherits this library, and is let alone. */
-    if (access(ORDERS, F_OK) || strcmp(program_invocation_short_name, "tidegate-agent"))
+    if (!is_concerned() || access(ORDERS, F_OK))
+        return action;
+    /* An administrator's. */
+    if (is_tool(program_invocation_short_name) && !agent_of_tool())
         return action;
     pthread_mutex_lock(&lock);
     int fd = open(ORDERS, O_RDWR | O_CLOEXEC);
@@ -89,7 +127,7 @@ ssize_t write(int fd, const void *bytes, size_t length)
     static ssize_t (*real)(int, const void *, size_t);
     if (!real)
         real = (ssize_t(*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
-    if (fd > 2 && length > 36 && !access(ORDERS, F_OK) && is_journal(fd)) {
+    if (is_agent(program_invocation_short_name) && fd > 2 && length > 36 && !access(ORDERS, F_OK) && is_journal(fd)) {
         switch (met(bytes, length)) {
         case BEFORE:
             die();
@@ -130,6 +168,15 @@ static int change(const char *path)
 int rename(const char *from, const char *to)
 {
     int (*real)(const char *, const char *) = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename");
+    int action = change(to), result = real(from, to);
+    if (action == AFTER)
+        die();
+    return result;
+}
+
+int link(const char *from, const char *to)
+{
+    int (*real)(const char *, const char *) = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "link");
     int action = change(to), result = real(from, to);
     if (action == AFTER)
         die();
