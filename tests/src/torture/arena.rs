@@ -28,6 +28,7 @@ const STATE_SIZE: &str = "size=4m";
 const SABOTEUR: &str = include_str!("saboteur.c");
 const LIBRARY: &str = "/usr/local/lib/saboteur.so";
 const ORDERS: &str = "/run/tidegate/saboteur";
+const CLOCK: &str = "/run/tidegate/clock";
 
 /// Nobody's address on the wire.
 const NOWHERE: &str = "02:00:00:00:00:01";
@@ -85,6 +86,13 @@ impl Arena {
             let gone = wait::until_true(credential, PATIENCE, || self.difference(Logins::All).is_empty());
             gone.with_context(|| self.difference(Logins::All))?;
         }
+        self.step_clock(-86_400)?;
+        let said = self.device.run(&["tidegate-agent", "doctor"])?.all();
+        self.right_clock()?;
+        ensure!(
+            said.contains("s behind the proxy's; no session"),
+            "the agent's clock was not stepped:\n{said}"
+        );
         Ok(())
     }
 
@@ -101,14 +109,18 @@ impl Arena {
 
     /// Gives the saboteur its orders; an empty text takes them back.
     pub fn order(&self, orders: &str) -> Result<()> {
-        let path = self.device.path(ORDERS);
         if orders.is_empty() {
-            fs::remove_file(path).ok();
+            fs::remove_file(self.device.path(ORDERS)).ok();
             return Ok(());
         }
-        // In one step: it must not read half of them.
+        self.tell(ORDERS, orders)
+    }
+
+    /// Tells the saboteur something in one step: it must not read half of it.
+    fn tell(&self, file: &str, text: &str) -> Result<()> {
+        let path = self.device.path(file);
         let fresh = path.with_extension("new");
-        fs::write(&fresh, orders)?;
+        fs::write(&fresh, text)?;
         Ok(fs::rename(fresh, path)?)
     }
 
@@ -201,6 +213,25 @@ impl Arena {
             tear_journal(&self.device.path(STATE).join("journal"), dice)?;
         }
         self.device.power_on()
+    }
+
+    /// Steps the wall clock of the agent, the sweep and their tools from now on.
+    pub fn step_clock(&self, by: i64) -> Result<()> {
+        self.tell(CLOCK, &by.to_string())
+    }
+
+    /// Sets it right again.
+    pub fn right_clock(&self) -> Result<()> {
+        Ok(fs::remove_file(self.device.path(CLOCK))?)
+    }
+
+    /// Waits until a session is let in.
+    pub fn lets_in(&self) -> Result<()> {
+        let enters = || {
+            let done = self.session("ops", Duration::ZERO).and_then(Running::done);
+            done.is_ok_and(|done| done.success())
+        };
+        wait::until_true("a session is let in", PATIENCE, enters)
     }
 
     /// Brings back whatever does not run, and waits until agent and proxy are linked.

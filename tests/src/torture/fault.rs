@@ -87,7 +87,13 @@ pub enum Fault {
     Full { killed: bool },
     /// It can be read only, from a random instant on, and the agent is killed.
     ReadOnly,
+    /// The agent's wall clock is stepped by so many seconds at a random instant; the agent
+    /// may be killed with it.
+    Clock { by: i64, killed: bool },
 }
+
+/// A minute, a day, ten years: what certificates, expiry dates and logs go by.
+const STEPS: [i64; 3] = [60, 86_400, 10 * 365 * 86_400];
 
 /// One place on the wheel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,17 +102,18 @@ enum Slot {
     Sweep,
     Change,
     Hang,
+    Clock,
     Just(Fault),
 }
 
 /// The kinds in their turn. An odd number of them, so that both of two devices get to play
 /// each; both ways to be rescued from a hang come within the first 30 rounds.
-const WHEEL: [Slot; 25] = [
+const WHEEL: [Slot; 27] = [
     Slot::Step,
     Slot::Just(Fault::Kill(Victim::Agent)),
-    Slot::Change,
-    Slot::Sweep,
     Slot::Hang,
+    Slot::Sweep,
+    Slot::Change,
     Slot::Step,
     Slot::Just(Fault::Kill(Victim::Proxy)),
     Slot::Just(Fault::Cut(Way::ToProxy)),
@@ -118,6 +125,7 @@ const WHEEL: [Slot; 25] = [
     Slot::Just(Fault::Full { killed: false }),
     Slot::Step,
     Slot::Just(Fault::Cut(Way::ToDevice)),
+    Slot::Clock,
     Slot::Just(Fault::Kill(Victim::Client)),
     Slot::Change,
     Slot::Just(Fault::Full { killed: true }),
@@ -125,6 +133,7 @@ const WHEEL: [Slot; 25] = [
     Slot::Just(Fault::Kill(Victim::AgentAndProxy)),
     Slot::Sweep,
     Slot::Just(Fault::Cut(Way::Both)),
+    Slot::Clock,
     Slot::Step,
     Slot::Just(Fault::Power { torn: true }),
 ];
@@ -162,6 +171,10 @@ impl Fault {
                 Self::Change { number: 1 + dice.below(80), moment }
             }
             Slot::Hang => Self::Hang(rescuer),
+            Slot::Clock => {
+                let step = dice.one_of(&STEPS).copied().unwrap_or_default();
+                Self::Clock { by: if turn.is_multiple_of(2) { step } else { -step }, killed: dice.coin() }
+            }
             Slot::Just(fault) => *fault,
         }
     }
@@ -188,6 +201,10 @@ impl Fault {
             Self::Full { killed: false } => "state's disk full".to_owned(),
             Self::Full { killed: true } => "state's disk full, agent killed".to_owned(),
             Self::ReadOnly => "state's disk read-only, agent killed".to_owned(),
+            Self::Clock { by, killed } => {
+                let way = if *by < 0 { "back" } else { "ahead" };
+                format!("agent's wall clock stepped {way}{}", if *killed { ", agent killed" } else { "" })
+            }
         }
     }
 
@@ -229,7 +246,7 @@ impl Fault {
     pub fn lets_sessions_live(&self) -> bool {
         match self {
             Self::Step { .. } | Self::Sweep { .. } | Self::Change { .. } => true,
-            Self::Full { .. } | Self::ReadOnly => true,
+            Self::Full { .. } | Self::ReadOnly | Self::Clock { .. } => true,
             Self::Kill(victim) => matches!(victim, Victim::Agent | Victim::Sshd | Victim::Client),
             Self::Hang(_) | Self::Cut(_) | Self::Power { .. } => false,
         }
@@ -253,6 +270,7 @@ impl fmt::Display for Fault {
             Self::Step { moment, skip, .. } => write!(f, ", {moment}, after {skip} others"),
             Self::Sweep { moment, .. } => write!(f, ", {moment}"),
             Self::Change { number, moment } => write!(f, ", {moment} change {number}"),
+            Self::Clock { by, .. } => write!(f, ", by {by} s"),
             _ => Ok(()),
         }
     }

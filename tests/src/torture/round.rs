@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use super::arena::{Arena, CREDENTIALS};
 use super::dice::Dice;
-use super::fault::{Fault, Rescuer, Victim};
+use super::fault::{Fault, LEASE, MARGIN, Rescuer, Victim};
 use super::picture::Logins;
 use super::tally::{End, Report};
 use crate::run::Running;
@@ -82,18 +82,23 @@ impl Script {
         let sessions = self.sessions.iter().map(|(credential, stay)| arena.session(credential, *stay));
         let mut clients = Clients(sessions.collect::<Result<_>>()?);
         let struck = self.strike(arena, &mut clients, began)?;
+        let said = clients.said();
         let end = self.returns(arena, &mut clients, Instant::now());
         self.mend(arena).context("the fault could not be mended")?;
         drop(clients);
         arena.order("")?;
         arena.mend().context("agent and proxy do not come back")?;
+        if matches!(self.fault, Fault::Cut(_) | Fault::Power { .. }) {
+            // The proxy may go by a link that it has not missed yet.
+            arena.lets_in().context("nobody is let in")?;
+        }
         // What waited for the agent must not come to be now.
-        let again = wait::until_true("", self.fault.bound(), || arena.difference(Logins::All).is_empty());
+        let again = wait::until_true("", LEASE + MARGIN, || arena.difference(Logins::All).is_empty());
         let end = end?;
         if again.is_err() {
             bail!("when all ran again:\n{}", arena.difference(Logins::All));
         }
-        Ok(if struck { End::Returned(end) } else { End::Missed })
+        Ok(if struck { End::Returned(end) } else { End::Missed(said) })
     }
 
     /// Waits for the fault's instant and strikes; false when its step never came.
@@ -136,6 +141,12 @@ impl Script {
             Fault::ReadOnly => {
                 arena.freeze_state()?;
                 arena.signal_agent("KILL")?;
+            }
+            Fault::Clock { by, killed } => {
+                arena.step_clock(by)?;
+                if killed {
+                    arena.signal_agent("KILL")?;
+                }
             }
         }
         Ok(true)
@@ -184,6 +195,7 @@ impl Script {
             Fault::Cut(way) => arena.mend_network(way),
             Fault::Full { .. } => arena.empty_state(),
             Fault::ReadOnly => arena.thaw_state(),
+            Fault::Clock { .. } => arena.right_clock(),
             _ => Ok(()),
         }
     }
@@ -201,6 +213,12 @@ struct Clients(Vec<Running>);
 impl Clients {
     fn are_over(&mut self) -> bool {
         self.0.iter_mut().all(|client| !client.is_running())
+    }
+
+    /// What they were told so far, on one line.
+    fn said(&self) -> String {
+        let said = self.0.iter().map(|client| client.stderr_so_far().trim().replace(['\r', '\n'], " "));
+        said.filter(|said| !said.is_empty()).collect::<Vec<_>>().join("; ")
     }
 
     fn kill(&mut self) {

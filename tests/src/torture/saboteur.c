@@ -1,4 +1,4 @@
-/* Ends the agent at an exact step. Loaded into the programs of a throwaway device by the
+/* Ends the agent at an exact step, and steps its wall clock. Loaded into the programs of a throwaway device by the
  * dynamic linker (ld.so.preload), so that the program under test is the one that ships.
  *
  * Orders stand in a file, one a line: ACTION STEP. A step is the name of a journal record
@@ -9,6 +9,8 @@
  *   before  SIGKILL, the step not done
  *   torn    SIGKILL, half of the record written (as before, where it is no record)
  *   after   SIGKILL, the record on disk or the change made, nothing after it done
+ *
+ * A second file holds by how many seconds the wall clock of the agent and its tools is off.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -17,10 +19,15 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ORDERS "/run/tidegate/saboteur"
+#define CLOCK "/run/tidegate/clock"
 #define JOURNAL "/tidegate-agent/"
 
 enum action { PASS, BEFORE, TORN, AFTER };
@@ -190,4 +197,46 @@ int unlink(const char *path)
     if (action == AFTER)
         die();
     return result;
+}
+
+static time_t stepped(void)
+{
+    if (!is_concerned())
+        return 0;
+    int before = errno;
+    char text[32];
+    int fd = open(CLOCK, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    errno = before;
+    if (length <= 0)
+        return 0;
+    text[length] = 0;
+    return strtol(text, NULL, 10);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *at)
+{
+    int result = syscall(SYS_clock_gettime, clock, at);
+    if (!result && clock == CLOCK_REALTIME)
+        at->tv_sec += stepped();
+    return result;
+}
+
+int gettimeofday(struct timeval *at, void *zone)
+{
+    int result = syscall(SYS_gettimeofday, at, zone);
+    if (!result && at)
+        at->tv_sec += stepped();
+    return result;
+}
+
+time_t time(time_t *at)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (at)
+        *at = now.tv_sec;
+    return now.tv_sec;
 }

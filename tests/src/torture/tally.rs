@@ -26,7 +26,7 @@ pub enum End {
     /// The device was what it had been, after this long.
     Returned(Duration),
     /// It was, but the sessions were over before the step that was to be struck.
-    Missed,
+    Missed(String),
     /// It was not, or something did not come back.
     Exception(String),
 }
@@ -62,7 +62,7 @@ impl Tally {
                 row.rounds += 1;
                 row.slowest_ms = row.slowest_ms.max(millis(*after));
             }
-            End::Missed => row.missed += 1,
+            End::Missed(_) => row.missed += 1,
             End::Exception(_) => {
                 row.rounds += 1;
                 row.exceptions += 1;

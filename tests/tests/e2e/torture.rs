@@ -26,7 +26,7 @@ fn whatever_dies_at_whichever_step_the_device_is_what_it_was_within_the_lease() 
         eprintln!("{:>3}  {}", report.round, report.story);
         match &report.end {
             End::Returned(after) => eprintln!("     {} ms", after.as_millis()),
-            End::Missed => eprintln!("     its step never came"),
+            End::Missed(said) => eprintln!("     its step never came; the clients were told: {said}"),
             End::Exception(what) => eprintln!("     EXCEPTION {what}"),
         }
     });

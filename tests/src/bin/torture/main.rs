@@ -55,7 +55,8 @@ fn say(report: &Report) {
     let Report { round, story, end, .. } = report;
     match end {
         End::Returned(after) => println!("{round:>4}  {:>5} ms  {story}", after.as_millis()),
-        End::Missed => println!("{round:>4}    missed  {story}"),
+        End::Missed(said) if said.is_empty() => println!("{round:>4}    missed  {story}"),
+        End::Missed(said) => println!("{round:>4}    missed  {story}; the clients were told: {said}"),
         End::Exception(what) => println!("{round:>4} EXCEPTION  {story}\n{what}\n"),
     }
 }
