@@ -6,8 +6,10 @@
 //! A lane is shared: nothing on it may block, and what computes for long (compression,
 //! signatures of a seal) goes to the lane's own threads for such work.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
@@ -25,13 +27,23 @@ pub const IDLE: Duration = Duration::from_secs(3);
 /// What somebody types, or sees of it, is no longer, in bytes.
 const KEY: usize = 64;
 
+/// How many tasks pass on what came: the relay, and the connection on its other side.
+const BEARERS: usize = 2;
+
 /// Lets the lane's other tasks go first when so little has come that it may be a key or
 /// its echo: it is on its way then before the connection that it came on looks after its
-/// timers and windows.
+/// timers and windows. tokio's `yield_now` would look at all sockets and timers as well.
 pub async fn give_way(bytes: usize) {
-    if bytes <= KEY {
-        tokio::task::yield_now().await;
-    }
+    let mut turns = if bytes <= KEY { BEARERS } else { 0 };
+    poll_fn(|context| {
+        if turns == 0 {
+            return Poll::Ready(());
+        }
+        turns -= 1;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// All lanes. Dropping them ends what runs there.
