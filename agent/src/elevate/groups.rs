@@ -165,12 +165,12 @@ fn remove_all<'a>(paths: &Paths, lock: &AccountLock, edits: &[Edit<'a>]) -> Resu
 }
 
 /// One run of a tool for each account.
-fn per_account(edits: &[Edit<'_>], tool: fn(&AccountName, &[&UnixGroupName]) -> Tool) -> Vec<Tool> {
+fn per_account(edits: &[Edit<'_>], tool: fn(&AccountName, &[&UnixGroupName]) -> Option<Tool>) -> Vec<Tool> {
     let mut accounts: BTreeMap<&AccountName, Vec<&UnixGroupName>> = BTreeMap::new();
     for edit in edits {
         accounts.entry(edit.account).or_default().push(edit.group);
     }
-    accounts.into_iter().map(|(account, groups)| tool(account, &groups)).collect()
+    accounts.into_iter().filter_map(|(account, groups)| tool(account, &groups)).collect()
 }
 
 fn per_file<'e, 'a>(edits: &'e [Edit<'a>]) -> BTreeMap<&'static str, Vec<&'e Edit<'a>>> {

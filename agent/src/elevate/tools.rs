@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use jiff::ToSpan;
+use jiff::Span;
 use jiff::civil::date;
 use tidegate_common::name::{AccountName, UnixGroupName};
 
@@ -86,13 +86,13 @@ impl Tool {
     }
 
     /// Puts an account into groups.
-    pub fn join(account: &AccountName, groups: &[&UnixGroupName]) -> Self {
-        Self::new(USERMOD, account, &["--append", "--groups", &listed(groups)])
+    pub fn join(account: &AccountName, groups: &[&UnixGroupName]) -> Option<Self> {
+        Some(Self::new(USERMOD, account, &["--append", "--groups", &listed(groups)?]))
     }
 
     /// Takes an account out of groups. shadow before 4.12 cannot.
-    pub fn leave(account: &AccountName, groups: &[&UnixGroupName]) -> Self {
-        Self::new(USERMOD, account, &["--remove", "--groups", &listed(groups)])
+    pub fn leave(account: &AccountName, groups: &[&UnixGroupName]) -> Option<Self> {
+        Some(Self::new(USERMOD, account, &["--remove", "--groups", &listed(groups)?]))
     }
 
     /// Whether it can be of use: they know only accounts that are in the host's own file.
@@ -127,8 +127,11 @@ fn prefix(paths: &Paths) -> Option<String> {
     Some(format!("/{}", place.display()))
 }
 
-fn listed(groups: &[&UnixGroupName]) -> String {
-    groups.iter().map(|group| group.as_str()).collect::<Vec<_>>().join(",")
+/// The groups as the tools want them; `None` where they would take a name for a number.
+fn listed(groups: &[&UnixGroupName]) -> Option<String> {
+    let names: Vec<&str> = groups.iter().map(|group| group.as_str()).collect();
+    let number = |name: &&str| name.bytes().all(|byte| byte.is_ascii_digit());
+    (!names.iter().any(number)).then(|| names.join(","))
 }
 
 /// A day of shadow(5) as the tools want it; `None` where the field holds something else.
@@ -136,8 +139,8 @@ fn day(field: &str) -> Option<String> {
     if field.is_empty() {
         return Some(String::new());
     }
-    let days: i32 = field.parse().ok()?;
-    date(1970, 1, 1).checked_add(days.days()).ok().map(|day| day.to_string())
+    let days = Span::new().try_days(field.parse::<i64>().ok()?).ok()?;
+    date(1970, 1, 1).checked_add(days).ok().map(|day| day.to_string())
 }
 
 /// Has the tools change the account files to exactly this content.

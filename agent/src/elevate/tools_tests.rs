@@ -60,7 +60,7 @@ fn each_tool_changes_what_it_is_asked_to() {
     let expiry = Tool::expiry(&ops(), "20000").unwrap();
     assert!(changed(&expiry, "shadow").contains("ops:!:19000:0:99999:7::20000:\n"));
     let adm = "adm".parse().unwrap();
-    let join = Tool::join(&ops(), &[&adm]);
+    let join = Tool::join(&ops(), &[&adm]).unwrap();
     assert!(changed(&join, "group").contains("adm:x:4:jane,ops\n"));
     assert!(changed(&join, "gshadow").contains("adm:*::jane,ops\n"));
     let delta = Delta::Created {
@@ -80,6 +80,15 @@ fn each_tool_changes_what_it_is_asked_to() {
     assert!(shadow.contains("tg-1:*:") && shadow.ends_with(":0:99999:7::20000:\n"), "{shadow}");
     assert!(changed(&create, "group").ends_with("tg-1:x:59000:\n"));
     assert!(!changed(&Tool::remove(&ops()), "passwd").contains("ops"));
+}
+
+#[test]
+fn what_a_tool_would_take_for_something_else_it_is_not_asked() {
+    assert!(Tool::join(&ops(), &[&"adm".parse().unwrap(), &"27".parse().unwrap()]).is_none());
+    for day in ["never", "99999999999", "-99999999"] {
+        assert!(Tool::expiry(&ops(), day).is_none(), "{day}");
+    }
+    assert!(Tool::expiry(&ops(), "").is_some());
 }
 
 #[test]
@@ -107,7 +116,7 @@ fn what_a_tool_refuses_is_said_and_taken_back_all_the_same() {
     let paths = scratch.paths();
     let lock = AccountLock::take(paths).unwrap();
     let group = "no-such-group".parse().unwrap();
-    let tools = [Tool::join(&ops(), &[&group])];
+    let tools = [Tool::join(&ops(), &[&group]).unwrap()];
     let refused = make(paths, &lock, &tools, vec![("group", "changed\n".into())]).unwrap_err();
     assert!(refused.contains("usermod: group 'no-such-group' does not exist"), "{refused}");
     assert_eq!(text(&paths.etc, "group"), BEFORE[2].1);
