@@ -73,7 +73,8 @@ fn names(device: &Device) -> BTreeSet<String> {
 }
 
 /// Processes of people. An account's own systemd, which logind keeps for ten seconds after
-/// a logout, counts only when it holds what was granted.
+/// a logout, counts only when it holds what was granted; so does the command that it runs
+/// while it sets its bus up (dbus.socket), which may be after a short session.
 fn processes(device: &Device, logins: Logins) -> BTreeSet<String> {
     let proc = device.path("/proc");
     let entries = fs::read_dir(&proc).into_iter().flatten().flatten();
@@ -89,7 +90,8 @@ fn processes(device: &Device, logins: Logins) -> BTreeSet<String> {
         let uid: u32 = field("Uid").split_whitespace().next()?.parse().ok()?;
         let people = (1000..65534).contains(&uid) && !field("State").starts_with(['Z', 'X']);
         let cgroup = fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
-        let manager = cgroup.contains("/user@") && cgroup.contains("/init.scope");
+        let manager = cgroup.contains("/user@")
+            && (cgroup.contains("/init.scope") || cgroup.trim_end().ends_with("/dbus.socket"));
         let holds = field("Groups").split_whitespace().any(|group| group == GROUP.1);
         let idle = logins == Logins::NotIdle && field("Name") == "sshd";
         (people && (holds || !(manager || idle)))
