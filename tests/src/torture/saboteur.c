@@ -172,23 +172,18 @@ static int change(const char *path)
     return action;
 }
 
-int rename(const char *from, const char *to)
-{
-    int (*real)(const char *, const char *) = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename");
-    int action = change(to), result = real(from, to);
-    if (action == AFTER)
-        die();
-    return result;
-}
+#define CHANGES_TO(name)                                                                            \
+    int name(const char *from, const char *to)                                                      \
+    {                                                                                               \
+        int (*real)(const char *, const char *) = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, #name); \
+        int action = change(to), result = real(from, to);                                           \
+        if (action == AFTER)                                                                        \
+            die();                                                                                  \
+        return result;                                                                              \
+    }
 
-int link(const char *from, const char *to)
-{
-    int (*real)(const char *, const char *) = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "link");
-    int action = change(to), result = real(from, to);
-    if (action == AFTER)
-        die();
-    return result;
-}
+CHANGES_TO(rename)
+CHANGES_TO(link)
 
 int unlink(const char *path)
 {
