@@ -82,9 +82,8 @@ fn a_proxy_killed_at_any_step_leaves_nothing_on_the_device() {
         let pty = play(&scene, step);
         let inside = step == Step::Inside;
         if inside {
-            // What was shown is durable within a second.
-            wait::until_true("the recording has it", Duration::from_secs(2), || recorded(&stand, "adm"))
-                .unwrap();
+            // What was shown is on the disk about a second later.
+            wait::until_true("the recording has it", PATIENCE, || recorded(&scene, "adm")).unwrap();
         }
         stand.world.kill_proxy().unwrap();
         scene.is_as_before_within(WITHIN);
@@ -178,8 +177,12 @@ fn sudo_is_refused(scene: &Scene<'_>) {
     assert!(!done.success(), "{}", done.all());
 }
 
-/// Whether a recording's text, as stock zstd(1) reads it so far, has these words.
-fn recorded(stand: &Stand, words: &str) -> bool {
-    let files = stand.world.recording_files().unwrap();
-    files.iter().any(|file| run::Run::new("zstd").arg("-dcq").arg(file).run().unwrap().out().contains(words))
+/// Whether the recording of the operator's only session, as stock zstd(1) reads it so far,
+/// has these words.
+fn recorded(scene: &Scene<'_>, words: &str) -> bool {
+    let [session] = scene.sessions().try_into().unwrap();
+    let name = format!("{}.cast.zst", text(&session, "id"));
+    let files = scene.world.recording_files().unwrap();
+    let file = files.iter().find(|file| file.ends_with(&name)).unwrap();
+    run::Run::new("zstd").arg("-dcq").arg(file).run().unwrap().out().contains(words)
 }
