@@ -327,6 +327,18 @@ impl World {
         files.sort();
         Ok(files)
     }
+
+    /// The file of this ending that the gate keeps of a session, such as `commands.jsonl`.
+    pub fn kept(&self, session: &str, ending: &str) -> Result<PathBuf> {
+        let name = format!("{session}.{ending}");
+        let file = self.recording_files()?.into_iter().find(|file| file.ends_with(&name));
+        file.with_context(|| format!("there is no {name}"))
+    }
+
+    /// Stock zstd(1), to print a session's recording as far as it goes.
+    pub fn unpack(&self, session: &str) -> Result<Run> {
+        Ok(Run::new("zstd").arg("-dcq").arg(self.kept(session, "cast.zst")?))
+    }
 }
 
 impl Drop for World {

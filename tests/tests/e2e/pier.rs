@@ -146,8 +146,6 @@ impl Pier {
             world.admin(&["session", "verify", &id]).unwrap().run().unwrap().success()
         })
         .unwrap();
-        let files = world.recording_files().unwrap();
-        let file = files.iter().find(|file| file.to_string_lossy().contains(&id)).unwrap();
-        Run::new("zstd").args(["-dcq"]).arg(file).ok().unwrap().out()
+        world.unpack(&id).unwrap().ok().unwrap().out()
     }
 }

@@ -170,9 +170,7 @@ fn what_the_kernel_saw_of_a_session_stands_beside_what_was_asked_and_typed() {
     let failed = commands.iter().find(|line| text(line, "command") == "/nosuch").unwrap();
     assert_eq!((field(failed, "exit"), marks(failed)), (&Value::from(-2), vec!["failed".to_owned()]));
     assert!(!Value::from(commands).to_string().contains("foreign"), "of another login");
-    let file = world.recording_files().unwrap();
-    let file = file.iter().find(|file| file.to_string_lossy().ends_with(&format!("{id}.commands.jsonl")));
-    let kept = fs::read_to_string(file.unwrap()).unwrap();
+    let kept = fs::read_to_string(world.kept(&id, "commands.jsonl").unwrap()).unwrap();
     assert!(kept.contains("of-the-script") && !kept.contains("foreign"));
 
     let mut pty = world.client().terminal(USER, &watched.target(), &[], &[]).unwrap();
