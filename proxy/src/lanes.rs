@@ -6,10 +6,10 @@
 //! A lane is shared: nothing on it may block, and what computes for long (compression,
 //! signatures of a seal) goes to the lane's own threads for such work.
 
-use std::future::poll_fn;
+mod batch;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
@@ -23,28 +23,6 @@ const BLOCKING_THREADS: usize = 32;
 /// How long a lane, or a thread for work that blocks, waits for more to do; the stacks of
 /// those that wait add up.
 pub const IDLE: Duration = Duration::from_secs(3);
-
-/// What somebody types, or sees of it, is no longer, in bytes.
-const KEY: usize = 64;
-
-/// How many tasks pass on what came: the relay, and the connection on its other side.
-const BEARERS: usize = 2;
-
-/// Lets the lane's other tasks go first when so little has come that it may be a key or
-/// its echo: it is on its way then before the connection that it came on looks after its
-/// timers and windows. tokio's `yield_now` would look at all sockets and timers as well.
-pub async fn give_way(bytes: usize) {
-    let mut turns = if bytes <= KEY { BEARERS } else { 0 };
-    poll_fn(|context| {
-        if turns == 0 {
-            return Poll::Ready(());
-        }
-        turns -= 1;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
 
 /// All lanes. Dropping them ends what runs there.
 #[derive(Debug)]
@@ -138,6 +116,9 @@ impl Lane {
         let (stop, stopped) = oneshot::channel::<()>();
         let lane = Arc::clone(self);
         std::thread::Builder::new().name(format!("lane-{}", self.number)).spawn(move || {
+            if let Err(error) = batch::batch() {
+                tracing::debug!(%error, "the system keeps a lane from being scheduled as a batch");
+            }
             runtime.block_on(async {
                 tokio::select! {
                     _ = stopped => {}
@@ -218,6 +199,20 @@ mod tests {
         }
         let first = seen.first().copied().unwrap();
         assert_eq!(seen.iter().filter(|thread| **thread == first).count(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_lane_is_scheduled_as_a_batch() {
+        let (told, policy) = oneshot::channel();
+        let lanes = Lanes::of(1, IDLE);
+        let run = lanes.run(move || async move {
+            // Field 41 of proc_pid_stat(5), counted behind the name: SCHED_BATCH is 3.
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            let mut fields = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace();
+            told.send(fields.nth(38).unwrap().to_owned()).unwrap();
+        });
+        run.unwrap();
+        assert_eq!(policy.await.unwrap(), "3");
     }
 
     #[tokio::test]

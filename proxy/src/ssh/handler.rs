@@ -28,7 +28,6 @@ use super::inbox::window_target;
 use super::program::{Control, Program, Size, Terminal};
 use super::upstream::Way;
 use super::{Gate, Standing};
-use crate::lanes::give_way;
 
 use state::{Chan, State};
 pub use state::{Entrance, HandlerError};
@@ -368,7 +367,6 @@ impl russh::server::Handler for Handler {
     async fn data(&mut self, id: ChannelId, data: &[u8], _: &mut Session) -> Result<(), HandlerError> {
         if let Some(channel) = self.channels.get(&id) {
             channel.inbox.push_data(data).await?;
-            give_way(data.len()).await;
         }
         Ok(())
     }
