@@ -153,7 +153,6 @@ impl Book {
 
     /// A session is over: what still comes of it has a moment.
     pub fn over(&mut self, session: SessionId, now: u64) {
-        self.claim_by_account(session, now);
         if let Some(page) = self.sessions.get_mut(&session) {
             page.over.get_or_insert(now);
         }
@@ -162,18 +161,26 @@ impl Book {
     /// Whether a session that is over waits for what the kernel has not handed out yet.
     #[must_use]
     pub fn is_settling(&self) -> bool {
-        self.sessions.values().any(|page| page.over.is_some() && !page.settled)
+        self.sessions.values().any(Page::is_settling)
     }
 
     /// The kernel has handed out all that it had.
-    pub fn settle(&mut self) {
+    pub fn settle(&mut self, now: u64) {
+        self.claim_by_accounts(Page::is_settling, now);
         for page in self.sessions.values_mut().filter(|page| page.over.is_some()) {
             page.settled = true;
         }
     }
 
+    fn claim_by_accounts(&mut self, ends: impl Fn(&Page) -> bool, now: u64) {
+        let ending = self.sessions.iter().filter(|(_, page)| ends(page));
+        let ending: Vec<SessionId> = ending.map(|(session, _)| *session).collect();
+        ending.into_iter().for_each(|session| self.claim_by_account(session, now));
+    }
+
     /// The last resort for a session whose processes were gone before anyone could look:
     /// the only login of its account since it began, when no other session may be meant.
+    /// Not before the session's end has been heard: its execs may be on their way till then.
     fn claim_by_account(&mut self, session: SessionId, now: u64) {
         if self.claims.values().any(|of| *of == session) {
             return;
@@ -232,6 +239,7 @@ impl Book {
 
     /// Pages that are due, taken out.
     pub fn due(&mut self, now: u64) -> Vec<Told> {
+        self.claim_by_accounts(|page| page.is_late(now), now);
         let mut told = Vec::new();
         let due = self.sessions.iter_mut().filter(|(_, page)| page.due_at().is_some_and(|at| at <= now));
         for (session, page) in due {
@@ -243,6 +251,7 @@ impl Book {
 
     /// Everything, because the agent stops.
     pub fn all(&mut self, now: u64) -> Vec<Told> {
+        self.claim_by_accounts(Page::is_settling, now);
         for page in self.sessions.values_mut().filter(|page| page.over.is_some()) {
             (page.over, page.settled) = (Some(0), true);
         }

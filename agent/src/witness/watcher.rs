@@ -201,7 +201,7 @@ impl Watcher {
             Listening::Not => true,
         };
         if drained {
-            self.book.settle();
+            self.book.settle(clock::now().boot);
         }
     }
 

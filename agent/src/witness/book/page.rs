@@ -68,6 +68,21 @@ impl Page {
         self.oldest.get_or_insert(now);
     }
 
+    /// Whether its session is over and the kernel may still have something of it.
+    pub fn is_settling(&self) -> bool {
+        self.over.is_some() && !self.settled
+    }
+
+    /// Whether it has waited for that as long as it may.
+    pub fn is_late(&self, now: u64) -> bool {
+        self.is_settling() && self.is_over(now)
+    }
+
+    /// Whether what came after its session's end has had its time.
+    fn is_over(&self, now: u64) -> bool {
+        self.over.is_some_and(|at| at.saturating_add(self.linger()) <= now)
+    }
+
     fn is_full(&self) -> bool {
         self.bytes >= FULL || self.execs.len() >= MOST_EXECS
     }
@@ -98,7 +113,7 @@ impl Page {
         }
         let execs: Vec<Exec> = self.execs.drain(..count).collect();
         self.bytes = self.bytes.saturating_sub(bytes);
-        let over = self.over.is_some_and(|at| at.saturating_add(self.linger()) <= now);
+        let over = self.is_over(now);
         if over && !self.settled {
             self.settled = true;
             self.lose(1, "the kernel was too far behind when the session ended", now);

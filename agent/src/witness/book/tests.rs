@@ -59,7 +59,7 @@ fn a_session_ends_with_a_last_page_after_a_moment_and_is_forgotten() {
     book.watch(session(1), Some(1000), 0);
     book.claim(session(1), 7, 0);
     book.over(session(1), 10);
-    book.settle();
+    book.settle(10);
     book.see(seen(7, 1000, "late"), 11);
     let told = book.due(10 + LINGER);
     assert_eq!(names(&told), [(session(1), "late".to_owned())]);
@@ -77,7 +77,7 @@ fn the_last_page_waits_for_what_the_kernel_still_has_and_not_for_ever() {
         let at = 10 + 2 * LINGER;
         book.see(seen(7, 1000, "late"), at);
         if settles {
-            book.settle();
+            book.settle(at);
             assert!(!book.is_settling());
         }
         let told = book.due(at + DUE);
@@ -92,17 +92,34 @@ fn the_last_page_waits_for_what_the_kernel_still_has_and_not_for_ever() {
 }
 
 #[test]
+fn a_login_is_known_by_its_account_also_where_the_kernel_is_not_waited_for() {
+    for stops in [true, false] {
+        let mut book = Book::default();
+        book.watch(session(1), Some(1000), 0);
+        book.over(session(1), 10);
+        book.see(seen(7, 1000, "uptime"), 11);
+        let told = if stops { book.all(10 + LINGER) } else { book.due(10 + MOST_LINGER) };
+        assert_eq!(names(&told), [(session(1), "uptime".to_owned())]);
+        assert!(told.iter().any(|one| one.last), "{told:?}");
+    }
+}
+
+#[test]
 fn a_login_that_was_gone_at_once_is_known_by_its_account_when_no_other_can_be_meant() {
-    for (rivals, expected) in [(false, 1), (true, 0)] {
+    // Whether another session may be meant, and whether the end is known before the exec is.
+    for (rivals, late, expected) in [(false, false, 1), (false, true, 1), (true, false, 0), (true, true, 0)] {
         let mut book = Book::default();
         book.watch(session(1), Some(1000), 0);
         if rivals {
             book.watch(session(2), Some(1000), 0);
         }
-        book.see(seen(7, 1000, "uptime"), 5);
-        book.over(session(1), 10);
-        book.settle();
-        let told = book.due(10 + LINGER);
+        if late {
+            book.over(session(1), 10);
+        }
+        book.see(seen(7, 1000, "uptime"), 11);
+        book.over(session(1), 12);
+        book.settle(12);
+        let told = book.due(12 + LINGER);
         assert_eq!(names(&told).len(), expected);
         assert_eq!(told[0].lost > 0, rivals, "what is in no session is told");
     }
