@@ -10,6 +10,7 @@ use nix::sys::socket::{
 
 const GET: u16 = 1000;
 const SET: u16 = 1001;
+const ADD_RULE: u16 = 1011;
 const DEL_RULE: u16 = 1012;
 const LIST_RULES: u16 = 1013;
 const ERROR: u16 = 2;
@@ -18,9 +19,15 @@ const DONE: u16 = 3;
 /// Whoever looks at the machine's audit waits here for the others, in whichever process.
 const LOCK: &str = "/run/tidegate-tests-audit.lock";
 
-/// Only one test at a time has it, on the whole machine.
+/// Which of the settings a message sets (struct audit_status).
+const ENABLED: u32 = 1;
+const BACKLOG_LIMIT: u32 = 16;
+
+/// Only one test at a time has it, on the whole machine. Whatever becomes of the test, it
+/// is afterwards what it was.
 pub struct Audit {
     socket: OwnedFd,
+    before: Option<State>,
     _lock: Flock<File>,
 }
 
@@ -48,8 +55,10 @@ impl Audit {
             socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkAudit);
         let answered = opened.map_err(|error| error.to_string()).and_then(|socket| {
             bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0)).map_err(|error| error.to_string())?;
-            let audit = Self { socket, _lock: lock };
-            audit.ask(GET, &[]).map(|_| audit)
+            let mut audit = Self { socket, before: None, _lock: lock };
+            audit.ask(GET, &[])?;
+            audit.before = Some(audit.state());
+            Ok(audit)
         });
         answered.map_err(|why| println!("SKIPPED: the kernel's audit does not answer here: {why}")).ok()
     }
@@ -70,13 +79,16 @@ impl Audit {
 
     /// Turns audit on or off.
     pub fn enable(&self, enabled: u32) {
-        let words = [1, enabled, 0, 0, 0, 0, 0, 0, 0, 0];
-        let body: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
+        self.set([ENABLED, enabled, 0, 0, 0, 0, 0, 0, 0, 0]);
+    }
+
+    fn set(&self, status: [u32; 10]) {
+        let body: Vec<u8> = status.into_iter().flat_map(u32::to_ne_bytes).collect();
         self.ask(SET, &body).unwrap();
     }
 
     fn ask(&self, kind: u16, body: &[u8]) -> Result<Vec<Vec<u8>>, String> {
-        let flags: u16 = if [SET, DEL_RULE].contains(&kind) { 5 } else { 1 };
+        let flags: u16 = if [SET, ADD_RULE, DEL_RULE].contains(&kind) { 5 } else { 1 };
         let mut message = u32::try_from(16 + body.len()).unwrap().to_ne_bytes().to_vec();
         message.extend(kind.to_ne_bytes());
         message.extend(flags.to_ne_bytes());
@@ -103,5 +115,15 @@ impl Audit {
                 }
             }
         }
+    }
+}
+
+impl Drop for Audit {
+    fn drop(&mut self) {
+        let Some(before) = self.before.take().filter(|before| *before != self.state()) else { return };
+        self.remove_rules();
+        before.rules.iter().for_each(|rule| drop(self.ask(ADD_RULE, rule).unwrap()));
+        self.set([BACKLOG_LIMIT, 0, 0, 0, 0, before.backlog_limit, 0, 0, 0, 0]);
+        self.enable(before.enabled);
     }
 }

@@ -1,7 +1,7 @@
 //! What the witness sees on this machine's own kernel. Every test puts the kernel's
 //! audit back and says so by comparing.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -31,6 +31,46 @@ fn login(session: Option<SessionId>, script: &str) -> Child {
 
 fn run(session: Option<SessionId>, script: &str) {
     assert!(login(session, script).wait().unwrap().success());
+}
+
+/// A login as sshd makes it: whoever logs in holds the connection as long as it lasts.
+struct Served {
+    login: Child,
+    connection: TcpStream,
+    said: ChildStdout,
+}
+
+impl Served {
+    /// As the real proxy does it, which says where it dials from before it does.
+    async fn dial(link: &mut Link, number: u64, script: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connection = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, from) = listener.accept().unwrap();
+        link.say(&FromProxy::Dialled { session: id(number), from }).await;
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo 4000 >/proc/self/loginuid; sh -c \"$0\"; echo over; cat >/dev/null"]);
+        command.arg(script).env(SESSION_VARIABLE, id(number).to_string());
+        command.stdin(OwnedFd::from(accepted)).stdout(Stdio::piped());
+        let mut login = command.spawn().unwrap();
+        let said = login.stdout.take().unwrap();
+        Self { login, connection, said }
+    }
+
+    /// Its command is done; the connection still stands.
+    fn await_command(&mut self) {
+        let mut said = Vec::new();
+        while !said.ends_with(b"over\n") {
+            let mut byte = [0];
+            self.said.read_exact(&mut byte).unwrap();
+            said.extend(byte);
+        }
+    }
+
+    /// However it ends: the agent ends what is left of a session.
+    fn end(mut self) {
+        drop(self.connection);
+        self.login.wait().unwrap();
+    }
 }
 
 struct Heard {
@@ -87,11 +127,10 @@ async fn every_command_of_a_session_is_told_once_and_none_of_others() {
     assert_eq!(audit.state(), before, "nothing is changed while no session lives");
     granted(&mut link, 1).await;
     run(None, "/bin/echo foreign");
-    run(
-        Some(id(1)),
-        "/bin/echo 'a b' ''; cd /usr; env -i /bin/echo cleaned; \
-         (setsid nohup sh -c '/bin/echo reparented' 2>&1 &); /nosuch 2>&1; printf 'ZWNobw==' | base64 -d | sh",
-    );
+    let script = "/bin/echo 'a b' ''; cd /usr; env -i /bin/echo cleaned; \
+         (setsid nohup sh -c '/bin/echo reparented' 2>&1 &); /nosuch 2>&1; printf 'ZWNobw==' | base64 -d | sh";
+    let mut served = Served::dial(&mut link, 1, script).await;
+    served.await_command();
     let heard = the_rest(&mut link, 1).await;
     let commands = heard.commands();
     for expected in ["/bin/echo a b ", "/bin/echo cleaned", "base64 -d", "sh"] {
@@ -115,11 +154,12 @@ async fn what_ran_while_the_link_was_down_is_told_on_the_next_one() {
     let mut agent = host.start(&["run"]);
     let (mut link, _) = proxy.welcome(LONG).await;
     granted(&mut link, 1).await;
-    run(Some(id(1)), "/bin/echo one");
+    let mut served = Served::dial(&mut link, 1, "/bin/echo one; read line; /bin/echo two").await;
     // Told, but never answered.
     while !matches!(link.news().await, FromAgent::Witnessed(_)) {}
     drop(link);
-    run(Some(id(1)), "/bin/echo two");
+    served.connection.write_all(b"\n").unwrap();
+    served.await_command();
     host.until("the spool", |host| std::fs::read_dir(host.state("witness")).unwrap().count() > 1).await;
     let (mut link, hello) = proxy.welcome(LONG).await;
     assert_eq!(hello.live, [id(1)]);
@@ -195,41 +235,6 @@ async fn numbers_until_done(link: &mut Link) -> Vec<u32> {
     seen.iter().filter_map(|exec| exec.argv[1].as_str().parse().ok()).collect()
 }
 
-/// A login as sshd makes it: whoever logs in holds the connection as long as it lasts.
-struct Served {
-    login: Child,
-    connection: TcpStream,
-    said: ChildStdout,
-}
-
-impl Served {
-    fn of(session: SessionId, connection: TcpStream, accepted: TcpStream, script: &str) -> Self {
-        let mut command = Command::new("sh");
-        command.args(["-c", "echo 4000 >/proc/self/loginuid; sh -c \"$0\"; echo over; cat >/dev/null"]);
-        command.arg(script).env(SESSION_VARIABLE, session.to_string());
-        command.stdin(OwnedFd::from(accepted)).stdout(Stdio::piped());
-        let mut login = command.spawn().unwrap();
-        let said = login.stdout.take().unwrap();
-        Self { login, connection, said }
-    }
-
-    /// Its command is done; the connection still stands.
-    fn await_command(&mut self) {
-        let mut said = Vec::new();
-        while !said.ends_with(b"over\n") {
-            let mut byte = [0];
-            self.said.read_exact(&mut byte).unwrap();
-            said.extend(byte);
-        }
-    }
-
-    /// However it ends: the agent ends what is left of a session.
-    fn end(mut self) {
-        drop(self.connection);
-        self.login.wait().unwrap();
-    }
-}
-
 #[tokio::test]
 async fn commands_that_are_gone_at_once_go_to_the_session_of_their_connection() {
     const LOGINS: usize = 40;
@@ -239,16 +244,12 @@ async fn commands_that_are_gone_at_once_go_to_the_session_of_their_connection() 
     let (mut link, _) = proxy.welcome(LONG).await;
     granted(&mut link, 1).await;
     granted(&mut link, 2).await;
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     // A storm meanwhile, whose records are in no hurry.
     let mut storm = login(Some(id(1)), "while :; do /bin/true; done");
     let mut logins = Vec::new();
     for number in 0..LOGINS {
-        let connection = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (accepted, from) = listener.accept().unwrap();
-        link.say(&FromProxy::Dialled { session: id(2), from }).await;
         let script = format!("exec env -i /bin/echo short {number}");
-        let mut served = Served::of(id(2), connection, accepted, &script);
+        let mut served = Served::dial(&mut link, 2, &script).await;
         served.await_command();
         logins.push(served);
     }
@@ -395,7 +396,7 @@ async fn what_is_watched_follows_the_configuration_at_a_reload() {
     assert!(reload(&host).await.status.success());
     let mut link = relinked(&proxy, link, &[id(1)]).await;
     host.until("the rules", |_| audit.state().rules.len() == before.rules.len() + 2).await;
-    run(Some(id(1)), "/bin/echo seen");
+    let _served = Served::dial(&mut link, 1, "/bin/echo seen").await;
     loop {
         if let FromAgent::Witnessed(said) = link.news().await {
             link.say(&FromProxy::Noted { number: said.number }).await;
