@@ -6,7 +6,7 @@
 //! A lane is shared: nothing on it may block, and what computes for long (compression,
 //! signatures of a seal) goes to the lane's own threads for such work.
 
-mod batch;
+mod scheduling;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +16,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Notify, oneshot};
 
 use crate::memory;
+use scheduling::Place;
 
 /// Threads for work that blocks, of each lane, at most.
 const BLOCKING_THREADS: usize = 32;
@@ -33,6 +34,7 @@ pub struct Lanes(Vec<Arc<Lane>>);
 #[derive(Debug)]
 struct Lane {
     number: usize,
+    place: Option<Place>,
     /// Connections that it serves.
     load: AtomicUsize,
     /// The last of them has ended.
@@ -55,11 +57,12 @@ impl Lanes {
     #[must_use]
     pub fn start() -> Self {
         let count = std::thread::available_parallelism().map_or(1, usize::from);
-        Self::of(count, IDLE)
+        Self::at(Place::of_lanes(count), IDLE)
     }
 
-    fn of(count: usize, idle: Duration) -> Self {
-        Self((0..count).map(|number| Arc::new(Lane::new(number, idle))).collect())
+    fn at(places: Vec<Option<Place>>, idle: Duration) -> Self {
+        let lane = |(number, place)| Arc::new(Lane::new(number, place, idle));
+        Self(places.into_iter().enumerate().map(lane).collect())
     }
 
     /// Runs a connection on the lane that serves the fewest. `serve` makes the
@@ -96,9 +99,9 @@ impl Drop for Lanes {
 }
 
 impl Lane {
-    fn new(number: usize, idle: Duration) -> Self {
+    fn new(number: usize, place: Option<Place>, idle: Duration) -> Self {
         let (load, deserted, thread) = (AtomicUsize::default(), Notify::new(), Mutex::default());
-        Self { number, load, deserted, thread, outside: Handle::current(), idle }
+        Self { number, place, load, deserted, thread, outside: Handle::current(), idle }
     }
 
     fn thread(&self) -> MutexGuard<'_, Option<Thread>> {
@@ -106,8 +109,14 @@ impl Lane {
     }
 
     fn start(self: &Arc<Self>) -> std::io::Result<Thread> {
+        let place = self.place;
+        // What computes for long is nothing that a lane's processor should wait for.
+        let work = move || {
+            let _ = place.map_or(Ok(()), |place| place.leave());
+        };
         let runtime = Builder::new_current_thread()
             .enable_all()
+            .on_thread_start(work)
             .max_blocking_threads(BLOCKING_THREADS)
             .thread_keep_alive(self.idle)
             .thread_name(format!("lane-{}-work", self.number))
@@ -116,8 +125,11 @@ impl Lane {
         let (stop, stopped) = oneshot::channel::<()>();
         let lane = Arc::clone(self);
         std::thread::Builder::new().name(format!("lane-{}", self.number)).spawn(move || {
-            if let Err(error) = batch::batch() {
+            if let Err(error) = scheduling::batch() {
                 tracing::debug!(%error, "the system keeps a lane from being scheduled as a batch");
+            }
+            if let Some(Err(error)) = place.map(|place| place.take()) {
+                tracing::debug!(%error, "the system keeps a lane from having a processor of its own");
             }
             runtime.block_on(async {
                 tokio::select! {
@@ -175,7 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn connections_go_to_the_lane_that_serves_the_fewest() {
-        let lanes = Lanes::of(2, IDLE);
+        let lanes = Lanes::at(vec![None; 2], IDLE);
         let (told, mut threads) = mpsc::unbounded_channel();
         let mut ends = Vec::new();
         for _ in 0..4 {
@@ -204,7 +216,7 @@ mod tests {
     #[tokio::test]
     async fn a_lane_is_scheduled_as_a_batch() {
         let (told, policy) = oneshot::channel();
-        let lanes = Lanes::of(1, IDLE);
+        let lanes = Lanes::at(vec![None], IDLE);
         let run = lanes.run(move || async move {
             // Field 41 of proc_pid_stat(5), counted behind the name: SCHED_BATCH is 3.
             let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
@@ -216,8 +228,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_lane_keeps_to_its_processor_and_its_work_does_not() {
+        fn processors() -> String {
+            let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+            let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+            list.unwrap().trim().to_owned()
+        }
+        let places = Place::all().unwrap();
+        let (told, mut seen) = mpsc::unbounded_channel();
+        let lanes = Lanes::at(places.iter().copied().map(Some).collect(), IDLE);
+        for _ in &places {
+            let told = told.clone();
+            let run = lanes.run(move || async move {
+                let work = tokio::task::spawn_blocking(processors).await.unwrap();
+                told.send((processors(), work)).unwrap();
+                std::future::pending::<()>().await;
+            });
+            run.unwrap();
+        }
+        let mut own = std::collections::BTreeSet::new();
+        for _ in &places {
+            let (lane, work) = seen.recv().await.unwrap();
+            assert!(lane.parse::<usize>().is_ok(), "{lane} is one processor");
+            assert_eq!(work, processors());
+            own.insert(lane);
+        }
+        assert_eq!(own.len(), places.len(), "each has its own");
+        assert!(Place::of_lanes(places.len() + 1).iter().all(Option::is_none), "a share of other processors");
+    }
+
+    #[tokio::test]
     async fn a_lane_that_nobody_uses_has_no_thread_and_gets_one_again() {
-        let lanes = Lanes::of(1, Duration::from_millis(10));
+        let lanes = Lanes::at(vec![None], Duration::from_millis(10));
         let (told, mut seen) = mpsc::unbounded_channel();
         let lane = Arc::clone(lanes.0.first().unwrap());
         for _ in 0..2 {

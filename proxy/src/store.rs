@@ -132,16 +132,17 @@ async fn connect(path: &Path, connections: u32) -> Result<DatabaseConnection, St
     let path = path.to_owned();
     // The path is set as it is: in a url, some of its characters would mean something else.
     let mut options = ConnectOptions::new("sqlite://");
-    options.max_connections(connections).min_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(
-        move |options| {
-            options
-                .filename(&path)
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
-                .foreign_keys(true)
-                .busy_timeout(BUSY)
-        },
-    );
+    // All of them now and for good: each has a thread, which would be a lane's when a lane
+    // asks for it.
+    options.max_connections(connections).min_connections(connections);
+    options.idle_timeout(None).max_lifetime(None).sqlx_logging(false).map_sqlx_sqlite_opts(move |options| {
+        options
+            .filename(&path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY)
+    });
     Database::connect(options).await.doing("connected")
 }
 
