@@ -251,9 +251,9 @@ impl Book {
 
     /// Everything, because the agent stops.
     pub fn all(&mut self, now: u64) -> Vec<Told> {
-        self.claim_by_accounts(Page::is_settling, now);
+        self.settle(now);
         for page in self.sessions.values_mut().filter(|page| page.over.is_some()) {
-            (page.over, page.settled) = (Some(0), true);
+            page.over = Some(0);
         }
         self.take_out(|page| page.oldest.is_some() || page.over.is_some(), now)
     }
