@@ -110,13 +110,16 @@ impl Lane {
 
     fn start(self: &Arc<Self>) -> std::io::Result<Thread> {
         let place = self.place;
-        // What computes for long is nothing that a lane's processor should wait for.
-        let work = move || {
-            let _ = place.map_or(Ok(()), |place| place.leave());
+        // A thread for work starts where the lane is, and would be in its way there. Where the
+        // system refuses, it has kept the lane from its place as well.
+        let make_way = move || {
+            if let Some(place) = place {
+                let _ = place.leave();
+            }
         };
         let runtime = Builder::new_current_thread()
             .enable_all()
-            .on_thread_start(work)
+            .on_thread_start(make_way)
             .max_blocking_threads(BLOCKING_THREADS)
             .thread_keep_alive(self.idle)
             .thread_name(format!("lane-{}-work", self.number))
