@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
-use nix::sys::signal::{SigSet, Signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// What every script may use. A server that belongs to a directory runs in it, or reads
 /// its configuration there (sshd(8) leaves for `/`).
@@ -36,6 +36,9 @@ end_all() {
 }
 end_of_directory() { end_all of_directory "$1"; }
 "#;
+
+/// What a program exits with that Ctrl-C ended, as a shell has it: 128 and SIGINT.
+pub const ENDED_BY_SIGNAL: i32 = 130;
 
 /// All guardians of this process, by number; the youngest is the last.
 static ALL: Mutex<Vec<(u64, Shell)>> = Mutex::new(Vec::new());
@@ -103,18 +106,27 @@ pub fn clean_all() {
     }
 }
 
-/// Lets Ctrl-C take back what was made. To be called before any thread is started.
-pub fn clean_all_on_signals() -> Result<()> {
-    let mut signals = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        signals.add(signal);
-    }
-    signals.thread_block()?;
+/// Has `first` called, takes back what was made and ends this process with the code that
+/// `first` answers, when a signal asks it to end. The signal is caught, not blocked: what this
+/// process starts would have it blocked as well, and could not be ended with it.
+pub fn clean_all_on_signals(first: impl FnOnce() -> i32 + Send + 'static) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let inside = runtime.enter();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    drop(inside);
     std::thread::spawn(move || {
-        if signals.wait().is_ok() {
-            clean_all();
-            std::process::exit(130);
-        }
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+        });
+        let code = first();
+        clean_all();
+        std::process::exit(code);
     });
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -86,7 +86,9 @@ impl Run {
         let line = self.line();
         let input = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
         self.command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = self.command.spawn().with_context(|| format!("cannot start `{line}`"))?;
+        // Ctrl-C is for who started it, and takes everything back in its order.
+        let mut child =
+            self.command.process_group(0).spawn().with_context(|| format!("cannot start `{line}`"))?;
         if let (Some(mut pipe), Some(bytes)) = (child.stdin.take(), self.stdin.take()) {
             // A command that does not read all of it closes the pipe; its exit code tells.
             thread::spawn(move || pipe.write_all(&bytes));

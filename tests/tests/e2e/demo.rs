@@ -4,11 +4,14 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use tidegate_tests::accounts::Accounts;
 use tidegate_tests::device::Device;
 use tidegate_tests::host::Host;
 use tidegate_tests::programs::program;
 use tidegate_tests::run::Run;
+use tidegate_tests::wait;
 
 use crate::needs_devices;
 use crate::support::{Scratch, base};
@@ -19,17 +22,47 @@ fn resources() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../config/demo.toml"))
 }
 
-#[test]
-fn the_demo_tells_its_story_and_leaves_nothing() {
-    needs_devices!();
+/// As much of a clone as the demo needs.
+fn clone() -> Scratch {
     let clone = Scratch::new("demo");
     fs::create_dir(clone.path("config")).unwrap();
     fs::copy(resources(), clone.path("config/demo.toml")).unwrap();
-    let demo =
-        Run::new(program("demo").unwrap()).dir(clone.path("")).env("DEMO_STAY", "").env("DEMO_HERE", "");
-    let told = demo.within(WITHIN).run().unwrap();
+    clone
+}
+
+fn demo(clone: &Scratch, stay: &str) -> Run {
+    let demo = Run::new(program("demo").unwrap()).dir(clone.path(""));
+    demo.env("DEMO_STAY", stay).env("DEMO_HERE", "").within(WITHIN)
+}
+
+#[test]
+fn the_demo_tells_its_story_and_leaves_nothing() {
+    needs_devices!();
+    let clone = clone();
+    let told = demo(&clone, "").run().unwrap();
     assert!(told.success(), "{}", told.all());
     assert!(told.out().contains("All 10 steps held"), "{}", told.all());
+    assert!(!clone.path(".demo").exists());
+}
+
+#[test]
+fn a_demo_that_stays_can_be_interrupted_and_so_can_its_proxy() {
+    needs_devices!();
+    let clone = clone();
+    let staying = demo(&clone, "1").start().unwrap();
+    let told = || staying.stdout_so_far().contains("All 10 steps held");
+    wait::until_true("the story is told", WITHIN, told).unwrap();
+    let env = fs::read_to_string(clone.path(".demo/env")).unwrap();
+    let proxy = env.lines().find_map(|line| line.strip_prefix("PROXY_PID="));
+    let proxy: i32 = proxy.unwrap().trim_matches('\'').parse().unwrap();
+    let ends = |pid| signal::kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+    ends(proxy);
+    // Nobody has waited for it yet.
+    let ended = || fs::read_to_string(format!("/proc/{proxy}/status")).unwrap().contains("State:\tZ");
+    wait::until_true("the proxy has ended", WITHIN, ended).unwrap();
+    ends(staying.pid());
+    let told = staying.done().unwrap();
+    assert!(told.success(), "{}", told.all());
     assert!(!clone.path(".demo").exists());
 }
 

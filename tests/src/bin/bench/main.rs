@@ -73,7 +73,7 @@ const QUICK: Sizes = Sizes {
 };
 
 fn main() -> ExitCode {
-    match guardian::clean_all_on_signals().and_then(|()| bench()) {
+    match guardian::clean_all_on_signals(|| guardian::ENDED_BY_SIGNAL).and_then(|()| bench()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("the bench could not be run: {error:#}");

@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result};
-use nix::sys::signal::{SigSet, Signal};
 use tidegate_tests::guardian;
 
 use stage::Stage;
@@ -69,22 +68,13 @@ fn repository() -> Result<PathBuf> {
         .context("the clone is not readable")
 }
 
-/// Blocks the signals that ask a program to end, and waits for one in a thread.
+/// Takes everything back when a signal asks for that.
 fn clean_up_on_signals() -> Result<()> {
-    let mut signals = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        signals.add(signal);
-    }
-    signals.thread_block()?;
-    thread::spawn(move || {
-        if signals.wait().is_ok() {
-            INTERRUPTED.store(true, Ordering::SeqCst);
-            println!("\nTaking everything back …");
-            guardian::clean_all();
-            std::process::exit(if TOLD.load(Ordering::SeqCst) { 0 } else { 130 });
-        }
-    });
-    Ok(())
+    guardian::clean_all_on_signals(|| {
+        INTERRUPTED.store(true, Ordering::SeqCst);
+        println!("\nTaking everything back …");
+        if TOLD.load(Ordering::SeqCst) { 0 } else { guardian::ENDED_BY_SIGNAL }
+    })
 }
 
 /// The thread that got the signal ends the program.

@@ -14,7 +14,7 @@ use tidegate_tests::torture::{End, Report, Tally, play};
 const ROUNDS: u64 = 500;
 
 fn main() -> ExitCode {
-    match guardian::clean_all_on_signals().and_then(|()| torture()) {
+    match guardian::clean_all_on_signals(|| guardian::ENDED_BY_SIGNAL).and_then(|()| torture()) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(exceptions) => {
             eprintln!("{exceptions} exceptions");
