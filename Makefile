@@ -13,9 +13,25 @@ help: ## what there is
 deps: ## installs missing Debian packages (as root); starts no service
 	@.ci/deps
 
+# By this profile the compiler lays out the gate (docs/DECISIONS.md). It is of one compiler; another builds without,
+# and so does who has flags of his own.
+PROFILE := proxy/profile/$(shell rustc -vV 2>/dev/null | \
+    awk '/^release/ { r = $$2 } /^commit-hash/ { c = substr($$2, 1, 9) } /^host/ { h = $$2 } END { print r "-" c "-" h }').profdata
+BY_PROFILE := $(if $(RUSTFLAGS)$(CARGO_ENCODED_RUSTFLAGS),,$(wildcard $(PROFILE)))
+
 .PHONY: build
 build: deps ## builds the programs, in release
+ifeq ($(BY_PROFILE),)
+	@echo 'built without $(PROFILE): a key may take some 5 % longer'
 	cargo build --release --workspace --bins
+else
+	CARGO_ENCODED_RUSTFLAGS=$$'-Cprofile-use=$(CURDIR)/$(BY_PROFILE)\x1f-Cllvm-args=-no-pgo-warn-mismatch' \
+	    cargo build --release --workspace --bins
+endif
+
+.PHONY: profile
+profile: build ## measures what runs for a key, for the next build; for another compiler, or when much has changed
+	@.ci/profile $(PROFILE)
 
 CARGO_DEB := $(TARGET)/tools/bin/cargo-deb
 CARGO_DEB_VERSION := 3.8.0

@@ -117,6 +117,8 @@ fn bench() -> Result<()> {
             eprintln!("measuring: {name}");
             rows.extend(measure(&course, &sizes).with_context(|| name.to_owned())?);
         }
+        // Not killed: an instrumented one writes down what it has counted.
+        course.world.stop_proxy()?.ok()?;
     }
     report::print(&rows);
     let file = target.join("bench/bench.json");
