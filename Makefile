@@ -18,6 +18,10 @@ deps: ## installs missing Debian packages (as root); starts no service
 PROFILE := proxy/profile/$(shell rustc -vV 2>/dev/null | \
     awk '/^release/ { r = $$2 } /^commit-hash/ { c = substr($$2, 1, 9) } /^host/ { h = $$2 } END { print r "-" c "-" h }').profdata
 BY_PROFILE := $(if $(RUSTFLAGS)$(CARGO_ENCODED_RUSTFLAGS),,$(wildcard $(PROFILE)))
+# No warning for each function that has changed since.
+QUIETLY := -Cllvm-args=-no-pgo-warn-mismatch
+# What runs often has a section of its own.
+HOT_TOGETHER := -Clink-arg=-Wl,-z,keep-text-section-prefix
 
 .PHONY: build
 build: deps ## builds the programs, in release
@@ -25,8 +29,11 @@ ifeq ($(BY_PROFILE),)
 	@echo 'built without $(PROFILE): a key may take some 5 % longer'
 	cargo build --release --workspace --bins
 else
-	CARGO_ENCODED_RUSTFLAGS=$$'-Cprofile-use=$(CURDIR)/$(BY_PROFILE)\x1f-Cllvm-args=-no-pgo-warn-mismatch' \
+	CARGO_ENCODED_RUSTFLAGS=$$'-Cprofile-use=$(CURDIR)/$(BY_PROFILE)\x1f$(QUIETLY)\x1f$(HOT_TOGETHER)' \
 	    cargo build --release --workspace --bins
+	@grep -aoE '_ZN[[:alnum:]_$$.]*tidegate_proxy[[:alnum:]_$$.]*17h[0-9a-f]{16}E' $(BY_PROFILE) | \
+	    grep -qFf - <(nm $(TARGET)/release/tidegate-proxy) || \
+	    echo '$(BY_PROFILE) is of a gate with other dependencies: `make profile` makes it anew'
 endif
 
 .PHONY: profile
