@@ -16,6 +16,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Notify, oneshot};
 
 use crate::memory;
+pub use scheduling::Outing;
 use scheduling::Place;
 
 /// Threads for work that blocks, of each lane, at most.
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lane_keeps_to_its_processor_and_its_work_does_not() {
+    async fn a_lane_keeps_to_its_processor_but_for_outings_and_its_work_does_not() {
         fn processors() -> String {
             let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
             let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
@@ -244,16 +245,19 @@ mod tests {
             let told = told.clone();
             let run = lanes.run(move || async move {
                 let work = tokio::task::spawn_blocking(processors).await.unwrap();
-                told.send((processors(), work)).unwrap();
+                let outings = [Outing::begin(), Outing::begin()];
+                let away = outings.map(|outing| (processors(), drop(outing)).0);
+                told.send((processors(), work, away)).unwrap();
                 std::future::pending::<()>().await;
             });
             run.unwrap();
         }
         let mut own = std::collections::BTreeSet::new();
         for _ in &places {
-            let (lane, work) = seen.recv().await.unwrap();
+            let (lane, work, away) = seen.recv().await.unwrap();
             assert!(lane.parse::<usize>().is_ok(), "{lane} is one processor");
             assert_eq!(work, processors());
+            assert_eq!(away, [processors(), processors()], "until the last outing is over");
             own.insert(lane);
         }
         assert_eq!(own.len(), places.len(), "each has its own");

@@ -1,5 +1,6 @@
 //! How the kernel schedules a lane among the other programs of its host.
 
+use std::cell::Cell;
 use std::io;
 
 use nix::libc::{SCHED_BATCH, SCHED_OTHER, sched_getscheduler, sched_param, sched_setscheduler};
@@ -43,12 +44,14 @@ impl Place {
     }
 
     /// This thread, and those that it starts, run on the lane's own processor: what a key
-    /// needs is in its caches still when the next one comes.
+    /// needs is in its caches still when the next one comes. [`Outing`]s are from here.
     ///
     /// # Errors
     /// When the system refuses.
     pub fn take(&self) -> nix::Result<()> {
-        sched_setaffinity(THIS, &self.own)
+        sched_setaffinity(THIS, &self.own)?;
+        HOME.set(Some(*self));
+        Ok(())
     }
 
     /// This thread runs wherever there is room.
@@ -57,6 +60,44 @@ impl Place {
     /// When the system refuses.
     pub fn leave(&self) -> nix::Result<()> {
         sched_setaffinity(THIS, &self.all)
+    }
+}
+
+thread_local! {
+    /// The place of the lane that this thread is, if it has taken one.
+    static HOME: Cell<Option<Place>> = const { Cell::new(None) };
+    /// What has the lane away from there.
+    static OUTINGS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// While one lives, its lane runs wherever there is room: what keeps several programs busy
+/// goes faster where the kernel may move all of them. Begins and ends on the lane's thread,
+/// as all that a connection has does; elsewhere it does nothing.
+#[derive(Debug)]
+pub struct Outing(());
+
+impl Outing {
+    pub fn begin() -> Self {
+        if OUTINGS.replace(OUTINGS.get() + 1) == 0 {
+            Self::moved(Place::leave);
+        }
+        Self(())
+    }
+
+    fn moved(how: impl FnOnce(&Place) -> nix::Result<()>) {
+        if let Some(Err(error)) = HOME.get().as_ref().map(how) {
+            tracing::debug!(%error, "the system does not let a lane move");
+        }
+    }
+}
+
+impl Drop for Outing {
+    fn drop(&mut self) {
+        let left = OUTINGS.get().saturating_sub(1);
+        OUTINGS.set(left);
+        if left == 0 {
+            Self::moved(Place::take);
+        }
     }
 }
 
