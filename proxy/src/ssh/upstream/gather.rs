@@ -32,8 +32,8 @@ const MOST: usize = 64 * 1024;
 /// How long what is less waits for more; tokio's timers may take a millisecond longer.
 const PATIENCE: Duration = Duration::from_millis(1);
 /// So many bytes in so much time are a flood.
-const FLOOD: usize = 64 * 1024;
-const FLOOD_TIME: Duration = Duration::from_millis(4);
+const FLOOD: usize = 32 * 1024;
+const FLOOD_TIME: Duration = Duration::from_millis(8);
 
 sockopt_impl!(LowWater, SetOnly, libc::SOL_SOCKET, libc::SO_RCVLOWAT, usize);
 
