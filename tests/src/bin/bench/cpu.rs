@@ -1,6 +1,8 @@
-//! Processor time and memory of what stands in the middle.
+//! Processor time and memory of what stands in the middle, and the machine's own time.
 
 use std::fs;
+
+use anyhow::{Context, Result};
 
 /// Measures one process, or one with all that descend from it.
 #[derive(Debug, Clone, Copy)]
@@ -68,4 +70,32 @@ fn proportional(pid: i32) -> f64 {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let line = rollup.lines().find(|line| line.starts_with("Pss_Anon:"));
     line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or_default()
+}
+
+/// The machine's processors so far, in ticks (`cpu` of proc_stat(5)).
+#[derive(Debug, Clone, Copy)]
+pub struct Ticks {
+    all: f64,
+    steal: f64,
+}
+
+impl Ticks {
+    /// As the kernel counts them now.
+    pub fn now() -> Result<Self> {
+        let stat = fs::read_to_string("/proc/stat")?;
+        let line = stat.lines().next().and_then(|line| line.strip_prefix("cpu "));
+        // user, nice, system, idle, iowait, irq, softirq, steal; guests are part of the first two.
+        let ticks: Vec<f64> = line
+            .context("/proc/stat does not begin with the line `cpu`")?
+            .split_whitespace()
+            .take(8)
+            .filter_map(|ticks| ticks.parse().ok())
+            .collect();
+        Ok(Self { all: ticks.iter().sum(), steal: ticks.get(7).copied().unwrap_or_default() })
+    }
+
+    /// The share of the time between that the host of a virtual machine gave to others.
+    pub fn stolen_since(self, before: Self) -> f64 {
+        (self.steal - before.steal) / (self.all - before.all).max(1.0)
+    }
 }

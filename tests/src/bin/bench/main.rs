@@ -93,8 +93,7 @@ fn bench() -> Result<()> {
     type Alone = fn(bool) -> Result<Vec<Row>>;
     let alone: [(&str, Alone); 2] = [("witness", witness::measure), ("many agents", agents::many)];
     for (name, measure) in alone.into_iter().filter(|(name, _)| wanted(name)) {
-        eprintln!("measuring: {name}");
-        rows.extend(measure(quick).with_context(|| name.to_owned())?);
+        rows.extend(measured(name, || measure(quick))?);
     }
     type Measure = fn(&Course, &Sizes) -> Result<Vec<Row>>;
     let measures: [(&str, Measure); 9] = [
@@ -114,8 +113,7 @@ fn bench() -> Result<()> {
     if !chosen.is_empty() {
         let course = Course::open(&target.join("bench/fleet"))?;
         for (name, measure) in chosen {
-            eprintln!("measuring: {name}");
-            rows.extend(measure(&course, &sizes).with_context(|| name.to_owned())?);
+            rows.extend(measured(name, || measure(&course, &sizes))?);
         }
         // Not killed: an instrumented one writes down what it has counted.
         course.world.stop_proxy()?.ok()?;
@@ -125,6 +123,19 @@ fn bench() -> Result<()> {
     report::write(&rows, &file)?;
     println!("\nwritten to {}", file.display());
     Ok(())
+}
+
+/// One measure, and what a virtual machine's host kept from it: what waits for a processor
+/// that the host has lent to another machine is slower through no program's fault.
+fn measured(name: &str, measure: impl FnOnce() -> Result<Vec<Row>>) -> Result<Vec<Row>> {
+    eprintln!("measuring: {name}");
+    let before = cpu::Ticks::now()?;
+    let rows = measure().with_context(|| name.to_owned())?;
+    let stolen = cpu::Ticks::now()?.stolen_since(before);
+    if stolen > 0.001 {
+        eprintln!("           {:.1} % of the processors' time was stolen by the host", stolen * 100.0);
+    }
+    Ok(rows)
 }
 
 /// cargo's target directory, where this program lies in a profile's directory.
