@@ -54,7 +54,7 @@ const FULL: Sizes = Sizes {
     terminal_mib: 48,
     set_ups: 40,
     keys: 10,
-    key_turns: 400,
+    key_turns: 3000,
     idle: 200,
     slow_mib: 1024,
     idle_seconds: 60,
