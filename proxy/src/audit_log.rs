@@ -84,6 +84,20 @@ struct Waiting {
     done: oneshot::Sender<Result<u64, AuditError>>,
 }
 
+/// A record on its way to the disk.
+#[derive(Debug)]
+pub struct HandedIn(oneshot::Receiver<Result<u64, AuditError>>);
+
+impl HandedIn {
+    /// Returns the record's number when it is on the disk.
+    ///
+    /// # Errors
+    /// When it was not written. Then what it tells of must not happen.
+    pub async fn on_disk(self) -> Result<u64, AuditError> {
+        self.0.await.map_err(|_| AuditError::Closed)?
+    }
+}
+
 impl AuditLog {
     /// Goes on where the store's log ends; the copy goes to `audit_dir`, which is made
     /// where it is missing.
@@ -105,10 +119,18 @@ impl AuditLog {
     /// # Errors
     /// When it was not written. Then what it tells of must not happen.
     pub async fn append(&self, event: impl Into<Entry>) -> Result<u64, AuditError> {
+        self.hand_in(event).await?.on_disk().await
+    }
+
+    /// Hands an event in, which is written then whether anyone waits for it or not.
+    ///
+    /// # Errors
+    /// When it was not taken.
+    pub async fn hand_in(&self, event: impl Into<Entry>) -> Result<HandedIn, AuditError> {
         let (done, written) = oneshot::channel();
         let waiting = Waiting { entry: event.into(), done };
         self.queue.send(waiting).await.map_err(|_| AuditError::Closed)?;
-        written.await.map_err(|_| AuditError::Closed)?
+        Ok(HandedIn(written))
     }
 
     /// The number of the newest record, 0 when there is none.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tidegate_common::audit::{EndCause, Event, Note};
+use tidegate_common::audit::{EndCause, Entry, Event, Note};
 use tidegate_common::id::SessionId;
 use tidegate_common::policy::Permit;
 use tidegate_common::recording::{FORMAT, Header};
@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 use super::policy_watch::until_not_permitted;
 use super::{End, Open, Phase, Sessions, Traffic};
 use crate::agents::{GrantOver, LiveGrant};
+use crate::audit_log::{AuditError, HandedIn};
 use crate::record::Recorder;
 use crate::ssh::upstream::{Connected, DialError, Route, Upstream};
 
@@ -154,6 +155,8 @@ struct Closing {
     admitted: bool,
     recorder: Option<Recorder>,
     grant: Option<LiveGrant>,
+    /// The grant's record, until it is known to be on the disk.
+    applied: Option<HandedIn>,
     upstream: Option<Arc<Upstream>>,
     traffic: Traffic,
 }
@@ -161,7 +164,8 @@ struct Closing {
 impl Closing {
     fn new(requested: Requested) -> Self {
         let traffic = Traffic::default();
-        Self { requested, admitted: false, recorder: None, grant: None, upstream: None, traffic }
+        let (recorder, grant, applied, upstream) = (None, None, None, None);
+        Self { requested, admitted: false, recorder, grant, applied, upstream, traffic }
     }
 
     /// Opens stage after stage, keeping each in `self` as soon as it is there. The
@@ -176,11 +180,10 @@ impl Closing {
             .map_err(|error| failed(EndCause::Unreachable, error))?;
         let prepared = async {
             self.admit().await?;
-            let (recorded, granted) = tokio::join!(self.requested.record(), self.requested.grant());
+            let (recorder, grant) = tokio::join!(self.requested.record(), self.requested.grant());
             // What succeeded is kept, whatever the other did, so that it is closed.
-            let (recorder, grant) = (recorded, granted);
             self.recorder = recorder.as_ref().ok().cloned();
-            let grant = grant.map(|grant| self.grant = grant);
+            let grant = grant.map(|granted| (self.grant, self.applied) = granted.unzip());
             recorder?;
             grant
         };
@@ -194,8 +197,10 @@ impl Closing {
         let Requested { sessions, id, permit, origin, .. } = &self.requested;
         let event = admitted(*id, permit).by_user(permit.user(), *origin);
         let row = sessions.store.session_begin(*id, permit, *origin, Timestamp::now());
-        let (logged, stored) = tokio::join!(sessions.audit.append(event), row);
-        logged.map_err(|error| failed(EndCause::Shutdown, error))?;
+        // The order's record is in the same transaction, so that it costs no wait of its own.
+        let (logged, ordered, stored) =
+            tokio::join!(self.requested.log(event), self.requested.log_order(), row);
+        logged.and(ordered)?;
         stored.map_err(|error| failed(EndCause::Shutdown, error))?;
         self.admitted = true;
         Ok(())
@@ -205,7 +210,15 @@ impl Closing {
         let Some(recorder) = self.recorder.clone() else {
             return Err(failed(EndCause::Recording, "the session has no recording"));
         };
-        let first = route.login(connected).await.map_err(|error| {
+        // The log has the grant before a channel opens; the login need not wait for that.
+        let applied = async {
+            match self.applied.take() {
+                Some(record) => on_disk(record.on_disk().await),
+                None => Ok(()),
+            }
+        };
+        let (applied, first) = tokio::join!(applied, route.login(connected));
+        let first = first.map_err(|error| {
             let cause = match error {
                 DialError::Protocol { .. } => EndCause::Protocol,
                 _ => EndCause::Unreachable,
@@ -215,17 +228,14 @@ impl Closing {
         let Requested { sessions, id, permit, origin, .. } = &self.requested;
         let upstream = Upstream::new(route, first);
         self.upstream = Some(Arc::clone(&upstream));
+        applied?;
         let event = Event::SessionStarted {
             session: *id,
             user: permit.user().clone(),
             target: permit.target().clone(),
             recording: Note::new(recorder.path().to_string_lossy()),
         };
-        sessions
-            .audit
-            .append(event.by_user(permit.user(), *origin))
-            .await
-            .map_err(|error| failed(EndCause::Shutdown, error))?;
+        self.requested.log(event.by_user(permit.user(), *origin)).await?;
         Ok(Arc::new(Open {
             id: *id,
             recorder,
@@ -255,6 +265,10 @@ fn admitted(session: SessionId, permit: &Permit) -> Event {
         emergency: permit.emergency(),
         expires: permit.expires(),
     }
+}
+
+fn on_disk(record: Result<u64, AuditError>) -> Result<(), End> {
+    record.map(drop).map_err(|error| failed(EndCause::Shutdown, error))
 }
 
 fn failed(cause: EndCause, why: impl std::fmt::Display) -> End {
@@ -289,18 +303,23 @@ impl Requested {
         })
     }
 
-    /// Orders the grant; none where the credential is granted nothing.
-    async fn grant(&self) -> Result<Option<LiveGrant>, End> {
+    /// Logs that the grant is ordered, where there is one to order.
+    async fn log_order(&self) -> Result<(), End> {
+        let permit = &self.permit;
+        if permit.privileges().is_empty() {
+            return Ok(());
+        }
+        self.log(Event::grant_ordered(self.id, permit.target().clone(), permit.privileges())).await
+    }
+
+    /// Orders the grant that the log knows of, and tells the log how that went; none where the
+    /// credential is granted nothing.
+    async fn grant(&self) -> Result<Option<(LiveGrant, HandedIn)>, End> {
         let permit = &self.permit;
         if permit.privileges().is_empty() {
             return Ok(None);
         }
         let target = permit.target().clone();
-        let append = |event: Event| async {
-            let appended = self.sessions.audit.append(event).await;
-            appended.map_err(|error| failed(EndCause::Shutdown, error))
-        };
-        append(Event::grant_ordered(self.id, target.clone(), permit.privileges())).await?;
         let order = GrantOrder {
             session: self.id,
             account: target.account.clone(),
@@ -309,15 +328,22 @@ impl Requested {
         };
         match self.sessions.agents.grant(&target.device, order).await {
             Ok(grant) => {
-                append(Event::grant_applied(self.id, target, &grant.receipt)).await?;
-                Ok(Some(grant))
+                let event = Event::grant_applied(self.id, target, &grant.receipt);
+                let applied = self.sessions.audit.hand_in(event).await;
+                applied
+                    .map(|applied| Some((grant, applied)))
+                    .map_err(|error| failed(EndCause::Shutdown, error))
             }
             Err(error) => {
                 let why = Note::new(error.to_string());
-                append(Event::GrantRefused { session: self.id, target, why }).await?;
+                self.log(Event::GrantRefused { session: self.id, target, why }).await?;
                 Err(failed(EndCause::Grant, error))
             }
         }
+    }
+
+    async fn log(&self, event: impl Into<Entry>) -> Result<(), End> {
+        on_disk(self.sessions.audit.append(event).await)
     }
 }
 

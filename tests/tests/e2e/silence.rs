@@ -7,6 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tidegate_tests::host::Host;
 use tidegate_tests::pty::PATIENCE;
+use tidegate_tests::wait;
 use tidegate_tests::world::Options;
 
 use crate::needs_devices;
@@ -61,6 +62,29 @@ fn who_waits_for_a_slow_device_is_told_so_and_gets_in_when_it_answers() {
     stand.device.ok(&["systemctl", "kill", "--kill-whom=main", "--signal=CONT", "ssh"]).unwrap();
     scene.at_the_prompt(&mut pty);
     pty.kill().unwrap();
+}
+
+#[test]
+fn a_grant_is_in_the_log_while_its_device_lets_nobody_in_yet_and_so_is_its_end() {
+    needs_devices!();
+    let stand = stand("deaf-device");
+    let scene = Scene::set(&stand.world, &stand.device, "deaf", "{}");
+    stand.device.ok(&["systemctl", "kill", "--kill-whom=main", "--signal=STOP", "ssh"]).unwrap();
+    let mut pty = scene.knock();
+    let told = |expected: &[&str]| {
+        wait::until_true(&format!("the log has {expected:?}"), WITHIN, || {
+            let log = stand.world.json(&["audit", "tail", "-n", "100"]).unwrap();
+            let types =
+                log.as_array().unwrap().iter().map(|record| record["event"]["type"].as_str().unwrap());
+            types.filter(|kind| kind.starts_with("grant-")).eq(expected.iter().copied())
+        })
+        .unwrap();
+    };
+    told(&["grant-ordered", "grant-applied"]);
+    pty.kill().unwrap();
+    told(&["grant-ordered", "grant-applied", "grant-ended"]);
+    scene.is_as_before_within(WITHIN);
+    stand.device.ok(&["systemctl", "kill", "--kill-whom=main", "--signal=CONT", "ssh"]).unwrap();
 }
 
 #[test]
