@@ -50,8 +50,8 @@ pub struct Sizes {
 const FULL: Sizes = Sizes {
     runs: 5,
     bulk_mib: 512,
-    terminal_runs: 9,
-    terminal_mib: 48,
+    terminal_runs: 45,
+    terminal_mib: 16,
     set_ups: 40,
     keys: 10,
     key_turns: 3000,
