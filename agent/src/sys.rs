@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::libc;
 
 /// Extended attributes that a replaced file keeps: SELinux's label and its ACL.
@@ -97,6 +98,17 @@ pub fn copy_descriptor(process: &OwnedFd, number: RawFd) -> io::Result<OwnedFd> 
     let (process, number) = (libc::c_long::from(process.as_raw_fd()), libc::c_long::from(number));
     // SAFETY: takes numbers only.
     owned(unsafe { libc::syscall(libc::SYS_pidfd_getfd, process, number, 0 as libc::c_long) })
+}
+
+/// Tells an account's own systemd to exit at once and in order (systemd(1), SIGRTMIN+24),
+/// for which nix's signals have no name.
+///
+/// # Errors
+/// When it is gone.
+pub fn exit_user_manager(pid: u32) -> nix::Result<()> {
+    let pid = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 1).ok_or(Errno::ESRCH)?;
+    // SAFETY: takes numbers only.
+    Errno::result(unsafe { libc::kill(pid, libc::SIGRTMIN() + 24) }).map(drop)
 }
 
 fn owned(answer: libc::c_long) -> io::Result<OwnedFd> {

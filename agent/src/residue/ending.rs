@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tidegate_common::grant::Leftover;
 use tidegate_common::id::SessionId;
 
-use super::process::Process;
+use super::process::{Manager, Process};
 use super::table::Table;
 use super::{Leaving, Lost, trace};
+use crate::sys;
 
 /// What ends by itself within this time is no leftover: the login's own end.
 const BY_ITSELF: Duration = Duration::from_millis(25);
@@ -87,10 +89,11 @@ impl Ending {
         if let Some(session) = self.leaving.session {
             self.leaving.known = trace(table, session, std::mem::take(&mut self.leaving.known));
         }
-        // Nothing to save, and no session's end shall wait for its way out.
-        left.iter().filter(|process| is_idle_manager(process, &left)).for_each(|process| {
-            signal(process, Signal::SIGKILL);
-        });
+        // Nothing to stop, and no session's end shall wait for its targets. Killed, its unit
+        // would have failed and the next logins would be without one.
+        for process in left.iter().filter(|process| is_idle_manager(process, &left)) {
+            heed(process, sys::exit_user_manager(process.pid));
+        }
         let waited = now.saturating_duration_since(self.since);
         match self.stage {
             Stage::Waiting if waited >= BY_ITSELF => self.next(table, &left, Stage::Termed, now),
@@ -150,18 +153,26 @@ impl Ending {
 }
 
 /// Whether it is an account's own systemd, with nothing that it runs among those that go.
+/// Its child that keeps its PAM session open goes by itself once it is gone.
 fn is_idle_manager(process: &Process, left: &[&Process]) -> bool {
-    let runs_for =
-        |uid: u32| move |other: &&Process| other.manager.is_some_and(|at| at.uid == uid && !at.itself);
-    process.manager.is_some_and(|at| at.itself && !left.iter().any(runs_for(at.uid)))
+    let Some(Manager { uid, itself: true }) = process.manager else { return false };
+    let keeps = |other: &&Process| {
+        let at_it = other.manager.filter(|at| at.uid == uid);
+        at_it.is_some_and(|at| !at.itself || other.pid == process.parent)
+    };
+    !left.iter().any(keeps)
 }
 
 fn signal(process: &Process, signal: Signal) {
-    let Ok(pid) = i32::try_from(process.pid) else { return };
-    if pid > 1
-        && let Err(error) = kill(Pid::from_raw(pid), signal)
-        && error != nix::errno::Errno::ESRCH
+    if let Some(pid) = i32::try_from(process.pid).ok().filter(|pid| *pid > 1) {
+        heed(process, kill(Pid::from_raw(pid), signal));
+    }
+}
+
+fn heed(process: &Process, sent: nix::Result<()>) {
+    if let Err(error) = sent
+        && error != Errno::ESRCH
     {
-        tracing::warn!(pid, %error, "a process of an ended session could not be ended");
+        tracing::warn!(pid = process.pid, %error, "a process of an ended session could not be ended");
     }
 }

@@ -98,6 +98,42 @@ fn however_a_process_hides_it_does_not_outlive_its_session() {
     scene.device.ok(&["pkill", "-f", "sleep 72001$"]).unwrap();
 }
 
+/// The account's own systemd holds the group that its login was given, so it goes too.
+#[test]
+fn sessions_in_a_row_each_have_their_accounts_systemd_and_its_unit_does_not_fail() {
+    needs_devices!();
+    let scene = Scene::share(street(), "successor", "{}");
+    let uid = scene.device.ok(&["id", "-u", "successor"]).unwrap().out();
+    let units = ["user@", "user-runtime-dir@"].map(|name| format!("{name}{}.service", uid.trim()));
+    let state = |unit: &str| scene.device.run(&["systemctl", "is-active", unit]).unwrap().out();
+    // More than systemd starts one unit within ten seconds (systemd-system.conf(5),
+    // DefaultStartLimitBurst=).
+    for _ in 0..7 {
+        let asks = ["systemctl --user is-active default.target"];
+        let ssh = scene.world.client().ssh(&scene.operator, &scene.target(), &asks).unwrap();
+        assert_eq!(ssh.ok().unwrap().out(), "active\n");
+        wait::until_true("the account's systemd is gone", PATIENCE, || {
+            let states = units.each_ref().map(|unit| state(unit));
+            assert!(!states.iter().any(|state| state.trim() == "failed"), "{units:?} are {states:?}");
+            states.iter().all(|state| state.trim() == "inactive")
+        })
+        .unwrap();
+    }
+}
+
+#[test]
+fn an_accounts_systemd_that_hears_nothing_is_killed() {
+    needs_devices!();
+    let scene = Scene::share(street(), "deafener", "{}");
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    pty.send_line("kill -STOP $(pgrep -xou deafener systemd) && echo it-\"hangs\"").unwrap();
+    pty.expect("it-hangs\r\n").unwrap();
+    leave(&mut pty);
+    let of_it = || scene.device.run(&["pgrep", "-u", "deafener"]).unwrap();
+    wait::until_true("all of the account is gone", PATIENCE, || !of_it().success()).unwrap();
+}
+
 /// What a session that is up to no good does, and how its page tells it.
 const DEEDS: [(&str, &str); 12] = [
     ("echo '* * * * * root id' >/etc/cron.d/left", "new cron /etc/cron.d/left"),
