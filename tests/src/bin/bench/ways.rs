@@ -55,6 +55,7 @@ impl Course {
     pub fn open(base: &Path) -> Result<Self> {
         let device = Device::boot(base, "bench01")?;
         device.add_account(GRANTED)?;
+        keep_manager(&device, GRANTED)?;
         let world = World::start(Options::default())?;
         let client = world.client();
         let key = client.public_key(USER)?;
@@ -131,6 +132,18 @@ impl Course {
         let rules = fs::read_dir(self.device.path("/run/tidegate/sudoers.d"));
         member || rules.is_ok_and(|mut rules| rules.next().is_some())
     }
+}
+
+/// Keeps an account's own systemd from before any grant. One that a login with a group
+/// starts goes with it, and what the next login takes to start another is not the grant's:
+/// a first login without one takes it too.
+fn keep_manager(device: &Device, account: &str) -> Result<()> {
+    device.ok(&["loginctl", "enable-linger", account])?;
+    let uid = device.ok(&["id", "-u", account])?.out();
+    let unit = format!("user@{}.service", uid.trim());
+    wait::until_true("the account's systemd runs", Duration::from_secs(20), || {
+        device.run(&["systemctl", "is-active", "--quiet", &unit]).is_ok_and(|asked| asked.success())
+    })
 }
 
 /// Starts an sshd for jumps on loopback, with a configuration and a host key of its own.
