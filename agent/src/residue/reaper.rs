@@ -78,8 +78,10 @@ impl<T: Fn(Event)> Reaper<T> {
         let mut endings: Vec<Ending> = Vec::new();
         let mut watched: BTreeMap<SessionId, Watched> = BTreeMap::new();
         let mut over: Vec<Over> = Vec::new();
+        let mut looked = Instant::now();
         loop {
-            let first = match pause(&endings, &watched, &over) {
+            let watch = pause(&watched, &over);
+            let first = match if endings.is_empty() { watch } else { Some(LOOK) } {
                 None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(pause) => jobs.recv_timeout(pause),
             };
@@ -89,8 +91,9 @@ impl<T: Fn(Event)> Reaper<T> {
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
             }
             let jobs: Vec<Job> = first.ok().into_iter().chain(jobs.try_iter()).collect();
-            // Endings look at /proc every few milliseconds; those who only watch need not.
-            let look = endings.is_empty() || !jobs.is_empty();
+            // Endings look at /proc every few milliseconds; those who only watch need not, but
+            // no end of others keeps them from it.
+            let look = !jobs.is_empty() || watch.is_some_and(|watch| looked.elapsed() >= watch);
             for job in jobs {
                 match job {
                     Job::Trace { session, known } => {
@@ -122,6 +125,7 @@ impl<T: Fn(Event)> Reaper<T> {
             }
             let table = Table::read(&self.paths);
             if look {
+                looked = Instant::now();
                 for (session, watched) in &mut watched {
                     self.look_at(&table, *session, watched);
                 }
@@ -180,17 +184,16 @@ impl<T: Fn(Event)> Reaper<T> {
     }
 }
 
-/// How long to wait for a job; `None` where there is nothing to look at.
-fn pause(endings: &[Ending], watched: &BTreeMap<SessionId, Watched>, over: &[Over]) -> Option<Duration> {
+/// How often to look at what lives and what may come late; `None` where there is neither.
+fn pause(watched: &BTreeMap<SessionId, Watched>, over: &[Over]) -> Option<Duration> {
     let unseen = |watched: &Watched| watched.traces.since.is_none() && watched.since.elapsed() < FIRST_FOR;
     let fresh = |over: &Over| over.since.elapsed() < FRESH;
-    match (endings.is_empty(), watched.is_empty(), over.is_empty()) {
-        (false, ..) => Some(LOOK),
+    match (watched.is_empty(), over.is_empty()) {
         _ if watched.values().any(unseen) => Some(FIRST),
         _ if over.iter().any(fresh) => Some(SOON),
-        (.., false) => Some(LATER),
-        (_, false, _) => Some(WATCH),
-        (true, true, true) => None,
+        (_, false) => Some(LATER),
+        (false, _) => Some(WATCH),
+        (true, true) => None,
     }
 }
 

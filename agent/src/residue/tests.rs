@@ -128,3 +128,27 @@ fn a_process_that_comes_after_its_sessions_end_is_ended_too() {
     thread.join().unwrap();
     assert!(said.try_iter().next().is_none(), "the session's end is told once");
 }
+
+#[test]
+fn a_session_that_lives_is_looked_at_while_the_end_of_another_takes_its_time() {
+    let (living, leaving) = (SessionId::new(15, 1), SessionId::new(15, 2));
+    let mut stubborn = start(leaving, "trap 'echo y' TERM; echo x; while :; do sleep 1000; done");
+    let (jobs, queue) = std::sync::mpsc::channel();
+    let (told, said) = std::sync::mpsc::channel();
+    let grace = Duration::from_secs(20);
+    let reaper = Reaper { paths: Paths::default(), grace, tell: move |event| told.send(event).unwrap() };
+    let thread = std::thread::spawn(move || reaper.work(&queue));
+    jobs.send(Job::Trace { session: living, known: Traces::default() }).unwrap();
+    jobs.send(Job::End { session: leaving, known: Traces::default() }).unwrap();
+    // Once one is asked to end, both jobs have been seen to.
+    std::io::Read::read_exact(stubborn.stdout.as_mut().unwrap(), &mut [0; 2]).unwrap();
+    let mut child = start(living, "echo x; exec sleep 1000");
+    let found = said.recv_timeout(grace / 2).expect("a look before the other's end is over");
+    assert!(matches!(found, crate::core::Event::Traced { session, .. } if session == living), "{found:?}");
+    for child in [&mut child, &mut stubborn] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    drop(jobs);
+    thread.join().unwrap();
+}
