@@ -167,7 +167,7 @@ struct Running {
 }
 
 /// Logs the channel, opens it on the device and starts the program there.
-async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Running, String> {
+async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Box<Running>, String> {
     let number = client.id.number();
     let (channel, mut lease) = logged(open, number, start, open.upstream.open()).await?;
     if let Some(asked) = &start.asked {
@@ -186,12 +186,20 @@ async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Runni
     let warnings = Warnings::new(open, start.terminal.is_some());
     let columns = start.terminal.as_ref().map(|terminal| terminal.size.columns);
     let typed = Typed::of(open, number, &recorder, columns);
-    Ok(Running { said: Said::new(read), write, lease, kept: Kept { recorder, transfers, typed }, warnings })
+    let (said, kept) = (Said::new(read), Kept { recorder, transfers, typed });
+    Ok(Box::new(Running { said, write, lease, kept, warnings }))
 }
 
 impl Running {
-    async fn relay(self, client: &Client, open: &Open, phase: &mut watch::Receiver<Phase>) -> Done {
-        let Self { mut said, write, lease, kept, mut warnings } = self;
+    /// Boxed, as its end is: an idle channel's task shall not be as large as its end.
+    async fn relay(
+        mut self: Box<Self>,
+        client: &Client,
+        open: &Open,
+        phase: &mut watch::Receiver<Phase>,
+    ) -> Done {
+        let Self { said, write, kept, warnings, .. } = &mut *self;
+        let (write, kept) = (&*write, &*kept);
         let (mut tally, mut into) = (Tally::default(), 0);
         let client_ended = AtomicBool::new(false);
         let done = tokio::select! {
@@ -199,11 +207,17 @@ impl Running {
             // must not hide why.
             biased;
             done = over(phase) => done,
-            done = down_stream(&mut said, client, &kept, &mut warnings, &mut tally, &client_ended) => done,
-            done = up_stream(&write, client, &kept, &mut into, &client_ended) => done,
+            done = down_stream(said, client, kept, warnings, &mut tally, &client_ended) => done,
+            done = up_stream(write, client, kept, &mut into, &client_ended) => done,
         };
+        Box::pin(self.end(client, open, &done, tally, into)).await;
+        done
+    }
+
+    async fn end(self: Box<Self>, client: &Client, open: &Open, done: &Done, tally: Tally, into: u64) {
+        let Self { write, lease, kept, .. } = *self;
         let closed = tokio::time::timeout(FAREWELL, write.close()).await;
-        if matches!((&done, closed), (Done::Device(None), Ok(Ok(())))) {
+        if matches!((done, closed), (Done::Device(None), Ok(Ok(())))) {
             lease.give_back();
         }
         let Tally { out, exit } = tally;
@@ -219,7 +233,6 @@ impl Running {
         if let Err(error) = open.audit.append(event).await {
             tracing::error!(session = %open.id, %error, "a channel's end could not be logged");
         }
-        done
     }
 }
 
