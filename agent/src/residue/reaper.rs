@@ -80,8 +80,9 @@ impl<T: Fn(Event)> Reaper<T> {
         let mut over: Vec<Over> = Vec::new();
         let mut looked = Instant::now();
         loop {
-            let watch = pause(&watched, &over);
-            let first = match if endings.is_empty() { watch } else { Some(LOOK) } {
+            let watch = how_often(&watched, &over);
+            let pause = if endings.is_empty() { watch } else { Some(LOOK) };
+            let first = match pause {
                 None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(pause) => jobs.recv_timeout(pause),
             };
@@ -185,7 +186,7 @@ impl<T: Fn(Event)> Reaper<T> {
 }
 
 /// How often to look at what lives and what may come late; `None` where there is neither.
-fn pause(watched: &BTreeMap<SessionId, Watched>, over: &[Over]) -> Option<Duration> {
+fn how_often(watched: &BTreeMap<SessionId, Watched>, over: &[Over]) -> Option<Duration> {
     let unseen = |watched: &Watched| watched.traces.since.is_none() && watched.since.elapsed() < FIRST_FOR;
     let fresh = |over: &Over| over.since.elapsed() < FRESH;
     match (watched.is_empty(), over.is_empty()) {
