@@ -30,6 +30,9 @@ const WAYS: [(&str, &str); 12] = [
     ("71011", "(trap '' TERM HUP; exec sleep 71011) >/dev/null 2>&1 &"),
 ];
 
+/// The audit session of a process that has none (proc(5)).
+const UNSET: &str = "4294967295";
+
 fn runs(host: &dyn Host, number: &str) -> bool {
     host.run(&["pgrep", "-f", &format!("(sleep|sshd) {number}$")]).unwrap().success()
 }
@@ -65,22 +68,26 @@ fn however_a_process_hides_it_does_not_outlive_its_session() {
     for (number, way) in WAYS.iter().chain(&[("72001", "outside"), ("72002", "of another session")]) {
         wait::until_true(&format!("{way} runs"), PATIENCE, || runs(scene.device, number)).unwrap();
     }
-    // One left both its scope and its parents. Where the kernel has audit sessions, they give
-    // it away; else it is known because the agent, which looks every now and then, saw it before.
+    // One left both its scope and its parents. The agent has seen it before: its audit session
+    // where the kernel has them, which is all that it notes then, else the process itself.
     let pid = wait::until("its number", PATIENCE, || {
         let found = scene.device.run(&["pgrep", "-f", "^(/usr/bin/)?sleep 71012$"]).ok()?;
         found.success().then(|| found.out())
     });
     let pid = pid.unwrap();
     let audit = scene.device.ok(&["cat", &format!("/proc/{}/sessionid", pid.trim())]).unwrap().out();
-    if audit.trim() == u32::MAX.to_string() {
-        let known = format!("[{},", pid.trim());
-        let journal = scene.device.path("/var/lib/tidegate-agent/journal");
-        wait::until_true("the agent has seen the one that left its scope", PATIENCE, || {
-            fs::read(&journal).is_ok_and(|journal| String::from_utf8_lossy(&journal).contains(&known))
-        })
-        .unwrap();
-    }
+    let noted = |journal: &str| match audit.trim() {
+        UNSET => journal.contains(&format!("[{},", pid.trim())),
+        audit => journal
+            .split("\"audit\":[")
+            .skip(1)
+            .any(|rest| rest.split(']').next().is_some_and(|ids| ids.split(',').any(|id| id == audit))),
+    };
+    let journal = scene.device.path("/var/lib/tidegate-agent/journal");
+    wait::until_true("the agent has seen the one that left its scope", PATIENCE, || {
+        fs::read(&journal).is_ok_and(|journal| noted(&String::from_utf8_lossy(&journal)))
+    })
+    .unwrap();
     let id = newest(&scene);
     leave(&mut pty);
     for (number, way) in WAYS {
