@@ -39,6 +39,8 @@ endif
 .PHONY: profile
 profile: build ## measures what runs for a key, for the next build; for another compiler, or when much has changed
 	@.ci/profile $(PROFILE)
+	@# cargo knows the file's name and not what is in it.
+	@cargo clean --release
 
 CARGO_DEB := $(TARGET)/tools/bin/cargo-deb
 CARGO_DEB_VERSION := 3.8.0
