@@ -3,13 +3,21 @@
 
 use std::io::{IsTerminal, Write};
 
-/// How many columns a line of output takes before it is broken.
-const WIDE: usize = 116;
+use terminal_size::{Width, terminal_size};
+
+/// The columns of what is no terminal.
+const COLUMNS: u16 = 126;
+/// What stands before the later pieces of a line that is broken, in columns.
+const BEFORE: usize = 10;
+/// A piece has as many columns, however narrow the terminal is.
+const LEAST: usize = 40;
 
 /// Prints the demo.
 #[derive(Debug)]
 pub struct Stage {
     colour: bool,
+    /// How many columns a line of output takes before it is broken.
+    wide: usize,
     number: usize,
     steps: usize,
     doing: String,
@@ -21,7 +29,9 @@ impl Stage {
         let forced = std::env::var_os("CLICOLOR_FORCE").is_some();
         let refused = std::env::var_os("NO_COLOR").is_some();
         let colour = forced || (std::io::stdout().is_terminal() && !refused);
-        Self { colour, number: 0, steps, doing: "getting ready".to_owned() }
+        let columns = terminal_size().map_or(COLUMNS, |(Width(columns), _)| columns);
+        let wide = usize::from(columns).saturating_sub(BEFORE).max(LEAST);
+        Self { colour, wide, number: 0, steps, doing: "getting ready".to_owned() }
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
@@ -69,7 +79,7 @@ impl Stage {
         let bar = self.paint("2", "│");
         for line in plain(text).lines() {
             let letters: Vec<char> = line.trim_end().chars().collect();
-            let mut pieces = letters.chunks(WIDE);
+            let mut pieces = letters.chunks(self.wide);
             let first: String = pieces.next().unwrap_or_default().iter().collect();
             self.line(format!("      {bar} {first}").trim_end());
             for piece in pieces {
