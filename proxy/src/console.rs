@@ -23,13 +23,14 @@ mod split;
 mod table;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod welcome;
 
 pub use failure::Failure;
 pub use line::{Line, Typed};
 pub use menu::{Choice, Menu, PROMPT};
 pub use socket::{admin, listen};
-pub use split::split;
+pub use texts::words;
 
 use std::net::IpAddr;
 use std::sync::Arc;

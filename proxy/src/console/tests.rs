@@ -263,7 +263,7 @@ async fn the_local_socket_runs_commands_and_is_its_owners_only() {
     let path = world.temporary.directory().join("admin.sock");
     let server = tokio::spawn(listen(Arc::clone(&world.services), &path).unwrap());
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    let words = |line: &str| split(line).unwrap();
+    let words = |line: &str| words(line).unwrap();
     assert_eq!(admin(&path, words("get user operator")).await, 0);
     assert_eq!(admin(&path, words("get user nobody")).await, 1);
     assert_eq!(admin(&path, words("get widget")).await, 2);

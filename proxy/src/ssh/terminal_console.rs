@@ -77,7 +77,7 @@ fn words(program: &Program) -> Result<Vec<String>, String> {
         Program::Shell => Ok(Vec::new()),
         Program::Exec(command) => {
             let command = std::str::from_utf8(command).map_err(|_| "the command is not UTF-8".to_owned())?;
-            console::split(command).map_err(|error| error.to_string())
+            console::words(command).map_err(|error| error.to_string())
         }
         Program::Subsystem(_) => Err("name a device to copy files, for example \
                                       sftp operator:ops@db01@gate"

@@ -59,6 +59,13 @@ fn without_a_terminal_the_answer_names_the_command_that_asks() {
     let done = run_of(&words).args([&login, "gate", "id"]).run().unwrap();
     assert!(!done.success());
     assert!(done.err().contains("request create"), "{}", done.all());
+    // As it is advised. ssh joins its arguments, so the gate sees no quotes.
+    let target = scene.target();
+    let ask = ["request", "create", &target, "--justification", "restore of db 1", "-o", "json"];
+    let made = scene.world.client().console(&scene.operator, &ask).unwrap().ok().unwrap();
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!(made.as_array().map(Vec::len), Some(1), "{made}");
+    assert_eq!(made[0]["justification"], "restore of db 1", "{made}");
 }
 
 #[test]

@@ -121,7 +121,7 @@ impl World {
             }
         };
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let words = split(line).unwrap();
+        let words = words(line).unwrap();
         let status = run(&self.services, &actor, None, &words, input.as_bytes(), &mut out, &mut err).await;
         Done { status, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
     }
