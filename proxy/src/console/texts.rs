@@ -26,10 +26,10 @@ pub fn words(line: &str) -> Result<Vec<String>, SplitError> {
             None => {}
             Some(Begins::Within) => word.gather(&mut words),
             Some(Begins::Behind) => {
-                if let Some(mut text) = words.next_if(|next| !next.is_option()) {
-                    text.gather(&mut words);
-                    gathered.push(std::mem::replace(&mut word, text).text);
-                }
+                gathered.push(word.text);
+                let Some(text) = words.next_if(|next| !next.is_option()) else { continue };
+                word = text;
+                word.gather(&mut words);
             }
         }
         gathered.push(word.text);
