@@ -14,6 +14,7 @@ mod lock;
 mod people;
 mod preview;
 pub mod program;
+mod removal;
 mod replace;
 mod room;
 mod sudo;

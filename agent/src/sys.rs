@@ -58,6 +58,26 @@ pub fn copy_label(from: &Path, to: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Takes away that a file is immutable or may only grow (chattr(1)).
+///
+/// # Errors
+/// When it is neither, its file system knows of none, or the kernel refuses.
+pub fn make_mutable(file: &impl AsRawFd) -> io::Result<()> {
+    const KEEPS: libc::c_int = 0x10 | 0x20; // FS_IMMUTABLE_FL, FS_APPEND_FL
+    let mut flags: libc::c_int = 0;
+    // SAFETY: the kernel writes an int, which lives through the call (ioctl_iflags(2)),
+    // and the descriptor is open as long as `file` is borrowed.
+    let read = unsafe { libc::ioctl(file.as_raw_fd(), libc::FS_IOC_GETFLAGS, &raw mut flags) };
+    Errno::result(read)?;
+    if flags & KEEPS == 0 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let flags = flags & !KEEPS;
+    // SAFETY: as above; the kernel reads an int.
+    Errno::result(unsafe { libc::ioctl(file.as_raw_fd(), libc::FS_IOC_SETFLAGS, &raw const flags) })?;
+    Ok(())
+}
+
 /// Lets a socket receive only what a classic BPF program lets through (socket(7)).
 ///
 /// # Errors

@@ -161,12 +161,20 @@ fn undo_all(
     }
     shut(paths, lock, account)?;
     ended.extend(people::end(paths, *uid)?);
-    belongings::remove(paths, name, &inside(paths, home), *uid)?;
+    let unseen = belongings::remove(paths, name, &inside(paths, home), *uid)?;
     remove_lines(paths, lock, account)?;
     // What a login that was under way has started since.
     ended.extend(people::end(paths, *uid)?);
-    Ok((line.is_none() && applied)
-        .then(|| format!("the account `{name}` was gone already, though the agent had made it")))
+    let gone = (line.is_none() && applied)
+        .then(|| format!("the account `{name}` was gone already, though the agent had made it"));
+    let unseen = (!unseen.is_empty()).then(|| {
+        format!(
+            "files of `{name}` (user id {uid}) may be left where nobody could search: {}",
+            unseen.join("; ")
+        )
+    });
+    let found: Vec<String> = gone.into_iter().chain(unseen).collect();
+    Ok((!found.is_empty()).then(|| found.join("; ")))
 }
 
 /// Lets nobody log in any more: the account expires at once.
