@@ -174,6 +174,10 @@ impl console::LiveSessions for LiveSessions {
         let message = Some(format!("{by} ended the session"));
         self.end(id, End { cause: EndCause::Killed, message })
     }
+
+    fn lives(&self, id: SessionId) -> bool {
+        self.holds(id)
+    }
 }
 
 impl console::AgentLinks for Registry {

@@ -5,6 +5,9 @@
 //! are written together in the next one, so that many sessions beginning at once
 //! share one fsync. The store is the log; a copy goes to JSON lines, one file a day,
 //! each line with its link, for collectors, and so that a log cut off at its end shows.
+//!
+//! When the store takes nothing, what was to happen is refused, and what has happened
+//! ([`AuditLog::tell`]) waits in memory until it is taken.
 
 mod lines;
 mod tail;
@@ -19,11 +22,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tidegate_common::audit::{Broken, Entry, Record};
+use tidegate_common::digest::Digest;
 use tidegate_common::id::SessionId;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::store::{Store, StoreError};
 
+pub use lines::Damage;
 pub use tail::Tail;
 pub use verify::Verified;
 
@@ -39,6 +44,9 @@ pub enum AuditError {
     /// The store did not take it. What the record tells of must not happen.
     #[error("the audit log could not be written, so nothing was done: {0}")]
     Append(Arc<StoreError>),
+    /// The store did not take what has happened already.
+    #[error("{0}; it is kept in memory until the log can be written")]
+    Kept(Arc<AuditError>),
     /// The store could not be read.
     #[error("the audit log could not be read: {0}")]
     Read(Arc<StoreError>),
@@ -64,6 +72,20 @@ pub enum AuditError {
     /// The copy tells of another record than the log.
     #[error("the audit log was tampered with: record {0} is not the one in its copy of JSON lines")]
     Differs(u64),
+    /// The log holds, its copy does not.
+    #[error(
+        "the audit log is whole ({records} records, the last link is {link}), but its copy is damaged at line {} of {}: {}; \
+         if it was not a full disk under an older version, somebody changed it",
+        .damage.line, .damage.file.display(), .damage.why
+    )]
+    Copy {
+        /// The first place that is damaged.
+        damage: Damage,
+        /// How many records the log has.
+        records: u64,
+        /// The last one's link.
+        link: Digest,
+    },
     /// The log's task has ended, because the proxy is stopping.
     #[error("the audit log is closed, because the proxy is stopping")]
     Closed,
@@ -82,6 +104,8 @@ pub struct AuditLog {
 struct Waiting {
     entry: Entry,
     done: oneshot::Sender<Result<u64, AuditError>>,
+    /// Whether what it tells of has happened already.
+    happened: bool,
 }
 
 /// A record on its way to the disk.
@@ -119,17 +143,30 @@ impl AuditLog {
     /// # Errors
     /// When it was not written. Then what it tells of must not happen.
     pub async fn append(&self, event: impl Into<Entry>) -> Result<u64, AuditError> {
+        self.queue(event.into(), false).await?.on_disk().await
+    }
+
+    /// As [`Self::tell`], for who waits for it later or never.
+    ///
+    /// # Errors
+    /// When the log is closed.
+    pub async fn hand_in(&self, event: impl Into<Entry>) -> Result<HandedIn, AuditError> {
+        self.queue(event.into(), true).await
+    }
+
+    /// Tells of what has happened already: when it can't be written now, it is kept and
+    /// written as soon as it can be, before all that comes later. So the answer matters
+    /// only to who ends something because of it.
+    ///
+    /// # Errors
+    /// When it is not on the disk yet.
+    pub async fn tell(&self, event: impl Into<Entry>) -> Result<u64, AuditError> {
         self.hand_in(event).await?.on_disk().await
     }
 
-    /// Hands an event in, which is written then whether anyone waits for it or not.
-    ///
-    /// # Errors
-    /// When it was not taken.
-    pub async fn hand_in(&self, event: impl Into<Entry>) -> Result<HandedIn, AuditError> {
+    async fn queue(&self, entry: Entry, happened: bool) -> Result<HandedIn, AuditError> {
         let (done, written) = oneshot::channel();
-        let waiting = Waiting { entry: event.into(), done };
-        self.queue.send(waiting).await.map_err(|_| AuditError::Closed)?;
+        self.queue.send(Waiting { entry, done, happened }).await.map_err(|_| AuditError::Closed)?;
         Ok(HandedIn(written))
     }
 
@@ -150,15 +187,14 @@ impl AuditLog {
     /// # Errors
     /// When the store can't be read.
     pub async fn of_session(&self, session: SessionId, since: Timestamp) -> Result<Vec<Record>, AuditError> {
-        let read = |error| AuditError::Read(Arc::new(error));
         // The log's clock and the session's are read one after the other.
         let since = since - Duration::from_secs(1);
         let rows = self.store.audit_with(0, since, &session.to_string(), MOST_OF_SESSION).await;
-        rows.map_err(read)?.iter().map(|row| tail::record(row).map_err(read)).collect()
+        rows.map_err(read_error)?.iter().map(|row| tail::record(row).map_err(read_error)).collect()
     }
 
-    /// Walks the whole log, and compares its end with what is known of it elsewhere:
-    /// in memory, and in the newest of the JSON lines.
+    /// Walks the whole log, and compares it with what is known of it elsewhere: its end
+    /// in memory, and each of the JSON lines.
     ///
     /// # Errors
     /// Says what does not hold, or that the log can't be read.
@@ -166,4 +202,8 @@ impl AuditLog {
         let known = self.newest();
         verify::verify(&self.store, &self.dir, known).await
     }
+}
+
+fn read_error(error: StoreError) -> AuditError {
+    AuditError::Read(Arc::new(error))
 }

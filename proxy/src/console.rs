@@ -59,6 +59,8 @@ use screen::Screen;
 pub trait LiveSessions: Send + Sync {
     /// Ends one, telling its user by whom; `false` when it does not live.
     fn kill(&self, id: SessionId, by: &str) -> bool;
+    /// Whether it lives.
+    fn lives(&self, id: SessionId) -> bool;
 }
 
 /// The links to agents, as far as the console touches them.

@@ -5,6 +5,9 @@
 //! returned for is on the disk. One connection writes, so writers queue here and
 //! never meet `SQLITE_BUSY`; a few others read beside it. Everything goes through
 //! SeaORM without SQL of one dialect, so that Postgres can follow.
+//!
+//! A write that fails (a full disk, a failing one) leaves nothing open that a later
+//! one would become a part of: a connection whose transaction did not end is closed.
 
 mod agents;
 mod audit;
@@ -26,6 +29,7 @@ pub use sessions::{SessionFilter, SessionRow};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sea_orm::sqlx::Connection as _;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 use sea_orm_migration::MigratorTrait as _;
@@ -142,6 +146,17 @@ async fn connect(path: &Path, connections: u32) -> Result<DatabaseConnection, St
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY)
+    });
+    // SQLite rolls back by itself when the disk is full, and sqlx counts that transaction
+    // as open for ever: what came after would be nested in one that nobody commits.
+    options.map_sqlx_sqlite_pool_opts(|options| {
+        options.after_release(|connection, _| {
+            Box::pin(async move {
+                // After the rollback of a transaction that was dropped.
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
+        })
     });
     Database::connect(options).await.doing("connected")
 }

@@ -25,6 +25,7 @@ const CLEAN: &str = r#"
 dir=$1
 end_of_directory "$dir"
 mountpoint -q "$dir/recordings" && umount -l "$dir/recordings"
+mountpoint -q "$dir" && umount -l "$dir"
 rm -rf --one-file-system "$dir"
 "#;
 
@@ -41,6 +42,8 @@ pub struct Options {
     pub more: String,
     /// Recordings go to a tmpfs of so many bytes, when one is given.
     pub recordings_bytes: Option<u64>,
+    /// All that the proxy keeps is on a tmpfs of so many bytes, when one is given.
+    pub disk_bytes: Option<u64>,
 }
 
 impl Default for Options {
@@ -51,6 +54,7 @@ impl Default for Options {
             free_floor: "64 MiB",
             more: String::new(),
             recordings_bytes: None,
+            disk_bytes: None,
         }
     }
 }
@@ -86,14 +90,17 @@ impl World {
             true => Some(Guardian::new(CLEAN, &[&dir.display().to_string()], None)?),
             false => None,
         };
+        let tmpfs = |bytes: u64, at: &Path| {
+            let size = format!("size={bytes}");
+            Run::new("mount").args(["-t", "tmpfs", "-o", &size, "tidegate"]).arg(at).ok()
+        };
+        if let Some(bytes) = options.disk_bytes {
+            tmpfs(bytes, &dir)?;
+        }
         fs::create_dir_all(dir.join("recordings"))?;
         fs::create_dir_all(dir.join("state"))?;
         if let Some(bytes) = options.recordings_bytes {
-            let size = format!("size={bytes}");
-            Run::new("mount")
-                .args(["-t", "tmpfs", "-o", &size, "tidegate"])
-                .arg(dir.join("recordings"))
-                .ok()?;
+            tmpfs(bytes, &dir.join("recordings"))?;
         }
         let client = Client::new(&dir);
         let world = Self { dir, client, options, proxy: Mutex::new(None), _guardian: guardian };

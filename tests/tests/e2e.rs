@@ -26,6 +26,8 @@ mod docs;
 mod doctor;
 #[path = "e2e/faults.rs"]
 mod faults;
+#[path = "e2e/filled.rs"]
+mod filled;
 #[path = "e2e/fleet.rs"]
 mod fleet;
 #[path = "e2e/flow.rs"]

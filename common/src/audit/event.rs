@@ -21,6 +21,9 @@ pub enum Event {
     ProxyStopped { why: Note },
     /// Someone walked the chain of this log.
     AuditVerified { records: u64, whole: bool },
+    /// The log could not be written for so long that so many records of what had happened
+    /// were dropped; they would stand before this one.
+    AuditDropped { records: u64 },
 
     // Coming in.
     /// A user proved who they are. `key` is the key's or the CA's SHA-256 fingerprint.

@@ -63,6 +63,12 @@ impl fmt::Display for Event {
             Self::AuditVerified { records, whole: true } => {
                 write!(f, "audit log verified, {records} records")
             }
+            Self::AuditDropped { records } => {
+                write!(
+                    f,
+                    "the log could not be written for long: {records} records of what had happened are lost"
+                )
+            }
             Self::AuditVerified { records, whole: false } => {
                 write!(f, "audit log does NOT verify, only {records} records hold")
             }

@@ -1,5 +1,7 @@
 //! The log over a real store.
 
+mod faults;
+
 use std::fs;
 use std::time::Instant;
 
@@ -38,7 +40,9 @@ async fn records_are_numbered_chained_and_go_on_after_a_restart() {
     let first = log(&temporary).await;
     assert_eq!(first.append(stopped("one")).await.unwrap(), 1);
     assert_eq!(first.append(stopped("two").by(Actor::LocalAdmin)).await.unwrap(), 2);
+    let end = first.newest.clone();
     drop(first);
+    wait_for_the_end(end).await;
     let again = log(&temporary).await;
     assert_eq!(again.newest(), 2);
     assert_eq!(again.append(stopped("three")).await.unwrap(), 3);

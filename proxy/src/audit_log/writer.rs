@@ -1,85 +1,198 @@
 //! The task that owns the chain's end.
+//!
+//! What is to happen and can't be written is refused. What has happened already can't be,
+//! so it is kept in memory, in its order and before all that is newer, until the store
+//! takes it: a disk that was full for a while leaves no gap.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
-use std::sync::Arc;
-use tidegate_common::audit::{Chain, Linked, Stored};
+use tidegate_common::audit::{Chain, Entry, Event, Linked, Stored};
 use tidegate_common::digest::Digest;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
-use super::lines::Lines;
-use super::{AuditError, Waiting};
+use super::lines::{self, Lines};
+use super::{AuditError, Waiting, read_error};
 use crate::store::{AuditRow, Store, StoreError};
 
 /// The most records of one transaction.
 const BATCH: usize = 256;
 
+/// The most records that are kept while the store takes none; those beyond are counted.
+pub const MOST_KEPT: usize = 4096;
+
+/// How long until what is kept is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// Who waits for one record of a batch.
 type Done = oneshot::Sender<Result<u64, AuditError>>;
+
+/// An entry, and when it was handed in.
+type Moment = (Entry, Timestamp);
 
 /// Writes until nobody can append any more. Ends without a wake-up in between.
 pub async fn run(
     store: Store,
-    mut lines: Lines,
-    mut chain: Chain,
+    lines: Lines,
+    chain: Chain,
     mut waiting: mpsc::Receiver<Waiting>,
     newest: watch::Sender<u64>,
 ) {
+    let (tell_copy, copied_to) = watch::channel(chain.seq);
+    let copying = tokio::spawn(lines::follow(store.clone(), lines, copied_to));
+    let mut writer = Writer { store, chain, sure: true, kept: Vec::new(), tried: 0, dropped: 0, newest };
     let mut batch = Vec::new();
-    let mut sure = true;
-    while waiting.recv_many(&mut batch, BATCH).await > 0 {
-        let (entries, done): (Vec<_>, Vec<Done>) =
-            batch.drain(..).map(|waiting| (waiting.entry, waiting.done)).unzip();
-        if !sure {
-            // A transaction that failed may have been written all the same.
-            match last(&store).await {
-                Ok(end) => (chain, sure) = (end, true),
-                Err(error) => {
-                    refuse(done, &error);
-                    continue;
-                }
-            }
+    loop {
+        let next = waiting.recv_many(&mut batch, BATCH);
+        let came = if writer.has_kept() {
+            let Ok(came) = timeout(AGAIN, next).await else {
+                // Whoever told them knows already that they wait.
+                let _ = writer.settle().await;
+                tell_copy.send_replace(writer.chain.seq);
+                continue;
+            };
+            came
+        } else {
+            next.await
+        };
+        if came == 0 {
+            break;
         }
-        let mut next = chain;
+        writer.write(&mut batch).await;
+        tell_copy.send_replace(writer.chain.seq);
+    }
+    if let Err(error) = writer.settle().await {
+        let records = writer.kept.len();
+        tracing::error!(%error, records, "what happened last could not be logged before the end");
+    }
+    // The copy is complete before whoever watches is told of the end.
+    tell_copy.send_replace(writer.chain.seq);
+    drop(tell_copy);
+    let _ = copying.await;
+}
+
+struct Writer {
+    store: Store,
+    /// The log's end, as far as it is known.
+    chain: Chain,
+    /// Whether `chain` is the stored log's end: a transaction that failed may have been
+    /// written all the same.
+    sure: bool,
+    /// What has happened and is not in the store yet.
+    kept: Vec<Moment>,
+    /// How many of them, from the first on, the last transaction was for.
+    tried: usize,
+    /// How many there was no room for.
+    dropped: u64,
+    newest: watch::Sender<u64>,
+}
+
+impl Writer {
+    fn has_kept(&self) -> bool {
+        !self.kept.is_empty() || self.dropped > 0
+    }
+
+    async fn write(&mut self, batch: &mut Vec<Waiting>) {
         let at = now();
-        let linked: Result<Vec<Linked>, _> =
-            entries.into_iter().map(|entry| next.append(entry, at)).collect();
-        let written = match linked {
-            Ok(linked) => store.audit_append_all(linked.iter().map(row).collect()).await.map(|()| linked),
-            Err(error) => Err(StoreError::damaged("record of the audit log", error)),
+        let (entries, waiting): (Vec<Moment>, Vec<(Done, bool)>) =
+            batch.drain(..).map(|Waiting { entry, done, happened }| ((entry, at), (done, happened))).unzip();
+        let written = match self.settle().await {
+            Ok(()) => {
+                let written = self.commit(&entries).await;
+                // If it was written all the same, so were those of it that are kept now.
+                self.tried = usize::MAX;
+                written
+            }
+            Err(error) => Err(error),
         };
         match written {
-            Ok(linked) => {
-                chain = next;
-                newest.send_replace(chain.seq);
-                for (linked, done) in linked.iter().zip(done) {
+            Ok(first) => {
+                for ((done, _), seq) in waiting.into_iter().zip(first..) {
                     // Whoever no longer waits has its record all the same.
-                    let _ = done.send(Ok(linked.record.seq));
+                    let _ = done.send(Ok(seq));
                 }
-                lines.write(&linked);
             }
             Err(error) => {
-                sure = false;
-                refuse(done, &AuditError::Append(Arc::new(error)));
+                for (entry, (done, happened)) in entries.into_iter().zip(waiting) {
+                    let told = if happened { self.keep(entry, &error) } else { error.clone() };
+                    let _ = done.send(Err(told));
+                }
             }
         }
     }
-    // The copy is complete before whoever watches is told of the end.
-    drop(lines);
-    drop(newest);
-}
 
-fn refuse(done: Vec<Done>, error: &AuditError) {
-    for done in done {
-        let _ = done.send(Err(error.clone()));
+    fn keep(&mut self, entry: Moment, error: &AuditError) -> AuditError {
+        if self.kept.len() < MOST_KEPT {
+            self.kept.push(entry);
+        } else {
+            self.dropped = self.dropped.saturating_add(1);
+        }
+        AuditError::Kept(Arc::new(error.clone()))
+    }
+
+    /// Writes what is kept, and makes sure of where the log ends.
+    async fn settle(&mut self) -> Result<(), AuditError> {
+        if !self.sure {
+            let end = last(&self.store).await?;
+            if end.seq > self.chain.seq {
+                self.kept.drain(..self.tried.min(self.kept.len()));
+            }
+            self.moved(end);
+            self.sure = true;
+        }
+        loop {
+            if self.dropped > 0 && self.kept.len() < MOST_KEPT {
+                self.kept.push((Event::AuditDropped { records: self.dropped }.into(), now()));
+                self.dropped = 0;
+            }
+            let some: Vec<Moment> = self.kept.iter().take(BATCH).cloned().collect();
+            if some.is_empty() {
+                return Ok(());
+            }
+            self.tried = some.len();
+            self.commit(&some).await?;
+            self.kept.drain(..some.len());
+        }
+    }
+
+    /// Writes all of them or none; returns the first one's number.
+    async fn commit(&mut self, entries: &[Moment]) -> Result<u64, AuditError> {
+        let mut next = self.chain;
+        let linked: Result<Vec<Linked>, _> =
+            entries.iter().cloned().map(|(entry, at)| next.append(entry, at)).collect();
+        let linked = linked.map_err(|error| StoreError::damaged("record of the audit log", error));
+        let written = match linked {
+            Ok(linked) => self.store.audit_append_all(linked.iter().map(row).collect()).await,
+            Err(error) => Err(error),
+        };
+        match written {
+            Ok(()) => {
+                let first = self.chain.seq.saturating_add(1);
+                self.moved(next);
+                Ok(first)
+            }
+            Err(error) => {
+                self.sure = false;
+                Err(AuditError::Append(Arc::new(error)))
+            }
+        }
+    }
+
+    fn moved(&mut self, end: Chain) {
+        self.chain = end;
+        self.newest.send_replace(end.seq);
     }
 }
 
 /// Where the stored log ends.
 pub async fn last(store: &Store) -> Result<Chain, AuditError> {
-    let read = |error| AuditError::Read(Arc::new(error));
-    match store.audit_last().await.map_err(read)? {
+    match store.audit_last().await.map_err(read_error)? {
         None => Ok(Chain::start()),
-        Some(row) => stored(row).map(|stored| Chain { seq: stored.seq, link: stored.link }).map_err(read),
+        Some(row) => {
+            stored(row).map(|stored| Chain { seq: stored.seq, link: stored.link }).map_err(read_error)
+        }
     }
 }
 

@@ -43,6 +43,7 @@ pub(super) async fn run(
             let verified = services.audit.verify().await;
             let (records, whole) = match &verified {
                 Ok(verified) => (verified.records, true),
+                Err(AuditError::Copy { records, .. }) => (*records, true),
                 Err(AuditError::Broken(broken)) => (broken.seq(), false),
                 Err(AuditError::Short { found, .. }) => (*found, false),
                 Err(AuditError::Differs(seq)) => (*seq, false),
@@ -50,13 +51,20 @@ pub(super) async fn run(
             };
             let event = Event::AuditVerified { records, whole };
             services.audit.append(actor.by().did(event)).await?;
-            match verified {
+            match &verified {
                 Ok(verified) => {
                     let link = verified.link.to_string();
                     let json = serde_json::json!({ "whole": true, "records": records, "link": link });
                     let text = format!("the audit log is whole: {records} records, the last link is {link}");
                     screen.one(&json, || text).await?;
                     Ok(0)
+                }
+                Err(damaged @ AuditError::Copy { link, .. }) => {
+                    let json = serde_json::json!({
+                        "whole": true, "records": records, "link": link.to_string(), "why": damaged.to_string(),
+                    });
+                    screen.one(&json, || damaged.to_string()).await?;
+                    Ok(1)
                 }
                 Err(broken) => {
                     let json =

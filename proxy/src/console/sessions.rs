@@ -158,6 +158,7 @@ async fn find(services: &Services, actor: &Actor, id: &str) -> Result<SessionRow
         return Err(missing());
     }
     let mut found = services.store.sessions_like(&id).await?;
+    found.iter_mut().for_each(|session| settle(services, session));
     found.retain(|session| actor.reads_all() || actor.name() == Some(&session.user));
     match (found.pop(), found.is_empty()) {
         (None, _) => Err(missing()),
@@ -182,7 +183,9 @@ async fn list(
         actor.must_read_all()?;
     }
     let filter = SessionFilter { user: own.or(user), target, live, limit };
-    let sessions = services.store.sessions(&filter).await?;
+    let mut sessions = services.store.sessions(&filter).await?;
+    sessions.iter_mut().for_each(|session| settle(services, session));
+    sessions.retain(|session| !live || session.lives());
     let lines: Vec<_> = sessions.iter().map(Line::of).collect();
     let now = Timestamp::now();
     let table = || {
@@ -205,7 +208,17 @@ async fn list(
     Ok(0)
 }
 
+/// A session whose end the store could not take yet is over all the same.
+fn settle(services: &Services, session: &mut SessionRow) {
+    if session.lives() && !services.live.lives(session.id) {
+        session.outcome = Some("over; how and when could not be stored yet".to_owned());
+    }
+}
+
 fn took(session: &SessionRow) -> String {
+    if !session.lives() && session.ended.is_none() {
+        return String::new();
+    }
     let end = session.ended.unwrap_or_else(Timestamp::now);
     span(end.as_second().saturating_sub(session.started.as_second()).max(0))
 }
@@ -239,7 +252,7 @@ impl Line {
             started: session.started,
             ended: session.ended,
             outcome: session.outcome.clone(),
-            live: session.ended.is_none(),
+            live: session.lives(),
         }
     }
 }
@@ -254,7 +267,7 @@ fn details(session: &SessionRow) -> String {
         ("emergency", if session.emergency { "yes".to_owned() } else { String::new() }),
         ("from", session.origin.to_string()),
         ("started", moment(session.started)),
-        ("ended", session.ended.map_or_else(|| "it lives".to_owned(), moment)),
+        ("ended", if session.lives() { "it lives".to_owned() } else { maybe(session.ended.map(moment)) }),
         ("took", took(session)),
         ("end", maybe(session.outcome.as_ref())),
     ])

@@ -38,6 +38,11 @@ impl LiveSessions {
         self.ends().get(&id).map(|sender| sender.try_send(end)).is_some()
     }
 
+    /// Whether it lives.
+    pub fn holds(&self, id: SessionId) -> bool {
+        self.ends().contains_key(&id)
+    }
+
     /// Ends all of them.
     pub fn end_all(&self, end: &End) {
         for sender in self.ends().values() {

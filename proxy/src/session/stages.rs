@@ -200,10 +200,10 @@ impl Closing {
         // The order's record is in the same transaction, so that it costs no wait of its own.
         let (logged, ordered, stored) =
             tokio::join!(self.requested.log(event), self.requested.log_order(), row);
+        // What the log has of it has an end there, whatever else fails.
+        self.admitted = logged.is_ok();
         logged.and(ordered)?;
-        stored.map_err(|error| failed(EndCause::Shutdown, error))?;
-        self.admitted = true;
-        Ok(())
+        stored.map_err(|error| failed(EndCause::Shutdown, error))
     }
 
     async fn login(&mut self, route: Route, connected: Connected) -> Result<Arc<Open>, End> {
@@ -336,7 +336,10 @@ impl Requested {
             }
             Err(error) => {
                 let why = Note::new(error.to_string());
-                self.log(Event::GrantRefused { session: self.id, target, why }).await?;
+                let refused = Event::GrantRefused { session: self.id, target, why };
+                if let Err(error) = self.sessions.audit.tell(refused).await {
+                    tracing::error!(session = %self.id, %error, "a refused grant is not in the log yet");
+                }
                 Err(failed(EndCause::Grant, error))
             }
         }

@@ -154,7 +154,7 @@ impl Context {
 
     async fn tell(&self, event: Event) {
         let entry = event.by_user(self.permit.user(), self.origin);
-        if let Err(error) = self.gate.audit.append(entry).await {
+        if let Err(error) = self.gate.audit.tell(entry).await {
             tracing::error!(session = %self.session, %error, "what became of a forward could not be logged");
         }
     }

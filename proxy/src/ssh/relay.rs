@@ -230,7 +230,7 @@ impl Running {
             bytes_in: into,
             bytes_out: out,
         };
-        if let Err(error) = open.audit.append(event).await {
+        if let Err(error) = open.audit.tell(event).await {
             tracing::error!(session = %open.id, %error, "a channel's end could not be logged");
         }
     }

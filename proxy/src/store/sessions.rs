@@ -58,6 +58,14 @@ pub struct SessionRow {
     pub outcome: Option<String>,
 }
 
+impl SessionRow {
+    /// Whether nothing is known of its end.
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        self.ended.is_none() && self.outcome.is_none()
+    }
+}
+
 /// Which sessions to read; the newest come first.
 #[derive(Debug, Clone, Default)]
 pub struct SessionFilter {

@@ -228,7 +228,7 @@ impl List {
         while told.recv_many(&mut batch, WAITING).await > 0 {
             let (events, labels): (Vec<_>, Vec<_>) =
                 batch.drain(..).map(|told: Told| (told.event, told.label)).unzip();
-            let appended = events.iter().map(|event| self.open.audit.append(event.clone()));
+            let appended = events.iter().map(|event| self.open.audit.tell(event.clone()));
             futures::future::try_join_all(appended).await?;
             let stored = self.open.store.transfers_add(self.open.id, jiff::Timestamp::now(), &events).await;
             stored.map_err(|error| WatchError::Store(Arc::new(error)))?;

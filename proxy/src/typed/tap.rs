@@ -146,10 +146,10 @@ async fn write(
         // A recording that fails ends the session by itself.
         let _ = recorder.mark(&line).await;
         let command = CommandText::new(line);
-        open.audit.append(Event::CommandRun { session, channel, source, command }).await?;
+        open.audit.tell(Event::CommandRun { session, channel, source, command }).await?;
     }
     if more > 0 {
-        open.audit.append(Event::TypedNotListed { session, channel, more }).await?;
+        open.audit.tell(Event::TypedNotListed { session, channel, more }).await?;
     }
     Ok(())
 }

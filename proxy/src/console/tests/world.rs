@@ -46,6 +46,10 @@ impl LiveSessions for Fake {
         self.killed.lock().unwrap().push(id);
         true
     }
+
+    fn lives(&self, id: SessionId) -> bool {
+        !self.killed.lock().unwrap().contains(&id)
+    }
 }
 
 impl AgentLinks for Fake {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tidegate_common::audit::{Entry, Event, Note};
+use tidegate_common::audit::{EndCause, Entry, Event, Note};
 use tidegate_common::grant::{Ended, Failure};
 use tidegate_common::id::SessionId;
 use tidegate_common::policy::Permit;
@@ -14,6 +14,10 @@ use super::{Closing, Requested};
 use crate::record;
 use crate::session::live::Place;
 use crate::session::{End, Phase};
+use crate::store::Store;
+
+/// How long until an end that could not be stored is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 impl Closing {
     /// Undoes what was opened: the grant at once and before all else.
@@ -70,19 +74,30 @@ impl Closing {
         if self.admitted {
             entries.push(ended.by_user(permit.user(), origin));
         }
-        let appended =
-            futures::future::join_all(entries.into_iter().map(|entry| sessions.audit.append(entry)));
-        for result in appended.await {
+        let told = futures::future::join_all(entries.into_iter().map(|entry| sessions.audit.tell(entry)));
+        for result in told.await {
             if let Err(error) = result {
-                tracing::error!(session = %id, %error, "the end of a session could not be logged");
+                tracing::error!(session = %id, %error, "the end of a session is not in the log yet");
             }
         }
-        if let Err(error) = sessions.store.session_end(id, end.cause, Timestamp::now()).await {
-            tracing::error!(session = %id, %error, "the end of a session could not be stored");
-        }
+        stored(&sessions.store, id, end.cause).await;
         drop(place);
         crate::memory::tidy();
     }
+}
+
+/// Has the store know that the session is over. While it can't be written, a task of its
+/// own tries again: the session is over all the same, and holds nobody up.
+async fn stored(store: &Store, id: SessionId, cause: EndCause) {
+    let at = Timestamp::now();
+    let Err(error) = store.session_end(id, cause, at).await else { return };
+    tracing::error!(session = %id, %error, "the end of a session is not in the store yet");
+    let store = store.clone();
+    tokio::spawn(async move {
+        while store.session_end(id, cause, at).await.is_err() {
+            tokio::time::sleep(AGAIN).await;
+        }
+    });
 }
 
 /// The event for a revocation that the agent did not confirm in time.

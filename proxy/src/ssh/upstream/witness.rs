@@ -172,7 +172,7 @@ impl Witness {
     }
 
     async fn tell(&self, event: Event) {
-        if let Err(error) = self.audit.append(event).await {
+        if let Err(error) = self.audit.tell(event).await {
             tracing::error!(session = %self.session, %error, "a refused channel could not be logged");
         }
     }
