@@ -18,6 +18,7 @@ mod shell;
 mod sys;
 #[cfg(test)]
 mod test;
+mod text;
 mod witness;
 
 use std::process::ExitCode;

@@ -12,6 +12,7 @@ mod show;
 mod sudo;
 
 use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use serde::Serialize;
@@ -20,13 +21,11 @@ use crate::core::{Delta, Ledger, Unit};
 use crate::elevate::program::run;
 use crate::paths::Paths;
 use crate::shell::journal::Journal;
+use crate::text::{self, lines, shown};
 use accounts::Accounts;
 
 /// How long cvtsudoers may take.
 const DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
-
-/// The largest file of keys that is read, in bytes.
-const MOST_KEYS: u64 = 1024 * 1024;
 
 /// What kind of privilege.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -74,9 +73,16 @@ pub struct Report {
 /// Reads the host.
 #[must_use]
 pub fn of_host(paths: &Paths) -> Report {
-    let read = |name: &str| std::fs::read_to_string(paths.etc.join(name)).unwrap_or_default();
-    let accounts = Accounts::parse(&read("passwd"), &read("shadow"), &read("group"));
     let mut unseen = Vec::new();
+    let [passwd, shadow, group] = ["passwd", "shadow", "group"].map(|name| {
+        let path = paths.etc.join(name);
+        text::read(&path).unwrap_or_else(|error| {
+            unseen.push(format!("{}: {error}", path.display()));
+            Vec::new()
+        })
+    });
+    let accounts = Accounts::parse(&passwd, &shadow, &group);
+    unseen.extend(accounts.unseen().cloned());
     let ledger = Journal::read(&paths.journal()).unwrap_or_else(|error| {
         unseen.push(format!("which privileges are Tidegate's: {error}"));
         Ledger::default()
@@ -88,7 +94,7 @@ pub fn of_host(paths: &Paths) -> Report {
             Vec::new()
         })
     };
-    let all = if policy.exists() { rules(&policy) } else { Vec::new() };
+    let all = if policy.symlink_metadata().is_ok() { rules(&policy) } else { Vec::new() };
     let drop_ins = ledger.held.iter().filter_map(|held| match &held.delta {
         Delta::Sudo { file, .. } => Some(paths.sudoers_d().join(file)),
         Delta::Group { .. }
@@ -98,7 +104,13 @@ pub fn of_host(paths: &Paths) -> Report {
         | Delta::Custom { .. } => None,
     });
     let granted: Vec<sudo::Rule> = drop_ins.flat_map(|path| rules(&path)).collect();
-    Report { privileges: judge(&accounts, &all, &granted, &ledger, keys), unseen }
+    let keys = |home: &Path| {
+        let (found, missed) = keys(home);
+        unseen.extend(missed);
+        found
+    };
+    let privileges = judge(&accounts, &all, &granted, &ledger, keys);
+    Report { privileges, unseen }
 }
 
 /// A policy with what it includes, as the host's own cvtsudoers reads it.
@@ -108,7 +120,7 @@ fn read_rules(path: &Path) -> Result<Vec<sudo::Rule>, String> {
     if !answer.status.success() {
         return Err(answer.line());
     }
-    sudo::parse(&answer.text).map_err(|error| error.to_string())
+    sudo::parse(&answer.bytes).map_err(|error| error.to_string())
 }
 
 /// Every privilege, a function of what was read; `keys` counts those of one account.
@@ -117,7 +129,7 @@ fn judge(
     rules: &[sudo::Rule],
     granted: &[sudo::Rule],
     ledger: &Ledger,
-    keys: impl Fn(&str) -> Vec<(String, usize)>,
+    mut keys: impl FnMut(&Path) -> Vec<(String, usize)>,
 ) -> Vec<Privilege> {
     let mut found = accounts.privileges();
     let mut granted = granted.to_vec();
@@ -174,20 +186,24 @@ fn is_granted(ledger: &Ledger, privilege: &Privilege) -> bool {
     })
 }
 
-/// Lines in an account's files of keys.
-fn keys(home: &str) -> Vec<(String, usize)> {
-    let files = ["authorized_keys", "authorized_keys2"].map(|file| format!("{home}/.ssh/{file}"));
-    let count = |path: &String| {
-        let small = std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() <= MOST_KEYS);
-        let text = if small { std::fs::read_to_string(path).unwrap_or_default() } else { String::new() };
-        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).count()
-    };
-    files
-        .into_iter()
-        .map(|path| (count(&path), path))
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, path)| (path, count))
-        .collect()
+/// Lines in an account's files of keys, and which of the files could not be read.
+fn keys(home: &Path) -> (Vec<(String, usize)>, Vec<String>) {
+    let (mut found, mut unseen) = (Vec::new(), Vec::new());
+    for file in ["authorized_keys", "authorized_keys2"] {
+        let path = home.join(".ssh").join(file);
+        let place = shown(path.as_os_str().as_bytes());
+        match text::read_if_there(&path) {
+            Ok(text) => {
+                let lines = lines(&text).map(<[u8]>::trim_ascii);
+                let count = lines.filter(|line| !line.is_empty() && !line.starts_with(b"#")).count();
+                found.extend((count > 0).then_some((place, count)));
+            }
+            // A home that is none, as accounts of services have, holds no keys.
+            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {}
+            Err(error) => unseen.push(format!("{place}: {error}")),
+        }
+    }
+    (found, unseen)
 }
 
 #[cfg(test)]

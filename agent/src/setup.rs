@@ -47,6 +47,9 @@ pub enum SetupError {
     /// The host's.
     #[error("{path} could not be changed: {source}")]
     File { path: PathBuf, source: std::io::Error },
+    /// The same.
+    #[error("{path} could not be read: {source}")]
+    Unread { path: PathBuf, source: std::io::Error },
     /// The host's own check refuses what would be written.
     #[error("{program} refuses it, nothing of it was kept: {said}")]
     Refused { program: &'static str, said: String },

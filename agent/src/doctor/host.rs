@@ -17,6 +17,7 @@ use crate::shell::clock;
 use crate::shell::identity::Identity;
 use crate::shell::journal::Journal;
 use crate::shell::link_state::{self, LinkState};
+use crate::text::read_words;
 
 /// How long one of the host's programs may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -148,7 +149,7 @@ fn sshd(paths: &Paths, proxy: &str, proxys_keys: Option<&[String]>, install: &st
         Err(error) => return vec![Point::wrong("sshd", error.to_string(), "install openssh-server")],
     };
     let mut points = judge::sshd(&told, &paths.user_ca().to_string_lossy(), install);
-    points.push(match std::fs::read_to_string(paths.user_ca()) {
+    points.push(match read_words(&paths.user_ca()) {
         Ok(trusted) => compare::ca_keys(&trusted, proxys_keys, install),
         Err(error) => Point::wrong("CA keys", format!("{}: {error}", paths.user_ca().display()), install),
     });
@@ -161,7 +162,8 @@ fn sshd(paths: &Paths, proxy: &str, proxys_keys: Option<&[String]>, install: &st
 
 /// A PAM service's lines and those of what it includes, one level deep.
 fn stack(directory: &Path, service: &str) -> String {
-    let text = std::fs::read_to_string(directory.join(service)).unwrap_or_default();
+    let read = |name: &str| read_words(&directory.join(name)).unwrap_or_default();
+    let text = read(service);
     let included = text.lines().filter_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
@@ -173,8 +175,7 @@ fn stack(directory: &Path, service: &str) -> String {
         }
     });
     let plain = included.filter(|name| !name.contains('/')).take(MOST_INCLUDED);
-    let more: Vec<String> =
-        plain.map(|name| std::fs::read_to_string(directory.join(name)).unwrap_or_default()).collect();
+    let more: Vec<String> = plain.map(read).collect();
     text.clone() + "\n" + &more.join("\n")
 }
 
@@ -187,7 +188,7 @@ fn sudo(install: &str) -> Vec<Point> {
         )];
     }
     let mut points = Vec::new();
-    let include = std::fs::read_to_string(setup::INCLUDE).unwrap_or_default();
+    let include = read_words(Path::new(setup::INCLUDE)).unwrap_or_default();
     points.push(match setup::sudo_of_host() {
         Err(error) => Point::wrong("sudo", error.to_string(), "add `@includedir /etc/sudoers.d` with visudo"),
         Ok(_) if include == setup::sudo_include() => Point::ok("sudo", "it reads the rules of live sessions"),

@@ -3,6 +3,7 @@
 use nix::unistd::User;
 use tidegate_common::name::AccountName;
 
+use super::lines::{fields, number, read};
 use crate::paths::Paths;
 
 /// An account's ids.
@@ -15,17 +16,11 @@ pub struct Account {
 
 /// Looks it up in the host's account file, then with its name service.
 pub fn find(paths: &Paths, account: &AccountName) -> Result<Account, String> {
-    let path = paths.etc.join("passwd");
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| format!("{} could not be read: {error}", path.display()))?;
-    let local = text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        (fields.next() == Some(account.as_str())).then(|| {
-            let uid = fields.nth(1)?.parse().ok()?;
-            Some(Account { uid, gid: fields.next()?.parse().ok()? })
-        })
-    });
-    if let Some(found) = local.flatten() {
+    let passwd =
+        read(paths, "passwd")?.ok_or_else(|| format!("{} is missing", paths.etc.join("passwd").display()))?;
+    let local = fields(&passwd, account.as_str())
+        .and_then(|fields| Some(Account { uid: number(fields.get(2)?)?, gid: number(fields.get(3)?)? }));
+    if let Some(found) = local {
         return Ok(found);
     }
     let known = if paths.is_host() { User::from_name(account.as_str()).ok().flatten() } else { None };

@@ -20,6 +20,7 @@ use super::tools::{self, Tool};
 use super::{belongings, people, replace};
 use crate::core::Delta;
 use crate::paths::Paths;
+use crate::text::read_words;
 
 /// The files with a line for each account or group, in the order in which they are removed.
 pub const FILES: [&str; 4] = ["gshadow", "group", "shadow", "passwd"];
@@ -142,11 +143,12 @@ fn undo_all(
     let name = account.as_str();
     let passwd = read(paths, "passwd")?.unwrap_or_default();
     let line = fields(&passwd, name);
-    let ours = |line: &Vec<String>| {
-        let comment = line.get(4).and_then(|comment| comment.split(',').next());
-        line.get(2) == Some(&uid.to_string()) && comment == Some(gecos.as_str())
+    let ours = |line: &[&[u8]]| {
+        let comment = line.get(4).and_then(|comment| comment.split(|byte| *byte == b',').next());
+        line.get(2) == Some(&uid.to_string().as_bytes()) && comment == Some(gecos.as_bytes())
     };
-    if line.as_ref().is_some_and(|line| !ours(line)) {
+    let is_there = line.is_some();
+    if line.is_some_and(|line| !ours(&line)) {
         return Err(format!(
             "`{name}` is no longer the account that was created (user id {uid}, `{gecos}`), so it is not \
              removed; look at it and remove it by hand"
@@ -165,7 +167,7 @@ fn undo_all(
     remove_lines(paths, lock, account)?;
     // What a login that was under way has started since.
     ended.extend(people::end(paths, *uid)?);
-    let gone = (line.is_none() && applied)
+    let gone = (!is_there && applied)
         .then(|| format!("the account `{name}` was gone already, though the agent had made it"));
     let unseen = (!unseen.is_empty()).then(|| {
         format!(
@@ -180,7 +182,7 @@ fn undo_all(
 /// Lets nobody log in any more: the account expires at once.
 fn shut(paths: &Paths, lock: &AccountLock, account: &AccountName) -> Result<(), String> {
     let shadow = read(paths, "shadow")?.unwrap_or_default();
-    match with_field(&shadow, account.as_str(), 7, PAST) {
+    match with_field(&shadow, account.as_str(), 7, PAST.as_bytes()) {
         Some(changed) => {
             let tools: Vec<Tool> = Tool::expiry(account, PAST).into_iter().collect();
             tools::take_back(paths, lock, &tools, vec![("shadow", changed)])
@@ -209,7 +211,7 @@ fn inside(paths: &Paths, path: &str) -> PathBuf {
 
 /// What useradd(8) would give, or sh.
 fn default_shell(paths: &Paths) -> String {
-    let text = std::fs::read_to_string(paths.etc.join("default/useradd")).unwrap_or_default();
+    let text = read_words(&paths.etc.join("default/useradd")).unwrap_or_default();
     let told = text.lines().find_map(|line| line.trim().strip_prefix("SHELL="));
     let told = told.map(str::trim).and_then(|path| Shell::try_from(path.to_owned()).ok());
     told.map_or_else(|| "/bin/sh".to_owned(), |shell| shell.to_string())
@@ -243,7 +245,7 @@ fn free_id(paths: &Paths) -> Result<u32, String> {
 
 /// `UID_MAX` of login.defs(5).
 fn highest_id(paths: &Paths) -> u32 {
-    let text = std::fs::read_to_string(paths.etc.join("login.defs")).unwrap_or_default();
+    let text = read_words(&paths.etc.join("login.defs")).unwrap_or_default();
     let told = text.lines().find_map(|line| line.trim().strip_prefix("UID_MAX"));
     // Above are those that systemd gives away by itself.
     told.and_then(|rest| rest.trim().parse().ok()).unwrap_or(60_000).clamp(2_000, 60_577)

@@ -16,6 +16,7 @@ use super::lock::AccountLock;
 use super::tools::{self, Tool};
 use crate::core::{Delta, Lifted, Swap};
 use crate::paths::Paths;
+use crate::text::shown;
 
 /// Fields of shadow(5) and passwd(5).
 const PASSWORD: usize = 1;
@@ -37,11 +38,13 @@ pub fn plan(paths: &Paths, account: &AccountName) -> Result<Delta, String> {
             paths.etc.join("shadow").display()
         ));
     };
-    let field = |place: usize| fields.get(place).map(String::as_str).unwrap_or_default();
-    let marks = field(PASSWORD).chars().take_while(|letter| *letter == '!').count();
+    let field = |place: usize| fields.get(place).copied().unwrap_or_default();
+    let marks = field(PASSWORD).iter().take_while(|byte| **byte == b'!').count();
     let password = (marks > 0).then_some(Lifted { marks });
-    let over = field(EXPIRES).parse::<i64>().is_ok_and(|day| day <= today());
-    let expires = over.then(|| Swap { before: field(EXPIRES).to_owned(), after: String::new() });
+    // What is no number is no day that has passed.
+    let expires = std::str::from_utf8(field(EXPIRES)).unwrap_or_default();
+    let over = expires.parse::<i64>().is_ok_and(|day| day <= today());
+    let expires = over.then(|| Swap { before: expires.to_owned(), after: String::new() });
     Ok(Delta::Enabled { password, expires })
 }
 
@@ -49,9 +52,16 @@ pub fn plan(paths: &Paths, account: &AccountName) -> Result<Delta, String> {
 pub fn plan_shell(paths: &Paths, account: &AccountName, shell: &Shell) -> Result<Delta, String> {
     account::find(paths, account)?;
     let passwd = read(paths, "passwd")?.unwrap_or_default();
-    let before = fields(&passwd, account.as_str()).and_then(|fields| fields.get(SHELL).cloned());
-    let none = |path: &String| matches!(path.rsplit('/').next(), Some("nologin" | "false"));
+    let before = fields(&passwd, account.as_str()).and_then(|fields| fields.get(SHELL).copied());
+    let none = |path: &&[u8]| matches!(path.rsplit(|byte| *byte == b'/').next(), Some(b"nologin" | b"false"));
     let Some(before) = before.filter(none) else { return Ok(Delta::Shell { shell: None }) };
+    // The journal keeps it as text, and what is put back has to be the same to the byte.
+    let Ok(before) = std::str::from_utf8(before).map(str::to_owned) else {
+        return Err(format!(
+            "the shell of `{account}`, {}, is not UTF-8; give it another name",
+            shown(before)
+        ));
+    };
     if !Path::new(shell.as_str()).is_file() {
         return Err(format!("the shell {shell} does not exist on this host; name another"));
     }
@@ -67,8 +77,8 @@ pub fn apply(paths: &Paths, lock: &AccountLock, account: &AccountName, delta: &D
 pub fn verify(paths: &Paths, account: &AccountName, delta: &Delta) -> Result<(), String> {
     for change in changes(delta) {
         let content = read(paths, change.file)?.unwrap_or_default();
-        let now = fields(&content, account.as_str()).and_then(|fields| fields.get(change.place).cloned());
-        if !now.is_some_and(|now| change.is_made(&now)) {
+        let now = fields(&content, account.as_str()).and_then(|fields| fields.get(change.place).copied());
+        if !now.is_some_and(|now| change.is_made(now)) {
             return Err(format!(
                 "`{account}` has another {} than it was given; does another program manage accounts?",
                 change.what
@@ -118,26 +128,31 @@ enum To<'a> {
 }
 
 impl Change<'_> {
-    fn is_made(&self, now: &str) -> bool {
+    fn is_made(&self, now: &[u8]) -> bool {
         match &self.to {
-            To::Lifted(Lifted { marks }) => now.starts_with(&"*".repeat(*marks)),
-            To::Swapped(swap) => now == swap.after,
+            To::Lifted(Lifted { marks }) => now.starts_with(&b"*".repeat(*marks)),
+            To::Swapped(swap) => now == swap.after.as_bytes(),
         }
     }
 
     /// The field's new value; `None` when it is not what it has to be before.
-    fn turned(&self, now: &str, way: Way) -> Option<String> {
+    fn turned(&self, now: &[u8], way: Way) -> Option<Vec<u8>> {
         match (&self.to, way) {
-            (To::Lifted(Lifted { marks }), Way::There) => {
-                now.strip_prefix(&"!".repeat(*marks)).map(|rest| format!("{}{rest}", "*".repeat(*marks)))
-            }
-            (To::Lifted(Lifted { marks }), Way::Back) => {
-                now.strip_prefix(&"*".repeat(*marks)).map(|rest| format!("{}{rest}", "!".repeat(*marks)))
-            }
-            (To::Swapped(swap), Way::There) => (now == swap.before).then(|| swap.after.clone()),
-            (To::Swapped(swap), Way::Back) => (now == swap.after).then(|| swap.before.clone()),
+            (To::Lifted(lifted), Way::There) => remarked(now, *lifted, b'!', b'*'),
+            (To::Lifted(lifted), Way::Back) => remarked(now, *lifted, b'*', b'!'),
+            (To::Swapped(Swap { before, after }), Way::There) => swapped(now, before, after),
+            (To::Swapped(Swap { before, after }), Way::Back) => swapped(now, after, before),
         }
     }
+}
+
+fn remarked(now: &[u8], lifted: Lifted, from: u8, to: u8) -> Option<Vec<u8>> {
+    let rest = now.strip_prefix([from].repeat(lifted.marks).as_slice())?;
+    Some([[to].repeat(lifted.marks).as_slice(), rest].concat())
+}
+
+fn swapped(now: &[u8], from: &str, to: &str) -> Option<Vec<u8>> {
+    (now == from.as_bytes()).then(|| to.as_bytes().to_vec())
 }
 
 fn changes(delta: &Delta) -> Vec<Change<'_>> {
@@ -190,15 +205,17 @@ fn edit(
         let before = read(paths, file)?.unwrap_or_default();
         let mut content = before.clone();
         for change in &mine {
-            let now = fields(&content, account.as_str()).and_then(|fields| fields.get(change.place).cloned());
-            let turned = now.as_deref().and_then(|now| change.turned(now, way));
-            let changed = turned.and_then(|value| {
+            let now = fields(&content, account.as_str()).and_then(|fields| fields.get(change.place).copied());
+            let changed = now.and_then(|now| change.turned(now, way)).and_then(|value| {
                 Some((with_field(&content, account.as_str(), change.place, &value)?, value))
             });
             match changed {
                 Some((changed, value)) => {
                     content = changed;
-                    tools.extend((change.tool)(account, &value));
+                    // Swapped values are the journal's, which are text.
+                    tools.extend(
+                        std::str::from_utf8(&value).ok().and_then(|value| (change.tool)(account, value)),
+                    );
                 }
                 None if way == Way::There => {
                     let what = change.what;

@@ -73,3 +73,19 @@ fn a_password_that_someone_set_meanwhile_is_reported_and_left_and_the_rest_is_pu
     assert!(text(scratch.paths(), "shadow").contains("ops:$y$new:20000:0:99999:7::1:\n"));
     assert_eq!(text(scratch.paths(), "passwd"), PASSWD);
 }
+
+#[test]
+fn a_shell_that_is_no_text_could_not_be_put_back_and_is_refused_and_the_rest_is_enabled() {
+    let (scratch, mut elevator) = host(SHADOW);
+    let path = scratch.paths().etc.join("passwd");
+    let passwd = |shell: &[u8]| [b"ops:x:1000:1000:J\xfcrgen:/home/ops:", shell, b"\n"].concat();
+    std::fs::write(&path, passwd(b"/opt/gr\xfcn/nologin")).unwrap();
+    let why = elevator.plan(SessionId::new(1, 1), both()).unwrap_err().why;
+    assert!(why.contains("/opt/gr\\xfcn/nologin, is not UTF-8"), "{why}");
+    std::fs::write(&path, passwd(b"/usr/sbin/nologin")).unwrap();
+    let held = granted(&mut elevator);
+    assert_eq!(std::fs::read(&path).unwrap(), passwd(b"/bin/sh"));
+    assert!(elevator.undo(held).iter().all(|gone| gone.result == Ok(None)));
+    assert_eq!(std::fs::read(&path).unwrap(), passwd(b"/usr/sbin/nologin"));
+    assert_eq!(text(scratch.paths(), "shadow"), SHADOW);
+}

@@ -10,7 +10,7 @@ use tidegate_common::grant::Failure;
 use tidegate_common::name::{AccountName, UnixGroupName};
 
 use super::account;
-use super::lines::read;
+use super::lines::{number, read};
 use super::lock::AccountLock;
 use super::tools::{self, Tool};
 use crate::core::{Delta, Gone, Held, Unit};
@@ -62,8 +62,8 @@ pub fn plan(
     let line = line_of(&groups, group).ok_or_else(|| {
         format!("the group `{group}` does not exist on this host; create it or correct the credential")
     })?;
-    let gid = line.split(|byte| *byte == b':').nth(2).and_then(|gid| std::str::from_utf8(gid).ok());
-    if primary.is_some() && gid.and_then(|gid| gid.parse().ok()) == primary {
+    let gid = line.split(|byte| *byte == b':').nth(2).and_then(number);
+    if primary.is_some() && gid == primary {
         // The account's primary group: it is in it as it is.
         return Ok(Delta::Group { group: false, gshadow: false });
     }
@@ -94,8 +94,7 @@ pub fn verify(paths: &Paths, account: &AccountName, group: &UnixGroupName) -> Re
     let found = account::find(paths, account)?;
     let groups = read(paths, "group")?.unwrap_or_default();
     let line = line_of(&groups, group).unwrap_or_default();
-    let gid = line.split(|byte| *byte == b':').nth(2).and_then(|gid| std::str::from_utf8(gid).ok());
-    let primary = gid.and_then(|gid| gid.parse().ok()) == Some(found.gid);
+    let primary = line.split(|byte| *byte == b':').nth(2).and_then(number) == Some(found.gid);
     if primary || lists(line, account) {
         Ok(())
     } else {
@@ -110,8 +109,7 @@ pub fn verify(paths: &Paths, account: &AccountName, group: &UnixGroupName) -> Re
 pub fn held_by(paths: &Paths, edit: &Edit<'_>) -> Option<Lost> {
     let account = account::find(paths, edit.account).ok()?;
     let groups = read(paths, "group").ok()??;
-    let gid = line_of(&groups, edit.group)?.split(|byte| *byte == b':').nth(2)?;
-    let gid = std::str::from_utf8(gid).ok()?.parse().ok()?;
+    let gid = number(line_of(&groups, edit.group)?.split(|byte| *byte == b':').nth(2)?)?;
     (gid != account.gid).then_some(Lost { uid: account.uid, gid })
 }
 

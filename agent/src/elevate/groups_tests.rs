@@ -128,3 +128,29 @@ proptest! {
         prop_assert_eq!(without_member(&added, &group, &account), Some(content));
     }
 }
+
+#[test]
+fn one_byte_that_is_no_text_keeps_nobody_out_and_stays() {
+    let (passwd, shadow): (&[u8], &[u8]) = (
+        b"m\xfcll:x:5:5:gr\xfcn:/:/bin/sh\nops:x:1000:1000:J\xfcrgen:/:/bin/sh\n",
+        b"m\xfcll:*:1::::::\nops:*:1::::::\n",
+    );
+    let (group, gshadow): (&[u8], &[u8]) = (b"gr\xfcn:x:5:m\xfcll\nadm:x:4:m\xfcll\n", b"adm:*::m\xfcll\n");
+    let scratch = Scratch::new();
+    let files = [("passwd", passwd), ("shadow", shadow), ("group", group), ("gshadow", gshadow)];
+    for (file, content) in files {
+        std::fs::write(scratch.paths().etc.join(file), content).unwrap();
+    }
+    let mut elevator = crate::elevate::Elevator::new(scratch.paths().clone());
+    let unit = Unit::Group { account: "ops".parse().unwrap(), group: "adm".parse().unwrap() };
+    let fresh = elevator.plan(tidegate_common::id::SessionId::new(1, 1), vec![unit]).unwrap();
+    elevator.apply(&fresh, &[]).unwrap();
+    let now = std::fs::read(scratch.paths().etc.join("group")).unwrap();
+    assert_eq!(now, b"gr\xfcn:x:5:m\xfcll\nadm:x:4:m\xfcll,ops\n");
+    let held =
+        |(unit, delta)| Held { unit, delta, applied: true, holders: Default::default(), left_by: None };
+    assert!(elevator.undo(fresh.into_iter().map(held).collect()).iter().all(|gone| gone.result == Ok(None)));
+    for (file, content) in files {
+        assert_eq!(std::fs::read(scratch.paths().etc.join(file)).unwrap(), content, "{file}");
+    }
+}

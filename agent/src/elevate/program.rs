@@ -37,8 +37,10 @@ pub enum ProgramError {
 #[derive(Debug)]
 pub struct Answer {
     pub status: ExitStatus,
-    /// Both its outputs, as text.
+    /// Both its outputs, as text; what is no UTF-8 in them is lost.
     pub text: String,
+    /// The same as it came.
+    pub bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -111,7 +113,7 @@ pub fn run_with(
     };
     match (status, bytes) {
         (Some(status), Some(bytes)) => {
-            Ok(Answer { status, text: String::from_utf8_lossy(&bytes).into_owned() })
+            Ok(Answer { status, text: String::from_utf8_lossy(&bytes).into_owned(), bytes })
         }
         _ => {
             let group = i32::try_from(child.id()).map(Pid::from_raw);

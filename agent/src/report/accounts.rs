@@ -1,8 +1,12 @@
 //! The account files (passwd(5), shadow(5), group(5)).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use super::{Holder, Kind, Privilege};
+use crate::text::{lines, shown};
 
 /// Groups that amount to root, or to reading what others may not, and why.
 const GROUPS: [(&str, &str); 17] = [
@@ -29,7 +33,7 @@ const GROUPS: [(&str, &str); 17] = [
 struct Account {
     uid: u32,
     gid: u32,
-    home: String,
+    home: PathBuf,
     logs_in: bool,
     has_password: bool,
 }
@@ -40,33 +44,97 @@ pub struct Accounts {
     accounts: BTreeMap<String, Account>,
     /// Each group's number and the members that its line lists.
     groups: BTreeMap<String, (u32, BTreeSet<String>)>,
+    unseen: BTreeSet<String>,
+}
+
+/// A line of passwd(5), with what shadow(5) has for it.
+fn account(line: &[u8], shadow: Option<&[u8]>) -> Option<Account> {
+    let fields = split(line, 7);
+    let [_, secret, uid, gid, _, home, shell @ ..] = &fields[..] else { return None };
+    // Without a shell it is sh.
+    let shell = shell.first().copied().unwrap_or_default();
+    let closed = [&b"nologin"[..], b"false", b"sync"].iter().any(|end| shell.ends_with(end));
+    let secret = if *secret == b"x" { shadow.unwrap_or(b"*") } else { *secret };
+    Some(Account {
+        uid: number(uid)?,
+        gid: number(gid)?,
+        home: PathBuf::from(OsStr::from_bytes(home)),
+        logs_in: !closed,
+        has_password: !secret.is_empty(),
+    })
+}
+
+fn split(line: &[u8], most: usize) -> Vec<&[u8]> {
+    line.splitn(most, |byte| *byte == b':').collect()
+}
+
+fn line_name(line: &[u8]) -> &[u8] {
+    line.split(|byte| *byte == b':').next().unwrap_or_default()
+}
+
+fn number(field: &[u8]) -> Option<u32> {
+    std::str::from_utf8(field).ok()?.trim().parse().ok()
 }
 
 impl Accounts {
+    /// Reads the files as getpwnam(3) does: names, comments and paths are any bytes, and of two
+    /// lines for one name the first counts.
     #[must_use]
-    pub fn parse(passwd: &str, shadow: &str, group: &str) -> Self {
-        let secrets: BTreeMap<&str, &str> = shadow
-            .lines()
-            .filter_map(|line| {
-                let mut fields = line.split(':');
-                Some((fields.next()?, fields.next()?))
-            })
-            .collect();
-        let accounts = passwd.lines().filter_map(|line| {
-            let [name, secret, uid, gid, _, home, shell] =
-                line.split(':').collect::<Vec<_>>().try_into().ok()?;
-            let closed = ["nologin", "false", "sync"].iter().any(|end| shell.ends_with(end));
-            let secret = if secret == "x" { secrets.get(name).copied().unwrap_or("*") } else { secret };
-            let (uid, gid) = (uid.parse().ok()?, gid.parse().ok()?);
-            let (home, logs_in) = (home.to_owned(), !closed);
-            Some((name.to_owned(), Account { uid, gid, home, logs_in, has_password: !secret.is_empty() }))
-        });
-        let groups = group.lines().filter_map(|line| {
-            let [name, _, gid, members] = line.split(':').collect::<Vec<_>>().try_into().ok()?;
-            let members = members.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-            Some((name.to_owned(), (gid.parse().ok()?, members)))
-        });
-        Self { accounts: accounts.collect(), groups: groups.collect() }
+    pub fn parse(passwd: &[u8], shadow: &[u8], group: &[u8]) -> Self {
+        let mut read = Self::default();
+        let mut secrets = BTreeMap::new();
+        for line in read.entries("shadow", shadow) {
+            let fields = split(line, 3);
+            match fields.get(1) {
+                Some(secret) => _ = secrets.entry(shown(line_name(line))).or_insert(*secret),
+                None => read.miss("shadow"),
+            }
+        }
+        for line in read.entries("passwd", passwd) {
+            let name = shown(line_name(line));
+            match account(line, secrets.get(&name).copied()) {
+                Some(account) if !read.accounts.contains_key(&name) => {
+                    _ = read.accounts.insert(name, account)
+                }
+                _ => read.miss("passwd"),
+            }
+        }
+        for line in read.entries("group", group) {
+            let fields = split(line, 4);
+            let name = shown(line_name(line));
+            let members = fields.get(3).copied().unwrap_or_default();
+            match fields.get(2).and_then(|gid| number(gid)) {
+                Some(gid) if !read.groups.contains_key(&name) => {
+                    let members = members.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+                    let members = members.filter(|name| !name.is_empty()).map(shown).collect();
+                    read.groups.insert(name, (gid, members));
+                }
+                _ => read.miss("group"),
+            }
+        }
+        read
+    }
+
+    /// Lines that could be an account or a group.
+    fn entries<'t>(&mut self, file: &'static str, text: &'t [u8]) -> Vec<&'t [u8]> {
+        let mut entries: Vec<&[u8]> = lines(text).map(<[u8]>::trim_ascii_start).collect();
+        entries.retain(|line| !line.is_empty() && !line.starts_with(b"#"));
+        // nsswitch.conf(5), compat: more, or fewer, from a directory.
+        if entries.iter().any(|line| line.starts_with(b"+") || line.starts_with(b"-")) {
+            self.unseen
+                .insert(format!("what the lines with `+` or `-` in /etc/{file} bring from a directory"));
+            entries.retain(|line| !line.starts_with(b"+") && !line.starts_with(b"-"));
+        }
+        entries
+    }
+
+    fn miss(&mut self, file: &'static str) {
+        self.unseen.insert(format!("lines of /etc/{file} that are no entry, or a second one for a name"));
+    }
+
+    /// What of the files could not be read as accounts and groups, one sentence each.
+    pub fn unseen(&self) -> impl Iterator<Item = &String> {
+        self.unseen.iter()
     }
 
     /// Who is in a group, also as their first one.
@@ -90,8 +158,8 @@ impl Accounts {
     }
 
     #[must_use]
-    pub fn home(&self, account: &str) -> Option<&str> {
-        self.accounts.get(account).map(|account| account.home.as_str())
+    pub fn home(&self, account: &str) -> Option<&Path> {
+        self.accounts.get(account).map(|account| account.home.as_path())
     }
 
     /// Whether a person can use it. An account that the files do not know may be one of

@@ -54,6 +54,10 @@ impl fmt::Display for Report {
         let accounts: BTreeSet<&str> = of(Holder::Person).map(|one| one.account.as_str()).collect();
         let live = of(Holder::Tidegate).count();
         match standing {
+            // What was not looked at may hold any.
+            0 if !self.unseen.is_empty() => {
+                writeln!(f, "No standing privilege was found, but not all of the host could be looked at.")?;
+            }
             0 => writeln!(f, "No account has a standing privilege that could be taken away.")?,
             _ => writeln!(
                 f,

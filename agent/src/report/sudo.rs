@@ -1,7 +1,7 @@
 //! sudo's rules, as cvtsudoers(1) writes them in JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::Deserialize;
 
@@ -75,7 +75,8 @@ enum Who {
 ///
 /// # Errors
 /// When it is not what cvtsudoers writes.
-pub fn parse(text: &str) -> Result<Vec<Rule>, serde_json::Error> {
+pub fn parse(told: &[u8]) -> Result<Vec<Rule>, serde_json::Error> {
+    let text = escaped(told);
     // Warnings go to the same stream, before.
     let text = text.get(text.find('{').unwrap_or_default()..).unwrap_or_default();
     let policy: Policy = serde_json::from_str(text)?;
@@ -94,6 +95,19 @@ pub fn parse(text: &str) -> Result<Vec<Rule>, serde_json::Error> {
         }
     }
     Ok(rules)
+}
+
+/// Names come as they are in the policy, in any encoding; a byte that is no UTF-8 is read as
+/// the account files' are, `\xff`.
+fn escaped(told: &[u8]) -> String {
+    let mut text = String::with_capacity(told.len());
+    for chunk in told.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            let _ = write!(text, "\\\\x{byte:02x}");
+        }
+    }
+    text
 }
 
 fn names(members: &[Member]) -> Vec<String> {

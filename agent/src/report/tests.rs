@@ -33,11 +33,11 @@ const GRANTED: &str = r#"{ "User_Specs": [
 ] }"#;
 
 fn lines(ledger: &Ledger) -> Vec<String> {
-    let accounts = Accounts::parse(PASSWD, SHADOW, GROUP);
-    let rules = sudo::parse(SUDOERS).unwrap();
-    let granted = sudo::parse(GRANTED).unwrap();
-    let keys = |home: &str| match home {
-        "/home/jane" => vec![(format!("{home}/.ssh/authorized_keys"), 2)],
+    let accounts = Accounts::parse(PASSWD.as_bytes(), SHADOW.as_bytes(), GROUP.as_bytes());
+    let rules = sudo::parse(SUDOERS.as_bytes()).unwrap();
+    let granted = sudo::parse(GRANTED.as_bytes()).unwrap();
+    let keys = |home: &Path| match home.to_str() {
+        Some("/home/jane") => vec![("/home/jane/.ssh/authorized_keys".to_owned(), 2)],
         _ => Vec::new(),
     };
     let privileges = judge(&accounts, &rules, &granted, ledger, keys);
@@ -85,4 +85,48 @@ fn what_a_live_grant_gives_is_not_standing() {
 fn a_host_without_any_says_so() {
     let report = Report::default().to_string();
     assert!(report.starts_with("No account has a standing privilege"), "{report}");
+}
+
+/// A host below a scratch directory, with bytes that are no UTF-8 in every file.
+#[test]
+fn one_byte_that_is_no_text_hides_nothing() {
+    let scratch = crate::test::Scratch::new();
+    let etc = &scratch.paths().etc;
+    let home = scratch.path().join("home");
+    std::fs::create_dir_all(home.join(".ssh")).unwrap();
+    std::fs::write(home.join(".ssh/authorized_keys"), b"ssh-ed25519 AAAA J\xfcrgen\n").unwrap();
+    let passwd = format!("root:x:0:0::/root:/bin/sh\ntoor:x:0:0:gr\u{fc}n:{}:/bin/sh\n", home.display());
+    let latin = |text: &str| text.chars().map(|letter| u8::try_from(letter).unwrap()).collect::<Vec<u8>>();
+    std::fs::write(etc.join("passwd"), latin(&passwd)).unwrap();
+    std::fs::write(etc.join("shadow"), latin("root:*:\ntoor::\nm\u{fc}ll:*:\n")).unwrap();
+    std::fs::write(etc.join("group"), latin("sudo:x:27:m\u{fc}ll\ngr\u{fc}n:x:28:\n")).unwrap();
+    let sudoers = etc.join("sudoers");
+    std::fs::write(&sudoers, latin("# gr\u{fc}n\nm\u{fc}ll ALL=(ALL) ALL\n")).unwrap();
+    let report = of_host(scratch.paths());
+    assert_eq!(report.unseen, [""; 0]);
+    let found =
+        |account: &str, kind| report.privileges.iter().any(|one| one.account == account && one.kind == kind);
+    assert!(found("toor", Kind::Uid0) && found("toor", Kind::NoPassword), "{report}");
+    assert!(found("toor", Kind::Keys), "{report}");
+    assert!(found("m\\xfcll", Kind::Group) && found("m\\xfcll", Kind::Sudo), "{report}");
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_no_all_clear() {
+    let scratch = crate::test::Scratch::new();
+    let etc = &scratch.paths().etc;
+    let shown = of_host(scratch.paths()).to_string();
+    assert!(shown.contains("not all of the host could be looked at"), "{shown}");
+    for file in ["passwd", "shadow", "group"] {
+        assert!(shown.contains(&format!("Not looked at: {}", etc.join(file).display())), "{shown}");
+        std::fs::write(etc.join(file), "").unwrap();
+    }
+    assert!(of_host(scratch.paths()).to_string().contains("No account has a standing privilege"));
+    std::fs::write(etc.join("passwd"), "ops:x:-0:0::/:/bin/sh\n+::::::\n").unwrap();
+    let report = of_host(scratch.paths());
+    assert_eq!(report.unseen.len(), 2, "{report}");
+    std::fs::write(etc.join("passwd"), "").unwrap();
+    std::fs::write(etc.join("sudoers"), "this is no rule\n").unwrap();
+    let report = of_host(scratch.paths()).to_string();
+    assert!(report.contains("not all of the host"), "{report}");
 }

@@ -1,5 +1,6 @@
 //! What a host needs, as a list of changes in their order.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::change::{Change, Check, DEADLINE};
@@ -57,7 +58,7 @@ pub fn install(site: &Site) -> Result<Vec<Change>, SetupError> {
     }
     changes.extend([
         directory("/etc/tidegate", 0o755),
-        file(CONFIG_PLACE, &config(site), 0o644, Check::None),
+        file(CONFIG_PLACE, &config(site)?, 0o644, Check::None),
         directory(STATE, 0o700),
         directory(RUN, 0o755),
         directory("/run/tidegate/sudoers.d", 0o755),
@@ -182,8 +183,12 @@ fn run(program: &'static str, arguments: &[&str], unless: Option<(&'static str, 
 }
 
 /// The configuration that is there with the proxy's address set, or the example.
-fn config(site: &Site) -> String {
-    let there = std::fs::read_to_string(site.at(CONFIG_PLACE)).unwrap_or_else(|_| CONFIG.to_owned());
+fn config(site: &Site) -> Result<String, SetupError> {
+    let path = site.at(CONFIG_PLACE);
+    let there = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => CONFIG.to_owned(),
+        there => there.map_err(|source| SetupError::Unread { path, source })?,
+    };
     let proxy = format!("proxy = \"{}\"", site.proxy);
     let mut set = false;
     let mut lines: Vec<String> = there
@@ -204,5 +209,5 @@ fn config(site: &Site) -> String {
     if !set {
         lines.insert(0, proxy);
     }
-    lines.join("\n") + "\n"
+    Ok(lines.join("\n") + "\n")
 }

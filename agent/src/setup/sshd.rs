@@ -1,11 +1,13 @@
 //! What the host's sshd can do, and what it is told already (`sshd -T`).
 
 use std::net::{IpAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::SetupError;
 use crate::elevate::program::run;
 use crate::paths::Paths;
+use crate::text::read_words;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -42,7 +44,8 @@ impl Sshd {
             return Err(SetupError::Host(format!("sshd's configuration is wrong as it is: {}", told.line())));
         }
         check(&told.text, &Paths::default())?;
-        let config = std::fs::read_to_string("/etc/ssh/sshd_config").unwrap_or_default();
+        let path = PathBuf::from("/etc/ssh/sshd_config");
+        let config = read_words(&path).map_err(|source| SetupError::Unread { path, source })?;
         if !includes(&config) {
             return Err(SetupError::Host(
                 "/etc/ssh/sshd_config does not read its drop-ins; add `Include /etc/ssh/sshd_config.d/*.conf` \

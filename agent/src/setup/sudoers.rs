@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::SetupError;
 use crate::elevate::SudoVersion;
+use crate::text::read_words;
 
 /// The file among sudo's drop-ins.
 pub const INCLUDE: &str = "/etc/sudoers.d/tidegate";
@@ -17,8 +18,7 @@ pub fn of_host() -> Result<bool, SetupError> {
         return Ok(false);
     }
     let policy = PathBuf::from("/etc/sudoers");
-    let text =
-        std::fs::read_to_string(&policy).map_err(|source| SetupError::File { path: policy, source })?;
+    let text = read_words(&policy).map_err(|source| SetupError::Unread { path: policy, source })?;
     if includes(&text, Path::new("/etc/sudoers.d")) {
         Ok(true)
     } else {

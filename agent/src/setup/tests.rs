@@ -149,3 +149,14 @@ fn a_configuration_that_is_there_keeps_all_but_the_proxy() {
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text, "# mine\nproxy = \"gate:7443\"\n[log]\nlevel = \"debug\"\n");
 }
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_not_written_over() {
+    let scratch = Scratch::new();
+    let site = site(scratch.path());
+    std::fs::create_dir_all(site.at("/etc/tidegate")).unwrap();
+    let path = site.at("/etc/tidegate/agent.toml");
+    std::fs::write(&path, b"# gr\xfcn\nproxy = \"old:1\"\n").unwrap();
+    let error = install(&site).unwrap_err().to_string();
+    assert!(error.contains("agent.toml could not be read"), "{error}");
+}

@@ -15,6 +15,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::elevate::replace;
 use crate::paths::Paths;
+use crate::text::read_words;
 
 const KEY: &str = "key.pem";
 const CERTIFICATE: &str = "certificate.pem";
@@ -219,7 +220,8 @@ pub fn host_keys(paths: &Paths) -> Vec<String> {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             name.starts_with("ssh_host_") && name.ends_with("_key.pub")
         })
-        .filter_map(|path| std::fs::read_to_string(path).ok())
+        // Its comment may be in any encoding.
+        .filter_map(|path| read_words(path).ok())
         .map(|text| text.trim().to_owned())
         .filter(|line| !line.is_empty() && line.len() <= 16 * 1024 && !line.contains('\n'))
         .take(16)
