@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::origin::source;
+
 /// Places for connections that have not proved who they are: so many for each
-/// address, and so many in all. Clones share them.
+/// source, and so many in all. Clones share them.
 #[derive(Clone)]
 pub struct Places {
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
@@ -31,11 +33,7 @@ impl Places {
 
     /// A place for a connection from `address`, if there is one.
     pub fn take(&self, address: IpAddr) -> Option<Place> {
-        // An IPv6 host has a whole /64 to come from.
-        let address = match address {
-            IpAddr::V6(six) => IpAddr::V6((u128::from(six) >> 64 << 64).into()),
-            four => four,
-        };
+        let address = source(address);
         let mut taken = self.taken();
         if taken.values().sum::<usize>() >= self.all || taken.get(&address).is_some_and(|of| *of >= self.each)
         {

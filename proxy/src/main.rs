@@ -12,6 +12,7 @@ mod files;
 mod lanes;
 mod limits;
 mod memory;
+mod origin;
 mod record;
 mod requests;
 mod session;

@@ -34,6 +34,7 @@ use crate::config;
 use crate::console::Services;
 use crate::lanes::Lanes;
 use crate::limits::{Place, Places};
+use crate::origin::canonical;
 use crate::requests::Requests;
 use crate::session::Sessions;
 use handler::{Entrance, Handler};
@@ -77,14 +78,15 @@ pub async fn listen(gate: Arc<Gate>, listener: TcpListener, lanes: &Lanes) {
     loop {
         let accepted = listener.accept().await;
         // Its lane's own I/O driver serves it, not this one's.
-        let (stream, address) = match accepted.and_then(|(stream, from)| Ok((stream.into_std()?, from))) {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
+        let (stream, address) =
+            match accepted.and_then(|(stream, from)| Ok((stream.into_std()?, canonical(from)))) {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
         let Some(place) = places.take(address.ip()) else {
             tracing::warn!(%address, "too many connections that have not logged in; this one is closed");
             continue;

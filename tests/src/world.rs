@@ -36,6 +36,8 @@ pub struct Options {
     pub lease: Duration,
     /// Where agents reach the proxy.
     pub agents: Ipv4Addr,
+    /// Listens for people and agents on `[::]`, as the proxy does by itself.
+    pub dual: bool,
     /// No session starts when less is free where recordings go.
     pub free_floor: &'static str,
     /// Lines for the end of the proxy's configuration.
@@ -51,6 +53,7 @@ impl Default for Options {
         Self {
             lease: Duration::from_secs(30),
             agents: Ipv4Addr::UNSPECIFIED,
+            dual: false,
             free_floor: "64 MiB",
             more: String::new(),
             recordings_bytes: None,
@@ -136,7 +139,12 @@ impl World {
             let word = line.split(' ').find_map(|word| word.strip_prefix(field));
             Ok(word.with_context(|| format!("no `{field}` in `{line}`"))?.parse()?)
         };
-        let proxy = Proxy { ssh: address("ssh=")?, agents: address("agents=")?, process };
+        // Who listens everywhere is reached at this machine's own address.
+        let mut ssh = address("ssh=")?;
+        if ssh.ip().is_unspecified() {
+            ssh.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        let proxy = Proxy { ssh, agents: address("agents=")?, process };
         fs::write(self.dir.join("ports"), format!("{} {}", proxy.ssh.port(), proxy.agents.port()))?;
         *self.lock() = Some(proxy);
         self.trust("")
@@ -156,12 +164,15 @@ impl World {
 
     fn configuration(&self, ssh: &str, agents: &str) -> String {
         let dir = self.dir.display();
+        let (people, of_agents) = match self.options.dual {
+            true => ("[::]".to_owned(), "[::]".to_owned()),
+            false => ("127.0.0.1".to_owned(), self.options.agents.to_string()),
+        };
         format!(
             "state_dir = \"{dir}/state\"\nrecordings_dir = \"{dir}/recordings\"\n\n\
-             [listen]\nssh = \"127.0.0.1:{ssh}\"\nagents = \"{}:{agents}\"\n\n\
+             [listen]\nssh = \"{people}:{ssh}\"\nagents = \"{of_agents}:{agents}\"\n\n\
              [store]\nurl = \"sqlite:{dir}/state/tidegate.db\"\n\n[lease]\nmillis = {}\n\n\
              [recordings]\nfree_floor = \"{}\"\n\n[audit]\ndir = \"{dir}/audit\"\n{}",
-            self.options.agents,
             self.options.lease.as_millis(),
             self.options.free_floor,
             self.options.more

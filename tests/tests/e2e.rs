@@ -48,6 +48,8 @@ mod manual;
 mod matrix;
 #[path = "e2e/menu.rs"]
 mod menu;
+#[path = "e2e/origins.rs"]
+mod origins;
 #[path = "e2e/packages.rs"]
 mod packages;
 #[path = "e2e/pier.rs"]

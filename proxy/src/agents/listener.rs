@@ -19,6 +19,7 @@ use super::link::{self, Frames, LinkError};
 use super::registry::Registry;
 use crate::audit_log::AuditLog;
 use crate::limits::{Place, Places};
+use crate::origin::canonical;
 use crate::store::{AgentRow, Store, StoreError};
 use crate::witness::Witnesses;
 
@@ -72,7 +73,7 @@ pub async fn listen(office: Arc<Office>, listener: TcpListener) -> Result<(), ca
     let unproved = Places::new(MOST_UNPROVED, MOST_UNPROVED_IN_ALL);
     loop {
         let (stream, address) = match listener.accept().await {
-            Ok(accepted) => accepted,
+            Ok((stream, from)) => (stream, canonical(from)),
             Err(error) => {
                 tracing::warn!(%error, "an agent's connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;

@@ -7,6 +7,7 @@ use russh::keys::{Certificate, HashAlg, PublicKey};
 use tidegate_common::name::UserName;
 
 use super::Gate;
+use crate::origin::is_in;
 
 /// Why a certificate proves nothing here. For the audit log; the client learns only
 /// that it is not let in.
@@ -72,49 +73,11 @@ impl Gate {
         }
         for (name, value) in certificate.critical_options().iter() {
             match name.as_str() {
-                "source-address" if in_networks(origin, value) => {}
+                "source-address" if is_in(origin, value) => {}
                 "source-address" => return Err(CertificateError::Source(origin)),
                 other => return Err(CertificateError::Option(other.to_owned())),
             }
         }
         Ok(())
-    }
-}
-
-/// Whether `address` is in a comma-separated list of addresses and CIDR networks
-/// (OpenSSH's PROTOCOL.certkeys, `source-address`). What can't be read matches nothing.
-fn in_networks(address: IpAddr, list: &str) -> bool {
-    list.split(',').any(|network| {
-        let (base, length) = network.split_once('/').unwrap_or((network, "128"));
-        let (Ok(base), Ok(length)) = (base.trim().parse::<IpAddr>(), length.parse::<u32>()) else {
-            return false;
-        };
-        match (base, address.to_canonical()) {
-            (IpAddr::V4(base), IpAddr::V4(address)) => {
-                let shift = 32 - length.min(32);
-                u64::from(u32::from(base)) >> shift == u64::from(u32::from(address)) >> shift
-            }
-            (IpAddr::V6(base), IpAddr::V6(address)) => {
-                let shift = 128 - length.min(128);
-                shift == 128 || u128::from(base) >> shift == u128::from(address) >> shift
-            }
-            _ => false,
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_source_address_list_takes_addresses_and_networks() {
-        let here: IpAddr = "10.1.2.3".parse().unwrap();
-        for list in ["10.1.2.3", "192.0.2.1,10.0.0.0/8", "10.1.2.3/32", "0.0.0.0/0"] {
-            assert!(in_networks(here, list), "{list}");
-        }
-        for list in ["", "10.1.2.4", "10.2.0.0/16", "garbage", "10.0.0.0/x", "::/0"] {
-            assert!(!in_networks(here, list), "{list}");
-        }
     }
 }

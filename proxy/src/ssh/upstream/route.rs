@@ -23,6 +23,7 @@ use super::witness::{Reception, Witness};
 use super::{DEADLINE, DialError};
 use crate::agents::Registry;
 use crate::audit_log::AuditLog;
+use crate::origin::canonical;
 
 /// What every way to a device needs.
 #[derive(Clone)]
@@ -119,7 +120,7 @@ impl Route {
         let stream = TcpStream::connect((self.address.as_str(), self.port))
             .await
             .map_err(|error| self.unreachable(error))?;
-        let source = stream.local_addr().map_err(|error| self.unreachable(error))?;
+        let source = stream.local_addr().map(canonical).map_err(|error| self.unreachable(error))?;
         stream.set_nodelay(true).map_err(|error| self.unreachable(error))?;
         let reception = Reception::default();
         let witness =
