@@ -61,6 +61,7 @@ fn main() {
             let facts = Facts {
                 now: "2026-06-01T12:00:00Z".parse().unwrap(),
                 user: &name,
+                login: None,
                 target: &target,
                 action: Action::Session,
                 origin: IpAddr::V4(Ipv4Addr::LOCALHOST),

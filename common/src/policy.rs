@@ -9,12 +9,14 @@ mod approvals;
 mod criteria;
 mod decide;
 mod explain;
+mod login;
 mod permit;
 
 pub use approvals::{NoVote, Tally, ballot, tally};
 pub use criteria::Field;
 pub use decide::{ApprovalNeed, Decision, Facts, Miss, Needs, Refusal, Why, decide, reachable};
 pub use explain::{Explanation, GroupVerdict, explain};
+pub use login::{Login, LoginGone, Proved, still_in};
 pub use permit::{EndReason, Permit, recheck};
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ use tidegate_common::digest::Digest;
 use tidegate_common::id::SessionId;
 use tidegate_common::model::{Credential, Role, Snapshot};
 use tidegate_common::name::{DeviceName, UserName};
+use tidegate_common::policy::{Login, Proved};
 use tidegate_common::wire::Sight;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -120,7 +121,12 @@ enum Who {
     /// Whoever may use the local socket.
     LocalAdmin,
     /// An authenticated user.
-    User { name: UserName, roles: Vec<Role> },
+    User {
+        name: UserName,
+        roles: Vec<Role>,
+        /// What they logged in with; none in tests of what they may.
+        login: Option<Arc<Login>>,
+    },
 }
 
 /// A terminal's size.
@@ -131,12 +137,20 @@ pub struct Terminal {
 }
 
 impl Actor {
-    /// A user at an address, with the roles they have now.
+    /// A user who has logged in from an address, with the roles they have now.
     #[must_use]
-    pub fn user(snapshot: &Snapshot, name: &UserName, origin: IpAddr) -> Self {
+    pub fn proved(snapshot: &Snapshot, proved: &Proved, origin: IpAddr) -> Self {
+        let mut actor = Self::user(snapshot, &proved.user, origin);
+        if let Who::User { login, .. } = &mut actor.who {
+            *login = Some(Arc::clone(&proved.login));
+        }
+        actor
+    }
+
+    fn user(snapshot: &Snapshot, name: &UserName, origin: IpAddr) -> Self {
         let user = snapshot.user(name).filter(|user| user.enabled);
         let roles = user.map(|user| user.roles.clone()).unwrap_or_default();
-        Self { who: Who::User { name: name.clone(), roles }, origin: Some(origin) }
+        Self { who: Who::User { name: name.clone(), roles, login: None }, origin: Some(origin) }
     }
 
     /// Whoever may use the local socket.
@@ -154,11 +168,11 @@ impl Actor {
     }
 
     fn by(&self) -> By {
-        let actor = match &self.who {
-            Who::LocalAdmin => AuditActor::LocalAdmin,
-            Who::User { name, .. } => AuditActor::User(name.clone()),
+        let (actor, login) = match &self.who {
+            Who::LocalAdmin => (AuditActor::LocalAdmin, None),
+            Who::User { name, login, .. } => (AuditActor::User(name.clone()), login.clone()),
         };
-        By { actor, origin: self.origin }
+        By { actor, origin: self.origin, login }
     }
 
     fn is_admin(&self) -> bool {
@@ -279,6 +293,8 @@ async fn dispatch(
 /// Returns when somebody who reads what is not their own no longer may.
 async fn role_lost(services: &Services, actor: &Actor) -> Failure {
     let mut changed = services.access.changed();
+    // What has changed since the roles were read counts, too.
+    changed.mark_changed();
     while let (Some(name), Some(origin), Ok(())) = (actor.name(), actor.origin, changed.changed().await) {
         let snapshot = services.access.snapshot();
         let now = Actor::user(&snapshot, name, origin);

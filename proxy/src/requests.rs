@@ -148,6 +148,7 @@ impl Requests {
         let facts = Facts {
             now: start,
             user: &new.user,
+            login: None,
             target: &new.target,
             action: new.action,
             origin: new.origin.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
@@ -184,7 +185,7 @@ impl Requests {
             state,
             votes: Vec::new(),
         };
-        let by = By { actor: tidegate_common::audit::Actor::User(request.user.clone()), origin };
+        let by = By { actor: tidegate_common::audit::Actor::User(request.user.clone()), origin, login: None };
         let event = created(&request);
         self.write(changing, &request, &by, event).await?;
         Ok(request)

@@ -42,6 +42,8 @@ mod input;
 mod kinds;
 #[path = "e2e/leftovers.rs"]
 mod leftovers;
+#[path = "e2e/logins.rs"]
+mod logins;
 #[path = "e2e/manual.rs"]
 mod manual;
 #[path = "e2e/matrix.rs"]

@@ -58,6 +58,29 @@ impl PublicKey {
         &self.0
     }
 
+    /// The key itself: of two lines that mean the same key it is the same.
+    #[must_use]
+    pub fn identity(&self) -> KeyMaterial {
+        let blob = self.0.split(' ').nth(1).and_then(|encoded| STANDARD.decode(encoded).ok());
+        let blob = blob.unwrap_or_default();
+        let mut rest = blob.as_slice();
+        let fields: Vec<&[u8]> = std::iter::from_fn(|| string(&mut rest)).collect();
+        let is = |start: &str| fields.first().is_some_and(|name| name.starts_with(start.as_bytes()));
+        let plain = |(index, field): (usize, &&[u8])| match *field {
+            number if is("ssh-rsa") && index > 0 => {
+                number.iter().copied().skip_while(|byte| *byte == 0).collect()
+            }
+            // SEC 1, 2.3.3: 4, X and Y are 2 or 3 (whether Y is odd) and X.
+            [4, point @ ..] if (is("ecdsa-") || is("sk-ecdsa-")) && index == 2 => {
+                let (x, y) = point.split_at(point.len() / 2);
+                let odd = y.last().map_or(0, |last| last & 1);
+                std::iter::once(2 + odd).chain(x.iter().copied()).collect()
+            }
+            field => field.to_vec(),
+        };
+        KeyMaterial(fields.iter().enumerate().map(plain).collect())
+    }
+
     /// `type base64`, without the comment: equal keys have equal material.
     #[must_use]
     pub fn material(&self) -> &str {
@@ -67,6 +90,11 @@ impl PublicKey {
         }
     }
 }
+
+/// What a key is, however its line is written: with another comment, with zeros before its
+/// numbers, with its point compressed or not.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct KeyMaterial(Vec<Vec<u8>>);
 
 /// Takes one RFC 4251 string off the front of the blob.
 fn string<'a>(blob: &mut &'a [u8]) -> Option<&'a [u8]> {
@@ -163,6 +191,30 @@ mod tests {
         let key: PublicKey = format!("  {ED25519}\n").parse().unwrap();
         assert_eq!(key.as_str(), ED25519);
         assert_eq!(key.material(), ED25519.strip_suffix(" jane@laptop").unwrap());
+    }
+
+    #[test]
+    fn one_key_written_in_two_ways_is_one_key() {
+        let line = |kind: &str, fields: &[&[u8]]| {
+            let mut blob = Vec::new();
+            for field in [&[kind.as_bytes()], fields].concat() {
+                blob.extend_from_slice(&u32::try_from(field.len()).unwrap().to_be_bytes());
+                blob.extend_from_slice(field);
+            }
+            format!("{kind} {} x", STANDARD.encode(blob)).parse::<PublicKey>().unwrap().identity()
+        };
+        let modulus = [[0].as_slice(), &[0xff; 256]].concat();
+        let padded = [[0, 0].as_slice(), &modulus].concat();
+        let rsa = line("ssh-rsa", &[&[1, 0, 1], &modulus]);
+        assert_eq!(rsa, line("ssh-rsa", &[&[0, 1, 0, 1], &padded]));
+        assert_ne!(rsa, line("ssh-rsa", &[&[3], &modulus]));
+        let point = [[4].as_slice(), &[7; 32], &[9; 32]].concat();
+        let short = [[3].as_slice(), &[7; 32]].concat();
+        let ecdsa = |point: &[u8]| line("ecdsa-sha2-nistp256", &[b"nistp256", point]);
+        assert_eq!(ecdsa(&point), ecdsa(&short));
+        assert_ne!(ecdsa(&point), ecdsa(&[[2].as_slice(), &[7; 32]].concat()));
+        let plain: PublicKey = ED25519.parse().unwrap();
+        assert_eq!(plain.identity(), ED25519.replace("jane", "joe").parse::<PublicKey>().unwrap().identity());
     }
 
     #[test]

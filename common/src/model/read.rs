@@ -91,7 +91,12 @@ impl Resources {
         let written: Vec<_> = read.into_iter().map(|new| (new.clone(), whole.put(new))).collect();
         // What could not be parsed at all may hold any name, so nothing is called missing then.
         if errors.is_empty() {
-            for problem in whole.check_beside(&reader.unreadable) {
+            let users = written.iter().filter_map(|(resource, did)| match resource {
+                Resource::User(user) if *did != Written::Unchanged => Some(user.name.clone()),
+                _ => None,
+            });
+            let shared = whole.newly_shared(&users.collect());
+            for problem in whole.check_beside(&reader.unreadable).into_iter().chain(shared) {
                 match reader.place(&problem.of, &problem.field) {
                     Some(place) => reader.wrong(place, problem.why),
                     None => reader.wrong(0, format!("{} (not in this text): {}", problem.of, problem.why)),

@@ -1,10 +1,10 @@
 //! All resources at one moment: checked, immutable, and indexed so that a
 //! decision looks only at the groups that list the user.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{AccessGroup, Credential, Device, Problem, Reason, Resources, User};
+use super::{AccessGroup, Credential, Device, Problem, Reason, Resources, Token, User};
 use crate::name::{AccessGroupName, CredentialName, DeviceName, UserName};
 
 /// See the module.
@@ -16,6 +16,8 @@ pub struct Snapshot {
     /// The oldest first.
     groups: Vec<GroupEntry>,
     reasons: Vec<Reason>,
+    /// What logs in nobody, because more than one user has it.
+    shared: HashSet<Token>,
 }
 
 #[derive(Debug)]
@@ -111,7 +113,9 @@ impl Snapshot {
         }
         let groups =
             resources.access_groups.iter().map(|group| GroupEntry { group: Arc::new(group.clone()) });
-        Ok(Self { users, devices, credentials, groups: groups.collect(), reasons: resources.reasons.clone() })
+        let (groups, reasons, shared) =
+            (groups.collect(), resources.reasons.clone(), resources.shared_tokens());
+        Ok(Self { users, devices, credentials, groups, reasons, shared })
     }
 
     /// A user, enabled or not.
@@ -169,6 +173,11 @@ impl Snapshot {
     pub fn approves(&self, name: &UserName) -> impl Iterator<Item = &Arc<AccessGroup>> {
         let indexes = self.users.get(name).map(|entry| entry.approves.as_slice()).unwrap_or_default();
         indexes.iter().filter_map(|index| self.groups.get(*index)).map(|entry| &entry.group)
+    }
+
+    /// Whether more than one user has it.
+    pub(crate) fn is_shared(&self, token: &Token) -> bool {
+        self.shared.contains(token)
     }
 
     pub(crate) fn user_entry(&self, name: &UserName) -> Option<&UserEntry> {

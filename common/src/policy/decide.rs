@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::criteria::{self, Field};
+use super::login::{Login, LoginGone};
 use super::permit::Permit;
 use crate::id::RequestId;
 use crate::model::{
@@ -22,6 +23,9 @@ pub struct Facts<'a> {
     pub now: Timestamp,
     /// Who; already authenticated.
     pub user: &'a UserName,
+    /// What they logged in with, which must hold; none where nobody comes in, but a question
+    /// about a user is asked.
+    pub login: Option<&'a Arc<Login>>,
     /// To what.
     pub target: &'a CredentialName,
     /// To do what.
@@ -103,7 +107,14 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "access to {} is not given to you; `access list` shows what you may reach", self.target)
+        match self.why {
+            Why::Login(gone) => write!(f, "{gone}; connect again"),
+            _ => write!(
+                f,
+                "access to {} is not given to you; `access list` shows what you may reach",
+                self.target
+            ),
+        }
     }
 }
 
@@ -118,6 +129,9 @@ pub enum Why {
     /// The user may not log in.
     #[error("the user is disabled")]
     DisabledUser,
+    /// What they logged in with does not prove it any more.
+    #[error("{0}")]
+    Login(LoginGone),
     /// No such credential.
     #[error("the credential does not exist")]
     UnknownCredential,
@@ -258,6 +272,9 @@ pub(super) fn decide_since(
     if !user.user.enabled {
         return refuse(Why::DisabledUser);
     }
+    if let Some(Err(gone)) = facts.login.map(|login| login.holds(snapshot, user, facts.now)) {
+        return refuse(Why::Login(gone));
+    }
     let Some(credential) = snapshot.credential_entry(facts.target) else {
         return refuse(Why::UnknownCredential);
     };
@@ -283,6 +300,7 @@ pub(super) fn decide_since(
         covering.map(|(_, end)| end),
         group.limitation.closes(facts.now),
         group.conditions.longest.map(|longest| longest.after(since)),
+        facts.login.and_then(|login| login.until()),
     ];
     let expires = ends.into_iter().flatten().min();
     if expires.is_some_and(|end| end <= facts.now) {
@@ -295,6 +313,7 @@ pub(super) fn decide_since(
         group: Arc::clone(group),
         action: facts.action,
         origin: facts.origin,
+        login: facts.login.map(Arc::clone),
         claims,
         request: covering.map(|(request, _)| request.id),
         emergency: covering.is_some_and(|(request, _)| request.is_emergency()),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::decide::{Decision, Facts, Why, decide_since};
+use super::login::{Login, LoginGone};
 use crate::grant::Privilege;
 use crate::id::RequestId;
 use crate::model::{
@@ -25,6 +26,7 @@ pub struct Permit {
     pub(super) group: Arc<AccessGroup>,
     pub(super) action: Action,
     pub(super) origin: IpAddr,
+    pub(super) login: Option<Arc<Login>>,
     pub(super) claims: Claims,
     pub(super) request: Option<RequestId>,
     pub(super) emergency: bool,
@@ -100,10 +102,17 @@ impl Permit {
     }
 
     /// When it ends by itself: the request's window, the group's limitation or
-    /// longest session, whichever is first.
+    /// longest session, the certificate of the log-in, whichever is first.
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
         self.expires
+    }
+
+    /// Whether it is its request's window that ends it.
+    #[must_use]
+    pub fn ends_with_request(&self) -> bool {
+        let until = self.login.as_ref().and_then(|login| login.until());
+        self.request.is_some() && (until.is_none() || until != self.expires)
     }
 
     /// What the session is granted on the device.
@@ -156,6 +165,9 @@ pub enum EndReason {
     /// The user was disabled or deleted.
     #[error("your account in Tidegate was disabled")]
     UserDisabled,
+    /// What the user logged in with does not prove it any more.
+    #[error("{0}")]
+    Login(LoginGone),
     /// No group gives this access any more.
     #[error("an administrator withdrew this access")]
     Withdrawn,
@@ -183,6 +195,10 @@ pub fn recheck(
     now: Timestamp,
     requests: &[Request],
 ) -> Result<Permit, EndReason> {
+    let entry = snapshot.user_entry(&permit.user.name);
+    if let (Some(login), Some(entry)) = (&permit.login, entry.filter(|entry| entry.user.enabled)) {
+        login.holds(snapshot, entry, now).map_err(EndReason::Login)?;
+    }
     if let Some(id) = permit.request {
         let request = requests.iter().find(|request| request.id == id);
         match request.map(|request| request.state_at(now)) {
@@ -203,6 +219,7 @@ pub fn recheck(
         target: &permit.credential.name,
         action: permit.action,
         origin: permit.origin,
+        login: permit.login.as_ref(),
         claims: &permit.claims,
         requests,
     };
@@ -214,6 +231,7 @@ pub fn recheck(
         Decision::Needs(needs) => Err(EndReason::MoreNeeded(needs.group)),
         Decision::Refused(refusal) => Err(match refusal.why() {
             Why::UnknownUser | Why::DisabledUser => EndReason::UserDisabled,
+            Why::Login(gone) => EndReason::Login(*gone),
             Why::UnknownCredential => EndReason::Changed(permit.target().clone()),
             Why::NoGroup { closest: Some((_, super::Miss::Closed)) } => EndReason::TimeOver,
             Why::TooLong => EndReason::TimeOver,

@@ -10,6 +10,7 @@ use crate::model::{
 use crate::time::Window;
 
 mod approval;
+mod login;
 mod several_groups;
 
 /// A Monday, noon in UTC.
@@ -87,6 +88,7 @@ impl Ask {
         let facts = Facts {
             now: self.now,
             user: &user,
+            login: None,
             target: &target,
             action: self.action,
             origin: IpAddr::V4(Ipv4Addr::LOCALHOST),

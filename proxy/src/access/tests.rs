@@ -10,10 +10,17 @@ async fn access(temporary: &Temporary) -> Access {
     Access::load(store, audit).await.unwrap()
 }
 
+/// Who has come with a certificate that names them.
+pub(crate) fn proved(user: &str) -> Proved {
+    let login = Login::Certificate { principals: vec![user.to_owned()], until: None };
+    Proved { user: user.parse().unwrap(), login: login.into() }
+}
+
 async fn permitted(access: &Access) -> bool {
-    let (user, target) = ("operator".parse().unwrap(), "ops@db01".parse().unwrap());
+    let target = "ops@db01".parse().unwrap();
     let origin = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-    let decision = access.decide(&user, &target, Action::Session, origin, &Claims::default()).await;
+    let decision =
+        access.decide(&proved("operator"), &target, Action::Session, origin, &Claims::default()).await;
     matches!(decision.unwrap(), Decision::Permitted(_))
 }
 
@@ -95,4 +102,83 @@ async fn nothing_changes_when_the_audit_log_cannot_be_written() {
     assert!(matches!(access.apply(WORLD, &By::proxy(), false).await, Err(AccessError::Audit(_))));
     assert_eq!(access.resources().await.unwrap(), Resources::default());
     assert!(!permitted(&access).await);
+}
+
+#[tokio::test]
+async fn who_lost_the_role_or_the_log_in_while_their_text_was_on_its_way_changes_nothing() {
+    let temporary = Temporary::new().await;
+    let access = access(&temporary).await;
+    let people = |roles: &str, more: &str| {
+        format!(
+            "[[user]]\nname = \"chief\"\nroles = [{roles}]\n{more}\n[[user]]\nname = \"second\"\nroles = [\"admin\"]\n"
+        )
+    };
+    access.apply(&people("\"admin\"", ""), &By::proxy(), false).await.unwrap();
+    let Proved { user, login } = proved("chief");
+    let chief = By { actor: audit::Actor::User(user), origin: None, login: Some(login) };
+    let tries = async || {
+        let text = "[[user]]\nname = \"late\"\n";
+        let applied = access.apply(text, &chief, false).await.map(drop);
+        let late = ResourceName { kind: Kind::User, name: "late".to_owned() };
+        let deleted = access.delete(&[late], &chief).await;
+        [applied, deleted].map(|done| done.map_err(|error| error.to_string()))
+    };
+    assert_eq!(tries().await, [Ok(()), Ok(())]);
+    for (roles, more, why) in [
+        ("", "", "nothing was changed: you are no administrator any more"),
+        ("\"admin\"", "enabled = false", "nothing was changed: your account in Tidegate was disabled"),
+        (
+            "\"admin\"",
+            "principals = [\"boss\"]",
+            "nothing was changed: the certificate that you logged in with no longer names you",
+        ),
+    ] {
+        access.apply(&people(roles, more), &By::proxy(), false).await.unwrap();
+        assert_eq!(tries().await, [Err(why.to_owned()), Err(why.to_owned())]);
+    }
+    access.apply(&people("\"admin\"", ""), &By::proxy(), false).await.unwrap();
+    assert_eq!(tries().await, [Ok(()), Ok(())]);
+}
+
+#[tokio::test]
+async fn a_store_of_before_in_which_two_users_have_a_key_opens_and_the_key_lets_neither_in() {
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
+    let temporary = Temporary::new().await;
+    let keyed = |user: &str| {
+        let text = format!("[[user]]\nname = \"{user}\"\nkeys = [\"{KEY} of {user}\"]\n");
+        Resources::read(&text).unwrap().users.into_iter().map(Resource::User)
+    };
+    let both: Vec<_> = keyed("one").chain(keyed("two")).collect();
+    temporary.store.change_resources(&both, &[]).await.unwrap();
+    let access = access(&temporary).await;
+    let by_key =
+        |user: &str| Proved { user: user.parse().unwrap(), login: Login::Key(KEY.parse().unwrap()).into() };
+    for user in ["one", "two"] {
+        let why = access.still_in(&by_key(user)).unwrap_err().to_string();
+        assert!(why.contains("is another user's too"), "{why}");
+    }
+    // Another change goes through meanwhile, one of the two by that name does not.
+    access.apply("[[device]]\nname = \"db01\"\n", &By::proxy(), false).await.unwrap();
+    let two = format!("[[user]]\nname = \"two\"\nfull_name = \"Two\"\nkeys = [\"{KEY}\"]\n");
+    let refused = access.apply(&two, &By::proxy(), false).await.unwrap_err().to_string();
+    assert!(refused.contains("is user `one`'s already"), "{refused}");
+    access.apply("[[user]]\nname = \"two\"\n", &By::proxy(), false).await.unwrap();
+    assert_eq!(access.still_in(&by_key("one")), Ok(()));
+    assert!(access.still_in(&by_key("two")).is_err());
+}
+
+#[tokio::test]
+async fn a_log_in_by_certificate_is_out_at_its_end_without_any_event() {
+    let temporary = Temporary::new().await;
+    let access = access(&temporary).await;
+    access.apply(WORLD, &By::proxy(), false).await.unwrap();
+    let until = Timestamp::now() + std::time::Duration::from_millis(300);
+    let login = Login::Certificate { principals: vec!["operator".to_owned()], until: Some(until) };
+    let short = Proved { login: login.into(), ..proved("operator") };
+    let long = access.still_in(&proved("operator"));
+    assert_eq!((access.still_in(&short), long), (Ok(()), Ok(())));
+    let why = access.until_out(&short).await;
+    assert!(Timestamp::now() >= until);
+    assert_eq!(why.to_string(), "the certificate that you logged in with has expired");
+    assert_eq!(access.still_in(&proved("operator")), Ok(()));
 }

@@ -1,6 +1,7 @@
 use tidegate_common::policy::{EndReason, NoVote, Permit};
 
 use super::*;
+use crate::access::tests::proved;
 use crate::store::testing::Temporary;
 
 const WORLD: &str = r#"
@@ -55,7 +56,11 @@ fn user(name: &str) -> UserName {
 }
 
 fn by(name: &str) -> By {
-    By { actor: tidegate_common::audit::Actor::User(user(name)), origin: Some("192.0.2.7".parse().unwrap()) }
+    By {
+        actor: tidegate_common::audit::Actor::User(user(name)),
+        origin: Some("192.0.2.7".parse().unwrap()),
+        login: None,
+    }
 }
 
 fn text(text: &str) -> Option<Text> {
@@ -85,10 +90,10 @@ impl World {
     }
 
     async fn permit(&self) -> Permit {
-        let (user, target) = (user("operator"), "ops@db01".parse().unwrap());
+        let (proved, target) = (proved("operator"), "ops@db01".parse().unwrap());
         let origin = "192.0.2.7".parse().unwrap();
         let claims = ops().claims;
-        match self.access.decide(&user, &target, Action::Session, origin, &claims).await.unwrap() {
+        match self.access.decide(&proved, &target, Action::Session, origin, &claims).await.unwrap() {
             Decision::Permitted(permit) => permit,
             other => panic!("not permitted: {other:?}"),
         }

@@ -67,7 +67,7 @@ pub async fn until_not_permitted(
             changed = changed.changed() => if changed.is_err() {
                 return End { cause: EndCause::Shutdown, message: Some("the gate is stopping".to_owned()) };
             },
-            () = until(permit.expires(), permit.request().is_some(), warnings, Timestamp::now) => {}
+            () = until(permit.expires(), permit.ends_with_request(), warnings, Timestamp::now) => {}
         }
     }
 }

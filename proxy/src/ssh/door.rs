@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use tidegate_common::audit::{Event, Note};
 use tidegate_common::id::RequestId;
 use tidegate_common::model::{Action, Claims, RequestState};
-use tidegate_common::name::{CredentialName, ReasonName, UserName};
-use tidegate_common::policy::{ApprovalNeed, Decision, Needs, Permit};
+use tidegate_common::name::{CredentialName, ReasonName};
+use tidegate_common::policy::{ApprovalNeed, Decision, Needs, Permit, Proved};
 
 use super::Gate;
 use super::handler::HandlerError;
@@ -52,7 +52,7 @@ enum Question {
 /// One user in front of one credential.
 pub struct Door {
     gate: Arc<Gate>,
-    user: UserName,
+    proved: Proved,
     target: CredentialName,
     origin: IpAddr,
     claims: Claims,
@@ -65,10 +65,10 @@ pub struct Door {
 
 impl Door {
     /// A door to `target`.
-    pub fn new(gate: Arc<Gate>, user: UserName, target: CredentialName, origin: IpAddr) -> Self {
+    pub fn new(gate: Arc<Gate>, proved: Proved, target: CredentialName, origin: IpAddr) -> Self {
         Self {
             gate,
-            user,
+            proved,
             target,
             origin,
             claims: Claims::default(),
@@ -89,17 +89,17 @@ impl Door {
     pub async fn knock(&mut self) -> Result<Step, HandlerError> {
         let access = &self.gate.access;
         let decision =
-            access.decide(&self.user, &self.target, Action::Session, self.origin, &self.claims).await;
+            access.decide(&self.proved, &self.target, Action::Session, self.origin, &self.claims).await;
         match decision {
             Ok(Decision::Permitted(permit)) => Ok(Step::Admitted(Box::new(permit))),
             Ok(Decision::Refused(refusal)) => {
                 let event = Event::SessionRefused {
                     session: crate::session::new_id(),
-                    user: self.user.clone(),
+                    user: self.proved.user.clone(),
                     target: self.target.clone(),
                     why: Note::new(refusal.why().to_string()),
                 };
-                self.gate.audit.append(event.by_user(&self.user, self.origin)).await?;
+                self.gate.audit.append(event.by_user(&self.proved.user, self.origin)).await?;
                 Ok(Step::Refused(refusal.to_string()))
             }
             Ok(Decision::Needs(needs)) => self.ask(needs).await,
@@ -165,7 +165,7 @@ impl Door {
             "access to {target} needs an answer, and none was given; without a terminal, make a request \
              first: ssh {user}@GATE request create {target} --justification '...'",
             target = self.target,
-            user = self.user,
+            user = self.proved.user,
         )
     }
 
@@ -211,7 +211,7 @@ impl Door {
             Some(id) => (id, format!("Request {id} for {} already waits", self.target)),
             None => {
                 let wish = NewRequest {
-                    user: self.user.clone(),
+                    user: self.proved.user.clone(),
                     target: self.target.clone(),
                     action: Action::Session,
                     claims: self.claims.clone(),
@@ -241,6 +241,16 @@ impl Door {
 
     /// Waits until the request changes, or until it is time to say that it has not.
     async fn wait(&mut self, id: RequestId) -> Result<Step, HandlerError> {
+        let (gate, proved) = (Arc::clone(&self.gate), self.proved.clone());
+        tokio::select! {
+            // The connection does nothing else while it waits here.
+            biased;
+            why = gate.access.until_out(&proved) => Ok(Step::Refused(why.to_string())),
+            step = self.wait_on(id) => step,
+        }
+    }
+
+    async fn wait_on(&mut self, id: RequestId) -> Result<Step, HandlerError> {
         let mut changed = self.gate.requests.changed();
         let deadline = tokio::time::Instant::now() + self.pause;
         loop {

@@ -18,9 +18,11 @@ use std::sync::Arc;
 use russh::keys::Certificate;
 use russh::server::{Auth, ChannelOpenHandle, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, MethodKind, MethodSet, Pty, Sig};
-use tidegate_common::audit::{Event, LoginMethod, Note};
+use tidegate_common::audit::LoginMethod;
 use tidegate_common::name::{CredentialName, Login};
+use tidegate_common::policy::{LoginGone, Proved};
 use tokio::sync::{RwLock, watch};
+use tokio::task::AbortHandle;
 
 use super::door::{Screen, Step};
 use super::forward::{Arrivals, Listener, Place, X11};
@@ -42,6 +44,10 @@ pub struct Handler {
     origin: IpAddr,
     entrance: Entrance,
     state: State,
+    /// Who has logged in, and what with.
+    proved: Option<Proved>,
+    /// Ends the connection with its log-in.
+    leaving: Option<AbortHandle>,
     attempts: usize,
     channels: HashMap<ChannelId, Chan>,
     listeners: Vec<Listener>,
@@ -67,6 +73,8 @@ impl Handler {
             origin,
             entrance,
             state: State::Unproved,
+            proved: None,
+            leaving: None,
             attempts: 0,
             channels: HashMap::new(),
             listeners: Vec::new(),
@@ -80,6 +88,7 @@ impl Handler {
 
 impl Drop for Handler {
     fn drop(&mut self) {
+        self.stay();
         for channel in self.channels.values() {
             channel.inbox.close();
         }
@@ -90,7 +99,7 @@ impl russh::server::Handler for Handler {
     type Error = HandlerError;
 
     async fn auth_none(&mut self, name: &str) -> Result<Auth, HandlerError> {
-        let Entrance::Jump { user, device } = &self.entrance else {
+        let Entrance::Jump { proved, device } = &self.entrance else {
             return Ok(Auth::Reject {
                 proceed_with_methods: Some(MethodSet::from(&[MethodKind::PublicKey][..])),
                 partial_success: false,
@@ -102,7 +111,9 @@ impl russh::server::Handler for Handler {
         match name.parse() {
             Ok(account) => {
                 let target = CredentialName { account, device: device.clone() };
-                Box::pin(self.knock(user.clone(), target)).await
+                let proved = proved.clone();
+                self.proved = Some(proved.clone());
+                Box::pin(self.knock(proved, target)).await
             }
             Err(_) => self.rejected(),
         }
@@ -116,8 +127,11 @@ impl russh::server::Handler for Handler {
         // An offer does not tell whether the key is a certificate's. Where a CA is trusted,
         // every key may sign, and what it signs with decides.
         let any = !self.gate.settings.trusted_user_cas.is_empty();
-        let known =
-            name.parse::<Login>().is_ok_and(|login| any || self.gate.has_key(&login.user, offer.public_key));
+        // One that is somebody else's too is refused only once it has signed, so that the log
+        // has it: whoever just shows a key has proved nothing.
+        let known = name.parse::<Login>().is_ok_and(|login| {
+            any || !matches!(self.gate.takes_key(&login.user, offer.public_key), Err(LoginGone::Key))
+        });
         if known && matches!(self.state, State::Unproved) { Ok(Auth::Accept) } else { Ok(Auth::reject()) }
     }
 
@@ -126,11 +140,15 @@ impl russh::server::Handler for Handler {
             Ok(login) if matches!(self.state, State::Unproved) => login,
             _ => return self.rejected(),
         };
-        if !self.gate.has_key(&login.user, key.public_key) {
-            return self.rejected();
-        }
         let shown = super::keys::fingerprint(key.public_key);
-        Box::pin(self.proved(login, LoginMethod::PublicKey, shown)).await
+        match self.gate.takes_key(&login.user, key.public_key) {
+            Ok(proved) => Box::pin(self.proved(proved, login.target, LoginMethod::PublicKey, shown)).await,
+            Err(LoginGone::SharedKey) => {
+                let why = format!("the key {shown} is another user's, too; `get users` shows whose");
+                self.refused(name, &login.user, why).await
+            }
+            Err(_) => self.rejected(),
+        }
     }
 
     async fn auth_openssh_certificate(
@@ -143,15 +161,11 @@ impl russh::server::Handler for Handler {
             _ => return self.rejected(),
         };
         match self.gate.takes_certificate(&login.user, certificate, self.origin) {
-            Ok(()) => {
+            Ok(proved) => {
                 let shown = format!("{} serial {}", certificate.key_id(), certificate.serial());
-                Box::pin(self.proved(login, LoginMethod::Certificate, shown)).await
+                Box::pin(self.proved(proved, login.target, LoginMethod::Certificate, shown)).await
             }
-            Err(why) => {
-                let event = Event::LoginRefused { user: Note::new(name), why: Note::new(why.to_string()) };
-                self.gate.audit.append(event.by_user(&login.user, self.origin)).await?;
-                self.rejected()
-            }
+            Err(why) => self.refused(name, &login.user, why.to_string()).await,
         }
     }
 

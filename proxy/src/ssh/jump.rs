@@ -14,7 +14,8 @@ use std::task::{Context, Poll};
 
 use russh::Channel;
 use russh::server::Msg;
-use tidegate_common::name::{DeviceName, UserName};
+use tidegate_common::name::DeviceName;
+use tidegate_common::policy::Proved;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::handler::Entrance;
@@ -33,7 +34,7 @@ pub fn device(host: &str, port: u32) -> Option<DeviceName> {
 /// Serves the SSH connection inside a channel until it ends.
 pub async fn inside(
     gate: Arc<Gate>,
-    user: UserName,
+    proved: Proved,
     device: DeviceName,
     address: SocketAddr,
     channel: Channel<Msg>,
@@ -49,7 +50,7 @@ pub async fn inside(
     let config = server_config(&gate, certificates, true);
     let (_, write) = channel.split();
     let stream = Stream { read: Reader(inbox.clone()), write: Box::pin(write.make_writer()) };
-    serve(gate, config, stream, address, Entrance::Jump { user, device }, None).await;
+    serve(gate, config, stream, address, Entrance::Jump { proved, device }, None).await;
     let _ = write.eof().await;
     let _ = write.close().await;
     inbox.close();

@@ -26,7 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// The user left, or the connection is gone.
 struct Left;
 
-/// Shows the menu; carries the session on this channel, or closes it with status 0.
+/// Shows the menu; carries the session on this channel, or closes it with status 0. Says
+/// whether it has told its user why it ended.
 pub async fn run(
     console: Console,
     id: ChannelId,
@@ -34,26 +35,37 @@ pub async fn run(
     handle: Handle,
     terminal: Terminal,
     start: Start,
-) {
+) -> bool {
     let mut seat = Seat { console, write, terminal, typed: Bytes::new() };
-    let chosen = seat.until_admitted().await;
-    let Seat { console: Console { gate, origin, inbox, .. }, write, terminal, .. } = seat;
-    let permit = match chosen {
-        Ok(Some(permit)) => permit,
-        Ok(None) | Err(Left) => {
-            let _ = write.eof().await;
-            let _ = handle.exit_status_request(id, 0).await;
-            let _ = write.close().await;
-            inbox.close();
-            return;
+    let (gate, proved) = (Arc::clone(&seat.console.gate), seat.console.proved.clone());
+    let chosen = tokio::select! {
+        biased;
+        why = gate.access.until_out(&proved) => Err(why),
+        chosen = seat.until_admitted() => Ok(chosen),
+    };
+    let (permit, status) = match chosen {
+        Ok(Ok(permit)) => (permit, 0),
+        Ok(Err(Left)) => (None, 0),
+        Err(why) => {
+            let _ = seat.say(&format!("\ntidegate: {why}\n")).await;
+            (None, 1)
         }
+    };
+    let Seat { console: Console { origin, inbox, .. }, write, terminal, .. } = seat;
+    let Some(permit) = permit else {
+        let _ = write.eof().await;
+        let _ = handle.exit_status_request(id, status).await;
+        let _ = write.close().await;
+        inbox.close();
+        return status != 0;
     };
     let held = gate.sessions.start(*permit, origin);
     let start = Start { terminal: Some(terminal), ..start };
     if inbox.push_control(Control::Start(start)).is_ok() {
         let client = relay::Client { id, write, handle, inbox, answered: true };
-        relay::serve(client, held.phase()).await;
+        return relay::serve(client, held.phase()).await;
     }
+    false
 }
 
 /// A person in front of the menu.
@@ -69,8 +81,8 @@ struct Seat {
 impl Seat {
     /// `None` when there is nothing to choose.
     async fn until_admitted(&mut self) -> Result<Option<Box<Permit>>, Left> {
-        let Console { gate, user, origin, .. } = &self.console;
-        let actor = Actor::user(&gate.access.snapshot(), user, *origin);
+        let Console { gate, proved, origin, .. } = &self.console;
+        let actor = Actor::proved(&gate.access.snapshot(), proved, *origin);
         let menu = Menu::of(&gate.console, &actor, self.terminal.size.columns).await;
         let mut menu = match menu {
             Ok(menu) => menu,
@@ -100,8 +112,8 @@ impl Seat {
 
     /// The talk that every way in has, on this terminal.
     async fn knock(&mut self, target: CredentialName) -> Result<Result<Box<Permit>, String>, Left> {
-        let Console { gate, user, origin, .. } = &self.console;
-        let mut door = Door::new(Arc::clone(gate), user.clone(), target, *origin);
+        let Console { gate, proved, origin, .. } = &self.console;
+        let mut door = Door::new(Arc::clone(gate), proved.clone(), target, *origin);
         let mut step = door.knock().await;
         loop {
             let screen = match step {

@@ -2,9 +2,12 @@
 
 use std::net::IpAddr;
 
+use jiff::Timestamp;
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::{Certificate, HashAlg, PublicKey};
+use tidegate_common::model;
 use tidegate_common::name::UserName;
+use tidegate_common::policy::{EndReason, Login, LoginGone, Proved};
 
 use super::Gate;
 use crate::origin::is_in;
@@ -22,30 +25,36 @@ pub enum CertificateError {
     /// It names others.
     #[error("it does not name {0}")]
     Principal(UserName),
+    /// It names others, too.
+    #[error("it names {0} by a principal that another user has, too; `get users` shows who")]
+    Shared(UserName),
+    /// The user is not there, or is disabled.
+    #[error("no such user is enabled")]
+    User,
     /// It may not be used from there.
     #[error("it may not be used from {0}")]
     Source(IpAddr),
     /// It carries a critical option that this gate does not enforce.
     #[error("it carries the critical option `{0}`, which this gate does not know")]
     Option(String),
-    /// The user is not there, or is disabled.
-    #[error("no such user is enabled")]
-    User,
 }
 
 impl Gate {
-    /// Whether a key is one of an enabled user's.
-    pub fn has_key(&self, user: &UserName, key: &PublicKey) -> bool {
-        let snapshot = self.access.snapshot();
-        let Some(user) = snapshot.user(user).filter(|user| user.enabled) else {
-            return false;
-        };
-        user.keys.iter().any(|known| {
-            PublicKey::from_openssh(&known.to_string()).is_ok_and(|known| known.key_data() == key.key_data())
-        })
+    /// What a key proves `user` with, if the client holds it.
+    ///
+    /// # Errors
+    /// When it proves nothing.
+    pub fn takes_key(&self, user: &UserName, key: &PublicKey) -> Result<Proved, LoginGone> {
+        let login = Login::Key(own(key).ok_or(LoginGone::Key)?).into();
+        let proved = Proved { user: user.clone(), login };
+        match self.access.still_in(&proved) {
+            Ok(()) => Ok(proved),
+            Err(EndReason::Login(gone)) => Err(gone),
+            Err(_) => Err(LoginGone::Key),
+        }
     }
 
-    /// Whether a certificate, whose key the client has proved to hold, proves `user`.
+    /// What a certificate, whose key the client has proved to hold, proves `user` with.
     ///
     /// # Errors
     /// When it does not, with the reason for the log.
@@ -54,7 +63,7 @@ impl Gate {
         user: &UserName,
         certificate: &Certificate,
         origin: IpAddr,
-    ) -> Result<(), CertificateError> {
+    ) -> Result<Proved, CertificateError> {
         if certificate.cert_type() != CertType::User {
             return Err(CertificateError::Kind);
         }
@@ -66,11 +75,6 @@ impl Gate {
             .map(|ca| ca.fingerprint(HashAlg::Sha256))
             .collect();
         certificate.validate(&cas).map_err(CertificateError::Signature)?;
-        let snapshot = self.access.snapshot();
-        let known = snapshot.user(user).filter(|user| user.enabled).ok_or(CertificateError::User)?;
-        if !certificate.valid_principals().iter().any(|principal| known.has_principal(principal)) {
-            return Err(CertificateError::Principal(user.clone()));
-        }
         for (name, value) in certificate.critical_options().iter() {
             match name.as_str() {
                 "source-address" if is_in(origin, value) => {}
@@ -78,6 +82,26 @@ impl Gate {
                 other => return Err(CertificateError::Option(other.to_owned())),
             }
         }
-        Ok(())
+        let login = Login::Certificate {
+            principals: certificate.valid_principals().to_vec(),
+            until: end_of(certificate.valid_before()),
+        };
+        let proved = Proved { user: user.clone(), login: login.into() };
+        match self.access.still_in(&proved) {
+            Ok(()) => Ok(proved),
+            Err(EndReason::Login(LoginGone::SharedPrincipal)) => Err(CertificateError::Shared(user.clone())),
+            Err(EndReason::Login(_)) => Err(CertificateError::Principal(user.clone())),
+            Err(_) => Err(CertificateError::User),
+        }
     }
+}
+
+/// The key as the resources have it; none for a kind that they don't take.
+fn own(key: &PublicKey) -> Option<model::PublicKey> {
+    key.to_openssh().ok()?.parse().ok()
+}
+
+/// The end of a certificate in seconds since 1970; all that is beyond our calendar is none.
+fn end_of(valid_before: u64) -> Option<Timestamp> {
+    i64::try_from(valid_before).ok().and_then(|seconds| Timestamp::from_second(seconds).ok())
 }

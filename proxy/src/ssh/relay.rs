@@ -74,14 +74,16 @@ pub async fn serve(client: Client, phase: watch::Receiver<Phase>) -> bool {
             Done::Device(Some(sentence)) | Done::Failed(sentence) => Some(sentence.as_str()),
             Done::Session(sentence) => sentence.as_deref(),
         };
+        let tells = sentence.is_some();
         if let Some(sentence) = sentence {
             let text = format!("\r\ntidegate: {sentence}\r\n");
             let _ = client.write.extended_data_bytes(STDERR, text).await;
             let _ = client.handle.exit_status_request(client.id, 255).await;
         }
         let _ = client.write.close().await;
+        tells
     };
-    let told = tokio::time::timeout(FAREWELL, farewell).await.is_ok();
+    let told = tokio::time::timeout(FAREWELL, farewell).await.unwrap_or_default();
     client.inbox.close();
     told
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelId};
-use tidegate_common::name::UserName;
+use tidegate_common::policy::Proved;
 use tokio::io::{AsyncWrite, AsyncWriteExt, DuplexStream};
 
 use super::inbox::{Event, Inbox};
@@ -26,8 +26,8 @@ const STDERR: u32 = 1;
 pub struct Console {
     /// What it works on.
     pub gate: Arc<Gate>,
-    /// Who types.
-    pub user: UserName,
+    /// Who types, and what they logged in with.
+    pub proved: Proved,
     /// From where.
     pub origin: IpAddr,
     /// What is typed.
@@ -35,8 +35,9 @@ pub struct Console {
 }
 
 impl Console {
-    /// Runs the command that was asked for, and closes the channel.
-    pub async fn run(self, channel: Channel<Msg>, handle: Handle, mut start: Start) {
+    /// Runs the command that was asked for, and closes the channel. Says whether it has told
+    /// its user that their log-in is gone.
+    pub async fn run(self, channel: Channel<Msg>, handle: Handle, mut start: Start) -> bool {
         let id: ChannelId = channel.id();
         let (_, write) = channel.split();
         if matches!(start.program, Program::Shell)
@@ -48,15 +49,27 @@ impl Console {
         let terminal = start.terminal.as_ref().map(|terminal| Terminal { columns: terminal.size.columns });
         let lines = |stream| Lines { stream: Box::pin(write.make_writer_ext(stream)), carriage: on_terminal };
         let (mut out, mut err) = (lines(None), lines(Some(STDERR)));
+        let mut told = false;
         let status = match words(&start.program) {
             Ok(words) => {
                 let (stdin, input) = tokio::io::duplex(AHEAD);
-                let actor = Actor::user(&self.gate.access.snapshot(), &self.user, self.origin);
+                let actor = Actor::proved(&self.gate.access.snapshot(), &self.proved, self.origin);
                 let run =
                     console::run(&self.gate.console, &actor, terminal, &words, stdin, &mut out, &mut err);
-                tokio::select! {
-                    status = run => status,
-                    () = typed(&self.inbox, input, on_terminal) => 130,
+                let ended = tokio::select! {
+                    // What is done already is told, also to who takes away their own key.
+                    biased;
+                    status = run => Ok(status),
+                    why = self.gate.access.until_out(&self.proved) => Err(why),
+                    () = typed(&self.inbox, input, on_terminal) => Ok(130),
+                };
+                match ended {
+                    Ok(status) => status,
+                    Err(why) => {
+                        told = true;
+                        let _ = err.write_all(format!("tidegate: {why}\n").as_bytes()).await;
+                        1
+                    }
                 }
             }
             Err(sentence) => {
@@ -69,6 +82,7 @@ impl Console {
         let _ = handle.exit_status_request(id, status.into()).await;
         let _ = write.close().await;
         self.inbox.close();
+        told
     }
 }
 

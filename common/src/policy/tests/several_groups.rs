@@ -64,6 +64,7 @@ fn explain_names_the_group_that_decides_and_why_the_others_did_not() {
     let facts = Facts {
         now: noon(),
         user: &user,
+        login: None,
         target: &target,
         action: Action::Session,
         origin: IpAddr::V4(Ipv4Addr::LOCALHOST),

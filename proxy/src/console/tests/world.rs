@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use tidegate_common::model::{Action, Claims};
 
 use super::super::*;
+use crate::access::tests::proved;
 use crate::record::{RecordingKey, Settings};
 use crate::store::testing::Temporary;
 
@@ -131,11 +132,11 @@ impl World {
     }
 
     pub async fn session(&self) -> SessionId {
-        let (user, target) = ("operator".parse().unwrap(), "ops@db01".parse().unwrap());
+        let (proved, target) = (proved("operator"), "ops@db01".parse().unwrap());
         let origin = "192.0.2.7".parse().unwrap();
         let claims = Claims { justification: Some("x".parse().unwrap()), ..Claims::default() };
         let decided =
-            self.services.access.decide(&user, &target, Action::Session, origin, &claims).await.unwrap();
+            self.services.access.decide(&proved, &target, Action::Session, origin, &claims).await.unwrap();
         let tidegate_common::policy::Decision::Permitted(permit) = decided else { panic!("{decided:?}") };
         let id = SessionId::new(1_800_000_000_000, 7);
         self.services.store.session_begin(id, &permit, origin, jiff::Timestamp::now()).await.unwrap();

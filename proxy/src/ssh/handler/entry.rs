@@ -6,12 +6,13 @@ use std::sync::Arc;
 use russh::server::{Auth, Session};
 use russh::{ChannelId, MethodKind, MethodSet};
 use tidegate_common::audit::{Event, LoginMethod, Note};
-use tidegate_common::name::{CredentialName, Login, UserName};
+use tidegate_common::name::{CredentialName, UserName};
+use tidegate_common::policy::Proved;
 use tokio::sync::watch;
 
 use super::super::door::{Door, Screen, Step};
 use super::super::program::{Control, Program, Start};
-use super::super::{MOST_ATTEMPTS, Standing, relay, terminal_console};
+use super::super::{LEAVE_DEADLINE, MOST_ATTEMPTS, Standing, relay, terminal_console};
 use super::{Handler, HandlerError, LONGEST_ENV, State};
 use crate::session::Phase;
 
@@ -24,33 +25,60 @@ impl Handler {
         Ok(Auth::reject())
     }
 
+    /// Who wrote the name `shown` proved nothing; the log has the true reason.
+    pub(super) async fn refused(
+        &mut self,
+        shown: &str,
+        user: &UserName,
+        why: String,
+    ) -> Result<Auth, HandlerError> {
+        let event = Event::LoginRefused { user: Note::new(shown), why: Note::new(why) };
+        self.gate.audit.append(event.by_user(user, self.origin)).await?;
+        self.rejected()
+    }
+
     /// A user proved who they are: lets them in, or begins to ask.
     pub(super) async fn proved(
         &mut self,
-        login: Login,
+        proved: Proved,
+        target: Option<CredentialName>,
         method: LoginMethod,
         key: String,
     ) -> Result<Auth, HandlerError> {
-        let event = Event::LoginAccepted { user: login.user.clone(), method, key: Note::new(key) };
-        self.gate.audit.append(event.by_user(&login.user, self.origin)).await?;
-        match login.target {
-            Some(target) => self.knock(login.user, target).await,
+        let event = Event::LoginAccepted { user: proved.user.clone(), method, key: Note::new(key) };
+        self.gate.audit.append(event.by_user(&proved.user, self.origin)).await?;
+        self.proved = Some(proved.clone());
+        match target {
+            Some(target) => self.knock(proved, target).await,
             None => {
-                self.state = State::Console(login.user);
+                self.state = State::Console;
                 self.standing.send_replace(Standing::Proved);
+                self.leave_when_out(proved);
                 Ok(Auth::Accept)
             }
+        }
+    }
+
+    /// Whether what the connection rests on still holds; asked whenever something new opens.
+    ///
+    /// # Errors
+    /// The sentence for the user.
+    pub(super) fn still_in(&self) -> Result<(), String> {
+        match &self.proved {
+            Some(proved) => self.gate.access.still_in(proved).map_err(|why| why.to_string()),
+            None => Err("nobody has logged in here".to_owned()),
         }
     }
 
     /// Asks policy for a session to `target`.
     pub(super) async fn knock(
         &mut self,
-        user: UserName,
+        proved: Proved,
         target: CredentialName,
     ) -> Result<Auth, HandlerError> {
         self.standing.send_replace(Standing::Proved);
-        let mut door = Box::new(Door::new(Arc::clone(&self.gate), user, target, self.origin));
+        self.leave_when_out(proved.clone());
+        let mut door = Box::new(Door::new(Arc::clone(&self.gate), proved, target, self.origin));
         let step = door.knock().await?;
         Ok(match self.settle(step, door) {
             // What is to be asked is asked by keyboard-interactive.
@@ -67,6 +95,8 @@ impl Handler {
         match step {
             Step::Admitted(permit) => {
                 let held = self.gate.sessions.start(*permit, self.origin);
+                // From here on the session watches, and the connection leaves after it.
+                self.stay();
                 self.leave_when_over(held.phase());
                 self.state = State::Session(held);
                 None
@@ -103,6 +133,30 @@ impl Handler {
         });
     }
 
+    /// The connection leaves once what it rests on is gone; what runs on it says so first.
+    fn leave_when_out(&mut self, proved: Proved) {
+        let (access, standing) = (self.gate.access.clone(), self.standing.clone());
+        let (relays, told) = (Arc::clone(&self.relays), self.told.subscribe());
+        let leaving = tokio::spawn(async move {
+            let why = access.until_out(&proved).await;
+            let _ = tokio::time::timeout(relay::FAREWELL * 2, relays.write()).await;
+            let told = *told.borrow();
+            if told {
+                // What a channel says last is shown before the connection is told to leave.
+                tokio::time::sleep(LEAVE_DEADLINE).await;
+            }
+            standing.send_replace(Standing::Leaving(Some(why.to_string().into())));
+        });
+        self.leaving = Some(leaving.abort_handle());
+    }
+
+    /// No longer watches what the connection rests on.
+    pub(super) fn stay(&mut self) {
+        if let Some(leaving) = self.leaving.take() {
+            leaving.abort();
+        }
+    }
+
     pub(super) fn largest_backlog(&self) -> usize {
         self.channels.values().map(|channel| channel.inbox.backlog()).max().unwrap_or_default()
     }
@@ -131,18 +185,29 @@ impl Handler {
             asked: channel.asked.take(),
             program,
         };
-        match (&self.state, channel.console.take()) {
-            (State::Console(user), Some(own)) => {
+        let own = channel.console.take();
+        let inbox = channel.inbox.clone();
+        match (&self.state, &self.proved, own) {
+            (State::Console, Some(proved), Some(own)) => {
+                let Ok(relaying) = Arc::clone(&self.relays).try_read_owned() else {
+                    return Ok(session.channel_failure(id)?);
+                };
                 session.channel_success(id)?;
                 let console = terminal_console::Console {
                     gate: Arc::clone(&self.gate),
-                    user: user.clone(),
+                    proved: proved.clone(),
                     origin: self.origin,
-                    inbox: channel.inbox.clone(),
+                    inbox,
                 };
-                tokio::spawn(console.run(own, session.handle(), start));
+                let (told, handle) = (self.told.clone(), session.handle());
+                tokio::spawn(async move {
+                    if console.run(own, handle, start).await {
+                        told.send_replace(true);
+                    }
+                    drop(relaying);
+                });
             }
-            _ => channel.inbox.push_control(Control::Start(start))?,
+            _ => inbox.push_control(Control::Start(start))?,
         }
         Ok(())
     }

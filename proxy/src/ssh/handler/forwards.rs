@@ -28,10 +28,11 @@ impl Handler {
             }),
             _ => None,
         };
-        let why = match &context {
-            Some(context) if context.allows(about.forward).await => None,
-            Some(context) => Some(context.forbidden(about.forward)),
-            None => Some("forwards are not permitted here; jump to a device's port 22".to_owned()),
+        let why = match (&context, self.still_in()) {
+            (Some(_), Err(why)) => Some(why),
+            (Some(context), Ok(())) if context.allows(about.forward).await => None,
+            (Some(context), Ok(())) => Some(context.forbidden(about.forward)),
+            (None, _) => Some("forwards are not permitted here; jump to a device's port 22".to_owned()),
         };
         match (context, why) {
             (Some(context), None) => Ok(Ok(context)),
@@ -54,10 +55,10 @@ impl Handler {
         let event = Event::ForwardRefused { session, kind, to, why };
         let entry = match &self.state {
             State::Session(held) => event.by_user(held.permit.user(), self.origin),
-            State::Console(user) => event.by_user(user, self.origin),
-            State::Unproved | State::Asking(_) | State::Refused(_) => {
-                Entry::from(event).origin(Some(self.origin))
-            }
+            State::Console | State::Unproved | State::Asking(_) | State::Refused(_) => match &self.proved {
+                Some(proved) => event.by_user(&proved.user, self.origin),
+                None => Entry::from(event).origin(Some(self.origin)),
+            },
         };
         self.gate.audit.append(entry).await.map(drop)
     }

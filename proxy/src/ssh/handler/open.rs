@@ -43,6 +43,16 @@ impl Handler {
         })
     }
 
+    /// Tells the log of a session's channel that is refused.
+    async fn refuse_channel(&self, why: &str) -> Result<(), HandlerError> {
+        if let State::Session(held) = &self.state {
+            let (session, kind) = (held.id, ChannelKind::Other);
+            let event = Event::ChannelRefused { session, kind, why: Note::new(why) };
+            self.gate.audit.append(event.by_user(held.permit.user(), self.origin)).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn open_session(
         &mut self,
         channel: Channel<Msg>,
@@ -52,12 +62,15 @@ impl Handler {
         let id = channel.id();
         if !self.has_room() {
             let (answer, why) = shortage();
-            if let State::Session(held) = &self.state {
-                let (session, kind) = (held.id, ChannelKind::Other);
-                let event = Event::ChannelRefused { session, kind, why: Note::new(why) };
-                self.gate.audit.append(event.by_user(held.permit.user(), self.origin)).await?;
-            }
+            self.refuse_channel(&why).await?;
             reply.reject(answer).await;
+            return Ok(());
+        }
+        if !matches!(self.state, State::Unproved | State::Asking(_) | State::Refused(_))
+            && let Err(why) = self.still_in()
+        {
+            self.refuse_channel(&why).await?;
+            reply.reject(rejection(&why)).await;
             return Ok(());
         }
         let inbox = Inbox::default();
@@ -68,7 +81,7 @@ impl Handler {
                 reply.reject(rejection(sentence)).await;
                 return Ok(());
             }
-            State::Console(_) => {
+            State::Console => {
                 reply.accept().await;
                 console = Some(channel);
             }
@@ -107,10 +120,18 @@ impl Handler {
             (Entrance::Front, Way::Tcpip { host, port, .. }) => jump::device(host, *port),
             _ => None,
         };
-        let (State::Console(user), Some(device)) = (&self.state, device) else {
+        let (State::Console, Some(proved), Some(device)) = (&self.state, self.proved.clone(), device) else {
             return self.open_forward(way, channel, reply, client).await;
         };
-        let user = user.clone();
+        if let Err(why) = self.still_in() {
+            self.refuse_forward(&Local::about(&way), None, &why).await?;
+            reply.reject(rejection(&why)).await;
+            return Ok(());
+        }
+        let Ok(relaying) = Arc::clone(&self.relays).try_read_owned() else {
+            reply.reject(rejection("the connection is about to end")).await;
+            return Ok(());
+        };
         let Some(inbox) = self.enter(channel.id()) else {
             let (answer, why) = shortage();
             self.refuse_forward(&Local::about(&way), None, &why).await?;
@@ -119,7 +140,10 @@ impl Handler {
         };
         reply.accept().await;
         let (gate, address) = (Arc::clone(&self.gate), SocketAddr::new(self.origin, 0));
-        tokio::spawn(jump::inside(gate, user, device, address, channel, inbox));
+        tokio::spawn(async move {
+            jump::inside(gate, proved, device, address, channel, inbox).await;
+            drop(relaying);
+        });
         Ok(())
     }
 

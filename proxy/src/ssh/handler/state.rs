@@ -2,7 +2,8 @@
 
 use russh::Channel;
 use russh::server::Msg;
-use tidegate_common::name::{DeviceName, UserName};
+use tidegate_common::name::DeviceName;
+use tidegate_common::policy::Proved;
 
 use super::super::door::Door;
 use super::super::forward::Asked;
@@ -34,8 +35,8 @@ pub enum Entrance {
     Front,
     /// Inside a `direct-tcpip` channel of a proved user, towards a device.
     Jump {
-        /// The user.
-        user: UserName,
+        /// The user, and what the outer connection rests on.
+        proved: Proved,
         /// The device.
         device: DeviceName,
     },
@@ -50,7 +51,7 @@ pub(super) enum State {
     /// A session.
     Session(Held),
     /// No target: the console, and jumps.
-    Console(UserName),
+    Console,
     /// Policy says no; the sentence answers every channel.
     Refused(String),
 }

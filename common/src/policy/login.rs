@@ -1,0 +1,109 @@
+//! What a log-in rests on, and whether it still does. A permit carries it, so that a session
+//! ends with the key, the certificate or the user that it began with; a connection without a
+//! session asks the same.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::permit::EndReason;
+use crate::model::{PublicKey, Snapshot, Token, UserEntry};
+use crate::name::UserName;
+
+/// What a user proved with who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Login {
+    /// A key, which must be among the user's.
+    Key(PublicKey),
+    /// A certificate of a CA that the gate trusts; whoever makes this value has checked that,
+    /// its kind, its options and its time.
+    Certificate {
+        /// Whom it names; one must be the user's.
+        principals: Vec<String>,
+        /// Its end, where it has one.
+        until: Option<Timestamp>,
+    },
+}
+
+/// A user, and what they proved it with.
+#[derive(Debug, Clone)]
+pub struct Proved {
+    /// The user.
+    pub user: UserName,
+    /// The proof.
+    pub login: Arc<Login>,
+}
+
+/// Why a log-in does not hold, or no longer; each is a sentence for the person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LoginGone {
+    /// The key is not the user's.
+    #[error("the key that you logged in with is no longer yours")]
+    Key,
+    /// It is somebody else's too.
+    #[error("the key that you logged in with is another user's too; an administrator must say whose it is")]
+    SharedKey,
+    /// No principal is the user's.
+    #[error("the certificate that you logged in with no longer names you")]
+    Principal,
+    /// The one that is the user's is somebody else's too.
+    #[error(
+        "the certificate that you logged in with names another user too; an administrator must say whose the \
+         principal is"
+    )]
+    SharedPrincipal,
+    /// The certificate's time is over.
+    #[error("the certificate that you logged in with has expired")]
+    Expired,
+}
+
+impl Login {
+    /// When it ends by itself.
+    #[must_use]
+    pub fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Key(_) => None,
+            Self::Certificate { until, .. } => *until,
+        }
+    }
+
+    /// Whether it proves this user now, whoever they are otherwise.
+    pub(super) fn holds(
+        &self,
+        snapshot: &Snapshot,
+        entry: &UserEntry,
+        now: Timestamp,
+    ) -> Result<(), LoginGone> {
+        match self {
+            Self::Key(key) => {
+                let key = key.identity();
+                if !entry.user.keys.iter().any(|own| own.identity() == key) {
+                    return Err(LoginGone::Key);
+                }
+                if snapshot.is_shared(&Token::Key(key)) { Err(LoginGone::SharedKey) } else { Ok(()) }
+            }
+            Self::Certificate { principals, until } => {
+                if until.is_some_and(|until| until <= now) {
+                    return Err(LoginGone::Expired);
+                }
+                let own: Vec<_> = principals.iter().filter(|name| entry.user.has_principal(name)).collect();
+                let alone = |name: &&String| !snapshot.is_shared(&Token::Principal((**name).clone()));
+                match (own.is_empty(), own.iter().any(alone)) {
+                    (true, _) => Err(LoginGone::Principal),
+                    (false, false) => Err(LoginGone::SharedPrincipal),
+                    (false, true) => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+/// Whether a user who has logged in still is in: enabled, and with what they proved it with.
+///
+/// # Errors
+/// Why their connection and all on it must end.
+pub fn still_in(snapshot: &Snapshot, proved: &Proved, now: Timestamp) -> Result<(), EndReason> {
+    let entry = snapshot.user_entry(&proved.user).filter(|entry| entry.user.enabled);
+    let entry = entry.ok_or(EndReason::UserDisabled)?;
+    proved.login.holds(snapshot, entry, now).map_err(EndReason::Login)
+}

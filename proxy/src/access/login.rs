@@ -1,0 +1,70 @@
+//! Whether who has logged in still is in. Every door asks when something new opens, and
+//! watches for as long as the connection lives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tidegate_common::audit;
+use tidegate_common::model::Role;
+use tidegate_common::policy::{self, EndReason, Proved};
+
+use super::{Access, AccessError, By};
+
+/// How long to sleep at most, in case the clock is set.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+impl Access {
+    /// Whether the user is enabled, and what they logged in with still proves them.
+    ///
+    /// # Errors
+    /// Why their connection and all on it must end.
+    pub fn still_in(&self, proved: &Proved) -> Result<(), EndReason> {
+        policy::still_in(&self.snapshot(), proved, Timestamp::now())
+    }
+
+    /// Whether who changes resources may, at this moment: what they send may have been long in
+    /// coming. Asked with the right to change in hand, so that nobody takes theirs meanwhile.
+    ///
+    /// # Errors
+    /// When they are no administrator any more, or their log-in is gone.
+    pub(super) fn may_change(&self, by: &By) -> Result<(), AccessError> {
+        let audit::Actor::User(user) = &by.actor else { return Ok(()) };
+        let right = |why: &dyn std::fmt::Display| AccessError::Right(why.to_string());
+        if let Some(login) = &by.login {
+            let proved = Proved { user: user.clone(), login: Arc::clone(login) };
+            self.still_in(&proved).map_err(|why| right(&why))?;
+        }
+        let snapshot = self.snapshot();
+        let user = snapshot.user(user).filter(|user| user.enabled && user.has_role(Role::Admin));
+        user.map(drop).ok_or_else(|| right(&"you are no administrator any more"))
+    }
+
+    /// Waits until it does not, and says why.
+    pub async fn until_out(&self, proved: &Proved) -> EndReason {
+        let mut changed = self.changed();
+        loop {
+            changed.mark_unchanged();
+            if let Err(reason) = self.still_in(proved) {
+                return reason;
+            }
+            tokio::select! {
+                changed = changed.changed() => if changed.is_err() {
+                    return EndReason::Unchecked;
+                },
+                () = passed(proved.login.until()) => {}
+            }
+        }
+    }
+}
+
+/// Waits for a moment of the wall clock; for ever where there is none.
+async fn passed(moment: Option<Timestamp>) {
+    let Some(moment) = moment else { return std::future::pending().await };
+    loop {
+        match Duration::try_from(moment.duration_since(Timestamp::now())) {
+            Ok(left) if !left.is_zero() => tokio::time::sleep(left.min(LOOK_AGAIN)).await,
+            _ => return,
+        }
+    }
+}
