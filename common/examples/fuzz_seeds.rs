@@ -27,6 +27,7 @@ fn main() {
         live: vec![SessionId::new(1, 2)],
         standing: Vec::new(),
         witness: Sight::Sees,
+        bound: true,
     };
     let frames = [encode(&FromAgent::Hello(hello)), encode(&FromAgent::Alive)].map(Result::unwrap);
     put("wire", "agent", &frames.concat());

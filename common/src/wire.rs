@@ -2,8 +2,9 @@
 //! frame behind its length as a big-endian `u32`, over mutually authenticated
 //! TLS 1.3. The agent dials; its certificate says which device it is.
 //!
-//! Bounds: a frame holds at most [`MAX_FRAME`] bytes. An unknown message or field
-//! ends the link, because both sides state [`VERSION`] first.
+//! Bounds: a frame holds at most [`MAX_FRAME`] bytes. An unknown message or field ends
+//! the link, because both sides state [`VERSION`] first; in [`Hello`] and [`Welcome`] a
+//! field that is not known is passed over, so that a newer side can say more.
 
 mod frame;
 mod witness;
@@ -136,9 +137,8 @@ pub struct Certificate {
     pub ca: String,
 }
 
-/// Who the agent is and what it finds on its host.
+/// Who the agent is and what it finds on its host. What a newer one says beside is not heard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Hello {
     /// The protocol's version.
     pub protocol: u16,
@@ -155,11 +155,20 @@ pub struct Hello {
     /// Whether the kernel tells what runs.
     #[serde(default)]
     pub witness: Sight,
+    /// Whether its sshd takes a certificate only if it names [`device_principal`]. Said only
+    /// where it is so: proxies before this know no such field and refuse the link.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bound: bool,
 }
 
-/// What the agent needs to know of the proxy.
+/// What a session's certificate names, so that no other device takes it.
+#[must_use]
+pub fn device_principal(account: &AccountName, device: &DeviceName) -> String {
+    format!("{account}@{device}")
+}
+
+/// What the agent needs to know of the proxy. What a newer one says beside is not heard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Welcome {
     /// The protocol's version.
     pub protocol: u16,

@@ -11,6 +11,8 @@ mod link;
 mod listener;
 mod registry;
 mod reports;
+mod vouching;
 
 pub use listener::{Office, keep_seen, listen};
 pub use registry::{GrantOver, GrantSeen, GrantState, LiveGrant, Registry, What};
+pub use vouching::{Trust, trust};

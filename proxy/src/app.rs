@@ -98,6 +98,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         store: store.clone(),
         audit: audit.clone(),
         witnesses: Witnesses::new(recordings.clone(), store.clone()),
+        access: access.clone(),
+        enrolling: tokio::sync::Mutex::default(),
+        vouching: tokio::sync::Mutex::default(),
     });
     let lanes = Lanes::start();
     let expiry = requests.clone().keep_expiring();
@@ -186,6 +189,7 @@ impl console::AgentLinks for Registry {
             version: status.version,
             up: status.since.elapsed(),
             witness: status.witness,
+            foreign_keys: status.vouched.foreign.iter().map(ToString::to_string).collect(),
         })
     }
 

@@ -85,6 +85,8 @@ pub struct Link {
     pub up: Duration,
     /// Whether its host's kernel tells what runs.
     pub witness: Sight,
+    /// Host keys of other devices that it vouches for, and whose they are.
+    pub foreign_keys: Vec<String>,
 }
 
 /// What commands work on.

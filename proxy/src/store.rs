@@ -12,6 +12,7 @@
 mod agents;
 mod audit;
 mod fleet;
+mod host_keys;
 mod migration;
 mod requests;
 mod residue;
@@ -20,7 +21,7 @@ mod sessions;
 mod tokens;
 mod transfers;
 
-pub use agents::AgentRow;
+pub use agents::{AgentRow, Enrolled};
 pub use audit::AuditRow;
 pub use fleet::Drifts;
 pub use requests::RequestFilter;
@@ -163,7 +164,20 @@ async fn connect(path: &Path, connections: u32) -> Result<DatabaseConnection, St
 
 #[cfg(test)]
 pub(crate) mod testing {
-    use super::Store;
+    use super::{Enrolled, Store, agents};
+
+    impl Store {
+        /// The device's agent has this key now, and a certificate of the same name.
+        pub async fn enrol(
+            &self,
+            device: &tidegate_common::name::DeviceName,
+            key: &str,
+            now: jiff::Timestamp,
+        ) {
+            let enrolled = Enrolled { device, certificate: key, public_key: key };
+            agents::enrol(&self.writer, &enrolled, now).await.unwrap();
+        }
+    }
 
     /// A store in a directory of its own, removed when this goes.
     pub struct Temporary {

@@ -63,6 +63,7 @@ fn hello(live: Vec<SessionId>, standing: Vec<Standing>) -> FromAgent {
         live,
         standing,
         witness: Sight::default(),
+        bound: false,
     })
 }
 

@@ -203,6 +203,7 @@ impl Tools {
                     live,
                     standing,
                     witness: self.witness.sight(),
+                    bound: crate::setup::is_bound(&self.paths),
                 };
                 self.link.send(FromAgent::Hello(hello));
             }

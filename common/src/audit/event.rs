@@ -194,6 +194,9 @@ pub enum Event {
     AgentRevoked { device: DeviceName },
     /// The agent vouched for other host keys than before; SHA-256 fingerprints.
     HostKeysChanged { device: DeviceName, before: Notes, now: Notes },
+    /// The agent vouches for host keys of other devices, which nobody trusts for its own:
+    /// SHA-256 fingerprints, and whose they are.
+    HostKeysRefused { device: DeviceName, keys: Notes },
 
     // Recordings.
     /// Closed, signed and read back. `link` ends its chain.

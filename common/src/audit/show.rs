@@ -268,6 +268,9 @@ impl fmt::Display for Event {
             Self::HostKeysChanged { device, before, now } => {
                 write!(f, "host keys of {device} changed{}{}", Also("before", before), Also("now", now))
             }
+            Self::HostKeysRefused { device, keys } => {
+                write!(f, "agent of {device} vouches for host keys of OTHER devices, refused: {keys}")
+            }
             Self::RecordingSealed { session, bytes, frames, link } => {
                 write!(f, "session {session}: recording sealed, {frames} frames, {bytes} bytes, link {link}")
             }

@@ -36,7 +36,8 @@ pub struct Device {
     /// Whether Tidegate's agent runs there.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub agent: bool,
-    /// Host keys pinned by an administrator, for a device without an agent.
+    /// Host keys pinned by an administrator; with an agent, only those of them count that
+    /// it vouches for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub host_keys: Vec<PublicKey>,
 }

@@ -130,6 +130,11 @@ impl Snapshot {
         self.devices.get(name)
     }
 
+    /// Every device, in no order.
+    pub fn devices(&self) -> impl Iterator<Item = &Arc<Device>> {
+        self.devices.values()
+    }
+
     /// A credential.
     #[must_use]
     pub fn credential(&self, name: &CredentialName) -> Option<&Arc<Credential>> {

@@ -7,10 +7,10 @@ use tidegate_common::audit::{Event, Note};
 use tidegate_common::name::DeviceName;
 use tidegate_common::wire::{self, Decoder, FrameError, FromAgent, FromProxy, Hello, Welcome};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use super::listener::Office;
-use super::registry::LinkStatus;
+use super::listener::{Office, Peer};
+use super::registry::{Connected, LinkStatus};
 
 /// Orders that wait for a slow link before new grants fail.
 const QUEUE: usize = 256;
@@ -115,14 +115,17 @@ impl<S: AsyncRead + AsyncWrite> Frames<S> {
 /// Serves the link of an enrolled device until it ends.
 pub async fn serve<S: AsyncRead + AsyncWrite>(
     office: &Office,
-    device: &DeviceName,
+    peer: &Peer,
     frames: &mut Frames<S>,
 ) -> Result<Infallible, LinkError> {
+    let device = &peer.device;
     let FromAgent::Hello(hello) = frames.first().await? else {
         return Err(LinkError::Turn("something before its hello"));
     };
     check(&hello)?;
-    office.vouched(device, &hello.host_keys).await?;
+    // It may have taken its time.
+    office.admit(peer).await?;
+    let vouched = office.vouched(device, &hello.host_keys).await?;
     let lease = office.registry.lease();
     let welcome = Welcome {
         protocol: wire::VERSION,
@@ -135,21 +138,27 @@ pub async fn serve<S: AsyncRead + AsyncWrite>(
         .audit(Event::AgentConnected { device: device.clone(), version: Note::new(&hello.version) })
         .await?;
 
-    let seen = office.store.agent_seen(device, &hello.version, jiff::Timestamp::now()).await;
+    let seen = office.store.agent_seen(device, &hello.version, hello.bound, jiff::Timestamp::now()).await;
     seen.map_err(|error| LinkError::Office(error.to_string()))?;
     office.stands(device, hello.standing).await?;
+    let bound = office.agent(device).await?.is_some_and(|agent| agent.bound);
 
     let (sender, mut orders) = mpsc::channel(QUEUE);
     let alive = hello.live.clone();
     let status = LinkStatus {
         version: hello.version,
         kinds: hello.kinds,
-        host_keys: hello.host_keys,
+        vouched,
+        bound,
         witness: hello.witness,
         since: Instant::now(),
     };
-    let number = office.registry.connected(device, status, &alive, sender);
-    let result = talk(office, device, number, frames, &mut orders).await;
+    let Connected { number, leave } = office.registry.connected(device, status, &alive, sender);
+    let result = match office.admit(peer).await {
+        // Whoever revoked it before found no link to end; whoever does it from now on finds one.
+        Err(error) => Err(error),
+        Ok(()) => talk(office, device, number, frames, &mut orders, leave).await,
+    };
     office.registry.disconnected(device, number);
     office.seen(std::slice::from_ref(device)).await;
     let Err(error) = result;
@@ -173,6 +182,7 @@ async fn talk<S: AsyncRead + AsyncWrite>(
     number: u64,
     frames: &mut Frames<S>,
     orders: &mut mpsc::Receiver<FromProxy>,
+    mut leave: oneshot::Receiver<String>,
 ) -> Result<Infallible, LinkError> {
     let registry = &office.registry;
     let lease = registry.lease();
@@ -181,6 +191,21 @@ async fn talk<S: AsyncRead + AsyncWrite>(
     let mut heard = Instant::now();
     loop {
         tokio::select! {
+            biased;
+            why = &mut leave => {
+                let Ok(why) = why else { return Err(LinkError::Replaced) };
+                return Err(LinkError::Dismissed(why));
+            }
+            _ = beat.tick() => {
+                if heard.elapsed() > lease {
+                    return Err(LinkError::Silent);
+                }
+                frames.send(&FromProxy::Lease { live: registry.live(device) }).await?;
+            }
+            order = orders.recv() => match order {
+                Some(order) => frames.send(&order).await?,
+                None => return Err(LinkError::Replaced),
+            },
             message = frames.receive() => {
                 heard = Instant::now();
                 match message? {
@@ -214,21 +239,6 @@ async fn talk<S: AsyncRead + AsyncWrite>(
                     FromAgent::Enrol(_) => return Err(LinkError::Turn("a second enrolment")),
                     FromAgent::Hello(_) => return Err(LinkError::Turn("a second hello")),
                 }
-            }
-            order = orders.recv() => match order {
-                Some(order) => {
-                    frames.send(&order).await?;
-                    if let FromProxy::Goodbye { why } = order {
-                        return Err(LinkError::Dismissed(why));
-                    }
-                }
-                None => return Err(LinkError::Replaced),
-            },
-            _ = beat.tick() => {
-                if heard.elapsed() > lease {
-                    return Err(LinkError::Silent);
-                }
-                frames.send(&FromProxy::Lease { live: registry.live(device) }).await?;
             }
         }
     }

@@ -6,21 +6,24 @@ use std::time::Duration;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use tidegate_common::audit::{Actor, Entry, Event, Note, Notes};
+use tidegate_common::audit::{Actor, Entry, Event, Note};
 use tidegate_common::digest::Digest;
 use tidegate_common::name::DeviceName;
+use tidegate_common::secret::Secret;
 use tidegate_common::wire::{self, Csr, Enrol, FromAgent, FromProxy};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::ca::{self, Ca};
 use super::link::{self, Frames, LinkError};
 use super::registry::Registry;
+use crate::access::Access;
 use crate::audit_log::AuditLog;
 use crate::limits::{Place, Places};
 use crate::origin::canonical;
-use crate::store::{AgentRow, Store, StoreError};
+use crate::store::{AgentRow, Enrolled, Store, StoreError};
 use crate::witness::Witnesses;
 
 /// How long a TLS handshake may take.
@@ -44,6 +47,20 @@ pub struct Office {
     pub audit: AuditLog,
     /// What the devices' kernels saw.
     pub witnesses: Witnesses,
+    /// The devices there are, and the keys that are pinned on them.
+    pub access: Access,
+    /// Held while a token is used: its record and its use are one after the other.
+    pub enrolling: Mutex<()>,
+    /// Held while it is decided whose a host key is.
+    pub vouching: Mutex<()>,
+}
+
+/// An agent that has shown a certificate whose enrolment stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Peer {
+    pub(super) device: DeviceName,
+    /// SHA-256 of its certificate's key.
+    public_key: String,
 }
 
 /// A certificate for an agent, and what is kept of it.
@@ -111,9 +128,16 @@ async fn meet(
             frames.send(&answer).await
         }
         Some(certificate) => {
-            let device = office.recognise(&certificate).await?;
-            drop(place);
-            link::serve(office, &device, &mut frames).await.map(|never| match never {})
+            let served = async {
+                let peer = office.recognise(&certificate).await?;
+                drop(place);
+                link::serve(office, &peer, &mut frames).await
+            };
+            let Err(error) = served.await;
+            if let LinkError::Dismissed(why) = &error {
+                frames.send(&FromProxy::Goodbye { why: why.clone() }).await?;
+            }
+            Err(error)
         }
     }
 }
@@ -121,6 +145,11 @@ async fn meet(
 fn peer(stream: &TlsStream<TcpStream>) -> Option<CertificateDer<'static>> {
     let (_, connection) = stream.get_ref();
     connection.peer_certificates()?.first().cloned().map(CertificateDer::into_owned)
+}
+
+/// The store's, not the peer's.
+fn ours(error: StoreError) -> LinkError {
+    LinkError::Office(error.to_string())
 }
 
 impl Office {
@@ -132,19 +161,43 @@ impl Office {
         if protocol != wire::VERSION {
             return Err(LinkError::Version(protocol));
         }
-        let redeemed = self.store.token_redeem(&token, jiff::Timestamp::now()).await;
-        let Some(device) = redeemed.map_err(|error| LinkError::Office(error.to_string()))? else {
-            self.audit(Event::TokenRefused { why: Note::new("unknown, used or expired") }).await?;
-            let why = "the token is unknown, used or expired; make another with `agent token`".to_owned();
-            return Ok(FromProxy::Goodbye { why });
+        let now = jiff::Timestamp::now();
+        if self.device_of(&token, now).await?.is_none() {
+            return self.no_such_token().await;
+        }
+        let _alone = self.enrolling.lock().await;
+        let Some(device) = self.device_of(&token, now).await? else {
+            return self.no_such_token().await;
         };
-        let signed = self.sign(&device, &csr)?;
-        self.certified(&device, signed.fingerprint).await?;
-        let kept = self.store.agent_enrolled(&device, &signed.public_key.to_string()).await;
-        kept.map_err(|error| LinkError::Office(error.to_string()))?;
+        // Nothing of the token is used up, and nothing of the device changed, before there
+        // is a certificate.
+        let signed = match self.sign(&device, &csr) {
+            Ok(signed) => signed,
+            Err(error) => {
+                let why = Note::new(format!("the request for {device}'s certificate can't be used: {error}"));
+                self.audit(Event::TokenRefused { why: why.clone() }).await?;
+                return Ok(FromProxy::Goodbye { why: format!("{why}; the token is still good") });
+            }
+        };
+        let event = Event::AgentEnrolled { device: device.clone(), certificate: signed.fingerprint };
+        self.audit(event).await?;
+        let (certificate, public_key) = (signed.fingerprint.to_string(), signed.public_key.to_string());
+        let enrolled = Enrolled { device: &device, certificate: &certificate, public_key: &public_key };
+        if !self.store.token_redeem(&token, &enrolled, now).await.map_err(ours)? {
+            return self.no_such_token().await;
+        }
         self.registry.dismiss(&device, "the device enrolled again");
-        self.audit(Event::AgentEnrolled { device, certificate: signed.fingerprint }).await?;
         Ok(FromProxy::Enrolled(signed.certificate))
+    }
+
+    async fn device_of(&self, token: &Secret, now: jiff::Timestamp) -> Result<Option<DeviceName>, LinkError> {
+        self.store.token_device(token, now).await.map_err(ours)
+    }
+
+    async fn no_such_token(&self) -> Result<FromProxy, LinkError> {
+        self.audit(Event::TokenRefused { why: Note::new("unknown, used or expired") }).await?;
+        let why = "the token is unknown, used or expired; make another with `agent token`".to_owned();
+        Ok(FromProxy::Goodbye { why })
     }
 
     /// A new certificate for a device whose link is up, for the key that it enrolled
@@ -158,9 +211,13 @@ impl Office {
             self.audit(Event::AgentRefused { device: Some(Note::new(device)), why }).await?;
             return Err(LinkError::Turn("a request for a certificate for another key"));
         }
-        self.certified(device, signed.fingerprint).await?;
         let event = Event::AgentRenewed { device: device.clone(), certificate: signed.fingerprint };
         self.audit(event).await?;
+        let (certificate, public_key) = (signed.fingerprint.to_string(), signed.public_key.to_string());
+        let renewed = Enrolled { device, certificate: &certificate, public_key: &public_key };
+        if !self.store.agent_renewed(&renewed, jiff::Timestamp::now()).await.map_err(ours)? {
+            return Err(LinkError::Turn("a request for a certificate of an enrolment that was revoked"));
+        }
         Ok(signed.certificate)
     }
 
@@ -173,47 +230,39 @@ impl Office {
         Ok(Signed { certificate, fingerprint, public_key })
     }
 
-    async fn certified(&self, device: &DeviceName, fingerprint: Digest) -> Result<(), LinkError> {
-        let kept = self.store.agent_certified(device, &fingerprint.to_string(), jiff::Timestamp::now()).await;
-        kept.map_err(|error| LinkError::Office(error.to_string()))
-    }
-
     /// The device of a certificate, if its enrolment still stands.
-    async fn recognise(&self, certificate: &CertificateDer<'_>) -> Result<DeviceName, LinkError> {
-        let refused = |why: &str| Event::AgentRefused { device: None, why: Note::new(why) };
-        let Some(device) = ca::device(certificate) else {
-            self.audit(refused("its certificate names no device")).await?;
+    async fn recognise(&self, certificate: &CertificateDer<'_>) -> Result<Peer, LinkError> {
+        let named = ca::device(certificate).zip(ca::public_key(certificate));
+        let Some((device, public_key)) = named else {
+            let why = Note::new("its certificate names no device");
+            self.audit(Event::AgentRefused { device: None, why }).await?;
             return Err(LinkError::Turn("a certificate that names no device"));
         };
-        let Some(agent) = self.agent(&device).await?.filter(|agent| !agent.revoked) else {
-            self.audit(refused("its enrolment was revoked")).await?;
-            return Err(LinkError::Office(format!("the enrolment of {device} was revoked")));
+        let peer = Peer { device, public_key: public_key.to_string() };
+        self.admit(&peer).await?;
+        Ok(peer)
+    }
+
+    /// Asks whether an enrolment still stands: again whenever something begins that rests
+    /// on it, because it may have been revoked since.
+    pub(super) async fn admit(&self, peer: &Peer) -> Result<(), LinkError> {
+        let (why, told) = match self.agent(&peer.device).await? {
+            None | Some(AgentRow { revoked: true, .. }) => {
+                ("its enrolment was revoked", format!("the enrolment of {} was revoked", peer.device))
+            }
+            Some(AgentRow { public_key: Some(enrolled), .. }) if enrolled != peer.public_key => (
+                "the device has enrolled again since",
+                "a certificate from before the device enrolled again".to_owned(),
+            ),
+            Some(_) => return Ok(()),
         };
-        let shown = ca::public_key(certificate).map(|key| key.to_string());
-        if agent.public_key.is_some_and(|enrolled| Some(enrolled) != shown) {
-            let (device, why) = (Some(Note::new(&device)), Note::new("the device has enrolled again since"));
-            self.audit(Event::AgentRefused { device, why }).await?;
-            return Err(LinkError::Office("a certificate from before the device enrolled again".to_owned()));
-        }
-        Ok(device)
+        let (device, why) = (Some(Note::new(&peer.device)), Note::new(why));
+        self.audit(Event::AgentRefused { device, why }).await?;
+        Err(LinkError::Dismissed(told))
     }
 
-    async fn agent(&self, device: &DeviceName) -> Result<Option<AgentRow>, LinkError> {
-        self.store.agent(device).await.map_err(|error| LinkError::Office(error.to_string()))
-    }
-
-    /// Keeps the host keys that an agent vouches for.
-    pub async fn vouched(&self, device: &DeviceName, now: &[String]) -> Result<(), LinkError> {
-        let office = |error: StoreError| LinkError::Office(error.to_string());
-        let before = self.store.host_keys(device).await.map_err(office)?;
-        if before == now {
-            return Ok(());
-        }
-        if !before.is_empty() {
-            let (before, now) = (Notes::of(&before), Notes::of(now));
-            self.audit(Event::HostKeysChanged { device: device.clone(), before, now }).await?;
-        }
-        self.store.set_host_keys(device, now).await.map_err(office)
+    pub(super) async fn agent(&self, device: &DeviceName) -> Result<Option<AgentRow>, LinkError> {
+        self.store.agent(device).await.map_err(ours)
     }
 
     /// Appends an event of the proxy's own.
@@ -229,85 +278,34 @@ impl Office {
 }
 
 #[cfg(test)]
-mod tests {
-    use rcgen::{CertificateParams, KeyPair};
-    use tidegate_common::secret::Secret;
-
-    use super::*;
-    use crate::store::testing::Temporary;
-
-    struct Desk {
-        office: Office,
-        _temporary: Temporary,
-    }
-
-    impl Desk {
-        async fn new() -> Self {
-            let temporary = Temporary::new().await;
-            let (store, directory) = (temporary.store.clone(), temporary.directory());
-            let office = Office {
-                registry: Registry::new(Duration::from_secs(30)),
-                ca: Ca::open(directory).unwrap(),
-                user_ca: String::new(),
-                audit: AuditLog::open(store.clone(), &directory.join("audit")).await.unwrap(),
-                witnesses: Witnesses::testing(&store, directory),
-                store,
-            };
-            Self { office, _temporary: temporary }
-        }
-
-        async fn enrol(&self, key: &KeyPair) -> CertificateDer<'static> {
-            let token = Secret::new(key.serialize_pem());
-            let now = jiff::Timestamp::now();
-            let later = now + Duration::from_secs(60);
-            self.office.store.token_minted(&device(), &token, now, later).await.unwrap();
-            let enrol = Enrol { protocol: wire::VERSION, token, csr: csr(key) };
-            match self.office.enrol(FromAgent::Enrol(enrol)).await.unwrap() {
-                FromProxy::Enrolled(certificate) => der(&certificate),
-                other => panic!("{other:?}"),
-            }
-        }
-
-        async fn knows(&self, certificate: &CertificateDer<'_>) -> Result<DeviceName, String> {
-            self.office.recognise(certificate).await.map_err(|error| error.to_string())
+impl Office {
+    /// One with a store and a log of its own.
+    pub async fn testing(temporary: &crate::store::testing::Temporary) -> Self {
+        let (store, directory) = (temporary.store.clone(), temporary.directory());
+        let audit = AuditLog::open(store.clone(), &directory.join("audit")).await.unwrap();
+        Self {
+            registry: Registry::new(Duration::from_secs(30)),
+            ca: Ca::open(directory).unwrap(),
+            user_ca: String::new(),
+            witnesses: Witnesses::testing(&store, directory),
+            access: Access::load(store.clone(), audit.clone()).await.unwrap(),
+            enrolling: Mutex::default(),
+            vouching: Mutex::default(),
+            store,
+            audit,
         }
     }
 
-    fn device() -> DeviceName {
-        "db01".parse().unwrap()
-    }
-
-    fn csr(key: &KeyPair) -> Csr {
-        Csr(CertificateParams::default().serialize_request(key).unwrap().pem().unwrap())
-    }
-
-    fn der(certificate: &wire::Certificate) -> CertificateDer<'static> {
-        CertificateDer::from_pem_slice(certificate.certificate.as_bytes()).unwrap()
-    }
-
-    #[tokio::test]
-    async fn an_earlier_enrolments_certificate_is_refused_once_the_device_enrolled_again() {
-        let desk = Desk::new().await;
-        let (before, after) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
-        let old = desk.enrol(&before).await;
-        assert_eq!(desk.knows(&old).await, Ok(device()));
-        let new = desk.enrol(&after).await;
-        assert_eq!(desk.knows(&new).await, Ok(device()));
-        let refused = desk.knows(&old).await.unwrap_err();
-        assert!(refused.contains("from before the device enrolled again"), "{refused}");
-    }
-
-    #[tokio::test]
-    async fn an_agent_that_lost_its_renewal_gets_in_with_what_it_has() {
-        let desk = Desk::new().await;
-        let key = KeyPair::generate().unwrap();
-        let first = desk.enrol(&key).await;
-        let renewed = desk.office.renew(&device(), &csr(&key)).await.unwrap();
-        for certificate in [&der(&renewed), &first] {
-            assert_eq!(desk.knows(certificate).await, Ok(device()));
+    /// What its log says.
+    pub async fn told(&self) -> Vec<Event> {
+        let mut tail = self.audit.tail(1000, false);
+        let mut told = Vec::new();
+        while let Some(record) = tail.next_record().await.unwrap() {
+            told.push(record.event);
         }
-        let other = desk.office.renew(&device(), &csr(&KeyPair::generate().unwrap())).await;
-        let other = other.unwrap_err().to_string();
-        assert!(other.contains("another key"), "{other}");
+        told
     }
 }
+
+#[cfg(test)]
+mod tests;

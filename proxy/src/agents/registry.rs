@@ -25,6 +25,8 @@ use tidegate_common::name::DeviceName;
 use tidegate_common::wire::{FromProxy, Sight};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::vouching::Vouched;
+
 /// How long an agent may take to end one before the session's end is told without it.
 const REVOKE_DEADLINE: Duration = Duration::from_secs(10);
 /// Grants of one device that are remembered as ending; more are forgotten at once.
@@ -46,8 +48,10 @@ pub struct LinkStatus {
     pub version: String,
     /// What it can grant.
     pub kinds: Vec<PrivilegeKind>,
-    /// sshd's host keys, as OpenSSH lines.
-    pub host_keys: Vec<String>,
+    /// sshd's host keys.
+    pub vouched: Vouched,
+    /// Whether sshd takes certificates only for this device.
+    pub bound: bool,
     /// Whether its host's kernel tells what runs.
     pub witness: Sight,
     /// When the link came up.
@@ -58,8 +62,17 @@ struct Link {
     number: u64,
     sender: mpsc::Sender<FromProxy>,
     status: LinkStatus,
+    /// Ends the link's task, with a word for the agent's log.
+    leave: Option<oneshot::Sender<String>>,
     /// The agent has said its last word, and its successor is about to link.
     replaced: bool,
+}
+
+/// A link that came up.
+pub(super) struct Connected {
+    pub(super) number: u64,
+    /// Why the proxy ends it; nothing when a newer one took its place.
+    pub(super) leave: oneshot::Receiver<String>,
 }
 
 enum Stage {
@@ -169,11 +182,17 @@ impl Registry {
         }
     }
 
-    /// Ends a device's link; `why` is for the agent's log.
+    /// Ends a device's link; `why` is for the agent's log. From now on the agent is not
+    /// linked, whatever its peer still takes or sends.
     pub fn dismiss(&self, device: &DeviceName, why: &str) {
-        if let Some(link) = self.state().links.get(device) {
-            let _ = link.sender.try_send(FromProxy::Goodbye { why: why.to_owned() });
-        }
+        let Some((number, leave)) =
+            self.state().links.get_mut(device).map(|link| (link.number, link.leave.take()))
+        else {
+            return;
+        };
+        // A task that has ended already hears nothing of it.
+        let _ = leave.map(|leave| leave.send(why.to_owned()));
+        self.disconnected(device, number);
     }
 
     // What the links report.
@@ -185,7 +204,8 @@ impl Registry {
         status: LinkStatus,
         alive: &[SessionId],
         sender: mpsc::Sender<FromProxy>,
-    ) -> u64 {
+    ) -> Connected {
+        let (ending, leave) = oneshot::channel();
         let mut state = self.state();
         state.next_link += 1;
         let number = state.next_link;
@@ -196,11 +216,12 @@ impl Registry {
         }
         let why = state.away(device);
         state.broken.remove(device);
-        state.links.insert(device.clone(), Link { number, sender, status, replaced: false });
+        let link = Link { number, sender, status, leave: Some(ending), replaced: false };
+        state.links.insert(device.clone(), link);
         state.lose(device, &why, |session, _| !alive.contains(session));
         drop(state);
         self.newest.send_replace(number);
-        number
+        Connected { number, leave }
     }
 
     /// The sessions that shall live on, for a lease to `device`.

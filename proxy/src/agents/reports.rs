@@ -173,30 +173,11 @@ impl Office {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::agents::ca::Ca;
-    use crate::agents::registry::Registry;
-    use crate::audit_log::AuditLog;
     use crate::store::SessionRow;
     use crate::store::testing::Temporary;
-    use crate::witness::Witnesses;
     use tidegate_common::grant::Failure;
     use tidegate_common::residue::{Change, Finding, FindingKind};
-
-    async fn office(temporary: &Temporary) -> Office {
-        let audit =
-            AuditLog::open(temporary.store.clone(), &temporary.directory().join("audit")).await.unwrap();
-        Office {
-            registry: Registry::new(Duration::from_secs(30)),
-            ca: Ca::open(temporary.directory()).unwrap(),
-            user_ca: String::new(),
-            witnesses: Witnesses::testing(&temporary.store, temporary.directory()),
-            store: temporary.store.clone(),
-            audit,
-        }
-    }
 
     fn session() -> SessionRow {
         SessionRow {
@@ -216,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn only_its_own_agent_tells_what_a_session_left_behind_and_only_once() {
         let temporary = Temporary::new().await;
-        let office = office(&temporary).await;
+        let office = Office::testing(&temporary).await;
         let row = session();
         office.store.session_put(&row).await.unwrap();
         let (db01, db02) = ("db01".parse().unwrap(), "db02".parse().unwrap());
@@ -243,7 +224,7 @@ mod tests {
     #[tokio::test]
     async fn what_an_agent_tells_is_bounded_and_of_its_own_sessions_only() {
         let temporary = Temporary::new().await;
-        let office = office(&temporary).await;
+        let office = Office::testing(&temporary).await;
         let store = &office.store;
         let row = session();
         store.session_put(&row).await.unwrap();
@@ -276,7 +257,7 @@ mod tests {
     async fn what_stood_and_was_undone_by_a_sweep_or_by_the_agent_is_told_to_be_gone_once() {
         for by_sweep in [true, false] {
             let temporary = Temporary::new().await;
-            let office = office(&temporary).await;
+            let office = Office::testing(&temporary).await;
             let row = session();
             office.store.session_put(&row).await.unwrap();
             let db01 = "db01".parse().unwrap();

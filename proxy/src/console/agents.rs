@@ -104,6 +104,8 @@ struct Line {
     seen: Option<Timestamp>,
     certified: Option<Timestamp>,
     witness: Option<Sight>,
+    /// Host keys of other devices that it vouches for, and whose they are.
+    foreign_keys: Vec<String>,
     /// Records of its witness that were lost on the way, at least.
     lost: u64,
     lost_at: Option<Timestamp>,
@@ -146,7 +148,10 @@ impl Line {
             .lost_at
             .iter()
             .map(|at| format!("{device}: the witness lost records, the last of them {}", ago(*at, now)));
-        standing.chain(drift).chain(lost).collect()
+        let foreign = self.foreign_keys.iter().map(|key| {
+            format!("{device}: its agent vouches for the host key {key}; nobody trusts it there: look at both hosts")
+        });
+        standing.chain(drift).chain(lost).chain(foreign).collect()
     }
 }
 
@@ -199,6 +204,7 @@ async fn gather(services: &Services) -> Result<Vec<Line>, Failure> {
             linked_seconds: link.as_ref().map(|link| link.up.as_secs()),
             seen: if link.is_some() { Some(now) } else { agent.and_then(|agent| agent.seen) },
             certified: agent.map(|agent| agent.certified),
+            foreign_keys: link.as_ref().map(|link| link.foreign_keys.clone()).unwrap_or_default(),
             witness: link.map(|link| link.witness),
             lost: agent.map_or(0, |agent| agent.lost),
             lost_at: agent.and_then(|agent| agent.lost_at),

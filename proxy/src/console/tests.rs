@@ -233,13 +233,14 @@ async fn a_token_carries_the_fingerprint_and_enrols_its_device_once() {
     assert_eq!(parts[..2], ["tg1", Digest::of(b"ca").to_string().as_str()]);
     let secret = tidegate_common::secret::Secret::new(parts[2].to_owned());
     let now = jiff::Timestamp::now();
-    assert_eq!(world.services.store.token_redeem(&secret, now).await.unwrap(), Some("db01".parse().unwrap()));
+    let device = world.services.store.token_device(&secret, now).await.unwrap();
+    assert_eq!(device, Some("db01".parse().unwrap()));
     assert!(
         !world.says("root", "audit tail").await.out.contains(parts[2]),
         "the secret stays out of the log"
     );
     assert_eq!(world.says("root", "agent token nowhere").await.status, 1);
-    world.services.store.agent_certified(&"db01".parse().unwrap(), "x", now).await.unwrap();
+    world.services.store.enrol(&"db01".parse().unwrap(), "x", now).await;
     assert_eq!(world.says("root", "agent revoke db01").await.status, 0);
     assert_eq!(world.says("root", "agent revoke db01").await.status, 1);
 }

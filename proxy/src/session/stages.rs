@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::policy_watch::until_not_permitted;
 use super::{End, Open, Phase, Sessions, Traffic};
-use crate::agents::{GrantOver, LiveGrant};
+use crate::agents::{self, GrantOver, LiveGrant};
 use crate::audit_log::{AuditError, HandedIn};
 use crate::record::Recorder;
 use crate::ssh::upstream::{Connected, DialError, Route, Upstream};
@@ -174,9 +174,9 @@ impl Closing {
         let sessions = Arc::clone(&self.requested.sessions);
         let permit = Arc::clone(&self.requested.permit);
         let id = self.requested.id;
-        let host_keys =
-            sessions.host_keys(&permit).await.map_err(|why| failed(EndCause::Unreachable, why))?;
-        let route = Route::new(&permit, id, &host_keys, sessions.means.clone())
+        let trust = agents::trust(&sessions.agents, &sessions.store, permit.device()).await;
+        let trust = trust.map_err(|error| failed(EndCause::Unreachable, error))?;
+        let route = Route::new(&permit, id, &trust, sessions.means.clone())
             .map_err(|error| failed(EndCause::Unreachable, error))?;
         let prepared = async {
             self.admit().await?;
@@ -347,21 +347,5 @@ impl Requested {
 
     async fn log(&self, event: impl Into<Entry>) -> Result<(), End> {
         on_disk(self.sessions.audit.append(event).await)
-    }
-}
-
-impl Sessions {
-    /// The host keys that someone vouches for: the device's agent, now or when it was
-    /// last here, or an administrator.
-    async fn host_keys(&self, permit: &Permit) -> Result<Vec<String>, String> {
-        let device = permit.device();
-        let pinned = device.host_keys.iter().map(ToString::to_string);
-        if !device.agent {
-            return Ok(pinned.collect());
-        }
-        match self.agents.status(&device.name) {
-            Some(status) => Ok(status.host_keys),
-            None => self.store.host_keys(&device.name).await.map_err(|error| error.to_string()),
-        }
     }
 }

@@ -16,7 +16,6 @@ use russh::keys::ssh_key::private::RsaKeypair;
 use russh::keys::{Algorithm, Certificate, HashAlg, PrivateKey, PublicKey, ssh_key};
 use tidegate_common::id::SessionId;
 use tidegate_common::model::Forward;
-use tidegate_common::name::AccountName;
 use tidegate_common::wire::MOST_SKEW_SECONDS;
 
 use super::algorithms::Algorithms;
@@ -99,7 +98,7 @@ impl Keys {
         self.user_ca.public_key()
     }
 
-    /// A fresh key with a certificate that logs in to `account` for seconds, from
+    /// A fresh key with a certificate for these principals, which logs in for seconds, from
     /// `source` only, and permits a terminal and these forwards.
     ///
     /// # Errors
@@ -107,7 +106,7 @@ impl Keys {
     pub fn session_key(
         &self,
         session: SessionId,
-        account: &AccountName,
+        principals: &[String],
         source: Option<std::net::IpAddr>,
         forwards: &[Forward],
     ) -> Result<SessionKey, KeyError> {
@@ -115,7 +114,9 @@ impl Keys {
         let mut builder = certificate(&key, CERTIFICATE_SECONDS)?;
         builder.cert_type(CertType::User)?;
         builder.key_id(session.to_string())?;
-        builder.valid_principal(account.as_str())?;
+        for principal in principals {
+            builder.valid_principal(principal)?;
+        }
         if let Some(source) = source {
             builder.critical_option("source-address", source.to_string())?;
         }

@@ -1,10 +1,10 @@
-//! Agents: which certificate speaks for a device, when it was here last, what its
-//! witness lost, and the host keys that it vouched for.
+//! Agents: which certificate speaks for a device, when it was here last, and what its
+//! witness lost.
 
 use jiff::Timestamp;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{BinOper, ExprTrait as _, OnConflict};
-use sea_orm::{ActiveValue::Set, QueryOrder as _, TransactionTrait as _};
+use sea_orm::{ActiveValue::Set, QueryOrder as _};
 use tidegate_common::name::DeviceName;
 
 use super::{Doing as _, MOST_NAMED, Store, StoreError};
@@ -22,32 +22,13 @@ pub struct Model {
     pub public_key: Option<String>,
     pub lost: i64,
     pub lost_at: Option<i64>,
+    pub bound: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
-
-mod host_key {
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-    #[sea_orm(table_name = "host_key")]
-    pub struct Model {
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub device: String,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub place: i32,
-        #[sea_orm(column_type = "Text")]
-        pub line: String,
-    }
-
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
-}
 
 /// The agent of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +52,50 @@ pub struct AgentRow {
     pub lost: u64,
     /// When some were lost last.
     pub lost_at: Option<Timestamp>,
+    /// Whether it has said since it enrolled that its sshd takes certificates for its
+    /// device only.
+    pub bound: bool,
+}
+
+/// Who a certificate was signed for.
+#[derive(Debug, Clone, Copy)]
+pub struct Enrolled<'a> {
+    /// The device.
+    pub device: &'a DeviceName,
+    /// A digest of the certificate, as the caller writes it.
+    pub certificate: &'a str,
+    /// A digest of its key, as the caller writes it.
+    pub public_key: &'a str,
+}
+
+/// The device's agent is the one that has this key, and no other any more.
+pub(super) async fn enrol(
+    change: &impl ConnectionTrait,
+    enrolled: &Enrolled<'_>,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let row = ActiveModel {
+        device: Set(enrolled.device.to_string()),
+        certificate: Set(enrolled.certificate.to_owned()),
+        certified: Set(now.as_millisecond()),
+        seen: Set(None),
+        version: Set(None),
+        revoked: Set(false),
+        public_key: Set(Some(enrolled.public_key.to_owned())),
+        lost: Set(0),
+        lost_at: Set(None),
+        bound: Set(false),
+    };
+    let again = OnConflict::column(Column::Device)
+        .update_columns([
+            Column::Certificate,
+            Column::Certified,
+            Column::Revoked,
+            Column::PublicKey,
+            Column::Bound,
+        ])
+        .to_owned();
+    Entity::insert(row).on_conflict(again).exec_without_returning(change).await.map(drop)
 }
 
 /// Lost records that one message adds, at most.
@@ -95,48 +120,26 @@ fn read(row: Model) -> Result<AgentRow, StoreError> {
         public_key: row.public_key,
         lost: u64::try_from(row.lost).unwrap_or_default(),
         lost_at: row.lost_at.map(at),
+        bound: row.bound,
     })
 }
 
 impl Store {
-    /// Keeps that the device's agent has a new certificate. One that was revoked stays so.
+    /// Keeps that the device's agent has a new certificate for the key it enrolled with.
+    /// Says `false` of one that was revoked, or enrolled with another key meanwhile.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn agent_certified(
-        &self,
-        device: &DeviceName,
-        certificate: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let row = ActiveModel {
-            device: Set(device.to_string()),
-            certificate: Set(certificate.to_owned()),
-            certified: Set(now.as_millisecond()),
-            seen: Set(None),
-            version: Set(None),
-            revoked: Set(false),
-            public_key: Set(None),
-            lost: Set(0),
-            lost_at: Set(None),
-        };
-        let renew = OnConflict::column(Column::Device)
-            .update_columns([Column::Certificate, Column::Certified])
-            .to_owned();
-        let put = Entity::insert(row).on_conflict(renew).exec_without_returning(&self.writer);
-        put.await.doing("wrote an agent").map(drop)
-    }
-
-    /// Keeps the key that the device's agent has enrolled with; certificates for an
-    /// earlier one are good no longer.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn agent_enrolled(&self, device: &DeviceName, public_key: &str) -> Result<(), StoreError> {
-        let enrolled = Entity::update_many()
-            .col_expr(Column::PublicKey, Expr::value(public_key))
-            .filter(Column::Device.eq(device.as_str()));
-        enrolled.exec(&self.writer).await.doing("wrote an agent").map(drop)
+    pub async fn agent_renewed(&self, renewed: &Enrolled<'_>, now: Timestamp) -> Result<bool, StoreError> {
+        let own = Column::PublicKey.eq(renewed.public_key).or(Column::PublicKey.is_null());
+        let renew = Entity::update_many()
+            .col_expr(Column::Certificate, Expr::value(renewed.certificate))
+            .col_expr(Column::Certified, Expr::value(now.as_millisecond()))
+            .col_expr(Column::PublicKey, Expr::value(renewed.public_key))
+            .filter(Column::Device.eq(renewed.device.as_str()))
+            .filter(Column::Revoked.eq(false))
+            .filter(own);
+        Ok(renew.exec(&self.writer).await.doing("wrote an agent")?.rows_affected == 1)
     }
 
     /// The agent of a device.
@@ -170,7 +173,8 @@ impl Store {
         Ok(revoked.exec(&self.writer).await.doing("revoked an agent")?.rows_affected > 0)
     }
 
-    /// Writes that an agent is linked now.
+    /// Writes that an agent is linked now. That its sshd is `bound` to its device is never
+    /// unsaid: only another enrolment does that.
     ///
     /// # Errors
     /// When the database fails.
@@ -178,13 +182,16 @@ impl Store {
         &self,
         device: &DeviceName,
         version: &str,
+        bound: bool,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let version: String = version.chars().take(100).collect();
-        let seen = Entity::update_many()
+        let mut seen = Entity::update_many()
             .col_expr(Column::Seen, Expr::value(now.as_millisecond()))
             .col_expr(Column::Version, Expr::value(version))
             .filter(Column::Device.eq(device.as_str()));
+        if bound {
+            seen = seen.col_expr(Column::Bound, Expr::value(true));
+        }
         seen.exec(&self.writer).await.doing("wrote an agent").map(drop)
     }
 
@@ -215,41 +222,10 @@ impl Store {
             .filter(Column::Device.eq(device.as_str()));
         add.exec(&self.writer).await.doing("wrote an agent").map(drop)
     }
-
-    /// The host keys that the device's agent vouched for last.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn host_keys(&self, device: &DeviceName) -> Result<Vec<String>, StoreError> {
-        let rows = host_key::Entity::find()
-            .filter(host_key::Column::Device.eq(device.as_str()))
-            .order_by_asc(host_key::Column::Place)
-            .all(&self.readers);
-        Ok(rows.await.doing("read host keys")?.into_iter().map(|row| row.line).collect())
-    }
-
-    /// Replaces the device's host keys.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn set_host_keys(&self, device: &DeviceName, lines: &[String]) -> Result<(), StoreError> {
-        const DOING: &str = "wrote host keys";
-        let change = self.writer.begin().await.doing(DOING)?;
-        let of_device = host_key::Column::Device.eq(device.as_str());
-        host_key::Entity::delete_many().filter(of_device).exec(&change).await.doing(DOING)?;
-        for (place, line) in (0..).zip(lines) {
-            let (device, line) = (Set(device.to_string()), Set(line.clone()));
-            let row = host_key::ActiveModel { device, place: Set(place), line };
-            host_key::Entity::insert(row).exec_without_returning(&change).await.doing(DOING)?;
-        }
-        change.commit().await.doing(DOING)
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use tidegate_common::secret::Secret;
-
     use super::*;
     use crate::store::testing::Temporary;
 
@@ -265,41 +241,48 @@ mod tests {
     async fn a_revoked_agent_stays_out_until_it_enrols_again() {
         let temporary = Temporary::new().await;
         let store = &temporary.store;
-        store.agent_certified(&db01(), "one", second(0)).await.unwrap();
-        store.agent_seen(&db01(), "0.1.0", second(5)).await.unwrap();
+        store.enrol(&db01(), "one", second(0)).await;
+        store.agent_seen(&db01(), "0.1.0", true, second(5)).await.unwrap();
         assert!(store.revoke_agent(&db01()).await.unwrap());
         assert!(!store.revoke_agent(&db01()).await.unwrap());
-        store.agent_certified(&db01(), "two", second(6)).await.unwrap();
+        let device = db01();
+        let renewed = |public_key| Enrolled { device: &device, certificate: "two", public_key };
+        assert!(!store.agent_renewed(&renewed("one"), second(6)).await.unwrap());
         let agent = store.agent(&db01()).await.unwrap().unwrap();
-        assert!(agent.revoked && agent.certificate == "two", "a renewal does not bring it back: {agent:?}");
-        let secret = Secret::new("x".to_owned());
-        store.token_minted(&db01(), &secret, second(7), second(60)).await.unwrap();
-        store.token_redeem(&secret, second(8)).await.unwrap();
-        assert!(!store.agents().await.unwrap()[0].revoked);
+        assert!(agent.revoked && agent.certificate == "one", "a renewal does not bring it back: {agent:?}");
+        store.enrol(&db01(), "new", second(8)).await;
+        let agent = store.agent(&db01()).await.unwrap().unwrap();
+        assert!(!agent.revoked && !agent.bound && agent.public_key.as_deref() == Some("new"), "{agent:?}");
+        assert!(!store.agent_renewed(&renewed("one"), second(9)).await.unwrap(), "an earlier key");
+        assert!(store.agent_renewed(&renewed("new"), second(9)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_sshd_that_was_bound_to_its_device_stays_so_until_the_device_enrols_again() {
+        let temporary = Temporary::new().await;
+        let store = &temporary.store;
+        store.enrol(&db01(), "one", second(0)).await;
+        for (said, bound) in [(false, false), (true, true), (false, true)] {
+            store.agent_seen(&db01(), "0.1.0", said, second(5)).await.unwrap();
+            assert_eq!(store.agent(&db01()).await.unwrap().unwrap().bound, bound);
+        }
+        store.enrol(&db01(), "one", second(6)).await;
+        assert!(!store.agent(&db01()).await.unwrap().unwrap().bound);
     }
 
     #[tokio::test]
     async fn what_an_agent_lost_adds_up_and_a_renewal_forgets_nothing() {
         let temporary = Temporary::new().await;
         let store = &temporary.store;
-        store.agent_certified(&db01(), "one", second(0)).await.unwrap();
-        store.agent_seen(&db01(), "0.1.0", second(5)).await.unwrap();
+        store.enrol(&db01(), "one", second(0)).await;
+        store.agent_seen(&db01(), "0.1.0", false, second(5)).await.unwrap();
         for (lost, at) in [(2, 6), (5, 7)] {
             store.agent_lost(&db01(), lost, second(at)).await.unwrap();
         }
         store.agents_seen(&[db01(), "db02".parse().unwrap()], second(8)).await.unwrap();
-        store.agent_certified(&db01(), "two", second(9)).await.unwrap();
+        store.enrol(&db01(), "two", second(9)).await;
         let [agent] = &store.agents().await.unwrap()[..] else { panic!("more than one") };
         assert_eq!((agent.lost, agent.lost_at), (7, Some(second(7))));
         assert_eq!((agent.seen, agent.version.as_deref()), (Some(second(8)), Some("0.1.0")));
-    }
-
-    #[tokio::test]
-    async fn host_keys_are_replaced_as_a_whole_and_keep_their_order() {
-        let temporary = Temporary::new().await;
-        for lines in [vec!["b".to_owned(), "a".to_owned()], vec!["c".to_owned()], vec![]] {
-            temporary.store.set_host_keys(&db01(), &lines).await.unwrap();
-            assert_eq!(temporary.store.host_keys(&db01()).await.unwrap(), lines);
-        }
     }
 }

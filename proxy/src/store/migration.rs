@@ -1,9 +1,12 @@
 //! The schema, one step after the other; a step that was released is never changed.
 
+use sea_orm::{EntityTrait as _, QueryOrder as _};
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
     big_integer, big_integer_null, big_pk_auto, boolean, integer, pk_auto, string, string_null, text,
 };
+
+use super::host_keys::{self, owned, vouched};
 
 /// Every step, in order.
 pub(super) struct Migrator;
@@ -11,7 +14,14 @@ pub(super) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(First), Box::new(Transfers), Box::new(AgentKey), Box::new(LeftBehind), Box::new(Fleet)]
+        vec![
+            Box::new(First),
+            Box::new(Transfers),
+            Box::new(AgentKey),
+            Box::new(LeftBehind),
+            Box::new(Fleet),
+            Box::new(HostKeyOwner),
+        ]
     }
 }
 
@@ -215,5 +225,41 @@ impl MigrationTrait for Fleet {
         manager.alter_table(lost).await?;
         let lost_at = Table::alter().table("agent").add_column(big_integer_null("lost_at")).to_owned();
         manager.alter_table(lost_at).await
+    }
+}
+
+/// Whose each host key is, and which devices take certificates for themselves only.
+struct HostKeyOwner;
+
+impl MigrationName for HostKeyOwner {
+    fn name(&self) -> &'static str {
+        "m0006_host_key_owner"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for HostKeyOwner {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let owner = table("host_key_owner")
+            .col(text("key").primary_key())
+            .col(string("device"))
+            .col(big_integer("at_millis"))
+            .to_owned();
+        manager.create_table(owner).await?;
+        let of_device =
+            Index::create().name("host_key_owner_device").table("host_key_owner").col("device").to_owned();
+        manager.create_index(of_device).await?;
+        let bound = Table::alter().table("agent").add_column(boolean("bound").default(false)).to_owned();
+        manager.alter_table(bound).await?;
+        // What is vouched for already is its device's; the first by name has what two vouch for.
+        let change = manager.get_connection();
+        let rows = vouched::Entity::find().order_by_asc(vouched::Column::Device).all(change).await?;
+        for row in rows {
+            let key: Vec<&str> = row.line.split_whitespace().take(2).collect();
+            let first = OnConflict::column(owned::Column::Key).do_nothing().to_owned();
+            let insert = owned::Entity::insert(host_keys::own(key.join(" "), &row.device, 0));
+            insert.on_conflict(first).exec_without_returning(change).await?;
+        }
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use sea_orm::{ActiveValue::Set, QueryOrder as _, TransactionTrait as _};
 use tidegate_common::name::DeviceName;
 use tidegate_common::secret::Secret;
 
-use super::agents::{self, at, device};
+use super::agents::{self, Enrolled, at, device};
 use super::{Doing as _, Store, StoreError};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -31,6 +31,13 @@ fn digest(secret: &Secret) -> String {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
+}
+
+/// Of tokens, the one of this secret, if it can be used now.
+fn good<Q: QueryFilter>(of: Q, secret: &Secret, now: Timestamp) -> Q {
+    of.filter(Column::Hash.eq(digest(secret)))
+        .filter(Column::Used.is_null())
+        .filter(Column::Expires.gt(now.as_millisecond()))
 }
 
 /// A token as it is known now; its secret is not.
@@ -74,38 +81,43 @@ impl Store {
         change.commit().await.doing(DOING)
     }
 
-    /// Uses a token up: its device, if the token is known, unused and not expired. Of
-    /// two callers at once, one gets it. What was revoked for the device before may
-    /// enrol again by it.
+    /// The device that a token enrols, if the token is known, unused and not expired.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn token_redeem(
+    pub async fn token_device(
         &self,
         secret: &Secret,
         now: Timestamp,
     ) -> Result<Option<DeviceName>, StoreError> {
+        let good = good(Entity::find(), secret, now);
+        let row = good.one(&self.readers).await.doing("read tokens")?;
+        row.map(|row| device(&row.device)).transpose()
+    }
+
+    /// Uses a token up for a certificate of its device, in one step: until then what was
+    /// revoked stays so, from then on only the new key is good. Says whether the token was
+    /// still good; of two callers at once, one has it.
+    ///
+    /// # Errors
+    /// When the database fails; the token is as it was then.
+    pub async fn token_redeem(
+        &self,
+        secret: &Secret,
+        enrolled: &Enrolled<'_>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         const DOING: &str = "used a token";
-        let hash = digest(secret);
         let change = self.writer.begin().await.doing(DOING)?;
-        let taken = Entity::update_many()
-            .col_expr(Column::Used, Expr::value(now.as_millisecond()))
-            .filter(Column::Hash.eq(&hash))
-            .filter(Column::Used.is_null())
-            .filter(Column::Expires.gt(now.as_millisecond()))
-            .exec(&change)
-            .await
-            .doing(DOING)?;
-        let row = Entity::find_by_id(hash).one(&change).await.doing(DOING)?;
-        let Some(row) = row.filter(|_| taken.rows_affected == 1) else {
-            return Ok(None);
-        };
-        let again = agents::Entity::update_many()
-            .col_expr(agents::Column::Revoked, Expr::value(false))
-            .filter(agents::Column::Device.eq(&row.device));
-        again.exec(&change).await.doing(DOING)?;
+        let used = Entity::update_many().col_expr(Column::Used, Expr::value(now.as_millisecond()));
+        let of_device = good(used, secret, now).filter(Column::Device.eq(enrolled.device.as_str()));
+        if of_device.exec(&change).await.doing(DOING)?.rows_affected != 1 {
+            change.rollback().await.doing(DOING)?;
+            return Ok(false);
+        }
+        agents::enrol(&change, enrolled, now).await.doing(DOING)?;
         change.commit().await.doing(DOING)?;
-        device(&row.device).map(Some)
+        Ok(true)
     }
 
     /// Tokens, of every device; the newest first.
@@ -137,16 +149,35 @@ mod tests {
             temporary.store.token_minted(&db01, &secret, second(0), second(60)).await.unwrap();
         };
         let redeem = async |secret: &str, at| {
-            temporary.store.token_redeem(&Secret::new(secret.to_owned()), second(at)).await.unwrap()
+            let (store, secret) = (&temporary.store, Secret::new(secret.to_owned()));
+            let known = store.token_device(&secret, second(at)).await.unwrap();
+            let enrolled = Enrolled { device: &db01, certificate: "one", public_key: "key" };
+            let redeemed = store.token_redeem(&secret, &enrolled, second(at)).await.unwrap();
+            assert_eq!(known.as_ref(), redeemed.then_some(&db01));
+            redeemed
         };
         mint("a").await;
-        assert_eq!(redeem("b", 1).await, None);
-        assert_eq!(redeem("a", 60).await, None);
-        assert_eq!(redeem("a", 59).await, Some(db01.clone()));
-        assert_eq!(redeem("a", 59).await, None);
+        assert!(!redeem("b", 1).await);
+        assert!(!redeem("a", 60).await);
+        assert!(temporary.store.agents().await.unwrap().is_empty());
+        assert!(redeem("a", 59).await);
+        assert!(!redeem("a", 59).await);
         mint("c").await;
         mint("d").await;
-        assert_eq!(redeem("c", 1).await, None, "a newer token replaces it");
+        assert!(!redeem("c", 1).await, "a newer token replaces it");
         assert_eq!(temporary.store.tokens().await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_token_of_one_device_enrols_no_other() {
+        let temporary = Temporary::new().await;
+        let (db01, db02): (DeviceName, DeviceName) = ("db01".parse().unwrap(), "db02".parse().unwrap());
+        let (secret, now) = (Secret::new("a".to_owned()), Timestamp::UNIX_EPOCH);
+        let later = now + std::time::Duration::from_secs(60);
+        temporary.store.token_minted(&db01, &secret, now, later).await.unwrap();
+        let enrolled = |device| Enrolled { device, certificate: "one", public_key: "key" };
+        assert!(!temporary.store.token_redeem(&secret, &enrolled(&db02), now).await.unwrap());
+        assert!(temporary.store.agents().await.unwrap().is_empty());
+        assert!(temporary.store.token_redeem(&secret, &enrolled(&db01), now).await.unwrap());
     }
 }

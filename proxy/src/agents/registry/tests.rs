@@ -8,7 +8,8 @@ fn status() -> LinkStatus {
     LinkStatus {
         version: "1".to_owned(),
         kinds: vec![PrivilegeKind::Sudo],
-        host_keys: Vec::new(),
+        vouched: Vouched::default(),
+        bound: false,
         witness: Sight::Sees,
         since: Instant::now(),
     }
@@ -148,7 +149,7 @@ async fn an_agent_that_is_away_twice_for_a_moment_keeps_its_grants() {
     registry.disconnected(&db01(), 1);
     tokio::time::sleep(Duration::from_secs(1)).await;
     let (sender, _orders) = mpsc::channel(8);
-    let second = registry.connected(&db01(), status(), &[SessionId::new(1, 7)], sender);
+    let second = registry.connected(&db01(), status(), &[SessionId::new(1, 7)], sender).number;
     tokio::time::sleep(Duration::from_secs(28)).await;
     registry.disconnected(&db01(), second);
     // A lease after the first time it left, it has been away for two seconds.
@@ -173,7 +174,7 @@ async fn a_session_that_begins_while_its_agent_is_replaced_gets_its_grant_from_t
     for leaves in [Leaves::Refused, Leaves::Unheard, Leaves::Late] {
         let registry = Registry::new(Duration::from_secs(30));
         let (sender, mut orders) = mpsc::channel(8);
-        let first = registry.connected(&db01(), status(), &[], sender);
+        let first = registry.connected(&db01(), status(), &[], sender).number;
         let replaced = async {
             if leaves != Leaves::Late {
                 assert!(matches!(orders.recv().await, Some(FromProxy::Grant(_))));
@@ -208,7 +209,7 @@ async fn a_successor_that_does_not_come_is_waited_for_ten_seconds_and_one_that_w
     for (told, seconds, sentence) in [(true, 10, "is being replaced"), (false, 0, "is away")] {
         let registry = Registry::new(Duration::from_secs(30));
         let (sender, _orders) = mpsc::channel(8);
-        let number = registry.connected(&db01(), status(), &[], sender);
+        let number = registry.connected(&db01(), status(), &[], sender).number;
         if told {
             registry.replaced(&db01(), number);
         }
@@ -228,7 +229,7 @@ async fn a_successor_that_does_not_come_is_waited_for_ten_seconds_and_one_that_w
 async fn a_session_that_ends_while_it_waits_for_a_successor_is_not_ordered_again() {
     let registry = Registry::new(Duration::from_secs(30));
     let (sender, _orders) = mpsc::channel(8);
-    let number = registry.connected(&db01(), status(), &[], sender);
+    let number = registry.connected(&db01(), status(), &[], sender).number;
     registry.replaced(&db01(), number);
     registry.disconnected(&db01(), number);
     let device = db01();

@@ -105,7 +105,7 @@ async fn the_agents_are_listed_with_what_stands_drifted_and_was_lost() {
     let (world, session) = world().await;
     let store = &world.services.store;
     let now = Timestamp::now();
-    store.agent_certified(&db01(), "x", now).await.unwrap();
+    store.enrol(&db01(), "x", now).await;
     let healthy = world.says("auditor", "agent list").await.out;
     assert_eq!(healthy.lines().count(), 2, "no note without a reason: {healthy}");
     store.set_standing(&db01(), &[standing(Some(session))]).await.unwrap();

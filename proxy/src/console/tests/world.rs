@@ -56,7 +56,12 @@ impl LiveSessions for Fake {
 impl AgentLinks for Fake {
     fn link(&self, _: &DeviceName) -> Option<Link> {
         let witness = Sight::Blind { why: Note::new("a container") };
-        Some(Link { version: "0.1.0".to_owned(), up: Duration::from_secs(61), witness })
+        Some(Link {
+            version: "0.1.0".to_owned(),
+            up: Duration::from_secs(61),
+            witness,
+            foreign_keys: Vec::new(),
+        })
     }
 
     fn grants(&self) -> Vec<GrantSeen> {

@@ -13,6 +13,7 @@ use tidegate_common::id::SessionId;
 use tidegate_common::model::Forward;
 use tidegate_common::name::CredentialName;
 use tidegate_common::policy::Permit;
+use tidegate_common::wire::device_principal;
 use tokio::net::TcpStream;
 
 use super::super::algorithms::Algorithms;
@@ -21,7 +22,7 @@ use super::super::keys::Keys;
 use super::gather::{Gathered, TerminalFlag};
 use super::witness::{Reception, Witness};
 use super::{DEADLINE, DialError};
-use crate::agents::Registry;
+use crate::agents::{Registry, Trust};
 use crate::audit_log::AuditLog;
 use crate::origin::canonical;
 
@@ -44,6 +45,8 @@ pub struct Means {
 pub struct Route {
     session: SessionId,
     target: CredentialName,
+    /// Who its certificates are for.
+    principals: Vec<String>,
     forwards: Vec<Forward>,
     address: String,
     port: u16,
@@ -69,28 +72,26 @@ pub struct LoggedIn {
 
 impl Route {
     /// The way to what the permit permits, and to nothing else.
-    pub fn new(
-        permit: &Permit,
-        session: SessionId,
-        host_keys: &[String],
-        means: Means,
-    ) -> Result<Self, DialError> {
+    pub fn new(permit: &Permit, session: SessionId, trust: &Trust, means: Means) -> Result<Self, DialError> {
         let device = permit.device();
         let host_keys: Vec<_> =
-            host_keys.iter().filter_map(|line| PublicKey::from_openssh(line).ok()).collect();
+            trust.host_keys.iter().filter_map(|line| PublicKey::from_openssh(line).ok()).collect();
         if host_keys.is_empty() {
             return Err(DialError::NoHostKey(device.name.to_string()));
         }
         let Some(preferred) = means.algorithms.client(&host_keys) else {
             return Err(DialError::NotChosen(device.name.to_string()));
         };
+        let account = login_account(session, &permit.target().account, permit.privileges());
+        let mut principals = vec![device_principal(&account, &device.name)];
+        if !trust.bound {
+            principals.push(account.to_string());
+        }
         let all = [Forward::Local, Forward::Remote, Forward::X11, Forward::Agent];
         Ok(Self {
             session,
-            target: CredentialName {
-                account: login_account(session, &permit.target().account, permit.privileges()),
-                device: device.name.clone(),
-            },
+            target: CredentialName { account, device: device.name.clone() },
+            principals,
             forwards: all.into_iter().filter(|forward| permit.allows(*forward)).collect(),
             address: device.host().to_owned(),
             port: device.port,
@@ -142,7 +143,8 @@ impl Route {
     pub async fn login(&self, connected: Connected) -> Result<LoggedIn, DialError> {
         let Connected { mut handle, reception, terminal, source } = connected;
         let account = &self.target.account;
-        let key = self.means.keys.session_key(self.session, account, Some(source.ip()), &self.forwards)?;
+        let key =
+            self.means.keys.session_key(self.session, &self.principals, Some(source.ip()), &self.forwards)?;
         self.means.agents.dialled(self.session, &self.target.device, source);
         let login = handle.authenticate_openssh_cert(account.as_str(), key.key, key.certificate);
         let protocol = |why: String| DialError::Protocol { device: self.device(), why };

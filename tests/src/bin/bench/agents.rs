@@ -211,6 +211,7 @@ async fn link(proxy: SocketAddr, ca: &CertificateDer<'static>, identity: Identit
         live: Vec::new(),
         standing: Vec::new(),
         witness: Sight::default(),
+        bound: false,
     };
     link.say(&FromAgent::Hello(hello)).await?;
     let FromProxy::Welcome(_) = link.hear().await? else { bail!("not welcome") };
