@@ -74,7 +74,24 @@ fn enrol(file: Option<&std::path::Path>, enrol: Enrol) -> anyhow::Result<()> {
     let token = token(&enrol.token)?;
     let issued = runtime()?.block_on(uplink::enrol(&proxy, token, &paths))?;
     println!("enrolled as {}; the key and certificate are in {}", issued.device, paths.state.display());
+    // An sshd that was set up takes certificates for the device that this host was.
+    if paths.is_host() && std::path::Path::new(setup::DROP_IN).exists() {
+        let told = site(proxy, true)
+            .and_then(|site| Ok(setup::carry_out(&setup::way_in(&site, &issued.device), false)?));
+        told.context("the host is enrolled, but sshd does not know it; run: tidegate-agent install")?;
+    }
     Ok(())
+}
+
+/// This host, as it is set up for a proxy.
+fn site(proxy: String, sudo: bool) -> anyhow::Result<Site> {
+    Ok(Site {
+        root: "/".into(),
+        program: std::env::current_exe().context("the program's own file is not to be found")?,
+        sshd: Sshd::of_host(&proxy)?,
+        proxy,
+        sudo,
+    })
 }
 
 fn doctor(file: Option<&std::path::Path>, shown: &Shown) -> anyhow::Result<ExitCode> {
@@ -121,19 +138,14 @@ fn install(file: Option<&std::path::Path>, install: &Install) -> anyhow::Result<
         std::path::Path::new(SYSTEMD).exists(),
         "this host does not run systemd, which `install` needs; enrol it and start `tidegate-agent run` otherwise"
     );
-    let enrolled = Identity::load(&Paths::default()).is_ok();
+    let mut device = Identity::load(&Paths::default()).ok().and_then(|identity| identity.device());
+    let enrolled = device.is_some();
     let token: Option<Token> = install.token.as_deref().map(token).transpose()?;
     anyhow::ensure!(
         enrolled || token.is_some(),
         "this host is not enrolled yet; add --token with what `agent token` of the proxy's console prints"
     );
-    let site = Site {
-        root: "/".into(),
-        program: std::env::current_exe().context("the program's own file is not to be found")?,
-        sshd: Sshd::of_host(&proxy)?,
-        proxy,
-        sudo: setup::sudo_of_host()?,
-    };
+    let site = site(proxy, setup::sudo_of_host()?)?;
     if enrolled && token.is_some() {
         println!("this host is enrolled already, the token is not used; `tidegate-agent enrol` enrols anew");
     }
@@ -146,7 +158,12 @@ fn install(file: Option<&std::path::Path>, install: &Install) -> anyhow::Result<
         } else {
             let issued = runtime()?.block_on(uplink::enrol(&site.proxy, token, &Paths::default()))?;
             println!("enrolled as {}", issued.device);
+            device = Some(issued.device);
         }
+    }
+    match &device {
+        Some(device) => done += setup::carry_out(&setup::way_in(&site, device), install.dry_run)?,
+        None => println!("would write {}, for the device that this host is enrolled as", setup::DROP_IN),
     }
     // What only makes running what is there needs no line of its own when nothing changed.
     let changed = done > 0;

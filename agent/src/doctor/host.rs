@@ -148,7 +148,8 @@ fn sshd(paths: &Paths, proxy: &str, proxys_keys: Option<&[String]>, install: &st
         }
         Err(error) => return vec![Point::wrong("sshd", error.to_string(), "install openssh-server")],
     };
-    let mut points = judge::sshd(&told, &paths.user_ca().to_string_lossy(), install);
+    let device = Identity::load(paths).ok().and_then(|identity| identity.device());
+    let mut points = judge::sshd(&told, &paths.user_ca().to_string_lossy(), device.as_ref(), install);
     points.push(match read_words(&paths.user_ca()) {
         Ok(trusted) => compare::ca_keys(&trusted, proxys_keys, install),
         Err(error) => Point::wrong("CA keys", format!("{}: {error}", paths.user_ca().display()), install),

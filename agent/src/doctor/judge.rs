@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use tidegate_common::name::DeviceName;
 use tidegate_common::wire::SESSION_VARIABLE;
 
 use super::Point;
 use super::compare::Keeper;
+use crate::setup;
 
 /// What `sshd -T` says of one keyword (sshd_config(5)); it may say it several times.
 fn values<'a>(told: &'a str, keyword: &str) -> Vec<&'a str> {
@@ -15,7 +17,7 @@ fn values<'a>(told: &'a str, keyword: &str) -> Vec<&'a str> {
 }
 
 /// sshd's settings as they are in force.
-pub fn sshd(told: &str, user_ca: &str, install: &str) -> Vec<Point> {
+pub fn sshd(told: &str, user_ca: &str, device: Option<&DeviceName>, install: &str) -> Vec<Point> {
     let value = |keyword| values(told, keyword).first().copied().unwrap_or("none");
     let mut points = Vec::new();
     let trusted = value("trustedusercakeys");
@@ -40,7 +42,7 @@ pub fn sshd(told: &str, user_ca: &str, install: &str) -> Vec<Point> {
             "sshd takes no keys; no session can log in",
             "set `PubkeyAuthentication yes` in /etc/ssh/sshd_config",
         ),
-        (_, "none") => Point::ok("keys", "sshd takes certificates for the accounts they name"),
+        (_, "none") => certificates(value("authorizedprincipalscommand"), device, install),
         _ => Point::wrong(
             "keys",
             format!("sshd reads principals from {principals}; no session can log in"),
@@ -48,6 +50,23 @@ pub fn sshd(told: &str, user_ca: &str, install: &str) -> Vec<Point> {
         ),
     });
     points
+}
+
+/// Whom certificates must name, by the command that sshd asks.
+fn certificates(command: &str, device: Option<&DeviceName>, install: &str) -> Point {
+    const NAME: &str = "keys";
+    if command == "none" {
+        let found = "sshd takes certificates for an account of the same name on any device";
+        return Point::warning(NAME, found, install);
+    }
+    if !setup::asks_by_device(command) || device.is_some_and(|device| setup::principals(device) != command) {
+        let device = device.map_or("this device", DeviceName::as_str);
+        let found = format!(
+            "sshd asks `{command}` whom certificates must name, not for {device}; no session can log in"
+        );
+        return Point::wrong(NAME, found, install);
+    }
+    Point::ok(NAME, "sshd takes certificates for the accounts of this device that they name")
 }
 
 /// `AcceptEnv` takes patterns.
@@ -169,7 +188,8 @@ mod tests {
 
     const CA: &str = "/var/lib/tidegate-agent/user_ca.pub";
     const TOLD: &str = "usepam yes\npubkeyauthentication yes\nauthorizedprincipalsfile none\nacceptenv LANG\n\
-                        acceptenv TIDEGATE_SESSION\ntrustedusercakeys /var/lib/tidegate-agent/user_ca.pub\n";
+                        acceptenv TIDEGATE_SESSION\ntrustedusercakeys /var/lib/tidegate-agent/user_ca.pub\n\
+                        authorizedprincipalscommand /bin/echo %u@db01\nauthorizedprincipalscommanduser nobody\n";
 
     fn worst(points: &[Point]) -> Verdict {
         points.iter().map(|point| point.verdict).max().unwrap()
@@ -177,16 +197,22 @@ mod tests {
 
     #[test]
     fn an_sshd_as_installed_is_well_and_each_setting_that_is_missed_is_wrong() {
-        assert_eq!(worst(&sshd(TOLD, CA, "x")), Verdict::Ok);
-        assert_eq!(worst(&sshd(&TOLD.replace("TIDEGATE_SESSION", "TIDEGATE_*"), CA, "x")), Verdict::Ok);
+        let db01 = "db01".parse().unwrap();
+        let sshd = |told: &str| sshd(told, CA, Some(&db01), "x");
+        assert_eq!(worst(&sshd(TOLD)), Verdict::Ok);
+        assert_eq!(worst(&sshd(&TOLD.replace("TIDEGATE_SESSION", "TIDEGATE_*"))), Verdict::Ok);
+        let before = sshd(&TOLD.replace("/bin/echo %u@db01", "none"));
+        assert_eq!(worst(&before), Verdict::Warning, "as an agent before this one wrote it: {before:?}");
         for (broken, told) in [
             (TOLD.replace("trustedusercakeys /var", "trustedusercakeys /etc"), "not Tidegate's"),
             (TOLD.replace("TIDEGATE_SESSION", "LC_*"), "does not accept TIDEGATE_SESSION"),
             (TOLD.replace("pubkeyauthentication yes", "pubkeyauthentication no"), "takes no keys"),
             (TOLD.replace("file none", "file /etc/p"), "principals from /etc/p"),
+            (TOLD.replace("%u@db01", "%u@db02"), "not for db01; no session can log in"),
+            (TOLD.replace("/bin/echo", "/bin/sss"), "not for db01"),
         ] {
             let wrong: Vec<Point> =
-                sshd(&broken, CA, "x").into_iter().filter(|point| point.verdict == Verdict::Wrong).collect();
+                sshd(&broken).into_iter().filter(|point| point.verdict == Verdict::Wrong).collect();
             assert_eq!(wrong.len(), 1, "{wrong:?}");
             assert!(wrong[0].found.contains(told), "{wrong:?}");
         }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use tidegate_common::name::DeviceName;
+
 use super::change::{Change, Check, DEADLINE};
 use super::sshd::DROP_IN;
 use super::sudoers::{self, INCLUDE};
@@ -66,16 +68,25 @@ pub fn install(site: &Site) -> Result<Vec<Change>, SetupError> {
     if site.sudo {
         changes.push(file(INCLUDE, &sudoers::include(), 0o440, Check::Sudoers));
     }
-    changes.extend([file(DROP_IN, &site.sshd.drop_in(), 0o644, Check::Sshd)]);
+    Ok(changes)
+}
+
+/// What sshd is told, once it is known as which device this host is enrolled.
+#[must_use]
+pub fn way_in(site: &Site, device: &DeviceName) -> Vec<Change> {
+    let text = site.sshd.drop_in(device).into_bytes();
+    let told = Change::File { path: site.at(DROP_IN), content: text, mode: 0o644, check: Check::Sshd };
+    let reload = site.sshd.unit.filter(|_| !told.is_done());
     // sshd complains in its log about a file it is told of and does not find.
     let user_ca = site.at(&format!("{STATE}/user_ca.pub"));
-    if !user_ca.exists() {
-        changes.push(Change::File { path: user_ca, content: Vec::new(), mode: 0o644, check: Check::None });
-    }
-    let told = |change: &Change| matches!(change, Change::File { path, .. } if *path == site.at(DROP_IN));
-    let reload = site.sshd.unit.filter(|_| changes.iter().any(|change| told(change) && !change.is_done()));
-    changes.extend(reload.map(|unit| run("systemctl", &["reload", unit], None)));
-    Ok(changes)
+    let missing = (!user_ca.exists()).then(|| Change::File {
+        path: user_ca,
+        content: Vec::new(),
+        mode: 0o644,
+        check: Check::None,
+    });
+    let reload = reload.map(|unit| run("systemctl", &["reload", unit], None));
+    missing.into_iter().chain([told]).chain(reload).collect()
 }
 
 /// What becomes of the agent once something was installed.

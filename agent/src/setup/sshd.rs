@@ -4,9 +4,12 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tidegate_common::name::DeviceName;
+
 use super::SetupError;
 use crate::elevate::program::run;
 use crate::paths::Paths;
+use crate::shell::identity::Identity;
 use crate::text::read_words;
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -63,18 +66,22 @@ impl Sshd {
         Ok(Self { spare: spare.collect(), unit: ["ssh.service", "sshd.service"].into_iter().find(running) })
     }
 
-    /// The drop-in's text.
+    /// The drop-in's text, on the host that is this device.
     #[must_use]
-    pub fn drop_in(&self) -> String {
+    pub fn drop_in(&self, device: &DeviceName) -> String {
         let user_ca = Paths::default().user_ca();
         let mut text = format!(
             "# Written by `tidegate-agent install`, removed by `tidegate-agent uninstall`.\n\
-             # Certificates of Tidegate's user CA log in to the account that they name.\n\
+             # Certificates of Tidegate's user CA log in to the account that they name, on the\n\
+             # device that they name: one that was made for another device is not taken here.\n\
              TrustedUserCAKeys {}\n\
              AuthorizedPrincipalsFile none\n\
+             AuthorizedPrincipalsCommand {}\n\
+             AuthorizedPrincipalsCommandUser nobody\n\
              # By this the agent finds a session's processes.\n\
              AcceptEnv {}\n",
             user_ca.display(),
+            principals(device),
             tidegate_common::wire::SESSION_VARIABLE
         );
         if !self.spare.is_empty() {
@@ -86,6 +93,34 @@ impl Sshd {
         }
         text
     }
+}
+
+/// The command that tells sshd whom a certificate must name: a program of every host, so
+/// that none of ours runs at each log-in, and none of it as root.
+#[must_use]
+pub fn principals(device: &DeviceName) -> String {
+    format!("{ECHO}{device}")
+}
+
+/// sshd writes the account for `%u` (sshd_config(5), TOKENS).
+const ECHO: &str = "/bin/echo %u@";
+
+/// Whether a command is one that this program wrote, for whichever device.
+#[must_use]
+pub fn asks_by_device(command: &str) -> bool {
+    command.strip_prefix(ECHO).is_some_and(|device| device.parse::<DeviceName>().is_ok())
+}
+
+/// Whether the drop-in that is there has sshd take certificates only for the device that
+/// this host is enrolled as.
+#[must_use]
+pub fn is_bound(paths: &Paths) -> bool {
+    let Some(device) = Identity::load(paths).ok().and_then(|identity| identity.device()) else {
+        return false;
+    };
+    let line = format!("AuthorizedPrincipalsCommand {}", principals(&device));
+    let text = std::fs::read(paths.etc.join(DROP_IN.trim_start_matches("/etc/"))).unwrap_or_default();
+    text.split(|byte| *byte == b'\n').any(|there| there == line.as_bytes())
 }
 
 /// sshd takes the first value it reads: ours would silence the administrator's.
@@ -106,6 +141,13 @@ fn check(told: &str, paths: &Paths) -> Result<(), SetupError> {
         return Err(SetupError::Host(format!(
             "sshd reads principals from {principals}, which Tidegate's certificates do not use; remove \
              AuthorizedPrincipalsFile from its configuration first"
+        )));
+    }
+    let command = value("authorizedprincipalscommand");
+    if command != "none" && !asks_by_device(&command) {
+        return Err(SetupError::Host(format!(
+            "sshd asks `{command}` for principals and can ask only one command; remove AuthorizedPrincipalsCommand \
+             from its configuration first"
         )));
     }
     if value("pubkeyauthentication") != "yes" {
@@ -139,6 +181,12 @@ mod tests {
         assert!(error.contains("/etc/ssh/ca.pub"), "{error}");
         assert!(check(&TOLD.replace("file none", "file /etc/p/%u"), &Paths::default()).is_err());
         assert!(check(&TOLD.replace(" yes", " no"), &Paths::default()).is_err());
+        let asks = |command: &str| format!("{TOLD}authorizedprincipalscommand {command}\n");
+        for ours in ["none", "/bin/echo %u@db01", "/bin/echo %u@another"] {
+            assert!(check(&asks(ours), &Paths::default()).is_ok(), "{ours}");
+        }
+        let error = check(&asks("/usr/bin/sss %u"), &Paths::default()).unwrap_err().to_string();
+        assert!(error.contains("`/usr/bin/sss %u`"), "{error}");
     }
 
     #[test]
@@ -150,8 +198,23 @@ mod tests {
     #[test]
     fn only_an_sshd_that_knows_penalties_is_told_of_them() {
         let old = Sshd::default();
-        assert!(!old.drop_in().contains("PerSource"));
+        let db01 = "db01".parse().unwrap();
+        assert!(!old.drop_in(&db01).contains("PerSource"));
         let new = Sshd { spare: vec!["192.0.2.1".parse().unwrap()], unit: None };
-        assert!(new.drop_in().contains("PerSourcePenaltyExemptList 192.0.2.1\n"));
+        assert!(new.drop_in(&db01).contains("PerSourcePenaltyExemptList 192.0.2.1\n"));
+    }
+
+    #[test]
+    fn sshd_asks_for_the_account_of_this_device() {
+        let text = Sshd::default().drop_in(&"db01".parse().unwrap());
+        assert!(text.contains("\nAuthorizedPrincipalsCommand /bin/echo %u@db01\n"), "{text}");
+        assert!(text.contains("\nAuthorizedPrincipalsCommandUser nobody\n"), "{text}");
+        for line in text.lines() {
+            assert!(line.len() < 100 && !line.starts_with(' '), "{line}");
+        }
+        assert!(asks_by_device("/bin/echo %u@db01"));
+        for other in ["none", "/bin/echo %u", "/bin/echo %u@", "/bin/echo %u@a b", "/bin/cat %u@db01"] {
+            assert!(!asks_by_device(other), "{other}");
+        }
     }
 }

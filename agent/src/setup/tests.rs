@@ -41,6 +41,12 @@ fn tree(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
+/// All that an installation on the device db01 does.
+fn whole(site: &Site) -> Vec<Change> {
+    let way_in = way_in(site, &"db01".parse().unwrap());
+    install(site).unwrap().into_iter().chain(way_in).collect()
+}
+
 /// Without the host's own checks, which look at the host.
 fn unchecked(changes: Vec<Change>) -> Vec<Change> {
     changes
@@ -59,12 +65,8 @@ fn a_host_that_was_set_up_and_cleared_is_what_it_was() {
     let scratch = Scratch::new();
     let site = site(scratch.path());
     let before = tree(&site.root);
-    assert!(carry_out(&unchecked(install(&site).unwrap()), false).unwrap() > 8);
-    assert_eq!(
-        carry_out(&unchecked(install(&site).unwrap()), false).unwrap(),
-        0,
-        "a second run changes nothing"
-    );
+    assert!(carry_out(&unchecked(whole(&site)), false).unwrap() > 8);
+    assert_eq!(carry_out(&unchecked(whole(&site)), false).unwrap(), 0, "a second run changes nothing");
     let sudoers = std::fs::read_to_string(site.at("/etc/sudoers.d/tidegate")).unwrap();
     assert!(sudoers.ends_with("\n@includedir /run/tidegate/sudoers.d\n"));
     carry_out(&uninstall(&site, false, false).1, false).unwrap();
@@ -86,7 +88,7 @@ fn what_the_package_brings_is_left_to_it() {
     let scratch = Scratch::new();
     let site = packaged(scratch.path());
     let before = tree(&site.root);
-    carry_out(&unchecked(install(&site).unwrap()), false).unwrap();
+    carry_out(&unchecked(whole(&site)), false).unwrap();
     let after = tree(&site.root);
     let new: Vec<_> = after.keys().filter(|path| !before.contains_key(*path)).collect();
     assert!(new.iter().all(|path| !path.to_string_lossy().contains("systemd")), "{new:#?}");
@@ -101,16 +103,16 @@ fn the_package_takes_over_from_an_installation_without_it() {
     let scratch = Scratch::new();
     let packaged = packaged(scratch.path());
     let by_hand = Site { program: scratch.path().join("built"), ..packaged.clone() };
-    carry_out(&unchecked(install(&packaged).unwrap()), false).unwrap();
+    carry_out(&unchecked(whole(&packaged)), false).unwrap();
     let as_packaged = tree(&packaged.root);
-    assert!(carry_out(&unchecked(install(&by_hand).unwrap()), false).unwrap() >= 5);
+    assert!(carry_out(&unchecked(whole(&by_hand)), false).unwrap() >= 5);
     let unit = by_hand.at("/etc/systemd/system/tidegate-agent.service");
     assert!(std::fs::read_to_string(&unit).unwrap().contains("=/usr/local/bin/tidegate-agent run\n"));
-    carry_out(&unchecked(install(&packaged).unwrap()), false).unwrap();
+    carry_out(&unchecked(whole(&packaged)), false).unwrap();
     assert_eq!(tree(&packaged.root), as_packaged);
     // What an administrator put in the package's way is theirs.
     std::fs::write(&unit, "an administrator's").unwrap();
-    assert_eq!(carry_out(&unchecked(install(&packaged).unwrap()), false).unwrap(), 0);
+    assert_eq!(carry_out(&unchecked(whole(&packaged)), false).unwrap(), 0);
     carry_out(&uninstall(&packaged, false, false).1, false).unwrap();
     assert!(unit.exists());
 }
@@ -120,7 +122,7 @@ fn a_host_that_keeps_its_enrolment_loses_every_way_in() {
     let scratch = Scratch::new();
     let site = site(scratch.path());
     let before = tree(&site.root);
-    carry_out(&unchecked(install(&site).unwrap()), false).unwrap();
+    carry_out(&unchecked(whole(&site)), false).unwrap();
     carry_out(&uninstall(&site, false, true).1, false).unwrap();
     let mut left = tree(&site.root);
     left.retain(|path, _| !before.contains_key(path));
@@ -134,7 +136,7 @@ fn a_dry_run_changes_nothing() {
     let scratch = Scratch::new();
     let site = site(scratch.path());
     let before = tree(&site.root);
-    assert!(carry_out(&install(&site).unwrap(), true).unwrap() > 8);
+    assert!(carry_out(&whole(&site), true).unwrap() > 8);
     assert_eq!(tree(&site.root), before);
 }
 
@@ -145,7 +147,7 @@ fn a_configuration_that_is_there_keeps_all_but_the_proxy() {
     std::fs::create_dir_all(site.at("/etc/tidegate")).unwrap();
     let path = site.at("/etc/tidegate/agent.toml");
     std::fs::write(&path, "# mine\nproxy = \"old:1\"\n[log]\nlevel = \"debug\"\n").unwrap();
-    carry_out(&unchecked(install(&site).unwrap()), false).unwrap();
+    carry_out(&unchecked(whole(&site)), false).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text, "# mine\nproxy = \"gate:7443\"\n[log]\nlevel = \"debug\"\n");
 }

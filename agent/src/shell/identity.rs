@@ -9,6 +9,7 @@ use std::str::FromStr;
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tidegate_common::name::DeviceName;
 use tidegate_common::secret::Secret;
 use tidegate_common::wire::{Certificate, Csr};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -89,6 +90,14 @@ impl Identity {
         let key = PrivateKeyDer::from_pem_slice(&read(paths, KEY)?)
             .map_err(|_| IdentityError::Damaged(paths.identity(KEY)))?;
         Ok(Self { key, certificate: certificate(CERTIFICATE)?, ca: certificate(CA)? })
+    }
+
+    /// The device that this host is enrolled as.
+    #[must_use]
+    pub fn device(&self) -> Option<DeviceName> {
+        let (_, certificate) = X509Certificate::from_der(&self.certificate).ok()?;
+        let name = certificate.subject().iter_common_name().next()?;
+        name.as_str().ok()?.parse().ok()
     }
 
     /// When to ask for the next certificate, in Unix seconds: two thirds into its life.
