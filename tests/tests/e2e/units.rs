@@ -69,6 +69,17 @@ fn the_proxy_runs_as_its_unit_says_and_comes_back_after_a_kill() {
         pid() != first && pid().trim() != "0" && answers()
     })
     .unwrap();
+    // What keeps it from starting for long (here a directory in the place of its store) needs nobody
+    // to start it once that is mended.
+    let store = "/var/lib/tidegate/tidegate.db";
+    device.ok(&["sh", "-c", &format!("mv {store} {store}.kept; mkdir {store}")]).unwrap();
+    device.ok(&["systemctl", "kill", "--signal=KILL", "tidegate-proxy"]).unwrap();
+    let starts = || device.ok(&["systemctl", "show", "-P", "NRestarts", "tidegate-proxy"]).unwrap().out();
+    let often = || starts().trim().parse::<u32>().is_ok_and(|count| count >= 8);
+    wait::until_true("it was started in vain for long", Duration::from_secs(60), often).unwrap();
+    device.ok(&["sh", "-c", &format!("rmdir {store}; mv {store}.kept {store}")]).unwrap();
+    wait::until_true("it is back by itself", Duration::from_secs(20), answers)
+        .unwrap_or_else(|error| panic!("{error}\n{}", device.journal("tidegate-proxy")));
 }
 
 #[test]
