@@ -22,9 +22,6 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use crate::audit_log::{AuditError, AuditLog};
 use crate::store::{RequestFilter, Store, StoreError};
 
-/// Audit records handed in together.
-const AT_ONCE: usize = 256;
-
 /// Why resources were not read, changed or asked.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
@@ -333,17 +330,7 @@ impl Access {
         let access = self.clone();
         let done = tokio::spawn(async move {
             let Change { put, remove, events, snapshot, changing } = change;
-            // Handed in together, so that many share one write to the disk.
-            let mut events = events.into_iter();
-            loop {
-                let some: Vec<_> =
-                    events.by_ref().take(AT_ONCE).map(|event| access.0.audit.append(event)).collect();
-                if some.is_empty() {
-                    break;
-                }
-                futures::future::try_join_all(some).await?;
-            }
-            access.0.store.change_resources(&put, &remove).await?;
+            access.0.audit.step(events, Store::resources_step(put, remove)).await?;
             access.0.snapshot.store(Arc::new(snapshot));
             access.tick();
             drop(changing);

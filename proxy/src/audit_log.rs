@@ -26,7 +26,7 @@ use tidegate_common::digest::Digest;
 use tidegate_common::id::SessionId;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::store::{Store, StoreError};
+use crate::store::{Step, Store, StoreError};
 
 pub use lines::Damage;
 pub use tail::Tail;
@@ -100,11 +100,14 @@ pub struct AuditLog {
     dir: Arc<Path>,
 }
 
-/// A record to be, and who waits for it.
+/// Records to be, and who waits for them.
 struct Waiting {
-    entry: Entry,
+    entries: Vec<Entry>,
+    /// What is written with them.
+    step: Option<Step>,
+    /// Told the first record's number.
     done: oneshot::Sender<Result<u64, AuditError>>,
-    /// Whether what it tells of has happened already.
+    /// Whether what they tell of has happened already.
     happened: bool,
 }
 
@@ -143,7 +146,16 @@ impl AuditLog {
     /// # Errors
     /// When it was not written. Then what it tells of must not happen.
     pub async fn append(&self, event: impl Into<Entry>) -> Result<u64, AuditError> {
-        self.queue(event.into(), false).await?.on_disk().await
+        self.queue(vec![event.into()], None, false).await?.on_disk().await
+    }
+
+    /// Takes a step together with the records that tell of it: all is on the disk when this
+    /// returns, or none of it ever.
+    ///
+    /// # Errors
+    /// When nothing was written.
+    pub async fn step(&self, events: Vec<Entry>, step: Step) -> Result<(), AuditError> {
+        self.queue(events, Some(step), false).await?.on_disk().await.map(drop)
     }
 
     /// As [`Self::tell`], for who waits for it later or never.
@@ -151,7 +163,7 @@ impl AuditLog {
     /// # Errors
     /// When the log is closed.
     pub async fn hand_in(&self, event: impl Into<Entry>) -> Result<HandedIn, AuditError> {
-        self.queue(event.into(), true).await
+        self.queue(vec![event.into()], None, true).await
     }
 
     /// Tells of what has happened already: when it can't be written now, it is kept and
@@ -164,9 +176,15 @@ impl AuditLog {
         self.hand_in(event).await?.on_disk().await
     }
 
-    async fn queue(&self, entry: Entry, happened: bool) -> Result<HandedIn, AuditError> {
+    async fn queue(
+        &self,
+        entries: Vec<Entry>,
+        step: Option<Step>,
+        happened: bool,
+    ) -> Result<HandedIn, AuditError> {
         let (done, written) = oneshot::channel();
-        self.queue.send(Waiting { entry, done, happened }).await.map_err(|_| AuditError::Closed)?;
+        let waiting = Waiting { entries, step, done, happened };
+        self.queue.send(waiting).await.map_err(|_| AuditError::Closed)?;
         Ok(HandedIn(written))
     }
 

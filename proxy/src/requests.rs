@@ -319,8 +319,7 @@ impl Requests {
     ) -> Result<(), RequestError> {
         let (inner, request, entry) = (Arc::clone(&self.0), request.clone(), by.did(event));
         let done = tokio::spawn(async move {
-            inner.audit.append(entry).await?;
-            inner.store.put_request(&request).await?;
+            inner.audit.step(vec![entry], Store::request_step(request)).await?;
             inner.changed.send_modify(|generation| *generation = generation.wrapping_add(1));
             inner.access.tick();
             drop(changing);

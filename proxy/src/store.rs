@@ -30,9 +30,10 @@ pub use sessions::{SessionFilter, SessionRow};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use sea_orm::sqlx::Connection as _;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbErr};
 use sea_orm_migration::MigratorTrait as _;
 
 const READERS: u32 = 4;
@@ -86,6 +87,22 @@ trait Doing<T> {
 impl<T> Doing<T> for Result<T, DbErr> {
     fn doing(self, doing: &'static str) -> Result<T, StoreError> {
         self.map_err(|source| StoreError::Database { doing, source })
+    }
+}
+
+/// What is written together with the audit log's records that tell of it, or not at all
+/// ([`crate::audit_log::AuditLog::step`]).
+pub struct Step(Box<dyn for<'a> FnOnce(&'a DatabaseTransaction) -> Written<'a> + Send>);
+
+type Written<'a> = BoxFuture<'a, Result<(), StoreError>>;
+
+impl Step {
+    fn new(write: impl for<'a> FnOnce(&'a DatabaseTransaction) -> Written<'a> + Send + 'static) -> Self {
+        Self(Box::new(write))
+    }
+
+    async fn write(self, transaction: &DatabaseTransaction) -> Result<(), StoreError> {
+        (self.0)(transaction).await
     }
 }
 

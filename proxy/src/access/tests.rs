@@ -149,7 +149,8 @@ async fn a_store_of_before_in_which_two_users_have_a_key_opens_and_the_key_lets_
         Resources::read(&text).unwrap().users.into_iter().map(Resource::User)
     };
     let both: Vec<_> = keyed("one").chain(keyed("two")).collect();
-    temporary.store.change_resources(&both, &[]).await.unwrap();
+    let step = Store::resources_step(both.to_vec(), Vec::new());
+    temporary.store.audit_append_all(Vec::new(), Some(step)).await.unwrap();
     let access = access(&temporary).await;
     let by_key =
         |user: &str| Proved { user: user.parse().unwrap(), login: Login::Key(KEY.parse().unwrap()).into() };

@@ -23,7 +23,7 @@ async fn tamper(temporary: &Temporary, change: impl FnOnce(&mut Vec<crate::store
     let mut rows = temporary.store.audit_from(1, 1000).await.unwrap();
     change(&mut rows);
     let other = Temporary::new().await;
-    other.store.audit_append_all(rows).await.unwrap();
+    other.store.audit_append_all(rows, None).await.unwrap();
     other
 }
 

@@ -10,12 +10,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tidegate_common::audit::{Chain, Entry, Event, Linked, Stored};
 use tidegate_common::digest::Digest;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::lines::{self, Lines};
 use super::{AuditError, Waiting, read_error};
-use crate::store::{AuditRow, Store, StoreError};
+use crate::store::{AuditRow, Step, Store, StoreError};
 
 /// The most records of one transaction.
 const BATCH: usize = 256;
@@ -25,9 +25,6 @@ pub const MOST_KEPT: usize = 4096;
 
 /// How long until what is kept is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
-
-/// Who waits for one record of a batch.
-type Done = oneshot::Sender<Result<u64, AuditError>>;
 
 /// An entry, and when it was handed in.
 type Moment = (Entry, Timestamp);
@@ -94,40 +91,64 @@ impl Writer {
         !self.kept.is_empty() || self.dropped > 0
     }
 
+    /// Writes what waits in its order. Each step has a transaction of its own, so that one
+    /// that can't be taken refuses nobody else's records.
     async fn write(&mut self, batch: &mut Vec<Waiting>) {
+        let mut together = Vec::new();
+        for waiting in batch.drain(..) {
+            if waiting.step.is_some() {
+                self.write_together(std::mem::take(&mut together), None).await;
+                let Waiting { step, .. } = waiting;
+                self.write_together(vec![Waiting { step: None, ..waiting }], step).await;
+            } else {
+                together.push(waiting);
+            }
+        }
+        self.write_together(together, None).await;
+    }
+
+    async fn write_together(&mut self, together: Vec<Waiting>, step: Option<Step>) {
+        if together.is_empty() {
+            return;
+        }
         let at = now();
-        let (entries, waiting): (Vec<Moment>, Vec<(Done, bool)>) =
-            batch.drain(..).map(|Waiting { entry, done, happened }| ((entry, at), (done, happened))).unzip();
+        let mut entries = Vec::with_capacity(together.len());
+        let mut waiting = Vec::with_capacity(together.len());
+        for Waiting { entries: some, done, happened, .. } in together {
+            waiting.push((some.len(), done, happened));
+            entries.extend(some.into_iter().map(|entry| (entry, at)));
+        }
         let written = match self.settle().await {
             Ok(()) => {
-                let written = self.commit(&entries).await;
+                let written = self.commit(&entries, step).await;
                 // If it was written all the same, so were those of it that are kept now.
                 self.tried = usize::MAX;
                 written
             }
             Err(error) => Err(error),
         };
-        match written {
-            Ok(first) => {
-                for ((done, _), seq) in waiting.into_iter().zip(first..) {
-                    // Whoever no longer waits has its record all the same.
-                    let _ = done.send(Ok(seq));
-                }
-            }
-            Err(error) => {
-                for (entry, (done, happened)) in entries.into_iter().zip(waiting) {
-                    let told = if happened { self.keep(entry, &error) } else { error.clone() };
-                    let _ = done.send(Err(told));
-                }
-            }
+        let mut entries = entries.into_iter();
+        let mut next = written.as_ref().copied().unwrap_or_default();
+        for (count, done, happened) in waiting {
+            let own: Vec<Moment> = entries.by_ref().take(count).collect();
+            let answer = match &written {
+                Ok(_) => Ok(next),
+                Err(error) if happened => Err(self.keep(own, error)),
+                Err(error) => Err(error.clone()),
+            };
+            next = next.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+            // Whoever no longer waits has its record all the same.
+            let _ = done.send(answer);
         }
     }
 
-    fn keep(&mut self, entry: Moment, error: &AuditError) -> AuditError {
-        if self.kept.len() < MOST_KEPT {
-            self.kept.push(entry);
-        } else {
-            self.dropped = self.dropped.saturating_add(1);
+    fn keep(&mut self, entries: Vec<Moment>, error: &AuditError) -> AuditError {
+        for entry in entries {
+            if self.kept.len() < MOST_KEPT {
+                self.kept.push(entry);
+            } else {
+                self.dropped = self.dropped.saturating_add(1);
+            }
         }
         AuditError::Kept(Arc::new(error.clone()))
     }
@@ -152,19 +173,19 @@ impl Writer {
                 return Ok(());
             }
             self.tried = some.len();
-            self.commit(&some).await?;
+            self.commit(&some, None).await?;
             self.kept.drain(..some.len());
         }
     }
 
-    /// Writes all of them or none; returns the first one's number.
-    async fn commit(&mut self, entries: &[Moment]) -> Result<u64, AuditError> {
+    /// Writes all of them, with the step, or none; returns the first one's number.
+    async fn commit(&mut self, entries: &[Moment], step: Option<Step>) -> Result<u64, AuditError> {
         let mut next = self.chain;
         let linked: Result<Vec<Linked>, _> =
             entries.iter().cloned().map(|(entry, at)| next.append(entry, at)).collect();
         let linked = linked.map_err(|error| StoreError::damaged("record of the audit log", error));
         let written = match linked {
-            Ok(linked) => self.store.audit_append_all(linked.iter().map(row).collect()).await,
+            Ok(linked) => self.store.audit_append_all(linked.iter().map(row).collect(), step).await,
             Err(error) => Err(error),
         };
         match written {

@@ -4,7 +4,7 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, QueryOrder as _, QuerySelect as _, TransactionTrait as _};
 
-use super::{Doing as _, Store, StoreError};
+use super::{Doing as _, Step, Store, StoreError};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "audit")]
@@ -50,13 +50,22 @@ impl From<AuditRow> for ActiveModel {
 }
 
 impl Store {
-    /// Appends several records at once, all or none; on the disk when this returns.
+    /// Appends several records at once, with the step that they tell of, all or none; on
+    /// the disk when this returns.
     ///
     /// # Errors
-    /// When a record of that number is there already, or the database fails.
-    pub async fn audit_append_all(&self, records: Vec<AuditRow>) -> Result<(), StoreError> {
+    /// When a record of that number is there already, the step can't be taken, or the
+    /// database fails.
+    pub async fn audit_append_all(
+        &self,
+        records: Vec<AuditRow>,
+        step: Option<Step>,
+    ) -> Result<(), StoreError> {
         const DOING: &str = "appended to the audit log";
         let batch = self.writer.begin().await.doing(DOING)?;
+        if let Some(step) = step {
+            step.write(&batch).await?;
+        }
         for record in records {
             Entity::insert(ActiveModel::from(record)).exec_without_returning(&batch).await.doing(DOING)?;
         }
@@ -121,12 +130,12 @@ mod tests {
         let temporary = Temporary::new().await;
         let store = &temporary.store;
         assert_eq!(store.audit_last().await.unwrap(), None);
-        store.audit_append_all(vec![row(1)]).await.unwrap();
-        store.audit_append_all(vec![row(2), row(3)]).await.unwrap();
+        store.audit_append_all(vec![row(1)], None).await.unwrap();
+        store.audit_append_all(vec![row(2), row(3)], None).await.unwrap();
         assert_eq!(store.audit_last().await.unwrap(), Some(row(3)));
         assert_eq!(store.audit_from(2, 10).await.unwrap(), [row(2), row(3)]);
         assert_eq!(store.audit_from(1, 1).await.unwrap(), [row(1)]);
-        assert!(store.audit_append_all(vec![row(4), row(3)]).await.is_err());
+        assert!(store.audit_append_all(vec![row(4), row(3)], None).await.is_err());
         assert_eq!(store.audit_last().await.unwrap(), Some(row(3)), "all or none");
     }
 }

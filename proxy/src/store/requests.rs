@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, Condition, QueryOrder as _, QuerySelect as _, TransactionTrait as _};
+use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, QueryOrder as _, QuerySelect as _};
 use tidegate_common::id::RequestId;
 use tidegate_common::model::{Request, Vote};
 use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
 
-use super::{Doing as _, Store, StoreError};
+use super::{Doing as _, Step, Store, StoreError};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "request")]
@@ -98,42 +98,11 @@ impl Store {
         Ok(RequestId(last.saturating_add(1)))
     }
 
-    /// Writes a request as it is now, with the votes it has gained. A vote is never changed.
-    ///
-    /// # Errors
-    /// When the database fails, or a person voted before.
-    pub async fn put_request(&self, request: &Request) -> Result<(), StoreError> {
-        const DOING: &str = "wrote a request";
-        let damaged = |error| StoreError::damaged(format!("request {}", request.id), error);
-        let id = number(request.id);
-        let document =
-            serde_json::to_string(&Request { votes: Vec::new(), ..request.clone() }).map_err(damaged)?;
-        let row = ActiveModel {
-            id: Set(id),
-            user_name: Set(request.user.to_string()),
-            target: Set(request.target.to_string()),
-            group_name: Set(request.group.to_string()),
-            state: Set(request.state.word().to_owned()),
-            created: Set(request.created.as_millisecond()),
-            document: Set(document),
-        };
-        let change = self.writer.begin().await.doing(DOING)?;
-        let replace =
-            OnConflict::column(Column::Id).update_columns([Column::State, Column::Document]).to_owned();
-        Entity::insert(row).on_conflict(replace).exec_without_returning(&change).await.doing(DOING)?;
-        let kept =
-            vote::Entity::find().filter(vote::Column::RequestId.eq(id)).count(&change).await.doing(DOING)?;
-        let kept = usize::try_from(kept).unwrap_or(usize::MAX);
-        for (place, vote) in request.votes.iter().enumerate().skip(kept) {
-            let row = vote::ActiveModel {
-                request_id: Set(id),
-                voter: Set(vote.by.to_string()),
-                place: Set(i32::try_from(place).unwrap_or(i32::MAX)),
-                document: Set(serde_json::to_string(vote).map_err(damaged)?),
-            };
-            vote::Entity::insert(row).exec_without_returning(&change).await.doing(DOING)?;
-        }
-        change.commit().await.doing(DOING)
+    /// Writes a request as it is now, with the votes it has gained. A vote is never changed,
+    /// and a person who voted before makes the step fail.
+    #[must_use]
+    pub fn request_step(request: Request) -> Step {
+        Step::new(move |change| Box::pin(async move { write(change, &request).await }))
     }
 
     /// One request.
@@ -190,6 +159,38 @@ impl Store {
     }
 }
 
+async fn write(change: &DatabaseTransaction, request: &Request) -> Result<(), StoreError> {
+    const DOING: &str = "wrote a request";
+    let damaged = |error| StoreError::damaged(format!("request {}", request.id), error);
+    let id = number(request.id);
+    let document =
+        serde_json::to_string(&Request { votes: Vec::new(), ..request.clone() }).map_err(damaged)?;
+    let row = ActiveModel {
+        id: Set(id),
+        user_name: Set(request.user.to_string()),
+        target: Set(request.target.to_string()),
+        group_name: Set(request.group.to_string()),
+        state: Set(request.state.word().to_owned()),
+        created: Set(request.created.as_millisecond()),
+        document: Set(document),
+    };
+    let replace = OnConflict::column(Column::Id).update_columns([Column::State, Column::Document]).to_owned();
+    Entity::insert(row).on_conflict(replace).exec_without_returning(change).await.doing(DOING)?;
+    let kept =
+        vote::Entity::find().filter(vote::Column::RequestId.eq(id)).count(change).await.doing(DOING)?;
+    let kept = usize::try_from(kept).unwrap_or(usize::MAX);
+    for (place, vote) in request.votes.iter().enumerate().skip(kept) {
+        let row = vote::ActiveModel {
+            request_id: Set(id),
+            voter: Set(vote.by.to_string()),
+            place: Set(i32::try_from(place).unwrap_or(i32::MAX)),
+            document: Set(serde_json::to_string(vote).map_err(damaged)?),
+        };
+        vote::Entity::insert(row).exec_without_returning(change).await.doing(DOING)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use tidegate_common::model::{Action, Claims, RequestState, Verdict, Wish};
@@ -221,15 +222,19 @@ mod tests {
         Vote { by, level, verdict: Verdict::Approve, at, origin: None, comment: None }
     }
 
+    async fn take(store: &Store, request: Request) -> Result<(), StoreError> {
+        store.audit_append_all(Vec::new(), Some(Store::request_step(request))).await
+    }
+
     #[tokio::test]
     async fn a_request_comes_back_with_its_votes_in_order() {
         let temporary = Temporary::new().await;
         let store = &temporary.store;
         assert_eq!(store.next_request_id().await.unwrap(), RequestId(1));
-        store.put_request(&request(1)).await.unwrap();
+        take(store, request(1)).await.unwrap();
         let voted = Request { votes: vec![vote("zoe"), vote("adam")], ..request(1) };
-        store.put_request(&voted).await.unwrap();
-        store.put_request(&request(2)).await.unwrap();
+        take(store, voted.clone()).await.unwrap();
+        take(store, request(2)).await.unwrap();
         assert_eq!(store.request(RequestId(1)).await.unwrap(), Some(voted));
         assert_eq!(store.next_request_id().await.unwrap(), RequestId(3));
         let concerning = |user: &str, group: &str| RequestFilter {
@@ -247,7 +252,7 @@ mod tests {
     async fn the_store_itself_refuses_a_second_vote_of_a_person() {
         let temporary = Temporary::new().await;
         let twice = Request { votes: vec![vote("zoe"), vote("zoe")], ..request(1) };
-        assert!(temporary.store.put_request(&twice).await.is_err());
+        assert!(take(&temporary.store, twice).await.is_err());
         assert_eq!(temporary.store.request(RequestId(1)).await.unwrap(), None);
     }
 }

@@ -1,10 +1,10 @@
 //! Resources as JSON documents, keyed by kind and name, ordered by age.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, IntoActiveModel as _, QueryOrder as _, TransactionTrait as _};
+use sea_orm::{ActiveValue::Set, DatabaseTransaction, IntoActiveModel as _, QueryOrder as _};
 use tidegate_common::model::{Kind, Resource, ResourceName, Resources};
 
-use super::{Doing as _, Store, StoreError};
+use super::{Doing as _, Step, Store, StoreError};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "resource")]
@@ -45,44 +45,44 @@ impl Store {
     }
 
     /// Writes and removes resources, all or none.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn change_resources(
-        &self,
-        put: &[Resource],
-        remove: &[ResourceName],
-    ) -> Result<(), StoreError> {
-        const DOING: &str = "wrote resources";
-        let change = self.writer.begin().await.doing(DOING)?;
-        for resource in put {
-            let ResourceName { kind, name } = resource.name();
-            let document = resource.to_json().map_err(|error| StoreError::damaged(name.clone(), error))?;
-            let (kind, document) = (kind.key().to_owned(), document.to_string());
-            let known = Entity::find().filter(Column::Kind.eq(&kind)).filter(Column::Name.eq(&name));
-            match known.one(&change).await.doing(DOING)? {
-                Some(row) => {
-                    let row = ActiveModel { document: Set(document), ..row.into_active_model() };
-                    Entity::update(row).exec(&change).await.doing(DOING)?;
-                }
-                None => {
-                    let row = ActiveModel {
-                        kind: Set(kind),
-                        name: Set(name),
-                        document: Set(document),
-                        ..Default::default()
-                    };
-                    Entity::insert(row).exec_without_returning(&change).await.doing(DOING)?;
-                }
+    #[must_use]
+    pub fn resources_step(put: Vec<Resource>, remove: Vec<ResourceName>) -> Step {
+        Step::new(move |change| Box::pin(async move { write(change, &put, &remove).await }))
+    }
+}
+
+async fn write(
+    change: &DatabaseTransaction,
+    put: &[Resource],
+    remove: &[ResourceName],
+) -> Result<(), StoreError> {
+    const DOING: &str = "wrote resources";
+    for resource in put {
+        let ResourceName { kind, name } = resource.name();
+        let document = resource.to_json().map_err(|error| StoreError::damaged(name.clone(), error))?;
+        let (kind, document) = (kind.key().to_owned(), document.to_string());
+        let known = Entity::find().filter(Column::Kind.eq(&kind)).filter(Column::Name.eq(&name));
+        match known.one(change).await.doing(DOING)? {
+            Some(row) => {
+                let row = ActiveModel { document: Set(document), ..row.into_active_model() };
+                Entity::update(row).exec(change).await.doing(DOING)?;
+            }
+            None => {
+                let row = ActiveModel {
+                    kind: Set(kind),
+                    name: Set(name),
+                    document: Set(document),
+                    ..Default::default()
+                };
+                Entity::insert(row).exec_without_returning(change).await.doing(DOING)?;
             }
         }
-        for ResourceName { kind, name } in remove {
-            let gone =
-                Entity::delete_many().filter(Column::Kind.eq(kind.key())).filter(Column::Name.eq(name));
-            gone.exec(&change).await.doing(DOING)?;
-        }
-        change.commit().await.doing(DOING)
     }
+    for ResourceName { kind, name } in remove {
+        let gone = Entity::delete_many().filter(Column::Kind.eq(kind.key())).filter(Column::Name.eq(name));
+        gone.exec(change).await.doing(DOING)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -92,22 +92,26 @@ mod tests {
 
     const EXAMPLE: &str = include_str!("../../../config/resources.toml");
 
+    async fn take(temporary: &Temporary, step: Step) {
+        temporary.store.audit_append_all(Vec::new(), Some(step)).await.unwrap();
+    }
+
     #[tokio::test]
     async fn resources_come_back_as_they_were_and_a_change_keeps_their_age() {
         let temporary = Temporary::new().await;
         let update = Resources::default().update(EXAMPLE).unwrap();
         let all: Vec<_> = update.written.into_iter().map(|(resource, _)| resource).collect();
-        temporary.store.change_resources(&all, &[]).await.unwrap();
+        take(&temporary, Store::resources_step(all, Vec::new())).await;
         assert_eq!(temporary.store.resources().await.unwrap(), update.whole);
 
         let changed = update.whole.update("[[user]]\nname = \"operator\"\nenabled = false\n").unwrap();
-        temporary.store.change_resources(&[changed.written[0].0.clone()], &[]).await.unwrap();
+        take(&temporary, Store::resources_step(vec![changed.written[0].0.clone()], Vec::new())).await;
         let read = temporary.store.resources().await.unwrap();
         assert_eq!(read, changed.whole);
         assert_eq!(read.users[0].name.as_str(), "operator");
 
         let reason = ResourceName { kind: Kind::Reason, name: "incident".to_owned() };
-        temporary.store.change_resources(&[], &[reason]).await.unwrap();
+        take(&temporary, Store::resources_step(Vec::new(), vec![reason])).await;
         assert_eq!(temporary.store.resources().await.unwrap().reasons.len(), 1);
     }
 }

@@ -145,7 +145,8 @@ impl Known {
         let user = format!("user-{when}");
         let resources = Resources::default().update(&format!("[[user]]\nname = \"{user}\"\n")).unwrap();
         let put: Vec<_> = resources.written.into_iter().map(|(resource, _)| resource).collect();
-        match store.change_resources(&put, &[]).await {
+        let applied = record(&format!("{user} is there"));
+        match log.step(vec![applied.into()], Store::resources_step(put, Vec::new())).await {
             Ok(()) => self.users.push(user),
             Err(_) => self.refused.push(user),
         }
@@ -177,9 +178,12 @@ impl Known {
             );
         }
         let resources = store.resources().await.unwrap();
-        for user in &self.users {
+        for user in ["user-before", "user-after"] {
             let there = resources.users.iter().any(|known| known.name.as_str() == user);
-            assert!(there, "{context}: {user} was said to be there");
+            let said = self.users.iter().any(|known| known == user);
+            assert!(there || !said, "{context}: {user} was said to be there");
+            assert_eq!(has(&format!("{user} is there")), usize::from(there), "{context}: {user} in the log");
+            assert!(!there || said || !later, "{context}: {user} was said not to be there");
         }
         for id in &self.began {
             assert!(store.session(*id).await.unwrap().is_some(), "{context}: session {id}");
