@@ -10,6 +10,7 @@ mod config;
 mod core;
 mod doctor;
 mod elevate;
+mod logins;
 mod paths;
 mod report;
 mod residue;

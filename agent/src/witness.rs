@@ -21,7 +21,6 @@ mod spool;
 mod watcher;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
@@ -33,6 +32,7 @@ use tidegate_common::name::AccountName;
 use tidegate_common::wire::Sight;
 
 use crate::core::{Ledger, Record};
+use crate::logins::{Logins, News};
 use crate::paths::Paths;
 use crate::shell::Link;
 use watcher::{Listening, Watcher};
@@ -53,20 +53,15 @@ enum Order {
         session: SessionId,
         account: AccountName,
     },
-    /// A login that comes from there is the session's.
-    Dialled {
-        session: SessionId,
-        from: SocketAddr,
-    },
     /// These audit sessions are the session's.
     Claim {
         session: SessionId,
         logins: BTreeSet<u32>,
     },
-    /// Something of the session went by unseen.
+    /// Something of the session went by unseen, or of every session.
     Missed {
-        session: SessionId,
-        why: &'static str,
+        session: Option<SessionId>,
+        why: String,
     },
     /// Answer, once all before this is done.
     Heed(Sender<()>),
@@ -109,10 +104,14 @@ pub fn start(
     paths: &Paths,
     link: Link,
     ledger: &Ledger,
+    logins: &Logins,
     carried: Option<Carried>,
 ) -> std::io::Result<(Witness, Running)> {
-    let (book, assembler, post) =
+    let (mut book, assembler, post): (book::Book, _, _) =
         carried.map_or_else(Default::default, |carried| (carried.book, carried.assembler, carried.post));
+    for (from, session) in book.connections() {
+        logins.dialled(session, from);
+    }
     let listening = post.and_then(|left| match left.take_over(paths) {
         Ok(post) => Some(Listening::Yes(Box::new(post))),
         Err(error) => {
@@ -133,6 +132,7 @@ pub fn start(
         wake: Arc::clone(&wake),
         linked: false,
         book,
+        logins: logins.clone(),
         assembler,
         listening: listening.unwrap_or(Listening::Not),
     };
@@ -145,7 +145,7 @@ pub fn start(
         witness.tell(Order::Claim { session: *session, logins: entry.traces.audit.clone() });
         if missed {
             let why = "the agent did not run for a while; what ran meanwhile is not known";
-            witness.tell(Order::Missed { session: *session, why });
+            witness.missed(Some(*session), why);
         }
     }
     Ok((witness, Running(Some(running))))
@@ -176,9 +176,33 @@ impl Witness {
         }
     }
 
-    /// The proxy is about to log in for the session, from there.
-    pub fn dialled(&self, session: SessionId, from: SocketAddr) {
-        self.tell(Order::Dialled { session, from });
+    /// What turned out about the host's logins.
+    pub fn news(&self, news: News) {
+        match news {
+            News::Owned { session, ses } => {
+                self.tell(Order::Claim { session, logins: BTreeSet::from([ses]) });
+            }
+            News::Left { session, pid } => {
+                let why = format!(
+                    "process {pid} took itself out of its login (loginuid), so what it ran is not known"
+                );
+                self.missed(Some(session), &why);
+            }
+            News::Rivals { session } => {
+                let why =
+                    "more than one login says that it is the session's, so what ran in them is in no session";
+                self.missed(Some(session), why);
+            }
+            News::Doubt { what } => {
+                let why = format!("somebody logged in {what}; what they ran is in no session's list");
+                self.missed(None, &why);
+            }
+            News::Asked => {}
+        }
+    }
+
+    fn missed(&self, session: Option<SessionId>, why: &str) {
+        self.tell(Order::Missed { session, why: why.to_owned() });
     }
 
     /// A link stands and the proxy has welcomed us.
@@ -210,8 +234,7 @@ impl Witness {
         let (heed, heeded) = channel();
         self.tell(Order::Heed(heed));
         if self.0.is_some() && heeded.recv_timeout(HEED).is_err() {
-            let why = "the witness was late; what the session ran first was not seen";
-            self.tell(Order::Missed { session, why });
+            self.missed(Some(session), "the witness was late; what the session ran first was not seen");
         }
     }
 

@@ -12,6 +12,7 @@ use tidegate_common::id::SessionId;
 use super::process::{Manager, Process};
 use super::table::Table;
 use super::{Leaving, Lost, trace};
+use crate::logins::Logins;
 use crate::sys;
 
 /// What ends by itself within this time is no leftover: the login's own end.
@@ -72,6 +73,13 @@ impl Ending {
 
     pub fn session(&self) -> Option<SessionId> {
         self.leaving.session
+    }
+
+    /// Takes in what is known of the session's logins.
+    pub fn learn(&mut self, logins: &Logins) {
+        if let Some(session) = self.leaving.session {
+            logins.add_to(session, &mut self.leaving.known);
+        }
     }
 
     /// These groups are given again: who holds them may.

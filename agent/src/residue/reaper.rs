@@ -18,6 +18,7 @@ use super::late::{LATEST, Lost};
 use super::table::Table;
 use super::{LOOK, Leaving, trace};
 use crate::core::{Event, Traces};
+use crate::logins::Logins;
 use crate::paths::Paths;
 
 /// How often to look for the first process of a session, and for how long.
@@ -46,6 +47,8 @@ pub enum Job {
     Late { session: Option<SessionId>, lost: BTreeSet<Lost> },
     /// These groups are given again: who holds them may.
     Granted(BTreeSet<Lost>),
+    /// Look at once: somebody logged in.
+    Look,
 }
 
 /// An end after which somebody may still come.
@@ -60,6 +63,7 @@ struct Over {
 pub struct Reaper<T: Fn(Event)> {
     pub paths: Paths,
     pub grace: Duration,
+    pub logins: Logins,
     pub tell: T,
 }
 
@@ -122,17 +126,22 @@ impl<T: Fn(Event)> Reaper<T> {
                         over.iter_mut().for_each(|over| over.lost.retain(|lost| !groups.contains(lost)));
                         endings.iter_mut().for_each(|ending| ending.granted(&groups));
                     }
+                    Job::Look => {}
                 }
             }
-            let table = Table::read(&self.paths);
+            let mut table = Table::read(&self.paths);
+            table.believe(&self.logins);
+            self.logins.tick();
             if look {
                 looked = Instant::now();
                 for (session, watched) in &mut watched {
                     self.look_at(&table, *session, watched);
                 }
+                self.find_clients(&table, &watched);
                 over.retain(|over| over.since.elapsed() < LATEST);
                 endings.extend(self.late(&table, &over, &endings));
             }
+            endings.iter_mut().for_each(|ending| ending.learn(&self.logins));
             endings.retain_mut(|ending| match ending.look(&table, Instant::now()) {
                 Some(leftovers) => {
                     self.ended(ending, leftovers);
@@ -151,7 +160,9 @@ impl<T: Fn(Event)> Reaper<T> {
         let idle = due.filter(|over| !endings.iter().any(|ending| ending.session() == over.session));
         let leaving = idle.map(|over| {
             let lost = if held { over.lost.clone() } else { BTreeSet::new() };
-            Leaving { session: over.session, known: Traces::default(), lost }
+            let mut known = Traces::default();
+            over.session.into_iter().for_each(|session| self.logins.add_to(session, &mut known));
+            Leaving { session: over.session, known, lost }
         });
         let late = leaving.filter(|leaving| !table.of(leaving).is_empty());
         late.map(|leaving| Ending::of_late(leaving, self.grace, Instant::now())).collect()
@@ -169,9 +180,26 @@ impl<T: Fn(Event)> Reaper<T> {
         }
     }
 
+    /// Logins whose client is a process of a session, which only the table knows as such.
+    fn find_clients(&self, table: &Table, watched: &BTreeMap<SessionId, Watched>) {
+        let clients = self.logins.clients();
+        if clients.is_empty() {
+            return;
+        }
+        for (session, watched) in watched {
+            let found = table.of_session(*session, &watched.traces);
+            for client in clients.iter().filter(|(pid, _)| found.contains(pid)) {
+                self.logins.belongs(*session, *client);
+            }
+        }
+    }
+
     fn look_at(&self, table: &Table, session: SessionId, watched: &mut Watched) {
         let before = watched.traces.clone();
-        watched.traces = trace(table, session, before.clone());
+        self.logins.add_to(session, &mut watched.traces);
+        watched.traces = trace(table, session, std::mem::take(&mut watched.traces));
+        // Nobody joins a login that has no process any more.
+        watched.traces.audit.retain(|ses| table.has_login(*ses));
         let now = &watched.traces;
         let astray = table.astray(session, now);
         let same = now.scopes == before.scopes

@@ -8,6 +8,7 @@ use tidegate_common::id::SessionId;
 use super::process::{self, Process, is_sshd, uid_of};
 use super::{Leaving, Lost};
 use crate::core::Traces;
+use crate::logins::Logins;
 use crate::paths::Paths;
 
 /// All processes.
@@ -29,6 +30,22 @@ impl Table {
         });
         let all = processes.collect();
         Self { proc, all }
+    }
+
+    /// Takes no marker for true that the process's login gives the lie to.
+    pub fn believe(&mut self, logins: &Logins) {
+        for process in self.all.values_mut() {
+            if let (Some(session), Some(ses)) = (process.marker, process.audit)
+                && !logins.marked(session, ses, process.pid)
+            {
+                process.marker = None;
+            }
+        }
+    }
+
+    /// Whether any process is in that audit session.
+    pub fn has_login(&self, ses: u32) -> bool {
+        self.all.values().any(|process| process.audit == Some(ses))
     }
 
     #[must_use]

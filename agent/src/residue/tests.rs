@@ -12,6 +12,10 @@ fn end(paths: &Paths, session: SessionId, known: Traces, grace: Duration) -> Vec
     end_all(paths, [leaving], grace).into_iter().flat_map(|(_, leftovers)| leftovers).collect()
 }
 
+fn reaper<T: Fn(crate::core::Event)>(grace: Duration, tell: T) -> Reaper<T> {
+    Reaper { paths: Paths::default(), grace, logins: crate::logins::Logins::default(), tell }
+}
+
 fn start(session: SessionId, script: &str) -> Child {
     let mut command = Command::new("sh");
     command.args(["-c", script]).env(SESSION_VARIABLE, session.to_string()).stdout(Stdio::piped());
@@ -86,7 +90,7 @@ fn many_sessions_end_within_one_grace() {
     let (told, said) = std::sync::mpsc::channel();
     let began = Instant::now();
     let grace = Duration::from_secs(2);
-    let reaper = Reaper { paths: Paths::default(), grace, tell: move |event| told.send(event).unwrap() };
+    let reaper = reaper(grace, move |event| told.send(event).unwrap());
     let thread = std::thread::spawn(move || reaper.work(&queue));
     for session in &sessions {
         jobs.send(Job::End { session: *session, known: Traces::default() }).unwrap();
@@ -116,7 +120,7 @@ fn a_process_that_comes_after_its_sessions_end_is_ended_too() {
     let (jobs, queue) = std::sync::mpsc::channel();
     let (told, said) = std::sync::mpsc::channel();
     let grace = Duration::from_secs(10);
-    let reaper = Reaper { paths: Paths::default(), grace, tell: move |event| told.send(event).unwrap() };
+    let reaper = reaper(grace, move |event| told.send(event).unwrap());
     let thread = std::thread::spawn(move || reaper.work(&queue));
     jobs.send(Job::Late { session: Some(session), lost: BTreeSet::new() }).unwrap();
     jobs.send(Job::End { session, known: Traces::default() }).unwrap();
@@ -136,7 +140,7 @@ fn a_session_that_lives_is_looked_at_while_the_end_of_another_takes_its_time() {
     let (jobs, queue) = std::sync::mpsc::channel();
     let (told, said) = std::sync::mpsc::channel();
     let grace = Duration::from_secs(20);
-    let reaper = Reaper { paths: Paths::default(), grace, tell: move |event| told.send(event).unwrap() };
+    let reaper = reaper(grace, move |event| told.send(event).unwrap());
     let thread = std::thread::spawn(move || reaper.work(&queue));
     jobs.send(Job::Trace { session: living, known: Traces::default() }).unwrap();
     jobs.send(Job::End { session: leaving, known: Traces::default() }).unwrap();

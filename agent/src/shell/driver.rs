@@ -22,6 +22,7 @@ use super::{Message, clock, leases};
 use crate::config::{Config, Watch};
 use crate::core::{Carried, Event, State, step};
 use crate::elevate::Elevator;
+use crate::logins::{Logins, News};
 use crate::residue::{Beginning, Job, Keeper, Lates};
 use crate::witness::{self, Witness};
 use tidegate_common::wire::FromAgent;
@@ -101,8 +102,9 @@ pub async fn run(config: Config, file: Option<&Path>) -> Result<(), DriverError>
     let notes = Keeper::start(&paths, beginning, move |session, residue| {
         leisure.send_at_leisure(FromAgent::Residue { session, residue })
     })?;
+    let logins = Logins::recovered(&paths, &ledger);
     let (witness, witnessing) = match config.witness {
-        Watch::Sessions => witness::start(&paths, link.clone(), &ledger, watched.flatten())?,
+        Watch::Sessions => witness::start(&paths, link.clone(), &ledger, &logins, watched.flatten())?,
         Watch::Nothing => {
             witness::let_go(&paths, watched.flatten());
             (Witness::default(), witness::Running::none())
@@ -110,7 +112,15 @@ pub async fn run(config: Config, file: Option<&Path>) -> Result<(), DriverError>
     };
     let mut state = State::recovered(ledger);
     let lates = Lates::open(&paths);
-    let reaper = start_reaper(paths.clone(), config.grace, inbox.clone(), notes.clone())?;
+    let reaper = start_reaper(paths.clone(), config.grace, inbox.clone(), notes.clone(), logins.clone())?;
+    let (seer, finder) = (witness.clone(), reaper.clone());
+    logins.start(move |news| {
+        // Whoever ends processes looks at once: the client of a login may be gone soon.
+        if !matches!(news, News::Doubt { .. } | News::Rivals { .. }) {
+            let _ = finder.send(Job::Look);
+        }
+        seer.news(news);
+    })?;
     for late in lates.list().iter().cloned() {
         let _ = reaper.send(Job::Late { session: late.session, lost: late.lost });
     }
@@ -124,6 +134,7 @@ pub async fn run(config: Config, file: Option<&Path>) -> Result<(), DriverError>
         lates,
         link: link.clone(),
         witness: witness.clone(),
+        logins: logins.clone(),
         inbox: inbox.clone(),
     })?;
     let uplink =
@@ -157,7 +168,7 @@ pub async fn run(config: Config, file: Option<&Path>) -> Result<(), DriverError>
                     None
                 }
                 Some(Message::Event(Event::Proxy(FromProxy::Dialled { session, from }))) => {
-                    witness.dialled(session, from);
+                    logins.dialled(session, from);
                     None
                 }
                 Some(Message::Event(Event::Proxy(FromProxy::Reported { session }))) => {
@@ -165,6 +176,9 @@ pub async fn run(config: Config, file: Option<&Path>) -> Result<(), DriverError>
                     None
                 }
                 Some(Message::Event(event)) => {
+                    if let Event::Proxy(FromProxy::Attached { session }) = &event {
+                        logins.attached(*session);
+                    }
                     if matches!(event, Event::Proxy(FromProxy::Welcome(_))) {
                         witness.linked();
                         notes.linked();

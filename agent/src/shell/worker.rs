@@ -13,6 +13,7 @@ use super::journal::Journal;
 use super::{Inbox, Message, Outbox, clock, leases};
 use crate::core::{Effect, Event, Record, Unit};
 use crate::elevate::Elevator;
+use crate::logins::Logins;
 use crate::paths::Paths;
 use crate::residue::{Granted, Job, Late, Lates, Notes, Reaper};
 use crate::witness::Witness;
@@ -74,6 +75,7 @@ pub fn start_reaper(
     grace: Duration,
     inbox: Inbox,
     notes: Notes,
+    logins: Logins,
 ) -> std::io::Result<Sender<Job>> {
     let (jobs, queue) = channel();
     let tell = move |event| {
@@ -82,7 +84,7 @@ pub fn start_reaper(
         }
         let _ = inbox.blocking_send(Message::Event(event));
     };
-    let reaper = Reaper { paths, grace, tell };
+    let reaper = Reaper { paths, grace, logins, tell };
     std::thread::Builder::new().name("processes".to_owned()).spawn(move || reaper.work(&queue))?;
     Ok(jobs)
 }
@@ -98,6 +100,7 @@ pub struct Tools {
     pub lates: Lates,
     pub link: Link,
     pub witness: Witness,
+    pub logins: Logins,
     pub inbox: Inbox,
 }
 
@@ -166,6 +169,7 @@ impl Tools {
                 self.note(&record);
                 match self.journal.append(&record) {
                     Ok(()) => {
+                        self.logins.follow(&record);
                         self.witness.follow(&record);
                         self.grant_again(&record);
                         then.into_iter().for_each(|effect| self.execute(effect));
@@ -302,6 +306,7 @@ mod tests {
             lates: Lates::open(scratch.paths()),
             link: Link::default(),
             witness: Witness::default(),
+            logins: Logins::default(),
             inbox,
         };
         let session = SessionId::new(1, 1);

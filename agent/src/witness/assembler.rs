@@ -112,18 +112,23 @@ impl Assembler {
 /// A login that was just made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Login {
-    /// Its audit session.
-    pub ses: u32,
+    /// Its audit session; none where it was taken back.
+    pub ses: Option<u32>,
     /// The process that made it.
     pub pid: u32,
+    /// The audit session that this process was in before.
+    pub before: Option<u32>,
 }
 
-/// The login that a record tells of; `None` where it was taken back.
+/// The login that a record tells of.
 #[must_use]
 pub fn login(payload: &[u8]) -> Option<Login> {
     let fields = record::parse(payload)?.fields;
-    let ses = field(fields, b"ses")?.number().filter(|ses| *ses != NO_SESSION)?;
-    Some(Login { ses, pid: field(fields, b"pid")?.number()? })
+    let session = |name: &[u8]| field(fields, name)?.number().filter(|ses| *ses != NO_SESSION);
+    // A change that the kernel refused is none.
+    field(fields, b"res")?.number::<u32>().filter(|done| *done == 1)?;
+    field(fields, b"ses")?;
+    Some(Login { ses: session(b"ses"), pid: field(fields, b"pid")?.number()?, before: session(b"old-ses") })
 }
 
 /// An exec in a login; `None` for every other event.
@@ -263,8 +268,12 @@ mod tests {
                 "audit(1795477758.031:5): pid=4 uid=0 old-auid=4294967295 auid=1000 tty=(none) old-ses=4294967295 ses={ses} res=1"
             )
         };
-        assert_eq!(login(payload(7).as_bytes()), Some(Login { ses: 7, pid: 4 }));
-        assert_eq!(login(payload(NO_SESSION).as_bytes()), None, "the login was taken back");
+        let made = |ses, before| Some(Login { ses, pid: 4, before });
+        assert_eq!(login(payload(7).as_bytes()), made(Some(7), None));
+        assert_eq!(login(payload(NO_SESSION).as_bytes()), made(None, None), "the login was taken back");
+        let again = payload(8).replace("old-ses=4294967295", "old-ses=7");
+        assert_eq!(login(again.as_bytes()), made(Some(8), Some(7)));
+        assert_eq!(login(again.replace("res=1", "res=0").as_bytes()), None, "it was refused");
         assert_eq!(login(b"audit(1795477758.031:5): pid=4 uid=0"), None);
     }
 

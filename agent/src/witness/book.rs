@@ -3,7 +3,8 @@
 //! A login has an audit session id (`ses`) that the kernel gives to every process it
 //! makes, whatever becomes of its parents. It belongs to the first session that
 //! claims it, and to no other after that. What ran before the claim is kept, a bounded
-//! number of it, and goes to the session that claims it.
+//! number of it, and goes to the session that claims it; what has to make way is told to
+//! every session, because it may have been any one's.
 
 mod page;
 #[cfg(test)]
@@ -28,9 +29,6 @@ const MOST_SESSIONS: usize = 4096;
 const MOST_UNCLAIMED: usize = 64;
 const MOST_KEPT: usize = 128;
 
-/// Connections that have not logged in yet.
-const MOST_DIALLED: usize = 4096;
-
 /// How often a login's processes are looked at for a session's marker.
 const MOST_LOOKS: u32 = 32;
 
@@ -45,13 +43,14 @@ pub struct Book {
     unclaimed: BTreeMap<u32, Unclaimed>,
     /// Logins just made that nobody has claimed.
     fresh: BTreeMap<u32, Fresh>,
-    /// Where sessions' logins come from.
+    /// Where sessions' logins come from, while an agent leaves it to the next.
     dialled: BTreeMap<SocketAddr, SessionId>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Fresh {
     since: u64,
+    /// Agents before this one want to read it.
     from: Option<SocketAddr>,
 }
 
@@ -93,26 +92,27 @@ impl Book {
         }
     }
 
-    /// A login that comes `from` there is the session's: the proxy's connection.
-    pub fn dialled(&mut self, session: SessionId, from: SocketAddr, now: u64) {
-        let made = self.fresh.iter().find(|(_, login)| login.from == Some(from)).map(|(ses, _)| *ses);
-        match made {
-            Some(ses) => self.claim(session, ses, now),
-            None if self.sessions.contains_key(&session) && self.dialled.len() < MOST_DIALLED => {
-                self.dialled.insert(from, session);
-            }
-            None => {}
+    /// Somebody logged in, and nothing tells yet whose login it is.
+    pub fn login(&mut self, ses: u32, now: u64) {
+        if !self.is_empty() && self.fresh.len() < MOST_UNCLAIMED && !self.is_claimed(ses) {
+            self.fresh.insert(ses, Fresh { since: now, from: None });
         }
     }
 
-    /// Somebody logged in, on a connection `from` there where it is known; whose login it
-    /// is otherwise, its processes tell.
-    pub fn login(&mut self, ses: u32, from: Option<SocketAddr>, now: u64) {
-        if let Some(session) = from.and_then(|from| self.dialled.remove(&from)) {
-            self.claim(session, ses, now);
-        } else if !self.is_empty() && self.fresh.len() < MOST_UNCLAIMED {
-            self.fresh.insert(ses, Fresh { since: now, from });
-        }
+    /// Where sessions' logins come from, as the agent before left it.
+    pub fn connections(&mut self) -> Vec<(SocketAddr, SessionId)> {
+        std::mem::take(&mut self.dialled).into_iter().collect()
+    }
+
+    /// The same for the agent after this one.
+    pub fn keep_connections(&mut self, open: Vec<(SocketAddr, SessionId)>) {
+        self.dialled = open.into_iter().collect();
+    }
+
+    /// Whether a session has it, or had it.
+    #[must_use]
+    pub fn is_claimed(&self, ses: u32) -> bool {
+        self.claims.contains_key(&ses)
     }
 
     /// Whether a login is so new that its processes have to be looked at as they come:
@@ -138,7 +138,14 @@ impl Book {
         }
         if !self.unclaimed.contains_key(&ses) && self.unclaimed.len() >= MOST_UNCLAIMED {
             let oldest = self.unclaimed.iter().min_by_key(|(_, kept)| kept.first).map(|(ses, _)| *ses);
-            oldest.and_then(|ses| self.unclaimed.remove(&ses));
+            let gone = oldest.and_then(|ses| self.unclaimed.remove(&ses));
+            let count = gone.map_or(0, |gone| gone.lost.saturating_add(gone.execs.len() as u64));
+            self.lose(
+                None,
+                count,
+                "more logins than are kept ran commands before it was known whose they are",
+                now,
+            );
         }
         let fresh = Unclaimed { auid, first: now, looks: 0, execs: VecDeque::new(), lost: 0 };
         let kept = self.unclaimed.entry(ses).or_insert(fresh);
@@ -279,7 +286,6 @@ impl Book {
     fn forget(&mut self, told: &[Told]) {
         for over in told.iter().filter(|told| told.last) {
             self.sessions.remove(&over.session);
-            self.dialled.retain(|_, session| *session != over.session);
         }
         if self.sessions.is_empty() {
             self.claims.clear();

@@ -2,16 +2,13 @@
 //! lives it sleeps, and nothing of ours is in the kernel.
 
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
-use nix::sys::socket::{SockaddrStorage, getpeername};
 use serde::{Deserialize, Serialize};
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::{FromAgent, SESSION_VARIABLE};
@@ -23,10 +20,10 @@ use super::kernel::{Heard, PAYLOAD};
 use super::post::{KEEP, Left, Post};
 use super::record;
 use super::spool::Spool;
+use crate::logins::{Login, Logins};
 use crate::paths::Paths;
 use crate::shell::Link;
 use crate::shell::clock;
-use crate::sys;
 
 /// Messages read at one go before orders and pages have their turn.
 const AT_ONE_GO: usize = 2048;
@@ -36,9 +33,6 @@ const MOST_GOES_AT_END: usize = 32;
 
 /// No record is longer (the kernel's MAX_AUDIT_MESSAGE_LENGTH), in bytes.
 const MOST_MESSAGE: usize = 16 * 1024;
-
-/// How many descriptors of a process are looked at.
-const MOST_DESCRIPTORS: usize = 64;
 
 /// How much of an environment is searched, in bytes.
 const MOST_ENVIRONMENT: u64 = 256 * 1024;
@@ -61,6 +55,7 @@ pub struct Watcher {
     pub wake: Arc<EventFd>,
     pub linked: bool,
     pub book: Book,
+    pub logins: Logins,
     pub assembler: Assembler,
     pub listening: Listening,
 }
@@ -105,6 +100,7 @@ impl Watcher {
                 }
             };
             self.hear_of_logins(&mut buffer);
+            self.logins.tick();
             let read = self.hear(&mut buffer);
             if read != Read::Enough {
                 self.settle();
@@ -129,6 +125,7 @@ impl Watcher {
         };
         let times = [
             self.book.next(),
+            self.logins.next(),
             (!self.assembler.is_idle()).then(|| now.saturating_add(ASK)),
             post.and_then(Post::next),
         ];
@@ -153,11 +150,10 @@ impl Watcher {
                 self.book.watch(session, user.map(|user| user.uid.as_raw()), now);
                 self.listen(session, now);
             }
-            Order::Dialled { session, from } => self.book.dialled(session, from, now),
             Order::Claim { session, logins } => {
                 logins.into_iter().for_each(|ses| self.book.claim(session, ses, now));
             }
-            Order::Missed { session, why } => self.book.lose(Some(session), 1, why, now),
+            Order::Missed { session, why } => self.book.lose(session, 1, &why, now),
             Order::Heed(heeded) => {
                 let _ = heeded.send(());
             }
@@ -222,8 +218,17 @@ impl Watcher {
             // Whatever else it hears, the execs' ear will tell of it too.
             let Ok(Heard::Message(_, length)) = post.logins.hear(buffer) else { return };
             let payload = buffer.get(PAYLOAD..PAYLOAD + length).unwrap_or_default();
-            if let Some(login) = assembler::login(payload) {
-                self.book.login(login.ses, peer(&self.paths.proc, login.pid), now);
+            match assembler::login(payload) {
+                Some(assembler::Login { ses: Some(ses), pid, before }) => {
+                    self.logins.made(Login { ses: Some(ses), pid, before });
+                    if self.logins.session_of(ses).is_none() {
+                        self.book.login(ses, now);
+                    }
+                }
+                Some(assembler::Login { ses: None, pid, before: Some(before) }) => {
+                    self.logins.left(before, pid);
+                }
+                _ => {}
             }
         }
     }
@@ -270,11 +275,19 @@ impl Watcher {
     }
 
     fn enter(&mut self, seen: Seen, now: u64) {
-        let pid = seen.exec.pid;
+        let (pid, ses, auid) = (seen.exec.pid, seen.ses, seen.auid);
+        if !self.book.is_claimed(ses) {
+            // What turned out a moment ago may not have been heard yet.
+            match self.logins.session_of(ses) {
+                Some(session) => self.book.claim(session, ses, now),
+                None if self.logins.is_foreign(ses, auid) => return,
+                None => {}
+            }
+        }
         if let Some(ses) = self.book.see(seen, now)
             && let Some(session) = marker(&self.paths.proc, pid, ses)
         {
-            self.book.claim(session, ses, now);
+            self.logins.marked(session, ses, pid);
         }
     }
 
@@ -342,6 +355,7 @@ impl Watcher {
     fn hand_over(mut self) -> Option<Carried> {
         let told = self.book.written(clock::now().boot);
         self.tell(told);
+        self.book.keep_connections(self.logins.open_connections());
         let post = match self.listening {
             Listening::Yes(post) => {
                 let left = post.leave();
@@ -363,24 +377,6 @@ impl Watcher {
         self.tell(told);
         self.leave_post();
     }
-}
-
-/// Whom a process that logged somebody in is connected to: sshd's, for the connection
-/// that it serves. It lives as long as the login does.
-fn peer(proc: &Path, pid: u32) -> Option<SocketAddr> {
-    let descriptors = std::fs::read_dir(proc.join(pid.to_string()).join("fd")).ok()?;
-    let is_socket = |entry: &std::fs::DirEntry| {
-        std::fs::read_link(entry.path()).is_ok_and(|to| to.as_os_str().as_bytes().starts_with(b"socket:"))
-    };
-    let mut sockets = descriptors.flatten().take(MOST_DESCRIPTORS).filter(is_socket);
-    let process = sys::open_process(pid).ok()?;
-    sockets.find_map(|entry| {
-        let number = entry.file_name().to_str()?.parse().ok()?;
-        let socket = sys::copy_descriptor(&process, number).ok()?;
-        let peer: SockaddrStorage = getpeername(socket.as_raw_fd()).ok()?;
-        let four = peer.as_sockaddr_in().map(|four| SocketAddr::from((four.ip(), four.port())));
-        four.or_else(|| peer.as_sockaddr_in6().map(|six| (six.ip().to_canonical(), six.port()).into()))
-    })
 }
 
 /// The session that a process's environment names, if the process is still there and

@@ -4,6 +4,7 @@
 mod audit;
 mod handover;
 mod host;
+mod logins;
 mod proxy;
 mod story;
 mod witness;

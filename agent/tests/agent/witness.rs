@@ -17,10 +17,10 @@ use super::host::{Host, possible};
 use super::proxy::{Link, Proxy, id};
 use super::story::{enrolled, granted};
 
-const LONG: Duration = Duration::from_secs(30);
+pub const LONG: Duration = Duration::from_secs(30);
 
 /// A login as pam_loginuid(8) makes it, and what runs in it.
-fn login(session: Option<SessionId>, script: &str) -> Child {
+pub fn login(session: Option<SessionId>, script: &str) -> Child {
     let mut command = Command::new("sh");
     command.args(["-c", "echo 4000 >/proc/self/loginuid && exec sh -c \"$0\""]).arg(script);
     if let Some(session) = session {
@@ -29,20 +29,20 @@ fn login(session: Option<SessionId>, script: &str) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
 }
 
-fn run(session: Option<SessionId>, script: &str) {
+pub fn run(session: Option<SessionId>, script: &str) {
     assert!(login(session, script).wait().unwrap().success());
 }
 
 /// A login as sshd makes it: whoever logs in holds the connection as long as it lasts.
-struct Served {
-    login: Child,
-    connection: TcpStream,
+pub struct Served {
+    pub login: Child,
+    pub connection: TcpStream,
     said: ChildStdout,
 }
 
 impl Served {
     /// As the real proxy does it, which says where it dials from before it does.
-    async fn dial(link: &mut Link, number: u64, script: &str) -> Self {
+    pub async fn dial(link: &mut Link, number: u64, script: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let connection = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (accepted, from) = listener.accept().unwrap();
@@ -57,7 +57,7 @@ impl Served {
     }
 
     /// Its command is done; the connection still stands.
-    fn await_command(&mut self) {
+    pub fn await_command(&mut self) {
         let mut said = Vec::new();
         while !said.ends_with(b"over\n") {
             let mut byte = [0];
@@ -67,20 +67,20 @@ impl Served {
     }
 
     /// However it ends: the agent ends what is left of a session.
-    fn end(mut self) {
+    pub fn end(mut self) {
         drop(self.connection);
         self.login.wait().unwrap();
     }
 }
 
-struct Heard {
-    execs: Vec<Exec>,
-    lost: u64,
-    remarks: Vec<String>,
+pub struct Heard {
+    pub execs: Vec<Exec>,
+    pub lost: u64,
+    pub remarks: Vec<String>,
 }
 
 /// Ends the session and hears everything about it; only what `answer` says is answered.
-async fn the_rest(link: &mut Link, number: u64) -> Heard {
+pub async fn the_rest(link: &mut Link, number: u64) -> Heard {
     link.say(&FromProxy::Revoke { session: id(number) }).await;
     let mut heard = Heard { execs: Vec::new(), lost: 0, remarks: Vec::new() };
     loop {
@@ -100,14 +100,14 @@ async fn the_rest(link: &mut Link, number: u64) -> Heard {
 }
 
 impl Heard {
-    fn commands(&self) -> Vec<String> {
+    pub fn commands(&self) -> Vec<String> {
         let line = |exec: &Exec| exec.argv.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(" ");
         self.execs.iter().filter(|exec| exec.exit == 0).map(line).collect()
     }
 }
 
 /// A linked agent whose witness watches; `None`, said why, where there is nothing to see.
-async fn watching() -> Option<(Audit, Proxy, Host)> {
+pub async fn watching() -> Option<(Audit, Proxy, Host)> {
     if !possible() {
         return None;
     }
@@ -192,7 +192,8 @@ async fn rules_that_somebody_removes_come_back_and_the_gap_is_told() {
     assert_eq!(loaded.enabled, 1);
     audit.remove_rules();
     host.until("the agent's rules again", |_| audit.state() == loaded).await;
-    run(Some(id(1)), "/bin/echo after");
+    let mut served = Served::dial(&mut link, 1, "/bin/echo after").await;
+    served.await_command();
     let heard = the_rest(&mut link, 1).await;
     assert!(heard.commands().iter().any(|command| command == "/bin/echo after"));
     assert!(heard.lost > 0 && heard.remarks.iter().any(|why| why.contains("removed")), "{:?}", heard.remarks);
@@ -216,10 +217,10 @@ async fn a_killed_agent_leaves_rules_that_the_sweep_takes_away() {
 }
 
 /// A login that runs so many commands, each with its number, and says when it is done.
-fn storm(commands: u32) -> Child {
+async fn storm(link: &mut Link, commands: u32) -> Served {
     let script =
         format!("i=0; while [ $i -lt {commands} ]; do /bin/true $i; i=$((i+1)); done; /bin/echo done");
-    login(Some(id(1)), &script)
+    Served::dial(link, 1, &script).await
 }
 
 /// The numbers of the commands that are told until the last; no loss is told.
@@ -245,7 +246,7 @@ async fn commands_that_are_gone_at_once_go_to_the_session_of_their_connection() 
     granted(&mut link, 1).await;
     granted(&mut link, 2).await;
     // A storm meanwhile, whose records are in no hurry.
-    let mut storm = login(Some(id(1)), "while :; do /bin/true; done");
+    let mut storm = Served::dial(&mut link, 1, "while kill -0 $PPID; do /bin/true; done").await;
     let mut logins = Vec::new();
     for number in 0..LOGINS {
         let script = format!("exec env -i /bin/echo short {number}");
@@ -253,8 +254,8 @@ async fn commands_that_are_gone_at_once_go_to_the_session_of_their_connection() 
         served.await_command();
         logins.push(served);
     }
-    storm.kill().unwrap();
-    storm.wait().unwrap();
+    storm.login.kill().unwrap();
+    storm.login.wait().unwrap();
     // What of it was on its way belongs to the other session.
     let heard = the_rest(&mut link, 2).await;
     logins.into_iter().for_each(Served::end);
@@ -277,11 +278,9 @@ async fn none_of_a_storm_of_commands_is_lost() {
     let mut agent = host.start(&["run"]);
     let (mut link, _) = proxy.welcome(LONG).await;
     granted(&mut link, 1).await;
-    let mut storm = storm(1500);
-    // As the real proxy says it: on a busy machine the login might not be found otherwise.
-    link.say(&FromProxy::Attached { session: id(1) }).await;
+    let mut storm = storm(&mut link, 1500).await;
     assert_eq!(numbers_until_done(&mut link).await, (0..1500).collect::<Vec<u32>>());
-    assert!(storm.wait().unwrap().success());
+    storm.await_command();
     drop(link);
     agent.signal("TERM");
     assert!(agent.wait().success());
@@ -327,7 +326,8 @@ async fn an_audit_daemon_beside_the_agent_keeps_what_it_has() {
     let mut agent = host.start(&["run"]);
     let (mut link, _) = proxy.welcome(LONG).await;
     granted(&mut link, 1).await;
-    run(Some(id(1)), "/bin/echo beside");
+    let mut served = Served::dial(&mut link, 1, "/bin/echo beside").await;
+    served.await_command();
     let heard = the_rest(&mut link, 1).await;
     assert!(heard.commands().iter().any(|command| command == "/bin/echo beside"));
     assert_eq!(heard.lost, 0, "{:?}", heard.remarks);
@@ -353,8 +353,7 @@ async fn none_of_a_storm_of_commands_is_lost_while_the_program_is_replaced() {
     let mut agent = host.start_own(&["run"]);
     let (mut link, _) = proxy.welcome(LONG).await;
     granted(&mut link, 1).await;
-    let mut storm = storm(2500);
-    link.say(&FromProxy::Attached { session: id(1) }).await;
+    let mut storm = storm(&mut link, 2500).await;
     while !matches!(link.news().await, FromAgent::Witnessed(_)) {}
     let held = audit.state();
     host.replace_program();
@@ -370,7 +369,7 @@ async fn none_of_a_storm_of_commands_is_lost_while_the_program_is_replaced() {
     let numbers = numbers_until_done(&mut link).await;
     let wrong = (0..).zip(&numbers).find(|(expected, number)| expected != *number);
     assert_eq!((wrong, numbers.len()), (None, 2500));
-    assert!(storm.wait().unwrap().success());
+    storm.await_command();
     let heard = the_rest(&mut link, 1).await;
     assert_eq!(heard.lost, 0, "{:?}", heard.remarks);
     agent.signal("TERM");

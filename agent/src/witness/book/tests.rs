@@ -170,42 +170,27 @@ fn what_nobody_claims_is_bounded_and_what_did_not_fit_is_counted() {
         book.see(seen(ses, 5, "x"), u64::from(ses));
     }
     assert_eq!(book.unclaimed.len(), MOST_UNCLAIMED);
+    let told = book.due(u64::MAX);
+    assert_eq!(told[0].lost, 1000 - 64, "what made way is told");
     (0..200).for_each(|_| {
         book.see(seen(2000, 1000, "y"), 2000);
     });
     book.claim(session(1), 2000, 2000);
     let told = book.due(u64::MAX);
-    assert_eq!((told[0].execs.len(), told[0].lost), (MOST_KEPT, 200 - 128));
+    // One more made way for it.
+    assert_eq!((told[0].execs.len(), told[0].lost), (MOST_KEPT, 200 - 128 + 1));
 }
 
 #[test]
 fn a_new_login_is_looked_at_as_it_runs_until_it_is_claimed_or_no_news() {
     let mut book = Book::default();
-    book.login(6, None, 0);
+    book.login(6, 0);
     assert!(!book.is_curious(0), "no session lives");
     book.watch(session(1), Some(1000), 0);
-    book.login(7, None, 0);
+    book.login(7, 0);
     assert!(book.is_curious(FRESH - 1));
     book.claim(session(1), 7, 1);
     assert!(!book.is_curious(1));
-    book.login(8, None, 1);
+    book.login(8, 1);
     assert!(!book.is_curious(1 + FRESH), "a login of nobody");
-}
-
-#[test]
-fn a_login_on_the_proxys_connection_is_its_sessions_whichever_is_told_first() {
-    let from = |port: u16| SocketAddr::from(([192, 0, 2, 1], port));
-    let mut book = Book::default();
-    book.watch(session(1), Some(1000), 0);
-    book.watch(session(2), Some(1000), 0);
-    book.dialled(session(2), from(2), 0);
-    book.login(7, Some(from(1)), 0);
-    book.login(8, Some(from(2)), 0);
-    book.see(seen(7, 1000, "first"), 0);
-    book.see(seen(8, 1000, "second"), 0);
-    book.dialled(session(1), from(1), 1);
-    let told = book.due(1 + DUE);
-    assert_eq!(names(&told), [(session(1), "first".to_owned()), (session(2), "second".to_owned())]);
-    book.login(9, Some(from(2)), 2);
-    assert_eq!(book.see(seen(9, 1000, "third"), 2), Some(9), "one connection, one login");
 }
