@@ -6,6 +6,7 @@
 //! lists the grants that shall live on, and the agent ends any other. So a proxy
 //! that dies, or a link that breaks, ends them all without anyone saying so.
 
+mod budgets;
 pub mod ca;
 mod link;
 mod listener;

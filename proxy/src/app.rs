@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::console::{self, Services};
 use crate::lanes::Lanes;
 use crate::record::{self, RecordingKey, Recordings};
+use crate::refusals::Refusals;
 use crate::requests::{self, Requests};
 use crate::session::{End, LiveSessions, Sessions};
 use crate::ssh::keys::Keys;
@@ -91,6 +92,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         ca_fingerprint: ca.fingerprint(),
         agents_address: config.listen.agents_name.clone().unwrap_or_else(|| agents_address.to_string()),
     });
+    let refusals = Refusals::new(audit.clone());
     let office = Arc::new(Office {
         registry,
         ca,
@@ -99,6 +101,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         audit: audit.clone(),
         witnesses: Witnesses::new(recordings.clone(), store.clone()),
         access: access.clone(),
+        refusals: refusals.clone(),
         enrolling: tokio::sync::Mutex::default(),
         vouching: tokio::sync::Mutex::default(),
     });
@@ -110,6 +113,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         audit: audit.clone(),
         sessions,
         console: Arc::clone(&services),
+        refusals: refusals.clone(),
         keys,
         settings: config.ssh.clone(),
     });
@@ -126,12 +130,15 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         () = ssh::listen(gate, ssh_listener, &lanes) => {}
         ended = agents::listen(Arc::clone(&office), agents_listener) => ended?,
         () = agents::keep_seen(&office) => {}
+        () = refusals.keep_summing() => {}
         () = admin => {}
         () = expiry => {}
         () = watchdog() => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    refusals.sum_up(true).await;
+    office.sum_up(true).await;
     stop(&live, &audit).await;
     store.close().await.context("the store")
 }
@@ -203,6 +210,10 @@ impl console::AgentLinks for Registry {
             let CredentialName { account, device } = credential.name.clone();
             registry.plan(&device, account, credential.privileges.clone()).await
         })
+    }
+
+    fn more(&self, device: &DeviceName) -> u64 {
+        self.budgets().more(device)
     }
 
     fn disconnect(&self, device: &DeviceName) {

@@ -72,6 +72,8 @@ pub trait AgentLinks: Send + Sync {
     fn grants(&self) -> Vec<GrantSeen>;
     /// What the credential's privileges would change, as the device's agent says now.
     fn plan(&self, credential: Arc<Credential>) -> BoxFuture<'static, Option<Vec<String>>>;
+    /// How much the device's agent had to tell in this hour that was only counted.
+    fn more(&self, device: &DeviceName) -> u64;
     /// Ends the device's link, because its enrolment was revoked.
     fn disconnect(&self, device: &DeviceName);
 }

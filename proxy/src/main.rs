@@ -14,6 +14,7 @@ mod limits;
 mod memory;
 mod origin;
 mod record;
+mod refusals;
 mod requests;
 mod session;
 mod ssh;

@@ -35,6 +35,7 @@ use crate::console::Services;
 use crate::lanes::Lanes;
 use crate::limits::{Place, Places};
 use crate::origin::canonical;
+use crate::refusals::Refusals;
 use crate::requests::Requests;
 use crate::session::Sessions;
 use handler::{Entrance, Handler};
@@ -62,6 +63,8 @@ pub struct Gate {
     pub audit: AuditLog,
     /// Sessions.
     pub sessions: Arc<Sessions>,
+    /// Where it is told who was refused before they proved who they are.
+    pub refusals: Refusals,
     /// The command line.
     pub console: Arc<Services>,
     /// The gate's keys.

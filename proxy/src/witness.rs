@@ -17,8 +17,9 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use tidegate_common::audit::Event;
+use tidegate_common::audit::{Event, Note};
 use tidegate_common::id::SessionId;
 use tidegate_common::name::{CredentialName, DeviceName};
 use tidegate_common::wire::Witnessed;
@@ -34,8 +35,13 @@ pub use marks::{Mark, mark_of_line, marks, names};
 /// The most of one session, in bytes. What comes after is only counted.
 pub const MOST_BYTES: u64 = 64 << 20;
 
-/// Sessions whose files' ends are remembered; of others they are read again.
+/// Sessions whose files' ends are remembered, of all devices and of one; of others they
+/// are read again.
 const MOST_KNOWN: usize = 1024;
+const MOST_OF_DEVICE: usize = 128;
+
+/// From when on a session is over: what its agent kept while it lived has come by then.
+const OVER: Duration = Duration::from_secs(600);
 
 /// What can go wrong. All of it is ours or the disk's; the agent tells it again then.
 #[derive(Debug, thiserror::Error)]
@@ -50,9 +56,23 @@ pub enum WitnessError {
     Store(#[from] StoreError),
 }
 
+/// How much of a message is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kept {
+    /// As much as ever.
+    All,
+    /// How much it was: its device told too much of sessions that are over.
+    Count,
+    /// It is of a session that its device never served.
+    #[default]
+    Nothing,
+}
+
 /// What became of a message.
 #[derive(Debug, Default)]
 pub struct Taken {
+    /// How much of it is kept.
+    pub kept: Kept,
     /// For the audit log, with a session's last message.
     pub event: Option<Event>,
     /// How much it says for the first time to have been lost.
@@ -70,6 +90,9 @@ pub struct Witnesses {
 struct Known {
     target: CredentialName,
     ledger: Ledger,
+    /// The session was over when its file was opened.
+    past: bool,
+    used: Instant,
 }
 
 impl Witnesses {
@@ -91,11 +114,17 @@ impl Witnesses {
         path(&self.recordings, session)
     }
 
-    /// Keeps a message; on the disk when this returns.
+    /// Keeps a message; on the disk when this returns. Asks `past` for room for so many
+    /// bytes of a session that is over.
     ///
     /// # Errors
     /// When it could not be kept; the agent has to tell it again.
-    pub async fn take(&self, device: &DeviceName, said: Witnessed) -> Result<Taken, WitnessError> {
+    pub async fn take(
+        &self,
+        device: &DeviceName,
+        mut said: Witnessed,
+        past: impl Fn(u64) -> bool + Send,
+    ) -> Result<Taken, WitnessError> {
         let session = said.session;
         let mut known = self.known.lock().await;
         let entry = match known.remove(&session) {
@@ -103,19 +132,25 @@ impl Witnesses {
             None => {
                 let row = self.store.session(session).await?;
                 let Some(row) = row.filter(|row| row.target.device == *device) else {
-                    tracing::warn!(%device, %session, "the agent tells of a session that it never served");
                     return Ok(Taken::default());
                 };
                 let ledger = blocking(self.path(session), Ledger::open).await;
-                Known { target: row.target, ledger: ledger? }
+                let over = row.ended.is_some_and(|ended| ended + OVER < jiff::Timestamp::now());
+                Known { target: row.target, ledger: ledger?, past: over, used: Instant::now() }
             }
         };
         if entry.target.device != *device {
-            tracing::warn!(%device, %session, "the agent tells of a session that it never served");
             known.insert(session, entry);
             return Ok(Taken::default());
         }
-        let Known { target, ledger } = entry;
+        let Known { target, ledger, past: over, .. } = entry;
+        let mut kept = Kept::All;
+        if over && !past(bytes(&said)) {
+            kept = Kept::Count;
+            said.lost = said.lost.saturating_add(u64::try_from(said.execs.len()).unwrap_or(u64::MAX));
+            said.execs.clear();
+            said.remarks = vec![Note::new("its device told more of sessions that are over than is kept")];
+        }
         let (last, lost) = (said.last, ledger.account().lost);
         // A write that fails forgets what is known: the next message reads the file again.
         let ledger =
@@ -129,11 +164,29 @@ impl Witnesses {
             link: ledger.link(),
         });
         let lost = ledger.account().lost.saturating_sub(lost);
-        if !last && known.len() < MOST_KNOWN {
-            known.insert(session, Known { target, ledger });
+        if !last {
+            make_room(&mut known, device);
+            known.insert(session, Known { target, ledger, past: over, used: Instant::now() });
         }
-        Ok(Taken { event, lost })
+        Ok(Taken { kept, event, lost })
     }
+}
+
+/// Forgets the end that was used least lately: of this device when it has its share.
+fn make_room(known: &mut HashMap<SessionId, Known>, device: &DeviceName) {
+    let full = known.values().filter(|known| known.target.device == *device).count() >= MOST_OF_DEVICE;
+    if !full && known.len() < MOST_KNOWN {
+        return;
+    }
+    let some = known.iter().filter(|(_, known)| !full || known.target.device == *device);
+    if let Some(oldest) = some.min_by_key(|(_, known)| known.used).map(|(session, _)| *session) {
+        known.remove(&oldest);
+    }
+}
+
+/// About how much a message takes in a file.
+fn bytes(said: &Witnessed) -> u64 {
+    serde_json::to_vec(said).map_or(u64::MAX, |text| u64::try_from(text.len()).unwrap_or(u64::MAX))
 }
 
 /// The file of a session.

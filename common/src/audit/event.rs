@@ -180,6 +180,9 @@ pub enum Event {
     TokenMinted { device: DeviceName, expires: Timestamp },
     /// A token was presented that is unknown, used or too old.
     TokenRefused { why: Note },
+    /// Of a source that has not proved who it is, more was refused since then than has a
+    /// record of its own; from several sources where no origin stands beside it.
+    RefusalsSummedUp { since: Timestamp, refused: Notes },
     /// A token was exchanged for a certificate; `certificate` is its BLAKE3.
     AgentEnrolled { device: DeviceName, certificate: Digest },
     /// A certificate was renewed.
@@ -197,6 +200,8 @@ pub enum Event {
     /// The agent vouches for host keys of other devices, which nobody trusts for its own:
     /// SHA-256 fingerprints, and whose they are.
     HostKeysRefused { device: DeviceName, keys: Notes },
+    /// The agent had more to tell since then than is taken from one in an hour.
+    AgentSummedUp { device: DeviceName, since: Timestamp, more: Notes },
 
     // Recordings.
     /// Closed, signed and read back. `link` ends its chain.

@@ -250,6 +250,9 @@ impl fmt::Display for Event {
                 write!(f, "token for {device} made, valid until {expires}")
             }
             Self::TokenRefused { why } => write!(f, "token refused: {why}"),
+            Self::RefusalsSummedUp { since, refused } => {
+                write!(f, "more was refused from there, since {since:.0}: {refused}")
+            }
             Self::AgentEnrolled { device, certificate } => {
                 write!(f, "agent of {device} enrolled, certificate {certificate}")
             }
@@ -270,6 +273,9 @@ impl fmt::Display for Event {
             }
             Self::HostKeysRefused { device, keys } => {
                 write!(f, "agent of {device} vouches for host keys of OTHER devices, refused: {keys}")
+            }
+            Self::AgentSummedUp { device, since, more } => {
+                write!(f, "agent of {device} told more than is taken in an hour, since {since:.0}: {more}")
             }
             Self::RecordingSealed { session, bytes, frames, link } => {
                 write!(f, "session {session}: recording sealed, {frames} frames, {bytes} bytes, link {link}")

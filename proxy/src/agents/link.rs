@@ -43,6 +43,9 @@ pub enum LinkError {
     /// The agent shows what no host has.
     #[error("the agent shows {0} host keys")]
     HostKeys(usize),
+    /// The agent asks for too much of what it needs now and then.
+    #[error("the agent {0} too often; it may again in an hour")]
+    TooOften(&'static str),
     /// Nothing was heard for a whole lease.
     #[error("nothing was heard from the agent for a whole lease")]
     Silent,
@@ -134,9 +137,8 @@ pub async fn serve<S: AsyncRead + AsyncWrite>(
         now: jiff::Timestamp::now(),
     };
     frames.send(&FromProxy::Welcome(welcome)).await?;
-    office
-        .audit(Event::AgentConnected { device: device.clone(), version: Note::new(&hello.version) })
-        .await?;
+    let up = Event::AgentConnected { device: device.clone(), version: Note::new(&hello.version) };
+    office.linking(device, "links that came up", up).await?;
 
     let seen = office.store.agent_seen(device, &hello.version, hello.bound, jiff::Timestamp::now()).await;
     seen.map_err(|error| LinkError::Office(error.to_string()))?;
@@ -162,7 +164,8 @@ pub async fn serve<S: AsyncRead + AsyncWrite>(
     office.registry.disconnected(device, number);
     office.seen(std::slice::from_ref(device)).await;
     let Err(error) = result;
-    office.audit(Event::AgentLost { device: device.clone(), why: Note::new(error.to_string()) }).await?;
+    let lost = Event::AgentLost { device: device.clone(), why: Note::new(error.to_string()) };
+    office.linking(device, "links that were lost", lost).await?;
     Err(error)
 }
 

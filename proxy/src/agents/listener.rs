@@ -1,5 +1,6 @@
 //! Where agents come in: a token buys a certificate, a certificate opens a link.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::access::Access;
 use crate::audit_log::AuditLog;
 use crate::limits::{Place, Places};
 use crate::origin::canonical;
+use crate::refusals::Refusals;
 use crate::store::{AgentRow, Enrolled, Store, StoreError};
 use crate::witness::Witnesses;
 
@@ -32,6 +34,10 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const MOST_UNPROVED: usize = 16;
 /// How many there may be in all.
 const MOST_UNPROVED_IN_ALL: usize = 512;
+
+/// What is refused, as it is summed up.
+const TOKENS: &str = "tokens";
+const AGENTS: &str = "agents whose enrolment does not stand";
 
 /// What serving agents needs.
 pub struct Office {
@@ -49,6 +55,8 @@ pub struct Office {
     pub witnesses: Witnesses,
     /// The devices there are, and the keys that are pinned on them.
     pub access: Access,
+    /// Where it is told who was refused before they proved who they are.
+    pub refusals: Refusals,
     /// Held while a token is used: its record and its use are one after the other.
     pub enrolling: Mutex<()>,
     /// Held while it is decided whose a host key is.
@@ -61,6 +69,7 @@ pub(super) struct Peer {
     pub(super) device: DeviceName,
     /// SHA-256 of its certificate's key.
     public_key: String,
+    from: IpAddr,
 }
 
 /// A certificate for an agent, and what is kept of it.
@@ -78,6 +87,7 @@ pub async fn keep_seen(office: &Office) {
     loop {
         minute.tick().await;
         office.seen(&office.registry.linked()).await;
+        office.sum_up(false).await;
     }
 }
 
@@ -103,7 +113,7 @@ pub async fn listen(office: Arc<Office>, listener: TcpListener) -> Result<(), ca
         };
         let (office, config) = (Arc::clone(&office), Arc::clone(&config));
         tokio::spawn(async move {
-            if let Err(error) = meet(&office, config, stream, place).await {
+            if let Err(error) = meet(&office, config, stream, address.ip(), place).await {
                 tracing::info!(%address, %error, "an agent's link ended");
             }
         });
@@ -114,6 +124,7 @@ async fn meet(
     office: &Office,
     config: Arc<ServerConfig>,
     stream: TcpStream,
+    from: IpAddr,
     place: Place,
 ) -> Result<(), LinkError> {
     stream.set_nodelay(true)?;
@@ -123,13 +134,13 @@ async fn meet(
     let mut frames = Frames::new(stream);
     match certificate {
         None => {
-            let answer = office.enrol(frames.first().await?).await?;
+            let answer = office.enrol(frames.first().await?, from).await?;
             drop(place);
             frames.send(&answer).await
         }
         Some(certificate) => {
             let served = async {
-                let peer = office.recognise(&certificate).await?;
+                let peer = office.recognise(&certificate, from).await?;
                 drop(place);
                 link::serve(office, &peer, &mut frames).await
             };
@@ -154,7 +165,7 @@ fn ours(error: StoreError) -> LinkError {
 
 impl Office {
     /// A certificate for a token that is good, a goodbye for one that is not.
-    async fn enrol(&self, message: FromAgent) -> Result<FromProxy, LinkError> {
+    async fn enrol(&self, message: FromAgent, from: IpAddr) -> Result<FromProxy, LinkError> {
         let FromAgent::Enrol(Enrol { protocol, token, csr }) = message else {
             return Err(LinkError::Turn("something before its enrolment"));
         };
@@ -163,11 +174,11 @@ impl Office {
         }
         let now = jiff::Timestamp::now();
         if self.device_of(&token, now).await?.is_none() {
-            return self.no_such_token().await;
+            return self.no_such_token(from).await;
         }
         let _alone = self.enrolling.lock().await;
         let Some(device) = self.device_of(&token, now).await? else {
-            return self.no_such_token().await;
+            return self.no_such_token(from).await;
         };
         // Nothing of the token is used up, and nothing of the device changed, before there
         // is a certificate.
@@ -175,7 +186,7 @@ impl Office {
             Ok(signed) => signed,
             Err(error) => {
                 let why = Note::new(format!("the request for {device}'s certificate can't be used: {error}"));
-                self.audit(Event::TokenRefused { why: why.clone() }).await?;
+                self.refused(from, TOKENS, Event::TokenRefused { why: why.clone() }).await?;
                 return Ok(FromProxy::Goodbye { why: format!("{why}; the token is still good") });
             }
         };
@@ -184,7 +195,7 @@ impl Office {
         let (certificate, public_key) = (signed.fingerprint.to_string(), signed.public_key.to_string());
         let enrolled = Enrolled { device: &device, certificate: &certificate, public_key: &public_key };
         if !self.store.token_redeem(&token, &enrolled, now).await.map_err(ours)? {
-            return self.no_such_token().await;
+            return self.no_such_token(from).await;
         }
         self.registry.dismiss(&device, "the device enrolled again");
         Ok(FromProxy::Enrolled(signed.certificate))
@@ -194,8 +205,9 @@ impl Office {
         self.store.token_device(token, now).await.map_err(ours)
     }
 
-    async fn no_such_token(&self) -> Result<FromProxy, LinkError> {
-        self.audit(Event::TokenRefused { why: Note::new("unknown, used or expired") }).await?;
+    async fn no_such_token(&self, from: IpAddr) -> Result<FromProxy, LinkError> {
+        let event = Event::TokenRefused { why: Note::new("unknown, used or expired") };
+        self.refused(from, TOKENS, event).await?;
         let why = "the token is unknown, used or expired; make another with `agent token`".to_owned();
         Ok(FromProxy::Goodbye { why })
     }
@@ -203,6 +215,7 @@ impl Office {
     /// A new certificate for a device whose link is up, for the key that it enrolled
     /// with: so an agent that lost the answer gets in with the certificate it has.
     pub async fn renew(&self, device: &DeviceName, csr: &Csr) -> Result<wire::Certificate, LinkError> {
+        self.now_and_then(device, "asks for new certificates").await?;
         let signed = self.sign(device, csr)?;
         let agent = self.agent(device).await?;
         let enrolled = agent.and_then(|agent| agent.public_key);
@@ -231,14 +244,14 @@ impl Office {
     }
 
     /// The device of a certificate, if its enrolment still stands.
-    async fn recognise(&self, certificate: &CertificateDer<'_>) -> Result<Peer, LinkError> {
+    async fn recognise(&self, certificate: &CertificateDer<'_>, from: IpAddr) -> Result<Peer, LinkError> {
         let named = ca::device(certificate).zip(ca::public_key(certificate));
         let Some((device, public_key)) = named else {
             let why = Note::new("its certificate names no device");
-            self.audit(Event::AgentRefused { device: None, why }).await?;
+            self.refused(from, AGENTS, Event::AgentRefused { device: None, why }).await?;
             return Err(LinkError::Turn("a certificate that names no device"));
         };
-        let peer = Peer { device, public_key: public_key.to_string() };
+        let peer = Peer { device, public_key: public_key.to_string(), from };
         self.admit(&peer).await?;
         Ok(peer)
     }
@@ -257,8 +270,14 @@ impl Office {
             Some(_) => return Ok(()),
         };
         let (device, why) = (Some(Note::new(&peer.device)), Note::new(why));
-        self.audit(Event::AgentRefused { device, why }).await?;
+        self.refused(peer.from, AGENTS, Event::AgentRefused { device, why }).await?;
         Err(LinkError::Dismissed(told))
+    }
+
+    /// Tells the log of a peer that has not proved that it may be here.
+    async fn refused(&self, from: IpAddr, what: &'static str, event: Event) -> Result<(), LinkError> {
+        let told = self.refusals.tell(from, what, event).await;
+        told.map_err(|error| LinkError::Office(error.to_string()))
     }
 
     pub(super) async fn agent(&self, device: &DeviceName) -> Result<Option<AgentRow>, LinkError> {
@@ -284,11 +303,13 @@ impl Office {
         let (store, directory) = (temporary.store.clone(), temporary.directory());
         let audit = AuditLog::open(store.clone(), &directory.join("audit")).await.unwrap();
         Self {
-            registry: Registry::new(Duration::from_secs(30)),
+            registry: Registry::new(Duration::from_secs(30))
+                .with(super::budgets::Budgets::new(20, Duration::ZERO)),
             ca: Ca::open(directory).unwrap(),
             user_ca: String::new(),
             witnesses: Witnesses::testing(&store, directory),
             access: Access::load(store.clone(), audit.clone()).await.unwrap(),
+            refusals: Refusals::new(audit.clone()),
             enrolling: Mutex::default(),
             vouching: Mutex::default(),
             store,

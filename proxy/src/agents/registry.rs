@@ -25,6 +25,7 @@ use tidegate_common::name::DeviceName;
 use tidegate_common::wire::{FromProxy, Sight};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::budgets::Budgets;
 use super::vouching::Vouched;
 
 /// How long an agent may take to end one before the session's end is told without it.
@@ -117,6 +118,7 @@ struct State {
 pub struct Registry {
     state: Arc<Mutex<State>>,
     lease: Duration,
+    budgets: Budgets,
     /// The number of the newest link, for those who wait for one.
     newest: watch::Sender<u64>,
 }
@@ -134,7 +136,18 @@ pub struct LiveGrant {
 impl Registry {
     /// An empty registry with leases of this length.
     pub fn new(lease: Duration) -> Self {
-        Self { state: Arc::default(), lease, newest: watch::Sender::new(0) }
+        Self { state: Arc::default(), lease, budgets: Budgets::default(), newest: watch::Sender::new(0) }
+    }
+
+    /// What each agent may have written down.
+    pub fn budgets(&self) -> &Budgets {
+        &self.budgets
+    }
+
+    /// With budgets of these.
+    #[cfg(test)]
+    pub(super) fn with(self, budgets: Budgets) -> Self {
+        Self { budgets, ..self }
     }
 
     /// How long a grant lives without word from us.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use tidegate_common::audit::{Actor, Event, Note, Notes};
+use tidegate_common::audit::{Actor, Entry, Event, Note, Notes};
 use tidegate_common::grant::{Drift, Ended, Standing};
 use tidegate_common::id::SessionId;
 use tidegate_common::name::{CredentialName, DeviceName};
@@ -17,6 +17,7 @@ use tidegate_common::wire::{MOST_STANDING, Witnessed};
 use super::link::LinkError;
 use super::listener::Office;
 use crate::store::StoreError;
+use crate::witness::Kept;
 
 /// Drift of one session that is kept, at most.
 const MOST_DRIFT: usize = 64;
@@ -51,10 +52,79 @@ impl Office {
         let row = self.store.session(session).await.map_err(office)?;
         let target = row.map(|row| row.target).filter(|target| target.device == *device);
         if target.is_none() {
-            let why = Note::new(format!("it reports {report} session {session}, which it never served"));
-            self.audit(Event::AgentRefused { device: Some(Note::new(device)), why }).await?;
+            self.not_served(device, session, report).await?;
         }
         Ok(target)
+    }
+
+    async fn not_served(
+        &self,
+        device: &DeviceName,
+        session: SessionId,
+        report: &str,
+    ) -> Result<(), LinkError> {
+        let why = Note::new(format!("it reports {report} session {session}, which it never served"));
+        let event = Event::AgentRefused { device: Some(Note::new(device)), why };
+        let room = self.registry.budgets().spend(device, "reports of sessions that it never served");
+        self.append_within(room, event.by(Actor::Proxy)).await
+    }
+
+    /// Appends what is within a budget. Whoever is over theirs waits instead.
+    pub(super) async fn append_within(&self, room: bool, entry: Entry) -> Result<(), LinkError> {
+        if room {
+            return self.append(entry).await;
+        }
+        self.registry.budgets().brake().await;
+        Ok(())
+    }
+
+    /// Tells the log that a device's link came up or was lost, within its budget; a link
+    /// that breaks all the time is no reason to hold it up.
+    pub(super) async fn linking(
+        &self,
+        device: &DeviceName,
+        what: &'static str,
+        event: Event,
+    ) -> Result<(), LinkError> {
+        if self.registry.budgets().spend(device, what) { self.audit(event).await } else { Ok(()) }
+    }
+
+    /// Room for what an agent needs now and then, or the end of its link.
+    pub(super) async fn now_and_then(
+        &self,
+        device: &DeviceName,
+        what: &'static str,
+    ) -> Result<(), LinkError> {
+        if self.registry.budgets().spend(device, what) {
+            return Ok(());
+        }
+        self.registry.budgets().brake().await;
+        Err(LinkError::TooOften(what))
+    }
+
+    /// What of a session is due has its record, whatever else its device told.
+    async fn due(
+        &self,
+        device: &DeviceName,
+        session: SessionId,
+        what: &'static str,
+        event: Event,
+    ) -> Result<(), LinkError> {
+        let room = self.registry.budgets().due(device, session, what);
+        self.append_within(room, event.by(Actor::Agent(device.clone()))).await
+    }
+
+    /// Tells the log what agents had to tell beyond their budgets, of the hours that are
+    /// over or of all.
+    pub async fn sum_up(&self, all: bool) {
+        for sum in self.registry.budgets().take_sums(all) {
+            let (device, since, more) = (sum.device.clone(), sum.since, sum.notes());
+            let told = self.audit(Event::AgentSummedUp { device, since, more }).await;
+            let kept = self.store.agent_summed(&sum.device, sum.count(), Timestamp::now()).await;
+            if let Err(error) = told.and(kept.map_err(office)) {
+                tracing::error!(device = %sum.device, %error, "what it told beyond its budget is not logged");
+            }
+        }
     }
 
     /// Logs the end of a grant that nobody here waited for: after a restart of the
@@ -67,7 +137,12 @@ impl Office {
     ) -> Result<(), LinkError> {
         let Some(target) = self.served(device, session, "the end of").await? else { return Ok(()) };
         let event = Event::grant_over(session, target, ended);
-        self.append(event.by(Actor::Agent(device.clone()))).await?;
+        let what = if ended.standing.is_empty() {
+            "ends of grants, again"
+        } else {
+            "what could not be undone, again"
+        };
+        self.due(device, session, what, event).await?;
         if ended.standing.is_empty() {
             let known = self.standing(device).await?;
             let others: Vec<Standing> =
@@ -96,13 +171,16 @@ impl Office {
         if before == standing {
             return Ok(());
         }
+        if !self.registry.budgets().spend(device, "changes of what stands") {
+            self.registry.budgets().brake().await;
+        }
         // One that is full does not say what else stands.
         if standing.len() < MOST_STANDING {
             for (session, gone) in gone(&before, &standing) {
                 let reported = self.served(device, session, "that nothing stands any more of").await?;
                 let Some(target) = reported else { continue };
                 let event = Event::GrantCleared { session, target, gone: Notes::of(gone) };
-                self.append(event.by(Actor::Agent(device.clone()))).await?;
+                self.due(device, session, "what stands no more, again", event).await?;
             }
         }
         self.store.set_standing(device, &standing).await.map_err(office)
@@ -147,14 +225,16 @@ impl Office {
         }
         let residue = residue.bounded();
         let event = Event::residue_reported(session, target, &residue);
-        self.append(event.by(Actor::Agent(device.clone()))).await?;
+        self.due(device, session, "what was left behind, again", event).await?;
         self.store.residue_put(session, &residue).await.map_err(office)
     }
 
     /// Keeps what a kernel saw; `false` when it could not be kept, so that the agent
     /// tells it again on its next link.
     pub(super) async fn witnessed(&self, device: &DeviceName, said: Witnessed) -> Result<bool, LinkError> {
-        let taken = match self.witnesses.take(device, said).await {
+        let session = said.session;
+        let past = |bytes| self.registry.budgets().past(device, bytes);
+        let taken = match self.witnesses.take(device, said, past).await {
             Ok(taken) => taken,
             Err(error) => {
                 tracing::error!(%device, %error, "what the agent told of a session is not kept");
@@ -165,135 +245,16 @@ impl Office {
             self.store.agent_lost(device, taken.lost, Timestamp::now()).await.map_err(office)?;
         }
         if let Some(event) = taken.event {
-            self.append(event.by(Actor::Agent(device.clone()))).await?;
+            self.due(device, session, "what a kernel saw last, again", event).await?;
+        }
+        match taken.kept {
+            Kept::All => {}
+            Kept::Nothing => self.not_served(device, session, "what ran in").await?,
+            Kept::Count => self.registry.budgets().brake().await,
         }
         Ok(true)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::SessionRow;
-    use crate::store::testing::Temporary;
-    use tidegate_common::grant::Failure;
-    use tidegate_common::residue::{Change, Finding, FindingKind};
-
-    fn session() -> SessionRow {
-        SessionRow {
-            id: SessionId::new(1, 1),
-            user: "operator".parse().unwrap(),
-            target: "ops@db01".parse().unwrap(),
-            group: "dba".parse().unwrap(),
-            request: None,
-            emergency: false,
-            origin: "::1".parse().unwrap(),
-            started: jiff::Timestamp::UNIX_EPOCH,
-            ended: None,
-            outcome: None,
-        }
-    }
-
-    #[tokio::test]
-    async fn only_its_own_agent_tells_what_a_session_left_behind_and_only_once() {
-        let temporary = Temporary::new().await;
-        let office = Office::testing(&temporary).await;
-        let row = session();
-        office.store.session_put(&row).await.unwrap();
-        let (db01, db02) = ("db01".parse().unwrap(), "db02".parse().unwrap());
-        let finding = |what: &str| {
-            let (kind, change) = (FindingKind::Cron, Change::New);
-            vec![Finding { kind, change, what: what.to_owned(), detail: String::new() }]
-        };
-        let residue = |what: &str| Residue { findings: finding(what), ..Residue::default() };
-        office.left_behind(&db02, row.id, residue("forged")).await.unwrap();
-        assert_eq!(office.store.residue(row.id).await.unwrap(), None);
-        office.left_behind(&db01, row.id, residue("true\u{1b}[2J")).await.unwrap();
-        office.left_behind(&db01, row.id, residue("second")).await.unwrap();
-        let kept = office.store.residue(row.id).await.unwrap().unwrap();
-        assert_eq!(kept.findings, finding("true\\u{1b}[2J"));
-        let mut tail = office.audit.tail(10, false);
-        let mut told = Vec::new();
-        while let Some(record) = tail.next_record().await.unwrap() {
-            told.push(record.event);
-        }
-        assert!(matches!(told.first(), Some(Event::AgentRefused { .. })), "{told:?}");
-        assert!(matches!(told.get(1..), Some([Event::ResidueReported { .. }])), "{told:?}");
-    }
-
-    #[tokio::test]
-    async fn what_an_agent_tells_is_bounded_and_of_its_own_sessions_only() {
-        let temporary = Temporary::new().await;
-        let office = Office::testing(&temporary).await;
-        let store = &office.store;
-        let row = session();
-        store.session_put(&row).await.unwrap();
-        let (db01, db02) = ("db01".parse().unwrap(), "db02".parse().unwrap());
-        let kind = tidegate_common::grant::PrivilegeKind::Sudo;
-        let drift: Vec<Drift> = (0..100).map(|_| Drift { kind, found: "x\u{1b}".repeat(1000) }).collect();
-        office.drifted(&db02, row.id, &drift).await.unwrap();
-        assert!(store.drifts().await.unwrap().is_empty(), "it never served that session");
-        office.drifted(&db01, row.id, &drift).await.unwrap();
-        let drifts = store.drifts().await.unwrap().remove(&db01).unwrap();
-        assert_eq!(drifts.count, 64);
-        assert!(drifts.last.found.len() <= 512 && !drifts.last.found.contains('\u{1b}'));
-        let standing = |count: usize| {
-            let one = Standing {
-                session: None,
-                account: "ops".parse().unwrap(),
-                kind,
-                what: "a rule".into(),
-                why: "it is stuck".into(),
-            };
-            vec![one; count]
-        };
-        office.stands(&db01, standing(1000)).await.unwrap();
-        assert_eq!(store.standing(None).await.unwrap().len(), MOST_STANDING);
-        office.stands(&db01, standing(0)).await.unwrap();
-        assert!(store.standing(None).await.unwrap().is_empty());
-    }
-
-    #[tokio::test]
-    async fn what_stood_and_was_undone_by_a_sweep_or_by_the_agent_is_told_to_be_gone_once() {
-        for by_sweep in [true, false] {
-            let temporary = Temporary::new().await;
-            let office = Office::testing(&temporary).await;
-            let row = session();
-            office.store.session_put(&row).await.unwrap();
-            let db01 = "db01".parse().unwrap();
-            let kind = tidegate_common::grant::PrivilegeKind::Groups;
-            let standing = |what: &str, why: &str| Standing {
-                session: Some(row.id),
-                account: "ops".parse().unwrap(),
-                kind,
-                what: what.into(),
-                why: why.into(),
-            };
-            let failure = Failure { kind, why: "busy".to_owned() };
-            let stands = Ended { standing: vec![failure], ..Ended::default() };
-            office.ended_late(&db01, row.id, &stands).await.unwrap();
-            office.stands(&db01, vec![standing("adm", "busy"), standing("disk", "busy")]).await.unwrap();
-            office.stands(&db01, vec![standing("adm", "read-only"), standing("disk", "busy")]).await.unwrap();
-            // One by one, or with the end of the grant.
-            if by_sweep {
-                office.stands(&db01, vec![standing("disk", "busy")]).await.unwrap();
-            } else {
-                office.ended_late(&db01, row.id, &Ended::default()).await.unwrap();
-            }
-            office.stands(&db01, Vec::new()).await.unwrap();
-            office.stands(&db01, Vec::new()).await.unwrap();
-            let mut tail = office.audit.tail(10, false);
-            let mut told = Vec::new();
-            while let Some(record) = tail.next_record().await.unwrap() {
-                told.push(record.event.to_string());
-            }
-            let expected: &[&str] = if by_sweep {
-                &["STANDING", "no longer standing on ops@db01: adm", "no longer standing on ops@db01: disk"]
-            } else {
-                &["STANDING", "the host is what it was"]
-            };
-            assert_eq!(told.len(), expected.len(), "{told:#?}");
-            assert!(told.iter().zip(expected).all(|(told, expected)| told.contains(expected)), "{told:#?}");
-        }
-    }
-}
+mod tests;

@@ -89,6 +89,7 @@ impl Office {
             }
         }
         if !vouched.foreign.is_empty() {
+            self.now_and_then(device, "vouches for other devices' host keys").await?;
             let (device, keys) = (device.clone(), Notes::of(&vouched.foreign));
             self.audit(Event::HostKeysRefused { device, keys }).await?;
         }
@@ -98,6 +99,7 @@ impl Office {
         if known && before == vouched.own {
             return Ok(vouched);
         }
+        self.now_and_then(device, "has other host keys").await?;
         if !before.is_empty() && before != vouched.own {
             let shown = |names: &[String]| {
                 Notes::of(names.iter().filter_map(|name| plain(name)).map(|(_, key)| fingerprint(&key)))

@@ -109,6 +109,11 @@ struct Line {
     /// Records of its witness that were lost on the way, at least.
     lost: u64,
     lost_at: Option<Timestamp>,
+    /// What it had to tell beyond what is taken of one agent in an hour, which was only
+    /// counted: in this hour, and before.
+    over_now: u64,
+    over_before: u64,
+    over_at: Option<Timestamp>,
     /// What somebody else had changed when grants were undone.
     drift: Option<Drifts>,
     /// What outlived its session and could not be undone yet.
@@ -151,7 +156,20 @@ impl Line {
         let foreign = self.foreign_keys.iter().map(|key| {
             format!("{device}: its agent vouches for the host key {key}; nobody trusts it there: look at both hosts")
         });
-        standing.chain(drift).chain(lost).chain(foreign).collect()
+        standing.chain(drift).chain(lost).chain(foreign).chain(self.over(now)).collect()
+    }
+
+    fn over(&self, now: Timestamp) -> Option<String> {
+        let Self { device, over_now, over_before, over_at, .. } = self;
+        let (count, when) = match (over_now, over_at) {
+            (0, None) => return None,
+            (0, Some(at)) => (over_before, ago(*at, now)),
+            (count, _) => (count, "in this hour".to_owned()),
+        };
+        Some(format!(
+            "{device}: its agent told more than is taken of one in an hour: {count} times, {when}; they were \
+             only counted, `audit tail` says what: look at that host"
+        ))
     }
 }
 
@@ -208,6 +226,9 @@ async fn gather(services: &Services) -> Result<Vec<Line>, Failure> {
             witness: link.map(|link| link.witness),
             lost: agent.map_or(0, |agent| agent.lost),
             lost_at: agent.and_then(|agent| agent.lost_at),
+            over_now: services.agents.more(&device),
+            over_before: agent.map_or(0, |agent| agent.summed),
+            over_at: agent.and_then(|agent| agent.summed_at),
             drift: drifts.remove(&device),
             standing: standing.map(|(_, one)| one.clone()).collect(),
             device,

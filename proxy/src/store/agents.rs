@@ -23,6 +23,8 @@ pub struct Model {
     pub lost: i64,
     pub lost_at: Option<i64>,
     pub bound: bool,
+    pub summed: i64,
+    pub summed_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -55,6 +57,10 @@ pub struct AgentRow {
     /// Whether it has said since it enrolled that its sshd takes certificates for its
     /// device only.
     pub bound: bool,
+    /// How much it had to tell beyond its budget, which was only counted.
+    pub summed: u64,
+    /// When that was told last.
+    pub summed_at: Option<Timestamp>,
 }
 
 /// Who a certificate was signed for.
@@ -85,6 +91,8 @@ pub(super) async fn enrol(
         lost: Set(0),
         lost_at: Set(None),
         bound: Set(false),
+        summed: Set(0),
+        summed_at: Set(None),
     };
     let again = OnConflict::column(Column::Device)
         .update_columns([
@@ -98,8 +106,12 @@ pub(super) async fn enrol(
     Entity::insert(row).on_conflict(again).exec_without_returning(change).await.map(drop)
 }
 
-/// Lost records that one message adds, at most.
-const MOST_LOST: i64 = 1 << 32;
+/// What is added to a count at a time, at most.
+const MOST_ADDED: i64 = 1 << 32;
+
+fn added(count: u64) -> i64 {
+    i64::try_from(count).map_or(MOST_ADDED, |count| Ord::min(count, MOST_ADDED))
+}
 
 pub(super) fn at(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or_default()
@@ -121,6 +133,8 @@ fn read(row: Model) -> Result<AgentRow, StoreError> {
         lost: u64::try_from(row.lost).unwrap_or_default(),
         lost_at: row.lost_at.map(at),
         bound: row.bound,
+        summed: u64::try_from(row.summed).unwrap_or_default(),
+        summed_at: row.summed_at.map(at),
     })
 }
 
@@ -209,16 +223,32 @@ impl Store {
         Ok(())
     }
 
-    /// Adds to what a device's witness has lost, at most [`MOST_LOST`] at a time: a sum
+    /// Adds to what a device's witness has lost, at most [`MOST_ADDED`] at a time: a sum
     /// of what an agent makes up must never be more than the database counts.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn agent_lost(&self, device: &DeviceName, lost: u64, now: Timestamp) -> Result<(), StoreError> {
-        let lost = i64::try_from(lost).map_or(MOST_LOST, |lost| Ord::min(lost, MOST_LOST));
         let add = Entity::update_many()
-            .col_expr(Column::Lost, Expr::col(Column::Lost).binary(BinOper::Add, lost))
+            .col_expr(Column::Lost, Expr::col(Column::Lost).binary(BinOper::Add, added(lost)))
             .col_expr(Column::LostAt, Expr::value(now.as_millisecond()))
+            .filter(Column::Device.eq(device.as_str()));
+        add.exec(&self.writer).await.doing("wrote an agent").map(drop)
+    }
+
+    /// Adds to what a device's agent had to tell beyond its budget.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn agent_summed(
+        &self,
+        device: &DeviceName,
+        count: u64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let add = Entity::update_many()
+            .col_expr(Column::Summed, Expr::col(Column::Summed).binary(BinOper::Add, added(count)))
+            .col_expr(Column::SummedAt, Expr::value(now.as_millisecond()))
             .filter(Column::Device.eq(device.as_str()));
         add.exec(&self.writer).await.doing("wrote an agent").map(drop)
     }

@@ -21,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(LeftBehind),
             Box::new(Fleet),
             Box::new(HostKeyOwner),
+            Box::new(SummedUp),
         ]
     }
 }
@@ -261,5 +262,24 @@ impl MigrationTrait for HostKeyOwner {
             insert.on_conflict(first).exec_without_returning(change).await?;
         }
         Ok(())
+    }
+}
+
+/// What agents had to tell beyond their budgets.
+struct SummedUp;
+
+impl MigrationName for SummedUp {
+    fn name(&self) -> &'static str {
+        "m0007_agent_summed_up"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for SummedUp {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let count = Table::alter().table("agent").add_column(big_integer("summed").default(0)).to_owned();
+        manager.alter_table(count).await?;
+        let at = Table::alter().table("agent").add_column(big_integer_null("summed_at")).to_owned();
+        manager.alter_table(at).await
     }
 }

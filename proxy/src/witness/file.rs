@@ -31,6 +31,10 @@ const END_CONTEXT: &[u8] = b"tidegate witness, end, version 1\0";
 /// Room for lines that only count, beyond the bound.
 const SLACK: u64 = 1 << 20;
 
+/// Numbers that are remembered, to know a message that is told again: many times what an
+/// agent tells before it has an answer.
+const MOST_NUMBERS: usize = 4096;
+
 /// A line as it is read.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -120,7 +124,7 @@ impl Ledger {
                 sealed |= line.end.is_some();
                 if let Some(said) = line.said.and_then(|said| serde_json::from_str(said.get()).ok()) {
                     let said: Witnessed = said;
-                    numbers.insert(said.number);
+                    remember(&mut numbers, said.number);
                     account.add(&said);
                 }
                 if let Some(end) = line.end {
@@ -156,7 +160,7 @@ impl Ledger {
                 self.write(session, &text)?;
                 self.link = link;
             }
-            self.numbers.insert(said.number);
+            remember(&mut self.numbers, said.number);
         }
         if last {
             self.seal(session, key)?;
@@ -194,6 +198,14 @@ impl Ledger {
 
     pub fn link(&self) -> Digest {
         self.link
+    }
+}
+
+/// Of more numbers than are remembered, the newest.
+fn remember(numbers: &mut BTreeSet<u64>, number: u64) {
+    numbers.insert(number);
+    if numbers.len() > MOST_NUMBERS {
+        numbers.pop_first();
     }
 }
 

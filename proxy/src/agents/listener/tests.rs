@@ -27,7 +27,7 @@ impl Desk {
 
     async fn ask(&self, token: &Secret, csr: Csr) -> FromProxy {
         let enrol = Enrol { protocol: wire::VERSION, token: token.clone(), csr };
-        self.office.enrol(FromAgent::Enrol(enrol)).await.unwrap()
+        self.office.enrol(FromAgent::Enrol(enrol), here()).await.unwrap()
     }
 
     async fn enrol(&self, key: &KeyPair) -> CertificateDer<'static> {
@@ -39,7 +39,7 @@ impl Desk {
     }
 
     async fn knows(&self, certificate: &CertificateDer<'_>) -> Result<DeviceName, String> {
-        let peer = self.office.recognise(certificate).await;
+        let peer = self.office.recognise(certificate, here()).await;
         peer.map(|peer| peer.device).map_err(|error| error.to_string())
     }
 
@@ -47,6 +47,10 @@ impl Desk {
         assert!(self.office.store.revoke_agent(&device()).await.unwrap());
         self.office.registry.dismiss(&device(), "this agent's enrolment was revoked");
     }
+}
+
+fn here() -> IpAddr {
+    "192.0.2.1".parse().unwrap()
 }
 
 fn device() -> DeviceName {
@@ -137,7 +141,8 @@ enum Moment {
 async fn an_agent_that_is_revoked_at_any_moment_of_its_linking_is_not_linked() {
     for moment in [Moment::Recognised, Moment::Welcome, Moment::Linked] {
         let desk = Desk::new().await;
-        let peer = desk.office.recognise(&desk.enrol(&KeyPair::generate().unwrap()).await).await.unwrap();
+        let certificate = desk.enrol(&KeyPair::generate().unwrap()).await;
+        let peer = desk.office.recognise(&certificate, here()).await.unwrap();
         // The welcome does not fit, so that the gate waits for its reader.
         let (near, mut agent) = tokio::io::duplex(16);
         let mut frames = Frames::new(near);

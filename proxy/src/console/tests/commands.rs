@@ -39,15 +39,15 @@ async fn a_sessions_commands_show_what_was_asked_beside_what_the_kernel_saw() {
     let said =
         Witnessed { number: 1, session, execs, lost: 3, remarks: vec![Note::new("too fast")], last: true };
     let other: DeviceName = "db02".parse().unwrap();
-    let taken = witnesses.take(&other, said.clone()).await.unwrap();
+    let taken = witnesses.take(&other, said.clone(), |_| true).await.unwrap();
     assert!(taken.event.is_none() && taken.lost == 0, "{taken:?}");
     let none = world.says("auditor", &format!("session commands {session}")).await;
     assert!(!none.out.contains("mkfs") && none.out.contains("exec request"), "{}", none.out);
     let db01: DeviceName = "db01".parse().unwrap();
-    let taken = witnesses.take(&db01, said.clone()).await.unwrap();
+    let taken = witnesses.take(&db01, said.clone(), |_| true).await.unwrap();
     let event = taken.event;
     assert!(matches!(event, Some(Event::CommandsWitnessed { execs: 4, lost: 3, .. })), "{event:?}");
-    let again = witnesses.take(&db01, said).await.unwrap().lost;
+    let again = witnesses.take(&db01, said, |_| true).await.unwrap().lost;
     assert_eq!((taken.lost, again), (3, 0), "a loss that is told again is none");
     let unlogged = world.says("auditor", &format!("session commands {session}")).await;
     assert!(unlogged.err.contains("not yet in the audit log"), "{}", unlogged.err);

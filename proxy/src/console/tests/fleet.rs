@@ -108,6 +108,13 @@ async fn the_agents_are_listed_with_what_stands_drifted_and_was_lost() {
     store.enrol(&db01(), "x", now).await;
     let healthy = world.says("auditor", "agent list").await.out;
     assert_eq!(healthy.lines().count(), 2, "no note without a reason: {healthy}");
+    world.live.more.store(12, std::sync::atomic::Ordering::Relaxed);
+    let over = world.says("auditor", "agent list").await.out;
+    assert!(over.contains("12 times, in this hour"), "{over}");
+    world.live.more.store(0, std::sync::atomic::Ordering::Relaxed);
+    store.agent_summed(&db01(), 1204, now - Duration::from_secs(125)).await.unwrap();
+    let over = world.says("auditor", "agent list").await.out;
+    assert!(over.contains("1204 times, 2m ago"), "{over}");
     store.set_standing(&db01(), &[standing(Some(session))]).await.unwrap();
     let found = |found: &str| Drift { kind: PrivilegeKind::Sudo, found: found.to_owned() };
     let drift = [found("first"), found("\u{1b}[2Jthe rule was edited")];

@@ -40,6 +40,7 @@ session = { justification = true, approval = { needed = 1 } }
 pub struct Fake {
     pub killed: Mutex<Vec<SessionId>>,
     pub grants: Mutex<Vec<GrantSeen>>,
+    pub more: std::sync::atomic::AtomicU64,
 }
 
 impl LiveSessions for Fake {
@@ -71,6 +72,10 @@ impl AgentLinks for Fake {
     fn plan(&self, credential: Arc<Credential>) -> BoxFuture<'static, Option<Vec<String>>> {
         let lines = vec![format!("adds \u{1b}[2J`{}` to the group `adm`", credential.name.account)];
         Box::pin(std::future::ready(Some(lines)))
+    }
+
+    fn more(&self, _: &DeviceName) -> u64 {
+        self.more.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     fn disconnect(&self, _: &DeviceName) {}

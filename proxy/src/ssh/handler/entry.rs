@@ -33,7 +33,7 @@ impl Handler {
         why: String,
     ) -> Result<Auth, HandlerError> {
         let event = Event::LoginRefused { user: Note::new(shown), why: Note::new(why) };
-        self.gate.audit.append(event.by_user(user, self.origin)).await?;
+        self.gate.refusals.tell(self.origin, "log-ins", event.by_user(user, self.origin)).await?;
         self.rejected()
     }
 

@@ -99,6 +99,16 @@ fn sealed(scratch: &Scratch) -> Option<Logged> {
 }
 
 #[test]
+fn of_a_flood_of_numbers_the_newest_are_remembered() {
+    let mut numbers = BTreeSet::new();
+    for number in 0..100_000 {
+        remember(&mut numbers, number);
+    }
+    assert_eq!(numbers.len(), MOST_NUMBERS);
+    assert!(numbers.contains(&99_999) && numbers.first() == Some(&(100_000 - 4096)));
+}
+
+#[test]
 fn a_message_that_comes_again_is_kept_once_also_after_a_restart() {
     let scratch = Scratch::new("again");
     let key = scratch.key();
