@@ -5,21 +5,23 @@
 //! here is who asks, when, and what is written down.
 
 mod error;
+mod review;
 mod story;
 mod votes;
+mod wish;
 
 pub use error::RequestError;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use jiff::{Span, Timestamp};
+use jiff::Timestamp;
 use tidegate_common::audit::Event;
 use tidegate_common::id::RequestId;
 use tidegate_common::model::{Action, Claims, Request, RequestState, Role, Text, Wish};
 use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
 use tidegate_common::policy::{self, Decision, Facts};
-use tidegate_common::time::{Length, Window};
+use tidegate_common::time::Length;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::access::{Access, By};
@@ -29,8 +31,6 @@ use story::{created, note};
 
 /// Requests of one user that may wait at once.
 const MOST_PENDING: usize = 100;
-/// How far ahead a start may lie.
-const FARTHEST_DAYS: i64 = 366;
 
 /// How long things take unless said otherwise.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +102,7 @@ impl Requests {
 
     async fn get_at(&self, id: RequestId, now: Timestamp) -> Result<Request, RequestError> {
         let request = self.0.store.request(id).await?.ok_or(RequestError::Unknown(id))?;
-        Ok(Request { state: request.state_at(now), ..request })
+        Ok(self.standing(request, now))
     }
 
     /// Requests as they stand now, the newest first.
@@ -112,7 +112,7 @@ impl Requests {
     pub async fn list(&self, filter: &RequestFilter) -> Result<Vec<Request>, RequestError> {
         let now = moment();
         let requests = self.0.store.requests(filter).await?.into_iter();
-        Ok(requests.map(|request| Request { state: request.state_at(now), ..request }).collect())
+        Ok(requests.map(|request| self.standing(request, now)).collect())
     }
 
     /// Whether the user may see the request: their own, or one they approve.
@@ -139,11 +139,7 @@ impl Requests {
 
     async fn create_at(&self, new: NewRequest, now: Timestamp) -> Result<Request, RequestError> {
         let changing = self.change().await;
-        let start = new.wish.start.unwrap_or(now);
-        let farthest = now.checked_add(Span::new().hours(24 * FARTHEST_DAYS)).unwrap_or(Timestamp::MAX);
-        if start < now.checked_sub(Span::new().minutes(1)).unwrap_or(now) || start > farthest {
-            return Err(RequestError::Start);
-        }
+        let start = wish::start(new.wish.start, now)?;
         let snapshot = self.0.access.snapshot();
         let facts = Facts {
             now: start,
@@ -162,10 +158,13 @@ impl Requests {
             Decision::Needs(needs) => needs,
         };
         self.refuse_another(&new, &needs.group, now).await?;
+        let group =
+            snapshot.group(&needs.group).ok_or_else(|| RequestError::NotNeeded(new.target.clone()))?;
         let state = if new.claims.emergency.is_none() {
+            wish::is_within(group, new.wish.duration, start)?;
             RequestState::Pending
         } else if needs.emergency_allowed {
-            let window = Window::starting(start, new.wish.duration.unwrap_or(self.0.settings.window));
+            let window = wish::emergency(group, new.action, &new.wish, now)?;
             RequestState::Approved { window }
         } else {
             return Err(RequestError::NoEmergency(needs.group));
@@ -184,6 +183,7 @@ impl Requests {
             origin,
             state,
             votes: Vec::new(),
+            review: None,
         };
         let by = By { actor: tidegate_common::audit::Actor::User(request.user.clone()), origin, login: None };
         let event = created(&request);
@@ -205,7 +205,7 @@ impl Requests {
             let twin =
                 request.target == new.target && request.action == new.action && request.group == *group;
             let (id, target) = (request.id, request.target.clone());
-            match request.state_at(now) {
+            match self.standing(request.clone(), now).state {
                 RequestState::Pending if twin && new.claims.emergency.is_none() => {
                     return Err(RequestError::Waiting { id, target });
                 }
@@ -221,7 +221,8 @@ impl Requests {
                 _ => {}
             }
         }
-        if waiting < MOST_PENDING { Ok(()) } else { Err(RequestError::TooMany) }
+        let urgent = new.claims.emergency.is_some();
+        if urgent || waiting < MOST_PENDING { Ok(()) } else { Err(RequestError::TooMany) }
     }
 
     /// The requester takes a request back, also an approved one.

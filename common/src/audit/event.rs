@@ -158,6 +158,8 @@ pub enum Event {
     },
     /// One rejection; `complete` when it ended the request.
     RequestRejected { request: RequestId, level: u8, comment: Option<Note>, complete: bool },
+    /// An approver has looked at an emergency, which nobody had approved.
+    RequestReviewed { request: RequestId, comment: Option<Note> },
     /// By the one who asked.
     RequestCancelled { request: RequestId, comment: Option<Note> },
     /// By an approver or an administrator, live sessions included.

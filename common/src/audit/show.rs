@@ -241,6 +241,9 @@ impl fmt::Display for Event {
             Self::RequestRevoked { request, comment } => {
                 write!(f, "request {request} revoked{}", Aside("comment", comment))
             }
+            Self::RequestReviewed { request, comment } => {
+                write!(f, "request {request}, an emergency, reviewed{}", Aside("comment", comment))
+            }
             Self::RequestExpired { request } => write!(f, "request {request} expired"),
             Self::ResourceApplied { kind, name, verb } => write!(f, "{kind} {name} {verb}"),
             Self::ResourceDeleted { kind, name } => write!(f, "{kind} {name} deleted"),

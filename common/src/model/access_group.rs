@@ -94,6 +94,20 @@ pub struct Terms {
     /// Whether approval may be skipped in an emergency, with a second justification.
     #[serde(default, skip_serializing_if = "is_default")]
     pub emergency: bool,
+    /// The longest that an emergency opens; an hour unless said otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emergency_window: Option<Length>,
+}
+
+impl Terms {
+    /// More is no emergency any more.
+    pub(super) const MOST_EMERGENCY: Length = Length::hours(24);
+
+    /// The longest that an emergency opens.
+    #[must_use]
+    pub fn emergency_window(&self) -> Length {
+        self.emergency_window.unwrap_or(Length::minutes(60))
+    }
 }
 
 /// How approval is given.

@@ -154,6 +154,21 @@ impl Checker<'_> {
     fn approval(&mut self, group: &AccessGroup, action: &str, terms: Option<&Terms>) {
         let Some(terms) = terms else { return };
         let name = group.name.as_str();
+        if let Some(window) = terms.emergency_window {
+            let most = Terms::MOST_EMERGENCY;
+            let why = match terms.emergency {
+                false => {
+                    Some("there is no emergency for it; add `emergency = true` or leave it out".to_owned())
+                }
+                true if window.approximate() > most.approximate() => {
+                    Some(format!("an emergency opens for {most} at most, not for {window}"))
+                }
+                true => None,
+            };
+            if let Some(why) = why {
+                self.wrong(Kind::AccessGroup, name, format!("{action}.emergency_window"), why);
+            }
+        }
         let Some(approval) = &terms.approval else {
             if terms.emergency {
                 let why = "there is no approval that an emergency could skip; add `approval` or leave it out";

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Level, Text};
+use super::{Action, Level, Terms, Text};
 use crate::id::RequestId;
 use crate::name::{AccessGroupName, ChangeId, CredentialName, ReasonName, UserName};
 use crate::time::{Length, Window};
@@ -87,6 +87,23 @@ pub struct Request {
     pub state: RequestState,
     /// Who approved or rejected, in order.
     pub votes: Vec<Vote>,
+    /// Who looked at it afterwards, of an emergency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<Review>,
+}
+
+/// An approver's look at an emergency, which nobody had approved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Review {
+    /// Who.
+    pub by: UserName,
+    /// When.
+    pub at: Timestamp,
+    /// From where.
+    pub origin: Option<IpAddr>,
+    /// With what remark.
+    pub comment: Option<Text>,
 }
 
 /// What has become of a request.
@@ -168,6 +185,25 @@ impl Request {
             RequestState::Pending if self.expires <= now => RequestState::Expired { at: self.expires },
             state => state.clone(),
         }
+    }
+
+    /// The same under the terms of its group: an emergency's window is never longer than they
+    /// give now.
+    #[must_use]
+    pub fn state_under(&self, terms: &Terms, now: Timestamp) -> RequestState {
+        match self.state_at(now) {
+            RequestState::Approved { window } if self.is_emergency() => {
+                let end = window.end.min(terms.emergency_window().after(window.start));
+                RequestState::Approved { window: Window { end, ..window } }
+            }
+            state => state,
+        }
+    }
+
+    /// Whether it is an emergency that nobody has looked at yet.
+    #[must_use]
+    pub fn wants_review(&self) -> bool {
+        self.is_emergency() && self.review.is_none()
     }
 
     /// Whether it skipped approval.

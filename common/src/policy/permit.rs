@@ -201,7 +201,11 @@ pub fn recheck(
     }
     if let Some(id) = permit.request {
         let request = requests.iter().find(|request| request.id == id);
-        match request.map(|request| request.state_at(now)) {
+        let terms = snapshot.group(permit.group()).and_then(|group| group.terms(permit.action));
+        match request.map(|request| match terms {
+            Some(terms) => request.state_under(terms, now),
+            None => request.state_at(now),
+        }) {
             Some(RequestState::Approved { window }) if window.contains(now) => {}
             Some(RequestState::Approved { .. }) => return Err(EndReason::TimeOver),
             Some(RequestState::Revoked { by, comment, .. }) => {

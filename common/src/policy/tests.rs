@@ -150,6 +150,7 @@ fn request(state: RequestState) -> Request {
         origin: None,
         state,
         votes: Vec::new(),
+        review: None,
     }
 }
 

@@ -8,7 +8,7 @@ use tidegate_common::name::{CredentialName, UserName};
 use super::resources::{Reachable, reachable};
 use super::show::until;
 use super::table::Table;
-use super::welcome::waiting;
+use super::welcome::{emergencies, waiting};
 use super::{Actor, Failure, Services};
 use crate::store::RequestFilter;
 
@@ -54,6 +54,7 @@ impl Menu {
         let mut menu = Self { heading: String::new(), items: Vec::new(), offered: None, columns: None };
         menu.fit(columns);
         let mut heading = format!("Welcome to Tidegate, {user}.\n\n");
+        heading.push_str(&emergencies(services, user, menu.columns).await?);
         heading.push_str(&waiting(services, user, menu.columns).await?);
         let wishes = wishes(services, user).await?;
         let items = reachable(services, user).into_iter().map(|reach| {

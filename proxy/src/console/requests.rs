@@ -1,21 +1,21 @@
 //! `request …`
 
-use std::sync::Arc;
+mod show;
 
 use jiff::Timestamp;
-use serde::Serialize;
 use tidegate_common::id::RequestId;
-use tidegate_common::model::{Action, Claims, Request, RequestState, Text, Wish};
-use tidegate_common::name::{DeviceName, UserName};
+use tidegate_common::model::{Action, Claims, Request, RequestState, Role, Text, Wish};
+use tidegate_common::name::UserName;
 use tidegate_common::policy;
 
 use super::grammar::{Create, Request as Asked, RequestList, State};
 use super::screen::Screen;
-use super::show::{ago, maybe, moment, sheet};
-use super::table::{Table, printable};
+use super::show::{ago, maybe};
+use super::table::Table;
 use super::{Actor, Failure, Services};
 use crate::requests::{NewRequest, RequestError};
 use crate::store::RequestFilter;
+use show::{Line, Shown, details, plan, sentence, word};
 
 /// Shown at once.
 const MOST: u64 = 1000;
@@ -44,6 +44,7 @@ pub(super) async fn run(
             each(services, actor, ids, &Deed::Approve(comment, Wish { start, duration }), screen).await
         }
         Asked::Reject { ids, comment } => each(services, actor, ids, &Deed::Reject(comment), screen).await,
+        Asked::Review { ids, comment } => each(services, actor, ids, &Deed::Review(comment), screen).await,
         Asked::Cancel { ids } => each(services, actor, ids, &Deed::Cancel, screen).await,
         Asked::Revoke { ids, comment } => each(services, actor, ids, &Deed::Revoke(comment), screen).await,
     }
@@ -53,6 +54,7 @@ pub(super) async fn run(
 enum Deed {
     Approve(Option<Text>, Wish),
     Reject(Option<Text>),
+    Review(Option<Text>),
     Cancel,
     Revoke(Option<Text>),
 }
@@ -64,6 +66,7 @@ async fn deal(services: &Services, actor: &Actor, id: RequestId, deed: &Deed) ->
             requests.approve(id, actor.must_be_user()?, &by, comment.clone(), *wish).await
         }
         Deed::Reject(comment) => requests.reject(id, actor.must_be_user()?, &by, comment.clone()).await,
+        Deed::Review(comment) => requests.review(id, actor.must_be_user()?, &by, comment.clone()).await,
         Deed::Cancel => requests.cancel(id, actor.must_be_user()?, &by).await,
         Deed::Revoke(comment) => requests.revoke(id, actor.name(), &by, comment.clone()).await,
     };
@@ -99,31 +102,6 @@ async fn each(
         screen.list(&done, || Table::new([])).await?;
     }
     Ok(u8::from(failed))
-}
-
-/// The state in one word; an approval whose window has ended is over.
-fn word(request: &Request) -> &'static str {
-    match &request.state {
-        RequestState::Approved { window } if window.end <= Timestamp::now() => "over",
-        state => state.word(),
-    }
-}
-
-/// One sentence on where a request stands.
-fn sentence(request: &Request) -> String {
-    let Request { id, user, target, .. } = request;
-    let what = match &request.state {
-        RequestState::Pending if request.votes.is_empty() => {
-            format!("waits for approval until {}", moment(request.expires))
-        }
-        RequestState::Pending if request.votes.len() == 1 => "has one vote and waits for more".to_owned(),
-        RequestState::Pending => format!("has {} votes and waits for more", request.votes.len()),
-        RequestState::Approved { window } => {
-            format!("is approved from {} until {}", moment(window.start), moment(window.end))
-        }
-        state => format!("is {}", state.word()),
-    };
-    format!("request {id} of {user} for {target} {what}")
 }
 
 async fn create(
@@ -197,7 +175,14 @@ async fn list(
         limit: limit + 1,
         ..RequestFilter::default()
     };
-    let mut requests = services.requests.list(&filter).await?;
+    let mut requests = Vec::new();
+    // What nobody approved comes first, until somebody has looked at it.
+    let due = RequestFilter { to_review: true, ..filter.clone() };
+    requests.append(&mut services.requests.list(&due).await?);
+    if !asked.to_review {
+        let rest = services.requests.list(&filter).await?.into_iter();
+        requests.extend(rest.filter(|request| !request.wants_review()));
+    }
     let shown = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = requests.len() > shown;
     requests.truncate(shown);
@@ -215,9 +200,10 @@ async fn list(
             };
             let emergency = if request.is_emergency() { "EMERGENCY: " } else { "" };
             let why = request.claims.emergency.as_ref().or(request.claims.justification.as_ref());
+            let review = if request.wants_review() { ", TO REVIEW" } else { "" };
             table.row([
                 request.id.to_string(),
-                word(request).to_owned(),
+                format!("{}{review}", word(request)),
                 request.user.to_string(),
                 request.target.to_string(),
                 ago(request.created, Timestamp::now()),
@@ -227,7 +213,7 @@ async fn list(
         }
         table
     };
-    let narrowed = state.is_some() || asked.user.is_some() || asked.since.is_some();
+    let narrowed = state.is_some() || asked.to_review || asked.user.is_some() || asked.since.is_some();
     let empty = match narrowed {
         true => "No request fits.",
         false => "No request concerns you; `request create` makes one.",
@@ -258,128 +244,15 @@ pub(super) async fn waiting_for(services: &Services, user: &UserName) -> Result<
     Ok(requests)
 }
 
-/// A request for machines: its state is one word.
-#[derive(Serialize)]
-struct Line {
-    id: u64,
-    state: &'static str,
-    user: String,
-    target: String,
-    action: Action,
-    group: String,
-    #[serde(flatten)]
-    claims: Claims,
-    created: Timestamp,
-    expires: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    start: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duration: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    window: Option<tidegate_common::time::Window>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revoked_by: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    origin: Option<std::net::IpAddr>,
-    votes: Vec<tidegate_common::model::Vote>,
-}
-
-impl Line {
-    fn of(request: &Request) -> Self {
-        let (window, revoked_by) = match &request.state {
-            RequestState::Approved { window } => (Some(*window), None),
-            RequestState::Revoked { by, .. } => (None, Some(by.clone())),
-            _ => (None, None),
-        };
-        Self {
-            id: request.id.0,
-            state: word(request),
-            user: request.user.to_string(),
-            target: request.target.to_string(),
-            action: request.action,
-            group: request.group.to_string(),
-            claims: request.claims.clone(),
-            created: request.created,
-            expires: request.expires,
-            start: request.wish.start,
-            duration: request.wish.duration.map(|duration| duration.to_string()),
-            window,
-            revoked_by,
-            origin: request.origin,
-            votes: request.votes.clone(),
-        }
-    }
-}
-
-/// A request as `request show` has it.
-#[derive(Serialize)]
-struct Shown {
-    #[serde(flatten)]
-    request: Line,
-    /// None where nothing will be changed any more.
-    plan: Option<Plan>,
-}
-
-/// What the session would change on its device.
-#[derive(Serialize)]
-struct Plan {
-    device: DeviceName,
-    /// Whether the device's agent says so now; otherwise it is what the credential has.
-    checked: bool,
-    lines: Vec<String>,
-}
-
-impl std::fmt::Display for Plan {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let doubt = if self.checked { "" } else { " (its agent does not answer, so not checked there)" };
-        writeln!(f, "what will change on {}{doubt}:", self.device)?;
-        self.lines.iter().try_for_each(|line| writeln!(f, "  {line}"))
-    }
-}
-
-async fn plan(services: &Services, request: &Request) -> Option<Plan> {
+/// The emergencies that the user is to review.
+pub(super) async fn to_review(services: &Services, user: &UserName) -> Result<Vec<Request>, Failure> {
     let snapshot = services.access.snapshot();
-    let credential = snapshot.credential(&request.target).cloned();
-    let waits = matches!(request.state, RequestState::Pending | RequestState::Approved { .. });
-    let credential =
-        credential.filter(|one| waits && request.action == Action::Session && !one.privileges.is_empty())?;
-    let device = request.target.device.clone();
-    let told = services.agents.plan(Arc::clone(&credential)).await;
-    let checked = told.is_some();
-    let lines = told.unwrap_or_else(|| credential.privileges.iter().map(ToString::to_string).collect());
-    let plain = |line: String| line.chars().map(printable).collect();
-    Some(Plan { device, checked, lines: lines.into_iter().map(plain).collect() })
-}
-
-fn details(request: &Request) -> String {
-    let Claims { justification, reason, change, governance, emergency } = &request.claims;
-    let mut text = sheet([
-        ("request", request.id.to_string()),
-        ("state", sentence(request)),
-        ("user", request.user.to_string()),
-        ("credential", request.target.to_string()),
-        ("action", request.action.to_string()),
-        ("access group", request.group.to_string()),
-        ("EMERGENCY", maybe(emergency.as_ref())),
-        ("justification", maybe(justification.as_ref())),
-        ("reason", maybe(reason.as_ref())),
-        ("change", maybe(change.as_ref())),
-        ("governance code", maybe(governance.as_ref())),
-        ("wanted from", request.wish.start.map(moment).unwrap_or_default()),
-        ("wanted for", maybe(request.wish.duration)),
-        ("made", moment(request.created)),
-        ("made from", maybe(request.origin)),
-    ]);
-    for vote in &request.votes {
-        let comment = vote.comment.as_ref().map(|comment| format!(": {comment}")).unwrap_or_default();
-        let origin = vote.origin.map(|origin| format!(" from {origin}")).unwrap_or_default();
-        let verdict = vote.verdict;
-        text.push_str(&format!(
-            "{} {verdict}s (level {}) at {}{origin}{comment}\n",
-            vote.by,
-            vote.level,
-            moment(vote.at)
-        ));
+    let is_admin = snapshot.user(user).is_some_and(|user| user.has_role(Role::Admin));
+    if !is_admin && !snapshot.is_approver(user) {
+        return Ok(Vec::new());
     }
-    text
+    let filter = RequestFilter { to_review: true, ..RequestFilter::default() };
+    let mut requests = services.requests.list(&filter).await?;
+    requests.retain(|request| services.requests.reviews(request, user));
+    Ok(requests)
 }

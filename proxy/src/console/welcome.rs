@@ -5,12 +5,15 @@ use jiff::Timestamp;
 use tidegate_common::model::Request;
 use tidegate_common::name::UserName;
 
-use super::requests::waiting_for;
+use super::requests::{to_review, waiting_for};
 use super::resources::{reach_table, reachable};
 use super::screen::Screen;
 use super::show::{ago, maybe};
 use super::table::Table;
 use super::{Actor, Failure, Services};
+
+/// Emergencies that are shown at once.
+const MOST_EMERGENCIES: usize = 10;
 
 pub(super) async fn show(services: &Services, actor: &Actor, screen: &mut Screen<'_>) -> Result<u8, Failure> {
     let Some(user) = actor.name() else {
@@ -22,6 +25,7 @@ pub(super) async fn show(services: &Services, actor: &Actor, screen: &mut Screen
         return Ok(0);
     }
     screen.line(&format!("Welcome to Tidegate, {user}.\n")).await?;
+    screen.text(&emergencies(services, user, screen.columns).await?).await?;
     match reaches.first() {
         None => screen.line("You can reach nothing now; administrators add users to access groups.").await?,
         Some(first) => {
@@ -41,6 +45,38 @@ pub(super) async fn show(services: &Services, actor: &Actor, screen: &mut Screen
     }
     screen.line(&format!("\nAll commands: ssh {user}@GATE --help")).await?;
     Ok(0)
+}
+
+/// The emergencies that nobody has reviewed yet and this user may, with an empty line after
+/// them; nothing where there is none.
+pub(super) async fn emergencies(
+    services: &Services,
+    user: &UserName,
+    columns: Option<usize>,
+) -> Result<String, Failure> {
+    let due = to_review(services, user).await?;
+    let Some(first) = due.first() else { return Ok(String::new()) };
+    let now = Timestamp::now();
+    let mut table = Table::new(["ID", "USER", "CREDENTIAL", "MADE", "WHY IT COULD NOT WAIT"]);
+    for request in due.iter().take(MOST_EMERGENCIES) {
+        table.row([
+            request.id.to_string(),
+            request.user.to_string(),
+            request.target.to_string(),
+            ago(request.created, now),
+            maybe(request.claims.emergency.as_ref()),
+        ]);
+    }
+    let more = match due.len().saturating_sub(MOST_EMERGENCIES) {
+        0 => String::new(),
+        more => format!("and {more} more: ssh {user}@GATE request list --to-review\n"),
+    };
+    let list = table.render(columns);
+    Ok(format!(
+        "EMERGENCY: access that nobody approved. You are to review it:\n{list}\n{more}\n  \
+         ssh {user}@GATE request review {}\n\n",
+        first.id
+    ))
 }
 
 /// The requests that wait for the user's vote, with an empty line after them; nothing

@@ -5,6 +5,7 @@ use tidegate_common::name::{AccessGroupName, CredentialName};
 use tidegate_common::policy::{Needs, NoVote, Refusal};
 use tidegate_common::time::Length;
 
+use super::review::NoReview;
 use crate::audit_log::AuditError;
 use crate::store::StoreError;
 
@@ -33,6 +34,25 @@ pub enum RequestError {
         id: RequestId,
         /// For what.
         target: CredentialName,
+    },
+    /// An emergency that is to begin later.
+    #[error("an emergency begins now; leave the start out, or make an ordinary request")]
+    EmergencyStart,
+    /// More than any session under the group takes.
+    #[error("access group `{group}` gives {longest} at most; ask for no more")]
+    TooLong {
+        /// Which group.
+        group: AccessGroupName,
+        /// Its longest session.
+        longest: Length,
+    },
+    /// This person may not review it now.
+    #[error("request {id} takes no review of yours: {why}")]
+    NoReview {
+        /// Which request.
+        id: RequestId,
+        /// Why not.
+        why: NoReview,
     },
     /// An emergency of the kind is open.
     #[error("request {id} for {target} is an emergency that is open already: connect with ssh")]

@@ -1,4 +1,5 @@
 use tidegate_common::policy::{EndReason, NoVote, Permit};
+use tidegate_common::time::Window;
 
 use super::*;
 use crate::access::tests::proved;
@@ -248,4 +249,133 @@ async fn an_edited_group_ends_what_it_no_longer_gives() {
     let edited = "[[access_group]]\nname = \"dba\"\nusers = [\"stranger\"]\ncriteria = { accounts = [\"ops\"] }\nsession = {}\n";
     world.access.apply(edited, &By::proxy(), false).await.unwrap();
     assert_eq!(world.access.still_permits(&permit).await.unwrap_err(), EndReason::Withdrawn);
+}
+
+/// The emergency of operator, wanted for so long.
+fn urgent(duration: Option<&str>) -> NewRequest {
+    let claims = Claims { emergency: text("database is down"), ..ops().claims };
+    let duration = duration.map(|duration| duration.parse().unwrap());
+    NewRequest { claims, wish: Wish { start: None, duration }, ..ops() }
+}
+
+fn length(request: &Request) -> u64 {
+    let RequestState::Approved { window } = request.state else { panic!("{request:?}") };
+    u64::try_from(window.end.duration_since(window.start).as_secs()).unwrap()
+}
+
+/// The group with other terms of its sessions.
+async fn edited(world: &World, session: &str, more: &str) {
+    let group = WORLD.split("[[access_group]]").nth(1).unwrap();
+    let was = "{ justification = true, emergency = true, approval = { needed = 1, levels = true } }";
+    assert!(group.contains(was));
+    let group = format!("[[access_group]]{}{more}\n", group.replace(was, session));
+    world.access.apply(&group, &By::proxy(), false).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_emergency_opens_now_and_for_no_longer_than_its_group_gives() {
+    let approval = "approval = { needed = 1, levels = true }";
+    let world = world().await;
+    let take = async |duration: Option<&str>| {
+        let made = world.requests.create(urgent(duration)).await.unwrap();
+        world.requests.cancel(made.id, &user("operator"), &by("operator")).await.unwrap();
+        length(&made)
+    };
+    assert_eq!(take(Some("120 months")).await, 3600);
+    assert_eq!(take(None).await, 3600);
+    assert_eq!(take(Some("5m")).await, 300);
+    edited(&world, &format!("{{ emergency = true, emergency_window = \"20m\", {approval} }}"), "").await;
+    assert_eq!(take(Some("30m")).await, 1200);
+    assert_eq!(take(None).await, 1200);
+    edited(&world, &format!("{{ emergency = true, {approval} }}"), "conditions = { longest = \"10m\" }")
+        .await;
+    assert_eq!(take(Some("30m")).await, 600);
+    let later = Wish { start: Some(Length::hours(1).after(Timestamp::now())), duration: None };
+    let later = world.requests.create(NewRequest { wish: later, ..urgent(None) }).await;
+    assert!(matches!(later, Err(RequestError::EmergencyStart)), "{later:?}");
+}
+
+#[tokio::test]
+async fn an_emergency_of_before_that_was_open_for_years_is_over_with_its_groups_window() {
+    let world = world().await;
+    let mut old = world.requests.create(urgent(None)).await.unwrap();
+    let permit = world.permit().await;
+    assert!(permit.emergency());
+    // As it was written down before there was a bound: made two hours ago, until 2036.
+    let made = Timestamp::now() - std::time::Duration::from_secs(7200);
+    old.state = RequestState::Approved { window: Window::starting(made, "120 months".parse().unwrap()) };
+    let written = crate::store::Store::request_step(old.clone());
+    world.temporary.store.audit_append_all(Vec::new(), Some(written)).await.unwrap();
+    assert_eq!(world.access.still_permits(&permit).await.unwrap_err(), EndReason::TimeOver);
+    assert_eq!(length(&world.requests.get(old.id).await.unwrap()), 3600);
+    let (proved, target) = (proved("operator"), ops().target);
+    let origin = "192.0.2.7".parse().unwrap();
+    let again = world.access.decide(&proved, &target, Action::Session, origin, &ops().claims).await.unwrap();
+    assert!(matches!(again, Decision::Needs(_)), "{again:?}");
+    assert!(world.requests.create(urgent(None)).await.is_ok(), "it is in nobody's way");
+}
+
+#[tokio::test]
+async fn an_emergency_works_also_while_a_request_waits() {
+    let world = world().await;
+    let waiting = world.requests.create(ops()).await.unwrap();
+    let urgent = world.requests.create(urgent(None)).await.unwrap();
+    assert_eq!(world.permit().await.request(), Some(urgent.id));
+    assert_eq!(world.requests.get(waiting.id).await.unwrap().state, RequestState::Pending);
+}
+
+#[tokio::test]
+async fn an_emergency_is_reviewed_once_by_another_approver_and_nothing_comes_after() {
+    let world = world().await;
+    let ordinary = world.requests.create(ops()).await.unwrap();
+    let made = world.requests.create(urgent(None)).await.unwrap();
+    let review = async |id, who: &str| {
+        let reviewed = world.requests.review(id, &user(who), &by(who), text("seen")).await;
+        reviewed.map_err(|error| error.to_string())
+    };
+    let due = async || {
+        let filter = RequestFilter { to_review: true, ..RequestFilter::default() };
+        world.requests.list(&filter).await.unwrap().iter().map(|request| request.id).collect::<Vec<_>>()
+    };
+    assert_eq!(due().await, [made.id]);
+    let no = |id, why: &str| Err(format!("request {id} takes no review of yours: {why}"));
+    assert_eq!(review(ordinary.id, "boss").await, no(ordinary.id, "it is no emergency"));
+    let own = "nobody reviews their own emergency; an approver of the access group does";
+    assert_eq!(review(made.id, "operator").await, no(made.id, own));
+    for who in ["stranger", "chief"] {
+        assert!(review(made.id, who).await.unwrap_err().contains("no request"), "{who}");
+    }
+    let permit = world.permit().await;
+    let session = crate::session::new_id();
+    let now = Timestamp::now();
+    world.temporary.store.session_begin(session, &permit, permit.origin(), now).await.unwrap();
+    let lives =
+        format!("its session {session} lives; review it once that is over, or end it with `request revoke`");
+    assert_eq!(review(made.id, "boss").await, no(made.id, &lives));
+    world.temporary.store.session_end(session, tidegate_common::audit::EndCause::User, now).await.unwrap();
+
+    let reviewed = review(made.id, "boss").await.unwrap();
+    let seen = reviewed.review.clone().unwrap();
+    assert_eq!((seen.by, seen.comment), (user("boss"), text("seen")));
+    assert_eq!(world.requests.get(made.id).await.unwrap(), reviewed);
+    assert_eq!(due().await, []);
+    assert_eq!(review(made.id, "approver").await, no(made.id, "boss has reviewed it already"));
+    assert_eq!(world.access.still_permits(&permit).await.unwrap_err(), EndReason::TimeOver);
+    assert_eq!(world.audit().await, ["request-created", "request-created", "request-reviewed"]);
+}
+
+#[tokio::test]
+async fn no_request_opens_for_longer_than_its_groups_longest_session() {
+    let world = world().await;
+    let wish = |duration: &str| Wish { start: None, duration: Some(duration.parse().unwrap()) };
+    let before = world.requests.create(NewRequest { wish: wish("120 months"), ..ops() }).await.unwrap();
+    let session = "{ justification = true, approval = { needed = 1, levels = true } }";
+    edited(&world, session, "conditions = { longest = \"45m\" }").await;
+    // What was asked for before is shortened, what is asked for now is refused.
+    world.approve(before.id, "approver", Wish::default()).await.unwrap();
+    assert_eq!(length(&world.approve(before.id, "boss", Wish::default()).await.unwrap()), 45 * 60);
+    world.requests.cancel(before.id, &user("operator"), &by("operator")).await.unwrap();
+    let long = world.requests.create(NewRequest { wish: wish("46m"), ..ops() }).await.unwrap_err();
+    assert_eq!(long.to_string(), "access group `dba` gives 45m at most; ask for no more");
+    assert_eq!(length(&world.approved().await), 45 * 60, "the window of the settings is an hour");
 }

@@ -6,10 +6,10 @@ use tidegate_common::id::RequestId;
 use tidegate_common::model::{AccessGroup, Request, RequestState, Text, Verdict, Vote, Wish};
 use tidegate_common::name::UserName;
 use tidegate_common::policy::{self, Tally};
-use tidegate_common::time::Window;
+use tidegate_common::time::{Length, Window};
 
 use super::story::note;
-use super::{RequestError, Requests, moment};
+use super::{RequestError, Requests, moment, wish};
 use crate::access::By;
 
 impl Requests {
@@ -65,7 +65,7 @@ impl Requests {
         let snapshot = self.0.access.snapshot();
         let group = snapshot.group(&request.group).ok_or(RequestError::GroupGone(id))?;
         let level = policy::ballot(group, &request, voter).map_err(|why| RequestError::NoVote { id, why })?;
-        self.narrow(&mut request.wish, wish, now)?;
+        self.narrow(group, &mut request.wish, wish, now)?;
         let vote =
             Vote { by: voter.clone(), level, verdict, at: now, origin: by.origin, comment: comment.clone() };
         request.votes.push(vote);
@@ -85,16 +85,30 @@ impl Requests {
     }
 
     /// An approver may move the window or shorten it, for those who vote later too.
-    fn narrow(&self, asked: &mut Wish, wish: Wish, now: Timestamp) -> Result<(), RequestError> {
+    fn narrow(
+        &self,
+        group: &AccessGroup,
+        asked: &mut Wish,
+        wish: Wish,
+        now: Timestamp,
+    ) -> Result<(), RequestError> {
         if let Some(shorter) = wish.duration {
-            let most = asked.duration.unwrap_or(self.0.settings.window);
+            let most = self.length(group, asked, now);
             if shorter.after(now) > most.after(now) {
                 return Err(RequestError::Longer { asked: most });
             }
             asked.duration = Some(shorter);
         }
-        asked.start = wish.start.or(asked.start);
+        if let Some(start) = wish.start {
+            asked.start = Some(wish::start(Some(start), now)?);
+        }
         Ok(())
+    }
+
+    /// For how long an approval opens: what was asked for, and never longer than the group
+    /// gives now.
+    fn length(&self, group: &AccessGroup, asked: &Wish, start: Timestamp) -> Length {
+        wish::shorter(asked.duration.unwrap_or(self.0.settings.window), group.conditions.longest, start)
     }
 
     fn count(&self, group: &AccessGroup, request: &mut Request, now: Timestamp) {
@@ -103,7 +117,7 @@ impl Requests {
             Tally::Rejected => request.state = RequestState::Rejected { at: now },
             Tally::Approved => {
                 let start = request.wish.start.unwrap_or(now).max(now);
-                let length = request.wish.duration.unwrap_or(self.0.settings.window);
+                let length = self.length(group, &request.wish, start);
                 request.state = RequestState::Approved { window: Window::starting(start, length) };
             }
         }

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use tidegate_common::audit::{Event, Note};
 use tidegate_common::id::RequestId;
-use tidegate_common::model::{Action, Claims, RequestState};
+use tidegate_common::model::{Action, Claims, Request, RequestState, Wish};
 use tidegate_common::name::{CredentialName, ReasonName};
 use tidegate_common::policy::{ApprovalNeed, Decision, Needs, Permit, Proved};
 
 use super::Gate;
 use super::handler::HandlerError;
-use crate::requests::NewRequest;
+use crate::requests::{NewRequest, RequestError};
 
 /// The first and the longest pause between two lines that say that all still wait.
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
@@ -128,9 +128,10 @@ impl Door {
             )
         } else if needs.emergency_allowed && !self.emergency_asked {
             self.emergency_asked = true;
-            let text = "In an emergency, say why this can't wait for approval: you get in at once and every \
-                        approver is told. Otherwise just press Enter."
-                .to_owned();
+            let text =
+                "In an emergency, say why this can't wait for approval: you get in at once, every approver \
+                        is told, and one of them reviews it afterwards. Otherwise just press Enter."
+                    .to_owned();
             (Question::Emergency, text, "Emergency: ")
         } else if let Some(approval) = needs.approval {
             return self.wait_for(approval).await;
@@ -199,8 +200,15 @@ impl Door {
         Ok(())
     }
 
-    /// Makes the request that approval needs, unless one waits already.
+    /// Makes the request that approval needs, unless one waits already. An emergency waits for
+    /// nothing, whatever waits beside it.
     async fn wait_for(&mut self, need: ApprovalNeed) -> Result<Step, HandlerError> {
+        if self.claims.emergency.is_some() {
+            return match self.request().await {
+                Ok(_) => Box::pin(self.knock()).await,
+                Err(error) => Ok(Step::Refused(error.to_string())),
+            };
+        }
         let people = if need.needed == 1 { "approval" } else { "approvals" };
         if let Some((id, opens)) = need.opens {
             let sentence =
@@ -209,22 +217,10 @@ impl Door {
         }
         let (id, said) = match need.waiting {
             Some(id) => (id, format!("Request {id} for {} already waits", self.target)),
-            None => {
-                let wish = NewRequest {
-                    user: self.proved.user.clone(),
-                    target: self.target.clone(),
-                    action: Action::Session,
-                    claims: self.claims.clone(),
-                    wish: tidegate_common::model::Wish::default(),
-                    origin: Some(self.origin),
-                };
-                match self.gate.requests.create(wish).await {
-                    Ok(request) => {
-                        (request.id, format!("Request {} for {} is made", request.id, self.target))
-                    }
-                    Err(error) => return Ok(Step::Refused(error.to_string())),
-                }
-            }
+            None => match self.request().await {
+                Ok(request) => (request.id, format!("Request {} for {} is made", request.id, self.target)),
+                Err(error) => return Ok(Step::Refused(error.to_string())),
+            },
         };
         self.question = Question::Waiting(id);
         let per_level = if need.levels { " in each level" } else { "" };
@@ -237,6 +233,18 @@ impl Door {
             prompts: Vec::new(),
         };
         Ok(Step::Ask(self.screen()))
+    }
+
+    async fn request(&self) -> Result<Request, RequestError> {
+        let new = NewRequest {
+            user: self.proved.user.clone(),
+            target: self.target.clone(),
+            action: Action::Session,
+            claims: self.claims.clone(),
+            wish: Wish::default(),
+            origin: Some(self.origin),
+        };
+        self.gate.requests.create(new).await
     }
 
     /// Waits until the request changes, or until it is time to say that it has not.

@@ -22,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(Fleet),
             Box::new(HostKeyOwner),
             Box::new(SummedUp),
+            Box::new(Review),
         ]
     }
 }
@@ -281,5 +282,62 @@ impl MigrationTrait for SummedUp {
         manager.alter_table(count).await?;
         let at = Table::alter().table("agent").add_column(big_integer_null("summed_at")).to_owned();
         manager.alter_table(at).await
+    }
+}
+
+/// Which emergencies nobody has looked at; those of before are among them.
+struct Review;
+
+impl MigrationName for Review {
+    fn name(&self) -> &'static str {
+        "m0008_review"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Review {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let review = Table::alter().table("request").add_column(string_null("review")).to_owned();
+        manager.alter_table(review).await?;
+        let index = Index::create().name("request_review").table("request").col("review").to_owned();
+        manager.create_index(index).await?;
+        let due = "UPDATE request SET review = 'due' \
+                   WHERE json_extract(document, '$.claims.emergency') IS NOT NULL";
+        manager.get_connection().execute_unprepared(due).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::Temporary;
+    use crate::store::{RequestFilter, Store};
+
+    #[tokio::test]
+    async fn an_emergency_of_before_there_were_reviews_waits_for_one() {
+        let temporary = Temporary::new().await;
+        let path = temporary.directory().join("old.db");
+        crate::store::make(&path).unwrap();
+        let old = crate::store::connect(&path, 1).await.unwrap();
+        let before = Migrator::migrations().iter().position(|step| step.name() == "m0008_review").unwrap();
+        Migrator::up(&old, Some(before.try_into().unwrap())).await.unwrap();
+        for (id, claims) in [(1, r#"{"justification":"\"emergency\":1"}"#), (2, r#"{"emergency":"fire"}"#)] {
+            let document = format!(
+                r#"{{"id":{id},"user":"operator","target":"ops@db01","action":"session","claims":{claims},
+                "group":"dba","wish":{{}},"created":"2026-01-01T00:00:00Z","expires":"2026-01-02T00:00:00Z",
+                "origin":null,"state":{{"state":"expired","at":"2026-01-02T00:00:00Z"}},"votes":[]}}"#
+            );
+            let row = format!(
+                "INSERT INTO request (id, user_name, target, group_name, state, created, document) \
+                 VALUES ({id}, 'operator', 'ops@db01', 'dba', 'expired', 0, '{document}')"
+            );
+            old.execute_unprepared(&row).await.unwrap();
+        }
+        old.close().await.unwrap();
+        let store = Store::open(&format!("sqlite:{}", path.display())).await;
+        let due = RequestFilter { to_review: true, ..RequestFilter::default() };
+        let due = store.unwrap().requests(&due).await.unwrap();
+        assert_eq!(due.iter().map(|request| request.id.0).collect::<Vec<_>>(), [2]);
+        assert!(due[0].wants_review());
     }
 }

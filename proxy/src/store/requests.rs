@@ -23,12 +23,18 @@ pub struct Model {
     pub created: i64,
     #[sea_orm(column_type = "Text")]
     pub document: String,
+    /// Of an emergency: [`DUE`] until somebody has looked at it.
+    pub review: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// What stands in `review` until somebody has looked, and then.
+const DUE: &str = "due";
+const DONE: &str = "done";
 
 mod vote {
     use sea_orm::entity::prelude::*;
@@ -62,6 +68,8 @@ pub struct RequestFilter {
     pub target: Option<CredentialName>,
     /// In one of these states (as written down; a pending one may have expired).
     pub states: &'static [&'static str],
+    /// Emergencies that nobody has looked at yet only.
+    pub to_review: bool,
     /// Made then or later.
     pub since: Option<jiff::Timestamp>,
     /// At most so many, 1,001 at the most; 0 means 1,000.
@@ -134,6 +142,9 @@ impl Store {
         if !filter.states.is_empty() {
             query = query.filter(Column::State.is_in(filter.states.iter().copied()));
         }
+        if filter.to_review {
+            query = query.filter(Column::Review.eq(DUE));
+        }
         if let Some(since) = filter.since {
             query = query.filter(Column::Created.gte(since.as_millisecond()));
         }
@@ -173,8 +184,14 @@ async fn write(change: &DatabaseTransaction, request: &Request) -> Result<(), St
         state: Set(request.state.word().to_owned()),
         created: Set(request.created.as_millisecond()),
         document: Set(document),
+        review: Set(request.is_emergency().then(|| {
+            let word = if request.wants_review() { DUE } else { DONE };
+            word.to_owned()
+        })),
     };
-    let replace = OnConflict::column(Column::Id).update_columns([Column::State, Column::Document]).to_owned();
+    let replace = OnConflict::column(Column::Id)
+        .update_columns([Column::State, Column::Document, Column::Review])
+        .to_owned();
     Entity::insert(row).on_conflict(replace).exec_without_returning(change).await.doing(DOING)?;
     let kept =
         vote::Entity::find().filter(vote::Column::RequestId.eq(id)).count(change).await.doing(DOING)?;
@@ -213,6 +230,7 @@ mod tests {
             origin: None,
             state: RequestState::Pending,
             votes: Vec::new(),
+            review: None,
         }
     }
 

@@ -174,5 +174,6 @@ fn terms(fields: &mut Fields<'_, '_>) -> Terms {
         }
     });
     let emergency = fields.flag("emergency", false);
-    Terms { justification, change: false, approval, emergency }
+    let emergency_window = fields.optional("emergency_window");
+    Terms { justification, change: false, approval, emergency, emergency_window }
 }

@@ -157,6 +157,14 @@ fn a_group_that_allows_nothing_and_an_emergency_without_approval_are_refused() {
     assert!(broken("session = { approval = { needed = 1 } }", "")[0].contains("allows nothing"));
     let found = broken("session = { approval = { needed = 1 } }", "session = { emergency = true }");
     assert!(found[0].contains("no approval that an emergency could skip"), "{found:#?}");
+    let approval = "approval = { needed = 1 }";
+    let window = |terms: &str| {
+        broken(&format!("session = {{ {approval} }}"), &format!("session = {{ {terms}{approval} }}"))
+    };
+    let found = window("emergency_window = \"30m\", ");
+    assert!(found[0].contains("there is no emergency for it"), "{found:#?}");
+    let found = window("emergency = true, emergency_window = \"25h\", ");
+    assert!(found[0].contains("an emergency opens for 1d at most, not for 1d 1h"), "{found:#?}");
 }
 
 #[test]

@@ -54,6 +54,18 @@ pub(in crate::console) enum Request {
         #[arg(short = 'm', long)]
         comment: Option<Text>,
     },
+    /// Say that you have looked at an emergency that nobody approved
+    #[command(
+        after_help = "Examples:\n  request list --to-review\n  request review 12 --comment 'agreed, the disk was full'\n\nAn approver of its access group does that, once its sessions are over; what is left of its time is over then, too."
+    )]
+    Review {
+        /// Their numbers
+        #[arg(required = true)]
+        ids: Vec<RequestId>,
+        /// A remark
+        #[arg(short = 'm', long)]
+        comment: Option<Text>,
+    },
     /// Take your own requests back
     #[command(after_help = "Example:\n  request cancel 12")]
     Cancel {
@@ -96,7 +108,7 @@ pub(in crate::console) struct Create {
     /// For how long: 90m, 2h, 1 month
     #[arg(short, long)]
     pub duration: Option<Length>,
-    /// Claim an emergency, and say why: access at once, where the group allows it
+    /// Claim an emergency, and say why: access at once, where and as long as the group allows it
     #[arg(long, value_name = "WHY")]
     pub emergency: Option<Text>,
     /// Ask to view the password instead of a session
@@ -112,6 +124,9 @@ pub(in crate::console) struct RequestList {
     /// Only those in this state
     #[arg(long, value_enum)]
     pub state: Option<State>,
+    /// Only emergencies that nobody has reviewed yet
+    #[arg(long)]
+    pub to_review: bool,
     /// Only of this user
     #[arg(long)]
     pub user: Option<UserName>,
