@@ -30,7 +30,8 @@
 //! has the screen; while none is open, the first open command has it. Output of the one
 //! that has it is `o`; a line feed of a command that no terminal turned into carriage
 //! return and line feed is written as both, and read back as one. Every byte that is
-//! kept can be had back exactly. A character cut in two by packets is kept back (three
+//! kept can be had back exactly. A channel that is opened again while it is open goes on as
+//! another kind: a transfer that could not be followed, as the command that it is. A character cut in two by packets is kept back (three
 //! bytes at most) until it is whole or its channel closes.
 //!
 //! # Verdicts

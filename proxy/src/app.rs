@@ -223,7 +223,8 @@ impl console::AgentLinks for Registry {
 
 /// The log goes to stderr; `TIDEGATE_LOG` filters it. It never holds session bytes.
 fn log(filter: &str) {
-    let quiet = format!("{filter},russh=warn,sqlx=warn,sea_orm_migration=warn");
+    // russh logs what peers send, in their words and as often as they like.
+    let quiet = format!("{filter},russh=off,sqlx=warn,sea_orm_migration=warn");
     let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEGATE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(quiet));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();

@@ -12,6 +12,7 @@ mod leash;
 mod menu;
 mod program;
 mod proof;
+mod refusals;
 pub mod relay;
 mod terminal_console;
 pub mod upstream;

@@ -3,7 +3,11 @@
 //! What decides is sans-I/O: an [`Observer`] is fed what each side sends, in the order
 //! it passes, and answers with [`Finding`]s. It changes no byte, holds no file and
 //! takes bounded memory whatever the peers send. Where a stream stops making sense it
-//! says so once, and is silent from then on; the relay goes on.
+//! says so once, and from there on the channel is recorded as a command's is, with what
+//! was not decided yet. What passes in order and no finding tells of, names in a
+//! directory or what a server says of an error, is kept in the same way: a program that
+//! only speaks SFTP or SCP as far as it must says nothing unseen. (A file's content is
+//! told of by its size and digest.)
 //!
 //! [`Watch`] is the part with a task: the relay hands it cheap clones of what passes,
 //! and waits only when that task is [`tap::ROOM`] bytes behind.
@@ -27,6 +31,15 @@ enum Side {
     Device,
 }
 
+impl Side {
+    fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Device,
+            Self::Device => Self::Client,
+        }
+    }
+}
+
 /// What an observer has to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Finding {
@@ -36,27 +49,29 @@ enum Finding {
     Change(Changed),
     /// Nothing more is known of this channel.
     Lost(Lost),
+    /// What a side said, and no other finding tells.
+    Aside(Side, Vec<u8>),
 }
 
 impl Finding {
-    /// As a place in the recording.
-    fn label(&self) -> String {
-        match self {
-            Self::Transfer(transfer) => transfer.to_string(),
-            Self::Change(changed) => changed.to_string(),
-            Self::Lost(lost) => format!("the rest of the transfers is not known: {lost}"),
-        }
-    }
-
-    /// As the audit log has it.
-    fn event(self, session: SessionId, channel: u32) -> Event {
-        match self {
-            Self::Transfer(transfer) => Event::FileTransferred { session, channel, transfer },
-            Self::Change(changed) => Event::FileChanged { session, channel, changed },
-            Self::Lost(lost) => {
-                Event::TransfersNotFollowed { session, channel, why: Note::new(lost.to_string()) }
+    /// As the audit log has it, and as a place in the recording; nothing of an aside.
+    fn told(self, session: SessionId, channel: u32) -> Option<(Event, String)> {
+        Some(match self {
+            Self::Transfer(transfer) => {
+                let label = transfer.to_string();
+                (Event::FileTransferred { session, channel, transfer }, label)
             }
-        }
+            Self::Change(changed) => {
+                let label = changed.to_string();
+                (Event::FileChanged { session, channel, changed }, label)
+            }
+            Self::Lost(lost) => {
+                let why = Note::new(lost.to_string());
+                let label = format!("the rest of the transfers is not known: {lost}");
+                (Event::TransfersNotFollowed { session, channel, why }, label)
+            }
+            Self::Aside(..) => return None,
+        })
     }
 }
 
@@ -66,6 +81,9 @@ enum Lost {
     /// It is not what it was started as.
     #[error("the {0} sent what is no {1}")]
     Nonsense(&'static str, &'static str),
+    /// An extension that OpenSSH's server does not have.
+    #[error("the client asked for an extension of SFTP that is not known")]
+    Extension,
     /// SFTP of a version that nobody asked OpenSSH for.
     #[error("the device speaks version {0} of SFTP, and only version 3 is followed")]
     Version(u32),
@@ -96,21 +114,43 @@ impl Observer {
         }
     }
 
+    /// Whether nothing is followed any more.
+    fn is_blind(&self) -> bool {
+        matches!(self, Self::Blind)
+    }
+
+    /// What a side sent that is not decided yet.
+    fn held(&self, side: Side) -> Vec<u8> {
+        match self {
+            Self::Sftp(observer) => observer.held(side),
+            Self::Scp(observer) => observer.held(side).to_vec(),
+            Self::Blind => Vec::new(),
+        }
+    }
+
     /// Takes what a side sent; `found` gets what is known now.
     fn feed(&mut self, side: Side, bytes: &[u8], found: &mut Vec<Finding>) {
+        let mut held = self.held(side);
         let followed = match self {
             Self::Sftp(observer) => observer.feed(side, bytes, found),
             Self::Scp(observer) => observer.feed(side, bytes, found),
             Self::Blind => Ok(()),
         };
         if let Err(lost) = followed {
+            let others = self.held(side.other());
             std::mem::replace(self, Self::Blind).leave(Outcome::Unknown, found);
             found.push(Finding::Lost(lost));
+            held.extend_from_slice(bytes);
+            aside(side.other(), others, found);
+            aside(side, held, found);
         }
     }
 
     /// The channel is closed.
     fn end(self, found: &mut Vec<Finding>) {
+        for side in [Side::Client, Side::Device] {
+            aside(side, self.held(side), found);
+        }
         self.leave(Outcome::Cut, found);
     }
 
@@ -120,5 +160,11 @@ impl Observer {
             Self::Scp(observer) => observer.leave(outcome, found),
             Self::Blind => {}
         }
+    }
+}
+
+fn aside(side: Side, bytes: Vec<u8>, found: &mut Vec<Finding>) {
+    if !bytes.is_empty() {
+        found.push(Finding::Aside(side, bytes));
     }
 }

@@ -34,6 +34,8 @@ mod faults;
 mod filled;
 #[path = "e2e/fleet.rs"]
 mod fleet;
+#[path = "e2e/floods.rs"]
+mod floods;
 #[path = "e2e/flow.rs"]
 mod flow;
 #[path = "e2e/forwards.rs"]

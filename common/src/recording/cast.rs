@@ -112,6 +112,8 @@ impl Cast {
     pub fn control(&mut self, at: u64, control: &Control) {
         match control {
             Control::Opened { channel, kind, command, size, .. } => {
+                // One that is open is something else from here on.
+                self.flush(at, *channel);
                 self.line(at, "c", &json!(control).to_string());
                 self.channels.retain(|known| known.id != *channel);
                 self.channels.push(Channel {

@@ -46,7 +46,8 @@ pub enum Kind {
     Terminal,
     /// A command without a PTY: the first bytes of its output, and the whole's digest.
     Exec,
-    /// SFTP or SCP: no content, the whole's digest.
+    /// SFTP or SCP: what the list of transfers does not tell of, as a command's output; of
+    /// files no content; the whole's digest.
     Transfer,
     /// A port, X11 or agent forward: no content, the whole's digest.
     Forward,
@@ -98,7 +99,7 @@ pub struct Total {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Control {
-    /// A channel is there. `term` is the terminal's type, `size` its size.
+    /// A channel is there, or is another kind from here on. `term` is the terminal's type, `size` its size.
     Opened { channel: u32, kind: Kind, command: Option<String>, term: Option<String>, size: Option<Size> },
     /// Its terminal has another size.
     Resized { channel: u32, size: Size },

@@ -79,6 +79,7 @@ pub(super) struct Inner {
 struct Meters {
     recorder: Arc<Inner>,
     id: u32,
+    command: Option<String>,
     input: Mutex<Meter>,
     output: Mutex<Meter>,
     stderr: Mutex<Meter>,
@@ -120,10 +121,11 @@ impl Recorder {
     pub async fn open(&self, channel: u32, open: Open<'_>) -> Result<Channel, RecordError> {
         let bounded = |text: &str| CommandText::new(text).to_string();
         let Open { kind, command, term, size } = open;
+        let command = command.map(bounded);
         let control = Control::Opened {
             channel,
             kind,
-            command: command.map(bounded),
+            command: command.clone(),
             term: term.map(|term| term.chars().take(64).collect()),
             size,
         };
@@ -132,6 +134,7 @@ impl Recorder {
         Ok(Channel(Arc::new(Meters {
             recorder: self.0.clone(),
             id: channel,
+            command,
             input: meter(Stream::Input),
             output: meter(Stream::Output),
             stderr: meter(Stream::Stderr),
@@ -222,6 +225,32 @@ impl Channel {
         self.pass(Stream::Input, &self.0.input, bytes).await
     }
 
+    /// Bytes of a transfer that its list does not tell of: kept as a command's are. They
+    /// were counted as they passed.
+    ///
+    /// # Errors
+    /// As for [`Self::output`].
+    pub async fn pick(&self, stream: Stream, bytes: &[u8]) -> Result<(), RecordError> {
+        let meter = match stream {
+            Stream::Input => &self.0.input,
+            Stream::Output => &self.0.output,
+            Stream::Stderr => &self.0.stderr,
+        };
+        let taken = lock(meter).pick(bytes);
+        self.keep(stream, meter, bytes, taken).await
+    }
+
+    /// The channel carries no transfer that could be followed: from here on it is shown as
+    /// the command that it is.
+    ///
+    /// # Errors
+    /// As for [`Self::output`].
+    pub async fn is_command(&self) -> Result<(), RecordError> {
+        let Meters { recorder, id, command, .. } = &*self.0;
+        let (channel, command) = (*id, command.clone());
+        recorder.control(Control::Opened { channel, kind: Kind::Exec, command, term: None, size: None }).await
+    }
+
     /// The terminal has another size.
     ///
     /// # Errors
@@ -258,8 +287,18 @@ impl Channel {
     }
 
     async fn pass(&self, stream: Stream, meter: &Mutex<Meter>, bytes: &[u8]) -> Result<(), RecordError> {
+        let taken = lock(meter).pass(bytes);
+        self.keep(stream, meter, bytes, taken).await
+    }
+
+    async fn keep(
+        &self,
+        stream: Stream,
+        meter: &Mutex<Meter>,
+        bytes: &[u8],
+        (keep, limited): (usize, bool),
+    ) -> Result<(), RecordError> {
         let Meters { recorder, id, .. } = &*self.0;
-        let (keep, limited) = lock(meter).pass(bytes);
         match bytes.get(..keep) {
             Some(kept) if !kept.is_empty() => recorder.data(*id, stream, kept).await?,
             _ if recorder.broken.load(Ordering::Relaxed) => return Err(recorder.failure()),

@@ -136,8 +136,10 @@ impl Relaying {
 
 async fn first_end(user_left: &mut mpsc::Receiver<End>, ordered: &mut mpsc::Receiver<End>) -> End {
     tokio::select! {
-        _ = user_left.recv() => End { cause: EndCause::User, message: None },
+        // First: an order that came before its user's connection ended is why it did.
+        biased;
         Some(end) = ordered.recv() => end,
+        _ = user_left.recv() => End { cause: EndCause::User, message: None },
     }
 }
 

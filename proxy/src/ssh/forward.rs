@@ -14,7 +14,7 @@ mod remote;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use russh::ChannelId;
 use russh::server::Handle;
@@ -31,6 +31,7 @@ pub use remote::{Listener, MOST_LISTENERS, Place};
 use super::Gate;
 use super::inbox::Inbox;
 use super::program::Control;
+use super::upstream::MOST_CHANNELS;
 use crate::audit_log::AuditError;
 use crate::session::{Open, Phase};
 
@@ -175,13 +176,26 @@ fn plural(forward: Forward) -> &'static str {
 pub struct Arrivals(Arc<Mutex<HashMap<ChannelId, Inbox<Control>>>>);
 
 impl Arrivals {
-    /// The channel's inbox. Each side asks once.
+    fn waiting(&self) -> MutexGuard<'_, HashMap<ChannelId, Inbox<Control>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The inbox of a channel that was opened to the client. Each side asks once.
     pub fn meet(&self, id: ChannelId) -> Inbox<Control> {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
         waiting.remove(&id).unwrap_or_else(|| {
             let inbox = Inbox::default();
             waiting.insert(id, inbox.clone());
             inbox
         })
+    }
+
+    /// The inbox of a channel that the client says is open. `None` when it has said so of
+    /// as many that nobody comes for as a session may have channels.
+    pub fn arrive(&self, id: ChannelId) -> Option<Inbox<Control>> {
+        let waiting = self.waiting();
+        let fits = waiting.contains_key(&id) || waiting.len() < MOST_CHANNELS;
+        drop(waiting);
+        fits.then(|| self.meet(id))
     }
 }

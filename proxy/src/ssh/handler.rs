@@ -27,6 +27,7 @@ use tokio::task::AbortHandle;
 use super::door::{Screen, Step};
 use super::forward::{Arrivals, Listener, Place, X11};
 use super::inbox::window_target;
+use super::refusals::Refusals;
 use super::program::{Control, Program, Size, Terminal};
 use super::upstream::Way;
 use super::{Gate, Standing};
@@ -34,9 +35,12 @@ use super::{Gate, Standing};
 use state::{Chan, State};
 pub use state::{Entrance, HandlerError};
 
-/// The most environment variables a channel may set, and the longest value.
+/// The most environment variables a channel may set, the longest name and value.
 const MOST_ENV: usize = 64;
+const LONGEST_ENV_NAME: usize = 256;
 const LONGEST_ENV: usize = 4096;
+/// The longest name of a signal (RFC 4254, 6.10; RFC 4250, 4.6.1).
+const LONGEST_SIGNAL: usize = 64;
 
 /// The handler of one connection.
 pub struct Handler {
@@ -49,6 +53,7 @@ pub struct Handler {
     /// Ends the connection with its log-in.
     leaving: Option<AbortHandle>,
     attempts: usize,
+    refusals: Refusals,
     channels: HashMap<ChannelId, Chan>,
     listeners: Vec<Listener>,
     arrivals: Arrivals,
@@ -76,6 +81,7 @@ impl Handler {
             proved: None,
             leaving: None,
             attempts: 0,
+            refusals: Refusals::default(),
             channels: HashMap::new(),
             listeners: Vec::new(),
             arrivals: Arrivals::default(),
@@ -330,12 +336,10 @@ impl russh::server::Handler for Handler {
         session: &mut Session,
     ) -> Result<(), HandlerError> {
         let allowed = self.allows_env(name, value);
-        match self.channels.get_mut(&id).filter(|channel| allowed && channel.env.len() < MOST_ENV) {
-            Some(channel) => {
-                channel.env.push((name.to_owned(), value.to_owned()));
-                Ok(session.channel_success(id)?)
-            }
-            None => Ok(session.channel_failure(id)?),
+        if self.channels.get_mut(&id).is_some_and(|channel| allowed && channel.set_env(name, value)) {
+            Ok(session.channel_success(id)?)
+        } else {
+            Ok(session.channel_failure(id)?)
         }
     }
 
@@ -371,16 +375,23 @@ impl russh::server::Handler for Handler {
         _: &mut Session,
     ) -> Result<(), HandlerError> {
         let size = Size { columns, rows, pixel_width, pixel_height };
-        self.control(id, Control::WindowChange(size))
+        self.control(id, Control::WindowChange(size));
+        Ok(())
     }
 
     async fn signal(&mut self, id: ChannelId, signal: Sig, _: &mut Session) -> Result<(), HandlerError> {
-        self.control(id, Control::Signal(signal))
+        // A longer name is none that a device could know.
+        if !matches!(&signal, Sig::Custom(name) if name.len() > LONGEST_SIGNAL) {
+            self.control(id, Control::Signal(signal));
+        }
+        Ok(())
     }
 
     async fn data(&mut self, id: ChannelId, data: &[u8], _: &mut Session) -> Result<(), HandlerError> {
-        if let Some(channel) = self.channels.get(&id) {
-            channel.inbox.push_data(data).await?;
+        if let Some(channel) = self.channels.get(&id)
+            && let Err(breach) = channel.inbox.push_data(data).await
+        {
+            self.cut(&breach);
         }
         Ok(())
     }
@@ -391,8 +402,10 @@ impl russh::server::Handler for Handler {
     }
 
     async fn channel_eof(&mut self, id: ChannelId, _: &mut Session) -> Result<(), HandlerError> {
-        if let Some(channel) = self.channels.get(&id) {
-            channel.inbox.push_eof();
+        if let Some(channel) = self.channels.get(&id)
+            && let Err(breach) = channel.inbox.push_eof()
+        {
+            self.cut(&breach);
         }
         Ok(())
     }

@@ -16,7 +16,11 @@
 //!
 //! The target is one value for all channels of a connection, so a second channel
 //! can lend a stalled one some window. [`HARD`] bounds that: a channel above it
-//! keeps the target down for all. A peer that sends beyond its window is cut off.
+//! keeps the target down for all.
+//!
+//! Nothing grows without a bound whatever the peer sends: data by its window, requests
+//! by their number, and the end of data comes once (RFC 4254, 5.3). A peer that goes
+//! beyond is cut off ([`Breach`]).
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -42,11 +46,22 @@ const MOST: usize = 12 * 1024 * 1024;
 const GATHER: usize = 32 * 1024;
 /// How long one trickle may hold up its connection.
 const PAUSE: Duration = Duration::from_millis(10);
+/// Requests that may wait on one channel.
+const MOST_CONTROLS: usize = 1024;
 
-/// The peer sent more than its window allows.
-#[derive(Debug, thiserror::Error)]
-#[error("the client sends more than the channel's window allows")]
-pub struct Flood;
+/// What a peer did that no peer may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Breach {
+    /// It ignores its window.
+    #[error("sent more data than the channel's window allows")]
+    Window,
+    /// It repeats what comes once.
+    #[error("ended the data of a channel twice")]
+    EofTwice,
+    /// It does not wait for what it asked for.
+    #[error("asked for more on one channel than is kept waiting")]
+    Requests,
+}
 
 /// One thing the client did on a channel, in the order it did them.
 #[derive(Debug)]
@@ -73,6 +88,7 @@ struct State<C> {
     items: VecDeque<Item<C>>,
     backlog: usize,
     controls: usize,
+    ended: bool,
     closed: bool,
     reader: Option<Waker>,
 }
@@ -92,7 +108,7 @@ impl<C> Clone for Inbox<C> {
 
 impl<C> Default for Inbox<C> {
     fn default() -> Self {
-        let state = State { items: VecDeque::new(), backlog: 0, controls: 0, closed: false, reader: None };
+        let state = State { items: VecDeque::new(), backlog: 0, controls: 0, ended: false, closed: false, reader: None };
         Self { state: Arc::new(Mutex::new(state)), drained: Arc::new(Notify::new()) }
     }
 }
@@ -106,14 +122,14 @@ impl<C> Inbox<C> {
     ///
     /// # Errors
     /// When the client ignores its window.
-    pub async fn push_data(&self, data: &[u8]) -> Result<(), Flood> {
+    pub async fn push_data(&self, data: &[u8]) -> Result<(), Breach> {
         let held = {
             let mut state = self.state();
-            if state.closed {
+            if state.closed || data.is_empty() {
                 return Ok(());
             }
             if state.backlog + data.len() > MOST {
-                return Err(Flood);
+                return Err(Breach::Window);
             }
             state.add(data);
             state.backlog > SOFT && data.len() <= TRICKLE as usize
@@ -132,7 +148,7 @@ impl<C> Inbox<C> {
             drained.as_mut().enable();
             {
                 let mut state = self.state();
-                if state.closed {
+                if state.closed || data.is_empty() {
                     return;
                 }
                 if state.backlog <= SOFT {
@@ -144,15 +160,14 @@ impl<C> Inbox<C> {
         }
     }
 
-    /// Takes anything else from the client. At most 1,024 wait; a client that
-    /// sends more without the device taking them is flooding.
+    /// Takes anything else from the client, whose size its owner has bounded.
     ///
     /// # Errors
-    /// When too many wait.
-    pub fn push_control(&self, control: C) -> Result<(), Flood> {
+    /// When more than [`MOST_CONTROLS`] wait.
+    pub fn push_control(&self, control: C) -> Result<(), Breach> {
         let mut state = self.state();
-        if state.controls >= 1024 {
-            return Err(Flood);
+        if state.controls >= MOST_CONTROLS {
+            return Err(Breach::Requests);
         }
         if !state.closed {
             state.controls += 1;
@@ -163,12 +178,19 @@ impl<C> Inbox<C> {
     }
 
     /// The client sends no more data.
-    pub fn push_eof(&self) {
+    ///
+    /// # Errors
+    /// When it has said so before.
+    pub fn push_eof(&self) -> Result<(), Breach> {
         let mut state = self.state();
+        if std::mem::replace(&mut state.ended, true) {
+            return Err(Breach::EofTwice);
+        }
         if !state.closed {
             state.items.push_back(Item::Eof);
             state.wake();
         }
+        Ok(())
     }
 
     /// The channel is gone: what waits is still read, then [`Event::Closed`].
@@ -307,7 +329,7 @@ mod tests {
         inbox.push_data(b"cd").await.unwrap();
         inbox.push_control(7).unwrap();
         inbox.push_data(b"ef").await.unwrap();
-        inbox.push_eof();
+        inbox.push_eof().unwrap();
         inbox.close();
         assert_eq!(data(&inbox).await, b"abcd");
         assert!(matches!(inbox.next().await, Event::Control(7)));
@@ -332,7 +354,25 @@ mod tests {
         for _ in 0..MOST / 4096 {
             inbox.push_data(&[0; 4096]).await.unwrap();
         }
-        assert!(inbox.push_data(&[0; 4096]).await.is_err());
+        assert_eq!(inbox.push_data(&[0; 4096]).await, Err(Breach::Window));
+    }
+
+    #[tokio::test]
+    async fn whatever_a_client_repeats_without_end_a_stuck_channel_keeps_a_bounded_part_of() {
+        let inbox = Inbox::<()>::default();
+        inbox.push_eof().unwrap();
+        for _ in 0..10 {
+            assert_eq!(inbox.push_eof(), Err(Breach::EofTwice));
+            inbox.push_data(b"").await.unwrap();
+        }
+        assert_eq!(inbox.state().items.len(), 1);
+        let pushed = (0..10_000).take_while(|_| inbox.push_control(()).is_ok()).count();
+        assert_eq!(pushed, MOST_CONTROLS);
+        assert_eq!(inbox.push_control(()), Err(Breach::Requests));
+        for _ in 0..10_000 {
+            inbox.push_data(b"").await.unwrap();
+        }
+        assert_eq!(inbox.state().items.len(), MOST_CONTROLS + 1);
     }
 
     #[tokio::test]

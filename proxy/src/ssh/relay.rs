@@ -284,9 +284,10 @@ async fn down_stream(
                 }
                 write.extended_data_bytes(ext, data).await.is_ok()
             }
-            Some(ChannelMsg::Eof) => {
-                said.eof_held = true;
-                exit.is_none() || said.release(client).await
+            Some(ChannelMsg::Eof) if !said.end() => return Done::Device(Some(repeats("the end of its data"))),
+            Some(ChannelMsg::Eof) => exit.is_none() || said.release(client).await,
+            Some(ChannelMsg::ExitStatus { .. } | ChannelMsg::ExitSignal { .. }) if exit.is_some() => {
+                return Done::Device(Some(repeats("how its program ended")));
             }
             Some(ChannelMsg::ExitStatus { exit_status }) => {
                 *exit = Some(Exit::Status(exit_status));
@@ -314,6 +315,11 @@ async fn down_stream(
             return Done::Client;
         }
     }
+}
+
+/// What the user reads of a device that says twice what is said once (RFC 4254, 5.3 and 6.10).
+fn repeats(what: &str) -> String {
+    format!("the device's sshd told {what} twice, which no server does, so the channel is closed")
 }
 
 async fn up_stream(

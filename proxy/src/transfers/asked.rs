@@ -3,8 +3,25 @@
 //!
 //! What is taken for a transfer is recorded without its content, so a line is taken for
 //! one only if it can run nothing else: no second command, no redirection, no
-//! substitution. It is a heuristic all the same: the device may have another program
-//! under that name. What such a program sends is then no SFTP or SCP, which is noticed.
+//! substitution, and no program but those that systems have ([`SCP`], [`SFTP_SERVER`]). It
+//! is a heuristic all the same: the device may have another program under that name. So
+//! the protocol decides: what is not followed is recorded as a command's is.
+
+/// Where systems have scp.
+const SCP: [&str; 4] = ["scp", "/usr/bin/scp", "/bin/scp", "/usr/local/bin/scp"];
+/// Where systems have OpenSSH's server of SFTP.
+const SFTP_SERVER: [&str; 8] = [
+    "sftp-server",
+    "/usr/lib/openssh/sftp-server",
+    "/usr/libexec/openssh/sftp-server",
+    "/usr/lib/ssh/sftp-server",
+    "/usr/libexec/sftp-server",
+    "/usr/lib/sftp-server",
+    "/usr/lib64/ssh/sftp-server",
+    "/usr/libexec/ssh/sftp-server",
+];
+/// Where systems have sudo.
+const SUDO: [&str; 3] = ["sudo", "/usr/bin/sudo", "/bin/sudo"];
 
 /// The transfer that a channel was started for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,18 +47,17 @@ impl Asked {
         let words = words(std::str::from_utf8(command).ok()?)?;
         let mut words = words.iter().map(String::as_str).peekable();
         let mut program = words.next()?;
-        if name(program) == "sudo" {
+        if SUDO.contains(&program) {
             while words.next_if(|word| matches!(*word, "-n" | "-E" | "-H")).is_some() {}
             if words.next_if_eq(&"-u").is_some() {
                 words.next()?;
             }
             program = words.next()?;
         }
-        match name(program) {
-            "sftp-server" => Some(Self::Sftp),
-            "scp" => Scp::of(words).map(Self::Scp),
-            _ => None,
+        if SCP.contains(&program) {
+            return Scp::of(words).map(Self::Scp);
         }
+        SFTP_SERVER.contains(&program).then_some(Self::Sftp)
     }
 }
 
@@ -140,6 +156,23 @@ mod tests {
         for command in
             ["scp a b:", "ls -t", "scpx -t x", "scp /tmp -t", "scp -t", "scp -S x -t y", "", "sudo"]
         {
+            assert_eq!(Asked::by(command.as_bytes()), None, "{command}");
+        }
+    }
+
+    #[test]
+    fn a_program_of_that_name_anywhere_else_is_no_transfer() {
+        for command in [
+            "/tmp/scp -f x",
+            "./scp -f x",
+            "bin/scp -t x",
+            "~/scp -t x",
+            "/usr/bin/../../tmp/scp -f x",
+            "sudo /tmp/scp -f x",
+            "/tmp/sudo scp -f x",
+            "/tmp/sftp-server",
+            "./sftp-server",
+        ] {
             assert_eq!(Asked::by(command.as_bytes()), None, "{command}");
         }
     }

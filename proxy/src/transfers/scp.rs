@@ -17,7 +17,7 @@ use tidegate_common::audit::{CommandText, Note, Outcome, Transfer, Way};
 
 use super::asked::Scp;
 use super::digest::{Flow, Window};
-use super::{Finding, Lost, Side};
+use super::{Finding, Lost, Side, aside};
 use name::Place;
 use source::{Said, Source};
 
@@ -75,12 +75,24 @@ impl Observer {
         }
     }
 
+    /// What a side sent that is not decided yet.
+    pub fn held(&self, side: Side) -> &[u8] {
+        if side == self.source_side() { self.source.held() } else { &self.answer }
+    }
+
+    fn source_side(&self) -> Side {
+        match self.way {
+            Way::Upload => Side::Client,
+            Way::Download => Side::Device,
+        }
+    }
+
     /// Takes what a side sent.
     pub fn feed(&mut self, side: Side, bytes: &[u8], found: &mut Vec<Finding>) -> Result<(), Lost> {
-        match (side, self.way) {
-            (Side::Client, Way::Upload) | (Side::Device, Way::Download) => self.source(bytes, found),
-            (Side::Client, Way::Download) => self.sink(bytes, "client", found),
-            (Side::Device, Way::Upload) => self.sink(bytes, "device", found),
+        match (side == self.source_side(), side) {
+            (true, _) => self.source(bytes, found),
+            (false, Side::Client) => self.sink(bytes, "client", found),
+            (false, Side::Device) => self.sink(bytes, "device", found),
         }
     }
 
@@ -107,11 +119,13 @@ impl Observer {
                     continue;
                 }
                 Said::Trouble(why) => {
+                    aside(self.source_side(), why.clone().into_bytes(), found);
                     self.refuse(self.place.asked(), why, found);
                     continue;
                 }
                 Said::Times => Unanswered::Word,
                 Said::Directory(name) => {
+                    aside(self.source_side(), name.clone().into_bytes(), found);
                     self.place.enter(name).ok_or(Lost::TooMuch("directories in one another"))?;
                     Unanswered::Directory
                 }
@@ -126,6 +140,7 @@ impl Observer {
                     Unanswered::File
                 }
                 Said::FileEnds { trouble } => {
+                    aside(self.source_side(), trouble.clone().unwrap_or_default().into_bytes(), found);
                     let Some(mut file) = self.file.take() else { continue };
                     file.failed = trouble.map(Note::new).or(file.failed);
                     Unanswered::End(Box::new(file))
@@ -146,6 +161,7 @@ impl Observer {
                 (true, 1 | 2) | (false, 0x20..) => self.answer.push(*byte),
                 (false, b'\n') => {
                     let told = std::mem::take(&mut self.answer);
+                    aside(self.source_side().other(), told.clone(), found);
                     let told = String::from_utf8_lossy(told.get(1..).unwrap_or_default()).into_owned();
                     self.answered(sender, Some(trouble(&told)), found)?;
                 }

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use tidegate_common::audit::{CommandText, FileChange, Note, Outcome};
 
 use super::digest::Window;
-use super::{Finding, Lost, Side};
+use super::{Finding, Lost, Side, aside};
 use file::{Carry, File};
 use frame::{Frames, Part, Rest};
 use packet::{Attributes, Reply, Request};
@@ -41,17 +41,47 @@ pub(super) struct Observer {
 }
 
 impl Observer {
-    /// Takes what a side sent.
+    /// What a side sent that is not decided yet.
+    pub fn held(&self, side: Side) -> Vec<u8> {
+        match side {
+            Side::Client => self.client.held(),
+            Side::Device => self.device.held(),
+        }
+    }
+
+    /// Takes what a side sent. Packets of which the list does not tell are kept aside.
     pub fn feed(&mut self, side: Side, bytes: &[u8], found: &mut Vec<Finding>) -> Result<(), Lost> {
         let Self { client, device, state } = self;
+        let kept = |rest| if rest == Rest::Skip { Rest::Aside } else { rest };
         match side {
             Side::Client => client.feed(bytes, "client", packet::request_plan, |part| match part {
-                Part::Head(head, rest) => state.request(head, rest),
+                Part::Head(head, rest) => {
+                    let (what, listed) = state.request(head, rest)?;
+                    if !listed {
+                        aside(side, head.to_vec(), found);
+                    }
+                    Ok(if listed { what } else { kept(what) })
+                }
                 Part::Data(data) => Ok(state.written(data)),
+                Part::Aside(data) => {
+                    aside(side, data.to_vec(), found);
+                    Ok(Rest::Aside)
+                }
             }),
             Side::Device => device.feed(bytes, "device", packet::reply_plan, |part| match part {
-                Part::Head(head, rest) => state.reply(head, rest, found),
+                Part::Head(head, rest) => {
+                    let what = state.reply(head, rest, found)?;
+                    if packet::is_plain(head) {
+                        return Ok(what);
+                    }
+                    aside(side, head.to_vec(), found);
+                    Ok(kept(what))
+                }
                 Part::Data(data) => Ok(state.was_read(data, found)),
+                Part::Aside(data) => {
+                    aside(side, data.to_vec(), found);
+                    Ok(Rest::Aside)
+                }
             }),
         }
     }
@@ -85,12 +115,15 @@ struct State {
 }
 
 impl State {
-    fn request(&mut self, head: &[u8], rest: usize) -> Result<Rest, Lost> {
+    /// Also answers whether the list tells of the request.
+    fn request(&mut self, head: &[u8], rest: usize) -> Result<(Rest, bool), Lost> {
         let nonsense = Lost::Nonsense("client", "SFTP");
-        let (id, request) = packet::request(head).ok_or(nonsense)?;
+        let (id, request, whole) = packet::request(head).ok_or(nonsense)?;
+        let listed = whole && request.is_listed();
         let mut what = Rest::Skip;
         let pending = match request {
-            Request::Init => return Ok(what),
+            Request::Init => return Ok((what, listed)),
+            Request::Unknown => return Err(Lost::Extension),
             Request::Open { path, flags } => {
                 Pending::Open(Box::new(Opening { path: CommandText::from_bytes(path), flags }))
             }
@@ -138,7 +171,7 @@ impl State {
         if self.pending.len() > PENDING || self.paths > PATHS {
             return Err(Lost::TooMuch("requests at once"));
         }
-        Ok(what)
+        Ok((what, listed))
     }
 
     fn open(&mut self, handle: &[u8]) -> Option<(u64, &mut File)> {

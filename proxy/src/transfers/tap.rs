@@ -1,24 +1,30 @@
 //! Hands what passes to a task of the channel's own, which follows it and writes the list.
 //!
 //! The relay gives clones of its buffers and goes on; it waits only while [`ROOM`] bytes
-//! are not followed yet. A list that cannot be written ends the channel.
+//! are not followed yet. At a channel's beginning, and from where it cannot be followed,
+//! it waits for each: what is recorded as a command's is recorded before it is seen. A
+//! list that cannot be written ends the channel.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_common::audit::Event;
+use tidegate_common::recording::Stream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use super::{Asked, Finding, Observer, Side};
 use crate::audit_log::AuditError;
-use crate::record;
+use crate::record::{self, RecordError};
 use crate::session::Open;
 use crate::store::StoreError;
 
 /// Bytes that may wait to be followed.
 pub(super) const ROOM: u32 = 1024 * 1024;
+/// The first bytes of a channel, which decide what it is.
+const FIRST: u64 = 64 * 1024;
 /// What a piece costs beside its bytes.
 const COST: u32 = 256;
 /// What is listed of a channel; the rest is counted.
@@ -37,6 +43,9 @@ pub enum WatchError {
     /// The store did not.
     #[error("the list of file transfers can't be written, so the channel ends: {0}")]
     Store(Arc<StoreError>),
+    /// The recording did not take what could not be followed.
+    #[error("{0}")]
+    Recording(Arc<RecordError>),
     /// The task is gone.
     #[error("file transfers can't be followed any more, so the channel ends")]
     Gone,
@@ -48,6 +57,8 @@ pub struct Watch(Option<Tap>);
 struct Tap {
     queue: mpsc::UnboundedSender<Piece>,
     room: Arc<Semaphore>,
+    passed: AtomicU64,
+    lost: Arc<AtomicBool>,
     failure: Arc<OnceLock<WatchError>>,
     task: JoinHandle<()>,
 }
@@ -63,16 +74,17 @@ impl Watch {
         Self(asked.map(|asked| {
             let (queue, pieces) = mpsc::unbounded_channel();
             let room = Arc::new(Semaphore::new(ROOM as usize));
-            let failure = Arc::new(OnceLock::new());
+            let (failure, lost) = (Arc::new(OnceLock::new()), Arc::new(AtomicBool::new(false)));
             let follower = Follower {
                 pieces,
                 observer: Observer::new(asked),
                 list: List { open: Arc::clone(open), channel, recorder: recorder.clone() },
                 room: Arc::clone(&room),
+                lost: Arc::clone(&lost),
                 failure: Arc::clone(&failure),
             };
             let task = tokio::spawn(follower.run());
-            Tap { queue, room, failure, task }
+            Tap { queue, room, passed: AtomicU64::new(0), lost, failure, task }
         }))
     }
 
@@ -98,7 +110,14 @@ impl Watch {
         };
         let failed = || tap.failure.get().cloned().unwrap_or(WatchError::Gone);
         tap.room.acquire_many(cost(bytes)).await.map_err(|_| failed())?.forget();
-        tap.queue.send(Piece { side, bytes: bytes.clone() }).map_err(|_| failed())
+        tap.queue.send(Piece { side, bytes: bytes.clone() }).map_err(|_| failed())?;
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let passed = tap.passed.fetch_add(length, Ordering::Relaxed);
+        if passed < FIRST || tap.lost.load(Ordering::Relaxed) {
+            // All of it is free once nothing waits.
+            drop(tap.room.acquire_many(ROOM).await.map_err(|_| failed())?);
+        }
+        Ok(())
     }
 
     /// The channel is over. Returns when the list is written.
@@ -127,18 +146,20 @@ struct Follower {
     observer: Observer,
     list: List,
     room: Arc<Semaphore>,
+    lost: Arc<AtomicBool>,
     failure: Arc<OnceLock<WatchError>>,
 }
 
 impl Follower {
     async fn run(self) {
-        let Self { pieces, observer, list, room, failure } = self;
+        let Self { pieces, observer, list, room, lost, failure } = self;
         // However it ends, nobody waits for room in vain.
         let closing = Closing(Arc::clone(&room));
         let (tell, told) = mpsc::channel(WAITING);
         let (session, channel) = (list.open.id, list.channel);
         let counted = Counted { tell, session, channel, listed: 0, more: 0 };
-        if let Err(error) = tokio::try_join!(follow(pieces, observer, &room, counted), list.write(told)) {
+        let telling = Telling { counted, recorder: list.recorder.clone(), lost };
+        if let Err(error) = tokio::try_join!(follow(pieces, observer, &room, telling), list.write(told)) {
             tracing::error!(%session, %error, "a channel's transfers could not be listed");
             let _ = failure.set(error);
         }
@@ -158,21 +179,57 @@ async fn follow(
     mut pieces: mpsc::UnboundedReceiver<Piece>,
     mut observer: Observer,
     room: &Semaphore,
-    mut counted: Counted,
+    mut telling: Telling,
 ) -> Result<(), WatchError> {
     let mut found = Vec::new();
     while let Some(Piece { side, bytes }) = pieces.recv().await {
-        observer.feed(side, &bytes, &mut found);
-        room.add_permits(cost(&bytes) as usize);
-        for finding in found.drain(..) {
-            counted.tell(finding).await?;
+        if observer.is_blind() {
+            telling.pick(side, &bytes).await?;
+        } else {
+            observer.feed(side, &bytes, &mut found);
+            telling.all(&mut found).await?;
         }
+        room.add_permits(cost(&bytes) as usize);
     }
     observer.end(&mut found);
-    for finding in found {
-        counted.tell(finding).await?;
+    telling.all(&mut found).await?;
+    telling.counted.end().await
+}
+
+/// Where findings go: to the list, and what no list tells of to the recording.
+struct Telling {
+    counted: Counted,
+    recorder: record::Channel,
+    lost: Arc<AtomicBool>,
+}
+
+impl Telling {
+    async fn all(&mut self, found: &mut Vec<Finding>) -> Result<(), WatchError> {
+        for finding in found.drain(..) {
+            match finding {
+                Finding::Aside(side, bytes) => self.pick(side, &bytes).await?,
+                Finding::Lost(_) => {
+                    self.lost.store(true, Ordering::Relaxed);
+                    self.recorder.is_command().await.map_err(recording)?;
+                    self.counted.tell(finding).await?;
+                }
+                Finding::Transfer(_) | Finding::Change(_) => self.counted.tell(finding).await?,
+            }
+        }
+        Ok(())
     }
-    counted.end().await
+
+    async fn pick(&self, side: Side, bytes: &[u8]) -> Result<(), WatchError> {
+        let stream = match side {
+            Side::Client => Stream::Input,
+            Side::Device => Stream::Output,
+        };
+        self.recorder.pick(stream, bytes).await.map_err(recording)
+    }
+}
+
+fn recording(error: RecordError) -> WatchError {
+    WatchError::Recording(Arc::new(error))
 }
 
 /// Passes on as many findings as are listed, and counts the rest.
@@ -196,9 +253,11 @@ impl Counted {
             self.more += 1;
             return Ok(());
         }
+        let Some((event, label)) = finding.told(self.session, self.channel) else {
+            return Ok(());
+        };
         self.listed += 1;
-        let label = finding.label();
-        self.send(Told { event: finding.event(self.session, self.channel), label }).await
+        self.send(Told { event, label }).await
     }
 
     async fn end(self) -> Result<(), WatchError> {

@@ -21,14 +21,18 @@ use crate::ways::{USER, on_each_way, street};
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A world with devices that this test plays itself.
-struct Pretended {
-    world: World,
+pub struct Pretended {
+    pub world: World,
 }
 
 impl Pretended {
     /// A device `pretended` at this address, whose host key is pinned.
     fn new(address: SocketAddr) -> Self {
-        let world = World::start(Options::default()).unwrap();
+        Self::in_world(World::start(Options::default()).unwrap(), address)
+    }
+
+    /// The same in a world that is there.
+    pub fn in_world(world: World, address: SocketAddr) -> Self {
         let key = world.client().public_key("visitor").unwrap();
         let pinned = world.client().public_key("host").unwrap();
         world
@@ -38,7 +42,8 @@ impl Pretended {
                  host_keys = [\"{pinned}\"]\n\n\
                  [[credential]]\nname = \"ops@pretended\"\n\n\
                  [[access_group]]\nname = \"visitors\"\nusers = [\"visitor\"]\n\
-                 criteria = {{ devices = [\"pretended\"] }}\nsession = {{}}\n",
+                 criteria = {{ devices = [\"pretended\"] }}\nsession = {{}}\n\
+                 conditions = {{ forwards = [\"remote\"] }}\n",
                 address.ip(),
                 address.port()
             ))
@@ -46,8 +51,13 @@ impl Pretended {
         Self { world }
     }
 
-    fn visit(&self) -> Done {
-        let ssh = self.world.client().ssh("visitor", "ops@pretended", &["id"]).unwrap();
+    pub fn visit(&self) -> Done {
+        self.visit_with(&[])
+    }
+
+    /// With options of ssh.
+    pub fn visit_with(&self, options: &[&str]) -> Done {
+        let ssh = self.world.client().ssh_with("visitor", "ops@pretended", options, &["id"]).unwrap();
         ssh.within(DEADLINE).run().unwrap()
     }
 }

@@ -169,6 +169,8 @@ enum Stop {
     Unread,
     /// The recorder keeps no more.
     Unrecorded(String),
+    /// Its sender ended its data twice (RFC 4254, 5.3).
+    Repeated,
 }
 
 /// Where one direction comes from.
@@ -204,6 +206,7 @@ async fn down(
         Stop::Lost => Over::Cut("the device closed the connection".to_owned()),
         Stop::Unread => Over::Client,
         Stop::Unrecorded(why) => Over::Cut(why),
+        Stop::Repeated => Over::Cut("the device's sshd ended the channel's data twice".to_owned()),
     }
 }
 
@@ -218,6 +221,7 @@ async fn up(
         // The device is gone; the other direction tells how.
         Stop::Lost | Stop::Unread => std::future::pending().await,
         Stop::Unrecorded(why) => Over::Cut(why),
+        Stop::Repeated => Over::Cut("the client ended the channel's data twice".to_owned()),
     }
 }
 
@@ -228,6 +232,7 @@ async fn pump<M: From<(ChannelId, ChannelMsg)> + Send + Sync + 'static>(
     recorder: &record::Channel,
     count: &mut u64,
 ) -> Stop {
+    let mut ended = false;
     loop {
         let sent = match source.next().await {
             Piece::Data(data) => {
@@ -237,6 +242,7 @@ async fn pump<M: From<(ChannelId, ChannelMsg)> + Send + Sync + 'static>(
                 }
                 reader.data_bytes(data).await.is_ok()
             }
+            Piece::Eof if std::mem::replace(&mut ended, true) => return Stop::Repeated,
             Piece::Eof => reader.eof().await.is_ok(),
             Piece::Closed => return Stop::Closed,
             Piece::Lost => return Stop::Lost,

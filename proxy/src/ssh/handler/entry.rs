@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use russh::server::{Auth, Session};
 use russh::{ChannelId, MethodKind, MethodSet};
-use tidegate_common::audit::{Event, LoginMethod, Note};
+use tidegate_common::audit::{EndCause, Event, LoginMethod, Note};
 use tidegate_common::name::{CredentialName, UserName};
 use tidegate_common::policy::Proved;
 use tokio::sync::watch;
@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use super::super::door::{Door, Screen, Step};
 use super::super::program::{Control, Program, Start};
 use super::super::{LEAVE_DEADLINE, MOST_ATTEMPTS, Standing, relay, terminal_console};
-use super::{Handler, HandlerError, LONGEST_ENV, State};
-use crate::session::Phase;
+use super::{Handler, HandlerError, LONGEST_ENV, LONGEST_ENV_NAME, State};
+use crate::session::{End, Phase};
 
 impl Handler {
     pub(super) fn rejected(&mut self) -> Result<Auth, HandlerError> {
@@ -162,11 +162,30 @@ impl Handler {
     }
 
     /// A control for a channel that has started.
-    pub(super) fn control(&self, id: ChannelId, control: Control) -> Result<(), HandlerError> {
-        if let Some(channel) = self.channels.get(&id) {
-            channel.inbox.push_control(control)?;
+    pub(super) fn control(&self, id: ChannelId, control: Control) {
+        if let Some(channel) = self.channels.get(&id)
+            && let Err(breach) = channel.inbox.push_control(control)
+        {
+            self.cut(&breach);
         }
-        Ok(())
+    }
+
+    /// Ends the connection of a client that goes beyond what a client may, with the
+    /// reason for its user, and its session.
+    pub(super) fn cut(&self, why: &dyn std::fmt::Display) {
+        let sentence = format!("your ssh client {why}, so its connection is closed");
+        if let State::Session(held) = &self.state {
+            let end = End { cause: EndCause::Protocol, message: Some(sentence.clone()) };
+            self.gate.sessions.live.end(held.id, end);
+        }
+        self.standing.send_replace(Standing::Leaving(Some(sentence.into())));
+    }
+
+    /// The client was refused something once more.
+    pub(super) fn count_refusal(&mut self) {
+        if !self.refusals.take() {
+            self.cut(&"asks again and again for what it is refused");
+        }
     }
 
     pub(super) fn start(
@@ -207,7 +226,11 @@ impl Handler {
                     drop(relaying);
                 });
             }
-            _ => inbox.push_control(Control::Start(start))?,
+            _ => {
+                if let Err(breach) = inbox.push_control(Control::Start(start)) {
+                    self.cut(&breach);
+                }
+            }
         }
         Ok(())
     }
@@ -217,6 +240,6 @@ impl Handler {
             Some(start) => name.starts_with(start),
             None => name == allowed,
         };
-        value.len() <= LONGEST_ENV && self.gate.settings.accept_env.iter().any(fits)
+        name.len() <= LONGEST_ENV_NAME && value.len() <= LONGEST_ENV && self.gate.settings.accept_env.iter().any(fits)
     }
 }

@@ -71,15 +71,18 @@ impl Handler {
     ) -> Result<Option<Place>, HandlerError> {
         let about = place.about();
         let Ok(context) = self.admit_forward(&about, client).await? else {
+            self.count_refusal();
             return Ok(None);
         };
         self.listeners.retain(Listener::is_live);
         if self.listeners.len() >= MOST_LISTENERS {
             let why = format!("the session has {MOST_LISTENERS} listeners, the most there may be");
             context.refused(&about, &why).await;
+            self.count_refusal();
             return Ok(None);
         }
         let Ok(listener) = Box::pin(Listener::start(context, place)).await else {
+            self.count_refusal();
             return Ok(None);
         };
         let place = listener.place.clone();
@@ -108,11 +111,13 @@ impl Handler {
     ) -> Result<bool, HandlerError> {
         let about = Asked::about(x11.as_ref());
         let Ok(context) = self.admit_forward(&about, client).await? else {
+            self.count_refusal();
             return Ok(false);
         };
         let plain = x11.as_ref().is_none_or(X11::is_plain);
         let Some(channel) = self.channels.get_mut(&id).filter(|channel| plain && !channel.started) else {
             context.refused(&about, "it was asked for out of turn, or in words that are none").await;
+            self.count_refusal();
             return Ok(false);
         };
         let asked =

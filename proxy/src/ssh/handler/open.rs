@@ -61,6 +61,7 @@ impl Handler {
     ) -> Result<(), HandlerError> {
         let id = channel.id();
         if !self.has_room() {
+            self.count_refusal();
             let (answer, why) = shortage();
             self.refuse_channel(&why).await?;
             reply.reject(answer).await;
@@ -79,6 +80,7 @@ impl Handler {
             State::Unproved | State::Asking(_) => return Ok(()),
             State::Refused(sentence) => {
                 reply.reject(rejection(sentence)).await;
+                self.count_refusal();
                 return Ok(());
             }
             State::Console => {
@@ -133,6 +135,7 @@ impl Handler {
             return Ok(());
         };
         let Some(inbox) = self.enter(channel.id()) else {
+            self.count_refusal();
             let (answer, why) = shortage();
             self.refuse_forward(&Local::about(&way), None, &why).await?;
             reply.reject(answer).await;
@@ -156,12 +159,16 @@ impl Handler {
     ) -> Result<(), HandlerError> {
         let about = Local::about(&way);
         match self.admit_forward(&about, client).await? {
-            Err(sentence) => reply.reject(rejection(&sentence)).await,
+            Err(sentence) => {
+                self.count_refusal();
+                reply.reject(rejection(&sentence)).await;
+            }
             Ok(context) => match self.enter(channel.id()) {
                 Some(inbox) => {
                     tokio::spawn(Local { context, way, channel, reply, inbox }.run());
                 }
                 None => {
+                    self.count_refusal();
                     let (answer, why) = shortage();
                     context.refused(&about, &why).await;
                     reply.reject(answer).await;
@@ -175,7 +182,12 @@ impl Handler {
     pub(super) fn arrived(&mut self, id: ChannelId) {
         // A client may confirm what is open already.
         if matches!(self.state, State::Session(_)) && !self.channels.contains_key(&id) {
-            self.channels.insert(id, Chan::forward(self.arrivals.meet(id)));
+            match self.arrivals.arrive(id) {
+                Some(inbox) => {
+                    self.channels.insert(id, Chan::forward(inbox));
+                }
+                None => self.cut(&"confirms channels that nobody opened"),
+            }
         }
     }
 }

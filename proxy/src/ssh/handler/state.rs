@@ -9,6 +9,7 @@ use super::super::door::Door;
 use super::super::forward::Asked;
 use super::super::inbox::Inbox;
 use super::super::program::{Control, Terminal};
+use super::MOST_ENV;
 use crate::session::Held;
 
 /// Why a connection is closed.
@@ -17,9 +18,6 @@ pub enum HandlerError {
     /// The protocol.
     #[error(transparent)]
     Ssh(#[from] russh::Error),
-    /// The client ignores its window.
-    #[error(transparent)]
-    Flood(#[from] super::super::inbox::Flood),
     /// The log.
     #[error("{0}")]
     Audit(#[from] crate::audit_log::AuditError),
@@ -71,5 +69,19 @@ impl Chan {
     /// A channel that no program is started on.
     pub fn forward(inbox: Inbox<Control>) -> Self {
         Self { inbox, terminal: None, env: Vec::new(), asked: None, started: true, console: None }
+    }
+
+    /// Keeps a variable for the program; the last value of a name counts. `false` when
+    /// there is no room for it.
+    pub fn set_env(&mut self, name: &str, value: &str) -> bool {
+        if let Some((_, old)) = self.env.iter_mut().find(|(known, _)| known == name) {
+            value.clone_into(old);
+            return true;
+        }
+        let fits = self.env.len() < MOST_ENV;
+        if fits {
+            self.env.push((name.to_owned(), value.to_owned()));
+        }
+        fits
     }
 }

@@ -30,12 +30,19 @@ pub(super) struct Said {
     /// What was read already, behind joined data.
     ahead: Option<Option<ChannelMsg>>,
     /// Whether the end of data waits.
-    pub eof_held: bool,
+    eof_held: bool,
+    ended: bool,
 }
 
 impl Said {
     pub fn new(read: ChannelReadHalf) -> Self {
-        Self { read, ahead: None, eof_held: false }
+        Self { read, ahead: None, eof_held: false, ended: false }
+    }
+
+    /// The device's data have ended, which is passed on later; `false` when they had before.
+    pub fn end(&mut self) -> bool {
+        self.eof_held = !self.ended;
+        !std::mem::replace(&mut self.ended, true)
     }
 
     /// The next message, or `None` when the end of data has waited long enough. Cancel safe.

@@ -19,6 +19,7 @@ use tidegate_common::id::SessionId;
 use tokio::sync::mpsc;
 
 use super::super::inbox::Inbox;
+use super::super::refusals::Refusals;
 use super::MOST_CHANNELS;
 use crate::audit_log::AuditLog;
 
@@ -110,6 +111,7 @@ pub struct Witness {
     reception: Reception,
     guests: HashMap<ChannelId, Inbox<Infallible>>,
     unasked: usize,
+    refusals: Refusals,
     session: SessionId,
     audit: AuditLog,
 }
@@ -121,8 +123,8 @@ impl Witness {
         session: SessionId,
         audit: AuditLog,
     ) -> Self {
-        let guests = HashMap::new();
-        Self { vouched, refused: Arc::default(), reception, guests, unasked: 0, session, audit }
+        let (guests, refusals) = (HashMap::new(), Refusals::default());
+        Self { vouched, refused: Arc::default(), reception, guests, unasked: 0, refusals, session, audit }
     }
 
     /// Whether the device showed a key that nobody vouches for.
@@ -149,6 +151,9 @@ impl Witness {
         let full = self.guests.len() >= MOST_CHANNELS || sender.try_send(guest).is_err();
         if full {
             self.tell(self.refusal(kind, &to, "the session has as many channels as there may be")).await;
+            if !self.refusals.take() {
+                return Err(self.cut("opens channels again and again that are refused").await);
+            }
         } else {
             self.guests.insert(id, inbox);
         }
@@ -169,6 +174,13 @@ impl Witness {
         self.tell(event).await;
         self.unasked += 1;
         if self.unasked >= MOST_UNASKED { Err(russh::Error::Disconnect) } else { Ok(()) }
+    }
+
+    /// Ends the connection of a device that goes beyond what a server may.
+    async fn cut(&self, what: &str) -> russh::Error {
+        let why = Note::new(format!("the device {what}, so the connection to it is closed"));
+        self.tell(Event::ChannelRefused { session: self.session, kind: ChannelKind::Other, why }).await;
+        russh::Error::Disconnect
     }
 
     async fn tell(&self, event: Event) {
@@ -284,10 +296,10 @@ impl client::Handler for Witness {
     }
 
     async fn channel_eof(&mut self, id: ChannelId, _: &mut Session) -> Result<(), Self::Error> {
-        if let Some(inbox) = self.guests.get(&id) {
-            inbox.push_eof();
+        match self.guests.get(&id).map(Inbox::push_eof) {
+            Some(Err(breach)) => Err(self.cut(&breach.to_string()).await),
+            Some(Ok(())) | None => Ok(()),
         }
-        Ok(())
     }
 
     async fn channel_close(&mut self, id: ChannelId, _: &mut Session) -> Result<(), Self::Error> {

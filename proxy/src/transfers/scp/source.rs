@@ -48,6 +48,11 @@ impl Source {
         Self { sender, state: State::Line, line: Vec::new() }
     }
 
+    /// The start of a line whose end has not come.
+    pub fn held(&self) -> &[u8] {
+        &self.line
+    }
+
     fn nonsense(&self) -> Lost {
         Lost::Nonsense(self.sender, "SCP")
     }
@@ -122,7 +127,7 @@ impl Source {
         let rest = || text.get(1..).unwrap_or_default();
         match line.first()? {
             1 | 2 => complaint(line).map(Said::Trouble),
-            b'T' => Some(Said::Times),
+            b'T' => times(rest()).then_some(Said::Times),
             b'E' if line.len() == 1 => Some(Said::DirectoryEnds),
             b'D' => named(rest()).map(|(_, name)| Said::Directory(name)),
             b'C' => {
@@ -142,6 +147,13 @@ fn named(text: &str) -> Option<(u64, String)> {
     let octal = mode.len() == 4 && mode.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
     let size = size.parse().ok().filter(|_| size.bytes().all(|byte| byte.is_ascii_digit()))?;
     (octal && !name.is_empty()).then(|| (size, name.to_owned()))
+}
+
+/// `1700000000 0 1700000000 0`, and nothing that could say more.
+fn times(text: &str) -> bool {
+    let number = |word: &str| (1..=20).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_digit());
+    let words: Vec<&str> = text.splitn(5, ' ').collect();
+    words.len() == 4 && words.into_iter().all(number)
 }
 
 fn complaint(line: &[u8]) -> Option<String> {

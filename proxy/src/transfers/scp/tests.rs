@@ -9,7 +9,52 @@ fn told(command: &str, pieces: &[(Side, &[u8])]) -> (Vec<Finding>, Vec<Finding>)
     let (mut observer, mut during, mut after) = (Any::new(&asked), Vec::new(), Vec::new());
     pieces.iter().for_each(|(side, bytes)| observer.feed(*side, bytes, &mut during));
     observer.end(&mut after);
+    let listed = |finding: &Finding| !matches!(finding, Finding::Aside(..));
+    during.retain(listed);
+    after.retain(listed);
     (during, after)
+}
+
+/// What is kept aside of what a side sent.
+fn asides(command: &str, of: Side, pieces: &[(Side, &[u8])]) -> String {
+    let (mut observer, mut found) = (Any::new(&Asked::by(command.as_bytes()).unwrap()), Vec::new());
+    pieces.iter().for_each(|(side, bytes)| observer.feed(*side, bytes, &mut found));
+    observer.end(&mut found);
+    let kept = found.into_iter().filter_map(|finding| match finding {
+        Finding::Aside(side, bytes) if side == of => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        _ => None,
+    });
+    kept.collect()
+}
+
+#[test]
+fn what_a_program_says_that_only_calls_itself_scp_is_kept_from_its_start() {
+    let shell: [(Side, &[u8]); 4] = [(Client, b"\0"), (Device, b"uid=0"), (Device, b"(root)\n"), (Client, b"id")];
+    assert_eq!(asides("scp -f x", Device, &shell), "uid=0(root)\n");
+    assert_eq!(asides("scp -f x", Device, &shell[..2]), "uid=0", "the channel ends before it is decided");
+    let early = [shell[0], shell[1], (Client, b"id\n")];
+    assert_eq!(asides("scp -f x", Device, &early), "uid=0", "the client ends it");
+    assert_eq!(asides("scp -t x", Device, &[(Device, b"\0hello"), (Device, b" you")]), "\0hello");
+}
+
+#[test]
+fn what_passes_in_order_and_is_in_no_list_is_kept_aside() {
+    let tree: [(Side, &[u8]); 6] = [
+        (Client, b"\0"),
+        (Device, b"T1 0 1 0\nD0755 0 uid=0(root)\n"),
+        (Client, b"\0\0"),
+        (Device, b"E\n\x01scp: of an error\n"),
+        (Client, b"\0"),
+        (Device, b"C0644 4 x\nbody\x01end of a file\n"),
+    ];
+    let kept = asides("scp -r -f x", Device, &tree);
+    assert_eq!(kept, "uid=0(root)of an errorend of a file");
+    assert_eq!(asides("scp -t x", Device, &[(Device, b"\x01scp: of an answer\n")]), "\u{1}scp: of an answer");
+    for times in ["T1 0 1 0 id", "Tid", "T1 0 x 0", "T1 0 1", "T 0 1 0", "T111111111111111111111 0 1 0"] {
+        let pieces: [(Side, &[u8]); 2] = [(Client, b"\0"), (Device, &[times.as_bytes(), b"\n"].concat())];
+        let (listed, _) = told("scp -f x", &pieces);
+        assert_eq!(listed, [Finding::Lost(Lost::Nonsense("device", "SCP"))], "{times}");
+    }
 }
 
 fn finding(way: Way, path: &str, bytes: &[u8], outcome: Outcome, detail: Option<&str>) -> Finding {

@@ -23,6 +23,8 @@ pub(super) enum Plan {
 pub(super) enum Rest {
     /// They are file data.
     Data,
+    /// No finding tells of them.
+    Aside,
     /// They do not matter.
     Skip,
 }
@@ -33,6 +35,8 @@ pub(super) enum Part<'a> {
     Head(&'a [u8], usize),
     /// Some of the data behind it.
     Data(&'a [u8]),
+    /// Some of what is behind it and not told of.
+    Aside(&'a [u8]),
 }
 
 /// One direction's packets.
@@ -51,11 +55,22 @@ enum State {
     Head(usize),
     /// So many bytes of data are to come.
     Data(usize),
+    /// So many bytes are to be kept aside.
+    Aside(usize),
     /// So many bytes are to be passed over.
     Skip(usize),
 }
 
 impl Frames {
+    /// The start of a packet whose head is not whole.
+    pub fn held(&self) -> Vec<u8> {
+        let length = match self.state {
+            State::Head(length) => u32::try_from(length).unwrap_or_default().to_be_bytes().to_vec(),
+            _ => Vec::new(),
+        };
+        [length, self.gathered.clone()].concat()
+    }
+
     /// Takes bytes as they come. `plan` says of the head so far how much of it there is.
     pub fn feed(
         &mut self,
@@ -105,23 +120,30 @@ impl Frames {
                     self.state = match what {
                         _ if rest == 0 => State::Length,
                         Rest::Data => State::Data(rest),
+                        Rest::Aside => State::Aside(rest),
                         Rest::Skip => State::Skip(rest),
                     };
                 }
-                State::Data(rest) | State::Skip(rest) => {
+                State::Data(rest) | State::Aside(rest) | State::Skip(rest) => {
                     let (taken, left) = bytes.split_at_checked(rest).unwrap_or((bytes, &[]));
                     if taken.is_empty() {
                         return Ok(());
                     }
-                    let data = matches!(self.state, State::Data(_));
-                    if data {
-                        part(Part::Data(taken))?;
-                    }
+                    let next: fn(usize) -> State = match self.state {
+                        State::Data(_) => {
+                            part(Part::Data(taken))?;
+                            State::Data
+                        }
+                        State::Aside(_) => {
+                            part(Part::Aside(taken))?;
+                            State::Aside
+                        }
+                        _ => State::Skip,
+                    };
                     bytes = left;
                     self.state = match rest - taken.len() {
                         0 => State::Length,
-                        rest if data => State::Data(rest),
-                        rest => State::Skip(rest),
+                        rest => next(rest),
                     };
                 }
             }

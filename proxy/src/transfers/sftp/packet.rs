@@ -8,6 +8,32 @@ use super::frame::Plan;
 
 /// The longest handle (section 6.3).
 const HANDLE: u32 = 256;
+/// The longest path (Linux's PATH_MAX); the list has all of it.
+const PATH: usize = 4096;
+/// What OpenSSH's server says of a status (sftp-server.c).
+const MESSAGES: [&[u8]; 11] = [
+    b"",
+    b"Success",
+    b"End of file",
+    b"No such file",
+    b"Permission denied",
+    b"Failure",
+    b"Bad message",
+    b"No connection",
+    b"Connection lost",
+    b"Operation unsupported",
+    b"Unknown error",
+];
+/// Extensions of OpenSSH's server that change no file (PROTOCOL, 4).
+const ASKING: [&[u8]; 7] = [
+    b"statvfs@openssh.com",
+    b"fstatvfs@openssh.com",
+    b"fsync@openssh.com",
+    b"limits@openssh.com",
+    b"expand-path@openssh.com",
+    b"home-directory",
+    b"users-groups-by-id@openssh.com",
+];
 
 /// `SSH_FXF_WRITE`
 pub(super) const WRITE: u32 = 2;
@@ -68,6 +94,15 @@ pub(super) enum Request<'a> {
     },
     /// Anything that carries and changes no file.
     Other,
+    /// An extension that is not OpenSSH's.
+    Unknown,
+}
+
+impl Request<'_> {
+    /// Whether a finding tells of it, or of all that it says.
+    pub fn is_listed(&self) -> bool {
+        !matches!(self, Self::Init | Self::SizeOf { .. } | Self::SizeOfOpen { .. } | Self::Other | Self::Unknown)
+    }
 }
 
 /// What a device answers.
@@ -135,34 +170,59 @@ pub(super) fn reply_plan(head: &[u8]) -> Result<Plan, Lost> {
     })
 }
 
-/// A request and its number; `None` where it is none. The number of the first is 0.
-pub(super) fn request(head: &[u8]) -> Option<(u32, Request<'_>)> {
+/// Whether a reply says nothing beside what every server says: file data, and a status
+/// in OpenSSH's words.
+pub(super) fn is_plain(head: &[u8]) -> bool {
+    let plain_status = || {
+        let mut fields = Fields(head.get(9..)?);
+        let (message, language) = (fields.string()?, fields.string()?);
+        Some(MESSAGES.contains(&message) && language.is_empty() && fields.0.is_empty())
+    };
+    match head.first() {
+        Some(103) => true,
+        Some(101) => head.len() == 9 || plain_status() == Some(true),
+        _ => false,
+    }
+}
+
+/// A request, its number, and whether that is all that its head says; `None` where it is
+/// none. The number of the first is 0.
+pub(super) fn request(head: &[u8]) -> Option<(u32, Request<'_>, bool)> {
     let mut fields = Fields(head);
     let kind = fields.byte()?;
     let id = fields.number()?;
     let request = match kind {
-        1 => return Some((0, Request::Init)),
-        3 => Request::Open { path: fields.string()?, flags: fields.number()? },
+        1 => return Some((0, Request::Init, true)),
+        3 => {
+            let (path, flags) = (fields.path()?, fields.number()?);
+            // Some clients leave the attributes out.
+            let _ = fields.attributes();
+            Request::Open { path, flags }
+        }
         4 => Request::Close { handle: fields.handle()? },
         5 => Request::Read { handle: fields.handle()?, offset: fields.offset()?, length: fields.number()? },
         6 => Request::Write { handle: fields.handle()?, offset: fields.offset()?, length: fields.number()? },
-        7 | 17 => Request::SizeOf { path: fields.string()? },
+        7 | 17 => Request::SizeOf { path: fields.path()? },
         8 => Request::SizeOfOpen { handle: fields.handle()? },
         9 => set(&mut fields)?,
         10 => Request::SetOpen { handle: fields.handle()?, attributes: fields.attributes()? },
         13 => one(FileChange::Remove, &mut fields)?,
-        14 => one(FileChange::MakeDirectory, &mut fields)?,
+        14 => {
+            let made = one(FileChange::MakeDirectory, &mut fields)?;
+            let _ = fields.attributes();
+            made
+        }
         15 => one(FileChange::RemoveDirectory, &mut fields)?,
         18 => two(FileChange::Rename, &mut fields)?,
         // OpenSSH's order, both ends (PROTOCOL, 4.1): what it points to comes first.
         20 => {
-            let (to, path) = (fields.string()?, fields.string()?);
+            let (to, path) = (fields.path()?, fields.path()?);
             Request::Change { change: FileChange::SymbolicLink, path, to: Some(to), attributes: None }
         }
         200 => match fields.string()? {
             b"posix-rename@openssh.com" => two(FileChange::Rename, &mut fields)?,
             b"hardlink@openssh.com" => {
-                let (to, path) = (fields.string()?, fields.string()?);
+                let (to, path) = (fields.path()?, fields.path()?);
                 Request::Change { change: FileChange::HardLink, path, to: Some(to), attributes: None }
             }
             b"lsetstat@openssh.com" => set(&mut fields)?,
@@ -170,14 +230,17 @@ pub(super) fn request(head: &[u8]) -> Option<(u32, Request<'_>)> {
                 let from = fields.handle()?;
                 fields.offset()?;
                 fields.offset()?;
-                Request::CopyOpen { from, to: fields.handle()? }
+                let to = fields.handle()?;
+                fields.offset()?;
+                Request::CopyOpen { from, to }
             }
             b"copy-file" => two(FileChange::Copy, &mut fields)?,
-            _ => Request::Other,
+            name if ASKING.contains(&name) => Request::Other,
+            _ => Request::Unknown,
         },
         _ => Request::Other,
     };
-    Some((id, request))
+    Some((id, request, fields.0.is_empty()))
 }
 
 /// A reply and the number of its request; `None` where it is none.
@@ -222,15 +285,15 @@ pub(super) fn status(code: u32, message: &[u8]) -> Note {
 }
 
 fn one<'a>(change: FileChange, fields: &mut Fields<'a>) -> Option<Request<'a>> {
-    Some(Request::Change { change, path: fields.string()?, to: None, attributes: None })
+    Some(Request::Change { change, path: fields.path()?, to: None, attributes: None })
 }
 
 fn two<'a>(change: FileChange, fields: &mut Fields<'a>) -> Option<Request<'a>> {
-    Some(Request::Change { change, path: fields.string()?, to: Some(fields.string()?), attributes: None })
+    Some(Request::Change { change, path: fields.path()?, to: Some(fields.path()?), attributes: None })
 }
 
 fn set<'a>(fields: &mut Fields<'a>) -> Option<Request<'a>> {
-    let (path, attributes) = (fields.string()?, fields.attributes()?);
+    let (path, attributes) = (fields.path()?, fields.attributes()?);
     Some(Request::Change { change: FileChange::SetAttributes, path, to: None, attributes: Some(attributes) })
 }
 
@@ -261,11 +324,15 @@ impl<'a> Fields<'a> {
         self.take(usize::try_from(length).ok()?)
     }
 
+    fn path(&mut self) -> Option<&'a [u8]> {
+        self.string().filter(|path| path.len() <= PATH)
+    }
+
     fn handle(&mut self) -> Option<&'a [u8]> {
         self.string().filter(|handle| handle.len() <= HANDLE as usize)
     }
 
-    /// What stands behind the fields that matter is not looked at.
+    /// Extended ones are left where they stand.
     fn attributes(&mut self) -> Option<Attributes> {
         let flags = self.number()?;
         let has = |flag: u32| flags & flag != 0;
@@ -273,7 +340,7 @@ impl<'a> Fields<'a> {
             size: if has(1) { Some(self.offset()?) } else { None },
             owner: if has(2) { Some((self.number()?, self.number()?)) } else { None },
             mode: if has(4) { Some(self.number()?) } else { None },
-            times: has(8),
+            times: has(8) && self.take(8).is_some(),
         })
     }
 }
@@ -292,7 +359,7 @@ mod tests {
     #[test]
     fn attributes_are_told_in_words() {
         let packet = [9, 0, 0, 0, 7, 0, 0, 0, 1, b'a', 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0x81, 0xa4];
-        let Some((7, Request::Change { path: b"a", attributes: Some(attributes), .. })) = request(&packet)
+        let Some((7, Request::Change { path: b"a", attributes: Some(attributes), .. }, true)) = request(&packet)
         else {
             panic!("it reads as something else");
         };

@@ -87,10 +87,100 @@ impl Talk {
 }
 
 fn told<'a>(pieces: impl IntoIterator<Item = (Side, &'a [u8])>) -> (Vec<Finding>, Vec<Finding>) {
+    let (mut during, mut after) = all(pieces);
+    let listed = |finding: &Finding| !matches!(finding, Finding::Aside(..));
+    during.retain(listed);
+    after.retain(listed);
+    (during, after)
+}
+
+/// With what is kept aside.
+fn all<'a>(pieces: impl IntoIterator<Item = (Side, &'a [u8])>) -> (Vec<Finding>, Vec<Finding>) {
     let (mut observer, mut during, mut after) = (Any::new(&Asked::Sftp), Vec::new(), Vec::new());
     pieces.into_iter().for_each(|(side, bytes)| observer.feed(side, bytes, &mut during));
     observer.end(&mut after);
     (during, after)
+}
+
+/// What is kept aside of what the device sent.
+fn asides<'a>(pieces: impl IntoIterator<Item = (Side, &'a [u8])>) -> Vec<u8> {
+    let (during, after) = all(pieces);
+    let kept = during.into_iter().chain(after).filter_map(|finding| match finding {
+        Finding::Aside(Side::Device, bytes) => Some(bytes),
+        _ => None,
+    });
+    kept.flatten().collect()
+}
+
+fn holds(bytes: &[u8], text: &[u8]) -> bool {
+    bytes.windows(text.len()).any(|window| window == text)
+}
+
+#[test]
+fn what_a_server_says_beside_files_is_kept_aside_wherever_it_says_it() {
+    let mut talk = Talk::new();
+    talk.client(17, &[Number(1), Text(b".")]);
+    let asked = |talk: &Talk| asides(talk.0.iter().map(|(side, bytes)| (*side, bytes.as_slice())));
+    let plain = talk.clone().device(101, &[Number(1), Number(2), Text(b"No such file"), Text(b"")]).clone();
+    assert!(!holds(&asked(&plain), b"No such file"));
+    // The texts of a status, its language, and what stands behind them.
+    for reply in [
+        [Number(1), Number(2), Text(b"uid=0(root)"), Text(b"")],
+        [Number(1), Number(2), Text(b"Failure"), Text(b"uid=0(root)")],
+        [Number(1), Number(2), Text(b""), Text(b"uid=0(root)")],
+    ] {
+        assert!(holds(&asked(talk.clone().device(101, &reply)), b"uid=0(root)"));
+    }
+    let behind = [Number(1), Number(2), Text(b"Failure"), Text(b""), Text(b"uid=0(root)")];
+    assert!(holds(&asked(talk.clone().device(101, &behind)), b"uid=0(root)"));
+    // A version, a name, a handle, an extended reply, also one that is long.
+    let mut talk = Talk::default();
+    talk.client(1, &[Number(3)]).device(2, &[Number(3), Text(b"x"), Text(b"of the version")]);
+    talk.client(16, &[Number(2), Text(b".")]).device(104, &[Number(2), Number(1), Text(b"of a name")]);
+    talk.client(11, &[Number(3), Text(b"/")]).device(102, &[Number(3), Text(b"of a handle")]);
+    talk.client(200, &[Number(4), Text(b"limits@openssh.com")]);
+    let long = [&vec![b'y'; 100_000][..], b"of the extension"].concat();
+    talk.device(201, &[Number(4), Text(&long)]);
+    let kept = asked(&talk);
+    for part in [&b"of the version"[..], b"of a name", b"of a handle", b"of the extension"] {
+        assert!(holds(&kept, part), "{}", String::from_utf8_lossy(part));
+    }
+    assert!(matches!(talk.told().0.as_slice(), []), "it is followed all the same");
+}
+
+#[test]
+fn of_files_nothing_is_kept_aside() {
+    let mut talk = Talk::new();
+    talk.open(1, b"x", READ, b"h").read(2, b"h", 0).data(2, b"the content").status(3, 1);
+    assert!(!holds(&asides(talk.0.iter().map(|(side, bytes)| (*side, bytes.as_slice()))), b"content"));
+}
+
+#[test]
+fn an_extension_that_openssh_does_not_have_ends_the_list_and_all_from_there_on_is_kept() {
+    let mut talk = Talk::new();
+    talk.client(200, &[Number(1), Text(b"shell@example.org"), Text(b"id")]);
+    assert_eq!(talk.told(), (vec![Finding::Lost(Lost::Extension)], vec![]));
+    let mut talk = Talk::new();
+    talk.client(3, &[Number(1), Text(&[b'x'; 4097]), Number(READ), Number(0)]);
+    assert_eq!(talk.told(), (vec![Finding::Lost(Lost::Nonsense("client", "SFTP"))], vec![]));
+}
+
+#[test]
+fn what_was_not_decided_is_kept_from_its_start_when_the_list_ends_or_the_channel() {
+    let mut talk = Talk::new();
+    let sent = packet(101, &[Number(7), Number(0), Text(b""), Text(b"")]);
+    for byte in &sent {
+        talk.0.push((Side::Device, vec![*byte]));
+    }
+    let pieces = |talk: &Talk| talk.0.clone();
+    let version = packet(2, &[Number(3)]);
+    let kept = |talk: Vec<(Side, Vec<u8>)>| asides(talk.iter().map(|(side, bytes)| (*side, bytes.as_slice())));
+    assert_eq!(kept(pieces(&talk)), [&version[4..], &sent].concat(), "an answer to nothing");
+    // The other side ends it, or the channel does.
+    talk.0.pop();
+    assert_eq!(kept(pieces(&talk)), [&version[4..], &sent[..sent.len() - 1]].concat());
+    talk.0.push((Side::Client, b"\xff\xff\xff\xff".to_vec()));
+    assert_eq!(kept(pieces(&talk)), [&version[4..], &sent[..sent.len() - 1]].concat());
 }
 
 fn transfer(way: Way, path: &str, bytes: &[u8]) -> Finding {
@@ -317,6 +407,8 @@ proptest! {
                 rest = more;
             }
         }
+        let kept = asides(pieces.iter().copied());
+        prop_assert_eq!(kept, asides(talk.0.iter().map(|(side, bytes)| (*side, bytes.as_slice()))));
         prop_assert_eq!(told(pieces), talk.told());
     }
 
