@@ -28,11 +28,14 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Reload => {
             setup_possible(false)?;
             let paths = Config::load(file).map(|config| config.paths).unwrap_or_default();
-            println!("version {} runs, with every grant that there was", reload::reload(&paths)?);
+            crate::say::line(format_args!(
+                "version {} runs, with every grant that there was",
+                reload::reload(&paths)?
+            ));
         }
         Command::CheckHandover { format } => {
             reload::check(&Config::load(file)?.paths, format)?;
-            println!("version {} can take over", env!("CARGO_PKG_VERSION"));
+            crate::say::line(format_args!("version {} can take over", env!("CARGO_PKG_VERSION")));
         }
         Command::Enrol(enrol) => self::enrol(file, enrol)?,
         Command::Sweep => {
@@ -54,7 +57,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::CheckConfig => {
             Config::load(file)?;
-            println!("the configuration is right");
+            crate::say::line(format_args!("the configuration is right"));
         }
         Command::Doctor(shown) => return self::doctor(file, &shown),
         Command::Report(shown) => self::report(file, &shown)?,
@@ -73,7 +76,11 @@ fn enrol(file: Option<&std::path::Path>, enrol: Enrol) -> anyhow::Result<()> {
     };
     let token = token(&enrol.token)?;
     let issued = runtime()?.block_on(uplink::enrol(&proxy, token, &paths))?;
-    println!("enrolled as {}; the key and certificate are in {}", issued.device, paths.state.display());
+    crate::say::line(format_args!(
+        "enrolled as {}; the key and certificate are in {}",
+        issued.device,
+        paths.state.display()
+    ));
     // An sshd that was set up takes certificates for the device that this host was.
     if paths.is_host() && std::path::Path::new(setup::DROP_IN).exists() {
         let told = site(proxy, true)
@@ -98,8 +105,8 @@ fn doctor(file: Option<&std::path::Path>, shown: &Shown) -> anyhow::Result<ExitC
     setup_possible(false)?;
     let points = doctor::examine(Config::load(file));
     match shown.output {
-        Output::Text => points.iter().for_each(|point| println!("{point}")),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&points)?),
+        Output::Text => points.iter().for_each(|point| crate::say::line(format_args!("{point}"))),
+        Output::Json => crate::say::line(format_args!("{}", serde_json::to_string_pretty(&points)?)),
     }
     Ok(ExitCode::from(doctor::status(&points)))
 }
@@ -109,8 +116,8 @@ fn report(file: Option<&std::path::Path>, shown: &Shown) -> anyhow::Result<()> {
     let paths = Config::load(file).map(|config| config.paths).unwrap_or_default();
     let report = report::of_host(&paths);
     match shown.output {
-        Output::Text => print!("{report}"),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Output::Text => crate::say::text(format_args!("{report}")),
+        Output::Json => crate::say::line(format_args!("{}", serde_json::to_string_pretty(&report)?)),
     }
     Ok(())
 }
@@ -147,31 +154,38 @@ fn install(file: Option<&std::path::Path>, install: &Install) -> anyhow::Result<
     );
     let site = site(proxy, setup::sudo_of_host()?)?;
     if enrolled && token.is_some() {
-        println!("this host is enrolled already, the token is not used; `tidegate-agent enrol` enrols anew");
+        crate::say::line(format_args!(
+            "this host is enrolled already, the token is not used; `tidegate-agent enrol` enrols anew"
+        ));
     }
     let running = Running::on(&site, &Paths::default());
     let mut done = setup::carry_out(&setup::install(&site)?, install.dry_run)?;
     if let Some(token) = token.filter(|_| !enrolled) {
         done += 1;
         if install.dry_run {
-            println!("would enrol with {}", site.proxy);
+            crate::say::line(format_args!("would enrol with {}", site.proxy));
         } else {
             let issued = runtime()?.block_on(uplink::enrol(&site.proxy, token, &Paths::default()))?;
-            println!("enrolled as {}", issued.device);
+            crate::say::line(format_args!("enrolled as {}", issued.device));
             device = Some(issued.device);
         }
     }
     match &device {
         Some(device) => done += setup::carry_out(&setup::way_in(&site, device), install.dry_run)?,
-        None => println!("would write {}, for the device that this host is enrolled as", setup::DROP_IN),
+        None => crate::say::line(format_args!(
+            "would write {}, for the device that this host is enrolled as",
+            setup::DROP_IN
+        )),
     }
     // What only makes running what is there needs no line of its own when nothing changed.
     let changed = done > 0;
     done += setup::carry_out(&setup::start(changed, running), install.dry_run)?;
     if changed && running == Running::Reloads {
-        println!("the agent that runs makes way for this one: no grant ends by it, and no session");
+        crate::say::line(format_args!(
+            "the agent that runs makes way for this one: no grant ends by it, and no session"
+        ));
     }
-    println!("{}", if done == 0 { "nothing to do" } else { "done" });
+    crate::say::line(format_args!("{}", if done == 0 { "nothing to do" } else { "done" }));
     Ok(())
 }
 
@@ -192,7 +206,7 @@ fn uninstall(uninstall: &Uninstall) -> anyhow::Result<()> {
         // Nothing may be removed that is needed to take a privilege away.
         let grace = std::time::Duration::from_millis(500);
         let held = sweep::sweep(&Paths::default(), grace)?;
-        held.done.iter().for_each(|what| println!("{what}"));
+        held.done.iter().for_each(|what| crate::say::line(format_args!("{what}")));
         anyhow::ensure!(!sweep::is_held(&Paths::default()), "an agent still runs; stop it first");
     }
     setup::carry_out(&remove, uninstall.dry_run)?;

@@ -4,6 +4,9 @@
 //! session, writes down how to take it back before it changes anything, and takes
 //! it back when the session ends, the proxy falls silent, or it is itself stopped.
 
+// A closed pipe must not end what runs.
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
+
 mod app;
 mod cli;
 mod config;
@@ -14,6 +17,7 @@ mod logins;
 mod paths;
 mod report;
 mod residue;
+mod say;
 mod setup;
 mod shell;
 mod sys;
@@ -30,7 +34,7 @@ fn main() -> ExitCode {
     match app::run(cli::Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("tidegate-agent: {error}");
+            crate::say::error(format_args!("tidegate-agent: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -68,7 +68,7 @@ pub fn carry_out(changes: &[Change], dry_run: bool) -> Result<usize, SetupError>
         if change.is_done() {
             continue;
         }
-        println!("{}{change}", if dry_run { "would " } else { "" });
+        crate::say::line(format_args!("{}{change}", if dry_run { "would " } else { "" }));
         if !dry_run {
             change.make()?;
         }

@@ -38,6 +38,7 @@
 //! *Whole*: every link holds and the signature is the key's. *Incomplete*: every link holds
 //! as far as the file goes, but there is no end. *Altered*: anything else. Whoever can
 //! write the file can cut it off, and gets *incomplete*; nobody without the key gets *whole*.
+//! Whoever knows more than the file holds says more ([`Alteration::Cut`] and those after it).
 
 mod cast;
 mod escape;

@@ -1,5 +1,6 @@
 //! The wiring: settings in, a running gate out.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::audit_log::AuditLog;
 use crate::config::Config;
 use crate::console::{self, Services};
 use crate::lanes::Lanes;
-use crate::record::{self, RecordingKey, Recordings};
+use crate::record::{self, Floors, RecordingKey, Recordings};
 use crate::refusals::Refusals;
 use crate::requests::{self, Requests};
 use crate::session::{End, LiveSessions, Sessions};
@@ -52,9 +53,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let algorithms = config.ssh.algorithms.clone();
     keys.choose(&algorithms);
     let keys = Arc::new(keys);
-    let mut recorded = record::Settings::new(config.recordings_dir.clone());
-    recorded.free_floor = config.recordings.free_floor.bytes();
-    let recordings = Recordings::open(recorded, RecordingKey::open(&state)?)?;
+    let recordings = Recordings::open(recorded(&config), RecordingKey::open(&state)?)?;
     let registry = Registry::new(config.lease.duration);
     let live = LiveSessions::default();
     let sessions = Arc::new(Sessions {
@@ -121,7 +120,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     recover(&store, &audit, &recordings).await?;
     audit.append(Event::ProxyStarted { version: Note::new(env!("CARGO_PKG_VERSION")) }).await?;
     let admin = console::listen(services, &config.socket())?;
-    println!("ready ssh={ssh_address} agents={agents_address}");
+    // Whoever went away does not wait for it.
+    let _ = writeln!(std::io::stdout(), "ready ssh={ssh_address} agents={agents_address}");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
     let mut terminate = signal(SignalKind::terminate())?;
@@ -141,6 +141,14 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     office.sum_up(true).await;
     stop(&live, &audit).await;
     store.close().await.context("the store")
+}
+
+/// Where recordings go, and what must stay free on every disk that the gate writes to.
+fn recorded(config: &Config) -> record::Settings {
+    let mut places = vec![config.recordings_dir.clone(), config.state_dir.clone(), config.audit.dir.clone()];
+    places.extend(config.store.directory());
+    let (floor, reserve) = (config.recordings.free_floor.bytes(), config.recordings.reserve);
+    record::Settings::new(config.recordings_dir.clone(), Floors { floor, reserve, places })
 }
 
 /// What an earlier run left: sessions without an end, recordings without a seal.

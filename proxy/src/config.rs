@@ -78,6 +78,15 @@ pub struct Store {
     pub url: String,
 }
 
+impl Store {
+    /// Where its file is.
+    #[must_use]
+    pub fn directory(&self) -> Option<PathBuf> {
+        let path = Path::new(self.url.strip_prefix("sqlite:")?);
+        path.parent().filter(|parent| parent.is_absolute()).map(Path::to_owned)
+    }
+}
+
 /// The SSH side.
 #[derive(Debug, Clone)]
 pub struct Ssh {
@@ -114,8 +123,10 @@ pub struct Requests {
 /// Recordings.
 #[derive(Debug, Clone)]
 pub struct Recordings {
-    /// No session starts when less than this is free.
+    /// No session starts when less than this is free, and those that write most end.
     pub free_floor: ByteSize,
+    /// So much is kept for the audit log and the console, in bytes; less than the floor.
+    pub reserve: u64,
 }
 
 /// The audit log's copy.
@@ -179,7 +190,8 @@ impl Config {
             pending: reader.parsed("requests.pending", Length::hours(24)),
             window: reader.parsed("requests.window", Length::minutes(60)),
         };
-        let recordings = Recordings { free_floor: reader.parsed("recordings.free_floor", floor()) };
+        let free_floor = reader.parsed("recordings.free_floor", floor());
+        let recordings = Recordings { free_floor, reserve: reserve(&mut reader, free_floor) };
         let audit = Audit { dir: reader.path("audit.dir", state_dir.join("audit")) };
         let log = Log {
             filter: reader
@@ -226,6 +238,19 @@ fn some<T>(
 
 fn seconds(count: u64) -> Length {
     format!("{count}s").parse().unwrap_or(Length::minutes(1))
+}
+
+/// A quarter of the floor, and at most 64 MiB, unless it is said.
+fn reserve(reader: &mut Reader, floor: ByteSize) -> u64 {
+    let size = |text: &str| text.parse::<ByteSize>();
+    let Some(said) = reader.optional("recordings.reserve", size) else {
+        return (floor.bytes() / 4).min(64 << 20);
+    };
+    if said.bytes() >= floor.bytes() {
+        let why = "must be less than `recordings.free_floor`, or sessions could never end in order";
+        reader.wrong("recordings.reserve", format!("`recordings.reserve` {why}"));
+    }
+    said.bytes()
 }
 
 fn floor() -> ByteSize {
@@ -307,6 +332,17 @@ mod tests {
             assert_eq!(found.len(), 1, "{found:#?}");
             assert!(found[0].starts_with("line 3, column 1: ") && found[0].contains(says), "{}", found[0]);
         }
+    }
+
+    #[test]
+    fn the_reserve_is_below_the_floor_and_follows_it_where_it_is_not_said() {
+        let reserve =
+            |text: &str| Config::read(text, Some(Vec::new())).map(|config| config.recordings.reserve);
+        assert_eq!(reserve(""), Ok(64 << 20));
+        assert_eq!(reserve("[recordings]\nfree_floor = \"64 MiB\"\n"), Ok(16 << 20));
+        assert_eq!(reserve("[recordings]\nreserve = \"1 MiB\"\n"), Ok(1 << 20));
+        let wrong = mistakes("[recordings]\nfree_floor = \"1 GiB\"\nreserve = \"1 GiB\"\n");
+        assert!(wrong[0].starts_with("line 3, column 1: `recordings.reserve` must be less"), "{wrong:?}");
     }
 
     #[test]

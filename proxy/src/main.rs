@@ -1,6 +1,9 @@
 //! tidegate-proxy: the gate. `serve` runs it, `admin` speaks to the one that runs,
 //! `check-config` reads its settings.
 
+// A closed pipe must not end what runs.
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
+
 mod access;
 mod agents;
 mod app;
@@ -23,6 +26,7 @@ mod transfers;
 mod typed;
 mod witness;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -43,7 +47,8 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Command::CheckConfig => {
-            println!("{}: no mistakes", cli.config.display());
+            // Whoever went away reads no answer.
+            let _ = writeln!(std::io::stdout(), "{}: no mistakes", cli.config.display());
             ExitCode::SUCCESS
         }
         Command::Admin { command } => {
@@ -57,6 +62,6 @@ fn main() -> ExitCode {
 }
 
 fn failed(why: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("tidegate-proxy: {why}");
+    let _ = writeln!(std::io::stderr(), "tidegate-proxy: {why}");
     ExitCode::FAILURE
 }

@@ -14,10 +14,12 @@
 
 mod flush;
 mod key;
+mod known;
 mod meter;
 mod pending;
 mod read;
 mod recorder;
+mod space;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -27,8 +29,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use key::{PublicKey, RecordingKey};
+pub use known::{Ending, Known};
 pub use read::{DumpFormat, dump, play, verify};
 pub use recorder::{Channel, End, Open, Recorder};
+pub use space::Floors;
 pub use store::{Recordings, Settings};
 
 /// What can go wrong with a recording. All of it is ours or the disk's.
@@ -40,6 +44,15 @@ pub enum RecordError {
          remove old recordings or make the disk larger"
     )]
     Space { dir: PathBuf, free: u64, floor: u64 },
+    /// What is left is not for recordings.
+    #[error(
+        "{dir} has {free} MiB free, and the last {reserve} MiB are kept for the audit log and the console; \
+         remove old recordings or make the disk larger"
+    )]
+    Reserve { dir: PathBuf, free: u64, reserve: u64 },
+    /// How much is free could not be asked.
+    #[error("how much is free on the disks is not known: {source}")]
+    Unknown { source: io::Error },
     /// The file or a directory could not be made.
     #[error("the recording {path} could not be created: {source}")]
     Create { path: PathBuf, source: io::Error },

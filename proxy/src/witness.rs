@@ -105,7 +105,7 @@ impl Witnesses {
     #[cfg(test)]
     pub fn testing(store: &Store, directory: &std::path::Path) -> Self {
         let key = crate::record::RecordingKey::open(directory).unwrap();
-        let settings = crate::record::Settings::new(directory.join("recordings"));
+        let settings = crate::record::Settings::testing(directory.join("recordings"));
         Self::new(Recordings::open(settings, key).unwrap(), store.clone())
     }
 

@@ -4,6 +4,7 @@
 //! its script. So there is one way to clean up, and it always runs.
 
 use std::fs::File;
+use std::panic::AssertUnwindSafe;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
@@ -124,7 +125,8 @@ pub fn clean_all_on_signals(first: impl FnOnce() -> i32 + Send + 'static) -> Res
                 _ = hangup.recv() => {}
             }
         });
-        let code = first();
+        // Whatever becomes of it, what was made is taken back.
+        let code = std::panic::catch_unwind(AssertUnwindSafe(first)).unwrap_or(ENDED_BY_SIGNAL);
         clean_all();
         std::process::exit(code);
     });

@@ -15,6 +15,7 @@ pub mod host;
 pub mod programs;
 pub mod pty;
 pub mod run;
+pub mod say;
 pub mod slot;
 pub mod torture;
 pub mod wait;

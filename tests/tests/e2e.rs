@@ -26,6 +26,8 @@ mod disks;
 mod docs;
 #[path = "e2e/doctor.rs"]
 mod doctor;
+#[path = "e2e/dressed.rs"]
+mod dressed;
 #[path = "e2e/emergencies.rs"]
 mod emergencies;
 #[path = "e2e/faults.rs"]

@@ -366,6 +366,8 @@ words! {
         Window = "its window is over",
         /// Its recording could not be written.
         Recording = "its recording failed",
+        /// There is no room for what it writes.
+        Full = "the disk fills up",
         /// The grant could not be applied, or its agent was lost.
         Grant = "its grant failed",
         /// The device could not be reached or was not the one it should be.

@@ -26,8 +26,17 @@ pub enum Alteration {
     #[error("the signature at the end is not one of the given key")]
     Signature,
     /// It is another session's recording than its name says.
-    #[error("it is the recording of another session than its file is named after")]
+    #[error("it is the recording of another session")]
     Session,
+    /// It goes less far than it did.
+    #[error("its end was cut off, or it is an older copy: more of it is known to have been written")]
+    Cut,
+    /// It is not the one that was sealed or written.
+    #[error("another recording of the session is known to have been written")]
+    OtherEnd,
+    /// There is no file.
+    #[error("its file is gone")]
+    Missing,
     /// Something stands after the end.
     #[error("something was appended after the end, at byte {0}")]
     Appended(u64),

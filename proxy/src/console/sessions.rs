@@ -1,5 +1,6 @@
 //! `session …`
 
+mod evidence;
 mod residue;
 mod show;
 mod transfers;
@@ -39,7 +40,9 @@ pub(super) async fn run(
             let played = Event::RecordingPlayed { session: session.id };
             services.audit.append(actor.by().did(played)).await?;
             let (path, key) = (services.recordings.path(session.id), services.recordings.public_key());
-            let verdict = record::play(&path, &key, &mut screen.out, speed, Some(idle.approximate())).await?;
+            let known = Some(evidence::known(services, &session).await?);
+            let idle = Some(idle.approximate());
+            let verdict = record::play(&path, &key, known, &mut screen.out, speed, idle).await?;
             screen.remark(&format!("\nthe recording is {}", told(&verdict))).await?;
             Ok(u8::from(judged(&verdict) == Judged::Altered))
         }
@@ -50,7 +53,8 @@ pub(super) async fn run(
             services.audit.append(actor.by().did(played)).await?;
             let (path, key) = (services.recordings.path(session.id), services.recordings.public_key());
             let format = if asciicast == 2 { DumpFormat::V2 } else { DumpFormat::V3 };
-            let verdict = record::dump(&path, &key, &mut screen.out, format).await?;
+            let known = Some(evidence::known(services, &session).await?);
+            let verdict = record::dump(&path, &key, known, &mut screen.out, format).await?;
             screen.remark(&format!("the recording is {}", told(&verdict))).await?;
             Ok(u8::from(judged(&verdict) == Judged::Altered))
         }
@@ -82,8 +86,8 @@ pub(super) async fn run(
     }
 }
 
-/// Judges a recording and what the kernel saw; on the local console also a recording that
-/// was kept elsewhere.
+/// Judges a recording, what the kernel saw and the list of transfers; on the local console
+/// also a recording that was kept elsewhere.
 async fn verify(
     services: &Services,
     actor: &Actor,
@@ -97,16 +101,22 @@ async fn verify(
         None => (PathBuf::from(id), format!("the recording {id}")),
         Some(row) => (services.recordings.path(row.id), format!("session {}", row.id)),
     };
-    let checked = record::verify(&path, &key).await?;
+    let known = match &row {
+        Some(row) => Some(evidence::known(services, row).await?),
+        None => None,
+    };
+    let checked = record::verify(&path, &key, known).await?;
     let verdict = judged(&checked.verdict);
-    let session = checked.header.map(|header| header.session);
+    let session = row.as_ref().map(|row| row.id).or(checked.header.map(|header| header.session));
     if let Some(session) = session {
         let event = Event::RecordingVerified { session, verdict };
         services.audit.append(actor.by().did(event)).await?;
     }
-    let commands = match &row {
-        Some(row) => super::commands::verify(services, row).await?,
-        None => None,
+    let (commands, transfers) = match &row {
+        Some(row) => {
+            (super::commands::verify(services, row).await?, evidence::transfers(services, row).await?)
+        }
+        None => (None, None),
     };
     if let (Some(row), Some(witness::Checked { verdict, .. })) = (&row, &commands) {
         let event = Event::CommandsVerified { session: row.id, verdict: *verdict };
@@ -115,15 +125,17 @@ async fn verify(
     let told = told(&checked.verdict);
     let json = serde_json::json!({
         "session": session, "file": path, "verdict": verdict, "detail": told, "key": key.fingerprint(),
-        "commands": commands,
+        "commands": commands, "transfers": transfers,
     });
-    let lines = || match &commands {
-        None => format!("{what} is {told}"),
-        Some(commands) => format!("{what} is {told}\nwhat the kernel saw in it is {}", commands.told),
+    let lines = || {
+        let commands = commands.as_ref().map(|of| format!("\nwhat the kernel saw in it is {}", of.told));
+        let transfers = transfers.as_ref().map(|of| format!("\nthe list of its transfers is {}", of.told));
+        format!("{what} is {told}{}{}", commands.unwrap_or_default(), transfers.unwrap_or_default())
     };
     screen.one(&json, lines).await?;
     // An agent that is away may keep the rest for days; that alone is no bad sign.
     let bad = verdict != Judged::Whole
+        || transfers.as_ref().is_some_and(|transfers| transfers.verdict != Judged::Whole)
         || commands.as_ref().is_some_and(|commands| commands.verdict == Judged::Altered);
     Ok(u8::from(bad))
 }

@@ -1,4 +1,5 @@
 mod commands;
+mod evidence;
 mod fleet;
 mod world;
 

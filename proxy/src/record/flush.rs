@@ -102,8 +102,11 @@ impl Writing {
         }
         self.frame(1, &mut chain, &mut packer, &mut out).map_err(failed)?;
         recorder.store.give_back(packer);
+        recorder.store.settings.floors.may_write(out.len())?;
         self.write(&out).map_err(failed)?;
         self.chain = chain;
+        recorder.growth().add(out.len(), Instant::now());
+        recorder.store.relieve();
         Ok(())
     }
 

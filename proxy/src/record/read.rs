@@ -9,7 +9,7 @@ use std::time::Duration;
 use tidegate_common::recording::{Alteration, Header, Part, Reader, Said, Script, Verdict, line_v2};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
-use super::{PublicKey, RecordError};
+use super::{Known, PublicKey, RecordError};
 
 const PIECE: usize = 64 * 1024;
 
@@ -22,19 +22,19 @@ pub struct Checked {
     pub header: Option<Header>,
 }
 
-/// Judges a recording: its chain, its signature, and that it is the one it is named after.
+/// Judges a recording: its chain, its signature, that it is the one it is named after, and
+/// that it is what is `known` of it.
 ///
 /// # Errors
 /// When it can't be read. What is wrong with it is no error but the verdict.
-pub async fn verify(path: &Path, key: &PublicKey) -> Result<Checked, RecordError> {
-    let mut source = Source::open(path, key)?;
+pub async fn verify(path: &Path, key: &PublicKey, known: Option<Known>) -> Result<Checked, RecordError> {
+    let mut source = Source::open(path, key, known)?;
     let work = move || {
-        let mut header = None;
         loop {
             match source.step()? {
-                Step::Lines(lines) if header.is_none() => header = first_line(&lines),
                 Step::Lines(_) => {}
                 Step::Over(verdict) => {
+                    let header = source.header.take();
                     return Ok(Checked { verdict: source.named(verdict, header.as_ref()), header });
                 }
             }
@@ -65,9 +65,13 @@ async fn blocking<T: Send + 'static>(
 /// A file, frame by frame.
 struct Source {
     path: PathBuf,
-    file: File,
+    /// None when it is not there, and is known to have been.
+    file: Option<File>,
     key: PublicKey,
+    known: Option<Known>,
     reader: Reader,
+    /// From the first frame.
+    header: Option<Header>,
     piece: Vec<u8>,
     whole: Option<Verdict>,
 }
@@ -80,24 +84,54 @@ enum Step {
 }
 
 impl Source {
-    fn open(path: &Path, key: &PublicKey) -> Result<Self, RecordError> {
-        let file = File::open(path).map_err(|source| RecordError::Read { path: path.to_owned(), source })?;
+    fn open(path: &Path, key: &PublicKey, known: Option<Known>) -> Result<Self, RecordError> {
+        let begun = known.is_some_and(|known| known.begun);
+        let file = match File::open(path) {
+            Ok(file) => Some(file),
+            Err(error) if begun && error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(source) => return Err(RecordError::Read { path: path.to_owned(), source }),
+        };
         Ok(Self {
             path: path.to_owned(),
             file,
             key: key.clone(),
+            known,
             reader: Reader::new(),
+            header: None,
             piece: vec![0; PIECE],
             whole: None,
         })
     }
 
     fn step(&mut self) -> Result<Step, RecordError> {
+        Ok(match (self.next_step()?, self.known) {
+            (Step::Over(verdict), Some(known)) => Step::Over(known.judge(verdict)),
+            (step, _) => step,
+        })
+    }
+
+    fn next_step(&mut self) -> Result<Step, RecordError> {
+        let altered = |what, reader: &Reader| Step::Over(Verdict::Altered { what, chain: reader.chain() });
+        let Some(file) = &mut self.file else {
+            return Ok(altered(Alteration::Missing, &self.reader));
+        };
         loop {
-            let altered =
-                |what, reader: &Reader| Step::Over(Verdict::Altered { what, chain: reader.chain() });
             match self.reader.next_part() {
-                Ok(Some(Part::Lines(lines))) => return Ok(Step::Lines(lines)),
+                Ok(Some(Part::Lines(lines))) => {
+                    if self.header.is_none() {
+                        self.header = first_line(&lines);
+                    }
+                    // Nothing is shown of what is not asked for.
+                    if let Some(known) = self.known {
+                        if self.header.as_ref().is_none_or(|header| header.session != known.session) {
+                            return Ok(altered(Alteration::Session, &self.reader));
+                        }
+                        if !known.allows(&self.reader.chain()) {
+                            return Ok(altered(Alteration::OtherEnd, &self.reader));
+                        }
+                    }
+                    return Ok(Step::Lines(lines));
+                }
                 Ok(Some(Part::End(signature))) => {
                     if !self.key.check(&self.reader.signed(), &signature) {
                         return Ok(altered(Alteration::Signature, &self.reader));
@@ -106,7 +140,7 @@ impl Source {
                 }
                 Err(what) => return Ok(altered(what, &self.reader)),
                 Ok(None) => {
-                    let read = self.file.read(&mut self.piece);
+                    let read = file.read(&mut self.piece);
                     let read =
                         read.map_err(|source| RecordError::Read { path: self.path.clone(), source })?;
                     match self.piece.get(..read) {
@@ -157,9 +191,9 @@ impl Player {
     ///
     /// # Errors
     /// When it can't be opened.
-    pub fn open(path: &Path, key: &PublicKey) -> Result<Self, RecordError> {
+    pub fn open(path: &Path, key: &PublicKey, known: Option<Known>) -> Result<Self, RecordError> {
         Ok(Self {
-            source: Some(Source::open(path, key)?),
+            source: Some(Source::open(path, key, known)?),
             path: path.to_owned(),
             script: Script::new(),
             lines: Vec::new(),
@@ -236,11 +270,12 @@ impl Player {
 pub async fn play(
     path: &Path,
     key: &PublicKey,
+    known: Option<Known>,
     out: &mut (impl AsyncWrite + Unpin),
     speed: f64,
     idle_limit: Option<Duration>,
 ) -> Result<Verdict, RecordError> {
-    let mut player = Player::open(path, key)?;
+    let mut player = Player::open(path, key, known)?;
     let speed = if speed.is_finite() { speed.clamp(0.01, 1000.0) } else { 1.0 };
     // Text due at the same moment goes out at once.
     loop {
@@ -277,10 +312,11 @@ pub enum DumpFormat {
 pub async fn dump(
     path: &Path,
     key: &PublicKey,
+    known: Option<Known>,
     out: &mut (impl AsyncWrite + Unpin),
     format: DumpFormat,
 ) -> Result<Verdict, RecordError> {
-    let mut player = Player::open(path, key)?;
+    let mut player = Player::open(path, key, known)?;
     let mut lines = Vec::new();
     let verdict = loop {
         match format {

@@ -4,7 +4,7 @@ use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use tidegate_common::audit::CommandText;
@@ -16,6 +16,7 @@ use super::RecordError;
 use super::flush::{self, Writing};
 use super::meter::Meter;
 use super::pending::{Pending, Pushed};
+use super::space::Growth;
 use super::store::Store;
 
 /// One session's recording, while it is written. Dropped unsealed, it stays incomplete.
@@ -74,6 +75,9 @@ pub(super) struct Inner {
     writing: Mutex<Writing>,
     broken: AtomicBool,
     failed: watch::Sender<Option<Arc<RecordError>>>,
+    growth: Mutex<Growth>,
+    /// Why its session has to end although nothing failed.
+    crowded: watch::Sender<Option<Arc<str>>>,
 }
 
 struct Meters {
@@ -105,7 +109,13 @@ impl Recorder {
             writing: Mutex::new(writing),
             broken: AtomicBool::new(false),
             failed: watch::Sender::new(None),
+            growth: Mutex::new(Growth::new()),
+            crowded: watch::Sender::new(None),
         }))
+    }
+
+    pub(super) fn weak(&self) -> Weak<Inner> {
+        Arc::downgrade(&self.0)
     }
 
     /// The file.
@@ -147,6 +157,15 @@ impl Recorder {
         let failure = failed.wait_for(Option::is_some).await.ok().and_then(|failure| failure.clone());
         // The sender lives in `self`, so that there is always an answer.
         failure.unwrap_or_else(|| Arc::new(RecordError::Sealed))
+    }
+
+    /// Returns when there is no room for what the session writes, with the sentence for its
+    /// user; the session must end then.
+    pub async fn crowded(&self) -> Arc<str> {
+        let mut crowded = self.0.crowded.subscribe();
+        let why = crowded.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        // The sender lives in `self`, so that there is always an answer.
+        why.unwrap_or_else(|| "there is no room for its recording".into())
     }
 
     /// Writes what is pending, and the end; signs it and reads it back.
@@ -319,6 +338,20 @@ impl Inner {
 
     pub(super) fn writing(&self) -> MutexGuard<'_, Writing> {
         lock(&self.writing)
+    }
+
+    pub(super) fn growth(&self) -> MutexGuard<'_, Growth> {
+        lock(&self.growth)
+    }
+
+    /// Whether its session has been told to end for lack of room.
+    pub(super) fn must_end(&self) -> bool {
+        self.crowded.borrow().is_some() || self.broken.load(Ordering::Relaxed)
+    }
+
+    /// Tells its session to end for lack of room.
+    pub(super) fn end_because(&self, why: String) {
+        self.crowded.send_replace(Some(why.into()));
     }
 
     /// Ends the recording for everybody who uses it.

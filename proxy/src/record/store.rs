@@ -1,18 +1,19 @@
 //! Where recordings are: one directory a day, one file a session.
 
+use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tidegate_common::id::SessionId;
 use tidegate_common::recording::{Cast, Chain, END, END_LENGTH, FULL_FRAME, Header, Packer};
 use tokio::sync::Semaphore;
 
 use super::flush::Writing;
-use super::recorder::Recorder;
-use super::{PublicKey, RecordError, RecordingKey};
+use super::recorder::{Inner, Recorder};
+use super::{Ending, Floors, PublicKey, RecordError, RecordingKey};
 
 /// How many recordings are packed and written at the same moment.
 const SLOTS: usize = 16;
@@ -30,19 +31,26 @@ const HASTE: usize = 4 * FULL_FRAME;
 pub struct Settings {
     /// The directory of all of them.
     pub dir: PathBuf,
-    /// No session begins when less than this is free there, in bytes.
-    pub free_floor: u64,
+    /// How much must stay free.
+    pub floors: Floors,
     /// How much of a session may be on its way to the disk before its relays wait, in
     /// bytes. As much again may be being written at that moment.
     pub pending_bound: usize,
 }
 
 impl Settings {
-    /// With a floor of 512 MiB and a bound of 4 MiB: what a terminal shows in the time that a
-    /// busy disk takes for a sync.
+    /// With these floors and a bound of 4 MiB: what a terminal shows in the time that a busy
+    /// disk takes for a sync.
     #[must_use]
-    pub fn new(dir: PathBuf) -> Self {
-        Self { dir, free_floor: 512 << 20, pending_bound: 4 << 20 }
+    pub fn new(dir: PathBuf, floors: Floors) -> Self {
+        Self { dir, floors, pending_bound: 4 << 20 }
+    }
+
+    /// Without a floor.
+    #[cfg(test)]
+    pub fn testing(dir: PathBuf) -> Self {
+        let floors = Floors { floor: 0, reserve: 0, places: vec![dir.clone()] };
+        Self::new(dir, floors)
     }
 }
 
@@ -54,6 +62,8 @@ pub(super) struct Store {
     pub(super) settings: Settings,
     pub(super) key: RecordingKey,
     pub(super) slots: Semaphore,
+    /// Those that are written now.
+    live: Mutex<HashMap<SessionId, Weak<Inner>>>,
     packers: Mutex<Vec<Packer>>,
 }
 
@@ -65,8 +75,8 @@ impl Recordings {
     pub fn open(settings: Settings, key: RecordingKey) -> Result<Self, RecordError> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&settings.dir);
         made.map_err(|source| RecordError::Create { path: settings.dir.clone(), source })?;
-        let (slots, packers) = (Semaphore::new(SLOTS), Mutex::default());
-        Ok(Self(Arc::new(Store { settings, key, slots, packers })))
+        let (slots, live, packers) = (Semaphore::new(SLOTS), Mutex::default(), Mutex::default());
+        Ok(Self(Arc::new(Store { settings, key, slots, live, packers })))
     }
 
     /// The key that signs what is recorded here.
@@ -95,7 +105,8 @@ impl Recordings {
     /// # Errors
     /// When there is too little space or the file can't be made. There is no session then.
     pub async fn begin(&self, header: Header) -> Result<Recorder, RecordError> {
-        let path = self.path(header.session);
+        let session = header.session;
+        let path = self.path(session);
         let create = {
             let (store, path) = (self.0.clone(), path.clone());
             move || {
@@ -104,7 +115,20 @@ impl Recordings {
             }
         };
         let created = tokio::task::spawn_blocking(create).await;
-        created.unwrap_or_else(|panic| Err(RecordError::Create { path, source: io::Error::other(panic) }))
+        let recorder = created
+            .unwrap_or_else(|panic| Err(RecordError::Create { path, source: io::Error::other(panic) }))?;
+        let mut live = self.0.live();
+        live.retain(|_, inner| inner.strong_count() > 0);
+        live.insert(session, recorder.weak());
+        Ok(recorder)
+    }
+
+    /// How far the recording of a session that lives is on the disk by now.
+    pub async fn written(&self, session: SessionId) -> Option<Ending> {
+        let inner = self.0.live().get(&session).and_then(Weak::upgrade)?;
+        let look = move || inner.writing().chain;
+        let Chain { frames, link, .. } = tokio::task::spawn_blocking(look).await.ok()?;
+        Some(Ending::Written { frames, link })
     }
 
     /// Recordings that earlier runs did not seal, oldest first. Ask before the first
@@ -138,6 +162,16 @@ impl Recordings {
 }
 
 impl Store {
+    /// Ends what would fill the disk.
+    pub(super) fn relieve(&self) {
+        let live: Vec<_> = self.live().values().filter_map(Weak::upgrade).collect();
+        self.settings.floors.relieve(live.into_iter());
+    }
+
+    pub(super) fn live(&self) -> MutexGuard<'_, HashMap<SessionId, Weak<Inner>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A packer that no other uses, for a batch of this many bytes; give it back.
     pub(super) fn packer(&self, bytes: usize) -> io::Result<Packer> {
         let level = if bytes < HASTE { LEVEL } else { HASTY_LEVEL };
@@ -153,13 +187,9 @@ impl Store {
     }
 
     fn create(&self, path: &Path, header: &Header) -> Result<Writing, RecordError> {
-        let Settings { dir, free_floor, .. } = &self.settings;
+        let Settings { dir, floors, .. } = &self.settings;
         let failed = |source| RecordError::Create { path: path.to_owned(), source };
-        let space = nix::sys::statvfs::statvfs(dir).map_err(|error| failed(error.into()))?;
-        let free = space.blocks_available().saturating_mul(space.fragment_size());
-        if free < *free_floor {
-            return Err(RecordError::Space { dir: dir.clone(), free: free >> 20, floor: free_floor >> 20 });
-        }
+        floors.may_begin()?;
         let day = path.parent().unwrap_or(dir);
         make_day(dir, day).map_err(failed)?;
         let mut options = OpenOptions::new();

@@ -27,12 +27,12 @@ impl Scratch {
     }
 
     fn recordings(&self) -> Recordings {
-        self.with(|settings| Settings { free_floor: 0, ..settings })
+        self.with(|settings| settings)
     }
 
     fn with(&self, change: impl FnOnce(Settings) -> Settings) -> Recordings {
         let key = RecordingKey::open(&self.0).unwrap();
-        Recordings::open(change(Settings::new(self.0.join("recordings"))), key).unwrap()
+        Recordings::open(change(Settings::testing(self.0.join("recordings"))), key).unwrap()
     }
 }
 
@@ -71,7 +71,7 @@ const DONE: End<'static> = End { exit: Some(0), cause: "the user left" };
 /// What a player shows, without its pauses.
 async fn shown(path: &Path, key: &PublicKey) -> (String, Verdict) {
     let mut out = Vec::new();
-    let verdict = play(path, key, &mut out, 1000.0, Some(std::time::Duration::ZERO)).await.unwrap();
+    let verdict = play(path, key, None, &mut out, 1000.0, Some(std::time::Duration::ZERO)).await.unwrap();
     (String::from_utf8(out).unwrap(), verdict)
 }
 
@@ -93,7 +93,7 @@ async fn a_session_is_recorded_sealed_verified_and_played() {
     assert!(sealed.path.parent().unwrap().ends_with("recordings/2026/09/21"), "{:?}", sealed.path);
     assert_eq!(sealed.bytes, fs::metadata(&sealed.path).unwrap().len());
     assert_eq!(fs::metadata(&sealed.path).unwrap().permissions().mode() & 0o777, 0o400);
-    let checked = verify(&sealed.path, &recordings.public_key()).await.unwrap();
+    let checked = verify(&sealed.path, &recordings.public_key(), None).await.unwrap();
     assert!(matches!(checked.verdict, Verdict::Whole(chain) if chain.link == sealed.link));
     assert_eq!(checked.header, Some(header(1)));
     let (text, _) = shown(&sealed.path, &recordings.public_key()).await;
@@ -111,7 +111,8 @@ async fn stock_zstd_reads_a_recording() {
     let sealed = recorder.seal(DONE).await.unwrap();
 
     let mut dumped = Vec::new();
-    let verdict = dump(&sealed.path, &recordings.public_key(), &mut dumped, DumpFormat::V3).await.unwrap();
+    let verdict =
+        dump(&sealed.path, &recordings.public_key(), None, &mut dumped, DumpFormat::V3).await.unwrap();
     assert!(matches!(verdict, Verdict::Whole(_)));
     let Ok(stock) = Command::new("zstd").arg("-dc").arg(&sealed.path).output() else {
         println!("SKIPPED: zstd is not installed");
@@ -120,7 +121,7 @@ async fn stock_zstd_reads_a_recording() {
     assert!(stock.status.success(), "{stock:?}");
     assert_eq!(stock.stdout, dumped);
     let mut old = Vec::new();
-    let _ = dump(&sealed.path, &recordings.public_key(), &mut old, DumpFormat::V2).await.unwrap();
+    let _ = dump(&sealed.path, &recordings.public_key(), None, &mut old, DumpFormat::V2).await.unwrap();
     let old = String::from_utf8(old).unwrap();
     assert!(old.contains("\"version\":2") && old.contains("\"o\", \"hello\\r\\n\""), "{old}");
 }
@@ -144,7 +145,7 @@ async fn a_proxy_killed_leaves_a_recording_that_is_incomplete_and_plays() {
     let copy = scratch.0.join("copy.cast.zst");
     for length in (0..whole.len()).step_by(7) {
         fs::write(&copy, &whole[..length]).unwrap();
-        let checked = verify(&copy, &recordings.public_key()).await.unwrap();
+        let checked = verify(&copy, &recordings.public_key(), None).await.unwrap();
         assert!(matches!(checked.verdict, Verdict::Incomplete { .. }), "{length}: {checked:?}");
     }
 }
@@ -182,7 +183,7 @@ async fn a_command_s_output_over_its_limit_is_counted_and_hashed() {
     let (text, _) = shown(&sealed.path, &recordings.public_key()).await;
     assert_eq!(text, "x".repeat(100));
     let mut lines = Vec::new();
-    let _ = dump(&sealed.path, &recordings.public_key(), &mut lines, DumpFormat::V3).await.unwrap();
+    let _ = dump(&sealed.path, &recordings.public_key(), None, &mut lines, DumpFormat::V3).await.unwrap();
     let lines = String::from_utf8(lines).unwrap();
     assert!(lines.contains("beyond 100 bytes is not kept"), "{lines}");
     assert!(lines.contains(&Digest::of(&[b'x'; 180]).to_string()), "{lines}");
@@ -191,7 +192,7 @@ async fn a_command_s_output_over_its_limit_is_counted_and_hashed() {
 #[tokio::test]
 async fn a_fast_writer_waits_for_the_disk_and_nothing_is_lost() {
     let scratch = Scratch::new();
-    let recordings = scratch.with(|settings| Settings { free_floor: 0, pending_bound: 4096, ..settings });
+    let recordings = scratch.with(|settings| Settings { pending_bound: 4096, ..settings });
     let recorder = recordings.begin(header(1)).await.unwrap();
     let writers = (0..4u32).map(|number| {
         let recorder = recorder.clone();
@@ -206,10 +207,10 @@ async fn a_fast_writer_waits_for_the_disk_and_nothing_is_lost() {
         writer.await.unwrap();
     }
     let sealed = recorder.seal(DONE).await.unwrap();
-    let checked = verify(&sealed.path, &recordings.public_key()).await.unwrap();
+    let checked = verify(&sealed.path, &recordings.public_key(), None).await.unwrap();
     assert!(matches!(checked.verdict, Verdict::Whole(_)));
     let mut lines = Vec::new();
-    let _ = dump(&sealed.path, &recordings.public_key(), &mut lines, DumpFormat::V3).await.unwrap();
+    let _ = dump(&sealed.path, &recordings.public_key(), None, &mut lines, DumpFormat::V3).await.unwrap();
     let lines = String::from_utf8(lines).unwrap();
     assert!((0..4).all(|number| lines.contains(&format!("{number}:1999\\n"))));
 }
@@ -217,7 +218,10 @@ async fn a_fast_writer_waits_for_the_disk_and_nothing_is_lost() {
 #[tokio::test]
 async fn too_little_space_refuses_the_session_and_says_what_to_do() {
     let scratch = Scratch::new();
-    let recordings = scratch.with(|settings| Settings { free_floor: u64::MAX, ..settings });
+    let recordings = scratch.with(|mut settings| {
+        settings.floors.floor = u64::MAX;
+        settings
+    });
     let Err(error) = recordings.begin(header(1)).await else {
         panic!("it began");
     };
@@ -243,11 +247,11 @@ async fn another_key_or_another_name_is_altered() {
     let (scratch, other) = (Scratch::new(), Scratch::new());
     let recordings = scratch.recordings();
     let sealed = recordings.begin(header(1)).await.unwrap().seal(DONE).await.unwrap();
-    let checked = verify(&sealed.path, &other.recordings().public_key()).await.unwrap();
+    let checked = verify(&sealed.path, &other.recordings().public_key(), None).await.unwrap();
     assert!(matches!(checked.verdict, Verdict::Altered { what: Alteration::Signature, .. }), "{checked:?}");
     let misnamed = sealed.path.with_file_name(format!("{}.cast.zst", header(2).session));
     fs::copy(&sealed.path, &misnamed).unwrap();
-    let checked = verify(&misnamed, &recordings.public_key()).await.unwrap();
+    let checked = verify(&misnamed, &recordings.public_key(), None).await.unwrap();
     assert!(matches!(checked.verdict, Verdict::Altered { what: Alteration::Session, .. }), "{checked:?}");
 }
 
@@ -310,7 +314,7 @@ async fn a_full_disk_fails_the_recording_and_what_was_written_still_plays() {
         return;
     };
     let dir = disk.0.join("recordings");
-    let recordings = scratch.with(|settings| Settings { dir, free_floor: 0, ..settings });
+    let recordings = scratch.with(|_| Settings::testing(dir));
     let recorder = recordings.begin(header(1)).await.unwrap();
     let channel = recorder.open(0, shell()).await.unwrap();
     // Noise of printable characters, which does not compress away.
@@ -331,6 +335,44 @@ async fn a_full_disk_fails_the_recording_and_what_was_written_still_plays() {
 }
 
 #[tokio::test]
+async fn a_recording_that_would_fill_the_disk_is_told_to_end_and_is_sealed_and_small_ones_go_on() {
+    let scratch = Scratch::new();
+    let Some(disk) = SmallDisk::mount(scratch.0.join("small")) else {
+        println!("SKIPPED: a tmpfs can not be mounted here");
+        return;
+    };
+    let dir = disk.0.join("recordings");
+    let floors = Floors { floor: 128 << 10, reserve: 48 << 10, places: vec![disk.0.clone()] };
+    let recordings = scratch.with(|settings| Settings { dir, floors, pending_bound: 8 << 10, ..settings });
+    let (small, large) =
+        (recordings.begin(header(1)).await.unwrap(), recordings.begin(header(2)).await.unwrap());
+    let quiet = small.open(0, shell()).await.unwrap();
+    quiet.output(b"quiet").await.unwrap();
+    let flood = large.open(0, shell()).await.unwrap();
+    let mut hash = blake3::hash(b"noise");
+    let why = loop {
+        // A bound that is reached makes it wait for the disk.
+        flood.output(hash.to_hex().repeat(64).as_bytes()).await.unwrap();
+        hash = blake3::hash(hash.as_bytes());
+        if let Ok(why) = tokio::time::timeout(std::time::Duration::ZERO, large.crowded()).await {
+            break why;
+        }
+    };
+    assert!(why.contains("fills up") && why.contains("so the session ends"), "{why}");
+    // It ends in order, the other lives on, and nobody else begins.
+    assert!(large.seal(DONE).await.is_ok());
+    quiet.output(b"still").await.unwrap();
+    small.rested().await;
+    assert!(tokio::time::timeout(std::time::Duration::ZERO, small.crowded()).await.is_err());
+    assert!(matches!(recordings.begin(header(3)).await, Err(RecordError::Space { .. })));
+    // Whatever else fills the disk: what is reserved no recording takes.
+    fs::write(disk.0.join("filler"), vec![1; 90 << 10]).unwrap();
+    quiet.output(b"too much").await.ok();
+    let failure = small.failed().await.to_string();
+    assert!(failure.contains("kept for the audit log and the console"), "{failure}");
+}
+
+#[tokio::test]
 async fn throughput_is_told_for_a_terminal_and_for_a_command() {
     let scratch = Scratch::new();
     let recordings = scratch.recordings();
@@ -347,7 +389,7 @@ async fn throughput_is_told_for_a_terminal_and_for_a_command() {
         let (took, bytes) = (start.elapsed(), sealed.bytes);
         println!("{:?}: 16 MiB in {took:?}, {bytes} bytes on disk", open.kind);
         assert!(matches!(
-            verify(&sealed.path, &recordings.public_key()).await.unwrap().verdict,
+            verify(&sealed.path, &recordings.public_key(), None).await.unwrap().verdict,
             Verdict::Whole(_)
         ));
     }

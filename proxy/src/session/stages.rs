@@ -120,6 +120,7 @@ impl Relaying {
                 cause: EndCause::Recording,
                 message: Some(format!("the session's recording can't be written ({why}), so the session ends")),
             },
+            why = self.open.recorder.crowded() => End { cause: EndCause::Full, message: Some(why.to_string()) },
             over = over(grant) => End {
                 cause: EndCause::Grant,
                 message: Some(match over {

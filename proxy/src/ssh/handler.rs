@@ -27,8 +27,8 @@ use tokio::task::AbortHandle;
 use super::door::{Screen, Step};
 use super::forward::{Arrivals, Listener, Place, X11};
 use super::inbox::window_target;
-use super::refusals::Refusals;
 use super::program::{Control, Program, Size, Terminal};
+use super::refusals::Refusals;
 use super::upstream::Way;
 use super::{Gate, Standing};
 
@@ -398,7 +398,7 @@ impl russh::server::Handler for Handler {
 
     fn adjust_window(&mut self, id: ChannelId, _: u32) -> u32 {
         let own = self.channels.get(&id).map(|channel| channel.inbox.backlog()).unwrap_or_default();
-        window_target(own, self.largest_backlog())
+        window_target(own, self.channels.values().map(|channel| channel.inbox.backlog()))
     }
 
     async fn channel_eof(&mut self, id: ChannelId, _: &mut Session) -> Result<(), HandlerError> {

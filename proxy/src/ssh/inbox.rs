@@ -16,7 +16,7 @@
 //!
 //! The target is one value for all channels of a connection, so a second channel
 //! can lend a stalled one some window. [`HARD`] bounds that: a channel above it
-//! keeps the target down for all.
+//! keeps the target down for all, as many small ones together do above [`ALL`].
 //!
 //! Nothing grows without a bound whatever the peer sends: data by its window, requests
 //! by their number, and the end of data comes once (RFC 4254, 5.3). A peer that goes
@@ -40,6 +40,8 @@ const TRICKLE: u32 = 2;
 const SOFT: usize = 1024 * 1024;
 /// Backlog from which a channel holds its whole connection back, in bytes.
 const HARD: usize = 6 * 1024 * 1024;
+/// Backlog of all channels of a connection from which all are held back, in bytes.
+const ALL: usize = 16 * 1024 * 1024;
 /// Backlog that no peer reaches that keeps to its window, in bytes.
 const MOST: usize = 12 * 1024 * 1024;
 /// Pieces smaller than this are gathered into one, in bytes.
@@ -108,7 +110,14 @@ impl<C> Clone for Inbox<C> {
 
 impl<C> Default for Inbox<C> {
     fn default() -> Self {
-        let state = State { items: VecDeque::new(), backlog: 0, controls: 0, ended: false, closed: false, reader: None };
+        let state = State {
+            items: VecDeque::new(),
+            backlog: 0,
+            controls: 0,
+            ended: false,
+            closed: false,
+            reader: None,
+        };
         Self { state: Arc::new(Mutex::new(state)), drained: Arc::new(Notify::new()) }
     }
 }
@@ -265,10 +274,11 @@ impl<C> State<C> {
 }
 
 /// The target that russh shall top windows up to, given the backlog of the
-/// channel that is adjusted now and the largest of the connection's.
+/// channel that is adjusted now and those of all the connection's.
 #[must_use]
-pub fn window_target(own: usize, largest: usize) -> u32 {
-    if own >= SOFT || largest >= HARD { TRICKLE } else { WINDOW }
+pub fn window_target(own: usize, all: impl Iterator<Item = usize>) -> u32 {
+    let (largest, sum) = all.fold((0, 0), |(largest, sum), one| (one.max(largest), sum + one));
+    if own >= SOFT || largest >= HARD || sum >= ALL { TRICKLE } else { WINDOW }
 }
 
 /// Reads an inbox as a byte stream, for the SSH connection inside a `direct-tcpip`
@@ -343,9 +353,13 @@ mod tests {
     async fn a_backlog_brings_the_target_down_and_reading_brings_it_back() {
         let inbox = Inbox::<()>::default();
         inbox.push_data(&vec![0; SOFT]).await.unwrap();
-        assert_eq!(window_target(inbox.backlog(), inbox.backlog()), TRICKLE);
+        let target = |own| window_target(own, std::iter::once(own));
+        assert_eq!(target(inbox.backlog()), TRICKLE);
         inbox.next().await;
-        assert_eq!(window_target(inbox.backlog(), inbox.backlog()), WINDOW);
+        assert_eq!(target(inbox.backlog()), WINDOW);
+        assert_eq!(window_target(0, [0, HARD].into_iter()), TRICKLE, "one that holds too much holds all");
+        assert_eq!(window_target(0, [SOFT - 1; 8].into_iter()), WINDOW);
+        assert_eq!(window_target(0, [SOFT - 1; 32].into_iter()), TRICKLE, "so do many together");
     }
 
     #[tokio::test]

@@ -284,7 +284,9 @@ async fn down_stream(
                 }
                 write.extended_data_bytes(ext, data).await.is_ok()
             }
-            Some(ChannelMsg::Eof) if !said.end() => return Done::Device(Some(repeats("the end of its data"))),
+            Some(ChannelMsg::Eof) if !said.end() => {
+                return Done::Device(Some(repeats("the end of its data")));
+            }
             Some(ChannelMsg::Eof) => exit.is_none() || said.release(client).await,
             Some(ChannelMsg::ExitStatus { .. } | ChannelMsg::ExitSignal { .. }) if exit.is_some() => {
                 return Done::Device(Some(repeats("how its program ended")));

@@ -60,6 +60,22 @@ impl Store {
         Ok(())
     }
 
+    /// At most so many of a session's transfers after number `after`, as they are stored.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn transfers_after(
+        &self,
+        session: SessionId,
+        after: i64,
+        limit: u64,
+    ) -> Result<Vec<(i64, String)>, StoreError> {
+        let of =
+            Entity::find().filter(Column::SessionId.eq(session.to_string())).filter(Column::Id.gt(after));
+        let rows = of.order_by_asc(Column::Id).limit(limit).all(&self.readers).await;
+        Ok(rows.doing("read transfers")?.into_iter().map(|row| (row.id, row.document)).collect())
+    }
+
     /// A session's transfers, at most so many.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
 //! `make demo` itself, on a device and on the machine itself; a device plays the machine.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{self, Signal};
@@ -63,6 +65,29 @@ fn a_demo_that_stays_can_be_interrupted_and_so_can_its_proxy() {
     ends(staying.pid());
     let told = staying.done().unwrap();
     assert!(told.success(), "{}", told.all());
+    assert!(!clone.path(".demo").exists());
+}
+
+#[test]
+fn a_demo_whose_reader_is_gone_ends_with_a_signal_all_the_same_and_leaves_nothing() {
+    needs_devices!();
+    let clone = clone();
+    let mut staying = Command::new(program("demo").unwrap())
+        .current_dir(clone.path(""))
+        .env("DEMO_STAY", "1")
+        .env("DEMO_HERE", "")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // As `tee` does that gets Ctrl-C first.
+    let reader = BufReader::new(staying.stdout.take().unwrap());
+    let told = reader.lines().map_while(Result::ok).any(|line| line.contains("All 10 steps held"));
+    assert!(told);
+    signal::kill(Pid::from_raw(i32::try_from(staying.id()).unwrap()), Signal::SIGINT).unwrap();
+    let ended = wait::until("the demo ends", WITHIN, || staying.try_wait().unwrap());
+    assert!(ended.unwrap().success());
     assert!(!clone.path(".demo").exists());
 }
 

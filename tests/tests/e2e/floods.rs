@@ -50,7 +50,9 @@ fn logged(world: &World, kind: &str, field: &str, what: &str) -> Value {
         let mut events = log.as_array()?.iter().map(|record| &record["event"]);
         events.rfind(|event| text(event, "type") == kind && text(event, field).contains(what)).cloned()
     });
-    found.unwrap()
+    found.unwrap_or_else(|error| {
+        panic!("{error}: {kind} {what}: {:#?}", world.json(&["audit", "tail", "-n", "20"]))
+    })
 }
 
 /// A client that keeps the gate's last word.
@@ -107,7 +109,8 @@ fn a_client_that_repeats_itself_on_a_stuck_channel_is_cut_off_with_the_reason_an
     let twice = "your ssh client ended the data of a channel twice, so its connection is closed";
     assert_eq!(play(repeat(world, async |channel| channel.eof().await)), twice);
     assert_eq!(text(&logged(world, "session-ended", "detail", twice), "cause"), "protocol");
-    let many = "your ssh client asked for more on one channel than is kept waiting, so its connection is closed";
+    let many =
+        "your ssh client asked for more on one channel than is kept waiting, so its connection is closed";
     assert_eq!(play(repeat(world, async |channel| channel.window_change(80, 24, 0, 0).await)), many);
     assert_eq!(play(repeat(world, async |channel| channel.signal(Sig::USR1).await)), many);
     let after = memory(world);

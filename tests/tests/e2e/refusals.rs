@@ -147,6 +147,50 @@ fn no_session_starts_without_room_for_its_recording() {
 }
 
 #[test]
+fn on_a_disk_that_fills_up_the_session_that_fills_it_ends_and_the_console_and_others_go_on() {
+    needs_devices!();
+    let device = Device::boot(&base(), "crowded").unwrap();
+    let options = Options { disk_bytes: Some(160 << 20), free_floor: "100 MiB", ..Options::default() };
+    let world = World::start(options).unwrap();
+    world.apply(&format!("[[device]]\nname = \"crowded\"\naddress = \"{}\"\n", device.address())).unwrap();
+    world.enrol(&device).unwrap();
+    let scene = Scene::set(&world, &device, "crowds", "{}");
+    let free = || {
+        let space = nix::sys::statvfs::statvfs(&world.state()).unwrap();
+        space.blocks_available() * space.fragment_size()
+    };
+    let mut quiet = scene.knock();
+    scene.at_the_prompt(&mut quiet);
+    let flood = ["base64 /dev/urandom"];
+    let flood = world.client().ssh_with(&scene.operator, &scene.target(), &["-tt"], &flood).unwrap();
+    let flood = flood.within(Duration::from_secs(180)).run().unwrap();
+    assert!(flood.err().contains("fills up"), "{}", flood.err());
+    // A quarter of the floor is the reserve, which no recording has touched.
+    assert!(free() > 25 << 20, "{}", free());
+
+    quiet.send_line("echo still-$((6*7))").unwrap();
+    quiet.expect("still-42").unwrap();
+    let refused = world.client().ssh(&scene.operator, &scene.target(), &["id"]).unwrap().run().unwrap();
+    assert!(!refused.success() && refused.err().contains("no session can start"), "{}", refused.all());
+    // Also when something else takes of the reserve.
+    let filler = fs::File::create(world.state().join("filler")).unwrap();
+    let more = i64::try_from(free().saturating_sub(20 << 20)).unwrap();
+    nix::fcntl::fallocate(&filler, nix::fcntl::FallocateFlags::empty(), 0, more).unwrap();
+    let log = world.json(&["audit", "tail", "-n", "200"]).unwrap();
+    let events = log.as_array().unwrap().iter().map(|record| &record["event"]);
+    let ended: Vec<_> = events.filter(|event| event["cause"] == "full").collect();
+    assert_eq!(ended.len(), 1, "{ended:#?}");
+    let live = world.json(&["session", "list", "--live"]).unwrap();
+    let live = live[0]["id"].as_str().unwrap().to_owned();
+    world.admin(&["session", "kill", &live]).unwrap().ok().unwrap();
+    quiet.end(Duration::from_secs(30)).unwrap();
+    world.admin(&["audit", "verify"]).unwrap().ok().unwrap();
+    let sealed = ended[0]["session"].as_str().unwrap();
+    world.admin(&["session", "verify", sealed]).unwrap().ok().unwrap();
+    scene.is_as_before_within(PATIENCE);
+}
+
+#[test]
 fn a_disk_that_fills_up_ends_the_session_and_its_grant() {
     needs_devices!();
     let device = Device::boot(&base(), "filling").unwrap();

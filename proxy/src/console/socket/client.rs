@@ -12,6 +12,9 @@ use crate::console::grammar::{Cli, Command, Format};
 /// As much as a text of resources may be.
 const MOST_INPUT: u64 = 16 << 20;
 
+/// What a shell has of a command whose reader went away: 128 and SIGPIPE.
+const READER_LEFT: u8 = 141;
+
 /// Runs one command in the running proxy and shows what it says; gives its exit status.
 pub async fn admin(socket: &Path, words: Vec<String>) -> u8 {
     match run(socket, words).await {
@@ -84,8 +87,13 @@ async fn run(socket: &Path, mut words: Vec<String>) -> Result<u8, String> {
     let shown = async {
         while let Some((kind, bytes)) = read(&mut from).await? {
             match kind {
-                OUT => show(&mut std::io::stdout().lock(), &bytes)?,
-                ERR => show(&mut std::io::stderr().lock(), &bytes)?,
+                OUT => match show(&mut std::io::stdout().lock(), &bytes) {
+                    // As SIGPIPE would have it: whoever reads has enough.
+                    Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(READER_LEFT),
+                    shown => shown?,
+                },
+                // A remark that nobody reads takes nothing off the answer.
+                ERR => drop(show(&mut std::io::stderr().lock(), &bytes)),
                 EXIT => return Ok(bytes.first().copied().unwrap_or(1)),
                 _ => return Err(std::io::Error::other("it sent what it may not")),
             }

@@ -106,7 +106,7 @@ impl World {
         let requests =
             Requests::new(store.clone(), access.clone(), audit.clone(), crate::requests::Settings::default());
         let key = RecordingKey::open(directory).unwrap();
-        let recordings = Recordings::open(Settings::new(directory.join("recordings")), key).unwrap();
+        let recordings = Recordings::open(Settings::testing(directory.join("recordings")), key).unwrap();
         let live = Arc::new(Fake::default());
         let services = Services {
             store,

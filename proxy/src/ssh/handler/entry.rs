@@ -157,10 +157,6 @@ impl Handler {
         }
     }
 
-    pub(super) fn largest_backlog(&self) -> usize {
-        self.channels.values().map(|channel| channel.inbox.backlog()).max().unwrap_or_default()
-    }
-
     /// A control for a channel that has started.
     pub(super) fn control(&self, id: ChannelId, control: Control) {
         if let Some(channel) = self.channels.get(&id)
@@ -240,6 +236,8 @@ impl Handler {
             Some(start) => name.starts_with(start),
             None => name == allowed,
         };
-        name.len() <= LONGEST_ENV_NAME && value.len() <= LONGEST_ENV && self.gate.settings.accept_env.iter().any(fits)
+        name.len() <= LONGEST_ENV_NAME
+            && value.len() <= LONGEST_ENV
+            && self.gate.settings.accept_env.iter().any(fits)
     }
 }

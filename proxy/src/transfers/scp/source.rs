@@ -151,7 +151,8 @@ fn named(text: &str) -> Option<(u64, String)> {
 
 /// `1700000000 0 1700000000 0`, and nothing that could say more.
 fn times(text: &str) -> bool {
-    let number = |word: &str| (1..=20).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_digit());
+    let number =
+        |word: &str| (1..=20).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_digit());
     let words: Vec<&str> = text.splitn(5, ' ').collect();
     words.len() == 4 && words.into_iter().all(number)
 }

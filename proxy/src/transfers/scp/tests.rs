@@ -29,7 +29,8 @@ fn asides(command: &str, of: Side, pieces: &[(Side, &[u8])]) -> String {
 
 #[test]
 fn what_a_program_says_that_only_calls_itself_scp_is_kept_from_its_start() {
-    let shell: [(Side, &[u8]); 4] = [(Client, b"\0"), (Device, b"uid=0"), (Device, b"(root)\n"), (Client, b"id")];
+    let shell: [(Side, &[u8]); 4] =
+        [(Client, b"\0"), (Device, b"uid=0"), (Device, b"(root)\n"), (Client, b"id")];
     assert_eq!(asides("scp -f x", Device, &shell), "uid=0(root)\n");
     assert_eq!(asides("scp -f x", Device, &shell[..2]), "uid=0", "the channel ends before it is decided");
     let early = [shell[0], shell[1], (Client, b"id\n")];

@@ -101,7 +101,10 @@ pub(super) enum Request<'a> {
 impl Request<'_> {
     /// Whether a finding tells of it, or of all that it says.
     pub fn is_listed(&self) -> bool {
-        !matches!(self, Self::Init | Self::SizeOf { .. } | Self::SizeOfOpen { .. } | Self::Other | Self::Unknown)
+        !matches!(
+            self,
+            Self::Init | Self::SizeOf { .. } | Self::SizeOfOpen { .. } | Self::Other | Self::Unknown
+        )
     }
 }
 
@@ -359,7 +362,8 @@ mod tests {
     #[test]
     fn attributes_are_told_in_words() {
         let packet = [9, 0, 0, 0, 7, 0, 0, 0, 1, b'a', 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0x81, 0xa4];
-        let Some((7, Request::Change { path: b"a", attributes: Some(attributes), .. }, true)) = request(&packet)
+        let Some((7, Request::Change { path: b"a", attributes: Some(attributes), .. }, true)) =
+            request(&packet)
         else {
             panic!("it reads as something else");
         };

@@ -174,7 +174,8 @@ fn what_was_not_decided_is_kept_from_its_start_when_the_list_ends_or_the_channel
     }
     let pieces = |talk: &Talk| talk.0.clone();
     let version = packet(2, &[Number(3)]);
-    let kept = |talk: Vec<(Side, Vec<u8>)>| asides(talk.iter().map(|(side, bytes)| (*side, bytes.as_slice())));
+    let kept =
+        |talk: Vec<(Side, Vec<u8>)>| asides(talk.iter().map(|(side, bytes)| (*side, bytes.as_slice())));
     assert_eq!(kept(pieces(&talk)), [&version[4..], &sent].concat(), "an answer to nothing");
     // The other side ends it, or the channel does.
     talk.0.pop();

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use tidegate_tests::guardian;
 use tidegate_tests::programs::program;
-use tidegate_tests::run;
+use tidegate_tests::{run, say};
 
 use report::Row;
 use ways::Course;
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
     match guardian::clean_all_on_signals(|| guardian::ENDED_BY_SIGNAL).and_then(|()| bench()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("the bench could not be run: {error:#}");
+            say::error(format_args!("the bench could not be run: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -121,19 +121,22 @@ fn bench() -> Result<()> {
     report::print(&rows);
     let file = target.join("bench/bench.json");
     report::write(&rows, &file)?;
-    println!("\nwritten to {}", file.display());
+    say::line(format_args!("\nwritten to {}", file.display()));
     Ok(())
 }
 
 /// One measure, and what a virtual machine's host kept from it: what waits for a processor
 /// that the host has lent to another machine is slower through no program's fault.
 fn measured(name: &str, measure: impl FnOnce() -> Result<Vec<Row>>) -> Result<Vec<Row>> {
-    eprintln!("measuring: {name}");
+    say::error(format_args!("measuring: {name}"));
     let before = cpu::Ticks::now()?;
     let rows = measure().with_context(|| name.to_owned())?;
     let stolen = cpu::Ticks::now()?.stolen_since(before);
     if stolen > 0.001 {
-        eprintln!("           {:.1} % of the processors' time was stolen by the host", stolen * 100.0);
+        say::error(format_args!(
+            "           {:.1} % of the processors' time was stolen by the host",
+            stolen * 100.0
+        ));
     }
     Ok(rows)
 }
@@ -151,10 +154,14 @@ fn describe(sizes: &Sizes) -> Result<()> {
     let cores = std::thread::available_parallelism()?;
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let ssh = run::ok(&["ssh", "-V"])?.all();
-    println!("machine   {cores} × {}, Linux {}", model.unwrap_or("unknown processor"), kernel.trim());
-    println!("clients   {}", ssh.trim());
-    println!("gate      {}", program("tidegate-proxy")?.display());
-    println!(
+    say::line(format_args!(
+        "machine   {cores} × {}, Linux {}",
+        model.unwrap_or("unknown processor"),
+        kernel.trim()
+    ));
+    say::line(format_args!("clients   {}", ssh.trim()));
+    say::line(format_args!("gate      {}", program("tidegate-proxy")?.display()));
+    say::line(format_args!(
         "sizes     bulk {} MiB, {} runs a way; terminal {} MiB, {} runs; {} set-ups; {} keys; {} idle sessions; {} MiB to slow readers",
         sizes.bulk_mib,
         sizes.runs,
@@ -164,7 +171,7 @@ fn describe(sizes: &Sizes) -> Result<()> {
         sizes.keys * sizes.key_turns,
         sizes.idle,
         sizes.slow_mib
-    );
-    println!("ciphers   {}", CIPHERS.join(", "));
+    ));
+    say::line(format_args!("ciphers   {}", CIPHERS.join(", ")));
     Ok(())
 }

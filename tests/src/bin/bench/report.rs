@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use tidegate_tests::say;
 
 use anyhow::Result;
 use serde::Serialize;
@@ -66,12 +67,12 @@ impl Row {
 /// Prints the table.
 pub fn print(rows: &[Row]) {
     let wide = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or_default();
-    println!(
+    say::line(format_args!(
         "\n{:<wide$}  {:>10}  {:>10}  {:>10}  {:<8}  {:>8}  {:>8}  {:>5}",
         "", "tidegate", "direct", "ssh -J", "unit", "/direct", "/ssh -J", "runs"
-    );
+    ));
     for row in rows {
-        println!(
+        say::line(format_args!(
             "{:<wide$}  {:>10}  {:>10}  {:>10}  {:<8}  {:>8}  {:>8}  {:>5}",
             row.name,
             figure(Some(row.tidegate)),
@@ -81,7 +82,7 @@ pub fn print(rows: &[Row]) {
             ratio(row.ratio_direct),
             ratio(row.ratio_jump),
             row.runs
-        );
+        ));
     }
 }
 

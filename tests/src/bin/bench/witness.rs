@@ -19,7 +19,7 @@ use tidegate_common::id::SessionId;
 use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder, SESSION_VARIABLE, Sight};
 use tidegate_tests::guardian::Guardian;
 use tidegate_tests::programs::program;
-use tidegate_tests::wait;
+use tidegate_tests::{say, wait};
 
 use crate::report::Row;
 use proxy::{Link, Proxy};
@@ -64,7 +64,7 @@ async fn all(quick: bool) -> Result<Vec<Row>> {
     let before = audit.state();
     let mut agent = Agent::start().await?;
     if let Sight::Blind { why } = &agent.sight {
-        println!("SKIPPED the witness: {why}");
+        say::line(format_args!("SKIPPED the witness: {why}"));
         return Ok(Vec::new());
     }
     let directory = agent.directory.clone();
@@ -94,12 +94,12 @@ async fn all(quick: bool) -> Result<Vec<Row>> {
     drop(agent);
     ensure!(audit.state() == before, "the kernel's audit is not what it was");
     for (name, storm) in [("bare", &bare), ("make", &make)] {
-        println!("storms, {name}: with {:.2?} s, without {:.2?} s", storm.with, storm.without);
+        say::line(format_args!("storms, {name}: with {:.2?} s, without {:.2?} s", storm.with, storm.without));
     }
-    println!(
+    say::line(format_args!(
         "paced: {sent} execs at {rate:.0}/s, {} seen, {} lost {:?}",
         heard.failed, heard.lost, heard.remarks
-    );
+    ));
     let missing = sent.saturating_sub(heard.failed).max(heard.lost);
     Ok(vec![
         bare.row("10,000 execs, nothing else"),

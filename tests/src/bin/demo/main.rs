@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result};
-use tidegate_tests::guardian;
+use tidegate_tests::{guardian, say};
 
 use stage::Stage;
 
@@ -72,7 +72,7 @@ fn repository() -> Result<PathBuf> {
 fn clean_up_on_signals() -> Result<()> {
     guardian::clean_all_on_signals(|| {
         INTERRUPTED.store(true, Ordering::SeqCst);
-        println!("\nTaking everything back …");
+        say::line(format_args!("\nTaking everything back …"));
         if TOLD.load(Ordering::SeqCst) { 0 } else { guardian::ENDED_BY_SIGNAL }
     })
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use tidegate_tests::guardian;
 use tidegate_tests::torture::{End, Report, Tally, play};
+use tidegate_tests::{guardian, say};
 
 const ROUNDS: u64 = 500;
 
@@ -17,11 +17,11 @@ fn main() -> ExitCode {
     match guardian::clean_all_on_signals(|| guardian::ENDED_BY_SIGNAL).and_then(|()| torture()) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(exceptions) => {
-            eprintln!("{exceptions} exceptions");
+            say::error(format_args!("{exceptions} exceptions"));
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("the torture could not be carried out: {error:#}");
+            say::error(format_args!("the torture could not be carried out: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -35,7 +35,7 @@ fn torture() -> Result<u64> {
         Some(round) => vec![round],
         None => (0..number("ROUNDS")?.unwrap_or(ROUNDS)).collect(),
     };
-    println!("{} rounds, SEED={seed}", rounds.len());
+    say::line(format_args!("{} rounds, SEED={seed}", rounds.len()));
     let mut tally = play(&target.join("torture/fleet"), seed, &rounds, say)?;
     let exceptions = tally.exceptions();
     let directory = target.join("torture");
@@ -47,17 +47,19 @@ fn torture() -> Result<u64> {
         tally = before;
     }
     tally.write(&directory)?;
-    println!("\n{}\nwritten to {}", tally.table(), directory.join("torture.json").display());
+    say::line(format_args!("\n{}\nwritten to {}", tally.table(), directory.join("torture.json").display()));
     Ok(exceptions)
 }
 
 fn say(report: &Report) {
     let Report { round, story, end, .. } = report;
     match end {
-        End::Returned(after) => println!("{round:>4}  {:>5} ms  {story}", after.as_millis()),
-        End::Missed(said) if said.is_empty() => println!("{round:>4}    missed  {story}"),
-        End::Missed(said) => println!("{round:>4}    missed  {story}; the clients were told: {said}"),
-        End::Exception(what) => println!("{round:>4} EXCEPTION  {story}\n{what}\n"),
+        End::Returned(after) => say::line(format_args!("{round:>4}  {:>5} ms  {story}", after.as_millis())),
+        End::Missed(said) if said.is_empty() => say::line(format_args!("{round:>4}    missed  {story}")),
+        End::Missed(said) => {
+            say::line(format_args!("{round:>4}    missed  {story}; the clients were told: {said}"))
+        }
+        End::Exception(what) => say::line(format_args!("{round:>4} EXCEPTION  {story}\n{what}\n")),
     }
 }
 

@@ -1,0 +1,20 @@
+//! What a command says to whoever runs it. A reader that went away is no reason to stop
+//! half way: what could not be written is not written, and the exit status tells the rest.
+
+use std::fmt::Arguments;
+use std::io::{Write as _, stderr, stdout};
+
+/// A line on standard output.
+pub fn line(text: Arguments<'_>) {
+    let _ = writeln!(stdout(), "{text}");
+}
+
+/// Text on standard output that ends its own lines.
+pub fn text(text: Arguments<'_>) {
+    let _ = write!(stdout(), "{text}");
+}
+
+/// A line on standard error.
+pub fn error(text: Arguments<'_>) {
+    let _ = writeln!(stderr(), "{text}");
+}

@@ -1,0 +1,176 @@
+//! A recording or a list that is not the session's, or not what was written.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use tidegate_common::audit::{Changed, Event, FileChange, Outcome};
+use tidegate_common::id::SessionId;
+use tidegate_common::recording::{FORMAT, Header, Kind};
+
+use super::world::World;
+use crate::record::{End, Open, Recorder, Recordings, Settings};
+
+const DONE: End<'static> = End { exit: Some(0), cause: "the user left" };
+
+fn header(session: SessionId) -> Header {
+    Header {
+        format: FORMAT,
+        session,
+        user: "operator".parse().unwrap(),
+        target: "ops@db01".parse().unwrap(),
+        origin: "192.0.2.7".parse().unwrap(),
+        started: jiff::Timestamp::now(),
+        group: None,
+        request: None,
+        emergency: false,
+        input: false,
+        exec_output_limit: 100,
+    }
+}
+
+/// A world with a session.
+async fn begun() -> (World, SessionId) {
+    let world = World::new().await;
+    world.says("operator", "request create ops@db01 -j x").await;
+    world.says("approver", "request approve 1").await;
+    let session = world.session().await;
+    (world, session)
+}
+
+/// A recording of a terminal that showed this, not sealed yet.
+async fn shown(recordings: &Recordings, session: SessionId, text: &str) -> Recorder {
+    let recorder = recordings.begin(header(session)).await.unwrap();
+    let open = Open { kind: Kind::Terminal, command: None, term: None, size: None };
+    let channel = recorder.open(0, open).await.unwrap();
+    channel.output(text.as_bytes()).await.unwrap();
+    recorder.rested().await;
+    recorder
+}
+
+/// Other recordings, signed with the same key.
+fn elsewhere(world: &World, name: &str) -> Recordings {
+    let settings = Settings::testing(world.temporary.directory().join(name));
+    Recordings::open(settings, world.services.recordings.key()).unwrap()
+}
+
+fn replace(path: &Path, bytes: &[u8]) {
+    let _ = fs::remove_file(path);
+    fs::write(path, bytes).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o400)).unwrap();
+}
+
+/// The session's recording, sealed, and the log knows of it.
+async fn sealed(world: &World, session: SessionId) -> PathBuf {
+    let recorder = shown(&world.services.recordings, session, "the right one").await;
+    let sealed = recorder.seal(DONE).await.unwrap();
+    let (bytes, frames, link) = (sealed.bytes, sealed.frames, sealed.link);
+    world.services.audit.append(Event::RecordingSealed { session, bytes, frames, link }).await.unwrap();
+    sealed.path
+}
+
+/// What `verify` says is wrong, as `play` and `export` do; none shows another session's.
+async fn wrong(world: &World, session: SessionId) -> String {
+    let verified = world.says("root", &format!("session verify {session}")).await;
+    assert_eq!(verified.status, 1, "{}", verified.out);
+    for command in ["play", "export"] {
+        let done = world.says("root", &format!("session {command} {session}")).await;
+        assert_eq!(done.status, 1, "{command}: {}{}", done.out, done.err);
+        assert!(done.err.contains("altered"), "{command}: {}", done.err);
+        assert!(!done.out.contains("of another session"), "{command} shows it: {}", done.out);
+    }
+    verified.out
+}
+
+#[tokio::test]
+async fn a_recording_that_is_anothers_cut_older_or_gone_is_altered_for_the_log_knows_better() {
+    let (world, session) = begun().await;
+    let path = sealed(&world, session).await;
+    let whole = fs::read(&path).unwrap();
+    let verified = world.says("root", &format!("session verify {session}")).await;
+    assert!(verified.status == 0 && verified.out.contains("whole"), "{}", verified.out);
+    let played = world.says("root", &format!("session play {session}")).await;
+    assert!(played.out.contains("the right one"), "{}", played.out);
+
+    // Cut off at its end: by itself it is only incomplete.
+    replace(&path, &whole[..whole.len() - tidegate_common::recording::END_LENGTH]);
+    assert!(wrong(&world, session).await.contains("altered after frame 3: its end was cut off"));
+    // Another session's, whole and signed.
+    let other = elsewhere(&world, "other");
+    let recorder = shown(&other, SessionId::new(1_800_000_000_000, 8), "of another session").await;
+    replace(&path, &fs::read(recorder.seal(DONE).await.unwrap().path).unwrap());
+    assert!(wrong(&world, session).await.contains("altered after frame 1: it is the recording of another"));
+    // One of the same session that says something else.
+    let again = elsewhere(&world, "again");
+    let recorder = shown(&again, session, "another one").await;
+    replace(&path, &fs::read(recorder.seal(DONE).await.unwrap().path).unwrap());
+    let said = wrong(&world, session).await;
+    assert!(said.contains("another recording of the session is known to have been written"), "{said}");
+    // None at all.
+    fs::remove_file(&path).unwrap();
+    assert!(wrong(&world, session).await.contains("altered after frame 0: its file is gone"));
+    replace(&path, &whole);
+    assert_eq!(world.says("root", &format!("session verify {session}")).await.status, 0);
+}
+
+#[tokio::test]
+async fn a_live_recording_that_was_set_back_is_altered_and_one_that_was_not_is_only_incomplete() {
+    let (world, session) = begun().await;
+    let recorder = shown(&world.services.recordings, session, "first").await;
+    let path = recorder.path().to_owned();
+    let first = fs::read(&path).unwrap();
+    let verify = async || world.says("root", &format!("session verify {session}")).await.out;
+    assert!(verify().await.contains("incomplete"), "{}", verify().await);
+    recorder.open(1, Open { kind: Kind::Exec, command: Some("ls"), term: None, size: None }).await.unwrap();
+    recorder.rested().await;
+    let second = fs::read(&path).unwrap();
+    replace(&path, &first);
+    assert!(verify().await.contains("altered after frame 2: its end was cut off"), "{}", verify().await);
+    replace(&path, &second);
+    assert!(verify().await.contains("incomplete"), "{}", verify().await);
+}
+
+#[tokio::test]
+async fn a_list_of_transfers_that_is_not_the_logs_shows() {
+    let (world, session) = begun().await;
+    sealed(&world, session).await;
+    let removed = |path: &str| Event::FileChanged {
+        session,
+        channel: 0,
+        changed: Changed {
+            change: FileChange::Remove,
+            path: path.into(),
+            to: None,
+            attributes: None,
+            outcome: Outcome::Done,
+            detail: None,
+        },
+    };
+    let verify = async || world.says("root", &format!("session verify {session}")).await;
+    let list = async |events: &[Event]| {
+        world.services.store.transfers_add(session, jiff::Timestamp::now(), events).await.unwrap();
+    };
+    for path in ["a", "b"] {
+        world.services.audit.append(removed(path)).await.unwrap();
+    }
+    list(&[removed("a")]).await;
+    world
+        .services
+        .store
+        .session_end(session, tidegate_common::audit::EndCause::User, jiff::Timestamp::now())
+        .await
+        .unwrap();
+    let one_less = verify().await;
+    assert!(
+        one_less.out.contains("incomplete: 1 entries that the audit log has are missing"),
+        "{}",
+        one_less.out
+    );
+    assert_eq!(one_less.status, 1);
+    list(&[removed("b")]).await;
+    let same = verify().await;
+    assert!(same.status == 0 && same.out.contains("whole: 2 entries"), "{}", same.out);
+    list(&[removed("c")]).await;
+    let other = verify().await;
+    assert!(other.status == 1 && other.out.contains("altered: 1 entries"), "{}", other.out);
+}
