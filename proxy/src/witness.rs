@@ -50,6 +50,8 @@ pub enum WitnessError {
     Write { session: SessionId, path: PathBuf, source: io::Error },
     #[error("what the kernel saw could not be read from {path}: {source}")]
     Read { path: PathBuf, source: io::Error },
+    #[error("what the kernel saw in session {session} is not kept yet: {source}")]
+    Room { session: SessionId, source: RecordError },
     #[error("the end of what the kernel saw could not be signed: {0}")]
     Sign(RecordError),
     #[error("{0}")]
@@ -126,6 +128,7 @@ impl Witnesses {
         past: impl Fn(u64) -> bool + Send,
     ) -> Result<Taken, WitnessError> {
         let session = said.session;
+        self.recordings.has_room().map_err(|source| WitnessError::Room { session, source })?;
         let mut known = self.known.lock().await;
         let entry = match known.remove(&session) {
             Some(entry) => entry,

@@ -64,6 +64,8 @@ mod origins;
 mod packages;
 #[path = "e2e/pier.rs"]
 mod pier;
+#[path = "e2e/pipes.rs"]
+mod pipes;
 #[path = "e2e/plan.rs"]
 mod plan;
 #[path = "e2e/privileges.rs"]

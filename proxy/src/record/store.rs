@@ -123,6 +123,14 @@ impl Recordings {
         Ok(recorder)
     }
 
+    /// Whether what is kept beside recordings may take more of the disk.
+    ///
+    /// # Errors
+    /// When only the reserve is left.
+    pub fn has_room(&self) -> Result<(), RecordError> {
+        self.0.settings.floors.may_write(0)
+    }
+
     /// How far the recording of a session that lives is on the disk by now.
     pub async fn written(&self, session: SessionId) -> Option<Ending> {
         let inner = self.0.live().get(&session).and_then(Weak::upgrade)?;
