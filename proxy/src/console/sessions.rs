@@ -103,7 +103,7 @@ async fn verify(
     };
     let known = match &row {
         Some(row) => Some(evidence::known(services, row).await?),
-        None => None,
+        None => evidence::of_copy(services, &path).await?,
     };
     let checked = record::verify(&path, &key, known).await?;
     let verdict = judged(&checked.verdict);

@@ -2,6 +2,7 @@
 //! a file or a list that is not what was written shows.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use tidegate_common::audit::{Event, Record, Verdict};
 use tidegate_common::digest::Digest;
 
 use crate::console::{Failure, Services};
-use crate::record::{Ending, Known};
+use crate::record::{self, Ending, Known};
 use crate::store::SessionRow;
 
 /// Records read at once.
@@ -34,6 +35,17 @@ pub(super) async fn known(services: &Services, session: &SessionRow) -> Result<K
         known.end = services.recordings.written(session.id).await;
     }
     Ok(known)
+}
+
+/// What is known of a recording that was kept elsewhere: where its session was sealed, if the
+/// gate knows the session. (A copy of a live one may be older.)
+pub(super) async fn of_copy(services: &Services, path: &Path) -> Result<Option<Known>, Failure> {
+    let key = services.recordings.public_key();
+    let Some(header) = record::verify(path, &key, None).await?.header else { return Ok(None) };
+    let Some(row) = services.store.session(header.session).await? else { return Ok(None) };
+    let Known { session, end, .. } = known(services, &row).await?;
+    let end = end.filter(|end| matches!(end, Ending::Sealed { .. }));
+    Ok(Some(Known { session, begun: false, end }))
 }
 
 /// What a list of transfers is found to be.
