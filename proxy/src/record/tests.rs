@@ -343,7 +343,7 @@ async fn a_recording_that_would_fill_the_disk_is_told_to_end_and_is_sealed_and_s
     };
     let dir = disk.0.join("recordings");
     let floors = Floors { floor: 128 << 10, reserve: 48 << 10, places: vec![disk.0.clone()] };
-    let recordings = scratch.with(|settings| Settings { dir, floors, pending_bound: 8 << 10, ..settings });
+    let recordings = scratch.with(|_| Settings { dir, floors, pending_bound: 8 << 10 });
     let (small, large) =
         (recordings.begin(header(1)).await.unwrap(), recordings.begin(header(2)).await.unwrap());
     let quiet = small.open(0, shell()).await.unwrap();
