@@ -226,7 +226,7 @@ fn log(level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_default();
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| crate::say::Log)
         .without_time()
         .with_target(false)
         .with_ansi(false)

@@ -38,7 +38,7 @@ const STOP_DEADLINE: Duration = Duration::from_secs(15);
 /// # Errors
 /// When it can't start.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
-    log(&config.log.filter);
+    crate::log::start(&config.log.filter);
     let state = config.state_dir.clone();
     let store = Store::open(&config.store.url).await.context("the store")?;
     let audit = AuditLog::open(store.clone(), &config.audit.dir).await.context("the audit log")?;
@@ -227,13 +227,4 @@ impl console::AgentLinks for Registry {
     fn disconnect(&self, device: &DeviceName) {
         self.dismiss(device, "this agent's enrolment was revoked");
     }
-}
-
-/// The log goes to stderr; `TIDEGATE_LOG` filters it. It never holds session bytes.
-fn log(filter: &str) {
-    // russh logs what peers send, in their words and as often as they like.
-    let quiet = format!("{filter},russh=off,sqlx=warn,sea_orm_migration=warn");
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEGATE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(quiet));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
 }

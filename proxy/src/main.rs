@@ -14,6 +14,7 @@ mod console;
 mod files;
 mod lanes;
 mod limits;
+mod log;
 mod memory;
 mod origin;
 mod record;

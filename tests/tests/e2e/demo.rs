@@ -83,7 +83,7 @@ fn a_demo_whose_reader_is_gone_ends_with_a_signal_all_the_same_and_leaves_nothin
         .unwrap();
     // As `tee` does that gets Ctrl-C first.
     let reader = BufReader::new(staying.stdout.take().unwrap());
-    let told = reader.lines().map_while(Result::ok).any(|line| line.contains("All 10 steps held"));
+    let told = reader.lines().map_while(Result::ok).any(|line| line.contains("stay up until Ctrl-C"));
     assert!(told);
     signal::kill(Pid::from_raw(i32::try_from(staying.id()).unwrap()), Signal::SIGINT).unwrap();
     let ended = wait::until("the demo ends", WITHIN, || staying.try_wait().unwrap());
