@@ -2,6 +2,7 @@
 //! recordings do not know of it.
 
 pub mod algorithms;
+mod allowance;
 mod door;
 mod forward;
 mod handler;
@@ -12,7 +13,6 @@ mod leash;
 mod menu;
 mod program;
 mod proof;
-mod refusals;
 pub mod relay;
 mod terminal_console;
 pub mod upstream;

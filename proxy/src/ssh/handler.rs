@@ -24,11 +24,11 @@ use tidegate_common::policy::{LoginGone, Proved};
 use tokio::sync::{RwLock, watch};
 use tokio::task::AbortHandle;
 
+use super::allowance::Allowance;
 use super::door::{Screen, Step};
 use super::forward::{Arrivals, Listener, Place, X11};
 use super::inbox::window_target;
 use super::program::{Control, Program, Size, Terminal};
-use super::refusals::Refusals;
 use super::upstream::Way;
 use super::{Gate, Standing};
 
@@ -53,7 +53,7 @@ pub struct Handler {
     /// Ends the connection with its log-in.
     leaving: Option<AbortHandle>,
     attempts: usize,
-    refusals: Refusals,
+    refusals: Allowance,
     channels: HashMap<ChannelId, Chan>,
     listeners: Vec<Listener>,
     arrivals: Arrivals,
@@ -81,7 +81,7 @@ impl Handler {
             proved: None,
             leaving: None,
             attempts: 0,
-            refusals: Refusals::default(),
+            refusals: Allowance::default(),
             channels: HashMap::new(),
             listeners: Vec::new(),
             arrivals: Arrivals::default(),

@@ -18,8 +18,8 @@ use tidegate_common::audit::{ChannelKind, Event, ForwardKind, Note};
 use tidegate_common::id::SessionId;
 use tokio::sync::mpsc;
 
+use super::super::allowance::Allowance;
 use super::super::inbox::Inbox;
-use super::super::refusals::Refusals;
 use super::MOST_CHANNELS;
 use crate::audit_log::AuditLog;
 
@@ -111,7 +111,7 @@ pub struct Witness {
     reception: Reception,
     guests: HashMap<ChannelId, Inbox<Infallible>>,
     unasked: usize,
-    refusals: Refusals,
+    refusals: Allowance,
     session: SessionId,
     audit: AuditLog,
 }
@@ -123,7 +123,7 @@ impl Witness {
         session: SessionId,
         audit: AuditLog,
     ) -> Self {
-        let (guests, refusals) = (HashMap::new(), Refusals::default());
+        let (guests, refusals) = (HashMap::new(), Allowance::default());
         Self { vouched, refused: Arc::default(), reception, guests, unasked: 0, refusals, session, audit }
     }
 

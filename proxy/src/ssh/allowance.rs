@@ -3,25 +3,25 @@
 
 use std::time::{Duration, Instant};
 
-/// Refusals at once: a browser behind `ssh -D` opens dozens for a page.
+/// Allowance at once: a browser behind `ssh -D` opens dozens for a page.
 const MOST: u32 = 1024;
 /// After so long, one more.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// What one connection has left.
 #[derive(Debug)]
-pub struct Refusals {
+pub struct Allowance {
     left: u32,
     since: Instant,
 }
 
-impl Default for Refusals {
+impl Default for Allowance {
     fn default() -> Self {
         Self { left: MOST, since: Instant::now() }
     }
 }
 
-impl Refusals {
+impl Allowance {
     /// Takes one; `false` when none is left.
     pub fn take(&mut self) -> bool {
         self.take_at(Instant::now())
@@ -47,14 +47,14 @@ mod tests {
     #[test]
     fn a_peer_that_asks_without_end_has_none_left_and_one_that_rests_has_again() {
         let start = Instant::now();
-        let mut refusals = Refusals { left: MOST, since: start };
-        let taken = (0..2 * MOST).take_while(|_| refusals.take_at(start)).count();
+        let mut allowance = Allowance { left: MOST, since: start };
+        let taken = (0..2 * MOST).take_while(|_| allowance.take_at(start)).count();
         assert_eq!(taken, MOST as usize);
-        assert!(!refusals.take_at(start + PAUSE / 2));
-        assert!(refusals.take_at(start + PAUSE * 3));
-        assert!(refusals.take_at(start + PAUSE * 3));
-        assert!(refusals.take_at(start + PAUSE * 3));
-        assert!(!refusals.take_at(start + PAUSE * 3));
-        assert!(refusals.take_at(start + PAUSE * (MOST + 10)));
+        assert!(!allowance.take_at(start + PAUSE / 2));
+        assert!(allowance.take_at(start + PAUSE * 3));
+        assert!(allowance.take_at(start + PAUSE * 3));
+        assert!(allowance.take_at(start + PAUSE * 3));
+        assert!(!allowance.take_at(start + PAUSE * 3));
+        assert!(allowance.take_at(start + PAUSE * (MOST + 10)));
     }
 }
