@@ -97,8 +97,7 @@ async fn repeat(world: &World, what: impl AsyncFn(&Channel<client::Msg>) -> Sent
     while !gate.is_closed() {
         tokio::task::yield_now().await;
     }
-    let told = rude.0.lock().unwrap().clone();
-    told
+    rude.0.lock().unwrap().clone()
 }
 
 #[test]
