@@ -37,7 +37,7 @@ use crate::paths::Paths;
 use crate::shell::Link;
 use watcher::{Listening, Watcher};
 
-pub use hold::put_back_after_crash;
+pub use hold::{obstacles, put_back_after_crash};
 pub use watcher::Carried;
 
 /// How long the thread may take to put the kernel's audit back at a stop.

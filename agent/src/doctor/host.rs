@@ -224,17 +224,23 @@ fn contained() -> bool {
 
 fn audit(paths: &Paths, contained: bool) -> Point {
     let command_line = std::fs::read_to_string(paths.proc.join("cmdline")).unwrap_or_default();
-    if contained {
-        let found = "in a container the kernel's audit does not answer; what runs is not witnessed";
-        return Point::warning("audit", found, "run the agent on the machine itself where that matters");
+    let off = !paths.proc.join("self/loginuid").exists()
+        || command_line.split_whitespace().any(|word| word == "audit=0");
+    match crate::witness::obstacles() {
+        Ok(all) if all.is_empty() => {
+            Point::ok("audit", "the kernel binds processes to their login, and tells all that runs")
+        }
+        Ok(all) => Point::warning("audit", all.join("; "), "look at `auditctl -l` and /etc/audit/rules.d"),
+        Err(_) if contained => {
+            let found = "in a container the kernel's audit does not answer; what runs is not witnessed";
+            Point::warning("audit", found, "run the agent on the machine itself where that matters")
+        }
+        Err(_) if off => {
+            let found = "this kernel has no audit, or it is switched off; what runs is not witnessed";
+            Point::warning("audit", found, "boot with audit=1")
+        }
+        Err(why) => Point::warning("audit", why.to_string(), "see `auditctl -s` and `auditctl -l`"),
     }
-    if !paths.proc.join("self/loginuid").exists()
-        || command_line.split_whitespace().any(|word| word == "audit=0")
-    {
-        let found = "this kernel has no audit, or it is switched off; what runs is not witnessed";
-        return Point::warning("audit", found, "boot with audit=1");
-    }
-    Point::ok("audit", "the kernel binds processes to their login")
 }
 
 fn journal(paths: &Paths) -> Point {

@@ -131,6 +131,33 @@ pub fn login(payload: &[u8]) -> Option<Login> {
     Some(Login { ses: session(b"ses"), pid: field(fields, b"pid")?.number()?, before: session(b"old-ses") })
 }
 
+/// A change of audit itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// A rule was removed.
+    Removed,
+    /// It was switched off.
+    Off,
+    /// The count of lost records was set back, from there.
+    LostReset(u32),
+    Other,
+}
+
+/// The change that a record tells of.
+#[must_use]
+pub fn change(payload: &[u8]) -> Change {
+    let Some(fields) = record::parse(payload).map(|record| record.fields) else { return Change::Other };
+    let number = |name: &[u8]| field(fields, name).and_then(Value::number::<u32>);
+    let done = number(b"res") == Some(1);
+    let operation = field(fields, b"op").map(Value::raw);
+    match operation.filter(|_| done) {
+        Some(b"remove_rule") => Change::Removed,
+        Some(b"set") if number(b"audit_enabled") == Some(0) => Change::Off,
+        Some(b"set") if number(b"lost").is_some() => Change::LostReset(number(b"old").unwrap_or_default()),
+        _ => Change::Other,
+    }
+}
+
 /// An exec in a login; `None` for every other event.
 fn begin(record: &Record<'_>, now: u64) -> Option<Open> {
     let (mut arch, mut call, mut exit) = (None, None, None);
@@ -275,6 +302,19 @@ mod tests {
         assert_eq!(login(again.as_bytes()), made(Some(8), Some(7)));
         assert_eq!(login(again.replace("res=1", "res=0").as_bytes()), None, "it was refused");
         assert_eq!(login(b"audit(1795477758.031:5): pid=4 uid=0"), None);
+    }
+
+    #[test]
+    fn a_change_of_audit_is_read_as_a_kernel_tells_it() {
+        let told = |text: &str| change(format!("audit(1795914975.154:49): {text}").as_bytes());
+        let removed = "auid=4294967295 ses=4294967295 op=remove_rule key=(null) list=5 res=1";
+        assert_eq!(told(removed), Change::Removed);
+        assert_eq!(told(&removed.replace("res=1", "res=0")), Change::Other);
+        assert_eq!(told(&removed.replace("remove", "add")), Change::Other);
+        assert_eq!(told("op=set audit_enabled=0 old=1 auid=0 ses=3 res=1"), Change::Off);
+        assert_eq!(told("op=set audit_enabled=1 old=0 auid=0 ses=3 res=1"), Change::Other);
+        assert_eq!(told("op=set lost=0 old=7 auid=0 ses=3 res=1"), Change::LostReset(7));
+        assert_eq!(change(b"noise"), Change::Other);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! What the witness changes in the kernel's audit, and how it puts it back: our
-//! rules, `enabled` where it was off, and a backlog too short for a storm of execs.
+//! rules before all others, `enabled` where it was off, and a backlog too short for a storm of execs.
 //!
 //! What was there before is on disk before the first change, so that an agent after
 //! a crash, or the sweep, can put it back. A setting that somebody else has changed
 //! since is left alone.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
@@ -21,6 +22,9 @@ use crate::shell::clock;
 /// Records that the kernel may keep for whoever reads them, at least. Its default of
 /// 64 makes processes wait.
 const BACKLOG: u32 = 8192;
+
+/// How often one of our rules may be there: root may have added it again and again.
+const MOST_COPIES: i64 = 256;
 
 /// Why the kernel cannot be asked what runs.
 #[derive(Debug, thiserror::Error)]
@@ -71,11 +75,44 @@ fn look() -> Result<(Control, Status), BlindError> {
     if loaded.iter().any(|rule| rules::blinds(rule)) {
         return Err(BlindError::Never);
     }
-    if status.enabled == 2 && loaded.iter().filter(|rule| rules::is_ours(rule)).count() < rules::ours().len()
-    {
+    if status.enabled == 2 && !rules::in_force(&loaded) {
         return Err(BlindError::Locked);
     }
     Ok((control, status))
+}
+
+/// What on this host keeps the kernel from telling all that runs, one sentence each.
+///
+/// # Errors
+/// Why it tells nothing at all.
+pub fn obstacles() -> Result<Vec<String>, BlindError> {
+    let (control, status) = look()?;
+    let rules = control.rules().map_err(BlindError::Refused)?;
+    let limited = status.rate_limit != 0;
+    let limit = || format!("audit writes {} records a second at most, the rest is lost", status.rate_limit);
+    Ok(rules::blinding(&rules).into_iter().map(hidden).chain(limited.then(limit)).collect())
+}
+
+fn hidden(rule: &str) -> String {
+    format!("an audit rule of the host ({rule}) keeps the kernel from telling some of what runs")
+}
+
+/// What was heard of changes to the kernel's audit since the last look.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Changes {
+    /// Rules that were removed.
+    pub removed: u32,
+    /// It was switched off, however short.
+    pub off: bool,
+}
+
+/// What a look at the kernel's audit found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// What was otherwise for a while, and is not any more.
+    pub gone: Vec<String>,
+    /// What keeps the kernel from telling from here on.
+    pub stands: BTreeSet<String>,
 }
 
 /// What the kernel says of its records.
@@ -93,6 +130,10 @@ pub struct Hold {
     control: Control,
     paths: Paths,
     lost: u32,
+    /// The rules as they were at the last look.
+    known: Option<Vec<Vec<u8>>>,
+    /// Removals that were heard of, less those that were seen: above 0, a rule came and went.
+    unseen: i64,
 }
 
 impl Hold {
@@ -113,7 +154,7 @@ impl Hold {
                     .map_err(|source| BlindError::Note { path, source })?;
             }
         }
-        let hold = Self { control, paths: paths.clone(), lost };
+        let mut hold = Self { control, paths: paths.clone(), lost, known: None, unseen: 0 };
         match hold.change(status) {
             Ok(()) => Ok(hold),
             Err(error) => {
@@ -128,7 +169,7 @@ impl Hold {
     /// # Errors
     /// When the kernel cannot be asked any more.
     pub fn resume(paths: &Paths, lost: u32) -> io::Result<Self> {
-        Ok(Self { control: Control::open()?, paths: paths.clone(), lost })
+        Ok(Self { control: Control::open()?, paths: paths.clone(), lost, known: None, unseen: 0 })
     }
 
     /// How many records the kernel has lost, as far as it was told.
@@ -136,7 +177,7 @@ impl Hold {
         self.lost
     }
 
-    fn change(&self, status: Status) -> io::Result<()> {
+    fn change(&mut self, status: Status) -> io::Result<()> {
         if status.enabled == 2 {
             return Ok(());
         }
@@ -147,22 +188,57 @@ impl Hold {
         if status.enabled == 0 {
             self.control.set(Setting::Enabled(1))?;
         }
-        rules::ours().iter().try_for_each(|rule| self.control.add(rule))
+        for rule in rules::ours() {
+            // Where it is, it may be behind others; the kernel would add it a second time.
+            self.unseen -= remove_all(&self.control, &rule)?;
+            self.control.add(&rules::first(&rule))?;
+        }
+        Ok(())
     }
 
-    /// Puts back what somebody took away meanwhile: an audit daemon that starts loads
-    /// its own rules only. Tells whether anything was missing.
+    /// Looks whether the kernel still tells, and sees to it where that is possible: an audit
+    /// daemon that starts loads its own rules only, and whoever is root may do it on purpose.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn mend(&self) -> io::Result<bool> {
+    pub fn look(&mut self, heard: Changes) -> io::Result<Found> {
         let status = self.control.status()?;
-        let loaded = self.control.rules()?;
-        let there = loaded.iter().filter(|rule| rules::is_ours(rule)).count();
-        if status.enabled != 0 && there >= rules::ours().len() {
-            return Ok(false);
+        let mut loaded = self.control.rules()?;
+        let mut found = Found::default();
+        if heard.off || status.enabled == 0 {
+            found.gone.push("somebody switched the kernel's audit off; it is on again".to_owned());
         }
-        self.change(status).map(|()| true)
+        self.unseen += i64::from(heard.removed);
+        if let Some(known) = self.known.take() {
+            self.unseen -= vanished(&known, &loaded);
+            if self.unseen > 0 {
+                self.unseen = 0;
+                let why = "an audit rule came and went before it could be read; it may have hidden what ran";
+                found.gone.push(why.to_owned());
+            }
+        }
+        let low = (1..BACKLOG).contains(&status.backlog_limit);
+        if !rules::in_force(&loaded) || status.enabled == 0 || (low && status.enabled != 2) {
+            if !rules::in_force(&loaded) {
+                let why =
+                    "somebody removed the agent's audit rules, or put another before them; they are back";
+                found.gone.push(why.to_owned());
+            }
+            self.change(status)?;
+            loaded = self.control.rules()?;
+        }
+        if !rules::in_force(&loaded) {
+            let why = "the agent's audit rules are not in force and cannot be put back; audit is locked";
+            found.stands.insert(why.to_owned());
+        }
+        found.stands.extend(rules::blinding(&loaded).into_iter().map(hidden));
+        self.known = Some(loaded);
+        Ok(found)
+    }
+
+    /// The kernel's count of lost records was set back, from there.
+    pub fn lost_reset(&mut self, from: u32) -> u64 {
+        u64::from(from.saturating_sub(std::mem::take(&mut self.lost)))
     }
 
     /// How many records the kernel has lost since the last look, and how many it still has.
@@ -212,11 +288,11 @@ fn try_put_back(paths: &Paths, control: &Control) -> io::Result<()> {
     // After a boot nothing of ours is there.
     let Some(before) = before.filter(|before| before.boot == clock::boot_id(paths)) else { return Ok(()) };
     for rule in rules::ours() {
-        match control.remove(&rule) {
+        match remove_all(control, &rule) {
             // Locked meanwhile: it stays until the next boot.
             Err(error) if error.raw_os_error() == Some(libc::EPERM) => return Ok(()),
             other => other?,
-        }
+        };
     }
     let now = control.status()?;
     let same_daemon = now.daemon == before.daemon;
@@ -228,4 +304,41 @@ fn try_put_back(paths: &Paths, control: &Control) -> io::Result<()> {
         control.set(Setting::Enabled(0))?;
     }
     Ok(())
+}
+
+/// Removes a rule however often it is there; answers how often it was.
+fn remove_all(control: &Control, rule: &[u8]) -> io::Result<i64> {
+    for times in 0..MOST_COPIES {
+        if !control.remove(rule)? {
+            return Ok(times);
+        }
+    }
+    Ok(MOST_COPIES)
+}
+
+/// How many of the rules that were there are not any more.
+fn vanished(before: &[Vec<u8>], now: &[Vec<u8>]) -> i64 {
+    let mut left: Vec<&Vec<u8>> = now.iter().collect();
+    let gone = before.iter().filter(|rule| match left.iter().position(|other| other == rule) {
+        Some(place) => {
+            left.swap_remove(place);
+            false
+        }
+        None => true,
+    });
+    i64::try_from(gone.count()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_that_vanished_are_counted_also_where_there_were_several_alike() {
+        let rule = |byte: u8| vec![byte];
+        let before = [rule(1), rule(1), rule(2)];
+        assert_eq!(vanished(&before, &before), 0);
+        assert_eq!(vanished(&before, &[rule(2), rule(1), rule(3)]), 1);
+        assert_eq!(vanished(&before, &[]), 3);
+    }
 }

@@ -52,6 +52,8 @@ pub struct Status {
     pub enabled: u32,
     /// The audit daemon; 0 when none runs.
     pub daemon: u32,
+    /// Records a second at most; 0 is no limit.
+    pub rate_limit: u32,
     pub backlog_limit: u32,
     /// Records lost since boot.
     pub lost: u32,
@@ -108,6 +110,7 @@ impl Control {
             Some(Status {
                 enabled: word(1)?,
                 daemon: word(3)?,
+                rate_limit: word(4)?,
                 backlog_limit: word(5)?,
                 lost: word(6)?,
                 backlog: word(7)?,
@@ -140,14 +143,14 @@ impl Control {
         }
     }
 
-    /// Removes a rule; one that is not there is fine.
+    /// Removes a rule once; tells whether it was there.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn remove(&self, rule: &[u8]) -> io::Result<()> {
+    pub fn remove(&self, rule: &[u8]) -> io::Result<bool> {
         match self.ask(DEL_RULE, rule, Answer::Done) {
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
-            other => other.map(drop),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+            other => other.map(|_| true),
         }
     }
 

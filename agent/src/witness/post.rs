@@ -1,13 +1,14 @@
 //! Where the kernel is listened to while sessions live: our rules in it, the ears, and
 //! when to look after them. It can be left to the agent after this one.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd as _, RawFd};
 
 use nix::poll::{PollFd, PollFlags};
 use serde::{Deserialize, Serialize};
 
-use super::hold::Hold;
+use super::hold::{Changes, Hold};
 use super::kernel::{EXECS, Ear, LOGINS};
 use crate::paths::Paths;
 use crate::shell::clock;
@@ -31,8 +32,7 @@ impl Left {
     pub fn take_over(self, paths: &Paths) -> io::Result<Post> {
         let (ear, logins) = (Ear::adopt(self.ear)?, Ear::adopt(self.logins)?);
         let hold = Hold::resume(paths, self.lost)?;
-        let now = Some(clock::now().boot);
-        Ok(Post { ask: now, look: now, ..Post::new(hold, ear, logins) })
+        Ok(Post::new(hold, ear, logins))
     }
 }
 
@@ -45,10 +45,15 @@ pub struct Post {
     pub logins: Ear,
     /// When to read again, while much comes.
     pub pause: Option<u64>,
-    /// When to ask for losses; not while nothing is heard.
+    /// When to ask for losses; not while no session lives.
     pub ask: Option<u64>,
-    /// When to look after our rules, because some have changed.
+    /// When to look after our rules: soon when something changed, and every now and then,
+    /// because a change can be made that is not told.
     pub look: Option<u64>,
+    /// What was heard of changes since the last look.
+    pub changes: Changes,
+    /// What keeps the kernel from telling, as it was told to every session.
+    pub stands: BTreeSet<String>,
     /// The kernel had nothing left when it was asked; what we have not read yet is the rest.
     pub drained: bool,
     /// Since when no session lives.
@@ -68,7 +73,20 @@ impl Post {
     }
 
     fn new(hold: Hold, ear: Ear, logins: Ear) -> Self {
-        Self { hold, ear, logins, pause: None, ask: None, look: None, drained: false, idle: None }
+        let now = Some(clock::now().boot);
+        let (changes, stands) = (Changes::default(), BTreeSet::new());
+        Self {
+            hold,
+            ear,
+            logins,
+            pause: None,
+            ask: now,
+            look: now,
+            changes,
+            stands,
+            drained: false,
+            idle: None,
+        }
     }
 
     /// Leaves it to the next agent; the kernel goes on telling.

@@ -1,6 +1,7 @@
 //! The thread that listens to the kernel and tells the proxy. While no session
 //! lives it sleeps, and nothing of ours is in the kernel.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -14,8 +15,9 @@ use tidegate_common::id::SessionId;
 use tidegate_common::wire::{FromAgent, SESSION_VARIABLE};
 
 use super::Order;
-use super::assembler::{self, Assembler, Seen};
+use super::assembler::{self, Assembler, Change, Seen};
 use super::book::{Book, Told};
+use super::hold::Found;
 use super::kernel::{Heard, PAYLOAD};
 use super::post::{KEEP, Left, Post};
 use super::record;
@@ -178,7 +180,8 @@ impl Watcher {
         if let Listening::Yes(post) = &mut self.listening {
             post.idle = None;
             // Nobody looked after the rules while no session lived.
-            post.look = Some(now);
+            (post.look, post.ask) = (Some(now), Some(now));
+            post.stands.iter().for_each(|why| self.book.lose(Some(session), 1, why, now));
             return;
         }
         match Post::take(&self.paths) {
@@ -245,11 +248,20 @@ impl Watcher {
             }
             read = Read::All;
             match heard {
-                Ok(Heard::Message(record::CONFIG_CHANGE, _)) => {
-                    post.look.get_or_insert(now.saturating_add(LOOK));
+                Ok(Heard::Message(record::CONFIG_CHANGE, length)) => {
+                    let soon = now.saturating_add(LOOK);
+                    post.look = post.look.map(|at| at.min(soon)).or(Some(soon));
+                    match assembler::change(buffer.get(PAYLOAD..PAYLOAD + length).unwrap_or_default()) {
+                        Change::Removed => post.changes.removed = post.changes.removed.saturating_add(1),
+                        Change::Off => post.changes.off = true,
+                        Change::LostReset(from) => {
+                            let lost = post.hold.lost_reset(from);
+                            self.book.lose(None, lost, "the kernel lost audit records", now);
+                        }
+                        Change::Other => {}
+                    }
                 }
                 Ok(Heard::Message(kind, length)) => {
-                    post.ask.get_or_insert(now.saturating_add(ASK));
                     let payload = buffer.get(PAYLOAD..PAYLOAD + length).unwrap_or_default();
                     if let Some(seen) = self.assembler.take(kind, payload, now) {
                         self.enter(seen, now);
@@ -306,23 +318,23 @@ impl Watcher {
             return;
         }
         if post.look.is_some_and(|at| at <= now) {
-            post.look = None;
-            match post.hold.mend() {
-                Ok(false) => {}
-                Ok(true) => {
-                    self.book.lose(None, 1, "somebody removed the agent's audit rules; they are back", now);
-                }
-                Err(error) => {
-                    let why = format!("the agent's audit rules were removed and cannot be put back: {error}");
-                    tracing::error!("{why}");
-                    self.book.lose(None, 1, &why, now);
-                }
+            post.look = Some(now.saturating_add(ASK));
+            let found = post.hold.look(std::mem::take(&mut post.changes)).unwrap_or_else(|error| {
+                let why =
+                    format!("the kernel's audit does not answer any more, or keeps the agent out: {error}");
+                Found { gone: Vec::new(), stands: BTreeSet::from([why]) }
+            });
+            let fresh = found.stands.difference(&post.stands).chain(&found.gone);
+            for why in fresh {
+                tracing::error!("{why}");
+                self.book.lose(None, 1, why, now);
             }
+            post.stands = found.stands;
         }
         if let Listening::Yes(post) = &mut self.listening
             && post.ask.is_some_and(|at| at <= now)
         {
-            post.ask = None;
+            post.ask = Some(now.saturating_add(ASK));
             let tally = post.hold.tally();
             if let Some(lost) = tally.map(|tally| tally.lost).filter(|lost| *lost > 0) {
                 self.book.lose(None, lost, "the kernel lost audit records", now);

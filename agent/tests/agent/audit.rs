@@ -77,6 +77,16 @@ impl Audit {
         }
     }
 
+    /// Adds a rule.
+    pub fn add(&self, rule: &[u8]) {
+        self.ask(ADD_RULE, rule).unwrap();
+    }
+
+    /// Removes one.
+    pub fn remove(&self, rule: &[u8]) {
+        self.ask(DEL_RULE, rule).unwrap();
+    }
+
     /// Turns audit on or off.
     pub fn enable(&self, enabled: u32) {
         self.set([ENABLED, enabled, 0, 0, 0, 0, 0, 0, 0, 0]);
@@ -116,6 +126,25 @@ impl Audit {
             }
         }
     }
+}
+
+/// The lists of rules (linux/audit.h), and the flag that puts a rule first.
+pub const TASK: u32 = 1;
+pub const EXIT: u32 = 4;
+pub const EXCLUDE: u32 = 5;
+pub const FIRST: u32 = 0x10;
+
+/// A rule that says never, of all system calls, with one field that must be equal.
+pub fn never(list: u32, field: Option<(u32, u32)>) -> Vec<u8> {
+    const EQUAL: u32 = 0x4000_0000;
+    let mut words = vec![0u32; 3 + 4 * 64 + 1];
+    words[0] = list;
+    words[3..3 + 64].fill(u32::MAX);
+    if let Some((field, value)) = field {
+        words[2] = 1;
+        (words[3 + 64], words[3 + 2 * 64], words[3 + 3 * 64]) = (field, value, EQUAL);
+    }
+    words.into_iter().flat_map(u32::to_ne_bytes).collect()
 }
 
 impl Drop for Audit {
