@@ -128,6 +128,9 @@ impl Logins {
     /// Somebody logged in: looks where from, which has to be while the login's client is
     /// there.
     pub fn made(&self, login: Login) {
+        // logind does not say it in a container, where the kernel keeps it all the same.
+        let ses = login.ses.or_else(|| origin::ses_of(&self.paths.proc, login.pid));
+        let login = Login { ses, ..login };
         if !self.known().is_news(login) {
             return;
         }

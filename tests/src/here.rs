@@ -168,7 +168,7 @@ fn start_sshd(dir: &Path, account: &str, logins: Logins, lines: &mut Vec<String>
     let pam = if logins == Logins::Pam { "yes" } else { "no" };
     let config = format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {key}\nPidFile none\nUsePAM {pam}\n\
-         TrustedUserCAKeys {dir}/agent/user_ca.pub\nAuthorizedKeysFile none\nPasswordAuthentication no\n\
+         TrustedUserCAKeys {dir}/agent/user_ca.pub\nAuthorizedKeysFile .ssh/authorized_keys\nPasswordAuthentication no\n\
          KbdInteractiveAuthentication no\nAcceptEnv LANG LC_* TIDEGATE_SESSION\nAllowUsers {account}\n\
          Subsystem sftp /usr/lib/openssh/sftp-server\n",
         dir = dir.display()

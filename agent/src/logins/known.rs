@@ -160,6 +160,7 @@ impl Known {
         let open = self.open.entry(ses).or_insert_with(|| Open::new(now));
         let asks = matches!(made.origin, Origin::Clients(..));
         (open.from, open.origin, open.leader) = (made.from, made.origin, made.leader);
+        open.decided = made.contained;
         news.extend(asks.then_some(News::Asked));
         news
     }

@@ -22,6 +22,8 @@ pub struct Made {
     /// The other ends of its connections.
     pub from: Vec<SocketAddr>,
     pub origin: Origin,
+    /// Whether it is in a container, whose logins are not this host's.
+    pub contained: bool,
     /// The process that made it, if it is still there.
     pub leader: Option<Process>,
 }
@@ -69,7 +71,8 @@ pub fn of(proc: &Path, login: Login, dialled: impl Fn(SocketAddr) -> bool) -> Ma
     let leader = start.map(|start| (login.pid, start));
     let ends = sockets::of_process(proc, login.pid);
     let from = ends.iter().filter_map(Ends::peer).collect();
-    Made { from, origin: origin(proc, login, &ends, dialled), leader }
+    let contained = !shares_our_processes(proc, login.pid);
+    Made { from, origin: origin(proc, login, &ends, dialled), contained, leader }
 }
 
 fn origin(proc: &Path, login: Login, ends: &[Ends], dialled: impl Fn(SocketAddr) -> bool) -> Origin {
@@ -90,7 +93,7 @@ fn origin(proc: &Path, login: Login, ends: &[Ends], dialled: impl Fn(SocketAddr)
     if let Some(peer) = peers().next() {
         return match (clients.is_empty(), sockets::is_ours(peer)) {
             (false, _) => Origin::Clients(clients),
-            (true, true) if shares_our_processes(proc, login.pid) => {
+            (true, true) => {
                 Origin::Hidden(format!("from {peer}, which is this host, by a process that cannot be seen"))
             }
             (true, _) => Origin::Elsewhere(peer),
@@ -105,7 +108,7 @@ fn origin(proc: &Path, login: Login, ends: &[Ends], dialled: impl Fn(SocketAddr)
     }
     let by_init = parents(proc, login.pid).next() == Some(1);
     let is_manager = cgroup(proc, login.pid).contains("/user@");
-    if by_init && !is_manager && shares_our_processes(proc, login.pid) {
+    if by_init && !is_manager {
         let comm = fs::read(proc.join(login.pid.to_string()).join("comm")).unwrap_or_default();
         let comm = String::from_utf8_lossy(&comm).trim().escape_debug().to_string();
         return Origin::Hidden(format!(
@@ -123,7 +126,7 @@ fn shares_our_processes(proc: &Path, pid: u32) -> bool {
 }
 
 fn client(proc: &Path, pid: u32) -> Option<Client> {
-    Some(Client { process: (pid, start_of(proc, pid)?), ses: number(proc, pid, "sessionid") })
+    Some(Client { process: (pid, start_of(proc, pid)?), ses: ses_of(proc, pid) })
 }
 
 fn parents(proc: &Path, pid: u32) -> impl Iterator<Item = u32> {
@@ -135,6 +138,11 @@ fn parents(proc: &Path, pid: u32) -> impl Iterator<Item = u32> {
 /// When a process started; `None` when there is none.
 pub fn start_of(proc: &Path, pid: u32) -> Option<u64> {
     stat(proc, pid).map(|(_, start)| start)
+}
+
+/// The audit session that a process is in.
+pub fn ses_of(proc: &Path, pid: u32) -> Option<u32> {
+    number(proc, pid, "sessionid")
 }
 
 /// Who logged in, as the kernel notes it.

@@ -2,9 +2,10 @@
 //! that hold the socket at the other end, in whichever network namespace.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::ifaddrs::getifaddrs;
@@ -20,6 +21,9 @@ const MOST_OF_A_CLIENT: usize = 4096;
 /// Network namespaces that are searched beside our own, and clients of one connection.
 const MOST_SPACES: usize = 32;
 const MOST_CLIENTS: usize = 16;
+
+/// Connections of one namespace that are looked at.
+const MOST_CONNECTIONS: usize = 262_144;
 
 /// The kernel's number for a socket that waits for others (`TCP_LISTEN`).
 const LISTEN: &str = "0A";
@@ -48,27 +52,40 @@ impl Ends {
 
 /// The connections of a process that it was called on or made over the network.
 pub fn of_process(proc: &Path, pid: u32) -> Vec<Ends> {
-    let Ok(descriptors) = fs::read_dir(proc.join(pid.to_string()).join("fd")) else { return Vec::new() };
-    let Ok(process) = sys::open_process(pid) else { return Vec::new() };
-    let sockets = descriptors.flatten().take(MOST_DESCRIPTORS);
-    let sockets = sockets.filter(|entry| fs::read_link(entry.path()).is_ok_and(|to| is_socket(&to)));
-    sockets
-        .filter_map(|entry| {
-            let number = entry.file_name().to_str()?.parse().ok()?;
-            let socket = sys::copy_descriptor(&process, number).ok()?;
-            let peer: SockaddrStorage = getpeername(socket.as_raw_fd()).ok()?;
-            if let (Some(peer), Ok(own)) =
-                (network(&peer), getsockname::<SockaddrStorage>(socket.as_raw_fd()))
-            {
-                return Some(Ends::Network { peer, own: network(&own)? });
-            }
-            // One with a name of its own was called; those of the log and the bus have none.
-            let own: UnixAddr = getsockname(socket.as_raw_fd()).ok()?;
-            own.path().or_else(|| own.as_abstract().map(|_| Path::new("")))?;
-            let who = getsockopt(&socket, sockopt::PeerCredentials).ok()?;
-            Some(Ends::Local { pid: u32::try_from(who.pid()).ok().filter(|pid| *pid > 0) })
-        })
-        .collect()
+    let directory = proc.join(pid.to_string());
+    let Ok(descriptors) = fs::read_dir(directory.join("fd")) else { return Vec::new() };
+    let links = descriptors.flatten().take(MOST_DESCRIPTORS);
+    let links = links.filter_map(|entry| Some((entry.file_name(), fs::read_link(entry.path()).ok()?)));
+    let sockets: Vec<(OsString, PathBuf)> = links.filter(|(_, to)| is_socket(to)).collect();
+    let copies: Option<Vec<OwnedFd>> = sys::open_process(pid).ok().and_then(|process| {
+        let copy = |name: &OsString| sys::copy_descriptor(&process, name.to_str()?.parse().ok()?).ok();
+        sockets.iter().map(|(name, _)| copy(name)).collect()
+    });
+    if let Some(copies) = copies {
+        return copies.iter().filter_map(ends).collect();
+    }
+    // A container may not copy them: the table has those of the network.
+    let inodes: BTreeSet<u64> = sockets.iter().filter_map(|(_, to)| inode_of(to)).collect();
+    let table = table(&directory.join("net"));
+    let own = table.into_iter().filter(|(.., inode)| inodes.contains(inode));
+    own.map(|(own, peer, _)| Ends::Network { peer, own }).collect()
+}
+
+fn ends(socket: &OwnedFd) -> Option<Ends> {
+    let peer: SockaddrStorage = getpeername(socket.as_raw_fd()).ok()?;
+    if let (Some(peer), Ok(own)) = (network(&peer), getsockname::<SockaddrStorage>(socket.as_raw_fd())) {
+        return Some(Ends::Network { peer, own: network(&own)? });
+    }
+    // One with a name of its own was called; those of the log and the bus have none.
+    let own: UnixAddr = getsockname(socket.as_raw_fd()).ok()?;
+    own.path().or_else(|| own.as_abstract().map(|_| Path::new("")))?;
+    let who = getsockopt(socket, sockopt::PeerCredentials).ok()?;
+    Some(Ends::Local { pid: u32::try_from(who.pid()).ok().filter(|pid| *pid > 0) })
+}
+
+/// What /proc/PID/fd says of a socket: `socket:[4711]`.
+fn inode_of(link: &Path) -> Option<u64> {
+    link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
 fn network(address: &SockaddrStorage) -> Option<SocketAddr> {
@@ -106,19 +123,20 @@ fn spaces(proc: &Path) -> Vec<PathBuf> {
 
 fn inodes(space: &Path, peer: SocketAddr, own: SocketAddr) -> BTreeSet<u64> {
     let mut loose = BTreeSet::new();
-    for file in ["tcp", "tcp6"] {
-        let text = fs::read_to_string(space.join(file)).unwrap_or_default();
-        for (local, remote, inode) in
-            text.lines().skip(1).filter_map(read).filter(|(local, ..)| *local == peer)
-        {
-            if remote == own {
-                return BTreeSet::from([inode]);
-            }
-            debug_assert_eq!(local, peer);
-            loose.insert(inode);
+    for (_, remote, inode) in table(space).into_iter().filter(|(local, ..)| *local == peer) {
+        if remote == own {
+            return BTreeSet::from([inode]);
         }
+        loose.insert(inode);
     }
     loose
+}
+
+/// The connections of a network namespace.
+fn table(space: &Path) -> Vec<(SocketAddr, SocketAddr, u64)> {
+    let read_all = |file: &str| fs::read_to_string(space.join(file)).unwrap_or_default();
+    let texts = ["tcp", "tcp6"].map(read_all);
+    texts.iter().flat_map(|text| text.lines().skip(1).take(MOST_CONNECTIONS).filter_map(read)).collect()
 }
 
 /// A connection's own address, the other end's and its inode (proc(5)).

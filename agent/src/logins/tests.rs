@@ -15,13 +15,18 @@ fn from(port: u16) -> SocketAddr {
 }
 
 fn elsewhere(port: u16) -> Made {
-    Made { from: vec![from(port)], origin: Origin::Elsewhere(from(port)), leader: Some((u32::from(port), 1)) }
+    Made {
+        from: vec![from(port)],
+        origin: Origin::Elsewhere(from(port)),
+        contained: false,
+        leader: Some((u32::from(port), 1)),
+    }
 }
 
 /// By a process of that audit session, or of none.
 fn by(pid: u32, ses: Option<u32>) -> Made {
     let clients = vec![Client { process: (pid, 1), ses }];
-    Made { from: Vec::new(), origin: Origin::Clients(clients), leader: Some((pid + 1, 1)) }
+    Made { from: Vec::new(), origin: Origin::Clients(clients), contained: false, leader: Some((pid + 1, 1)) }
 }
 
 fn owned(of: SessionId, logins: &[u32]) -> Vec<News> {
@@ -78,8 +83,12 @@ fn a_login_of_somebody_else_on_the_host_is_not_told_and_one_that_cannot_be_told_
     known.made(login(20), elsewhere(20), 0);
     known.made(login(21), by(210, Some(20)), 0);
     known.made(login(22), by(220, None), 0);
-    let hidden = Origin::Hidden("from ::1".to_owned());
-    known.made(login(23), Made { from: Vec::new(), origin: hidden, leader: None }, 0);
+    let hidden = |contained| {
+        let origin = Origin::Hidden("from ::1".to_owned());
+        Made { from: Vec::new(), origin, contained, leader: None }
+    };
+    known.made(login(23), hidden(false), 0);
+    known.made(login(24), hidden(true), 0);
     assert_eq!(known.tick(1), [], "it may turn out yet");
     let told: Vec<String> = known
         .tick(LATER)

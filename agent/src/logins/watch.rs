@@ -11,8 +11,9 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::{Login, Logins};
 
-/// Where logind's files are (sd-login(3)).
+/// Where logind's files are (sd-login(3)), and where their directory is made.
 const PLACE: &str = "/run/systemd/sessions";
+const ABOVE: &str = "/run/systemd";
 
 /// No file of logind's is longer, in bytes.
 const MOST: u64 = 64 * 1024;
@@ -22,11 +23,13 @@ const MOST: u64 = 64 * 1024;
 /// # Errors
 /// When the host has no thread left.
 pub fn start(logins: Logins) -> std::io::Result<()> {
-    if !Path::new(PLACE).is_dir() {
+    if !Path::new(ABOVE).is_dir() {
         return Ok(());
     }
     let watch = Inotify::init(InitFlags::IN_CLOEXEC).and_then(|watch| {
-        watch.add_watch(PLACE, AddWatchFlags::IN_MOVED_TO)?;
+        // logind may start after us.
+        watch.add_watch(ABOVE, AddWatchFlags::IN_CREATE)?;
+        let _ = watch.add_watch(PLACE, AddWatchFlags::IN_MOVED_TO);
         Ok(watch)
     });
     let watch = match watch {
@@ -39,7 +42,9 @@ pub fn start(logins: Logins) -> std::io::Result<()> {
     let follow = move || {
         while let Ok(events) = watch.read_events() {
             for name in events.into_iter().filter_map(|event| event.name) {
-                if let Some(login) = read(&name) {
+                if Path::new(ABOVE).join(&name) == Path::new(PLACE) {
+                    let _ = watch.add_watch(PLACE, AddWatchFlags::IN_MOVED_TO);
+                } else if let Some(login) = read(&name) {
                     logins.made(login);
                 }
             }

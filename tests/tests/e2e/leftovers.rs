@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::fs;
 use tidegate_tests::host::Host;
 use tidegate_tests::pty::{PATIENCE, Pty};
+use tidegate_tests::run::Run;
 use tidegate_tests::wait;
 
 use crate::needs_devices;
@@ -106,6 +107,59 @@ fn however_a_process_hides_it_does_not_outlive_its_session() {
     assert_eq!(text(deaf, "change"), "killed");
     leave(&mut other);
     scene.device.ok(&["pkill", "-f", "sleep 72001$"]).unwrap();
+}
+
+/// Each way to go on in a login of the session's own making, and the number of its process.
+/// `$way` is how to log in on the device itself.
+const LOGINS: [(&str, &str); 4] = [
+    ("71021", "$way 'sudo -n setsid -f sleep 71021 </dev/null >/dev/null 2>&1'"),
+    ("71022", "$way \"$way 'setsid -f env -i /bin/sleep 71022 </dev/null >/dev/null 2>&1'\""),
+    // The client of the last one is a process of sshd.
+    (
+        "71023",
+        "${way%127.0.0.1} -o ProxyCommand=\"$way -W localhost:22\" ::1 'setsid -f sleep 71023 </dev/null >/dev/null 2>&1'",
+    ),
+    ("71024", "${way%127.0.0.1}::1 'setsid -f sleep 71024 </dev/null >/dev/null 2>&1'"),
+];
+
+/// The key goes before the session does, so nothing else tells of these logins afterwards.
+#[test]
+fn a_login_that_a_session_makes_on_its_own_device_ends_with_it_and_one_that_only_names_it_does_not() {
+    needs_devices!();
+    let scene = Scene::share(street(), "inward", "{}");
+    let script: String = LOGINS.iter().map(|(_, way)| format!("{way}\n")).collect();
+    let script = format!(
+        "mkdir -p -m 700 ~/.ssh; ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/way; cp ~/.ssh/way.pub ~/.ssh/authorized_keys\n\
+         way='ssh -q -i ~/.ssh/way -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null 127.0.0.1'\n\
+         {script}rm -r ~/.ssh\n"
+    );
+    fs::write(scene.device.path("/usr/local/share/inward.sh"), script).unwrap();
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    let id = newest(&scene);
+    // Somebody else's login, from elsewhere, with the session's name.
+    let named = format!("SetEnv=TIDEGATE_SESSION={id}");
+    let direct = Run::new("ssh").arg("-F").arg(street().world.client().config());
+    let names = direct.args(["-o", "BatchMode=yes", "-o", &named, "direct"]);
+    names.arg("setsid -f sleep 71029 </dev/null >/dev/null 2>&1").ok().unwrap();
+    pty.send_line("bash /usr/local/share/inward.sh; echo all-\"inside\"").unwrap();
+    pty.expect("all-inside\r\n").unwrap();
+    for number in LOGINS.iter().map(|(number, _)| number).chain(&["71029"]) {
+        wait::until_true(&format!("{number} runs"), PATIENCE, || runs(scene.device, number)).unwrap();
+    }
+    leave(&mut pty);
+    for (number, way) in LOGINS {
+        wait::until_true(&format!("the end of: {way}"), PATIENCE, || !runs(scene.device, number))
+            .unwrap_or_else(|error| panic!("{error}\n{}", scene.device.journal("tidegate-agent")));
+    }
+    let found = scene.left_behind(&id);
+    for (number, way) in LOGINS {
+        let listed =
+            found.iter().any(|one| text(one, "kind") == "process" && text(one, "what").ends_with(number));
+        assert!(listed, "{way} is not listed: {found:#?}");
+    }
+    assert!(runs(scene.device, "71029"), "a login of somebody else was ended for a name");
+    scene.device.ok(&["pkill", "-f", "sleep 71029$"]).unwrap();
 }
 
 /// The account's own systemd holds the group that its login was given, so it goes too.

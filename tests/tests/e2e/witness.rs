@@ -118,6 +118,38 @@ fn field<'a>(line: &'a Value, name: &str) -> &'a Value {
     line.get("exec").and_then(|exec| exec.get(name)).unwrap()
 }
 
+/// What a session does to go on under a login of its own making: `then` runs in it.
+fn through_itself(port: u16, then: &str) -> String {
+    format!(
+        "mkdir -p -m 700 ~/.ssh && ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/way && \
+         cat ~/.ssh/way.pub >~/.ssh/authorized_keys && \
+         ssh -q -i ~/.ssh/way -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -p {port} 127.0.0.1 \
+         \"{then}\"; rm -r ~/.ssh"
+    )
+}
+
+#[test]
+fn what_a_session_runs_in_a_login_on_its_own_device_is_in_its_list_and_ends_with_it() {
+    let Some(watched) = Watched::new() else { return };
+    let before = watched.audit.state();
+    let port = watched.here.sshd().port();
+    let left =
+        "sudo -n setsid -f /bin/sleep 90533 </dev/null >/dev/null 2>&1; sudo -n /bin/echo as-root-there";
+    let line = through_itself(port, left);
+    let asked = watched.world.client().ssh(USER, &watched.target(), &[&line]).unwrap();
+    let out = asked.within(Duration::from_secs(60)).ok().unwrap().out();
+    assert!(out.contains("as-root-there"), "{out}");
+    let (_, commands) = watched.commands();
+    assert_eq!(field(exec(&commands, &["/bin/echo", "as-root-there"]), "uid"), &Value::from(0));
+    exec(&commands, &["/bin/sleep", "90533"]);
+    let runs = || Command::new("pgrep").args(["-f", "^/bin/sleep 90533$"]).status().unwrap().success();
+    wait::until_true("the end of what it left", PATIENCE, || !runs()).unwrap();
+    let Watched { world, here, audit, scratch } = watched;
+    here.take_back().unwrap();
+    assert_eq!(audit.state(), before, "the kernel's audit");
+    drop((world, scratch));
+}
+
 /// A login of somebody else, beside the session.
 fn other_login() {
     let script = "echo 4242 >/proc/self/loginuid && exec /bin/echo foreign-to-the-session";
