@@ -29,7 +29,7 @@ use crate::audit_log::AuditLog;
 use crate::store::{RequestFilter, Store};
 use story::{created, note};
 
-/// Requests of one user that may wait at once.
+/// Requests of one user that may wait at once, and emergencies that nobody has reviewed.
 const MOST_PENDING: usize = 100;
 
 /// How long things take unless said otherwise.
@@ -221,8 +221,13 @@ impl Requests {
                 _ => {}
             }
         }
-        let urgent = new.claims.emergency.is_some();
-        if urgent || waiting < MOST_PENDING { Ok(()) } else { Err(RequestError::TooMany) }
+        if new.claims.emergency.is_none() {
+            return if waiting < MOST_PENDING { Ok(()) } else { Err(RequestError::TooMany) };
+        }
+        // An emergency waits behind no request; but who claims them without end is looked at first.
+        let due = RequestFilter { user: Some(new.user.clone()), to_review: true, ..RequestFilter::default() };
+        let due = self.0.store.requests(&due).await?.len();
+        if due < MOST_PENDING { Ok(()) } else { Err(RequestError::Unreviewed) }
     }
 
     /// The requester takes a request back, also an approved one.

@@ -210,7 +210,7 @@ async fn list(
                 session.origin.to_string(),
                 ago(session.started, now),
                 took(session),
-                session.outcome.clone().unwrap_or_else(|| "live".to_owned()),
+                format!("{}{}", session.outcome.as_deref().unwrap_or("live"), urgent(session)),
             ]);
         }
         table
@@ -225,6 +225,10 @@ fn settle(services: &Services, session: &mut SessionRow) {
     if session.lives() && !services.live.lives(session.id) {
         session.outcome = Some("over; how and when could not be stored yet".to_owned());
     }
+}
+
+fn urgent(session: &SessionRow) -> &'static str {
+    if session.emergency { ", EMERGENCY" } else { "" }
 }
 
 fn took(session: &SessionRow) -> String {

@@ -65,6 +65,9 @@ pub enum RequestError {
     /// The user has too many that wait.
     #[error("too many of your requests wait already; cancel some with `request cancel`")]
     TooMany,
+    /// Nobody has looked at the user's last emergencies.
+    #[error("too many of your emergencies wait for their review; ask an approver for `request review`")]
+    Unreviewed,
     /// The start is over or more than a year away.
     #[error("the start must lie in the future, at most a year ahead")]
     Start,

@@ -365,6 +365,22 @@ async fn an_emergency_is_reviewed_once_by_another_approver_and_nothing_comes_aft
 }
 
 #[tokio::test]
+async fn emergencies_without_end_wait_for_reviews_of_those_before() {
+    let world = world().await;
+    let mut made = world.requests.create(urgent(None)).await.unwrap();
+    let cancel = async |id| world.requests.cancel(id, &user("operator"), &by("operator")).await.unwrap();
+    for _ in 1..MOST_PENDING {
+        cancel(made.id).await;
+        made = world.requests.create(urgent(None)).await.unwrap();
+    }
+    cancel(made.id).await;
+    let many = world.requests.create(urgent(None)).await;
+    assert!(matches!(many, Err(RequestError::Unreviewed)), "{many:?}");
+    world.requests.review(made.id, &user("boss"), &by("boss"), None).await.unwrap();
+    assert!(world.requests.create(urgent(None)).await.is_ok());
+}
+
+#[tokio::test]
 async fn no_request_opens_for_longer_than_its_groups_longest_session() {
     let world = world().await;
     let wish = |duration: &str| Wish { start: None, duration: Some(duration.parse().unwrap()) };

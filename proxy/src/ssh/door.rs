@@ -134,7 +134,7 @@ impl Door {
                     .to_owned();
             (Question::Emergency, text, "Emergency: ")
         } else if let Some(approval) = needs.approval {
-            return self.wait_for(approval).await;
+            return self.wait_for(approval, needs.emergency_allowed).await;
         } else {
             let sentence = format!("access to {target} wants something that this gate can't ask for");
             return Ok(Step::Refused(sentence));
@@ -202,7 +202,7 @@ impl Door {
 
     /// Makes the request that approval needs, unless one waits already. An emergency waits for
     /// nothing, whatever waits beside it.
-    async fn wait_for(&mut self, need: ApprovalNeed) -> Result<Step, HandlerError> {
+    async fn wait_for(&mut self, need: ApprovalNeed, urgent: bool) -> Result<Step, HandlerError> {
         if self.claims.emergency.is_some() {
             return match self.request().await {
                 Ok(_) => Box::pin(self.knock()).await,
@@ -224,10 +224,11 @@ impl Door {
         };
         self.question = Question::Waiting(id);
         let per_level = if need.levels { " in each level" } else { "" };
+        let emergency = if urgent { " Should it become an emergency, leave and come again." } else { "" };
         self.screen = Screen {
             instructions: format!(
                 "{said} for {} {people}{per_level}. You get in as soon as it is given; Ctrl-C leaves, and the \
-                 request stays.",
+                 request stays.{emergency}",
                 need.needed
             ),
             prompts: Vec::new(),

@@ -44,6 +44,7 @@ fn an_emergency_typed_while_a_request_waits_lets_in_at_once_and_is_seen_until_it
     let mut waiting = scene.justified();
     waiting.send_line("").unwrap();
     waiting.expect("is made for 1 approval").unwrap();
+    waiting.expect("Should it become an emergency, leave and come again.").unwrap();
     let ordinary = wait::until("the request is pending", PATIENCE, || scene.pending()).unwrap();
 
     let mut pty = scene.justified();

@@ -190,6 +190,17 @@ fn a_certificate_ends_what_was_begun_with_it_at_its_time_with_its_principal_and_
     assert!(since.elapsed() >= Duration::from_secs(10), "{:?}", since.elapsed());
     master.ends_with(over);
     scene.is_as_before_within(SOON);
+
+    // A CA is a setting: without it the gate ends all on its way down, and lets nobody in by it.
+    certified(&ca, &stand.world, operator, "somebody", "-1m:+1h");
+    let mut master = Master::new(&scene, &scratch);
+    let enters = || stand.world.client().console(operator, &["access", "list"]).unwrap().run().unwrap();
+    assert!(enters().success(), "{}", enters().all());
+    stand.world.stop_proxy().unwrap();
+    wait::until_true("the connection ends", SOON, || !master.running.is_running()).unwrap();
+    let _later = World::start_in(stand.world.dir(), Options::default(), false).unwrap();
+    let refused = enters();
+    assert!(!refused.success() && refused.err().contains("Permission denied"), "{}", refused.all());
 }
 
 #[test]
