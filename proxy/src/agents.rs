@@ -12,6 +12,7 @@ mod link;
 mod listener;
 mod registry;
 mod reports;
+mod texts;
 mod vouching;
 
 pub use listener::{Office, keep_seen, listen};

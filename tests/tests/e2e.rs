@@ -86,6 +86,8 @@ mod torture;
 mod transfers;
 #[path = "e2e/units.rs"]
 mod units;
+#[path = "e2e/unproved.rs"]
+mod unproved;
 #[path = "e2e/warnings.rs"]
 mod warnings;
 #[path = "e2e/ways.rs"]

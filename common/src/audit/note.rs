@@ -13,16 +13,29 @@ pub struct Note<const MOST: usize = 512>(String);
 /// The text of a command: longer than a [`Note`].
 pub type CommandText = Note<4096>;
 
-/// A stored note is longer than its kind, or holds what no note may.
+/// A stored note is longer than its kind, or holds what no note ever did.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a text of the log is too long or holds control characters")]
 pub struct NoteError;
 
-/// Control characters, and those that reorder or hide what stands around them.
-fn invisible(letter: char) -> bool {
+/// What no note has held since there are notes. Stored ones are checked by this for ever: a
+/// longer list would have the log's own records read as altered.
+fn never(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// What does not show, or reorders or hides what stands around it: control characters, those
+/// that Unicode gives no width or a direction (Default_Ignorable_Code_Point and Cf), and the
+/// blanks that look like no letter at all. New notes hold none, and screens show none.
+#[must_use]
+pub fn is_unseen(letter: char) -> bool {
+    never(letter)
+        || matches!(letter, '\u{34f}' | '\u{70f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fff8}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0080}'..='\u{e0fff}')
 }
 
 impl<const MOST: usize> Note<MOST> {
@@ -33,7 +46,7 @@ impl<const MOST: usize> Note<MOST> {
         let mut piece = String::new();
         for letter in text.as_ref().chars() {
             piece.clear();
-            if invisible(letter) {
+            if is_unseen(letter) {
                 piece.extend(letter.escape_default());
             } else {
                 piece.push(letter);
@@ -63,6 +76,13 @@ impl<const MOST: usize> Note<MOST> {
         self.0.is_empty()
     }
 
+    /// The note as it would be made now: one that was read, from a peer or from what was stored
+    /// by an earlier version, may hold what new ones do not.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self::new(&self.0)
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -73,7 +93,7 @@ impl<const MOST: usize> Note<MOST> {
 impl<const MOST: usize> TryFrom<String> for Note<MOST> {
     type Error = NoteError;
     fn try_from(text: String) -> Result<Self, NoteError> {
-        if text.len() > MOST || text.chars().any(invisible) {
+        if text.len() > MOST || text.chars().any(never) {
             return Err(NoteError);
         }
         Ok(Self(text))
@@ -158,6 +178,23 @@ mod tests {
     #[test]
     fn what_would_move_the_cursor_or_reorder_the_line_is_escaped() {
         assert_eq!(Note::<512>::new("a\x1b[2Jb\n\u{202e}c").as_str(), "a\\u{1b}[2Jb\\n\\u{202e}c");
+    }
+
+    #[test]
+    fn what_was_stored_before_the_list_grew_reads_as_it_was_and_new_notes_escape_it() {
+        for letter in ['\u{34f}', '\u{3164}', '\u{fe0f}', '\u{e0100}', '\u{1d173}', '\u{2800}'] {
+            let stored = format!("a{letter}b");
+            let read: Note = serde_json::from_str(&serde_json::to_string(&stored).unwrap()).unwrap();
+            assert_eq!(read.as_str(), stored);
+            assert_eq!(serde_json::to_string(&read).unwrap(), serde_json::to_string(&stored).unwrap());
+            assert!(!read.anew().as_str().contains(letter), "{letter:?}");
+        }
+        for letter in ['\u{1b}', '\u{9b}', '\u{202e}', '\n'] {
+            assert_eq!(Note::<20>::try_from(format!("a{letter}b")), Err(NoteError));
+        }
+        for letter in ['ü', '語', '✓', '…', '\u{a0}', '🙂'] {
+            assert!(!is_unseen(letter), "{letter:?}");
+        }
     }
 
     #[test]

@@ -325,6 +325,17 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_before_the_list_of_letters_grew_verifies() {
+        // As it stands in a log of before: U+FE0F was no letter that is escaped.
+        let why: Note = serde_json::from_str("\"it was told to stop \u{fe0f}\u{3164}\"").unwrap();
+        let entry = Event::ProxyStopped { why }.by(Actor::Proxy);
+        let linked = Chain::start().append(entry, jiff::Timestamp::UNIX_EPOCH).unwrap();
+        assert!(linked.body.contains('\u{fe0f}'), "{}", linked.body);
+        let stored = Stored { seq: 1, body: linked.body, link: linked.link };
+        assert_eq!(Chain::start().check(&stored), Ok(linked.record));
+    }
+
+    #[test]
     fn a_transfer_and_a_change_read_as_one_line() {
         let session = SessionId::new(0, 0);
         let transfer = Transfer {

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::listener::{Office, Peer};
 use super::registry::{Connected, LinkStatus};
+use super::texts;
 
 /// Orders that wait for a slow link before new grants fail.
 const QUEUE: usize = 256;
@@ -75,14 +76,14 @@ impl<S: AsyncRead + AsyncWrite> Frames<S> {
         Self { read, write, decoder: Decoder::default(), buffer: vec![0; 8192] }
     }
 
-    /// The next message. Cancel safe.
+    /// The next message, with harmless words. Cancel safe.
     ///
     /// # Errors
     /// When the connection or the peer breaks.
     pub async fn receive(&mut self) -> Result<FromAgent, LinkError> {
         loop {
             if let Some(message) = self.decoder.message()? {
-                return Ok(message);
+                return Ok(texts::harmless(message));
             }
             let length = self.read.read(&mut self.buffer).await?;
             match self.buffer.get(..length) {

@@ -114,6 +114,8 @@ pub async fn listen(office: Arc<Office>, listener: TcpListener) -> Result<(), ca
         let (office, config) = (Arc::clone(&office), Arc::clone(&config));
         tokio::spawn(async move {
             if let Err(error) = meet(&office, config, stream, address.ip(), place).await {
+                // What a frame held that could not be read is in it.
+                let error = Note::<512>::new(error.to_string());
                 tracing::info!(%address, %error, "an agent's link ended");
             }
         });

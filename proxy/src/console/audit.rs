@@ -23,12 +23,15 @@ pub(super) async fn run(
             while let Some(record) = tail.next_record().await? {
                 match (screen.json, follow) {
                     // An array has no end while one follows: a line for each record then.
-                    (true, true) => screen.line(&serde_json::to_string(&record)?).await?,
+                    (true, true) => {
+                        screen.json_text(&record).await?;
+                        screen.text("\n").await?;
+                    }
                     (true, false) => {
                         screen.text(std::mem::replace(&mut before, ",\n")).await?;
-                        screen.text(&serde_json::to_string(&record)?).await?;
+                        screen.json_text(&record).await?;
                     }
-                    (false, _) => screen.line(&record.to_string()).await?,
+                    (false, _) => screen.plain(&record.to_string()).await?,
                 }
                 if follow {
                     screen.flush().await?;

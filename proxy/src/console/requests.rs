@@ -36,7 +36,7 @@ pub(super) async fn run(
             }
             let shown = Shown { request: Line::of(&request), plan: plan(services, &request).await };
             let plan = shown.plan.as_ref().map(ToString::to_string).unwrap_or_default();
-            screen.one(&shown, || details(&request) + &plan).await?;
+            screen.one_told(&shown, || details(&request) + &plan).await?;
             Ok(0)
         }
         Asked::Approve { ids, comment, start, duration } => {
@@ -87,7 +87,7 @@ async fn each(
         match deal(services, actor, id, deed).await {
             Ok(request) => {
                 if !screen.json {
-                    screen.line(&sentence(&request)).await?;
+                    screen.plain(&sentence(&request)).await?;
                 }
                 done.push(Line::of(&request));
             }
@@ -133,7 +133,7 @@ async fn create(
         match services.requests.create(new).await {
             Ok(request) => {
                 if !screen.json {
-                    screen.line(&sentence(&request)).await?;
+                    screen.plain(&sentence(&request)).await?;
                 }
                 made.push(Line::of(&request));
             }

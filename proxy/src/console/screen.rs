@@ -4,7 +4,7 @@ use serde::Serialize;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::Failure;
-use super::table::{Table, printable};
+use super::table::{Table, printable, printable_json, printable_lines};
 
 type Stream<'a> = &'a mut (dyn AsyncWrite + Unpin + Send);
 
@@ -109,9 +109,29 @@ impl Screen<'_> {
         if self.json { self.json(item).await } else { self.line(lines().trim_end()).await }
     }
 
+    /// The same where somebody else's words stand in the lines.
+    pub async fn one_told<T: Serialize>(
+        &mut self,
+        item: &T,
+        lines: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        if self.json { self.json(item).await } else { self.plain(lines().trim_end()).await }
+    }
+
     async fn json<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(value)?;
-        self.line(&text).await
+        self.line(&printable_json(&text)).await
+    }
+
+    /// A value on one line.
+    pub async fn json_text<T: Serialize>(&mut self, value: &T) -> Result<(), Failure> {
+        let text = serde_json::to_string(value)?;
+        self.text(&printable_json(&text)).await
+    }
+
+    /// One or more lines in which somebody else's words stand.
+    pub async fn plain(&mut self, text: &str) -> Result<(), Failure> {
+        self.line(&printable_lines(text)).await
     }
 
     pub async fn flush(&mut self) -> std::io::Result<()> {

@@ -1,6 +1,8 @@
 //! Tables that fit the terminal: the widest columns give way first. Without a
 //! terminal nothing is cut, so that other programs see all of it.
 
+use tidegate_common::audit::is_unseen;
+
 /// A heading and rows.
 pub(super) struct Table {
     heading: Vec<String>,
@@ -44,13 +46,29 @@ impl Table {
 
 /// A character, or what stands for it where it would move the cursor.
 pub(super) fn printable(letter: char) -> char {
-    if letter.is_control()
-        || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
-    {
-        '\u{fffd}'
-    } else {
-        letter
+    if is_unseen(letter) { '\u{fffd}' } else { letter }
+}
+
+/// Text of several lines in which nothing else moves the cursor or hides.
+pub(super) fn printable_lines(text: &str) -> String {
+    text.chars().map(|letter| if letter == '\n' { letter } else { printable(letter) }).collect()
+}
+
+/// JSON in which every character shows: what does not is written as its number, which says
+/// the same to whoever reads it (RFC 8259, 7).
+pub(super) fn printable_json(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for letter in json.chars() {
+        // Below U+0020 the writer has escaped what is in a string; the rest is its own layout.
+        if (letter.is_ascii() && letter != '\u{7f}') || !is_unseen(letter) {
+            text.push(letter);
+            continue;
+        }
+        for unit in letter.encode_utf16(&mut [0; 2]) {
+            text.push_str(&format!("\\u{unit:04x}"));
+        }
     }
+    text
 }
 
 fn length(cell: &str) -> usize {
@@ -99,5 +117,18 @@ mod tests {
         let shown = table().render(Some(20));
         assert!(shown.lines().all(|line| line.chars().count() <= 20), "{shown}");
         assert!(shown.contains("because of tick…"), "{shown}");
+    }
+
+    #[test]
+    fn json_says_the_same_and_shows_every_character() {
+        let text = "x\u{7f}\u{202e}y\u{e0041}\u{1b}[2J";
+        let value = serde_json::json!({ "a\u{9b}": text, "ü": ["語", "🙂", "\u{fe0f}"] });
+        for text in [serde_json::to_string(&value).unwrap(), serde_json::to_string_pretty(&value).unwrap()] {
+            let shown = printable_json(&text);
+            let unseen: Vec<char> = shown.chars().filter(|one| *one != '\n' && is_unseen(*one)).collect();
+            assert_eq!(unseen, Vec::<char>::new(), "{shown}");
+            assert!(shown.contains("語") && shown.contains("🙂"), "{shown}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+        }
     }
 }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{BinOper, ExprTrait as _, OnConflict};
 use sea_orm::{ActiveValue::Set, QueryOrder as _};
+use tidegate_common::audit::Note;
 use tidegate_common::name::DeviceName;
 
 use super::{Doing as _, MOST_NAMED, Store, StoreError};
@@ -127,7 +128,8 @@ fn read(row: Model) -> Result<AgentRow, StoreError> {
         certificate: row.certificate,
         certified: at(row.certified),
         seen: row.seen.map(at),
-        version: row.version,
+        // Earlier proxies kept it as it came.
+        version: row.version.map(|version| Note::<64>::new(version).into()),
         revoked: row.revoked,
         public_key: row.public_key,
         lost: u64::try_from(row.lost).unwrap_or_default(),

@@ -31,5 +31,5 @@ pub(super) async fn show(
     let shown = Shown { session: Line::of(session), transfers: &transfers, left_behind: residue.as_ref() };
     let columns = screen.columns;
     let lines = || details(session) + &transfers.text(columns) + &left_behind(residue.as_ref(), columns);
-    screen.one(&shown, lines).await
+    screen.one_told(&shown, lines).await
 }
