@@ -200,6 +200,8 @@ impl Closing {
         let Requested { sessions, id, permit, origin, .. } = &self.requested;
         let event = admitted(*id, permit).by_user(permit.user(), *origin);
         let row = sessions.store.session_begin(*id, permit, *origin, Timestamp::now());
+        // A user who leaves meanwhile cuts this short, and the log may have it all the same.
+        self.admitted = true;
         // The order's record is in the same transaction, so that it costs no wait of its own.
         let (logged, ordered, stored) =
             tokio::join!(self.requested.log(event), self.requested.log_order(), row);

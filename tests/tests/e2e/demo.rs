@@ -53,7 +53,8 @@ fn a_demo_that_stays_can_be_interrupted_and_so_can_its_proxy() {
     let clone = clone();
     let staying = demo(&clone, "1").start().unwrap();
     let told = || staying.stdout_so_far().contains("All 10 steps held");
-    wait::until_true("the story is told", WITHIN, told).unwrap();
+    wait::until_true("the story is told", WITHIN, told)
+        .unwrap_or_else(|error| panic!("{error}: {}{}", staying.stdout_so_far(), staying.stderr_so_far()));
     let env = fs::read_to_string(clone.path(".demo/env")).unwrap();
     let proxy = env.lines().find_map(|line| line.strip_prefix("PROXY_PID="));
     let proxy: i32 = proxy.unwrap().trim_matches('\'').parse().unwrap();

@@ -51,7 +51,7 @@ fn logged(world: &World, kind: &str, field: &str, what: &str) -> Value {
         events.rfind(|event| text(event, "type") == kind && text(event, field).contains(what)).cloned()
     });
     found.unwrap_or_else(|error| {
-        panic!("{error}: {kind} {what}: {:#?}", world.json(&["audit", "tail", "-n", "20"]))
+        panic!("{error}: {kind} {what}: {:#?}", world.json(&["audit", "tail", "-n", "60"]))
     })
 }
 

@@ -147,6 +147,26 @@ fn no_session_starts_without_room_for_its_recording() {
 }
 
 #[test]
+fn no_session_starts_without_room_for_the_log_also_where_recordings_have_a_disk_of_their_own() {
+    needs_devices!();
+    let device = Device::boot(&base(), "apart").unwrap();
+    let (disk_bytes, recordings_bytes) = (Some(80 << 20), Some(300 << 20));
+    let options = Options { disk_bytes, recordings_bytes, free_floor: "40 MiB", ..Options::default() };
+    let world = World::start(options).unwrap();
+    world.apply(&format!("[[device]]\nname = \"apart\"\naddress = \"{}\"\n", device.address())).unwrap();
+    world.enrol(&device).unwrap();
+    let scene = Scene::set(&world, &device, "apart", "{}");
+    let ask = || world.client().ssh(&scene.operator, &scene.target(), &["id"]).unwrap().run().unwrap();
+    assert!(ask().success(), "{}", world.log());
+    fs::write(world.dir().join("filler"), vec![1; 50 << 20]).unwrap();
+    let refused = ask();
+    let state = format!("{} has", world.state().display());
+    assert!(!refused.success() && refused.err().contains(&state), "{}", refused.all());
+    world.admin(&["audit", "verify"]).unwrap().ok().unwrap();
+    scene.is_as_before_within(PATIENCE);
+}
+
+#[test]
 fn on_a_disk_that_fills_up_the_session_that_fills_it_ends_and_the_console_and_others_go_on() {
     needs_devices!();
     let device = Device::boot(&base(), "crowded").unwrap();
