@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{self, Signal};
@@ -17,6 +18,13 @@ use tidegate_tests::wait;
 
 use crate::needs_devices;
 use crate::support::{Scratch, base};
+
+/// The demo holds Tidegate to a second, so two of them do not share a machine that has two processors.
+static ONE: Mutex<()> = Mutex::new(());
+
+fn one() -> MutexGuard<'static, ()> {
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 const WITHIN: Duration = Duration::from_secs(120);
 
@@ -40,6 +48,7 @@ fn demo(clone: &Scratch, stay: &str) -> Run {
 #[test]
 fn the_demo_tells_its_story_and_leaves_nothing() {
     needs_devices!();
+    let _one = one();
     let clone = clone();
     let told = demo(&clone, "").run().unwrap();
     assert!(told.success(), "{}", told.all());
@@ -50,6 +59,7 @@ fn the_demo_tells_its_story_and_leaves_nothing() {
 #[test]
 fn a_demo_that_stays_can_be_interrupted_and_so_can_its_proxy() {
     needs_devices!();
+    let _one = one();
     let clone = clone();
     let staying = demo(&clone, "1").start().unwrap();
     let told = || staying.stdout_so_far().contains("All 10 steps held");
@@ -72,6 +82,7 @@ fn a_demo_that_stays_can_be_interrupted_and_so_can_its_proxy() {
 #[test]
 fn a_demo_whose_reader_is_gone_ends_with_a_signal_all_the_same_and_leaves_nothing() {
     needs_devices!();
+    let _one = one();
     let clone = clone();
     let mut staying = Command::new(program("demo").unwrap())
         .current_dir(clone.path(""))
@@ -95,6 +106,7 @@ fn a_demo_whose_reader_is_gone_ends_with_a_signal_all_the_same_and_leaves_nothin
 #[test]
 fn the_demo_tells_its_story_on_the_machine_itself_and_gives_everything_back() {
     needs_devices!();
+    let _one = one();
     let machine = Device::boot(&base(), "machine").unwrap();
     fs::create_dir_all(machine.path("/srv/clone/config")).unwrap();
     fs::copy(resources(), machine.path("/srv/clone/config/demo.toml")).unwrap();
