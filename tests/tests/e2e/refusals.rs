@@ -12,7 +12,7 @@ use tidegate_tests::run::{Done, Run};
 use tidegate_tests::world::{Options, World};
 
 use crate::needs_devices;
-use crate::scene::{ASKS_AND_WAITS, Scene};
+use crate::scene::{ASKS_AND_WAITS, Scene, text};
 use crate::support::{Scratch, base};
 use crate::ways::{USER, street};
 
@@ -181,6 +181,7 @@ fn on_a_disk_that_fills_up_the_session_that_fills_it_ends_and_the_console_and_ot
     };
     let mut quiet = scene.knock();
     scene.at_the_prompt(&mut quiet);
+    let live = text(&scene.sessions()[0], "id");
     let flood = ["base64 /dev/urandom"];
     let flood = world.client().ssh_with(&scene.operator, &scene.target(), &["-tt"], &flood).unwrap();
     let flood = flood.within(Duration::from_secs(180)).run().unwrap();
@@ -200,8 +201,6 @@ fn on_a_disk_that_fills_up_the_session_that_fills_it_ends_and_the_console_and_ot
     let events = log.as_array().unwrap().iter().map(|record| &record["event"]);
     let ended: Vec<_> = events.filter(|event| event["cause"] == "full").collect();
     assert_eq!(ended.len(), 1, "{ended:#?}");
-    let live = world.json(&["session", "list", "--live"]).unwrap();
-    let live = live[0]["id"].as_str().unwrap().to_owned();
     world.admin(&["session", "kill", &live]).unwrap().ok().unwrap();
     quiet.end(Duration::from_secs(30)).unwrap();
     world.admin(&["audit", "verify"]).unwrap().ok().unwrap();
