@@ -25,7 +25,7 @@ mod tests;
 
 pub use handover::Carried;
 pub use ledger::{Held, Ledger, Record, Traces};
-pub use messages::{Effect, Event, Gone, Now};
+pub use messages::{Effect, Event, Gone, Now, Reaped};
 pub use state::State;
 pub use unit::{Delta, Lifted, Swap, Unit};
 

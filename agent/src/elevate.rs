@@ -21,18 +21,29 @@ mod sudo;
 pub mod tools;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use tidegate_common::grant::{Failure, PrivilegeKind};
 use tidegate_common::id::SessionId;
 use tidegate_common::name::AccountName;
 
 use self::lock::AccountLock;
-use crate::core::{Delta, Gone, Held, Unit};
+use crate::core::{Delta, Gone, Held, Reaped, Unit};
 use crate::paths::Paths;
 use crate::residue::Lost;
 
 pub use replace::replace;
 pub use sudo::SudoVersion;
+
+/// How long systemd may take to hear that it shall stop a service.
+const STOP: Duration = Duration::from_secs(2);
+
+/// Has systemd stop a service, without waiting until it has.
+pub fn stop_service(service: &str) {
+    if let Err(error) = program::run("systemctl", &["--no-block", "stop", "--", service], STOP) {
+        tracing::warn!(service, %error, "a service of an ended session could not be stopped");
+    }
+}
 
 /// Changes this host.
 #[derive(Debug)]
@@ -286,9 +297,9 @@ fn undo_account(paths: &Paths, lock: &AccountLock, held: Held) -> Gone {
     let (result, ended) = match &unit {
         Unit::Created { account, .. } => create::undo(paths, lock, account, &delta, applied),
         Unit::Enabled { account } | Unit::Shell { account, .. } => {
-            (enable::undo(paths, lock, account, &delta, applied), Vec::new())
+            (enable::undo(paths, lock, account, &delta, applied), Reaped::default())
         }
-        _ => (Ok(None), Vec::new()),
+        _ => (Ok(None), Reaped::default()),
     };
     let result = result.map_err(|why| unit.failure(why));
     Gone { unit, result, ended }

@@ -182,6 +182,11 @@ impl Logins {
         self.tell(news);
     }
 
+    /// The session has ended: whose the logins are that name it is decided at the next tick.
+    pub fn over(&self, session: SessionId) {
+        self.known().over(session, now());
+    }
+
     /// Adds the session's audit ids, and processes that no id gives away.
     pub fn add_to(&self, session: SessionId, traces: &mut Traces) {
         self.known().add_to(session, traces);

@@ -8,16 +8,23 @@
 //! group that was taken from its account goes with it, whoever started it, and for half a
 //! minute whatever comes late ([`Late`]). A heuristic: where the host has neither logind nor kernel audit, a process that
 //! cleaned its environment and left its parents within [`Reaper`]'s looks is missed;
-//! where it has no kernel audit, so is one that root moved out of its scope. What
-//! cron, at or the host's systemd start is no process of the session: its job or
-//! unit is reported instead.
+//! where it has no kernel audit, so is one that root moved out of its scope. Services that
+//! the host's systemd was asked for while the session lived, and jobs of at(1), are the
+//! session's where nobody else was logged in who could have asked; what cron starts and what
+//! has a unit file is the host's: the table or the file is reported instead.
 //!
-//! Never touched: process 1, the agent, sshd's listener, kernel threads, and scopes
-//! or audit sessions that hold one of these.
+//! Sessions end by control group where they can: those that fork as they are looked at are
+//! in none of two looks. And none is taken to be over before every process that was there
+//! could be looked at, twice in a row; where no such moment comes, the report says so.
+//!
+//! Never touched: process 1, the agent, what it runs itself, sshd's listener, kernel threads,
+//! and scopes or audit sessions that hold one of these.
 
+mod cgroup;
 mod changes;
 mod ending;
 mod late;
+mod own;
 mod process;
 mod reaper;
 mod table;
@@ -25,21 +32,25 @@ mod table;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use tidegate_common::grant::Leftover;
 use tidegate_common::id::SessionId;
 
-use crate::core::Traces;
+use crate::core::{Reaped, Traces};
 use crate::paths::Paths;
 use ending::Ending;
 use table::Table;
 
+pub use cgroup::Groups;
 pub use changes::{Beginning, Granted, Keeper, Notes, missed};
 pub use late::{Late, Lates, Lost};
-pub use process::command_of;
+pub use own::Own;
+pub use process::{Status, command_of, is_gone, shown};
 pub use reaper::{Job, Reaper};
 
 /// How often to look whether processes are gone.
 const LOOK: Duration = Duration::from_millis(3);
+
+/// Clock ticks in a second, as /proc counts them on every Linux (`USER_HZ`).
+const TICKS: u64 = 100;
 
 /// Traces of one session kept at most; a session with more is found by its marker.
 const MOST_TRACES: usize = 512;
@@ -51,7 +62,13 @@ pub struct Leaving {
     pub known: Traces,
     /// Whoever holds one of these goes too.
     pub lost: BTreeSet<Lost>,
+    /// Whether the session could have asked the host's systemd for something: it was given a
+    /// privilege, or is root's.
+    pub powers: bool,
 }
+
+/// Tells systemd to stop a service, without waiting for it.
+pub type Stop = fn(&str);
 
 /// Ends the processes of several sessions side by side: TERM, and KILL after
 /// `grace`. Returns for each what did not end by itself.
@@ -60,20 +77,23 @@ pub fn end_all(
     paths: &Paths,
     leaving: impl IntoIterator<Item = Leaving>,
     grace: Duration,
-) -> Vec<(Option<SessionId>, Vec<Leftover>)> {
+    stop: Stop,
+) -> Vec<(Option<SessionId>, Reaped)> {
     let now = Instant::now();
     let mut endings: Vec<Ending> =
         leaving.into_iter().map(|leaving| Ending::new(leaving, grace, now)).collect();
     let mut ended = Vec::new();
     while !endings.is_empty() {
-        let table = Table::read(paths);
+        let mut table = Table::read(paths);
+        table.settle(|process| endings.iter_mut().for_each(|ending| ending.seize(process)));
         endings.retain_mut(|ending| match ending.look(&table, Instant::now()) {
-            Some(leftovers) => {
-                ended.push((ending.session(), leftovers));
+            Some(reaped) => {
+                ended.push((ending.session(), reaped));
                 false
             }
             None => true,
         });
+        endings.iter_mut().flat_map(Ending::take_services).for_each(|service| stop(&service));
         if !endings.is_empty() {
             std::thread::sleep(LOOK);
         }
@@ -91,13 +111,14 @@ pub fn start_of(paths: &Paths, pid: u32) -> Option<u64> {
 /// ended are forgotten.
 fn trace(table: &Table, session: SessionId, mut known: Traces) -> Traces {
     known.processes.retain(|(pid, start)| table.get(*pid).is_some_and(|process| process.start == *start));
-    for process in table.of_session(session, &known).iter().filter_map(|pid| table.get(*pid)) {
-        if let Some(scope) = process.scope.as_ref().filter(|scope| !table.shared_scope(scope)) {
-            known.scopes.insert(scope.clone());
-        }
-        if let Some(audit) = process.audit.filter(|audit| !table.shared_audit(*audit)) {
-            known.audit.insert(audit);
-        }
+    let found = table.of_session(session, &known);
+    let found: Vec<_> = found.iter().filter_map(|pid| table.get(*pid)).collect();
+    // Each is asked for once, however many are in it.
+    let scopes: BTreeSet<&String> = found.iter().filter_map(|process| process.scope.as_ref()).collect();
+    let audit: BTreeSet<u32> = found.iter().filter_map(|process| process.audit).collect();
+    known.scopes.extend(scopes.into_iter().filter(|scope| !table.shared_scope(scope)).cloned());
+    known.audit.extend(audit.into_iter().filter(|audit| !table.shared_audit(*audit)));
+    for process in found {
         if known.processes.len() < MOST_TRACES {
             known.processes.insert((process.pid, process.start));
         }

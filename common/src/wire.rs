@@ -72,6 +72,23 @@ pub enum FromAgent {
     Planned { question: u64, lines: Vec<String> },
 }
 
+impl FromAgent {
+    /// Cut to its bounds, so that it fits a frame; what has its bounds by itself stays.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        match self {
+            Self::Granted { session, receipt } => Self::Granted { session, receipt: receipt.bounded() },
+            Self::Refused { session, failure } => Self::Refused { session, failure: failure.bounded() },
+            Self::Ended { session, ended } => Self::Ended { session, ended: ended.bounded() },
+            Self::Planned { question, lines } => {
+                let lines = Receipt { applied: lines, micros: 0 }.bounded().applied;
+                Self::Planned { question, lines }
+            }
+            other => other,
+        }
+    }
+}
+
 /// From the proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]

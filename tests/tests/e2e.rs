@@ -44,6 +44,8 @@ mod flow;
 mod forwards;
 #[path = "e2e/handover.rs"]
 mod handover;
+#[path = "e2e/hoppers.rs"]
+mod hoppers;
 #[path = "e2e/input.rs"]
 mod input;
 #[path = "e2e/kinds.rs"]

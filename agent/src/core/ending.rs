@@ -1,11 +1,11 @@
 //! From the wish to end a grant to its last report.
 
-use tidegate_common::grant::{Drift, Ended, Failure, Leftover};
+use tidegate_common::grant::{Drift, Ended, Failure};
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::FromAgent;
 
 use super::ledger::Record;
-use super::messages::{Effect, Gone, Now};
+use super::messages::{Effect, Gone, Now, Reaped};
 use super::state::{Ending, Grant, Job, MOST_GRANTS, Phase, Retry, State, Wish};
 use super::unit::Unit;
 
@@ -17,7 +17,7 @@ const LONGEST_WAIT: u64 = 60_000_000;
 struct Report {
     standing: Vec<Unit>,
     drift: Vec<Drift>,
-    leftovers: Vec<Leftover>,
+    reaped: Reaped,
 }
 
 impl State {
@@ -63,11 +63,14 @@ impl State {
             // Nobody has logged in with a grant that was never told.
             Phase::Waiting | Phase::Granting(Wish::Stay) | Phase::Ending(_) => (now.boot, true),
         };
+        let held = self.ledger.held.iter().any(|held| held.holders.contains(&session));
+        let powers = held || grant.order.account.as_str() == "root";
         grant.phase = Phase::Ending(Ending {
             since,
             refusal,
             undone: false,
             processes_ended,
+            powers,
             report: Ended::default(),
             standing: Vec::new(),
         });
@@ -94,9 +97,9 @@ impl State {
         let mut gone = Vec::new();
         let mut standing = Vec::new();
         let mut drift = Vec::new();
-        let mut leftovers = Vec::new();
+        let mut reaped = Reaped::default();
         for Gone { unit, result, ended } in outcomes {
-            leftovers.extend(ended);
+            reaped.add(ended);
             match result {
                 Ok(found) => {
                     drift.extend(found.map(|found| Drift { kind: unit.kind(), found }));
@@ -113,7 +116,7 @@ impl State {
         match session {
             Some(session) => {
                 self.record(Record::Released { session, gone }, Vec::new(), effects);
-                self.session_undone(session, Report { standing, drift, leftovers }, now, effects);
+                self.session_undone(session, Report { standing, drift, reaped }, now, effects);
             }
             None => {
                 if !gone.is_empty() {
@@ -125,16 +128,17 @@ impl State {
     }
 
     fn session_undone(&mut self, session: SessionId, report: Report, now: Now, effects: &mut Vec<Effect>) {
-        let Report { standing, drift, leftovers } = report;
+        let Report { standing, drift, reaped } = report;
         let Some(Grant { phase: Phase::Ending(ending), .. }) = self.grants.get_mut(&session) else { return };
         ending.undone = true;
         ending.standing = standing;
         ending.report.drift = drift;
-        ending.report.leftovers.extend(leftovers);
+        reaped.tell_in(&mut ending.report);
         if !ending.processes_ended {
             let known =
                 self.ledger.grants.get(&session).map(|entry| entry.traces.clone()).unwrap_or_default();
-            effects.push(Effect::EndProcesses { session, known });
+            let powers = ending.powers;
+            effects.push(Effect::EndProcesses { session, known, powers });
         }
         self.report(session, now, effects);
     }

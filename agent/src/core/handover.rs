@@ -120,7 +120,8 @@ impl State {
         self.retries.retain(|retry| orphans.iter().any(|held| held.unit == retry.unit));
         for (session, Owing { account, since, refusal, report, standing }) in owing {
             let order = GrantOrder { session, account, privileges: Vec::new(), expires: None };
-            let ending = Ending { since, refusal, undone: true, processes_ended: true, report, standing };
+            let (undone, processes_ended, powers) = (true, true, false);
+            let ending = Ending { since, refusal, undone, processes_ended, powers, report, standing };
             let grant = Grant { order, phase: Phase::Ending(ending), deadline: now.boot, since };
             self.grants.insert(session, grant);
         }

@@ -1,8 +1,8 @@
 //! What goes into a step and what comes out of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use tidegate_common::grant::{Failure, Leftover, Standing};
+use tidegate_common::grant::{Ended, Failure, Leftover, MOST_LEFTOVERS, Standing};
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::{FromAgent, FromProxy};
 
@@ -41,7 +41,7 @@ pub enum Event {
     /// Answers [`Effect::Trace`].
     Traced { session: SessionId, traces: Traces },
     /// Answers [`Effect::EndProcesses`].
-    ProcessesEnded { session: SessionId, leftovers: Vec<Leftover> },
+    ProcessesEnded { session: SessionId, reaped: Reaped },
     /// A record could not be made durable; what depends on it was not executed.
     JournalFailed { record: Record, why: String },
     /// Time has passed.
@@ -56,6 +56,38 @@ pub enum Event {
     Stop,
 }
 
+/// What became of a session's processes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reaped {
+    /// Those that did not end by themselves, as many as are listed.
+    pub leftovers: Vec<Leftover>,
+    /// How many more there were.
+    pub more: u64,
+    /// What is not certain, one sentence each.
+    pub unseen: BTreeSet<String>,
+}
+
+impl Reaped {
+    /// Adds others to these; what is over the bound is only counted.
+    pub fn add(&mut self, others: Self) {
+        let room = MOST_LEFTOVERS.saturating_sub(self.leftovers.len());
+        let over = others.leftovers.len().saturating_sub(room);
+        let over = u64::try_from(over).unwrap_or(u64::MAX);
+        self.leftovers.extend(others.leftovers.into_iter().take(room));
+        self.more = self.more.saturating_add(others.more).saturating_add(over);
+        self.unseen.extend(others.unseen);
+    }
+
+    /// Adds them to what is told of a grant's end.
+    pub(super) fn tell_in(self, ended: &mut Ended) {
+        let leftovers = std::mem::take(&mut ended.leftovers);
+        let mut all = Self { leftovers, more: ended.more, unseen: BTreeSet::new() };
+        all.add(self);
+        (ended.leftovers, ended.more) = (all.leftovers, all.more);
+        ended.unseen.extend(all.unseen);
+    }
+}
+
 /// How the undo of one unit went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gone {
@@ -64,14 +96,14 @@ pub struct Gone {
     /// Gone, perhaps with a sentence on what was found changed; or still there.
     pub result: Result<Option<String>, Failure>,
     /// Processes that were ended because they ran as an account that went.
-    pub ended: Vec<Leftover>,
+    pub ended: Reaped,
 }
 
 impl Gone {
     /// One that ended no process.
     #[must_use]
     pub fn new(unit: Unit, result: Result<Option<String>, Failure>) -> Self {
-        Self { unit, result, ended: Vec::new() }
+        Self { unit, result, ended: Reaped::default() }
     }
 }
 
@@ -90,8 +122,8 @@ pub enum Effect {
     Undo { session: Option<SessionId>, units: Vec<Held> },
     /// Look where the session's processes are.
     Trace { session: SessionId, known: Traces },
-    /// End the session's processes.
-    EndProcesses { session: SessionId, known: Traces },
+    /// End the session's processes. With `powers` it could have had others start some.
+    EndProcesses { session: SessionId, known: Traces, powers: bool },
     /// Introduce ourselves on the new link.
     Hello { live: Vec<SessionId>, standing: Vec<Standing> },
     /// Tell the proxy, if the link still stands.

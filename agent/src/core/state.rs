@@ -92,6 +92,8 @@ pub(super) struct Ending {
     pub refusal: Option<Failure>,
     pub undone: bool,
     pub processes_ended: bool,
+    /// Whether the session held a privilege, or was root's.
+    pub powers: bool,
     pub report: Ended,
     /// Units of this grant that still stand.
     pub standing: Vec<Unit>,
@@ -155,10 +157,10 @@ impl State {
                     self.record(Record::Traced { session, traces }, Vec::new(), effects);
                 }
             }
-            Event::ProcessesEnded { session, leftovers } => {
+            Event::ProcessesEnded { session, reaped } => {
                 if let Some(Grant { phase: Phase::Ending(ending), .. }) = self.grants.get_mut(&session) {
                     ending.processes_ended = true;
-                    ending.report.leftovers.extend(leftovers);
+                    reaped.tell_in(&mut ending.report);
                     self.report(session, now, effects);
                 }
             }

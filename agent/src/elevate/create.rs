@@ -9,7 +9,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use tidegate_common::grant::{Leftover, Shell};
+use tidegate_common::grant::Shell;
 use tidegate_common::id::SessionId;
 use tidegate_common::name::AccountName;
 
@@ -18,7 +18,7 @@ use super::lines::{any, fields, read, with_field, with_line, without_line};
 use super::lock::AccountLock;
 use super::tools::{self, Tool};
 use super::{belongings, people, replace};
-use crate::core::Delta;
+use crate::core::{Delta, Reaped};
 use crate::paths::Paths;
 use crate::text::read_words;
 
@@ -125,8 +125,8 @@ pub fn undo(
     account: &AccountName,
     delta: &Delta,
     applied: bool,
-) -> (Result<Option<String>, String>, Vec<Leftover>) {
-    let mut ended = Vec::new();
+) -> (Result<Option<String>, String>, Reaped) {
+    let mut ended = Reaped::default();
     let result = undo_all(paths, lock, account, delta, applied, &mut ended);
     (result, ended)
 }
@@ -137,7 +137,7 @@ fn undo_all(
     account: &AccountName,
     delta: &Delta,
     applied: bool,
-    ended: &mut Vec<Leftover>,
+    ended: &mut Reaped,
 ) -> Result<Option<String>, String> {
     let Delta::Created { uid, gecos, home, .. } = delta else { return Err(foreign()) };
     let name = account.as_str();
@@ -162,11 +162,11 @@ fn undo_all(
         ));
     }
     shut(paths, lock, account)?;
-    ended.extend(people::end(paths, *uid)?);
+    people::end(paths, *uid, ended)?;
     let unseen = belongings::remove(paths, name, &inside(paths, home), *uid)?;
     remove_lines(paths, lock, account)?;
     // What a login that was under way has started since.
-    ended.extend(people::end(paths, *uid)?);
+    people::end(paths, *uid, ended)?;
     let gone = (!is_there && applied)
         .then(|| format!("the account `{name}` was gone already, though the agent had made it"));
     let unseen = (!unseen.is_empty()).then(|| {

@@ -102,7 +102,7 @@ fn an_account_comes_with_home_and_group_and_goes_with_its_files_and_processes() 
     let waiter = std::thread::spawn(move || left.wait());
     let gone = elevator.undo(held);
     assert!(gone.iter().all(|gone| gone.result == Ok(None)), "{gone:?}");
-    let ended = |gone: &Gone| gone.ended.iter().any(|leftover| leftover.comm == "sleep");
+    let ended = |gone: &Gone| gone.ended.leftovers.iter().any(|leftover| leftover.comm == "sleep");
     assert!(gone.iter().any(ended), "{gone:?}");
     assert!(!waiter.join().unwrap().unwrap().success());
     as_before(&scratch);

@@ -13,6 +13,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nix::fcntl::{OFlag, openat};
@@ -25,6 +26,7 @@ use tidegate_common::name::AccountName;
 use super::program::{Answer, run_with};
 use crate::core::Delta;
 use crate::paths::Paths;
+use crate::residue::Own;
 
 /// How long a program may take unless it says otherwise, and at most. One change is
 /// made at a time, so a slow one holds up the end of others: it must fit a lease.
@@ -263,7 +265,13 @@ impl Place {
         let shown = path.to_string_lossy();
         let within = Duration::from_secs(deadline);
         let answer = if paths_are_systemds(&self.path) {
+            static COUNT: AtomicU64 = AtomicU64::new(0);
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let unit = format!("tidegate-custom-{}-{count}.service", std::process::id());
+            // It carries the session's name, and is none of its processes.
+            let _own = Own::unit(unit.clone());
             let mut words = vec![
+                format!("--unit={unit}"),
                 "--quiet".to_owned(),
                 "--pipe".to_owned(),
                 "--wait".to_owned(),
@@ -284,7 +292,8 @@ impl Place {
         };
         let answer = answer.map_err(|error| error.to_string())?;
         // What systemd-run says when it could not start the program at all.
-        let unstarted = ["Failed to ", "Job for run-"].iter().any(|start| answer.text.starts_with(start));
+        let unstarted =
+            ["Failed to ", "Job for tidegate-custom-"].iter().any(|start| answer.text.starts_with(start));
         match unstarted && !answer.status.success() {
             true => Err(format!("{} could not be started: {}", path.display(), answer.line())),
             false => Ok(answer),

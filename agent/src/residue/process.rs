@@ -1,9 +1,12 @@
-//! One process as /proc shows it (proc(5), cgroups(7)).
+//! One process as /proc shows it (proc(5), cgroups(7)). All of it is bytes: names, command
+//! lines, environments and control groups hold whatever somebody wrote there.
 
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use nix::libc;
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::SESSION_VARIABLE;
 
@@ -12,24 +15,38 @@ use super::Lost;
 /// How much of an environment is searched, in bytes; the kernel allows more.
 const MOST_ENVIRONMENT: u64 = 256 * 1024;
 
-/// How much of a command line is kept, in bytes.
+/// How much of a command line is kept, in bytes; a byte that is no text takes four of them.
 const MOST_COMMAND: usize = 160;
 
 /// The kernel's way to say that a process is in no audit session.
 const NO_AUDIT: u32 = u32::MAX;
+
+/// A thread of the kernel's own, among the flags of stat (the kernel's `PF_KTHREAD`).
+const KERNEL_THREAD: u64 = 0x0020_0000;
+
+/// Below these are the programs that a host installs.
+const INSTALLED: [&[u8]; 6] = [b"/usr/", b"/opt/", b"/sbin/", b"/lib", b"/nix/", b"/gnu/"];
 
 /// One process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
     pub pid: u32,
     pub parent: u32,
+    /// Its process group (setpgid(2)).
+    pub group: u32,
     /// When it started, in clock ticks since boot: with `pid`, unique.
     pub start: u64,
-    pub comm: String,
+    pub comm: Vec<u8>,
+    /// A thread of the kernel.
+    pub kernels: bool,
     /// Its logind scope, as a path below the cgroup root.
     pub scope: Option<String>,
     /// Whose systemd runs it, outside any login.
     pub manager: Option<Manager>,
+    /// The service of the host's systemd that it is in.
+    pub service: Option<String>,
+    /// Where it is in the tree of cgroup2, below the root.
+    pub cgroup: Option<Vec<u8>>,
     pub audit: Option<u32>,
     /// The session its environment names.
     pub marker: Option<SessionId>,
@@ -46,107 +63,270 @@ pub struct Manager {
     pub itself: bool,
 }
 
-/// Reads one; `None` when it has ended.
-pub fn read(directory: &Path, pid: u32) -> Option<Process> {
-    let stat = std::fs::read_to_string(directory.join("stat")).ok()?;
-    let (parent, start, comm) = parse_stat(&stat)?;
-    let cgroup = std::fs::read_to_string(directory.join("cgroup")).unwrap_or_default();
-    let audit = std::fs::read_to_string(directory.join("sessionid")).unwrap_or_default();
-    let mut environment = Vec::new();
-    if let Ok(file) = std::fs::File::open(directory.join("environ")) {
-        let _ = file.take(MOST_ENVIRONMENT).read_to_end(&mut environment);
+/// What /proc/PID/stat says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stat {
+    Of(Line),
+    /// It has ended and waits for its parent.
+    Over,
+    Unknown,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Line {
+    parent: u32,
+    group: u32,
+    flags: u64,
+    start: u64,
+    comm: Vec<u8>,
+    /// Its first thread has ended, others go on.
+    headless: bool,
+}
+
+/// What became of a reading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Read {
+    Process(Process),
+    /// It has ended and waits for its parent.
+    Over,
+    /// It is not there any more.
+    Gone,
+}
+
+/// Reads one. What of it cannot be read, though it is there, goes to `unread`.
+pub fn read(directory: &Path, pid: u32, unread: &mut BTreeSet<String>) -> Read {
+    match read_all(directory, pid, unread) {
+        Some(Some(process)) => Read::Process(process),
+        Some(None) => Read::Over,
+        None => Read::Gone,
     }
+}
+
+fn read_all(directory: &Path, pid: u32, unread: &mut BTreeSet<String>) -> Option<Option<Process>> {
+    let mut file = |name: &str| match bytes_of(&directory.join(name), MOST_ENVIRONMENT) {
+        Ok(bytes) => Some(bytes),
+        Err(error) if is_gone(&error) => None,
+        Err(error) => {
+            let of = name.rsplit('/').next().unwrap_or_default();
+            unread.insert(format!("/proc/PID/{of} of a process: {error}"));
+            Some(Vec::new())
+        }
+    };
+    let stat = match parse_stat(&file("stat")?) {
+        Stat::Of(stat) => stat,
+        Stat::Over => return Some(None),
+        Stat::Unknown => {
+            unread.insert("/proc/PID/stat of a process: it is not as the kernel writes it".to_owned());
+            return Some(None);
+        }
+    };
+    let (cgroup, audit) = (file("cgroup")?, file("sessionid")?);
+    let thread = stat.headless.then(|| other_thread(directory, pid)).flatten();
+    let kernels = stat.flags & KERNEL_THREAD != 0;
+    let environment = match &thread {
+        // Nobody's: the kernel's have none, and nobody marks the first.
+        _ if kernels || pid == 1 => Vec::new(),
+        Some(thread) => file(&format!("task/{thread}/environ"))?,
+        None => file("environ")?,
+    };
     let (scope, manager) = (scope_of(&cgroup), manager_of(&cgroup));
-    let server = is_sshd(&comm) && scope.is_none() && manager.is_none() && is_roots(directory);
-    Some(Process {
+    let outside = scope.is_none() && manager.is_none();
+    let server = outside && is_sshd(&stat.comm) && is_roots(directory) && is_installed(directory);
+    Some(Some(Process {
         pid,
-        parent,
-        start,
-        comm,
+        parent: stat.parent,
+        group: stat.group,
+        start: stat.start,
+        comm: stat.comm,
+        kernels,
+        service: service_of(&cgroup).filter(|_| outside),
         scope,
         manager,
-        audit: audit.trim().parse().ok().filter(|audit| *audit != NO_AUDIT),
+        cgroup: unified(&cgroup).map(<[u8]>::to_vec),
+        audit: number(&audit).filter(|audit| *audit != NO_AUDIT),
         marker: marker_of(&environment),
         server,
-    })
+    }))
 }
 
 /// Also `sshd-session`, as OpenSSH calls it since 9.8.
-pub fn is_sshd(comm: &str) -> bool {
-    comm == "sshd" || comm == "sshd-session"
+pub fn is_sshd(comm: &[u8]) -> bool {
+    comm == b"sshd" || comm == b"sshd-session"
 }
 
 /// When a process started; `None` when there is none, or it has ended.
 pub fn start_of(proc: &Path, pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(proc.join(pid.to_string()).join("stat")).ok()?;
-    parse_stat(&stat).map(|(_, start, _)| start)
+    match parse_stat(&std::fs::read(proc.join(pid.to_string()).join("stat")).ok()?) {
+        Stat::Of(line) => Some(line.start),
+        Stat::Over | Stat::Unknown => None,
+    }
 }
 
 /// Its command line on one line, cut; empty for one that has ended.
 pub fn command_of(proc: &Path, pid: u32) -> String {
-    let mut bytes = Vec::new();
-    if let Ok(file) = std::fs::File::open(proc.join(pid.to_string()).join("cmdline")) {
-        let _ = file.take(MOST_COMMAND as u64).read_to_end(&mut bytes);
-    }
-    let text = String::from_utf8_lossy(&bytes).replace('\0', " ");
-    text.trim_end().chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    let path = proc.join(pid.to_string()).join("cmdline");
+    let bytes = bytes_of(&path, MOST_COMMAND as u64).unwrap_or_default();
+    let mut text = shown(&bytes).trim_end().to_owned();
+    text.truncate(text.floor_char_boundary(MOST_COMMAND));
+    text
 }
 
-/// By its saved ids: the owner of /proc/PID is root's also for what an account hides.
-fn is_roots(directory: &Path) -> bool {
-    let status = std::fs::read_to_string(directory.join("status")).unwrap_or_default();
-    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
-    ids.is_some_and(|ids| ids.split_whitespace().nth(2) == Some("0"))
+/// Bytes as text on one line: what is no text is told as `\xff`.
+pub fn shown(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.extend(chunk.valid().chars().map(|letter| if letter.is_control() { ' ' } else { letter }));
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+    }
+    text
 }
 
 /// Whether it runs as one of these accounts, by any of its user ids, and is in the group
 /// that the account has lost.
 pub fn holds(directory: &Path, lost: &BTreeSet<Lost>) -> bool {
-    let status = std::fs::read_to_string(directory.join("status")).unwrap_or_default();
-    let numbers = |name: &str| -> BTreeSet<u32> {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        line.into_iter().flat_map(str::split_whitespace).filter_map(|number| number.parse().ok()).collect()
-    };
-    let (uids, mut groups) = (numbers("Uid:"), numbers("Groups:"));
-    groups.extend(numbers("Gid:"));
-    lost.iter().any(|lost| uids.contains(&lost.uid) && groups.contains(&lost.gid))
+    let Some(status) = Status::read(directory) else { return false };
+    lost.iter().any(|lost| status.uids.contains(&lost.uid) && status.groups.contains(&lost.gid))
 }
 
-/// `None` for a process that has ended and waits for its parent.
-fn parse_stat(stat: &str) -> Option<(u32, u64, String)> {
-    // The name may hold anything, also brackets and spaces: it ends at the last `)`.
-    let (head, rest) = stat.rsplit_once(')')?;
-    let comm = head.split_once('(')?.1.to_owned();
-    let mut fields = rest.split_whitespace();
-    let state = fields.next()?;
-    if matches!(state, "Z" | "X" | "x") {
-        return None;
+/// Whether a read failed because there is no such process any more.
+pub fn is_gone(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
+}
+
+/// What status in /proc says of whose a process is.
+#[derive(Debug)]
+pub struct Status {
+    pub name: Vec<u8>,
+    /// Real, effective, saved and of the file system, in this order.
+    pub uids: Vec<u32>,
+    /// All of its groups.
+    pub groups: BTreeSet<u32>,
+    /// It has ended, every thread of it, and waits for its parent.
+    pub over: bool,
+}
+
+impl Status {
+    /// `None` when it has ended, or cannot be read.
+    pub fn read(directory: &Path) -> Option<Self> {
+        Self::parse(&std::fs::read(directory.join("status")).ok()?)
     }
-    let parent = fields.next()?.parse().ok()?;
-    // proc(5): starttime is field 22; the parent was field 4.
-    let start = fields.nth(17)?.parse().ok()?;
-    Some((parent, start, comm))
+
+    /// The kernel writes a name's line feed as `\n`, so no name can feign a line.
+    pub fn parse(status: &[u8]) -> Option<Self> {
+        let field = |name: &[u8]| {
+            status
+                .split(|byte| *byte == b'\n')
+                .find_map(|line| line.strip_prefix(name))
+                .map(<[u8]>::trim_ascii)
+        };
+        let numbers = |name: &[u8]| -> Vec<u32> {
+            let words = field(name).unwrap_or_default().split(u8::is_ascii_whitespace);
+            words.filter_map(number).collect()
+        };
+        let dead = field(b"State:").is_some_and(|state| matches!(state.first(), Some(b'Z' | b'X')));
+        let threads = field(b"Threads:").and_then(number).unwrap_or_default();
+        let uids = numbers(b"Uid:");
+        Some(Self {
+            name: field(b"Name:").unwrap_or_default().to_vec(),
+            groups: numbers(b"Gid:").into_iter().chain(numbers(b"Groups:")).collect(),
+            over: dead && threads <= 1,
+            uids: (!uids.is_empty()).then_some(uids)?,
+        })
+    }
 }
 
-fn groups(cgroup: &str) -> impl Iterator<Item = &str> {
-    cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2))
+fn bytes_of(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
-fn scope_of(cgroup: &str) -> Option<String> {
-    let is_login = |part: &str| part.starts_with("session-") && part.ends_with(".scope");
+fn number(bytes: &[u8]) -> Option<u32> {
+    std::str::from_utf8(bytes).ok()?.trim().parse().ok()
+}
+
+/// By its saved ids: the owner of /proc/PID is root's also for what an account hides.
+fn is_roots(directory: &Path) -> bool {
+    Status::read(directory).is_some_and(|status| status.uids.get(2) == Some(&0))
+}
+
+/// Whether its program is where programs are installed, or cannot be known.
+fn is_installed(directory: &Path) -> bool {
+    let Ok(program) = std::fs::read_link(directory.join("exe")) else { return true };
+    INSTALLED.iter().any(|place| program.as_os_str().as_bytes().starts_with(place))
+}
+
+/// Another of its threads than the first.
+fn other_thread(directory: &Path, pid: u32) -> Option<u32> {
+    let mut threads = std::fs::read_dir(directory.join("task")).ok()?.flatten();
+    threads.find_map(|thread| thread.file_name().to_str()?.parse().ok().filter(|thread| *thread != pid))
+}
+
+fn parse_stat(stat: &[u8]) -> Stat {
+    let of = line_of(stat);
+    match of {
+        Some((line, threads)) if line.headless && threads <= 1 => Stat::Over,
+        Some((line, _)) => Stat::Of(line),
+        None => Stat::Unknown,
+    }
+}
+
+fn line_of(stat: &[u8]) -> Option<(Line, u64)> {
+    // The name may hold anything, also brackets and spaces: it ends at the last `)`.
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let begin = stat.iter().position(|byte| *byte == b'(')?;
+    let comm = stat.get(begin + 1..end)?.to_vec();
+    let fields: Vec<&str> = std::str::from_utf8(stat.get(end + 1..)?).ok()?.split_whitespace().collect();
+    // proc(5) counts from 1, and the state is the third.
+    let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+    let short = |number: usize| u32::try_from(field(number)?).ok();
+    let headless = matches!(*fields.first()?, "Z" | "X" | "x");
+    let (parent, group) = (short(4)?, short(5)?);
+    let line = Line { parent, group, flags: field(9)?, start: field(22)?, comm, headless };
+    Some((line, field(20)?))
+}
+
+/// The paths of each hierarchy.
+fn groups(cgroup: &[u8]) -> impl Iterator<Item = &[u8]> {
+    cgroup.split(|byte| *byte == b'\n').filter_map(|line| line.splitn(3, |byte| *byte == b':').nth(2))
+}
+
+fn unified(cgroup: &[u8]) -> Option<&[u8]> {
+    cgroup.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"0::"))
+}
+
+/// Up to the scope: what is below it is the login's own, whatever it is called.
+fn scope_of(cgroup: &[u8]) -> Option<String> {
     // A scope of that name below an account's own systemd is the account's invention.
-    let mut logins = groups(cgroup).filter(|path| path.split('/').any(is_login));
-    logins.find(|path| manager_in(path).is_none()).map(str::to_owned)
+    let mut logins = groups(cgroup).filter(|path| manager_in(path).is_none());
+    logins.find_map(|path| {
+        let mut above = Vec::new();
+        for part in path.split(|byte| *byte == b'/').skip(1) {
+            above.push(b'/');
+            above.extend(part);
+            if part.starts_with(b"session-") && part.ends_with(b".scope") {
+                return String::from_utf8(above).ok();
+            }
+        }
+        None
+    })
 }
 
-fn manager_of(cgroup: &str) -> Option<Manager> {
+fn manager_of(cgroup: &[u8]) -> Option<Manager> {
     groups(cgroup).find_map(manager_in)
 }
 
-fn manager_in(path: &str) -> Option<Manager> {
-    let mut parts = path.split('/').skip_while(|part| !part.starts_with("user@"));
-    let uid = parts.next()?.strip_prefix("user@")?.strip_suffix(".service")?.parse().ok()?;
-    Some(Manager { uid, itself: matches!(parts.next(), None | Some("init.scope")) })
+fn manager_in(path: &[u8]) -> Option<Manager> {
+    let mut parts = path.split(|byte| *byte == b'/').skip_while(|part| !part.starts_with(b"user@"));
+    let uid = number(parts.next()?.strip_prefix(b"user@")?.strip_suffix(b".service")?)?;
+    Some(Manager { uid, itself: matches!(parts.next(), None | Some(b"init.scope")) })
+}
+
+/// The first service on the way down: what is below it is its own.
+fn service_of(cgroup: &[u8]) -> Option<String> {
+    let parts = groups(cgroup).flat_map(|path| path.split(|byte| *byte == b'/'));
+    let mut services = parts.filter(|part| part.ends_with(b".service"));
+    services.find_map(|part| String::from_utf8(part.to_vec()).ok())
 }
 
 /// The account of a login's scope: `/user.slice/user-1000.slice/session-4.scope`.
@@ -168,16 +348,48 @@ mod tests {
 
     #[test]
     fn a_process_is_read_whatever_its_name_is() {
-        let stat = "12 (a) (b ) S 7 12 12 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1";
-        assert_eq!(parse_stat(stat), Some((7, 4242, "a) (b ".to_owned())));
-        assert_eq!(parse_stat(&stat.replace(" S ", " Z ")), None, "one that has ended");
+        let stat = b"12 (a) (b\xff ) S 7 9 12 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1";
+        let Stat::Of(read) = parse_stat(stat) else { panic!() };
+        assert_eq!((read.parent, read.group, read.start), (7, 9, 4242));
+        assert_eq!((read.comm.as_slice(), read.headless), (&b"a) (b\xff "[..], false));
+        let ended = |threads: &str| {
+            let line = format!("12 (a) Z 7 9 12 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 {threads} 0 4242 1 1");
+            parse_stat(line.as_bytes())
+        };
+        assert_eq!(ended("1"), Stat::Over);
+        assert!(matches!(ended("2"), Stat::Of(line) if line.headless), "only its first thread has ended");
+        assert_eq!(parse_stat(b"12 (a) S 7"), Stat::Unknown);
+    }
+
+    #[test]
+    fn what_is_no_text_is_told_byte_by_byte_and_on_one_line() {
+        assert_eq!(shown(b"/tmp/y\xff\0905\n\xc3\xa4"), "/tmp/y\\xff 905 ä");
+        let scratch = crate::test::Scratch::new();
+        std::fs::create_dir(scratch.path().join("7")).unwrap();
+        std::fs::write(scratch.path().join("7/cmdline"), vec![0xff; 1000]).unwrap();
+        assert_eq!(command_of(scratch.path(), 7).len(), MOST_COMMAND);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_told_and_one_of_a_process_that_has_gone_is_not() {
+        let scratch = crate::test::Scratch::new();
+        let stat = "12 (a) S 7 9 12 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1";
+        std::fs::write(scratch.path().join("stat"), stat).unwrap();
+        let mut unread = BTreeSet::new();
+        assert_eq!(read(scratch.path(), 12, &mut unread), Read::Gone, "the others are gone");
+        assert!(unread.is_empty());
+        for directory in ["cgroup", "sessionid", "environ"] {
+            std::fs::create_dir(scratch.path().join(directory)).unwrap();
+        }
+        assert!(matches!(read(scratch.path(), 12, &mut unread), Read::Process(one) if one.start == 4242));
+        assert_eq!(unread.len(), 3, "{unread:?}");
     }
 
     #[test]
     fn a_group_is_held_by_the_account_that_lost_it_only() {
         let scratch = crate::test::Scratch::new();
         let status =
-            "Name:\tsystemd\nUid:\t1000\t1000\t1000\t1000\nGid:\t1000\t1000\t1000\t1000\nGroups:\t4 1000 \n";
+            b"Name:\tsystem\xff\nUid:\t1000\t1000\t1000\t1000\nGid:\t1000\t1000\t1000\t1000\nGroups:\t4 1000 \n";
         std::fs::write(scratch.path().join("status"), status).unwrap();
         let holds = |uid, gid| holds(scratch.path(), &BTreeSet::from([Lost { uid, gid }]));
         assert!(holds(1000, 4));
@@ -187,20 +399,23 @@ mod tests {
     #[test]
     fn only_logins_scopes_count() {
         let scope = "/user.slice/user-0.slice/session-4.scope";
-        assert_eq!(scope_of(&format!("0::{scope}\n")), Some(scope.to_owned()));
-        assert_eq!(scope_of("0::/system.slice/ssh.service\n"), None);
+        assert_eq!(scope_of(format!("0::{scope}\n").as_bytes()), Some(scope.to_owned()));
+        let below = [b"1:cpu:/\n0::", scope.as_bytes(), b"/x\xff\n"].concat();
+        assert_eq!(scope_of(&below), Some(scope.to_owned()), "what it made below it");
+        assert_eq!(scope_of(b"0::/system.slice/ssh.service\n"), None);
         let own = "/user.slice/user-7.slice/user@7.service/app.slice/session-4.scope";
-        assert_eq!(scope_of(&format!("0::{own}\n")), None, "one that an account made for itself");
+        assert_eq!(scope_of(format!("0::{own}\n").as_bytes()), None, "one that an account made for itself");
     }
 
     #[test]
     fn an_accounts_own_units_are_told_from_its_systemd() {
-        let of = |path: &str| manager_of(&format!("0::{path}\n"));
+        let of = |path: &str| manager_of(format!("0::{path}\n").as_bytes());
         let base = "/user.slice/user-7.slice/user@7.service";
         assert_eq!(of(&format!("{base}/app.slice/x.service")), Some(Manager { uid: 7, itself: false }));
         assert_eq!(of(&format!("{base}/init.scope")), Some(Manager { uid: 7, itself: true }));
         assert_eq!(of("/user.slice/user-7.slice/session-4.scope"), None);
         assert_eq!(uid_of("/user.slice/user-7.slice/session-4.scope"), Some(7));
+        assert_eq!(service_of(b"0::/system.slice/user-x.service/sub\n").as_deref(), Some("user-x.service"));
     }
 
     #[test]

@@ -16,8 +16,8 @@ use tidegate_common::id::SessionId;
 use super::ending::Ending;
 use super::late::{LATEST, Lost};
 use super::table::Table;
-use super::{LOOK, Leaving, trace};
-use crate::core::{Event, Traces};
+use super::{LOOK, Leaving, Stop, trace};
+use crate::core::{Event, Reaped, Traces};
 use crate::logins::Logins;
 use crate::paths::Paths;
 
@@ -41,8 +41,8 @@ const LATER: Duration = Duration::from_millis(500);
 pub enum Job {
     /// Find out where the session's processes are, until its end.
     Trace { session: SessionId, known: Traces },
-    /// End them.
-    End { session: SessionId, known: Traces },
+    /// End them; `powers` as in [`Leaving`].
+    End { session: SessionId, known: Traces, powers: bool },
     /// From now on, end also what comes late, and who holds these groups.
     Late { session: Option<SessionId>, lost: BTreeSet<Lost> },
     /// These groups are given again: who holds them may.
@@ -54,8 +54,7 @@ pub enum Job {
 /// An end after which somebody may still come.
 #[derive(Debug)]
 struct Over {
-    session: Option<SessionId>,
-    lost: BTreeSet<Lost>,
+    leaving: Leaving,
     since: Instant,
 }
 
@@ -63,6 +62,7 @@ struct Over {
 pub struct Reaper<T: Fn(Event)> {
     pub paths: Paths,
     pub grace: Duration,
+    pub stop: Stop,
     pub logins: Logins,
     pub tell: T,
 }
@@ -112,24 +112,33 @@ impl<T: Fn(Event)> Reaper<T> {
                         entry.since = since;
                         add(&mut entry.traces, known);
                     }
-                    Job::End { session, mut known } => {
+                    Job::End { session, mut known, powers } => {
+                        // What is to be known of its logins must be known now.
+                        self.logins.over(session);
                         if let Some(seen) = watched.remove(&session) {
                             add(&mut known, seen.traces);
                         }
-                        let lost = over.iter().filter(|over| over.session == Some(session));
-                        let lost = lost.flat_map(|over| over.lost.clone()).collect();
-                        let leaving = Leaving { session: Some(session), known, lost };
+                        let lost = over.iter().filter(|over| over.leaving.session == Some(session));
+                        let lost = lost.flat_map(|over| over.leaving.lost.clone()).collect();
+                        let leaving = Leaving { session: Some(session), known, lost, powers };
                         endings.push(Ending::new(leaving, self.grace, Instant::now()));
                     }
-                    Job::Late { session, lost } => over.push(Over { session, lost, since: Instant::now() }),
+                    Job::Late { session, lost } => {
+                        let leaving = Leaving { session, lost, ..Leaving::default() };
+                        over.push(Over { leaving, since: Instant::now() });
+                    }
                     Job::Granted(groups) => {
-                        over.iter_mut().for_each(|over| over.lost.retain(|lost| !groups.contains(lost)));
+                        let lost = over.iter_mut().map(|over| &mut over.leaving.lost);
+                        lost.for_each(|lost| lost.retain(|lost| !groups.contains(lost)));
                         endings.iter_mut().for_each(|ending| ending.granted(&groups));
                     }
                     Job::Look => {}
                 }
             }
             let mut table = Table::read(&self.paths);
+            if !endings.is_empty() {
+                table.settle(|process| endings.iter_mut().for_each(|ending| ending.seize(process)));
+            }
             table.believe(&self.logins);
             self.logins.tick();
             if look {
@@ -143,37 +152,41 @@ impl<T: Fn(Event)> Reaper<T> {
             }
             endings.iter_mut().for_each(|ending| ending.learn(&self.logins));
             endings.retain_mut(|ending| match ending.look(&table, Instant::now()) {
-                Some(leftovers) => {
-                    self.ended(ending, leftovers);
+                Some(reaped) => {
+                    let its = over.iter_mut().filter(|over| over.leaving.session == ending.session());
+                    its.for_each(|over| over.leaving.look_for_more_of(ending.leaving()));
+                    self.ended(ending, reaped);
                     false
                 }
                 None => true,
             });
+            endings.iter_mut().flat_map(Ending::take_services).for_each(|service| (self.stop)(&service));
         }
     }
 
     /// Endings of what came late, one for each end that nothing is done for yet.
     fn late(&self, table: &Table, over: &[Over], endings: &[Ending]) -> Vec<Ending> {
-        let all: BTreeSet<Lost> = over.iter().flat_map(|over| over.lost.clone()).collect();
+        let all: BTreeSet<Lost> = over.iter().flat_map(|over| over.leaving.lost.clone()).collect();
         let held = !table.holding(&all).is_empty();
         let due = over.iter().filter(|over| over.since.elapsed() >= SETTLED);
-        let idle = due.filter(|over| !endings.iter().any(|ending| ending.session() == over.session));
-        let leaving = idle.map(|over| {
-            let lost = if held { over.lost.clone() } else { BTreeSet::new() };
-            let mut known = Traces::default();
-            over.session.into_iter().for_each(|session| self.logins.add_to(session, &mut known));
-            Leaving { session: over.session, known, lost }
+        let of = |over: &Over| endings.iter().any(|ending| ending.session() == over.leaving.session);
+        let leaving = due.filter(|over| !of(over)).map(|over| {
+            let lost = if held { over.leaving.lost.clone() } else { BTreeSet::new() };
+            let mut leaving = Leaving { lost, ..over.leaving.clone() };
+            let known = &mut leaving.known;
+            over.leaving.session.into_iter().for_each(|session| self.logins.add_to(session, known));
+            leaving
         });
         let late = leaving.filter(|leaving| !table.of(leaving).is_empty());
         late.map(|leaving| Ending::of_late(leaving, self.grace, Instant::now())).collect()
     }
 
     /// The end of a session is told once; what came late is for the log.
-    fn ended(&self, ending: &Ending, leftovers: Vec<Leftover>) {
+    fn ended(&self, ending: &Ending, reaped: Reaped) {
         match ending.session().filter(|_| !ending.is_late()) {
-            Some(session) => (self.tell)(Event::ProcessesEnded { session, leftovers }),
+            Some(session) => (self.tell)(Event::ProcessesEnded { session, reaped }),
             None => {
-                for Leftover { pid, comm, .. } in leftovers {
+                for Leftover { pid, comm, .. } in reaped.leftovers {
                     tracing::warn!(session = ?ending.session(), pid, comm, "a process that came late was ended");
                 }
             }
@@ -223,6 +236,15 @@ fn how_often(watched: &BTreeMap<SessionId, Watched>, over: &[Over]) -> Option<Du
         (_, false) => Some(LATER),
         (false, _) => Some(WATCH),
         (true, true) => None,
+    }
+}
+
+impl Leaving {
+    /// What an ending has learnt and still says something later: a login's scope and audit
+    /// session are not used again.
+    fn look_for_more_of(&mut self, ended: &Self) {
+        self.known.scopes.extend(ended.known.scopes.clone());
+        self.known.audit.extend(&ended.known.audit);
     }
 }
 

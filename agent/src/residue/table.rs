@@ -1,35 +1,52 @@
 //! The host's processes at one moment, and which of them belong to a session.
 
+mod jobs;
+mod look;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use tidegate_common::id::SessionId;
 
+use super::cgroup::Groups;
 use super::process::{self, Process, is_sshd, uid_of};
-use super::{Leaving, Lost};
+use super::{Leaving, Lost, own};
 use crate::core::Traces;
 use crate::logins::Logins;
-use crate::paths::Paths;
 
 /// All processes.
 #[derive(Debug, Default)]
 pub struct Table {
     proc: PathBuf,
+    root: PathBuf,
+    groups: Groups,
     all: BTreeMap<u32, Process>,
+    /// Those that have ended and wait for their parents.
+    over: BTreeSet<u32>,
+    /// In how many looks, the last ones in a row, each who was listed could be read.
+    whole: u32,
+    unread: BTreeSet<String>,
 }
 
 impl Table {
-    /// Reads /proc. A process that ends meanwhile is left out.
+    /// What could not be read, but for what had ended meanwhile; one sentence each.
     #[must_use]
-    pub fn read(paths: &Paths) -> Self {
-        let proc = paths.proc.clone();
-        let Ok(entries) = std::fs::read_dir(&proc) else { return Self::default() };
-        let processes = entries.flatten().filter_map(|entry| {
-            let pid = entry.file_name().to_str()?.parse().ok()?;
-            Some((pid, process::read(&entry.path(), pid)?))
-        });
-        let all = processes.collect();
-        Self { proc, all }
+    pub fn unread(&self) -> &BTreeSet<String> {
+        &self.unread
+    }
+
+    /// Whether nobody was missed in the last two looks: then whoever is not in it is not there.
+    #[must_use]
+    pub fn is_steady(&self) -> bool {
+        self.whole >= 2
+    }
+
+    /// The tree by which processes end together.
+    #[must_use]
+    pub fn groups(&self) -> &Groups {
+        &self.groups
     }
 
     /// Takes no marker for true that the process's login gives the lie to.
@@ -100,8 +117,50 @@ impl Table {
     pub fn of(&self, leaving: &Leaving) -> BTreeSet<u32> {
         let session = leaving.session.map(|session| self.of_session(session, &leaving.known));
         let mut found = session.unwrap_or_default();
+        if leaving.session.is_some() {
+            let mut started = self.started_for(leaving, &found);
+            self.add_descendants(&mut started);
+            started.retain(|pid| self.get(*pid).is_some_and(|process| self.touchable(process)));
+            found.extend(started);
+        }
         found.extend(self.holding(&leaving.lost));
         found
+    }
+
+    /// Control groups that are nobody else's than these processes': they can end as a whole.
+    #[must_use]
+    pub fn own_groups(&self, found: &BTreeSet<u32>) -> BTreeSet<Vec<u8>> {
+        let groups = found.iter().filter_map(|pid| self.get(*pid)?.cgroup.clone());
+        let groups: BTreeSet<Vec<u8>> = groups.collect();
+        let others = self.all.values().filter(|process| !found.contains(&process.pid));
+        let others: BTreeSet<&[u8]> = others.filter_map(|process| process.cgroup.as_deref()).collect();
+        let is_own = |group: &Vec<u8>| {
+            let below = |other: &&[u8]| {
+                other.strip_prefix(&group[..]).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+            };
+            !others.iter().any(below)
+        };
+        groups.into_iter().filter(is_own).collect()
+    }
+
+    /// Process groups (setpgid(2)) that are nobody else's: one signal reaches all of one,
+    /// whoever forks meanwhile.
+    #[must_use]
+    pub fn own_process_groups(&self, found: &BTreeSet<u32>) -> BTreeSet<u32> {
+        let mut own: BTreeSet<u32> = found.iter().filter_map(|pid| Some(self.get(*pid)?.group)).collect();
+        for other in self.all.values().filter(|process| !found.contains(&process.pid)) {
+            own.remove(&other.group);
+        }
+        own.retain(|group| *group > 1);
+        own
+    }
+
+    /// A session's scopes and audit sessions without those that say nothing.
+    #[must_use]
+    pub fn telling(&self, known: &Traces) -> (BTreeSet<String>, BTreeSet<u32>) {
+        let scopes = known.scopes.iter().filter(|scope| !self.shared_scope(scope)).cloned();
+        let audit = known.audit.iter().filter(|audit| !self.shared_audit(**audit)).copied();
+        (scopes.collect(), audit.collect())
     }
 
     /// Processes of an account that hold a group which was taken from it.
@@ -134,6 +193,19 @@ impl Table {
         now.chain(known.since).min()
     }
 
+    /// When each login that is not of these scopes began, and whose it is.
+    fn other_logins(&self, scopes: &BTreeSet<String>) -> BTreeMap<&str, (u64, Option<u32>)> {
+        let mut logins = BTreeMap::new();
+        for process in self.all.values() {
+            let Some(scope) = process.scope.as_deref().filter(|scope| !scopes.contains(*scope)) else {
+                continue;
+            };
+            let login = logins.entry(scope).or_insert_with(|| (process.start, uid_of(scope)));
+            login.0 = login.0.min(process.start);
+        }
+        logins
+    }
+
     /// What the systemd of the session's account has started since the session began
     /// (`systemd-run --user`), where no other login of the account could have asked for
     /// it. With it goes that systemd itself, if it is no older: it would start again
@@ -141,9 +213,8 @@ impl Table {
     fn of_managers(&self, scopes: &BTreeSet<String>, since: Option<u64>) -> Vec<u32> {
         let Some(since) = since else { return Vec::new() };
         let mut uids: BTreeSet<u32> = scopes.iter().filter_map(|scope| uid_of(scope)).collect();
-        let others = self.all.values().filter_map(|process| process.scope.as_ref());
-        for other in others.filter(|scope| !scopes.contains(*scope)).filter_map(|scope| uid_of(scope)) {
-            uids.remove(&other);
+        for (_, other) in self.other_logins(scopes).values() {
+            uids.retain(|uid| Some(*uid) != *other);
         }
         let mut found = Vec::new();
         for uid in uids {
@@ -195,10 +266,12 @@ impl Table {
         }
     }
 
-    /// Not process 1, a kernel thread, the agent or one above it, or sshd's listener.
-    fn touchable(&self, process: &Process) -> bool {
-        let kernels = process.pid <= 2 || process.parent == 2;
-        !(kernels || self.ours(process.pid) || self.is_listener(process))
+    /// Not process 1, a kernel thread, the agent, one above it or what it runs itself, or
+    /// sshd's listener.
+    pub fn touchable(&self, process: &Process) -> bool {
+        let hosts = process.pid == 1 || process.kernels;
+        let agents = self.ours(process.pid) || process.service.as_ref().is_some_and(|unit| own::is(unit));
+        !(hosts || agents || self.is_listener(process))
     }
 
     fn ours(&self, pid: u32) -> bool {
@@ -213,8 +286,12 @@ impl Table {
         false
     }
 
+    /// Where systemd runs the host, it runs sshd too, in a unit and outside of any audit
+    /// session: one that somebody started otherwise is that somebody's.
     fn is_listener(&self, process: &Process) -> bool {
-        process.server && !self.parent(process.pid).is_some_and(|parent| is_sshd(&parent.comm))
+        let systemds = self.all.get(&1).is_some_and(|first| first.comm == b"systemd");
+        let hosts = !systemds || (process.service.is_some() && process.audit.is_none());
+        process.server && hosts && !self.parent(process.pid).is_some_and(|parent| is_sshd(&parent.comm))
     }
 
     /// Whether it is sshd's own end of a login: it goes with the connection, however long
@@ -241,126 +318,6 @@ impl Table {
     }
 
     fn guards(&self, process: &Process) -> bool {
-        process.pid <= 2 || process.pid == std::process::id() || self.is_listener(process)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::process::Manager;
-    use super::*;
-
-    fn mine() -> SessionId {
-        SessionId::new(1, 1)
-    }
-
-    fn other() -> SessionId {
-        SessionId::new(2, 2)
-    }
-
-    fn process(pid: u32, parent: u32, comm: &str, marker: Option<SessionId>) -> Process {
-        let comm = comm.to_owned();
-        let server = comm == "sshd" && pid == 100;
-        let start = u64::from(pid);
-        Process { pid, parent, start, comm, scope: None, manager: None, audit: None, marker, server }
-    }
-
-    fn table(processes: impl IntoIterator<Item = Process>) -> Table {
-        let all = processes.into_iter().map(|process| (process.pid, process)).collect();
-        Table { proc: "/nonexistent".into(), all }
-    }
-
-    /// A session (202) with its login, another's (302), and a daemon (400).
-    fn host() -> Table {
-        table([
-            process(1, 0, "systemd", None),
-            process(100, 1, "sshd", None),
-            process(200, 100, "sshd", None),
-            process(201, 200, "sshd", None),
-            process(202, 201, "bash", Some(mine())),
-            process(203, 202, "sudo", None),
-            process(204, 203, "sh", None),
-            process(300, 100, "sshd", None),
-            process(301, 300, "sshd", None),
-            process(302, 301, "bash", Some(other())),
-            process(400, 1, "cron", None),
-        ])
-    }
-
-    fn scope(uid: u32, number: u32) -> Option<String> {
-        Some(format!("/user.slice/user-{uid}.slice/session-{number}.scope"))
-    }
-
-    fn found(table: &Table) -> BTreeSet<u32> {
-        table.of_session(mine(), &Traces::default())
-    }
-
-    #[test]
-    fn a_login_is_found_with_its_sshd_and_its_children_and_nothing_else() {
-        let mut table = host();
-        assert_eq!(found(&table), BTreeSet::from([200, 201, 202, 203, 204]));
-        let serving = table.all.values().filter(|process| table.serves_login(process));
-        assert_eq!(serving.map(|process| process.pid).collect::<Vec<_>>(), [200, 201, 300, 301]);
-        // One that left its parents is found by its scope, unless the listener is in it.
-        for pid in [202, 400] {
-            table.all.get_mut(&pid).unwrap().scope = scope(7, 1);
-        }
-        assert!(found(&table).contains(&400));
-        table.all.get_mut(&100).unwrap().scope = scope(7, 1);
-        assert!(!found(&table).contains(&400));
-    }
-
-    #[test]
-    fn a_process_that_calls_itself_sshd_is_ended_and_the_listener_is_not() {
-        let mut table = host();
-        let mut false_one = process(205, 1, "sshd", Some(mine()));
-        false_one.scope = scope(7, 1);
-        table.all.insert(205, false_one);
-        table.all.get_mut(&202).unwrap().scope = scope(7, 1);
-        let found = found(&table);
-        assert!(found.contains(&205) && found.contains(&202), "{found:?}");
-        assert!(!found.contains(&100));
-    }
-
-    #[test]
-    fn anothers_name_in_the_environment_saves_no_process_of_this_login() {
-        let mut table = host();
-        for pid in [202, 302] {
-            table.all.get_mut(&pid).unwrap().scope = scope(7, pid);
-        }
-        let mut liar = process(206, 1, "sleep", Some(other()));
-        liar.scope = scope(7, 202);
-        table.all.insert(206, liar);
-        let found = found(&table);
-        assert!(found.contains(&206), "{found:?}");
-        assert!(!found.contains(&302));
-    }
-
-    #[test]
-    fn what_the_accounts_systemd_started_goes_when_nobody_else_of_it_is_logged_in() {
-        let mut table = host();
-        table.all.get_mut(&202).unwrap().scope = scope(7, 1);
-        let of = |pid: u32, uid: u32, itself: bool| {
-            let manager = Some(Manager { uid, itself });
-            Process { manager, ..process(pid, 1, "some", None) }
-        };
-        for one in [of(210, 7, true), of(211, 7, false), of(150, 7, false), of(212, 8, false)] {
-            table.all.insert(one.pid, one);
-        }
-        let mine = found(&table);
-        assert!(mine.contains(&211) && mine.contains(&210), "{mine:?}");
-        assert!(!mine.contains(&150), "it is older than the session");
-        assert!(!mine.contains(&212), "it is another account's");
-        table.all.get_mut(&302).unwrap().scope = scope(7, 2);
-        assert!(!found(&table).contains(&211), "the other login may have started it");
-    }
-
-    #[test]
-    fn an_idle_systemd_of_the_account_is_left_alone() {
-        let mut table = host();
-        table.all.get_mut(&202).unwrap().scope = scope(7, 1);
-        let manager = Some(Manager { uid: 7, itself: true });
-        table.all.insert(210, Process { manager, ..process(210, 1, "systemd", None) });
-        assert!(!found(&table).contains(&210));
+        process.pid == 1 || process.kernels || process.pid == std::process::id() || self.is_listener(process)
     }
 }

@@ -1,19 +1,25 @@
 //! Real processes of the test's own.
 
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, Stdio};
 
 use std::collections::BTreeSet;
 
 use super::*;
+use tidegate_common::grant::Leftover;
 use tidegate_common::wire::SESSION_VARIABLE;
+
+/// What these tests start is in no unit.
+fn no_unit(_: &str) {}
 
 fn end(paths: &Paths, session: SessionId, known: Traces, grace: Duration) -> Vec<Leftover> {
     let leaving = Leaving { session: Some(session), known, ..Leaving::default() };
-    end_all(paths, [leaving], grace).into_iter().flat_map(|(_, leftovers)| leftovers).collect()
+    end_all(paths, [leaving], grace, no_unit).into_iter().flat_map(|(_, reaped)| reaped.leftovers).collect()
 }
 
 fn reaper<T: Fn(crate::core::Event)>(grace: Duration, tell: T) -> Reaper<T> {
-    Reaper { paths: Paths::default(), grace, logins: crate::logins::Logins::default(), tell }
+    let logins = crate::logins::Logins::default();
+    Reaper { paths: Paths::default(), grace, stop: no_unit, logins, tell }
 }
 
 fn start(session: SessionId, script: &str) -> Child {
@@ -41,6 +47,68 @@ fn a_process_of_the_session_is_ended_and_one_of_another_lives() {
     assert!(staying.try_wait().unwrap().is_none(), "the other session's process was ended");
     staying.kill().unwrap();
     staying.wait().unwrap();
+}
+
+#[test]
+fn a_process_whose_name_is_no_text_is_ended_and_told_byte_by_byte() {
+    let session = SessionId::new(16, 1);
+    let scratch = crate::test::Scratch::new();
+    let program = scratch.path().join(std::ffi::OsStr::from_bytes(b"y\xff"));
+    std::fs::copy("/bin/sleep", &program).unwrap();
+    let mut command = Command::new(&program);
+    let mut child = command.arg("905").env(SESSION_VARIABLE, session.to_string()).spawn().unwrap();
+    let left = end(&Paths::default(), session, Traces::default(), Duration::from_secs(10));
+    child.wait().unwrap();
+    let [left] = left.as_slice() else { panic!("{left:?}") };
+    assert_eq!((left.pid, left.comm.as_str(), left.killed), (child.id(), "y\\xff", false));
+    assert!(left.command.ends_with("/y\\xff 905"), "{left:?}");
+}
+
+/// Each lives for so many microseconds and makes the next; for twenty seconds, so that a test
+/// that fails leaves nothing.
+const HOPPER: &str = r#"
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    for (int signals = 1; signals < 32; signals++) signal(signals, SIG_IGN);
+    for (int left = 20000000 / atoi(argv[1]); left > 0; left--) {
+        if (fork()) _exit(0);
+        if (argc > 2) setsid();
+        usleep(atoi(argv[1]));
+    }
+}
+"#;
+
+#[test]
+fn a_process_that_hops_from_one_to_the_next_is_caught_and_what_is_not_certain_is_told() {
+    let scratch = crate::test::Scratch::new();
+    let source = scratch.path().join("hopper.c");
+    std::fs::write(&source, HOPPER).unwrap();
+    let program = scratch.path().join("hopper");
+    assert!(Command::new("cc").arg("-o").args([&program, &source]).status().unwrap().success());
+    for (number, (micros, alone)) in (0..).zip([("500", false), ("1000", false), ("2000", true)]) {
+        let session = SessionId::new(17, number);
+        let mut command = Command::new(&program);
+        command.arg(micros).args(alone.then_some("setsid")).env(SESSION_VARIABLE, session.to_string());
+        command.spawn().unwrap().wait().unwrap();
+        let leaving = Leaving { session: Some(session), ..Leaving::default() };
+        let began = Instant::now();
+        let [(_, reaped)] =
+            end_all(&Paths::default(), [leaving], Duration::from_secs(2), no_unit).try_into().unwrap();
+        eprintln!(
+            "{micros} us: {:?}, {} listed, {} more",
+            began.elapsed(),
+            reaped.leftovers.len(),
+            reaped.more
+        );
+        assert!(reaped.leftovers.iter().any(|one| one.comm == "hopper"), "{reaped:?}");
+        let mut table = Table::read(&Paths::default());
+        table.settle(|_| ());
+        let here = table.of_session(session, &Traces::default());
+        assert!(here.is_empty() || !reaped.unseen.is_empty(), "{here:?} live on, and nobody was told");
+        assert_eq!(reaped.unseen, BTreeSet::new());
+    }
 }
 
 #[test]
@@ -93,7 +161,7 @@ fn many_sessions_end_within_one_grace() {
     let reaper = reaper(grace, move |event| told.send(event).unwrap());
     let thread = std::thread::spawn(move || reaper.work(&queue));
     for session in &sessions {
-        jobs.send(Job::End { session: *session, known: Traces::default() }).unwrap();
+        jobs.send(Job::End { session: *session, known: Traces::default(), powers: false }).unwrap();
     }
     drop(jobs);
     thread.join().unwrap();
@@ -101,8 +169,8 @@ fn many_sessions_end_within_one_grace() {
     let ended: Vec<_> = said
         .try_iter()
         .map(|event| match event {
-            crate::core::Event::ProcessesEnded { session, leftovers } => {
-                assert!(leftovers.iter().any(|leftover| leftover.killed));
+            crate::core::Event::ProcessesEnded { session, reaped } => {
+                assert!(reaped.leftovers.iter().any(|leftover| leftover.killed));
                 session
             }
             other => panic!("{other:?}"),
@@ -123,9 +191,9 @@ fn a_process_that_comes_after_its_sessions_end_is_ended_too() {
     let reaper = reaper(grace, move |event| told.send(event).unwrap());
     let thread = std::thread::spawn(move || reaper.work(&queue));
     jobs.send(Job::Late { session: Some(session), lost: BTreeSet::new() }).unwrap();
-    jobs.send(Job::End { session, known: Traces::default() }).unwrap();
-    let crate::core::Event::ProcessesEnded { leftovers, .. } = said.recv().unwrap() else { panic!() };
-    assert_eq!(leftovers, []);
+    jobs.send(Job::End { session, known: Traces::default(), powers: false }).unwrap();
+    let crate::core::Event::ProcessesEnded { reaped, .. } = said.recv().unwrap() else { panic!() };
+    assert_eq!(reaped, Reaped::default());
     let mut late = start(session, "echo x; exec sleep 1000");
     late.wait().unwrap();
     drop(jobs);
@@ -143,7 +211,7 @@ fn a_session_that_lives_is_looked_at_while_the_end_of_another_takes_its_time() {
     let reaper = reaper(grace, move |event| told.send(event).unwrap());
     let thread = std::thread::spawn(move || reaper.work(&queue));
     jobs.send(Job::Trace { session: living, known: Traces::default() }).unwrap();
-    jobs.send(Job::End { session: leaving, known: Traces::default() }).unwrap();
+    jobs.send(Job::End { session: leaving, known: Traces::default(), powers: false }).unwrap();
     // Once one is asked to end, both jobs have been seen to.
     std::io::Read::read_exact(stubborn.stdout.as_mut().unwrap(), &mut [0; 2]).unwrap();
     let mut child = start(living, "echo x; exec sleep 1000");

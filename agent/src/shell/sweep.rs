@@ -164,14 +164,20 @@ fn sweep_locked(paths: &Paths, grace: Duration) -> Result<Swept, SweepError> {
     }
     for (session, entry) in &ledger.grants {
         lates.add(Late { session: Some(*session), lost: BTreeSet::new(), at: clock::now().boot });
-        leaving.push(Leaving { session: Some(*session), known: entry.traces.clone(), ..Leaving::default() });
+        let held = ledger.held.iter().any(|held| held.holders.contains(session));
+        let powers = held || entry.account.as_str() == "root";
+        let known = entry.traces.clone();
+        leaving.push(Leaving { session: Some(*session), known, powers, ..Leaving::default() });
     }
-    for (session, leftovers) in residue::end_all(paths, leaving, grace) {
-        let said =
-            leftovers.iter().map(|leftover| format!("ended: process {} ({})", leftover.pid, leftover.comm));
+    for (session, reaped) in residue::end_all(paths, leaving, grace, crate::elevate::stop_service) {
+        let said = reaped
+            .leftovers
+            .iter()
+            .map(|leftover| format!("ended: process {} ({})", leftover.pid, leftover.comm));
         swept.done.extend(said);
+        swept.done.extend(reaped.unseen.iter().map(|unseen| format!("not certain: {unseen}")));
         let Some(session) = session.filter(|session| ledger.grants.contains_key(session)) else { continue };
-        residue::missed(paths, session, &leftovers);
+        residue::missed(paths, session, reaped);
         records.push(Record::Released { session, gone: Vec::new() });
         records.push(Record::Ended { session });
     }

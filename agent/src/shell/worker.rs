@@ -11,7 +11,7 @@ use tidegate_common::wire::{FromAgent, Hello, VERSION};
 
 use super::journal::Journal;
 use super::{Inbox, Message, Outbox, clock, leases};
-use crate::core::{Effect, Event, Record, Unit};
+use crate::core::{Effect, Event, Reaped, Record, Unit};
 use crate::elevate::Elevator;
 use crate::logins::Logins;
 use crate::paths::Paths;
@@ -44,7 +44,7 @@ impl Link {
         let mut link = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         link.greeted |= matches!(message, FromAgent::Hello(_));
         if let Some(outbox) = link.outbox.as_ref()
-            && outbox.try_send(message).is_err()
+            && outbox.try_send(message.bounded()).is_err()
         {
             // Full or fallen: what is alive is told again on the next link.
             *link = Line::default();
@@ -79,12 +79,12 @@ pub fn start_reaper(
 ) -> std::io::Result<Sender<Job>> {
     let (jobs, queue) = channel();
     let tell = move |event| {
-        if let Event::ProcessesEnded { session, leftovers } = &event {
-            notes.processes(*session, leftovers.clone());
+        if let Event::ProcessesEnded { session, reaped } = &event {
+            notes.processes(*session, reaped.clone());
         }
         let _ = inbox.blocking_send(Message::Event(event));
     };
-    let reaper = Reaper { paths, grace, logins, tell };
+    let reaper = Reaper { paths, grace, stop: crate::elevate::stop_service, logins, tell };
     std::thread::Builder::new().name("processes".to_owned()).spawn(move || reaper.work(&queue))?;
     Ok(jobs)
 }
@@ -192,10 +192,12 @@ impl Tools {
             Effect::Trace { session, known } => {
                 let _ = self.reaper.send(Job::Trace { session, known });
             }
-            Effect::EndProcesses { session, known } => {
-                if self.reaper.send(Job::End { session, known }).is_err() {
+            Effect::EndProcesses { session, known, powers } => {
+                if self.reaper.send(Job::End { session, known, powers }).is_err() {
                     tracing::error!(%session, "nobody looks after processes any more");
-                    self.tell(Event::ProcessesEnded { session, leftovers: Vec::new() });
+                    let why = "whether its processes are ended: the thread that does it is gone";
+                    let reaped = Reaped { unseen: [why.to_owned()].into(), ..Reaped::default() };
+                    self.tell(Event::ProcessesEnded { session, reaped });
                 }
             }
             Effect::Hello { live, standing } => {

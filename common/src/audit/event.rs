@@ -240,11 +240,13 @@ impl Event {
     /// What the agent says of a grant's end: ended, or standing.
     pub fn grant_over(session: SessionId, target: CredentialName, ended: &Ended) -> Self {
         let drift = Notes::of(ended.drift.iter().map(|drift| format!("{}: {}", drift.kind, drift.found)));
-        let leftovers = Notes::of(ended.leftovers.iter().map(|process| {
+        let unseen = ended.unseen.iter().map(|unseen| format!("not certain: {unseen}"));
+        let listed = ended.leftovers.iter().map(|process| {
             let how = if process.killed { "killed" } else { "terminated" };
             let what = if process.command.is_empty() { &process.comm } else { &process.command };
             format!("{} {what} ({how})", process.pid)
-        }));
+        });
+        let leftovers = Notes::of_some(unseen.chain(listed), ended.more);
         if ended.standing.is_empty() {
             Self::GrantEnded { session, target, drift, leftovers, micros: ended.micros }
         } else {

@@ -136,15 +136,22 @@ impl Notes {
     /// Shows each item; what is over the bound is only counted.
     #[must_use]
     pub fn of<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> Self {
+        Self::of_some(items, 0)
+    }
+
+    /// As [`Self::of`], where so many more were not even listed.
+    #[must_use]
+    pub fn of_some<T: fmt::Display>(items: impl IntoIterator<Item = T>, more: u64) -> Self {
         let mut items = items.into_iter();
-        let mut notes: Vec<Note> =
+        let first: Vec<Note> =
             items.by_ref().take(Self::MOST).map(|item| Note::new(item.to_string())).collect();
-        let over = items.count();
+        let over = u64::try_from(items.count()).unwrap_or(u64::MAX).saturating_add(more);
+        let mut notes = Self(first);
         if over > 0 {
-            notes.pop();
-            notes.push(Note::new(format!("and {} more", over + 1)));
+            let taken = notes.0.len() == Self::MOST && notes.0.pop().is_some();
+            notes.0.push(Note::new(format!("and {} more", over.saturating_add(u64::from(taken)))));
         }
-        Self(notes)
+        notes
     }
 
     /// Whether there is none.

@@ -85,7 +85,9 @@ fn stands(standing: Standing) -> Standing {
 }
 
 fn ended(ended: Ended) -> Ended {
-    let Ended { mut standing, mut drift, mut leftovers, micros } = ended;
+    let Ended { mut standing, mut drift, mut leftovers, more, mut unseen, micros } = ended;
+    let over = u64::try_from(leftovers.len().saturating_sub(MOST_LEFTOVERS)).unwrap_or(u64::MAX);
+    unseen.truncate(MOST_SENTENCES);
     standing.truncate(MOST_SENTENCES);
     drift.truncate(MOST_SENTENCES);
     leftovers.truncate(MOST_LEFTOVERS);
@@ -93,6 +95,8 @@ fn ended(ended: Ended) -> Ended {
         standing: standing.into_iter().map(failure).collect(),
         drift: drift.into_iter().map(drifted).collect(),
         leftovers: leftovers.into_iter().map(leftover).collect(),
+        more: more.saturating_add(over),
+        unseen: unseen.iter().map(|unseen| text::<512>(unseen)).collect(),
         micros,
     }
 }
@@ -149,6 +153,8 @@ mod tests {
             standing: vec![failure(); 1000],
             drift: vec![Drift { kind, found: bad() }],
             leftovers: vec![leftover],
+            more: 0,
+            unseen: vec![bad(); 1000],
             micros: 1,
         };
         let hello = Hello {

@@ -163,7 +163,7 @@ impl World {
                 self.inbox.push_back(Event::Traced { session, traces: known });
             }
             Effect::EndProcesses { session, .. } => {
-                self.inbox.push_back(Event::ProcessesEnded { session, leftovers: Vec::new() });
+                self.inbox.push_back(Event::ProcessesEnded { session, reaped: Reaped::default() });
             }
             Effect::Hello { live, standing } => self.send(super::hello(live, standing)),
             Effect::Send(message) => self.send(message),

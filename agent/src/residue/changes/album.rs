@@ -18,6 +18,7 @@ use tidegate_common::id::SessionId;
 use tidegate_common::residue::Residue;
 
 use super::snapshot::{Granted, Snapshot};
+use crate::core::Reaped;
 use crate::paths::Paths;
 
 /// The kernel stamps inodes with the time of its last tick.
@@ -70,7 +71,23 @@ pub struct Entry {
     /// Whether somebody could log in.
     pub used: bool,
     pub leftovers: Vec<Leftover>,
+    /// How many processes more were ended.
+    #[serde(default)]
+    pub more: u64,
+    /// What is not certain of its processes.
+    #[serde(default)]
+    pub unsure: BTreeSet<String>,
     pub stage: Stage,
+}
+
+impl Entry {
+    /// Its processes are ended.
+    pub fn take(&mut self, reaped: Reaped) {
+        let (leftovers, unseen) = (std::mem::take(&mut self.leftovers), std::mem::take(&mut self.unsure));
+        let mut all = Reaped { leftovers, more: self.more, unseen };
+        all.add(reaped);
+        (self.leftovers, self.more, self.unsure) = (all.leftovers, all.more, all.unseen);
+    }
 }
 
 /// What the host was like when a session began.
@@ -183,14 +200,14 @@ impl Album {
 }
 
 /// A session's processes were ended while no agent ran; its report is still to come.
-pub fn missed(paths: &Paths, session: SessionId, leftovers: &[Leftover]) {
+pub fn missed(paths: &Paths, session: SessionId, reaped: Reaped) {
     if !paths.residue().exists() {
         return;
     }
     let album = Album::open(paths);
     if let Some(mut entry) = album.session(session).filter(|entry| entry.stage == Stage::Lives) {
-        entry.leftovers.extend(leftovers.iter().cloned());
-        entry.used |= !leftovers.is_empty();
+        entry.used |= reaped != Reaped::default();
+        entry.take(reaped);
         entry.stage = Stage::Missed;
         album.keep_session(session, &entry);
     }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidegate_common::residue::FindingKind;
 
+use super::super::own;
 use super::files::{Camera, digest, nanoseconds, read};
 use super::mounts::Mounts;
 use super::snapshot::{Item, Mark, Snapshot};
@@ -90,6 +91,20 @@ impl Hurry {
     }
 }
 
+/// logind's own: a login is a unit, too, and so is all of a user's. Anybody's unit may begin
+/// with the same word.
+fn is_logins(name: &str) -> bool {
+    let name = name.strip_suffix(".d").unwrap_or(name);
+    let between =
+        |before: &str, after: &str| name.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    let is_id = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_uid = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+    between("session-", ".scope").is_some_and(is_id)
+        || between("user-", ".slice").is_some_and(is_uid)
+        || between("user@", ".service").is_some_and(is_uid)
+        || between("user-runtime-dir@", ".service").is_some_and(is_uid)
+}
+
 impl View {
     /// The root of process 1, which no sandbox of the agent's own hides; what the
     /// agent sees itself where that may not be read.
@@ -131,15 +146,8 @@ impl View {
         let mut camera = Camera { root: &self.root, before, now: self.take_quick() };
         let mounts = self.mounts();
         for (kind, path, depth) in PLACES {
-            // logind's and systemd's own: a login is a unit, too.
-            let own = |name: &str| {
-                name.starts_with("session-")
-                    || name.starts_with("user-")
-                    || name.starts_with("user@")
-                    || name.starts_with("tidegate-")
-            };
             let transient = path.starts_with("/run/systemd/");
-            camera.tree(kind, path, depth, &|name| transient && own(name));
+            camera.tree(kind, path, depth, &|name| transient && (is_logins(name) || own::is(name)));
         }
         for home in self.homes() {
             if self.hurry.is_set() {

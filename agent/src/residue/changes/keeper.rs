@@ -45,6 +45,8 @@ impl Watch {
             granted: Granted::default(),
             used: false,
             leftovers: Vec::new(),
+            more: 0,
+            unsure: BTreeSet::new(),
             stage: Stage::Lives,
         };
         Self { entry, standing: None }
@@ -188,9 +190,9 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
                 self.album.keep_picture(&standing);
             }
             Job::Granted { session } => self.change(session, |entry| entry.used = true),
-            Job::Processes { session, leftovers } => self.change(session, |entry| {
+            Job::Processes { session, reaped } => self.change(session, |entry| {
                 entry.used = true;
-                entry.leftovers = leftovers;
+                entry.take(reaped);
             }),
             Job::Over { session } => match self.live.remove(&session) {
                 Some(mut watch) if watch.entry.used => {
@@ -265,7 +267,7 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
 
     fn compared(&self, watch: &Watch, now: &Snapshot, clock: Clock) -> Residue {
         let Watch { entry, standing } = watch;
-        let mut unseen: Vec<String> = now.unseen.iter().cloned().collect();
+        let mut unseen: Vec<String> = entry.unsure.iter().chain(&now.unseen).cloned().collect();
         let mut findings: Vec<Finding> = entry.leftovers.iter().map(ended).collect();
         if entry.stage == Stage::Missed {
             unseen.push(
@@ -286,12 +288,13 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
             }
         };
         findings.extend(changed);
-        let more = findings.len().saturating_sub(MOST_FINDINGS);
+        let over = u64::try_from(findings.len().saturating_sub(MOST_FINDINGS)).unwrap_or(u64::MAX);
+        let more = over.saturating_add(entry.more);
         findings.truncate(MOST_FINDINGS);
         for finding in findings.iter_mut().filter(|finding| finding.kind == FindingKind::Socket) {
             finding.detail = sockets::owner(self.view.proc(), &finding.detail);
         }
-        Residue { findings, more: more as u64, unseen, millis: 0 }.bounded()
+        Residue { findings, more, unseen, millis: 0 }.bounded()
     }
 
     fn tell_all(&mut self) {

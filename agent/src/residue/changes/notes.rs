@@ -3,12 +3,12 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use tidegate_common::grant::Leftover;
 use tidegate_common::id::SessionId;
 
 use super::album::Clock;
 use super::gather::{Hurry, View};
 use super::snapshot::{Granted, Snapshot};
+use crate::core::Reaped;
 
 /// What the rest of the agent tells.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) enum Job {
     /// Its grant is in force, somebody can log in.
     Granted { session: SessionId },
     /// Its processes were ended.
-    Processes { session: SessionId, leftovers: Vec<Leftover> },
+    Processes { session: SessionId, reaped: Reaped },
     /// It is over, and its grant is off the host.
     Over { session: SessionId },
     /// A link stands: what was told on another may be lost.
@@ -69,8 +69,8 @@ impl Notes {
         let _ = self.jobs.send(Job::Granted { session });
     }
 
-    pub fn processes(&self, session: SessionId, leftovers: Vec<Leftover>) {
-        let _ = self.jobs.send(Job::Processes { session, leftovers });
+    pub fn processes(&self, session: SessionId, reaped: Reaped) {
+        let _ = self.jobs.send(Job::Processes { session, reaped });
     }
 
     pub fn over(&self, session: SessionId) {

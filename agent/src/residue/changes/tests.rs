@@ -1,5 +1,6 @@
 //! Pictures compared, and pictures of a host of the test's own.
 
+use crate::core::Reaped;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -245,6 +246,8 @@ fn an_album_keeps_sessions_and_the_pictures_that_they_need_and_nothing_damaged()
         granted: Granted::default(),
         used: true,
         leftovers: Vec::new(),
+        more: 0,
+        unsure: Default::default(),
         stage: Stage::Lives,
     };
     album.keep_session(session, &entry);
@@ -256,8 +259,9 @@ fn an_album_keeps_sessions_and_the_pictures_that_they_need_and_nothing_damaged()
 
     // The sweep ended its processes.
     let leftover = Leftover { pid: 7, comm: "sleep".to_owned(), command: String::new(), killed: true };
-    missed(scratch.paths(), session, std::slice::from_ref(&leftover));
-    missed(scratch.paths(), SessionId::new(2, 2), &[]);
+    let reaped = |leftovers| Reaped { leftovers, ..Reaped::default() };
+    missed(scratch.paths(), session, reaped(vec![leftover.clone()]));
+    missed(scratch.paths(), SessionId::new(2, 2), reaped(Vec::new()));
     let [(_, kept)] = again.sessions().try_into().unwrap();
     assert_eq!((kept.stage, kept.leftovers), (Stage::Missed, vec![leftover]));
     assert_eq!(std::fs::metadata(scratch.paths().residue()).unwrap().mode() & 0o777, 0o700);
