@@ -210,3 +210,31 @@ pub struct GrantOrder {
     /// When it ends at the latest, whatever the lease says.
     pub expires: Option<jiff::Timestamp>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hello as agents before [`Hello::bound`] say it.
+    const BEFORE: &str = r#"{"type":"hello","protocol":1,"version":"0.1.0","host_keys":[],"kinds":[],"live":[],
+        "standing":[],"witness":{"witness":"sees"}}"#;
+
+    #[test]
+    fn a_hello_of_before_is_understood_and_one_that_says_nothing_new_is_as_before() {
+        let FromAgent::Hello(hello) = serde_json::from_str(BEFORE).unwrap() else { panic!("no hello") };
+        assert!(!hello.bound);
+        let said = serde_json::to_value(FromAgent::Hello(hello)).unwrap();
+        assert_eq!(said, serde_json::from_str::<serde_json::Value>(BEFORE).unwrap());
+    }
+
+    #[test]
+    fn what_a_newer_side_says_beside_its_greeting_is_passed_over() {
+        let newer = BEFORE.replace("\"live\"", "\"tea\":true,\"live\"");
+        assert!(matches!(serde_json::from_str(&newer), Ok(FromAgent::Hello(_))));
+        let welcome = r#"{"type":"welcome","protocol":1,"lease_millis":1,"user_ca":[],"now":"2026-01-01T00:00:00Z",
+            "tea":true}"#;
+        assert!(matches!(serde_json::from_str(welcome), Ok(FromProxy::Welcome(_))));
+        let order = r#"{"type":"revoke","session":"00000000000000000000000000","tea":true}"#;
+        assert!(serde_json::from_str::<FromProxy>(order).is_err(), "an order means all that it says");
+    }
+}

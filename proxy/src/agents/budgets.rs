@@ -23,7 +23,9 @@ const RECORDS: u32 = 1000;
 /// while it has no link.
 const PAST: u64 = 64 << 20;
 /// Sessions of which something is due, in an hour.
-const MOST_DUE: usize = 8192;
+const MOST_DUE: usize = 1 << 17;
+/// Connections of one device that have not become its link yet.
+const MOST_LINKING: usize = 4;
 /// How long a link waits after what is over its budget.
 const BRAKE: Duration = Duration::from_secs(1);
 
@@ -93,6 +95,25 @@ struct State {
     hours: HashMap<DeviceName, Hour>,
     /// Sums of hours that are over, which nobody has told yet.
     over: Vec<Sum>,
+    linking: HashMap<DeviceName, usize>,
+}
+
+/// A connection that is about to become its device's link; given back when dropped.
+pub(super) struct Linking {
+    budgets: Budgets,
+    device: DeviceName,
+}
+
+impl Drop for Linking {
+    fn drop(&mut self) {
+        let mut state = self.budgets.state();
+        if let Some(count) = state.linking.get_mut(&self.device) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                state.linking.remove(&self.device);
+            }
+        }
+    }
 }
 
 impl State {
@@ -132,6 +153,17 @@ impl Budgets {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Room for one more connection that is to become the device's link.
+    pub(super) fn link(&self, device: &DeviceName) -> Option<Linking> {
+        let mut state = self.state();
+        let count = state.linking.entry(device.clone()).or_default();
+        if *count >= MOST_LINKING {
+            return None;
+        }
+        *count += 1;
+        Some(Linking { budgets: self.clone(), device: device.clone() })
     }
 
     /// Room for one more record of a device; none is counted as `what`.
@@ -225,6 +257,18 @@ mod tests {
             assert!(!budgets.due(&db01(), SessionId::new(1, number), "ends"), "it was told");
             assert!(budgets.due(&db01(), SessionId::new(1, number), "what stands"));
         }
+    }
+
+    #[test]
+    fn a_device_has_few_connections_that_are_no_link_yet_and_room_again_when_they_are_gone() {
+        let budgets = Budgets::default();
+        let mut linking: Vec<_> = (0..MOST_LINKING).map(|_| budgets.link(&db01()).unwrap()).collect();
+        assert!(budgets.link(&db01()).is_none());
+        assert!(budgets.link(&"db02".parse().unwrap()).is_some(), "another's are its own");
+        linking.pop();
+        assert!(budgets.link(&db01()).is_some());
+        linking.clear();
+        assert!(budgets.state().linking.is_empty());
     }
 
     #[tokio::test]

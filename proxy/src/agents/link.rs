@@ -45,7 +45,7 @@ pub enum LinkError {
     #[error("the agent shows {0} host keys")]
     HostKeys(usize),
     /// The agent asks for too much of what it needs now and then.
-    #[error("the agent {0} too often; it may again in an hour")]
+    #[error("the agent {0} too often")]
     TooOften(&'static str),
     /// Nothing was heard for a whole lease.
     #[error("nothing was heard from the agent for a whole lease")]
@@ -123,6 +123,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite>(
     frames: &mut Frames<S>,
 ) -> Result<Infallible, LinkError> {
     let device = &peer.device;
+    let linking = office.registry.budgets().link(device).ok_or(LinkError::TooOften("connects"))?;
     let FromAgent::Hello(hello) = frames.first().await? else {
         return Err(LinkError::Turn("something before its hello"));
     };
@@ -157,6 +158,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite>(
         since: Instant::now(),
     };
     let Connected { number, leave } = office.registry.connected(device, status, &alive, sender);
+    drop(linking);
     let result = match office.admit(peer).await {
         // Whoever revoked it before found no link to end; whoever does it from now on finds one.
         Err(error) => Err(error),
