@@ -14,6 +14,9 @@ use super::{Failure, Services};
 use crate::store::SessionRow;
 use crate::witness::{self, Checked, Logged, Mark};
 
+/// Sentences of the agent on what is missing, shown of one session.
+const MOST_REMARKS: usize = 64;
+
 /// What failed because there is no such file: most often a search of `PATH`.
 const NO_FILE: i32 = -2;
 
@@ -127,16 +130,9 @@ async fn gather(services: &Services, session: &SessionRow, all: bool) -> Result<
     for line in &mut commands {
         line.marks.extend(witness::mark_of_line(&line.command, &seen));
     }
-    let mut remarks: Vec<String> = Vec::new();
-    let mut lost = 0u64;
+    let mut unseen = Unseen::default();
     for message in said {
-        lost = lost.saturating_add(message.lost);
-        for remark in message.remarks {
-            let remark = remark.to_string();
-            if !remarks.contains(&remark) {
-                remarks.push(remark);
-            }
-        }
+        unseen.add(&message);
         let shown = message.execs.into_iter().filter(|exec| all || exec.exit != NO_FILE);
         commands.extend(shown.map(|exec| Line {
             at: exec.at,
@@ -147,6 +143,7 @@ async fn gather(services: &Services, session: &SessionRow, all: bool) -> Result<
         }));
     }
     commands.sort_by_key(Line::place);
+    let Unseen { lost, remarks } = unseen;
     Ok(Answer { session: session.id.to_string(), witness, lost, remarks, commands })
 }
 
@@ -164,6 +161,49 @@ async fn witnessed(
         checked.map(|checked| (said, checked))
     });
     Ok(read.await.map_err(std::io::Error::other)??)
+}
+
+/// What of a session its kernel's witness did not see, as the agent tells it.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Unseen {
+    lost: u64,
+    remarks: Vec<String>,
+}
+
+impl Unseen {
+    /// Of the session's file, whatever that is found to be.
+    pub(super) async fn of(services: &Services, session: &SessionRow) -> Result<Self, Failure> {
+        let (path, key) = (witness::path(&services.recordings, session.id), services.recordings.public_key());
+        let (id, logged) = (session.id, Logged::find(session.id, &[]));
+        let read = tokio::task::spawn_blocking(move || {
+            let mut unseen = Self::default();
+            witness::check(&path, id, &key, logged, |message| unseen.add(&message)).map(|_| unseen)
+        });
+        Ok(read.await.map_err(std::io::Error::other)??)
+    }
+
+    fn add(&mut self, message: &Witnessed) {
+        self.lost = self.lost.saturating_add(message.lost);
+        for remark in &message.remarks {
+            let remark = remark.to_string();
+            if self.remarks.len() < MOST_REMARKS && !self.remarks.contains(&remark) {
+                self.remarks.push(remark);
+            }
+        }
+    }
+
+    /// Nothing, where all was seen.
+    pub(super) fn text(&self) -> String {
+        let mut lines = Vec::new();
+        if self.lost > 0 {
+            lines.push(format!("  at least {} records were LOST", self.lost));
+        }
+        lines.extend(self.remarks.iter().map(|remark| format!("  {remark}")));
+        if lines.is_empty() {
+            return String::new();
+        }
+        format!("\nWhat the host's kernel told has GAPS, the agent says:\n{}\n", lines.join("\n"))
+    }
 }
 
 /// Judges the file of what the kernel saw.
@@ -207,6 +247,26 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidegate_common::audit::Note;
+    use tidegate_common::id::SessionId;
+
+    #[test]
+    fn what_was_not_seen_is_summed_up_bounded_and_nothing_where_all_was() {
+        let told = |lost: u64, remark: &str| {
+            let (session, remarks) = (SessionId::new(1, 1), vec![Note::new(remark)]);
+            Witnessed { number: 1, session, execs: Vec::new(), lost, remarks, last: false }
+        };
+        let mut unseen = Unseen::default();
+        assert_eq!(unseen.text(), "");
+        (0..3).for_each(|_| unseen.add(&told(2, "somebody switched the kernel's audit off")));
+        assert!(
+            unseen
+                .text()
+                .ends_with("\n  at least 6 records were LOST\n  somebody switched the kernel's audit off\n")
+        );
+        (0..1000).for_each(|number| unseen.add(&told(u64::MAX, &number.to_string())));
+        assert_eq!((unseen.lost, unseen.remarks.len()), (u64::MAX, MOST_REMARKS));
+    }
 
     #[test]
     fn words_read_as_a_shell_would_need_them() {

@@ -13,7 +13,7 @@ use tidegate_tests::pty::PATIENCE;
 use tidegate_tests::wait;
 use tidegate_tests::world::{Options, World};
 
-use crate::audit::Audit;
+use crate::audit::{Audit, EXIT, FIRST, never};
 use crate::scene::text;
 use crate::support::Scratch;
 
@@ -144,6 +144,36 @@ fn what_a_session_runs_in_a_login_on_its_own_device_is_in_its_list_and_ends_with
     exec(&commands, &["/bin/sleep", "90533"]);
     let runs = || Command::new("pgrep").args(["-f", "^/bin/sleep 90533$"]).status().unwrap().success();
     wait::until_true("the end of what it left", PATIENCE, || !runs()).unwrap();
+    let Watched { world, here, audit, scratch } = watched;
+    here.take_back().unwrap();
+    assert_eq!(audit.state(), before, "the kernel's audit");
+    drop((world, scratch));
+}
+
+#[test]
+fn what_root_does_so_that_the_kernel_tells_nothing_is_on_the_sessions_page_and_in_its_list() {
+    let Some(watched) = Watched::new() else { return };
+    let before = watched.audit.state();
+    let Watched { world, audit, .. } = &watched;
+    let mut pty = world.client().terminal(USER, &watched.target(), &[], &[]).unwrap();
+    pty.expect("$ ").unwrap();
+    // As `auditctl -A never,exit -S all` does it, and taken back before anybody could look.
+    audit.add(&never(EXIT | FIRST, None));
+    audit.remove(&never(EXIT, None));
+    pty.send_line("sudo -n sh -c 'echo 4294967295 >/proc/self/loginuid; /bin/echo un\"seen\"'").unwrap();
+    pty.expect("unseen").unwrap();
+    pty.send_line("exit").unwrap();
+    pty.end(PATIENCE).unwrap();
+    let sessions = world.json(&["session", "list"]).unwrap();
+    let id = text(&sessions.as_array().unwrap()[0], "id");
+    for (command, words) in [("show", "has GAPS"), ("commands", "records of the witness were LOST")] {
+        for why in [words, "came and went", "took itself out of its login"] {
+            wait::until_true(&format!("`session {command}` says: {why}"), PATIENCE, || {
+                world.admin(&["session", command, &id]).unwrap().run().unwrap().all().contains(why)
+            })
+            .unwrap();
+        }
+    }
     let Watched { world, here, audit, scratch } = watched;
     here.take_back().unwrap();
     assert_eq!(audit.state(), before, "the kernel's audit");

@@ -1,4 +1,5 @@
-//! `session show`: a session, the files that went through it, and what it left behind.
+//! `session show`: a session, the files that went through it, what its kernel did not tell,
+//! and what it left behind.
 
 use serde::Serialize;
 use tidegate_common::residue::Residue;
@@ -6,6 +7,7 @@ use tidegate_common::residue::Residue;
 use super::residue::left_behind;
 use super::transfers::Transfers;
 use super::{Line, details};
+use crate::console::commands::Unseen;
 use crate::console::screen::Screen;
 use crate::console::{Failure, Services};
 use crate::store::SessionRow;
@@ -17,6 +19,7 @@ struct Shown<'a> {
     session: Line,
     #[serde(flatten)]
     transfers: &'a Transfers,
+    unseen: &'a Unseen,
     /// None until the agent's report came.
     left_behind: Option<&'a Residue>,
 }
@@ -28,8 +31,11 @@ pub(super) async fn show(
 ) -> Result<(), Failure> {
     let transfers = Transfers::of(services, session.id).await?;
     let residue = services.store.residue(session.id).await?;
-    let shown = Shown { session: Line::of(session), transfers: &transfers, left_behind: residue.as_ref() };
+    let unseen = Unseen::of(services, session).await?;
+    let left = residue.as_ref();
+    let shown =
+        Shown { session: Line::of(session), transfers: &transfers, unseen: &unseen, left_behind: left };
     let columns = screen.columns;
-    let lines = || details(session) + &transfers.text(columns) + &left_behind(residue.as_ref(), columns);
+    let lines = || details(session) + &transfers.text(columns) + &unseen.text() + &left_behind(left, columns);
     screen.one_told(&shown, lines).await
 }
