@@ -10,6 +10,8 @@ mod proxy;
 #[allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
 mod audit;
 
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -87,7 +89,8 @@ async fn all(quick: bool) -> Result<Vec<Row>> {
         }
     }
     let session = agent.grant(4 * storms as u64 + 1).await?;
-    let took = agent.while_hearing(paced(&directory, session)).await?;
+    let connection = agent.dial(session).await?;
+    let took = agent.while_hearing(paced(&directory, connection)).await?;
     let heard = agent.revoke(session).await?;
     let sent = u64::from(RATE * SECONDS);
     let rate = f64::from(RATE * SECONDS) / took;
@@ -123,13 +126,14 @@ impl Storm {
     }
 
     async fn without(&mut self) -> Result<()> {
-        self.without.push(self.blow(None).await?);
+        self.without.push(self.blow(Connection::made()?).await?);
         Ok(())
     }
 
     async fn with(&mut self, agent: &mut Agent, number: u64) -> Result<()> {
         let session = agent.grant(number).await?;
-        self.with.push(agent.while_hearing(self.blow(Some(session))).await?);
+        let connection = agent.dial(session).await?;
+        self.with.push(agent.while_hearing(self.blow(connection)).await?);
         let heard = agent.revoke(session).await?;
         ensure!(heard.lost == 0, "{} lost in a storm: {:?}", heard.lost, heard.remarks);
         ensure!(heard.execs > u64::from(STORM), "{} of {STORM} were seen", heard.execs);
@@ -137,9 +141,9 @@ impl Storm {
     }
 
     /// A login as pam_loginuid(8) makes it, timed.
-    async fn blow(&self, session: Option<SessionId>) -> Result<f64> {
+    async fn blow(&self, connection: Connection) -> Result<f64> {
         let began = Instant::now();
-        login(&self.directory, session, &["sh", "-c", &self.script]).await?;
+        login(&self.directory, connection, &["sh", "-c", &self.script]).await?;
         Ok(began.elapsed().as_secs_f64())
     }
 
@@ -148,20 +152,34 @@ impl Storm {
     }
 }
 
-async fn paced(directory: &Path, session: SessionId) -> Result<f64> {
+async fn paced(directory: &Path, connection: Connection) -> Result<f64> {
     let script = PACE.replace("COUNT", &(RATE * SECONDS).to_string()).replace("RATE", &RATE.to_string());
-    let said = login(directory, Some(session), &["perl", "-e", &script]).await?;
+    let said = login(directory, connection, &["perl", "-e", &script]).await?;
     said.trim().parse().with_context(|| format!("perl says {said:?}"))
 }
 
-async fn login(directory: &Path, session: Option<SessionId>, words: &[&str]) -> Result<String> {
+/// What a login comes on, as sshd's: whose it is, its other end says.
+struct Connection {
+    from: SocketAddr,
+    served: OwnedFd,
+    _client: std::net::TcpStream,
+}
+
+impl Connection {
+    fn made() -> Result<Self> {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        let client = std::net::TcpStream::connect(listener.local_addr()?)?;
+        let (served, from) = listener.accept()?;
+        Ok(Self { from, served: served.into(), _client: client })
+    }
+}
+
+async fn login(directory: &Path, connection: Connection, words: &[&str]) -> Result<String> {
     let mut command = tokio::process::Command::new("sh");
     command.args(["-c", "echo 0 >/proc/self/loginuid && exec \"$@\"", "sh"]).args(words);
     command.current_dir(directory).env_remove(SESSION_VARIABLE);
-    if let Some(session) = session {
-        command.env(SESSION_VARIABLE, session.to_string());
-    }
-    let done = command.stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true).output().await?;
+    let Connection { served, _client, .. } = connection;
+    let done = command.stdin(served).stderr(Stdio::inherit()).kill_on_drop(true).output().await?;
     ensure!(done.status.success(), "the login's command ended with {}", done.status);
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }
@@ -234,6 +252,13 @@ impl Agent {
                 _ => {}
             }
         }
+    }
+
+    /// As the real proxy does it, which says where it dials from before it does.
+    async fn dial(&mut self, session: SessionId) -> Result<Connection> {
+        let connection = Connection::made()?;
+        self.link.say(&FromProxy::Dialled { session, from: connection.from }).await;
+        Ok(connection)
     }
 
     async fn while_hearing<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
