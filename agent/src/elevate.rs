@@ -4,6 +4,7 @@
 //! when to undo comes from the core.
 
 mod account;
+mod aside;
 mod belongings;
 mod create;
 mod custom;
@@ -32,6 +33,7 @@ use crate::core::{Delta, Gone, Held, Reaped, Unit};
 use crate::paths::Paths;
 use crate::residue::Lost;
 
+pub use aside::{remove_in_background, remove_until};
 pub use replace::replace;
 pub use sudo::SudoVersion;
 

@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, lchow
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::aside;
 use super::removal::{Goes, Removal};
 use crate::paths::Paths;
 
@@ -18,7 +19,10 @@ const SHARED: [&str; 6] = ["tmp", "var/tmp", "dev/shm", "var/mail", "var/spool/m
 const NAMED: [&str; 4] =
     ["var/lib/systemd/linger", "var/spool/cron/crontabs", "run/sudo/ts", "var/lib/sudo/lectured"];
 
-/// How long the home may take, how long the search in shared places, and how much is copied.
+/// How long is worked on a home before it is put aside.
+const AT_ONCE: Duration = Duration::from_millis(20);
+
+/// How long one that cannot be put aside may take, how long the search in shared places, and how much is copied.
 const LONGEST: Duration = Duration::from_secs(8);
 const SEARCHED: Duration = Duration::from_secs(2);
 const MOST_COPIED: usize = 1000;
@@ -71,10 +75,21 @@ pub fn remove(paths: &Paths, name: &str, home: &Path, uid: u32) -> Result<Vec<St
             ));
         }
         if let Some(mut removal) = Removal::of(home, Goes::All).map_err(|error| error.to_string())?
-            && !removal.go_on(Instant::now() + LONGEST).map_err(|error| error.to_string())?
+            && !removal.go_on(Instant::now() + AT_ONCE).map_err(|error| error.to_string())?
         {
-            let home = home.display();
-            return Err(format!("{home} holds more than can be removed at once; the next try goes on"));
+            // Others' ends wait meanwhile, so the rest goes in the background.
+            match aside::put(home) {
+                Ok(()) => aside::remove_in_background(paths),
+                Err(error) => {
+                    tracing::warn!(home = %home.display(), %error, "a home is removed where it is");
+                    if !removal.go_on(Instant::now() + LONGEST).map_err(|error| error.to_string())? {
+                        let home = home.display();
+                        return Err(format!(
+                            "{home} holds more than can be removed at once; the next try goes on"
+                        ));
+                    }
+                }
+            }
         }
     }
     let until = Instant::now() + SEARCHED;

@@ -124,6 +124,7 @@ pub async fn run(config: Config, file: Option<&Path>) -> Result<(), DriverError>
     for late in lates.list().iter().cloned() {
         let _ = reaper.send(Job::Late { session: late.session, lost: late.lost });
     }
+    crate::elevate::remove_in_background(&paths);
     let worker = Worker::start(Tools {
         host_keys: identity::host_keys(&paths),
         elevator: Elevator::new(paths.clone()),

@@ -182,6 +182,7 @@ fn sweep_locked(paths: &Paths, grace: Duration) -> Result<Swept, SweepError> {
         records.push(Record::Ended { session });
     }
     let _ = std::fs::remove_file(paths.leases());
+    crate::elevate::remove_until(paths, Instant::now() + PATIENCE);
     let standing = standing
         .split_first()
         .map(|(first, rest)| SweepError::Standing { count: rest.len() + 1, first: first.clone() });
