@@ -11,6 +11,7 @@ mod custom;
 mod enable;
 mod groups;
 mod lines;
+mod listing;
 mod lock;
 mod people;
 mod preview;
@@ -19,6 +20,7 @@ mod removal;
 mod replace;
 mod room;
 mod sudo;
+pub mod sudoers;
 pub mod tools;
 
 use std::collections::BTreeSet;
@@ -177,7 +179,7 @@ impl Elevator {
     fn verify(&self, unit: &Unit, delta: &Delta, shared: bool) -> Result<String, String> {
         match unit {
             Unit::Sudo { account, rule, not_after } => {
-                sudo::verify(self.sudo, &sudo::Rule { account, rule, not_after: *not_after })?;
+                sudo::verify(&self.paths, self.sudo, &sudo::Rule { account, rule, not_after: *not_after })?;
             }
             Unit::Group { account, group } => groups::verify(&self.paths, account, group)?,
             Unit::Enabled { account } | Unit::Shell { account, .. } => {

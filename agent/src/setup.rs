@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub use change::Change;
 pub use plan::{Running, install, start, uninstall, way_in};
 pub use sshd::{DROP_IN, Sshd, asks_by_device, is_bound, principals};
-pub use sudoers::{INCLUDE, include as sudo_include, of_host as sudo_of_host};
+pub use sudoers::{FORMER, INCLUDE, include as sudo_include, of_host as sudo_of_host};
 
 /// What is set up, and where.
 #[derive(Debug, Clone)]

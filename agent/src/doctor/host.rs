@@ -10,6 +10,7 @@ use super::{Point, Verdict, judge};
 use crate::config::{Config, ConfigError};
 use crate::elevate::SudoVersion;
 use crate::elevate::program::{self, run};
+use crate::elevate::sudoers::Policy;
 use crate::elevate::tools;
 use crate::paths::Paths;
 use crate::setup;
@@ -47,7 +48,7 @@ pub fn examine(config: Result<Config, ConfigError>) -> Vec<Point> {
     points.push(link(state.as_ref(), &proxy));
     let heard = state.and_then(|state| state.heard);
     points.extend(sshd(&paths, &proxy, heard.as_ref().map(|heard| heard.user_ca.as_slice()), &install));
-    points.extend(sudo(&install));
+    points.extend(sudo(&paths, &install));
     points.push(accounts());
     let contained = contained();
     let told = run("timedatectl", &["show"], DEADLINE).map(|answer| answer.text).unwrap_or_default();
@@ -180,7 +181,7 @@ fn stack(directory: &Path, service: &str) -> String {
     text.clone() + "\n" + &more.join("\n")
 }
 
-fn sudo(install: &str) -> Vec<Point> {
+fn sudo(paths: &Paths, install: &str) -> Vec<Point> {
     if SudoVersion::of_host().is_none() {
         return vec![Point::warning(
             "sudo",
@@ -190,14 +191,22 @@ fn sudo(install: &str) -> Vec<Point> {
     }
     let mut points = Vec::new();
     let include = read_words(Path::new(setup::INCLUDE)).unwrap_or_default();
+    let former = read_words(Path::new(setup::FORMER)).unwrap_or_default();
     points.push(match setup::sudo_of_host() {
         Err(error) => Point::wrong("sudo", error.to_string(), "add `@includedir /etc/sudoers.d` with visudo"),
         Ok(_) if include == setup::sudo_include() => Point::ok("sudo", "it reads the rules of live sessions"),
+        Ok(_) if former == setup::sudo_include() => {
+            let found =
+                format!("it reads the rules of live sessions in {}, before others that win", setup::FORMER);
+            Point::warning("sudo", found, install)
+        }
         Ok(_) => {
             let found = format!("{} is missing or was changed; sudo rules are not in force", setup::INCLUDE);
             Point::wrong("sudo", found, install)
         }
     });
+    let policy = paths.etc.join("sudoers");
+    points.push(judge::order(Policy::read(&policy, &paths.sudoers_d()), setup::INCLUDE));
     points.push(match run("visudo", &["-c"], DEADLINE) {
         Ok(answer) if answer.status.success() => Point::ok("sudoers", "visudo finds no mistake"),
         Ok(answer) => Point::wrong("sudoers", format!("visudo refuses it: {}", answer.line()), "visudo"),

@@ -1,13 +1,16 @@
 //! What the host's answers mean.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 
 use tidegate_common::name::DeviceName;
 use tidegate_common::wire::SESSION_VARIABLE;
 
 use super::Point;
 use super::compare::Keeper;
+use crate::elevate::sudoers::Policy;
 use crate::setup;
 
 /// What `sshd -T` says of one keyword (sshd_config(5)); it may say it several times.
@@ -134,6 +137,35 @@ pub fn pam(told: &str, stack: &str) -> Vec<Point> {
             "session optional pam_systemd.so",
         ),
     ]
+}
+
+/// Whether rules of sessions are the last that sudo reads, and so what it goes by.
+pub fn order(policy: io::Result<Policy>, include: &str) -> Point {
+    const NAME: &str = "sudo order";
+    let later = match policy {
+        Err(error) => {
+            let found = format!("which rules sudo reads last cannot be told: {error}");
+            return Point::warning(NAME, found, "visudo -c");
+        }
+        Ok(policy) => policy.later,
+    };
+    let Some(first) = later.first() else {
+        return Point::ok(NAME, "no rule comes after those of live sessions");
+    };
+    let more = match later.len() {
+        1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    let found = format!(
+        "sudo reads {first}{more} after the rules of live sessions; where both match it goes by that, and the \
+         session is refused"
+    );
+    let drop_in = Path::new(include).parent() == first.file.parent();
+    let mend = match drop_in {
+        true => format!("give that file a name that sorts before {include}"),
+        false => "move it above the line with `includedir /etc/sudoers.d`, with visudo".to_owned(),
+    };
+    Point::warning(NAME, found, mend)
 }
 
 /// Who may read a file or directory of the agent's.

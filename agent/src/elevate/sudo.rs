@@ -3,10 +3,11 @@
 //!
 //! The text is written from typed fields only. The host's own visudo checks it
 //! before sudo can see it, and the host's own sudo says afterwards whether the rule
-//! is in force (`sudo -ll -U account`).
+//! is in force and no later one does otherwise (`sudo -ll -U account`).
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -14,10 +15,13 @@ use std::time::Duration;
 use tidegate_common::grant::{SudoRule, SudoTag};
 use tidegate_common::name::AccountName;
 
+use super::listing::{self, Granted, Standing};
 use super::program::run;
+use super::sudoers::Policy;
 use super::{account, replace};
 use crate::core::Delta;
 use crate::paths::Paths;
+use crate::text::shown;
 
 /// How long visudo or sudo may take.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -72,6 +76,17 @@ impl Rule<'_> {
     fn not_after(&self, sudo: Option<SudoVersion>) -> Option<String> {
         let end = self.not_after.filter(|_| sudo == Some(SudoVersion::Dated))?;
         Some(end.strftime("%Y%m%d%H%M%SZ").to_string())
+    }
+
+    /// As sudo lists it.
+    fn granted(&self, sudo: Option<SudoVersion>) -> Granted<'_> {
+        let names: Vec<&str> = self.rule.run_as.iter().map(AccountName::as_str).collect();
+        Granted {
+            run_as: if names.is_empty() { vec!["root"] } else { names },
+            commands: self.rule.commands.iter().map(|command| command.as_str()).collect(),
+            asks_password: !self.rule.tags.contains(&SudoTag::NoPasswd),
+            not_after: self.not_after(sudo),
+        }
     }
 
     /// The drop-in, or why a field cannot be written as a rule.
@@ -159,33 +174,34 @@ fn write_checked(fresh: &Path, text: &str) -> Result<(), String> {
     if answer.status.success() { Ok(()) } else { Err(format!("visudo refuses the rule: {}", answer.line())) }
 }
 
-/// Whether sudo itself finds the rule in force.
-pub fn verify(sudo: Option<SudoVersion>, rule: &Rule<'_>) -> Result<(), String> {
+/// Whether sudo itself finds the rule in force, and goes by it.
+pub fn verify(paths: &Paths, sudo: Option<SudoVersion>, rule: &Rule<'_>) -> Result<(), String> {
     let account = rule.account.as_str();
     let answer = run("sudo", &["-n", "-ll", "-U", account], DEADLINE).map_err(|error| error.to_string())?;
-    if in_force(&answer.text, sudo, rule) {
-        return Ok(());
+    match listing::standing(&listing::entries(&answer.text), &rule.granted(sudo)) {
+        Standing::Decides => Ok(()),
+        Standing::Missing => {
+            let hint = "is `tidegate-agent install` done, so that sudo reads the agent's directory?";
+            Err(format!("sudo does not find the new rule in force; {hint} It says: {}", answer.line()))
+        }
+        Standing::Overridden(entry) => {
+            let place =
+                entry.place.clone().or_else(|| later(paths)).unwrap_or_else(|| "its policy".to_owned());
+            Err(format!(
+                "sudo goes by another rule for `{account}`, which comes after the new one: `{entry}` in {place}; \
+                 have sudo read that before the rules of sessions, or take it away (tidegate-agent doctor)"
+            ))
+        }
     }
-    let hint = "is `tidegate-agent install` done, so that sudo reads the agent's directory?";
-    Err(format!("sudo does not find the new rule in force; {hint} It says: {}", answer.line()))
 }
 
-/// Reads the long listing of sudo(8): one block for each rule.
-fn in_force(listing: &str, sudo: Option<SudoVersion>, rule: &Rule<'_>) -> bool {
-    let commands: Vec<&str> = rule.rule.commands.iter().map(|command| command.as_str()).collect();
-    let wants_password = !rule.rule.tags.contains(&SudoTag::NoPasswd);
-    listing.split("Sudoers entry:").skip(1).any(|block| {
-        let field =
-            |name: &str| block.lines().find_map(|line| line.trim_start().strip_prefix(name)).map(str::trim);
-        let mut listed: Vec<&str> =
-            block.lines().skip_while(|line| line.trim() != "Commands:").skip(1).map(str::trim).collect();
-        listed.retain(|line| !line.is_empty());
-        let asks = !field("Options:").unwrap_or_default().contains("!authenticate");
-        field("RunAsUsers:") == Some(rule.run_as().as_str())
-            && field("NotAfter:").map(str::to_owned) == rule.not_after(sudo)
-            && listed == commands
-            && asks == wants_password
-    })
+/// Where rules are that sudo reads after those of sessions, where it does not tell by itself.
+fn later(paths: &Paths) -> Option<String> {
+    let policy = Policy::read(&paths.etc.join("sudoers"), &paths.sudoers_d()).ok()?;
+    let mut files: Vec<String> =
+        policy.later.iter().map(|place| shown(place.file.as_os_str().as_bytes())).collect();
+    files.dedup();
+    (!files.is_empty()).then(|| files.join(" or "))
 }
 
 /// Removes the drop-in and looks that it is gone. One that someone else wrote into

@@ -58,7 +58,9 @@ fn a_rule_is_in_force_only_when_all_its_fields_are_listed() {
     let account = account();
     let plain = rule(json);
     let here = |rule: &SudoRule, not_after| {
-        in_force(listing, Some(SudoVersion::Dated), &Rule { account: &account, rule, not_after })
+        let rule = Rule { account: &account, rule, not_after };
+        let entries = listing::entries(listing);
+        listing::standing(&entries, &rule.granted(Some(SudoVersion::Dated))) == Standing::Decides
     };
     assert!(here(&plain, end()));
     assert!(!here(&plain, None), "another end");

@@ -7,7 +7,7 @@ use tidegate_common::name::DeviceName;
 
 use super::change::{Change, Check, DEADLINE};
 use super::sshd::DROP_IN;
-use super::sudoers::{self, INCLUDE};
+use super::sudoers::{self, FORMER, INCLUDE};
 use super::{SetupError, Site};
 use crate::elevate::program;
 use crate::paths::Paths;
@@ -68,6 +68,7 @@ pub fn install(site: &Site) -> Result<Vec<Change>, SetupError> {
     if site.sudo {
         changes.push(file(INCLUDE, &sudoers::include(), 0o440, Check::Sudoers));
     }
+    changes.extend(former(site).map(Change::RemoveFile));
     Ok(changes)
 }
 
@@ -138,6 +139,12 @@ pub fn start(changed: bool, running: Running) -> Vec<Change> {
     changes
 }
 
+/// The include for sudo in its former place, if it is that.
+fn former(site: &Site) -> Option<PathBuf> {
+    let path = site.at(FORMER);
+    std::fs::read(&path).is_ok_and(|content| content == sudoers::include().as_bytes()).then_some(path)
+}
+
 /// Where the program is that the units name.
 fn place(site: &Site) -> &'static str {
     if site.program == Path::new(PACKAGED) && is_packaged(site) { PACKAGED } else { PLACE }
@@ -172,7 +179,8 @@ pub fn uninstall(site: &Site, systemd: bool, keep: bool) -> (Vec<Change>, Vec<Ch
         stop.push(run("systemctl", &[&["disable", "--now"], units.as_slice()].concat(), None));
     }
     let dropped = site.at(DROP_IN).exists();
-    let files = [DROP_IN, INCLUDE].map(|path| site.at(path)).into_iter().chain(by_hand(site));
+    let files = [DROP_IN, INCLUDE].map(|path| site.at(path));
+    let files = files.into_iter().chain(former(site)).chain(by_hand(site));
     changes.extend(files.map(Change::RemoveFile));
     changes.push(Change::RemoveTree(site.at(RUN)));
     if !keep {

@@ -6,8 +6,12 @@ use super::SetupError;
 use crate::elevate::SudoVersion;
 use crate::text::read_words;
 
-/// The file among sudo's drop-ins.
-pub const INCLUDE: &str = "/etc/sudoers.d/tidegate";
+/// The file among sudo's drop-ins. Of the rules that match a command sudo takes the last, so
+/// this is the last file that it reads there.
+pub const INCLUDE: &str = "/etc/sudoers.d/zzz-tidegate";
+
+/// Where it was before.
+pub const FORMER: &str = "/etc/sudoers.d/tidegate";
 
 /// Whether this host has a sudo that reads drop-ins.
 ///

@@ -67,7 +67,7 @@ fn a_host_that_was_set_up_and_cleared_is_what_it_was() {
     let before = tree(&site.root);
     assert!(carry_out(&unchecked(whole(&site)), false).unwrap() > 8);
     assert_eq!(carry_out(&unchecked(whole(&site)), false).unwrap(), 0, "a second run changes nothing");
-    let sudoers = std::fs::read_to_string(site.at("/etc/sudoers.d/tidegate")).unwrap();
+    let sudoers = std::fs::read_to_string(site.at("/etc/sudoers.d/zzz-tidegate")).unwrap();
     assert!(sudoers.ends_with("\n@includedir /run/tidegate/sudoers.d\n"));
     carry_out(&uninstall(&site, false, false).1, false).unwrap();
     assert_eq!(tree(&site.root), before);
@@ -161,4 +161,20 @@ fn a_configuration_that_cannot_be_read_is_not_written_over() {
     std::fs::write(&path, b"# gr\xfcn\nproxy = \"old:1\"\n").unwrap();
     let error = install(&site).unwrap_err().to_string();
     assert!(error.contains("agent.toml could not be read"), "{error}");
+}
+
+#[test]
+fn the_include_for_sudo_moves_to_where_it_is_read_last_and_an_administrators_file_stays() {
+    let scratch = Scratch::new();
+    let site = site(scratch.path());
+    let former = site.at("/etc/sudoers.d/tidegate");
+    std::fs::write(&former, "# mine\n").unwrap();
+    carry_out(&unchecked(install(&site).unwrap()), false).unwrap();
+    assert!(former.exists());
+    std::fs::write(&former, sudo_include()).unwrap();
+    assert_eq!(carry_out(&unchecked(install(&site).unwrap()), false).unwrap(), 1);
+    assert!(!former.exists() && site.at(INCLUDE).exists());
+    std::fs::write(&former, sudo_include()).unwrap();
+    carry_out(&uninstall(&site, false, false).1, false).unwrap();
+    assert!(!former.exists() && !site.at(INCLUDE).exists());
 }
