@@ -22,6 +22,7 @@ mod room;
 mod sudo;
 pub mod sudoers;
 pub mod tools;
+mod without;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -38,6 +39,7 @@ use crate::residue::Lost;
 pub use aside::{remove_in_background, remove_until};
 pub use replace::replace;
 pub use sudo::SudoVersion;
+pub use without::without;
 
 /// How long systemd may take to hear that it shall stop a service.
 const STOP: Duration = Duration::from_secs(2);

@@ -40,7 +40,7 @@ use ending::Ending;
 use table::Table;
 
 pub use cgroup::Groups;
-pub use changes::{Beginning, Granted, Keeper, Notes, missed};
+pub use changes::{Beginning, Keeper, Notes, missed};
 pub use late::{Late, Lates, Lost};
 pub use own::Own;
 pub use process::{Status, command_of, is_gone, shown};

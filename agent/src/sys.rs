@@ -78,6 +78,32 @@ pub fn make_mutable(file: &impl AsRawFd) -> io::Result<()> {
     Ok(())
 }
 
+/// What a file may that its caller may not (capabilities(7)): those that it has, or lets through,
+/// as bits; `None` where it has none.
+#[must_use]
+pub fn capabilities(file: &Path) -> Option<u64> {
+    let file = CString::new(file.as_os_str().as_bytes()).ok()?;
+    // `struct vfs_ns_cap_data`, the longest: a word of version and flags, two pairs of sets, an id.
+    let mut value = [0u8; 24];
+    // SAFETY: both names end in NUL and live through the call; the kernel writes at most
+    // `value.len()` bytes into `value`.
+    let read = unsafe {
+        libc::lgetxattr(
+            file.as_ptr(),
+            c"security.capability".as_ptr(),
+            value.as_mut_ptr().cast(),
+            value.len(),
+        )
+    };
+    let length = usize::try_from(read).ok().filter(|length| *length > 0)?;
+    let word = |place: usize| {
+        let bytes = value.get(..length).and_then(|value| value.get(place * 4..)?.first_chunk::<4>());
+        bytes.map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)))
+    };
+    // Permitted and inheritable, their lower halves first.
+    Some(word(1) | word(2) | (word(3) | word(4)) << 32)
+}
+
 /// Lets a socket receive only what a classic BPF program lets through (socket(7)).
 ///
 /// # Errors

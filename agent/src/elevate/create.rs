@@ -200,6 +200,26 @@ fn remove_lines(paths: &Paths, lock: &AccountLock, account: &AccountName) -> Res
     tools::take_back(paths, lock, &[Tool::remove(account)], files)
 }
 
+/// The file without the account's line, where that is as it was made; `None` where it is not.
+pub fn without(file: &str, content: &[u8], account: &AccountName, delta: &Delta) -> Option<Vec<u8>> {
+    let Delta::Created { uid, gid, gecos, home, shell, .. } = delta else { return None };
+    let name = account.as_str();
+    let line = fields(content, name)?;
+    let ids = [uid, gid].map(u32::to_string);
+    let made = match (file, line.as_slice()) {
+        ("passwd", [_, b"x", ours @ ..]) => {
+            let [uid, gid] = &ids;
+            *ours == [uid, gid, gecos, home, shell].map(String::as_bytes)
+        }
+        // Whether and when it expires is for the undo.
+        ("shadow", [_, b"*", ..]) => true,
+        ("group", [_, b"x", of, b""]) => *of == ids[1].as_bytes(),
+        ("gshadow", [_, b"!", b"", b""]) => true,
+        _ => false,
+    };
+    if made { without_line(content, name) } else { None }
+}
+
 fn foreign() -> String {
     "the journal's delta is of another kind than its unit".to_owned()
 }

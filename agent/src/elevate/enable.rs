@@ -106,6 +106,21 @@ pub fn undo(
     )))
 }
 
+/// The file without what was changed of the account, as far as it is as it was made; `None`
+/// when it is nowhere.
+pub fn without(file: &str, content: &[u8], account: &AccountName, delta: &Delta) -> Option<Vec<u8>> {
+    let mut turned = None;
+    for change in changes(delta).into_iter().filter(|change| change.file == file) {
+        let content = turned.as_deref().unwrap_or(content);
+        let now = fields(content, account.as_str()).and_then(|fields| fields.get(change.place).copied());
+        let value = now.and_then(|now| change.turned(now, Way::Back));
+        if let Some(value) = value {
+            turned = with_field(content, account.as_str(), change.place, &value).or(turned);
+        }
+    }
+    turned
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     There,

@@ -220,7 +220,7 @@ fn with_member(content: &[u8], group: &UnixGroupName, account: &AccountName) -> 
 
 /// The file without the account's last mention in the group's members; `None` when
 /// there is none.
-fn without_member(content: &[u8], group: &UnixGroupName, account: &AccountName) -> Option<Vec<u8>> {
+pub fn without_member(content: &[u8], group: &UnixGroupName, account: &AccountName) -> Option<Vec<u8>> {
     edit(content, group, |line| {
         let members = members(line)?;
         let mut kept: Vec<&[u8]> = members.split(|byte| *byte == b',').collect();

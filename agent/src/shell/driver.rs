@@ -21,7 +21,7 @@ use super::worker::{Link, Tools, Worker, start_reaper};
 use super::{Message, clock, leases};
 use crate::config::{Config, Watch};
 use crate::core::{Carried, Event, State, step};
-use crate::elevate::Elevator;
+use crate::elevate::{self, Elevator};
 use crate::logins::{Logins, News};
 use crate::residue::{Beginning, Job, Keeper, Lates};
 use crate::witness::{self, Witness};
@@ -97,8 +97,7 @@ pub async fn run(config: Config, file: Option<&Path>) -> Result<(), DriverError>
     let (inbox, mut messages) = mpsc::channel(INBOX);
     let link = Link::default();
     let leisure = link.clone();
-    let live = ledger.grants.keys().copied().collect();
-    let beginning = Beginning { live, at_once: reloads > 0 };
+    let beginning = Beginning { ledger: ledger.clone(), without: elevate::without, at_once: reloads > 0 };
     let notes = Keeper::start(&paths, beginning, move |session, residue| {
         leisure.send_at_leisure(FromAgent::Residue { session, residue })
     })?;

@@ -11,11 +11,11 @@ use tidegate_common::wire::{FromAgent, Hello, VERSION};
 
 use super::journal::Journal;
 use super::{Inbox, Message, Outbox, clock, leases};
-use crate::core::{Effect, Event, Reaped, Record, Unit};
+use crate::core::{Effect, Event, Reaped, Record};
 use crate::elevate::Elevator;
 use crate::logins::Logins;
 use crate::paths::Paths;
-use crate::residue::{Granted, Job, Late, Lates, Notes, Reaper};
+use crate::residue::{Job, Late, Lates, Notes, Reaper};
 use crate::witness::Witness;
 
 /// The host's account lock is never held longer than this between plan and apply.
@@ -166,7 +166,8 @@ impl Tools {
                 self.link.send(FromAgent::Planned { question, lines });
             }
             Effect::Journal { record, then } => {
-                self.note(&record);
+                // Those who look for what a session leaves behind hear of it first.
+                self.notes.record(&record);
                 match self.journal.append(&record) {
                     Ok(()) => {
                         self.logins.follow(&record);
@@ -174,7 +175,10 @@ impl Tools {
                         self.grant_again(&record);
                         then.into_iter().for_each(|effect| self.execute(effect));
                     }
-                    Err(error) => self.tell(Event::JournalFailed { record, why: error.to_string() }),
+                    Err(error) => {
+                        self.notes.lost(&record, self.journal.ledger());
+                        self.tell(Event::JournalFailed { record, why: error.to_string() });
+                    }
                 }
             }
             Effect::Apply { session, fresh, joined } => {
@@ -237,35 +241,6 @@ impl Tools {
         }
     }
 
-    /// Those who look for what a session leaves behind hear of its beginning and end.
-    fn note(&self, record: &Record) {
-        match record {
-            Record::Granting { session, fresh, joined, .. } => {
-                let mut granted = Granted::default();
-                for unit in fresh.iter().map(|(unit, _)| unit).chain(joined) {
-                    match unit {
-                        Unit::Group { account, group } => {
-                            granted.members.insert((account.to_string(), group.to_string()));
-                        }
-                        Unit::Enabled { account }
-                        | Unit::Shell { account, .. }
-                        | Unit::Created { account, .. } => {
-                            granted.accounts.insert(account.to_string());
-                        }
-                        Unit::Sudo { .. } | Unit::Custom { .. } => {}
-                    }
-                }
-                self.notes.begun(*session, granted);
-            }
-            Record::Granted { session } => self.notes.granted(*session),
-            Record::Ended { session } => self.notes.over(*session),
-            Record::Traced { .. }
-            | Record::Released { .. }
-            | Record::Gone { .. }
-            | Record::Snapshot { .. } => {}
-        }
-    }
-
     /// Who holds what is about to be given is no longer looked for.
     fn grant_again(&mut self, record: &Record) {
         let Record::Granting { fresh, .. } = record else { return };
@@ -285,7 +260,7 @@ impl Tools {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::Delta;
+    use crate::core::{Delta, Unit};
     use crate::residue::{Beginning, Keeper};
     use crate::test::Scratch;
     use tidegate_common::id::SessionId;
@@ -298,13 +273,15 @@ mod tests {
         std::fs::write(paths.etc.join("passwd"), "ops:x:1000:1000::/:/bin/sh\n").unwrap();
         std::fs::write(paths.etc.join("group"), GROUP).unwrap();
         let (inbox, mut said) = tokio::sync::mpsc::channel(8);
+        let beginning =
+            Beginning { ledger: journal.ledger().clone(), without: crate::elevate::without, at_once: false };
         let mut tools = Tools {
             elevator: Elevator::new(paths.clone()),
             paths: paths.clone(),
             journal,
             host_keys: Vec::new(),
             reaper: channel().0,
-            notes: Keeper::start(&paths, Beginning::default(), |_, _| true).unwrap(),
+            notes: Keeper::start(&paths, beginning, |_, _| true).unwrap(),
             lates: Lates::open(scratch.paths()),
             link: Link::default(),
             witness: Witness::default(),

@@ -17,7 +17,7 @@ use tidegate_common::grant::Leftover;
 use tidegate_common::id::SessionId;
 use tidegate_common::residue::Residue;
 
-use super::snapshot::{Granted, Snapshot};
+use super::snapshot::Snapshot;
 use crate::core::Reaped;
 use crate::paths::Paths;
 
@@ -67,7 +67,6 @@ pub struct Picture {
 pub struct Entry {
     /// `None` when the agent was not there when it began.
     pub before: Option<Began>,
-    pub granted: Granted,
     /// Whether somebody could log in.
     pub used: bool,
     pub leftovers: Vec<Leftover>,

@@ -1,28 +1,40 @@
 //! Small files whose content counts: read once, and again only when they were touched.
+//! Names are bytes; what a finding calls them is [`shown`].
 
-use std::collections::BTreeSet;
-use std::fs::{Metadata, OpenOptions};
+use std::collections::{BTreeSet, VecDeque};
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use nix::fcntl::OFlag;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use tidegate_common::residue::FindingKind;
 
+use super::mounts::{Mount, Mounts};
 use super::snapshot::{Item, Key, Mark, Snapshot, Stat};
+use crate::text::{lines, shown};
 
 /// The largest file whose content is read; of a larger one its size and times count.
 const MOST_BYTES: u64 = 256 * 1024;
 
 /// Things in one picture at most; sets of setuid files and units are far smaller.
-pub const MOST_ITEMS: usize = 20_000;
+pub const MOST_ITEMS: usize = 40_000;
+
+/// Links on the way to one file.
+const MOST_LINKS: u8 = 16;
+
+/// Sentences on what was not looked at.
+const MOST_UNSEEN: usize = 32;
 
 /// A picture being taken.
 #[derive(Debug)]
 pub struct Camera<'a> {
     /// Where the host's own root is seen.
     pub root: &'a Path,
+    pub mounts: Mounts,
     /// The picture before this one.
     pub before: &'a Snapshot,
     pub now: Snapshot,
@@ -59,10 +71,17 @@ pub fn digest(parts: &[&[u8]]) -> [u8; 16] {
     digest
 }
 
+pub fn path_shown(path: &Path) -> String {
+    shown(path.as_os_str().as_bytes())
+}
+
 /// Reads a regular file, never waiting for one that is none.
-pub fn read(path: &Path) -> Option<Content> {
+fn read(path: &Path) -> Option<Content> {
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).ok()?;
+    content(OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).ok()?)
+}
+
+fn content(file: File) -> Option<Content> {
     let metadata = file.metadata().ok().filter(Metadata::is_file)?;
     let mut bytes = Vec::new();
     if metadata.len() <= MOST_BYTES {
@@ -73,16 +92,17 @@ pub fn read(path: &Path) -> Option<Content> {
 
 impl Camera<'_> {
     /// The host's path as this process reaches it.
-    pub fn at(&self, path: &str) -> PathBuf {
-        self.root.join(path.trim_start_matches('/'))
+    pub fn at(&self, path: &Path) -> PathBuf {
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// Notes when a place was last changed.
-    pub fn place(&mut self, path: &str) -> Arc<str> {
-        if let Some((known, _)) = self.now.places.get_key_value(path) {
+    pub fn place(&mut self, path: &Path) -> Arc<str> {
+        let what = path_shown(path);
+        if let Some((known, _)) = self.now.places.get_key_value(what.as_str()) {
             return Arc::clone(known);
         }
-        let place: Arc<str> = path.into();
+        let place: Arc<str> = what.into();
         if let Ok(metadata) = self.at(path).symlink_metadata() {
             self.now.places.insert(Arc::clone(&place), stat(&metadata).changed);
         }
@@ -94,25 +114,76 @@ impl Camera<'_> {
         if self.now.items.len() < MOST_ITEMS {
             self.now.items.insert(Key { kind, what }, item);
         } else {
-            self.now.unseen.insert(format!("more than {MOST_ITEMS} files and accounts; some were left out"));
+            self.miss(format!("more than {MOST_ITEMS} files and accounts; some were left out"));
+        }
+    }
+
+    /// Whether it is in the picture already.
+    pub fn has(&self, kind: FindingKind, what: &str) -> bool {
+        self.now.items.contains_key(&Key { kind, what: what.to_owned() })
+    }
+
+    /// Something that is not looked at, in a sentence.
+    pub fn miss(&mut self, what: String) {
+        if self.now.unseen.len() < MOST_UNSEEN {
+            self.now.unseen.insert(what);
         }
     }
 
     /// A file, or everything in a directory, `depth` directories deep.
-    pub fn tree(&mut self, kind: FindingKind, path: &str, depth: u8, skip: &dyn Fn(&str) -> bool) {
+    pub fn look(&mut self, kind: FindingKind, path: &Path, depth: u8, skip: &dyn Fn(&OsStr) -> bool) {
+        let real = path.parent().and_then(|place| self.real(place)).zip(path.file_name());
+        if let Some((place, name)) = real {
+            self.tree(kind, &place.join(name), depth, skip);
+        }
+    }
+
+    /// Where a path leads, all links on the way followed; `None` when it leads nowhere, or to
+    /// where reading might never end.
+    fn real(&mut self, path: &Path) -> Option<PathBuf> {
+        let mut links = MOST_LINKS;
+        let mut real = PathBuf::from("/");
+        let mut rest: VecDeque<OsString> = names(path).collect();
+        while let Some(name) = rest.pop_front() {
+            if name == ".." {
+                real.pop();
+                continue;
+            }
+            real.push(name);
+            if self.mounts.is_remote(&real) {
+                self.miss(format!("{}: on a network file system", path_shown(&real)));
+                return None;
+            }
+            if self.at(&real).symlink_metadata().ok()?.is_symlink() {
+                links = links.checked_sub(1)?;
+                let to = std::fs::read_link(self.at(&real)).ok()?;
+                real.pop();
+                if to.is_absolute() {
+                    real = PathBuf::from("/");
+                }
+                names(&to).rev().for_each(|name| rest.push_front(name));
+            }
+        }
+        Some(real)
+    }
+
+    fn tree(&mut self, kind: FindingKind, path: &Path, depth: u8, skip: &dyn Fn(&OsStr) -> bool) {
+        if self.mounts.is_remote(path) {
+            return self.miss(format!("{}: on a network file system", path_shown(path)));
+        }
         let Ok(metadata) = self.at(path).symlink_metadata() else { return };
         if !metadata.is_dir() {
             return self.file(kind, path, &metadata);
         }
         self.place(path);
-        let Ok(entries) = std::fs::read_dir(self.at(path)) else { return };
-        let names: BTreeSet<String> = entries
-            .flatten()
-            .take(MOST_ITEMS)
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .collect();
+        let entries = match std::fs::read_dir(self.at(path)) {
+            Ok(entries) => entries,
+            Err(error) => return self.miss(format!("{}: {error}", path_shown(path))),
+        };
+        let names: BTreeSet<OsString> =
+            entries.flatten().take(MOST_ITEMS).map(|entry| entry.file_name()).collect();
         for name in names.iter().filter(|name| !skip(name)) {
-            let inner = format!("{}/{name}", path.trim_end_matches('/'));
+            let inner = path.join(name);
             match self.at(&inner).symlink_metadata() {
                 Ok(metadata) if metadata.is_dir() && depth > 0 => self.tree(kind, &inner, depth - 1, skip),
                 Ok(metadata) if !metadata.is_dir() => self.file(kind, &inner, &metadata),
@@ -122,21 +193,34 @@ impl Camera<'_> {
     }
 
     /// One file or link.
-    pub fn file(&mut self, kind: FindingKind, path: &str, metadata: &Metadata) {
-        let stat = stat(metadata);
-        let place = self.place(
-            path.rsplit_once('/').map_or("/", |(place, _)| if place.is_empty() { "/" } else { place }),
-        );
-        let known = self.before.items.get(&Key { kind, what: path.to_owned() });
+    pub fn file(&mut self, kind: FindingKind, path: &Path, metadata: &Metadata) {
+        let linked = if metadata.is_symlink() { self.linked(path) } else { None };
+        // What a link shows may change where it does not.
+        let stat = linked.as_ref().map_or(stat(metadata), |shows| Stat {
+            changed: stat(metadata).changed.max(stat(&shows.metadata).changed),
+            ..stat(&shows.metadata)
+        });
+        let place = self.place(path.parent().unwrap_or(Path::new("/")));
+        let what = path_shown(path);
+        let known = self.before.items.get(&Key { kind, what: what.clone() });
         if let Some(known) = known.filter(|known| known.stat == Some(stat)) {
             let item = Item { place, ..known.clone() };
-            return self.add(kind, path.to_owned(), item);
+            return self.add(kind, what, item);
         }
-        let owner = format!("{:o} {} {}", metadata.mode() & 0o7777, metadata.uid(), metadata.gid());
+        let owner = |metadata: &Metadata| {
+            format!("{:o} {} {}", metadata.mode() & 0o7777, metadata.uid(), metadata.gid())
+        };
         let (content, detail) = if metadata.is_symlink() {
-            let to = std::fs::read_link(self.at(path)).unwrap_or_default().to_string_lossy().into_owned();
-            (digest(&[b"link", to.as_bytes()]), format!("a link to {to}"))
+            let to = std::fs::read_link(self.at(path)).unwrap_or_default();
+            let parts = match &linked {
+                Some(shows) if shows.metadata.len() > MOST_BYTES => format!("{stat:?}").into_bytes(),
+                Some(shows) => [owner(&shows.metadata).as_bytes(), &shows.bytes].concat(),
+                None => Vec::new(),
+            };
+            let content = digest(&[b"link", to.as_os_str().as_bytes(), &parts]);
+            (content, format!("a link to {}", path_shown(&to)))
         } else {
+            let owner = owner(metadata);
             match read(&self.at(path)) {
                 Some(read) if read.metadata.len() <= MOST_BYTES => {
                     (digest(&[owner.as_bytes(), &read.bytes]), describe(kind, &read.bytes))
@@ -149,8 +233,30 @@ impl Camera<'_> {
         };
         let mark = Mark::Digest(content);
         let item = Item { mark, changed: Some(stat.changed), place, detail, stat: Some(stat) };
-        self.add(kind, path.to_owned(), item);
+        self.add(kind, what, item);
     }
+
+    /// The regular file that a link shows.
+    fn linked(&mut self, path: &Path) -> Option<Content> {
+        let real = self.real(path)?;
+        if self.mounts.of(&real) == Some(Mount::Pseudo) {
+            return None;
+        }
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        // Nor what somebody puts in the way by now.
+        let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+        let root = File::open(self.root).ok()?;
+        content(openat2(root, real.strip_prefix("/").ok()?, how).ok()?.into())
+    }
+}
+
+/// The names of a path, `..` among them.
+fn names(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
+    path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    })
 }
 
 /// What people want to know of a file beside its name. Never its content.
@@ -158,7 +264,7 @@ fn describe(kind: FindingKind, bytes: &[u8]) -> String {
     if kind != FindingKind::Key {
         return String::new();
     }
-    let text = String::from_utf8_lossy(bytes);
-    let keys = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).count();
+    let keys = lines(bytes).map(<[u8]>::trim_ascii);
+    let keys = keys.filter(|line| !line.is_empty() && !line.starts_with(b"#")).count();
     if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") }
 }

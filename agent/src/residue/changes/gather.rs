@@ -1,73 +1,29 @@
 //! Takes pictures: the account files line by line, then files whose content counts,
-//! then sockets. [`super::walk`] adds setuid files.
+//! then sockets. [`super::walk`] adds files with privileges of their own.
 
-use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tidegate_common::residue::FindingKind;
 
 use super::super::own;
-use super::files::{Camera, digest, nanoseconds, read};
+use super::files::{Camera, MOST_ITEMS, digest};
 use super::mounts::Mounts;
 use super::snapshot::{Item, Mark, Snapshot};
-use super::{sockets, walk};
+use super::{accounts, places, sockets, walk};
+use crate::core::{Delta, Ledger, Record, Unit};
 use crate::paths::Paths;
-
-/// Files and directories whose content counts, and how deep they are read.
-const PLACES: [(FindingKind, &str, u8); 38] = [
-    (FindingKind::Cron, "/etc/crontab", 0),
-    (FindingKind::Cron, "/etc/anacrontab", 0),
-    (FindingKind::Cron, "/etc/cron.d", 1),
-    (FindingKind::Cron, "/etc/cron.hourly", 1),
-    (FindingKind::Cron, "/etc/cron.daily", 1),
-    (FindingKind::Cron, "/etc/cron.weekly", 1),
-    (FindingKind::Cron, "/etc/cron.monthly", 1),
-    (FindingKind::Cron, "/etc/cron.yearly", 1),
-    (FindingKind::Cron, "/var/spool/cron", 0),
-    (FindingKind::Cron, "/var/spool/cron/crontabs", 1),
-    (FindingKind::At, "/var/spool/cron/atjobs", 1),
-    (FindingKind::At, "/var/spool/at", 0),
-    (FindingKind::Unit, "/etc/systemd", 4),
-    (FindingKind::Unit, "/run/systemd/system", 2),
-    (FindingKind::Unit, "/run/systemd/transient", 2),
-    (FindingKind::Unit, "/usr/local/lib/systemd", 3),
-    (FindingKind::Unit, "/usr/lib/systemd/system", 2),
-    (FindingKind::Unit, "/usr/lib/systemd/user", 2),
-    (FindingKind::Unit, "/var/lib/systemd/linger", 0),
-    (FindingKind::Unit, "/etc/init.d", 1),
-    (FindingKind::Unit, "/etc/rc.local", 0),
-    (FindingKind::Unit, "/etc/xdg/autostart", 1),
-    (FindingKind::Sudoers, "/etc/sudoers", 0),
-    (FindingKind::Sudoers, "/etc/sudoers.d", 2),
-    (FindingKind::Sudoers, "/etc/doas.conf", 0),
-    (FindingKind::Sudoers, "/etc/polkit-1", 3),
-    (FindingKind::Preload, "/etc/ld.so.preload", 0),
-    (FindingKind::Preload, "/etc/ld.so.conf", 0),
-    (FindingKind::Preload, "/etc/ld.so.conf.d", 1),
-    (FindingKind::Profile, "/etc/profile", 0),
-    (FindingKind::Profile, "/etc/profile.d", 1),
-    (FindingKind::Profile, "/etc/bash.bashrc", 0),
-    (FindingKind::Profile, "/etc/zsh", 1),
-    (FindingKind::Profile, "/etc/environment", 0),
-    (FindingKind::Pam, "/etc/pam.d", 1),
-    (FindingKind::Pam, "/etc/pam.conf", 0),
-    (FindingKind::Pam, "/etc/security", 2),
-    (FindingKind::Ssh, "/etc/ssh", 2),
-];
-
-/// The same below each home.
-const HOMES: [(FindingKind, &str, u8); 4] = [
-    (FindingKind::Key, ".ssh/authorized_keys", 0),
-    (FindingKind::Key, ".ssh/authorized_keys2", 0),
-    (FindingKind::Unit, ".config/systemd/user", 3),
-    (FindingKind::Unit, ".local/share/systemd/user", 3),
-];
+use crate::text::{self, lines, shown};
 
 /// Homes looked into at most.
 const MOST_HOMES: usize = 1000;
+
+/// What of an account file was there without the agent's grants, by its name and content.
+pub type Without = fn(&[(Unit, Delta)], &str, Vec<u8>) -> Vec<u8>;
 
 /// Where the host is seen.
 #[derive(Debug, Clone)]
@@ -75,6 +31,37 @@ pub struct View {
     root: PathBuf,
     proc: PathBuf,
     hurry: Hurry,
+    /// What is the agent's own, by which a session could come back.
+    own: Vec<(FindingKind, PathBuf, u8)>,
+    /// Where the drop-ins of live grants are.
+    sudoers: PathBuf,
+    grants: Grants,
+    without: Without,
+}
+
+/// What the agent has granted and not taken back yet, to the knowledge of whoever is told of
+/// each record of the journal before it is carried out.
+#[derive(Debug, Clone, Default)]
+pub struct Grants(Arc<Mutex<Ledger>>);
+
+impl Grants {
+    #[must_use]
+    pub fn new(ledger: Ledger) -> Self {
+        Self(Arc::new(Mutex::new(ledger)))
+    }
+
+    pub fn take(&self, record: &Record) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(record.clone());
+    }
+
+    pub fn set(&self, ledger: Ledger) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = ledger;
+    }
+
+    fn now(&self) -> Vec<(Unit, Delta)> {
+        let ledger = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ledger.held.iter().map(|held| (held.unit.clone(), held.delta.clone())).collect()
+    }
 }
 
 /// Somebody waits for the keeper: it leaves the picture that it is taking.
@@ -109,7 +96,7 @@ impl View {
     /// The root of process 1, which no sandbox of the agent's own hides; what the
     /// agent sees itself where that may not be read.
     #[must_use]
-    pub fn of(paths: &Paths) -> Self {
+    pub fn of(paths: &Paths, grants: Grants, without: Without) -> Self {
         let proc = paths.proc.clone();
         let first = proc.join("1/root");
         let root = match paths.etc.parent() {
@@ -117,7 +104,16 @@ impl View {
             _ if first.join("etc/passwd").exists() => first,
             _ => PathBuf::from("/"),
         };
-        Self { root, proc, hurry: Hurry::default() }
+        // As the host has it, wherever its root is seen.
+        let host = |path: PathBuf| Path::new("/").join(path.strip_prefix(&root).unwrap_or(&path));
+        let own = vec![
+            (FindingKind::Ssh, host(paths.user_ca()), 0),
+            (FindingKind::Unit, host(paths.custom()), 2),
+            (FindingKind::Unit, host(paths.etc.join("tidegate")), 1),
+            (FindingKind::Unit, host(paths.previous()), 0),
+        ];
+        let sudoers = host(paths.sudoers_d());
+        Self { root, proc, hurry: Hurry::default(), own, sudoers, grants, without }
     }
 
     /// Where processes are seen.
@@ -134,8 +130,7 @@ impl View {
 
     fn mounts(&self) -> Mounts {
         let own = self.proc.join("1/mountinfo");
-        let text = std::fs::read_to_string(own)
-            .or_else(|_| std::fs::read_to_string(self.proc.join("self/mountinfo")));
+        let text = std::fs::read(own).or_else(|_| std::fs::read(self.proc.join("self/mountinfo")));
         Mounts::parse(&text.unwrap_or_default())
     }
 
@@ -143,25 +138,28 @@ impl View {
     /// in a hurry meanwhile.
     #[must_use]
     pub fn take(&self, before: &Snapshot) -> Option<Snapshot> {
-        let mut camera = Camera { root: &self.root, before, now: self.take_quick() };
         let mounts = self.mounts();
-        for (kind, path, depth) in PLACES {
+        let mut camera = Camera { root: &self.root, mounts, before, now: self.take_quick() };
+        for (kind, path, depth) in places::HOST {
             let transient = path.starts_with("/run/systemd/");
-            camera.tree(kind, path, depth, &|name| transient && (is_logins(name) || own::is(name)));
+            camera.look(kind, Path::new(path), depth, &|name| transient && name.to_str().is_some_and(|name| is_logins(name) || own::is(name)));
         }
-        for home in self.homes() {
+        for (kind, path, depth) in &self.own {
+            camera.look(*kind, path, *depth, &|_| false);
+        }
+        self.drop_ins(&mut camera);
+        self.kernel(&mut camera);
+        let homes = self.homes(&mut camera);
+        for (home, logs_in) in homes {
             if self.hurry.is_set() {
                 return None;
             }
-            if mounts.is_remote(&home) {
-                camera.now.unseen.insert(format!("{home}: on a network file system"));
-                continue;
-            }
-            for (kind, path, depth) in HOMES {
-                camera.tree(kind, &format!("{home}/{path}"), depth, &|_| false);
+            let programs = places::PROGRAMS.iter().filter(|_| logs_in);
+            for (kind, path, depth) in places::HOMES.iter().chain(programs) {
+                camera.look(*kind, &home.join(path), *depth, &|_| false);
             }
         }
-        walk::setuid(&mut camera, &mounts, &self.hurry);
+        walk::privileged(&mut camera, &self.hurry);
         (!self.hurry.is_set()).then_some(camera.now)
     }
 
@@ -169,60 +167,95 @@ impl View {
     #[must_use]
     pub fn take_quick(&self) -> Snapshot {
         let none = Snapshot::default();
-        let mut camera = Camera { root: &self.root, before: &none, now: Snapshot::default() };
-        accounts(&mut camera);
+        let mounts = Mounts::default();
+        let mut camera = Camera { root: &self.root, mounts, before: &none, now: Snapshot::default() };
+        // Told of before it is made and after it is undone: whatever of a grant is in the
+        // files stands either before or after they were read.
+        let mut granted = self.grants.now();
+        let files = accounts::FILES.map(|file| (file, accounts::read(&mut camera, file)));
+        for more in self.grants.now() {
+            if !granted.contains(&more) {
+                granted.push(more);
+            }
+        }
+        for (file, read) in files {
+            if let Some((content, changed)) = read {
+                accounts::add(&mut camera, file, changed, &(self.without)(&granted, file, content));
+            }
+        }
         sockets::gather(&self.proc, &mut camera.now);
         camera.now
     }
 
-    /// Homes of accounts that can log in.
-    fn homes(&self) -> BTreeSet<String> {
-        let text = std::fs::read_to_string(self.root.join("etc/passwd")).unwrap_or_default();
-        let homes = text.lines().filter_map(|line| {
-            let mut fields = line.split(':').skip(5);
-            let (home, shell) = (fields.next()?, fields.next().unwrap_or_default());
-            let closed = ["nologin", "false", "sync"].iter().any(|name| shell.ends_with(name));
-            let plain = home.len() > 1 && home.starts_with('/') && !home.split('/').any(|part| part == "..");
-            (plain && !closed).then(|| home.trim_end_matches('/').to_owned())
-        });
-        homes.take(MOST_HOMES).collect()
-    }
-}
-
-/// The account files, a thing for each line. Passwords are compared, never told.
-fn accounts(camera: &mut Camera<'_>) {
-    for (file, of) in
-        [("passwd", ""), ("shadow", "'s password"), ("group", ""), ("gshadow", "'s group password")]
-    {
-        let path = format!("/etc/{file}");
-        let Some(read) = read(&camera.at(&path)) else { continue };
-        let changed = Some(nanoseconds(read.metadata.ctime(), read.metadata.ctime_nsec()));
-        let place: Arc<str> = camera.place(&path);
-        for line in String::from_utf8_lossy(&read.bytes).lines() {
-            let fields: Vec<&str> = line.split(':').collect();
-            let Some((name, rest)) = fields.split_first().filter(|(name, _)| !name.is_empty()) else {
-                continue;
-            };
-            let (kind, mark, detail) = match file {
-                "group" | "gshadow" => {
-                    let (members, rest) = rest.split_last().map_or(("", rest), |(last, rest)| (*last, rest));
-                    let members =
-                        members.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-                    let rest = digest(&rest.iter().map(|field| field.as_bytes()).collect::<Vec<_>>());
-                    (FindingKind::Group, Mark::Group { members, rest }, format!("/etc/{file}"))
+    /// Rules beside those of live grants.
+    fn drop_ins(&self, camera: &mut Camera<'_>) {
+        let granted = self.grants.now();
+        let is_granted = |name: &OsStr| {
+            let path = camera.at(&self.sudoers).join(name);
+            granted.iter().any(|(_, delta)| match delta {
+                Delta::Sudo { file, blake3 } => {
+                    let content = || text::read(&path).unwrap_or_default();
+                    name == file.as_str() && blake3::hash(&content()).to_hex().as_str() == blake3
                 }
-                _ => {
-                    let shown = match (file, rest) {
-                        ("passwd", [_, uid, _, _, home, shell]) => {
-                            format!("uid {uid}, home {home}, shell {shell}")
-                        }
-                        _ => format!("/etc/{file}"),
-                    };
-                    (FindingKind::Account, Mark::Digest(digest(&[line.as_bytes()])), shown)
-                }
-            };
-            let item = Item { mark, changed, place: Arc::clone(&place), detail, stat: None };
-            camera.add(kind, format!("{name}{of}"), item);
+                _ => false,
+            })
+        };
+        let entries = std::fs::read_dir(camera.at(&self.sudoers)).into_iter().flatten().flatten();
+        let names: BTreeSet<OsString> = entries.take(MOST_ITEMS).map(|entry| entry.file_name()).collect();
+        // What is about to be checked has a dot, which hides it from sudo.
+        let counts = |name: &&OsString| !name.as_bytes().starts_with(b".") && !is_granted(name);
+        let foreign: Vec<&OsString> = names.iter().filter(counts).collect();
+        for name in foreign {
+            camera.look(FindingKind::Sudoers, &self.sudoers.join(name), 0, &|_| false);
         }
+    }
+
+    /// Programs that the kernel runs as root, and modules that are not of its own tree.
+    fn kernel(&self, camera: &mut Camera<'_>) {
+        let place: Arc<str> = "/proc".into();
+        let mut add = |kind, what: String, content: &[u8], detail| {
+            let mark = Mark::Digest(digest(&[content]));
+            camera.add(
+                kind,
+                what,
+                Item { mark, changed: None, place: Arc::clone(&place), detail, stat: None },
+            );
+        };
+        for path in places::KERNEL {
+            if let Ok(content) = std::fs::read(self.proc.join(path)) {
+                add(FindingKind::Unit, format!("/proc/{path}"), &content, shown(content.trim_ascii()));
+            }
+        }
+        let modules = std::fs::read(self.proc.join("modules")).unwrap_or_default();
+        for line in lines(&modules) {
+            let mut words = line.split(|byte| *byte == b' ');
+            // Out of tree, unsigned, forced (kernel's documentation on tainted kernels).
+            let taints = words.clone().next_back().filter(|taints| taints.starts_with(b"("));
+            if let Some((name, taints)) = words.next().zip(taints) {
+                add(FindingKind::Preload, format!("kernel module {}", shown(name)), taints, shown(taints));
+            }
+        }
+    }
+
+    /// The home of every account, and whether that can log in: keys and links let also
+    /// those in that cannot.
+    fn homes(&self, camera: &mut Camera<'_>) -> BTreeMap<PathBuf, bool> {
+        let mut homes = BTreeMap::new();
+        // That it cannot be read is told with the accounts.
+        let passwd = text::read(&self.root.join("etc/passwd")).unwrap_or_default();
+        for line in lines(&passwd) {
+            let mut fields = line.split(|byte| *byte == b':').skip(5);
+            let (home, shell) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+            let closed = [&b"nologin"[..], b"false", b"sync"].iter().any(|name| shell.ends_with(name));
+            let home = Path::new(OsStr::from_bytes(home));
+            let plain = home.is_absolute() && home.parent().is_some();
+            if plain && !home.components().any(|part| part == Component::ParentDir) {
+                *homes.entry(home.to_owned()).or_insert(false) |= !closed;
+            }
+        }
+        if homes.len() > MOST_HOMES {
+            camera.miss(format!("homes of more than {MOST_HOMES} accounts; some were left out"));
+        }
+        homes.into_iter().take(MOST_HOMES).collect()
     }
 }

@@ -13,11 +13,12 @@ use tidegate_common::id::SessionId;
 use tidegate_common::residue::{Change, Finding, FindingKind, MOST_FINDINGS, Residue};
 
 use super::album::{Album, Began, Clock, Entry, Picture, Stage};
-use super::gather::View;
+use super::gather::{Grants, View, Without};
 use super::notes::{Job, Notes};
-use super::snapshot::{Granted, Snapshot};
+use super::snapshot::Snapshot;
 use super::sockets;
 use super::standing::Standing;
+use crate::core::Ledger;
 use crate::paths::Paths;
 
 /// Reports that wait for a link, at most.
@@ -42,7 +43,6 @@ impl Watch {
     fn new() -> Self {
         let entry = Entry {
             before: None,
-            granted: Granted::default(),
             used: false,
             leftovers: Vec::new(),
             more: 0,
@@ -71,10 +71,12 @@ pub struct Keeper<T: Fn(SessionId, Residue) -> bool> {
 }
 
 /// How an agent begins.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Beginning {
-    /// Sessions that live, as its journal has them.
-    pub live: BTreeSet<SessionId>,
+    /// Sessions that live and what they were granted, as its journal has them.
+    pub ledger: Ledger,
+    /// Takes what was granted out of an account file.
+    pub without: Without,
     /// Whether no time has passed since the agent before it: its picture is what the
     /// host is like now.
     pub at_once: bool,
@@ -87,8 +89,9 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
     /// # Errors
     /// When the host has no thread left.
     pub fn start(paths: &Paths, beginning: Beginning, tell: T) -> std::io::Result<Notes> {
-        let mut keeper = Self::new(paths, tell);
-        let (notes, queue) = Notes::read_beside(&keeper.view)?;
+        let grants = Grants::new(beginning.ledger.clone());
+        let mut keeper = Self::new(View::of(paths, grants.clone(), beginning.without), paths, tell);
+        let (notes, queue) = Notes::read_beside(&keeper.view, grants)?;
         std::thread::Builder::new().name("residue".to_owned()).spawn(move || {
             crate::sys::yield_to_others();
             keeper.resume(&beginning);
@@ -97,9 +100,9 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
         Ok(notes)
     }
 
-    fn new(paths: &Paths, tell: T) -> Self {
+    fn new(view: View, paths: &Paths, tell: T) -> Self {
         Self {
-            view: View::of(paths),
+            view,
             tell,
             album: Album::open(paths),
             standing: Standing::default(),
@@ -123,7 +126,7 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
                 known.or_else(|| self.album.picture(began.picture).map(Arc::new))
             });
             pictures.extend(standing.iter().map(|picture| (picture.number, Arc::clone(picture))));
-            if entry.stage == Stage::Lives && !beginning.live.contains(&session) {
+            if entry.stage == Stage::Lives && !beginning.ledger.grants.contains_key(&session) {
                 entry.stage = Stage::Missed;
             }
             match &entry.stage {
@@ -172,21 +175,13 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
 
     fn take(&mut self, job: Job) {
         match job {
-            Job::Begun { session, mut granted, quick, clock } => {
-                // What one session is given shows in the pictures of all that live.
-                for watch in self.live.values_mut() {
-                    watch.entry.granted.add(&granted);
-                }
-                self.live.values().for_each(|watch| granted.add(&watch.entry.granted));
+            Job::Begun { session, quick, clock } => {
                 let standing = Arc::clone(self.standing.at(clock));
                 let watch = self.live.entry(session).or_insert_with(Watch::new);
                 watch.entry.before = Some(Began { picture: standing.number, quick, clock });
-                watch.entry.granted = granted;
                 watch.standing = Some(Arc::clone(&standing));
                 // First what is small, and without which a report would be wrong.
-                for (session, watch) in &self.live {
-                    self.album.keep_session(*session, &watch.entry);
-                }
+                self.album.keep_session(session, &watch.entry);
                 self.album.keep_picture(&standing);
             }
             Job::Granted { session } => self.change(session, |entry| entry.used = true),
@@ -280,11 +275,11 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
                 if since.is_none() {
                     unseen.push("the clock was set: what changed shortly before is listed, too".to_owned());
                 }
-                standing.snapshot.refreshed(quick).compare(now, since, &entry.granted)
+                standing.snapshot.refreshed(quick).compare(now, since)
             }
             _ => {
                 unseen.push("what changed before the agent's own start".to_owned());
-                self.standing.newest().snapshot.compare(now, None, &entry.granted)
+                self.standing.newest().snapshot.compare(now, None)
             }
         };
         findings.extend(changed);
@@ -325,14 +320,20 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use super::*;
+    use crate::core::{Delta, Record, Unit};
     use crate::test::Scratch;
+
+    fn view(scratch: &Scratch, ledger: &Ledger) -> View {
+        View::of(scratch.paths(), Grants::new(ledger.clone()), crate::elevate::without)
+    }
 
     /// What is told of a session that began before, or after, the newest picture was taken;
     /// a cron job came while it was.
     fn told(before: bool) -> Vec<String> {
         let scratch = Scratch::new();
         let (tell, told) = channel();
-        let mut keeper = Keeper::new(scratch.paths(), move |_, residue| tell.send(residue).is_ok());
+        let tell = move |_, residue| tell.send(residue).is_ok();
+        let mut keeper = Keeper::new(view(&scratch, &Ledger::default()), scratch.paths(), tell);
         keeper.report();
         let began = Clock::now();
         let jobs = scratch.path().join("etc/cron.d");
@@ -341,7 +342,7 @@ mod tests {
         keeper.report();
         let clock = if before { began } else { Clock::now() };
         let (session, quick) = (SessionId::new(1, 1), keeper.view.take_quick());
-        keeper.take(Job::Begun { session, granted: Granted::default(), quick, clock });
+        keeper.take(Job::Begun { session, quick, clock });
         keeper.take(Job::Granted { session });
         keeper.take(Job::Over { session });
         keeper.report();
@@ -365,22 +366,26 @@ mod tests {
         let tell = move |_, residue| tell.send(residue).is_ok();
         std::fs::create_dir_all(scratch.path().join("etc")).unwrap();
         std::fs::write(scratch.path().join("etc/group"), "adm:x:4:\n").unwrap();
-        let mut keeper = Keeper::new(scratch.paths(), tell.clone());
-        keeper.resume(&Beginning::default());
+        let ledger = Ledger::default();
+        let mut keeper = Keeper::new(view(&scratch, &ledger), scratch.paths(), tell.clone());
+        keeper.resume(&Beginning { ledger, without: crate::elevate::without, at_once: false });
         keeper.view.hurry().set(true);
         assert!(keeper.look().is_none());
         let (session, quick) = (SessionId::new(1, 1), keeper.view.take_quick());
-        let mut granted = Granted::default();
-        granted.members.insert(("ops".to_owned(), "adm".to_owned()));
-        keeper.take(Job::Begun { session, granted, quick, clock: Clock::now() });
+        keeper.take(Job::Begun { session, quick, clock: Clock::now() });
         keeper.take(Job::Granted { session });
         let (done, settled) = channel();
         keeper.take(Job::Settle { done });
         assert!(settled.try_recv().is_ok() && !keeper.view.hurry().is_set());
         drop(keeper);
 
-        let mut keeper = Keeper::new(scratch.paths(), tell);
-        keeper.resume(&Beginning { live: BTreeSet::from([session]), at_once: true });
+        let mut ledger = Ledger::default();
+        let account: tidegate_common::name::AccountName = "ops".parse().unwrap();
+        let unit = Unit::Group { account: account.clone(), group: "adm".parse().unwrap() };
+        let fresh = vec![(unit, Delta::Group { group: true, gshadow: false })];
+        ledger.take(Record::Granting { session, account, expires: None, fresh, joined: Vec::new() });
+        let mut keeper = Keeper::new(view(&scratch, &ledger), scratch.paths(), tell);
+        keeper.resume(&Beginning { ledger, without: crate::elevate::without, at_once: true });
         assert!(keeper.wants, "nobody has looked yet");
         std::fs::write(scratch.path().join("etc/group"), "adm:x:4:ops\n").unwrap();
         keeper.take(Job::Over { session });

@@ -1,6 +1,11 @@
 //! Which directories hold another file system, from mountinfo (proc(5)).
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use crate::text::lines;
 
 /// Reading these may wait for somebody else's machine or program.
 const REMOTE: [&str; 12] =
@@ -38,73 +43,90 @@ pub enum Mount {
 
 /// Every mount point and what it is.
 #[derive(Debug, Default)]
-pub struct Mounts(BTreeMap<String, Mount>);
+pub struct Mounts(BTreeMap<PathBuf, Mount>);
 
 impl Mounts {
     /// Reads the lines of mountinfo; of two at one place the later is on top.
     #[must_use]
-    pub fn parse(text: &str) -> Self {
-        Self(text.lines().filter_map(parse).collect())
+    pub fn parse(text: &[u8]) -> Self {
+        Self(lines(text).filter_map(parse).collect())
     }
 
     /// What is mounted at just this place.
     #[must_use]
-    pub fn at(&self, path: &str) -> Option<Mount> {
+    pub fn at(&self, path: &Path) -> Option<Mount> {
         self.0.get(path).copied()
+    }
+
+    /// What a path is on.
+    #[must_use]
+    pub fn of(&self, path: &Path) -> Option<Mount> {
+        path.ancestors().find_map(|at| self.at(at))
     }
 
     /// Whether a path is on a file system whose reading might never end.
     #[must_use]
-    pub fn is_remote(&self, path: &str) -> bool {
-        let mut at = path;
-        loop {
-            if let Some(mount) = self.0.get(at) {
-                return *mount == Mount::Remote;
-            }
-            match at.rsplit_once('/') {
-                Some(("", _)) | None => return self.0.get("/") == Some(&Mount::Remote),
-                Some((parent, _)) => at = parent,
-            }
-        }
+    pub fn is_remote(&self, path: &Path) -> bool {
+        self.of(path) == Some(Mount::Remote)
     }
 
     /// The places that are not looked at.
-    pub fn remote(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(|(_, mount)| **mount == Mount::Remote).map(|(path, _)| path.as_str())
+    pub fn remote(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().filter(|(_, mount)| **mount == Mount::Remote).map(|(path, _)| path.as_path())
     }
 }
 
-fn parse(line: &str) -> Option<(String, Mount)> {
-    let (fields, rest) = line.split_once(" - ")?;
-    let mut fields = fields.split(' ').skip(4);
+fn parse(line: &[u8]) -> Option<(PathBuf, Mount)> {
+    let middle = line.windows(3).position(|three| three == b" - ")?;
+    let (fields, rest) = line.split_at_checked(middle)?;
+    let mut fields = fields.split(|byte| *byte == b' ').skip(4);
     let (path, options) = (fields.next()?, fields.next()?);
-    let kind = rest.split(' ').next()?;
+    let kind = std::str::from_utf8(rest.get(3..)?.split(|byte| *byte == b' ').next()?).ok()?;
     let mount = match kind {
+        "fusectl" => Mount::Pseudo,
         kind if REMOTE.contains(&kind) || kind.starts_with("fuse") => Mount::Remote,
         kind if PSEUDO.contains(&kind) => Mount::Pseudo,
-        _ if options.split(',').any(|option| option == "nosuid") => Mount::NoSetuid,
+        _ if options.split(|byte| *byte == b',').any(|option| option == b"nosuid") => Mount::NoSetuid,
         _ => Mount::Local,
     };
-    // Of the octal escapes only the space is met.
-    Some((path.replace("\\040", " "), mount))
+    Some((PathBuf::from(OsString::from_vec(unescaped(path))), mount))
+}
+
+/// The kernel writes a blank, a tab, a line's end and a backslash in octal.
+fn unescaped(path: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((first, after)) = rest.split_first() {
+        let octal = after.get(..3).filter(|_| *first == b'\\').and_then(|digits| {
+            let text = std::str::from_utf8(digits).ok()?;
+            u8::from_str_radix(text, 8).ok()
+        });
+        bytes.push(octal.unwrap_or(*first));
+        rest = if octal.is_some() { after.get(3..).unwrap_or_default() } else { after };
+    }
+    bytes
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
 
     #[test]
     fn a_network_file_system_is_known_with_all_below_it_and_a_local_one_is_not() {
         let mounts = Mounts::parse(
-            "22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n\
+            b"22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n\
              23 22 0:5 / /home rw - nfs4 server:/home rw\n\
              24 22 0:6 / /tmp rw,nosuid,nodev - tmpfs tmpfs rw\n\
-             25 22 0:7 / /proc rw - proc proc rw\n",
+             25 22 0:7 / /proc rw - proc proc rw\n\
+             26 22 0:8 / /opt/gr\xfcn\\040x rw - fuse.sshfs x rw\n",
         );
-        assert!(mounts.is_remote("/home/ops/.ssh"));
-        assert!(!mounts.is_remote("/homes/ops") && !mounts.is_remote("/etc"));
-        assert_eq!(mounts.at("/tmp"), Some(Mount::NoSetuid));
-        assert_eq!(mounts.at("/proc"), Some(Mount::Pseudo));
-        assert_eq!(mounts.remote().collect::<Vec<_>>(), ["/home"]);
+        assert!(mounts.is_remote(Path::new("/home/ops/.ssh")));
+        assert!(!mounts.is_remote(Path::new("/homes/ops")) && !mounts.is_remote(Path::new("/etc")));
+        assert_eq!(mounts.at(Path::new("/tmp")), Some(Mount::NoSetuid));
+        assert_eq!(mounts.of(Path::new("/proc/1")), Some(Mount::Pseudo));
+        let odd = Path::new(std::ffi::OsStr::from_bytes(b"/opt/gr\xfcn x"));
+        assert_eq!(mounts.remote().collect::<Vec<_>>(), [Path::new("/home"), odd]);
     }
 }

@@ -6,15 +6,15 @@ use std::time::Duration;
 use tidegate_common::id::SessionId;
 
 use super::album::Clock;
-use super::gather::{Hurry, View};
-use super::snapshot::{Granted, Snapshot};
-use crate::core::Reaped;
+use super::gather::{Grants, Hurry, View};
+use super::snapshot::Snapshot;
+use crate::core::{Ledger, Reaped, Record};
 
 /// What the rest of the agent tells.
 #[derive(Debug)]
 pub(super) enum Job {
     /// A session may begin: what the host was like in what is quickly read.
-    Begun { session: SessionId, granted: Granted, quick: Snapshot, clock: Clock },
+    Begun { session: SessionId, quick: Snapshot, clock: Clock },
     /// Its grant is in force, somebody can log in.
     Granted { session: SessionId },
     /// Its processes were ended.
@@ -34,6 +34,7 @@ pub(super) enum Job {
 pub struct Notes {
     jobs: Sender<Job>,
     hurry: Hurry,
+    grants: Grants,
 }
 
 impl Notes {
@@ -42,7 +43,7 @@ impl Notes {
     ///
     /// # Errors
     /// When the host has no thread left.
-    pub(super) fn read_beside(view: &View) -> std::io::Result<(Self, Receiver<Job>)> {
+    pub(super) fn read_beside(view: &View, grants: Grants) -> std::io::Result<(Self, Receiver<Job>)> {
         let (jobs, noted) = channel();
         let (pass, queue) = channel();
         let beside = view.clone();
@@ -56,25 +57,37 @@ impl Notes {
                 }
             }
         })?;
-        Ok((Self { jobs, hurry: view.hurry().clone() }, queue))
+        Ok((Self { jobs, hurry: view.hurry().clone(), grants }, queue))
     }
 
-    /// A session may begin. What is quickly read is read now, beside the grant.
-    pub fn begun(&self, session: SessionId, granted: Granted) {
-        let (quick, clock) = (Snapshot::default(), Clock::now());
-        let _ = self.jobs.send(Job::Begun { session, granted, quick, clock });
+    /// What the journal will have, or has just got, before it is carried out.
+    pub fn record(&self, record: &Record) {
+        self.grants.take(record);
+        match record {
+            // What is quickly read is read now, beside the grant.
+            Record::Granting { session, .. } => {
+                let (quick, clock) = (Snapshot::default(), Clock::now());
+                let _ = self.jobs.send(Job::Begun { session: *session, quick, clock });
+            }
+            Record::Granted { session } => drop(self.jobs.send(Job::Granted { session: *session })),
+            Record::Ended { session } => drop(self.jobs.send(Job::Over { session: *session })),
+            Record::Traced { .. }
+            | Record::Released { .. }
+            | Record::Gone { .. }
+            | Record::Snapshot { .. } => {}
+        }
     }
 
-    pub fn granted(&self, session: SessionId) {
-        let _ = self.jobs.send(Job::Granted { session });
+    /// It was not written: what it tells of is not carried out.
+    pub fn lost(&self, record: &Record, ledger: &Ledger) {
+        self.grants.set(ledger.clone());
+        if let Record::Granting { session, .. } = record {
+            let _ = self.jobs.send(Job::Over { session: *session });
+        }
     }
 
     pub fn processes(&self, session: SessionId, reaped: Reaped) {
         let _ = self.jobs.send(Job::Processes { session, reaped });
-    }
-
-    pub fn over(&self, session: SessionId) {
-        let _ = self.jobs.send(Job::Over { session });
     }
 
     /// A link stands and the proxy has welcomed us.

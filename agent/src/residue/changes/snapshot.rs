@@ -21,7 +21,7 @@ pub struct Key {
 pub enum Mark {
     /// A digest of all that matters.
     Digest([u8; 16]),
-    /// A group: its members apart, because grants change them.
+    /// A group: its members apart, to be told one by one.
     Group { members: BTreeSet<String>, rest: [u8; 16] },
 }
 
@@ -61,27 +61,10 @@ pub struct Snapshot {
     pub unseen: BTreeSet<String>,
 }
 
-/// What Tidegate itself changed while a session lived: no residue.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Granted {
-    /// Memberships: account and group.
-    pub members: BTreeSet<(String, String)>,
-    /// Accounts that were made or enabled.
-    pub accounts: BTreeSet<String>,
-}
-
-impl Granted {
-    /// Adds what another session was given.
-    pub fn add(&mut self, more: &Self) {
-        self.members.extend(more.members.iter().cloned());
-        self.accounts.extend(more.accounts.iter().cloned());
-    }
-}
-
 impl Snapshot {
     /// What is new, changed or gone in `after`. With `began`, only what changed since then.
     #[must_use]
-    pub fn compare(&self, after: &Self, began: Option<i64>, granted: &Granted) -> Vec<Finding> {
+    pub fn compare(&self, after: &Self, began: Option<i64>) -> Vec<Finding> {
         let since = |at: Option<i64>| match (at, began) {
             (Some(at), Some(began)) => at >= began,
             _ => true,
@@ -90,7 +73,7 @@ impl Snapshot {
         for (key, now) in after.items.iter().filter(|(_, now)| since(now.changed)) {
             let found = match self.items.get(key) {
                 None => Some((Change::New, now.detail.clone())),
-                Some(before) => difference(key, before, now, granted).map(|detail| (Change::Changed, detail)),
+                Some(before) => difference(before, now).map(|detail| (Change::Changed, detail)),
             };
             findings.extend(found.map(|(change, detail)| key.finding(change, detail)));
         }
@@ -101,11 +84,6 @@ impl Snapshot {
                 && since(after.places.get(&before.place).copied())
         });
         findings.extend(gone.map(|(key, before)| key.finding(Change::Gone, before.detail.clone())));
-        findings.retain(|finding| {
-            let account = finding.what.split('\'').next().unwrap_or_default();
-            let own = finding.kind == FindingKind::Account || finding.kind == FindingKind::Group;
-            !(own && granted.accounts.contains(account))
-        });
         findings.sort();
         findings
     }
@@ -156,21 +134,15 @@ impl Watched for FindingKind {
     }
 }
 
-/// What is told of a thing that is not as it was; `None` when it is, or is as a grant
-/// made it.
-fn difference(key: &Key, before: &Item, now: &Item, granted: &Granted) -> Option<String> {
+/// What is told of a thing that is not as it was; `None` when it is.
+fn difference(before: &Item, now: &Item) -> Option<String> {
     let (Mark::Group { members: old, rest }, Mark::Group { members: new, rest: rest_now }) =
         (&before.mark, &now.mark)
     else {
         return (before.mark != now.mark).then(|| now.detail.clone());
     };
-    let group = key.what.split('\'').next().unwrap_or_default();
-    let counts = |member: &&String| {
-        !granted.members.contains(&((*member).clone(), group.to_owned()))
-            && !granted.accounts.contains(*member)
-    };
-    let joined = new.difference(old).filter(counts).map(|member| format!("+{member}"));
-    let left = old.difference(new).filter(counts).map(|member| format!("-{member}"));
+    let joined = new.difference(old).map(|member| format!("+{member}"));
+    let left = old.difference(new).map(|member| format!("-{member}"));
     let members: Vec<String> = joined.chain(left).collect();
     match (members.is_empty(), rest == rest_now) {
         (true, true) => None,

@@ -2,6 +2,7 @@
 
 use crate::core::Reaped;
 use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,8 +13,9 @@ use tidegate_common::id::SessionId;
 use tidegate_common::residue::{Change, Finding, FindingKind};
 
 use super::album::{Album, Began, Clock, Entry, Picture, Stage, missed};
-use super::gather::View;
-use super::snapshot::{Granted, Item, Key, Mark, Snapshot};
+use super::gather::{Grants, View};
+use super::snapshot::{Item, Key, Mark, Snapshot};
+use crate::core::{Delta, Held, Ledger, Unit};
 use crate::test::Scratch;
 
 fn key(kind: FindingKind, what: &str) -> Key {
@@ -45,40 +47,15 @@ fn what_changed_before_the_session_is_not_the_sessions() {
         snapshot([(key(FindingKind::Cron, "a"), item(1, 1)), (key(FindingKind::Cron, "b"), item(1, 1))]);
     let after =
         snapshot([(key(FindingKind::Cron, "a"), item(2, 49)), (key(FindingKind::Cron, "b"), item(2, 51))]);
-    let none = Granted::default();
-    assert_eq!(told(&before.compare(&after, Some(50), &none)), ["changed cron job b"]);
-    assert_eq!(told(&before.compare(&after, None, &none)), ["changed cron job a", "changed cron job b"]);
-}
-
-#[test]
-fn a_membership_that_was_granted_is_no_residue_and_one_that_was_not_is() {
-    let before = snapshot([(key(FindingKind::Group, "adm"), group(&["jane"]))]);
-    let after = snapshot([(key(FindingKind::Group, "adm"), group(&["jane", "mallory", "ops"]))]);
-    let mut granted = Granted::default();
-    granted.members.insert(("ops".to_owned(), "adm".to_owned()));
-    let found = before.compare(&after, Some(50), &granted);
-    assert_eq!(told(&found), ["changed group adm (members +mallory)"]);
-    granted.members.insert(("mallory".to_owned(), "adm".to_owned()));
-    assert!(before.compare(&after, Some(50), &granted).is_empty());
-}
-
-#[test]
-fn an_account_that_a_grant_made_is_no_residue() {
-    let after = snapshot([
-        (key(FindingKind::Account, "tg-1"), item(1, 60)),
-        (key(FindingKind::Account, "tg-1's password"), item(1, 60)),
-    ]);
-    let mut granted = Granted::default();
-    assert_eq!(Snapshot::default().compare(&after, Some(50), &granted).len(), 2);
-    granted.accounts.insert("tg-1".to_owned());
-    assert!(Snapshot::default().compare(&after, Some(50), &granted).is_empty());
+    assert_eq!(told(&before.compare(&after, Some(50))), ["changed cron job b"]);
+    assert_eq!(told(&before.compare(&after, None)), ["changed cron job a", "changed cron job b"]);
 }
 
 #[test]
 fn a_job_that_is_gone_is_no_residue_and_a_rule_that_is_gone_is_told() {
     let before =
         snapshot([(key(FindingKind::At, "j"), item(1, 1)), (key(FindingKind::Sudoers, "r"), item(1, 1))]);
-    let found = before.compare(&snapshot([]), Some(50), &Granted::default());
+    let found = before.compare(&snapshot([]), Some(50));
     assert_eq!(told(&found), ["gone sudoers r"]);
 }
 
@@ -93,12 +70,12 @@ fn any_snapshot() -> impl Strategy<Value = Snapshot> {
 proptest! {
     #[test]
     fn nothing_is_found_where_nothing_changed(picture in any_snapshot(), began in prop::option::of(0i64..100)) {
-        prop_assert!(picture.compare(&picture, began, &Granted::default()).is_empty());
+        prop_assert!(picture.compare(&picture, began).is_empty());
     }
 
     #[test]
     fn without_a_beginning_every_difference_is_found_once(before in any_snapshot(), after in any_snapshot()) {
-        let found = before.compare(&after, None, &Granted::default());
+        let found = before.compare(&after, None);
         let keys: BTreeSet<&Key> = before.items.keys().chain(after.items.keys()).collect();
         for key in keys {
             let (old, new) = (before.items.get(key), after.items.get(key));
@@ -129,8 +106,8 @@ proptest! {
 
     #[test]
     fn a_beginning_only_leaves_out(before in any_snapshot(), after in any_snapshot(), began in 0i64..100) {
-        let all = before.compare(&after, None, &Granted::default());
-        let some = before.compare(&after, Some(began), &Granted::default());
+        let all = before.compare(&after, None);
+        let some = before.compare(&after, Some(began));
         prop_assert!(some.iter().all(|finding| all.contains(finding)));
         for finding in some.iter().filter(|finding| finding.change != Change::Gone) {
             let at = after.items[&key(finding.kind, &finding.what)].changed;
@@ -155,11 +132,15 @@ fn host(scratch: &Scratch) -> View {
     write(root, "etc/cron.d/known", "# nothing\n");
     write(root, "home/ops/.ssh/authorized_keys", "ssh-ed25519 AAAA one\n");
     write(root, "usr/bin/tool", "#!/bin/sh\n");
-    View::of(scratch.paths())
+    view(scratch, Ledger::default())
+}
+
+fn view(scratch: &Scratch, ledger: Ledger) -> View {
+    View::of(scratch.paths(), Grants::new(ledger), crate::elevate::without)
 }
 
 fn findings(view: &View, before: &Snapshot, began: i64) -> Vec<String> {
-    let mut found = before.compare(&view.take(before).unwrap(), Some(began), &Granted::default());
+    let mut found = before.compare(&view.take(before).unwrap(), Some(began));
     // The machine's own sockets come and go.
     found.retain(|finding| finding.kind != FindingKind::Socket);
     told(&found)
@@ -218,6 +199,169 @@ fn each_kind_of_change_is_found_and_none_where_nothing_changed() {
 }
 
 #[test]
+fn ways_back_in_that_need_no_new_account_and_no_new_rule_are_found() {
+    use std::os::unix::fs::symlink;
+    let scratch = Scratch::new();
+    let root = scratch.path();
+    host(&scratch);
+    let passwd = "root:x:0:0:root:/root:/bin/bash\nops:x:7:7::/home/ops:/bin/sh\nwww:x:33:33::/srv/www:/usr/sbin/nologin\n";
+    write(root, "etc/passwd", passwd);
+    write(root, "home/dots/bashrc", "umask 022\n");
+    symlink("../dots/bashrc", root.join("home/ops/.bashrc")).unwrap();
+    std::fs::create_dir_all(root.join("home/dots/config")).unwrap();
+    symlink("/home/dots/config", root.join("home/ops/.config")).unwrap();
+    let view = view(&scratch, Ledger::default());
+    let before = view.take(&Snapshot::default()).unwrap();
+    assert_eq!(findings(&view, &before, 0), [""; 0]);
+
+    write(root, "home/dots/bashrc", "id\n");
+    write(root, "home/dots/config/systemd/user/a.service", "[Service]\n");
+    write(root, "home/ops/.ssh/rc", "id\n");
+    write(root, "home/ops/.local/bin/sudo", "id\n");
+    write(root, "root/.profile", "id\n");
+    write(root, "srv/www/.ssh/authorized_keys", "ssh-ed25519 AAAA x\n");
+    write(root, "run/sudoers.d/x", "ops ALL=(ALL) ALL\n");
+    write(root, "state/user_ca.pub", "ssh-ed25519 AAAA x\n");
+    write(root, "etc/tidegate-agent/custom/role/grant", "id\n");
+    write(root, "etc/tidegate/agent.toml", "proxy = \"evil:1\"\n");
+    write(root, "etc/udev/rules.d/x.rules", "RUN+=\"id\"\n");
+    write(root, "etc/modprobe.d/x.conf", "install x id\n");
+    write(root, "etc/apt/apt.conf.d/x", "id\n");
+    write(root, "etc/default/ssh", "SSHD_OPTS=x\n");
+    let odd = std::ffi::OsStr::from_bytes(b"etc/sudoers.d/gr\xfcn");
+    std::fs::create_dir_all(root.join("etc/sudoers.d")).unwrap();
+    std::fs::write(root.join(odd), "ops ALL=(ALL) ALL\n").unwrap();
+    let found = findings(&view, &before, 0);
+    let expected = [
+        "changed profile /home/ops/.bashrc (a link to ../dots/bashrc)",
+        "new unit /home/dots/config/systemd/user/a.service",
+        "new ssh /home/ops/.ssh/rc",
+        "new profile /home/ops/.local/bin/sudo",
+        "new profile /root/.profile",
+        "new authorized key /srv/www/.ssh/authorized_keys (1 key)",
+        "new sudoers /run/sudoers.d/x",
+        "new ssh /state/user_ca.pub",
+        "new unit /etc/tidegate-agent/custom/role/grant",
+        "new unit /etc/tidegate/agent.toml",
+        "new unit /etc/udev/rules.d/x.rules",
+        "new preload /etc/modprobe.d/x.conf",
+        "new unit /etc/apt/apt.conf.d/x",
+        "new unit /etc/default/ssh",
+        "new sudoers /etc/sudoers.d/gr\\xfcn",
+    ];
+    for expected in expected {
+        assert!(found.iter().any(|line| line == expected), "{expected}: {found:#?}");
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
+#[test]
+fn a_setuid_file_in_a_directory_whose_name_is_no_text_and_capabilities_are_found() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = Scratch::new();
+    let (root, view) = (scratch.path(), host(&scratch));
+    let before = view.take(&Snapshot::default()).unwrap();
+    let odd = root.join(std::ffi::OsStr::from_bytes(b"opt/gr\xfcn"));
+    std::fs::create_dir_all(&odd).unwrap();
+    std::fs::write(odd.join("sh"), "").unwrap();
+    std::fs::set_permissions(odd.join("sh"), std::fs::Permissions::from_mode(0o4755)).unwrap();
+    let found = findings(&view, &before, 0);
+    assert!(found[0].starts_with("new setuid file /opt/gr\\xfcn/sh (mode 4755"), "{found:#?}");
+    let tool = root.join("usr/bin/tool");
+    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let set = std::process::Command::new("setcap").arg("cap_setuid+ep").arg(&tool).status();
+    if set.is_ok_and(|set| set.success()) {
+        let found = findings(&view, &before, 0);
+        let told =
+            |line: &String| line.contains("/usr/bin/tool") && line.ends_with("capabilities cap_setuid)");
+        assert!(found.iter().any(told), "{found:#?}");
+    } else {
+        println!("SKIPPED: no setcap, or no right to use it");
+    }
+}
+
+/// A ledger with these held.
+fn ledger(held: impl IntoIterator<Item = (Unit, Delta)>) -> Ledger {
+    let held = held.into_iter().map(|(unit, delta)| Held {
+        unit,
+        delta,
+        applied: true,
+        holders: BTreeSet::default(),
+        left_by: None,
+    });
+    Ledger { held: held.collect(), ..Ledger::default() }
+}
+
+#[test]
+fn what_is_granted_is_no_residue_and_what_somebody_did_with_it_is() {
+    let scratch = Scratch::new();
+    let root = scratch.path();
+    host(&scratch);
+    write(root, "etc/shadow", "root:*:1::::::\nops:!x:1::::::\n");
+    let rule = "ops ALL=(root) NOPASSWD: ALL\n";
+    let units = [
+        (
+            Unit::Group { account: "ops".parse().unwrap(), group: "sudo".parse().unwrap() },
+            Delta::Group { group: true, gshadow: false },
+        ),
+        (
+            Unit::Enabled { account: "ops".parse().unwrap() },
+            Delta::Enabled { password: Some(crate::core::Lifted { marks: 1 }), expires: None },
+        ),
+        (
+            Unit::Sudo {
+                account: "ops".parse().unwrap(),
+                rule: serde_json::from_str("{}").unwrap(),
+                not_after: None,
+            },
+            Delta::Sudo {
+                file: "1-0".to_owned(),
+                blake3: blake3::hash(rule.as_bytes()).to_hex().to_string(),
+            },
+        ),
+    ];
+    let view = view(&scratch, ledger(units));
+    let before = view.take(&Snapshot::default()).unwrap();
+    write(root, "etc/group", "root:x:0:\nsudo:x:27:ops\n");
+    write(root, "etc/shadow", "root:*:1::::::\nops:*x:1::::::\n");
+    write(root, "run/sudoers.d/1-0", rule);
+    assert_eq!(findings(&view, &before, 0), [""; 0]);
+
+    write(root, "etc/group", "root:x:0:\nsudo:x:27:ops,ops\n");
+    write(root, "etc/shadow", "root:*:1::::::\nops:x:1::::::\n");
+    write(root, "etc/passwd", "root:x:0:0:root:/root:/bin/bash\nops:x:0:7::/home/ops:/bin/sh\n");
+    write(root, "run/sudoers.d/1-0", "ops ALL=(ALL) ALL\n");
+    let found = findings(&view, &before, 0);
+    let expected = [
+        "new sudoers /run/sudoers.d/1-0",
+        "changed account ops (uid 0, home /home/ops, shell /bin/sh)",
+        "changed account ops's password (/etc/shadow)",
+        "changed group sudo (members +ops)",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_large_account_file_is_compared_and_its_roots_are_told_and_one_that_cannot_be_read_is_named() {
+    let scratch = Scratch::new();
+    let (root, view) = (scratch.path(), host(&scratch));
+    let many: String = (1000..30_000).map(|id| format!("u{id}:x:{id}:{id}::/h/u{id}:/bin/false\n")).collect();
+    assert!(many.len() > 1024 * 1024);
+    write(root, "etc/passwd", &format!("root:x:0:0::/root:/bin/sh\n{many}"));
+    let before = view.take(&Snapshot::default()).unwrap();
+    assert!(before.unseen.iter().any(|what| what.starts_with("homes of more than")), "{:?}", before.unseen);
+    write(root, "etc/passwd", &format!("root:x:0:0::/root:/bin/sh\ntoor:x:0:0::/:/bin/sh\n{many}"));
+    let found = findings(&view, &before, 0);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found.contains(&"new account toor (uid 0, home /, shell /bin/sh)".to_owned()), "{found:#?}");
+    assert!(found[1].starts_with("changed account /etc/passwd (more than"), "{found:#?}");
+    std::fs::remove_file(root.join("etc/passwd")).unwrap();
+    std::fs::create_dir(root.join("etc/passwd")).unwrap();
+    let unseen = view.take(&before).unwrap().unseen;
+    assert!(unseen.iter().any(|what| what.starts_with("/etc/passwd: ")), "{unseen:?}");
+}
+
+#[test]
 fn a_pipe_in_the_place_of_a_file_stops_nobody() {
     let scratch = Scratch::new();
     let view = host(&scratch);
@@ -243,7 +387,6 @@ fn an_album_keeps_sessions_and_the_pictures_that_they_need_and_nothing_damaged()
     let clock = Clock { wall: 2, boot: 1 };
     let entry = Entry {
         before: Some(Began { picture: 1, quick: Snapshot::default(), clock }),
-        granted: Granted::default(),
         used: true,
         leftovers: Vec::new(),
         more: 0,
