@@ -21,6 +21,7 @@ mod replace;
 mod room;
 mod sudo;
 pub mod sudoers;
+mod timestamps;
 pub mod tools;
 mod without;
 
@@ -39,6 +40,7 @@ use crate::residue::Lost;
 pub use aside::{remove_in_background, remove_until};
 pub use replace::replace;
 pub use sudo::SudoVersion;
+pub use timestamps::forget as forget_passwords;
 pub use without::without;
 
 /// How long systemd may take to hear that it shall stop a service.

@@ -32,6 +32,8 @@ mod dressed;
 mod emergencies;
 #[path = "e2e/faults.rs"]
 mod faults;
+#[path = "e2e/files.rs"]
+mod files;
 #[path = "e2e/filled.rs"]
 mod filled;
 #[path = "e2e/fleet.rs"]

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use super::journal::{Journal, JournalError};
 use super::{clock, leases};
 use crate::core::Record;
-use crate::elevate::Elevator;
+use crate::elevate::{Elevator, forget_passwords};
 use crate::paths::Paths;
 use crate::residue::{self, Late, Lates, Leaving};
 
@@ -178,6 +178,9 @@ fn sweep_locked(paths: &Paths, grace: Duration) -> Result<Swept, SweepError> {
         swept.done.extend(reaped.unseen.iter().map(|unseen| format!("not certain: {unseen}")));
         let Some(session) = session.filter(|session| ledger.grants.contains_key(session)) else { continue };
         residue::missed(paths, session, reaped);
+        if let Some(entry) = ledger.grants.get(&session) {
+            forget_passwords(paths, &entry.account);
+        }
         records.push(Record::Released { session, gone: Vec::new() });
         records.push(Record::Ended { session });
     }

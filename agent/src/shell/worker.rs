@@ -12,7 +12,7 @@ use tidegate_common::wire::{FromAgent, Hello, VERSION};
 use super::journal::Journal;
 use super::{Inbox, Message, Outbox, clock, leases};
 use crate::core::{Effect, Event, Reaped, Record};
-use crate::elevate::Elevator;
+use crate::elevate::{Elevator, forget_passwords};
 use crate::logins::Logins;
 use crate::paths::Paths;
 use crate::residue::{Job, Late, Lates, Notes, Reaper};
@@ -166,6 +166,7 @@ impl Tools {
                 self.link.send(FromAgent::Planned { question, lines });
             }
             Effect::Journal { record, then } => {
+                self.forget(&record);
                 // Those who look for what a session leaves behind hear of it first.
                 self.notes.record(&record);
                 match self.journal.append(&record) {
@@ -238,6 +239,15 @@ impl Tools {
                 }
                 Err(error) => self.tell(Event::NotHandedOver { why: error.to_string() }),
             },
+        }
+    }
+
+    /// Before a session's end is written: should the agent die here, the next one does it again.
+    fn forget(&self, record: &Record) {
+        if let Record::Ended { session } = record
+            && let Some(entry) = self.journal.ledger().grants.get(session)
+        {
+            forget_passwords(&self.paths, &entry.account);
         }
     }
 

@@ -11,7 +11,7 @@ use crate::scene::{Scene, Stand, text};
 
 /// What is broken, how it is mended, which point tells it, how it stands then, and a
 /// part of the sentence.
-const BREAKS: [(&str, &str, &str, &str, &str); 11] = [
+const BREAKS: [(&str, &str, &str, &str, &str); 12] = [
     (
         "mv /etc/ssh/sshd_config.d/tidegate.conf /etc/kept",
         "mv /etc/kept /etc/ssh/sshd_config.d/tidegate.conf",
@@ -58,11 +58,18 @@ const BREAKS: [(&str, &str, &str, &str, &str); 11] = [
         "not enabled",
     ),
     (
-        "mv /etc/sudoers.d/tidegate /etc/kept",
-        "mv /etc/kept /etc/sudoers.d/tidegate",
+        "mv /etc/sudoers.d/zzz-tidegate /etc/kept",
+        "mv /etc/kept /etc/sudoers.d/zzz-tidegate",
         "sudo",
         "wrong",
         "is missing",
+    ),
+    (
+        "echo '%adm ALL=(ALL) ALL' >/etc/sudoers.d/zzzz",
+        "rm /etc/sudoers.d/zzzz",
+        "sudo order",
+        "warning",
+        "line 1 of /etc/sudoers.d/zzzz after the rules of live sessions",
     ),
     (
         "echo nonsense >/etc/sudoers.d/broken",

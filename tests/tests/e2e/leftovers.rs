@@ -199,7 +199,7 @@ fn an_accounts_systemd_that_hears_nothing_is_killed() {
 }
 
 /// What a session that is up to no good does, and how its page tells it.
-const DEEDS: [(&str, &str); 12] = [
+const DEEDS: [(&str, &str); 22] = [
     ("echo '* * * * * root id' >/etc/cron.d/left", "new cron /etc/cron.d/left"),
     (
         "mkdir -p /var/spool/cron/crontabs; echo x >/var/spool/cron/crontabs/keep",
@@ -226,6 +226,23 @@ const DEEDS: [(&str, &str); 12] = [
     ("useradd -u 0 -o -M left", "new account left"),
     ("usermod -aG disk keep", "changed group disk"),
     ("echo id >/etc/profile.d/left.sh", "new profile /etc/profile.d/left.sh"),
+    ("echo id >>/root/.bashrc", "changed profile /root/.bashrc"),
+    ("echo id >/home/keep/.bash_login", "new profile /home/keep/.bash_login"),
+    ("mkdir -p /home/keep/.ssh; echo id >/home/keep/.ssh/rc", "new ssh /home/keep/.ssh/rc"),
+    ("echo 'keep ALL=(ALL) ALL' >/run/tidegate/sudoers.d/left", "new sudoers /run/tidegate/sudoers.d/left"),
+    ("echo 'keep ALL=(ALL) ALL' >\"$(printf '/etc/sudoers.d/x\\377')\"", "new sudoers /etc/sudoers.d/x\\xff"),
+    (
+        "echo 'ssh-ed25519 AAAA left' >>/var/lib/tidegate-agent/user_ca.pub",
+        "changed ssh /var/lib/tidegate-agent/user_ca.pub",
+    ),
+    (
+        "mkdir -p /etc/tidegate-agent/custom/left; echo id >/etc/tidegate-agent/custom/left/grant",
+        "new unit /etc/tidegate-agent/custom/left/grant",
+    ),
+    ("echo '# left' >>/etc/tidegate/agent.toml", "changed unit /etc/tidegate/agent.toml"),
+    // What was granted, given again and changed: the undo takes what it gave.
+    ("sed -i 's/^adm:.*/&,deeds/' /etc/group", "changed group adm"),
+    ("usermod -p '$6$left' deeds", "changed account deeds's password"),
     (
         "systemd-run -q --unit=left-socket --socket-property=ListenStream=127.0.0.1:7999 true",
         "new socket tcp 127.0.0.1:7999",
@@ -263,7 +280,8 @@ fn what_a_session_changed_is_on_its_page_and_a_clean_sessions_page_says_nothing(
         assert!(found.iter().any(|line| line == expected), "{expected}: {found:#?}");
     }
     assert!(!found.iter().any(|line| line.contains("administrators")), "{found:#?}");
-    assert!(!found.iter().any(|line| line.contains(" adm") || line.contains("tidegate")), "{found:#?}");
+    let granted = |line: &&String| line.contains("/run/tidegate/") && !line.ends_with("/left");
+    assert_eq!(found.iter().find(granted), None, "{found:#?}");
     let page = stand.world.admin(&["session", "show", &id]).unwrap().ok().unwrap().out();
     assert!(page.contains("Left behind") && page.contains("/etc/cron.d/left"), "{page}");
     let log = stand.world.admin(&["audit", "tail", "-n", "50"]).unwrap().ok().unwrap().out();
