@@ -17,7 +17,8 @@ const PLACES: [&str; 4] = ["run/sudo/ts", "var/lib/sudo/ts", "var/db/sudo/ts", "
 pub fn forget(paths: &Paths, account: &AccountName) {
     let uid = account::find(paths, account).ok().map(|found| found.uid.to_string());
     let names: Vec<&str> = [Some(account.as_str()), uid.as_deref()].into_iter().flatten().collect();
-    for path in PLACES.iter().flat_map(|place| names.iter().map(|name| paths.root.join(place).join(name))) {
+    let places = PLACES.map(|place| paths.root.join(place));
+    for path in places.iter().flat_map(|place| names.iter().map(|name| place.join(name))) {
         if let Err(error) = std::fs::remove_file(&path)
             && !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
         {

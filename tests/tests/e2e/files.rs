@@ -59,6 +59,7 @@ fn a_rule_of_the_administrators_loses_to_a_sessions_or_is_named_where_it_wins() 
         pty.expect("$ ").unwrap();
         pty.send_line("sudo -n id -un").unwrap();
         pty.expect("root\r\n").unwrap();
+        pty.expect("$ ").unwrap();
         pty.send_line("exit").unwrap();
         pty.end(PATIENCE).unwrap();
         device.ok(&["rm", "/etc/sudoers.d/zz-local"]).unwrap();

@@ -13,7 +13,7 @@ use tidegate_common::residue::FindingKind;
 use super::super::own;
 use super::files::{Camera, MOST_ITEMS, digest};
 use super::mounts::Mounts;
-use super::snapshot::{Item, Mark, Snapshot};
+use super::snapshot::{Item, MODULE, Mark, PROC, Snapshot};
 use super::{accounts, places, sockets, walk};
 use crate::core::{Delta, Ledger, Record, Unit};
 use crate::paths::Paths;
@@ -148,7 +148,6 @@ impl View {
             camera.look(*kind, path, *depth, &|_| false);
         }
         self.drop_ins(&mut camera);
-        self.kernel(&mut camera);
         let homes = self.homes(&mut camera);
         for (home, logs_in) in homes {
             if self.hurry.is_set() {
@@ -163,7 +162,7 @@ impl View {
         (!self.hurry.is_set()).then_some(camera.now)
     }
 
-    /// What is read in a moment: accounts, groups, sockets.
+    /// What is read in a moment: accounts, groups, what the kernel was told, sockets.
     #[must_use]
     pub fn take_quick(&self) -> Snapshot {
         let none = Snapshot::default();
@@ -183,6 +182,7 @@ impl View {
                 accounts::add(&mut camera, file, changed, &(self.without)(&granted, file, content));
             }
         }
+        self.kernel(&mut camera);
         sockets::gather(&self.proc, &mut camera.now);
         camera.now
     }
@@ -223,7 +223,7 @@ impl View {
         };
         for path in places::KERNEL {
             if let Ok(content) = std::fs::read(self.proc.join(path)) {
-                add(FindingKind::Unit, format!("/proc/{path}"), &content, shown(content.trim_ascii()));
+                add(FindingKind::Unit, format!("{PROC}{path}"), &content, shown(content.trim_ascii()));
             }
         }
         let modules = std::fs::read(self.proc.join("modules")).unwrap_or_default();
@@ -232,7 +232,7 @@ impl View {
             // Out of tree, unsigned, forced (kernel's documentation on tainted kernels).
             let taints = words.clone().next_back().filter(|taints| taints.starts_with(b"("));
             if let Some((name, taints)) = words.next().zip(taints) {
-                add(FindingKind::Preload, format!("kernel module {}", shown(name)), taints, shown(taints));
+                add(FindingKind::Preload, format!("{MODULE}{}", shown(name)), taints, shown(taints));
             }
         }
     }

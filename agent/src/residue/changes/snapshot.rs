@@ -8,6 +8,10 @@ use tidegate_common::residue::{Change, Finding, FindingKind};
 
 use super::json::{pairs, text, texts};
 
+/// How things of the kernel's are called, which have no time at which they changed.
+pub const PROC: &str = "/proc/";
+pub const MODULE: &str = "kernel module ";
+
 /// What identifies a thing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Key {
@@ -103,13 +107,18 @@ impl Snapshot {
     #[must_use]
     pub fn refreshed(&self, with: &Self) -> Self {
         let mut fresh = self.clone();
-        fresh.items.retain(|key, _| !key.kind.is_quick());
+        fresh.items.retain(|key, _| !key.is_quick());
         fresh.items.extend(with.items.iter().map(|(key, item)| (key.clone(), item.clone())));
         fresh
     }
 }
 
 impl Key {
+    /// Whether it is read anew when a session begins.
+    fn is_quick(&self) -> bool {
+        self.kind.is_quick() || [PROC, MODULE].iter().any(|start| self.what.starts_with(start))
+    }
+
     fn finding(&self, change: Change, detail: String) -> Finding {
         Finding { kind: self.kind, change, what: self.what.clone(), detail }
     }
