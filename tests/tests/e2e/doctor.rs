@@ -65,7 +65,7 @@ const BREAKS: [(&str, &str, &str, &str, &str); 12] = [
         "is missing",
     ),
     (
-        "echo '%adm ALL=(ALL) ALL' >/etc/sudoers.d/zzzz",
+        "echo '%adm ALL=(ALL) ALL' >/etc/sudoers.d/zzzz; chmod 440 /etc/sudoers.d/zzzz",
         "rm /etc/sudoers.d/zzzz",
         "sudo order",
         "warning",

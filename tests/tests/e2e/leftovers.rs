@@ -226,7 +226,7 @@ const DEEDS: [(&str, &str); 22] = [
     ("useradd -u 0 -o -M left", "new account left"),
     ("usermod -aG disk keep", "changed group disk"),
     ("echo id >/etc/profile.d/left.sh", "new profile /etc/profile.d/left.sh"),
-    ("echo id >>/root/.bashrc", "changed profile /root/.bashrc"),
+    ("echo id >>/root/.bashrc", "new profile /root/.bashrc"),
     ("echo id >/home/keep/.bash_login", "new profile /home/keep/.bash_login"),
     ("mkdir -p /home/keep/.ssh; echo id >/home/keep/.ssh/rc", "new ssh /home/keep/.ssh/rc"),
     ("echo 'keep ALL=(ALL) ALL' >/run/tidegate/sudoers.d/left", "new sudoers /run/tidegate/sudoers.d/left"),

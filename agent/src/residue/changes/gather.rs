@@ -142,7 +142,9 @@ impl View {
         let mut camera = Camera { root: &self.root, mounts, before, now: self.take_quick() };
         for (kind, path, depth) in places::HOST {
             let transient = path.starts_with("/run/systemd/");
-            camera.look(kind, Path::new(path), depth, &|name| transient && name.to_str().is_some_and(|name| is_logins(name) || own::is(name)));
+            camera.look(kind, Path::new(path), depth, &|name| {
+                transient && name.to_str().is_some_and(|name| is_logins(name) || own::is(name))
+            });
         }
         for (kind, path, depth) in &self.own {
             camera.look(*kind, path, *depth, &|_| false);
