@@ -6,7 +6,9 @@
 //!   shell executes nothing after a record that could not be made durable;
 //! - a unit of privilege is undone when its last holder ends, not before, and its
 //!   undo is the delta that was planned before it was applied;
-//! - one job changes the host at a time; an end goes before grants that wait;
+//! - one quick job and one slow job change the host at a time, and where a slow grant is
+//!   one of them never the same account; an end goes before grants that wait, and what is
+//!   quick of it before what is slow;
 //! - a handover leaves nothing half done, and nothing is decided after it.
 //!
 //! No I/O and no clock here: `now` is handed in.
@@ -14,6 +16,7 @@
 mod broker;
 mod ending;
 mod handover;
+mod jobs;
 mod lease;
 mod ledger;
 mod messages;
@@ -27,7 +30,7 @@ pub use handover::Carried;
 pub use ledger::{Held, Ledger, Record, Traces};
 pub use messages::{Effect, Event, Gone, Now, Reaped};
 pub use state::State;
-pub use unit::{Delta, Lifted, Swap, Unit};
+pub use unit::{Delta, Lifted, Pace, Swap, Unit};
 
 /// One event, one decision.
 #[must_use]
@@ -36,7 +39,7 @@ pub fn step(mut state: State, event: Event, now: Now) -> (State, Vec<Effect>) {
     for event in state.now_or_later(event) {
         state.take(event, now, &mut effects);
         state.end_overdue(now, &mut effects);
-        state.next_job(now, &mut effects);
+        state.next_jobs(now, &mut effects);
         state.catch_up(now, &mut effects);
         state.tell_standing(&mut effects);
         state.hand_over_when_quiet(&mut effects);

@@ -70,6 +70,12 @@ impl Elevator {
         Self { paths, sudo: SudoVersion::of_host(), lock: None }
     }
 
+    /// Another for the same host, for who works beside this one.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self { paths: self.paths.clone(), sudo: self.sudo, lock: None }
+    }
+
     /// What can be granted here: sudo only where there is one.
     #[must_use]
     pub fn kinds(&self) -> Vec<PrivilegeKind> {
@@ -91,16 +97,22 @@ impl Elevator {
     }
 
     fn plan_all(&mut self, session: SessionId, units: Vec<Unit>) -> Result<Vec<(Unit, Delta)>, Failure> {
-        if let Some(unit) = units.iter().find(|unit| edits_accounts(unit)) {
-            lock(&mut self.lock, &self.paths).map_err(|why| unit.failure(why))?;
-        }
         let coming = coming(&units).cloned();
-        let mut planned = Vec::new();
-        for (index, unit) in units.into_iter().enumerate() {
+        let mut planned: Vec<(usize, Unit, Delta)> = Vec::new();
+        let units: Vec<(usize, Unit)> = units.into_iter().enumerate().collect();
+        // Nobody waits for the account files while an administrator's program runs.
+        let (accounts, programs): (Vec<_>, Vec<_>) =
+            units.into_iter().partition(|(_, unit)| edits_accounts(unit));
+        for (index, unit) in programs.into_iter().chain(accounts) {
+            if edits_accounts(&unit) {
+                lock(&mut self.lock, &self.paths).map_err(|why| unit.failure(why))?;
+            }
             let delta = self.plan_one(session, index, &unit, coming.as_ref());
-            planned.push((delta.map_err(|why| unit.failure(why)).map(|delta| (unit, delta)))?);
+            let delta = delta.map_err(|why| unit.failure(why))?;
+            planned.push((index, unit, delta));
         }
-        Ok(planned)
+        planned.sort_by_key(|(index, ..)| *index);
+        Ok(planned.into_iter().map(|(_, unit, delta)| (unit, delta)).collect())
     }
 
     /// `coming` is an account that the same grant creates.
@@ -230,9 +242,18 @@ impl Elevator {
             let result = self.undo_program(&held).map_err(|why| held.unit.failure(why));
             outcomes.push(Gone::new(held.unit, result));
         }
-        if units.is_empty() {
-            return outcomes;
+        let created: Vec<Held> =
+            units.extract_if(.., |held| matches!(held.unit, Unit::Created { .. })).collect();
+        if !units.is_empty() {
+            self.undo_in_files(units, &mut outcomes);
         }
+        // Each takes the lock by itself, for as long as it needs it.
+        self.unlock();
+        outcomes.extend(created.into_iter().map(|held| self.undo_created(held)));
+        outcomes
+    }
+
+    fn undo_in_files(&mut self, mut units: Vec<Held>, outcomes: &mut Vec<Gone>) {
         let paths = &self.paths;
         match lock(&mut self.lock, paths) {
             Ok(lock) => {
@@ -247,7 +268,13 @@ impl Elevator {
             })),
         }
         self.unlock();
-        outcomes
+    }
+
+    fn undo_created(&mut self, held: Held) -> Gone {
+        let Held { unit, delta, applied, .. } = held;
+        let mut ended = Reaped::default();
+        let result = create::undo(&self.paths, unit.account(), &delta, applied, &mut ended);
+        Gone { result: result.map_err(|why| unit.failure(why)), unit, ended }
     }
 
     fn undo_program(&self, held: &Held) -> Result<Option<String>, String> {
@@ -302,15 +329,14 @@ fn apply_accounts(paths: &Paths, lock: &AccountLock, fresh: &[(Unit, Delta)]) ->
 
 fn undo_account(paths: &Paths, lock: &AccountLock, held: Held) -> Gone {
     let Held { unit, delta, applied, .. } = held;
-    let (result, ended) = match &unit {
-        Unit::Created { account, .. } => create::undo(paths, lock, account, &delta, applied),
+    let result = match &unit {
         Unit::Enabled { account } | Unit::Shell { account, .. } => {
-            (enable::undo(paths, lock, account, &delta, applied), Reaped::default())
+            enable::undo(paths, lock, account, &delta, applied)
         }
-        _ => (Ok(None), Reaped::default()),
+        _ => Ok(None),
     };
     let result = result.map_err(|why| unit.failure(why));
-    Gone { unit, result, ended }
+    Gone::new(unit, result)
 }
 
 /// Whether it changes the account files, which the host's lock guards.

@@ -11,6 +11,7 @@ pub mod link_state;
 pub mod reload;
 mod reloads;
 mod signals;
+mod slow;
 pub mod sweep;
 pub mod tls;
 pub mod uplink;

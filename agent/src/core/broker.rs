@@ -5,10 +5,11 @@ use tidegate_common::id::SessionId;
 use tidegate_common::wire::{FromAgent, GrantOrder};
 
 use super::handover::Handover;
+use super::jobs::Job;
 use super::ledger::Record;
 use super::messages::{Effect, Now};
-use super::state::{Grant, Job, MOST_GRANTS, Phase, State, Wish};
-use super::unit::{Delta, Unit, units};
+use super::state::{Grant, MOST_GRANTS, Phase, State, Wish};
+use super::unit::{Delta, Pace, Unit, units};
 
 /// Units of one order, at most.
 const MOST_UNITS: usize = 64;
@@ -57,7 +58,10 @@ impl State {
 
     /// What could not be taken away from a session before is not given to the next.
     fn none_stands(&self, wanted: &[Unit]) -> Result<(), Failure> {
-        let standing = |unit: &&Unit| self.ledger.held(unit).is_some_and(|held| held.holders.is_empty());
+        // What a session's end takes back now is gone by the time that the grant's turn comes.
+        let standing = |unit: &&Unit| {
+            self.ledger.held(unit).is_some_and(|held| held.holders.is_empty()) && !self.is_about_to_go(unit)
+        };
         let contradicts = |unit: &&Unit| self.ledger.held.iter().any(|held| held.unit.contradicts(unit));
         if let Some(unit) = wanted.iter().find(contradicts) {
             return Err(unit.failure(
@@ -93,50 +97,14 @@ impl State {
         }
     }
 
-    /// Starts the next job when none runs.
-    pub(super) fn next_job(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        while self.busy.is_none() {
-            let due: Vec<Unit> = self
-                .retries
-                .iter()
-                .filter(|retry| retry.at <= now.boot)
-                .map(|retry| retry.unit.clone())
-                .collect();
-            let job = match self.waiting.pop_front() {
-                Some(job) => job,
-                None if due.is_empty() => return,
-                None => Job::Retry(due),
-            };
-            if self.start(&job, now, effects) {
-                self.busy = Some(job);
-            }
-        }
-    }
-
     /// Whether there was anything to start.
-    fn start(&mut self, job: &Job, now: Now, effects: &mut Vec<Effect>) -> bool {
-        match job {
-            Job::Grant(session) => self.start_grant(*session, now, effects),
-            Job::End(session) => {
-                effects.push(Effect::Undo {
-                    session: Some(*session),
-                    units: self.ledger.last_held_by(*session),
-                });
-                true
-            }
-            Job::Retry(due) => {
-                let mut standing = self.ledger.orphans();
-                standing.retain(|held| due.contains(&held.unit));
-                self.retries.retain(|retry| {
-                    !due.contains(&retry.unit) || standing.iter().any(|held| held.unit == retry.unit)
-                });
-                effects.push(Effect::Undo { session: None, units: standing });
-                true
-            }
-        }
-    }
-
-    fn start_grant(&mut self, session: SessionId, now: Now, effects: &mut Vec<Effect>) -> bool {
+    pub(super) fn start_grant(
+        &mut self,
+        session: SessionId,
+        pace: Pace,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
         let Some(grant) = self.grants.get(&session) else { return false };
         let Phase::Waiting = grant.phase else { return false };
         // Checked when the order came, but something may stand since.
@@ -148,7 +116,7 @@ impl State {
         let Some(grant) = self.grants.get_mut(&session) else { return false };
         grant.phase = Phase::Granting(Wish::Stay);
         let units = wanted.into_iter().filter(|unit| self.ledger.held(unit).is_none()).collect();
-        effects.push(Effect::Plan { session, units });
+        effects.push(Effect::Plan { session, pace, units });
         true
     }
 
@@ -173,7 +141,8 @@ impl State {
         let joined: Vec<Unit> =
             wanted.into_iter().filter(|unit| !fresh.iter().any(|(planned, _)| planned == unit)).collect();
         let held = joined.iter().filter_map(|unit| self.ledger.held(unit).cloned()).collect();
-        let apply = Effect::Apply { session, fresh: fresh.clone(), joined: held };
+        let apply =
+            Effect::Apply { session, pace: self.pace_of_grant(session), fresh: fresh.clone(), joined: held };
         let GrantOrder { account, expires, .. } = order;
         let record = Record::Granting { session, account, expires, fresh, joined };
         self.ledger.take(record.clone());
@@ -198,7 +167,7 @@ impl State {
         match (result, wish) {
             (Ok(applied), Wish::Stay) => {
                 grant.phase = Phase::Active;
-                self.busy = None;
+                self.running.granted(session);
                 let receipt = Receipt { applied, micros: now.boot.saturating_sub(grant.since) };
                 let told = vec![Effect::Send(FromAgent::Granted { session, receipt })];
                 self.record(Record::Granted { session }, told, effects);
@@ -217,7 +186,7 @@ impl State {
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
-        self.busy = None;
+        self.running.granted(session);
         self.begin_ending(session, refusal, now, effects);
     }
 

@@ -4,20 +4,34 @@ use tidegate_common::grant::{Drift, Ended, Failure};
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::FromAgent;
 
+use super::jobs::Job;
 use super::ledger::Record;
 use super::messages::{Effect, Gone, Now, Reaped};
-use super::state::{Ending, Grant, Job, MOST_GRANTS, Phase, Retry, State, Wish};
-use super::unit::Unit;
+use super::state::{Ending, Grant, MOST_GRANTS, Phase, Retry, State, Wish};
+use super::unit::{Pace, Unit};
 
 /// The first wait before a failed undo is tried again, and the longest, in microseconds.
 const FIRST_WAIT: u64 = 500_000;
 const LONGEST_WAIT: u64 = 60_000_000;
+
+/// How long the slow part of an end may take, with those that it waits for, in microseconds. The
+/// watchdog knows of one that hangs long before.
+const LONGEST_REST: u64 = 120_000_000;
 
 /// What an undo came to.
 struct Report {
     standing: Vec<Unit>,
     drift: Vec<Drift>,
     reaped: Reaped,
+}
+
+impl Report {
+    fn tell_in(self, ending: &mut Ending) {
+        let Self { standing, drift, reaped } = self;
+        ending.standing.extend(standing);
+        ending.report.drift.extend(drift);
+        reaped.tell_in(&mut ending.report);
+    }
 }
 
 impl State {
@@ -65,7 +79,7 @@ impl State {
         };
         let held = self.ledger.held.iter().any(|held| held.holders.contains(&session));
         let powers = held || grant.order.account.as_str() == "root";
-        grant.phase = Phase::Ending(Ending {
+        grant.phase = Phase::Ending(Box::new(Ending {
             since,
             refusal,
             undone: false,
@@ -73,7 +87,9 @@ impl State {
             powers,
             report: Ended::default(),
             standing: Vec::new(),
-        });
+            rest: Vec::new(),
+            rest_by: None,
+        }));
         if self.ledger.grants.contains_key(&session) {
             self.waiting.push_front(Job::End(session));
             self.keep_deadlines(effects);
@@ -89,11 +105,12 @@ impl State {
     pub(super) fn undone(
         &mut self,
         session: Option<SessionId>,
+        pace: Pace,
         outcomes: Vec<Gone>,
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
-        self.busy = None;
+        self.running.done(pace);
         let mut gone = Vec::new();
         let mut standing = Vec::new();
         let mut drift = Vec::new();
@@ -113,33 +130,55 @@ impl State {
                 }
             }
         }
-        match session {
-            Some(session) => {
+        let report = Report { standing, drift, reaped };
+        match (session, pace) {
+            (Some(session), Pace::Quick) => {
                 self.record(Record::Released { session, gone }, Vec::new(), effects);
-                self.session_undone(session, Report { standing, drift, reaped }, now, effects);
+                self.privileges_gone(session, report, now, effects);
             }
-            None => {
+            (Some(session), Pace::Slow) => {
                 if !gone.is_empty() {
                     self.record(Record::Gone { gone }, Vec::new(), effects);
                 }
-                self.report_standing(&drift, now, effects);
+                self.rest_gone(session, report, now, effects);
+            }
+            (None, _) => {
+                if !gone.is_empty() {
+                    self.record(Record::Gone { gone }, Vec::new(), effects);
+                }
+                self.report_standing(&report.drift, now, effects);
             }
         }
     }
 
-    fn session_undone(&mut self, session: SessionId, report: Report, now: Now, effects: &mut Vec<Effect>) {
-        let Report { standing, drift, reaped } = report;
+    /// What is quick is gone: its processes follow, and beside them what is slow.
+    fn privileges_gone(&mut self, session: SessionId, report: Report, now: Now, effects: &mut Vec<Effect>) {
         let Some(Grant { phase: Phase::Ending(ending), .. }) = self.grants.get_mut(&session) else { return };
-        ending.undone = true;
-        ending.standing = standing;
-        ending.report.drift = drift;
-        reaped.tell_in(&mut ending.report);
+        report.tell_in(ending);
+        ending.undone = ending.rest.is_empty();
+        if !ending.undone {
+            ending.rest_by = Some(now.boot.saturating_add(LONGEST_REST));
+        }
         if !ending.processes_ended {
             let known =
                 self.ledger.grants.get(&session).map(|entry| entry.traces.clone()).unwrap_or_default();
             let powers = ending.powers;
             effects.push(Effect::EndProcesses { session, known, powers });
         }
+        if ending.undone {
+            self.report(session, now, effects);
+        } else {
+            self.waiting.push_front(Job::Rest(session));
+            self.keep_deadlines(effects);
+        }
+    }
+
+    /// What is slow is gone as well, or stands.
+    fn rest_gone(&mut self, session: SessionId, report: Report, now: Now, effects: &mut Vec<Effect>) {
+        let Some(Grant { phase: Phase::Ending(ending), .. }) = self.grants.get_mut(&session) else { return };
+        report.tell_in(ending);
+        ending.undone = true;
+        ending.rest_by = None;
         self.report(session, now, effects);
     }
 

@@ -64,7 +64,7 @@ impl State {
             return;
         }
         let settled = |grant: &Grant| matches!(grant.phase, Phase::Active) || grant.has_ended();
-        if self.busy.is_none() && self.waiting.is_empty() && self.grants.values().all(settled) {
+        if self.running.is_idle() && self.waiting.is_empty() && self.grants.values().all(settled) {
             self.handover = Handover::Done;
             // The leases as they are now, whatever was kept before.
             self.keep_deadlines(effects);
@@ -95,7 +95,7 @@ impl State {
     fn carried(&self) -> Carried {
         let owing = self.grants.iter().filter_map(|(session, grant)| match &grant.phase {
             Phase::Ending(ending) => {
-                let Ending { since, refusal, report, standing, .. } = ending.clone();
+                let Ending { since, refusal, report, standing, .. } = (**ending).clone();
                 let account = grant.order.account.clone();
                 Some((*session, Owing { account, since, refusal, report, standing }))
             }
@@ -121,8 +121,10 @@ impl State {
         for (session, Owing { account, since, refusal, report, standing }) in owing {
             let order = GrantOrder { session, account, privileges: Vec::new(), expires: None };
             let (undone, processes_ended, powers) = (true, true, false);
-            let ending = Ending { since, refusal, undone, processes_ended, powers, report, standing };
-            let grant = Grant { order, phase: Phase::Ending(ending), deadline: now.boot, since };
+            let (rest, rest_by) = (Vec::new(), None);
+            let ending =
+                Ending { since, refusal, undone, processes_ended, powers, report, standing, rest, rest_by };
+            let grant = Grant { order, phase: Phase::Ending(Box::new(ending)), deadline: now.boot, since };
             self.grants.insert(session, grant);
         }
     }

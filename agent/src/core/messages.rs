@@ -8,7 +8,7 @@ use tidegate_common::wire::{FromAgent, FromProxy};
 
 use super::handover::Carried;
 use super::ledger::{Held, Record, Traces};
-use super::unit::{Delta, Unit};
+use super::unit::{Delta, Pace, Unit};
 
 /// The time, as the shell reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub enum Event {
     /// Answers [`Effect::Apply`]: one sentence for each unit.
     Applied { session: SessionId, result: Result<Vec<String>, Failure> },
     /// Answers [`Effect::Undo`].
-    Undone { session: Option<SessionId>, outcomes: Vec<Gone> },
+    Undone { session: Option<SessionId>, pace: Pace, outcomes: Vec<Gone> },
     /// Answers [`Effect::Trace`].
     Traced { session: SessionId, traces: Traces },
     /// Answers [`Effect::EndProcesses`].
@@ -70,11 +70,18 @@ pub struct Reaped {
 impl Reaped {
     /// Adds others to these; what is over the bound is only counted.
     pub fn add(&mut self, others: Self) {
-        let room = MOST_LEFTOVERS.saturating_sub(self.leftovers.len());
-        let over = others.leftovers.len().saturating_sub(room);
-        let over = u64::try_from(over).unwrap_or(u64::MAX);
-        self.leftovers.extend(others.leftovers.into_iter().take(room));
-        self.more = self.more.saturating_add(others.more).saturating_add(over);
+        self.more = self.more.saturating_add(others.more);
+        for other in others.leftovers {
+            // An account that goes and its session may both have ended it.
+            let known = |one: &&mut Leftover| one.pid == other.pid && one.comm == other.comm;
+            if let Some(known) = self.leftovers.iter_mut().find(known) {
+                known.killed |= other.killed;
+            } else if self.leftovers.len() < MOST_LEFTOVERS {
+                self.leftovers.push(other);
+            } else {
+                self.more = self.more.saturating_add(1);
+            }
+        }
         self.unseen.extend(others.unseen);
     }
 
@@ -111,15 +118,15 @@ impl Gone {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Find out what each unit would change. Changes nothing.
-    Plan { session: SessionId, units: Vec<Unit> },
+    Plan { session: SessionId, pace: Pace, units: Vec<Unit> },
     /// Say what units would change, and which another session holds. Changes nothing.
     Preview { question: u64, fresh: Vec<Unit>, held: Vec<Unit> },
     /// Make a record durable, and only then execute `then`.
     Journal { record: Record, then: Vec<Effect> },
     /// Apply the fresh units and verify all.
-    Apply { session: SessionId, fresh: Vec<(Unit, Delta)>, joined: Vec<Held> },
-    /// Take units back and verify that they are gone.
-    Undo { session: Option<SessionId>, units: Vec<Held> },
+    Apply { session: SessionId, pace: Pace, fresh: Vec<(Unit, Delta)>, joined: Vec<Held> },
+    /// Take units of one pace back and verify that they are gone.
+    Undo { session: Option<SessionId>, pace: Pace, units: Vec<Held> },
     /// Look where the session's processes are.
     Trace { session: SessionId, known: Traces },
     /// End the session's processes. With `powers` it could have had others start some.

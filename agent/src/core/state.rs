@@ -9,6 +9,7 @@ use tidegate_common::id::SessionId;
 use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder, MOST_STANDING};
 
 use super::handover::Handover;
+use super::jobs::{Job, Running};
 use super::ledger::{Ledger, Record};
 use super::messages::{Effect, Event, Now};
 use super::unit::Unit;
@@ -28,7 +29,7 @@ pub struct State {
     pub(super) ledger: Ledger,
     pub(super) grants: BTreeMap<SessionId, Grant>,
     pub(super) waiting: VecDeque<Job>,
-    pub(super) busy: Option<Job>,
+    pub(super) running: Running,
     pub(super) retries: Vec<Retry>,
     pub(super) lease: Lease,
     pub(super) linked: bool,
@@ -73,7 +74,7 @@ pub(super) enum Phase {
     /// Its job runs: being planned, applied, verified.
     Granting(Wish),
     Active,
-    Ending(Ending),
+    Ending(Box<Ending>),
 }
 
 /// What shall become of a grant that is being applied.
@@ -97,15 +98,10 @@ pub(super) struct Ending {
     pub report: Ended,
     /// Units of this grant that still stand.
     pub standing: Vec<Unit>,
-}
-
-/// One change of the host at a time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Job {
-    Grant(SessionId),
-    End(SessionId),
-    /// Undo again what stands.
-    Retry(Vec<Unit>),
+    /// Slow units, which are taken back after the quick ones.
+    pub rest: Vec<Unit>,
+    /// From when on the sweep may take who does that for one that hangs.
+    pub rest_by: Option<u64>,
 }
 
 /// A unit whose undo failed.
@@ -132,11 +128,9 @@ impl State {
             let left = grant.order.expires.map(|end| micros_between(now.wall, end));
             left.map_or(grant.deadline, |left| grant.deadline.min(now.boot.saturating_add(left)))
         });
-        let retries = match self.busy {
-            None => self.retries.iter().map(|retry| retry.at).min(),
-            Some(_) => None,
-        };
-        leases.chain(retries).chain(self.behind.filter(|_| self.busy.is_none())).min()
+        let retries = self.retries.iter().filter(|retry| self.running.at(retry.unit.pace()).is_none());
+        let retries = retries.map(|retry| retry.at);
+        leases.chain(retries).chain(self.behind.filter(|_| self.running.is_idle())).min()
     }
 
     pub(super) fn take(&mut self, event: Event, now: Now, effects: &mut Vec<Effect>) {
@@ -151,7 +145,7 @@ impl State {
             Event::Proxy(message) => self.hear(message, now, effects),
             Event::Planned { session, plan } => self.planned(session, plan, now, effects),
             Event::Applied { session, result } => self.applied(session, result, now, effects),
-            Event::Undone { session, outcomes } => self.undone(session, outcomes, now, effects),
+            Event::Undone { session, pace, outcomes } => self.undone(session, pace, outcomes, now, effects),
             Event::Traced { session, traces } => {
                 if self.ledger.grants.get(&session).is_some_and(|entry| entry.traces != traces) {
                     self.record(Record::Traced { session, traces }, Vec::new(), effects);
@@ -237,7 +231,7 @@ impl State {
     /// Once a record could not be written: all that it was about, in one that says it all.
     /// Without it, a restart would take back what is gone, and somebody may have put there.
     pub(super) fn catch_up(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if self.busy.is_none() && self.behind.is_some_and(|at| at <= now.boot) {
+        if self.running.is_idle() && self.behind.is_some_and(|at| at <= now.boot) {
             self.behind = None;
             let ledger = self.ledger.clone();
             self.record(Record::Snapshot { ledger }, Vec::new(), effects);
@@ -284,7 +278,7 @@ impl Grant {
     pub(super) fn overdue_at(&self) -> u64 {
         match &self.phase {
             Phase::Waiting | Phase::Active | Phase::Granting(_) => self.deadline,
-            Phase::Ending(ending) => ending.since.min(self.deadline),
+            Phase::Ending(ending) => ending.rest_by.unwrap_or_else(|| ending.since.min(self.deadline)),
         }
     }
 

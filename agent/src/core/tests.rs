@@ -31,6 +31,14 @@ fn order(number: u8, groups: &[u8], sudo: bool) -> GrantOrder {
     order_until(number, groups, sudo, None)
 }
 
+/// The same for an account, with the administrator's own privilege, which is slow.
+fn slow_order(number: u8, account: &str, groups: &[u8], sudo: bool) -> GrantOrder {
+    let mut order = order(number, groups, sudo);
+    order.account = account.parse().unwrap();
+    order.privileges.push(serde_json::from_str(r#"{"kind":"custom","name":"database"}"#).unwrap());
+    order
+}
+
 fn order_until(number: u8, groups: &[u8], sudo: bool, expires: Option<jiff::Timestamp>) -> GrantOrder {
     let names = groups.iter().map(|group| format!("g{group}").parse().unwrap()).collect::<Vec<_>>();
     let mut privileges = Vec::new();
@@ -46,10 +54,15 @@ fn order_until(number: u8, groups: &[u8], sudo: bool, expires: Option<jiff::Time
 
 /// A name for a unit on the simulated host.
 fn name(unit: &Unit) -> String {
-    match unit {
+    let name = match unit {
         Unit::Sudo { not_after, .. } => format!("sudo until {not_after:?}"),
         Unit::Group { group, .. } => group.to_string(),
         other => other.to_string(),
+    };
+    match unit.account().as_str() {
+        "ops" => name,
+        // What is below /run begins with `sudo`.
+        account => format!("{name} of {account}"),
     }
 }
 
@@ -373,4 +386,67 @@ fn the_sweep_knows_of_a_grant_before_the_host_is_changed_for_it() {
     };
     let [Effect::KeepDeadlines(deadlines), Effect::Apply { .. }] = &then[..] else { panic!("{then:?}") };
     assert_eq!(deadlines.keys().collect::<Vec<_>>(), [&session(1)]);
+}
+
+#[test]
+fn an_end_does_not_wait_for_what_another_session_gives_or_takes_slowly() {
+    let mut world = World::new();
+    world.give(Event::Proxy(FromProxy::Grant(order(1, &[1], true))));
+    world.give(Event::Proxy(FromProxy::Grant(slow_order(2, "dev", &[2], true))));
+    world.give(Event::Proxy(FromProxy::Grant(order(3, &[3], true))));
+    world.settle();
+    assert!(granted(&world, 1) && granted(&world, 2) && granted(&world, 3));
+    let quickly = |world: &mut World| {
+        while world.work_one() {}
+        while let Some(event) = world.inbox.pop_front() {
+            world.give(event);
+            while world.work_one() {}
+        }
+    };
+    // One's slow undo hangs: what is quick of it is gone, and so is all of another.
+    world.give(Event::Proxy(FromProxy::Revoke { session: session(2) }));
+    world.give(Event::Proxy(FromProxy::Revoke { session: session(1) }));
+    quickly(&mut world);
+    assert!(!world.host.contains("g1") && !world.host.contains("g2 of dev"), "{:?}", world.host);
+    let ended = |world: &World, id: u8| {
+        let of =
+            |told: &&FromAgent| matches!(told, FromAgent::Ended { session: of, .. } if *of == session(id));
+        world.told.iter().filter(of).count()
+    };
+    assert_eq!((ended(&world, 1), ended(&world, 2)), (1, 0), "the second is not over yet");
+    // The sweep does not take the agent for one that hangs meanwhile.
+    let due = world.deadlines.as_ref().and_then(|deadlines| deadlines.get(&session(2)).copied());
+    assert!(due.is_some_and(|due| due > world.time + 60_000_000), "{due:?}");
+    // Another slow grant waits for it, of whatever account; what is quick does not.
+    world.give(Event::Proxy(FromProxy::Grant(slow_order(4, "dev", &[1], false))));
+    world.give(Event::Proxy(FromProxy::Grant(order(5, &[2], true))));
+    quickly(&mut world);
+    assert!(!granted(&world, 4) && granted(&world, 5));
+    // And an end goes while a slow grant is at work.
+    world.slow_one();
+    quickly(&mut world);
+    assert_eq!(ended(&world, 2), 1);
+    world.give(Event::Proxy(FromProxy::Revoke { session: session(3) }));
+    quickly(&mut world);
+    assert_eq!(ended(&world, 3), 1);
+    assert!(!granted(&world, 4));
+    world.settle();
+    assert!(granted(&world, 4));
+}
+
+#[test]
+fn an_end_waits_for_a_slow_grant_to_the_same_account_which_may_join_it() {
+    let mut world = World::new();
+    world.give(Event::Proxy(FromProxy::Grant(order(1, &[1], false))));
+    world.settle();
+    world.give(Event::Proxy(FromProxy::Grant(slow_order(2, "ops", &[1], false))));
+    while world.work_one() {}
+    world.give(Event::Proxy(FromProxy::Revoke { session: session(1) }));
+    while world.work_one() {}
+    assert!(world.host.contains("g1"), "the second was told that it is there");
+    world.settle();
+    assert!(granted(&world, 2) && world.host.contains("g1"));
+    world.give(Event::Proxy(FromProxy::Revoke { session: session(2) }));
+    world.settle();
+    assert_eq!(world.host, world.theirs);
 }

@@ -31,6 +31,15 @@ pub enum Unit {
     Custom { account: AccountName, custom: Custom },
 }
 
+/// What changes side by side on the host. What is slow holds up nothing that is quick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// A few files of the host's.
+    Quick,
+    /// As long as an administrator's program runs, processes take to end, or files to go.
+    Slow,
+}
+
 /// What it is, for a log line.
 impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,6 +64,15 @@ impl Unit {
             Self::Enabled { .. } | Self::Shell { .. } => PrivilegeKind::AccountEnable,
             Self::Created { .. } => PrivilegeKind::AccountCreate,
             Self::Custom { .. } => PrivilegeKind::Custom,
+        }
+    }
+
+    /// How long it takes to change.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        match self {
+            Self::Created { .. } | Self::Custom { .. } => Pace::Slow,
+            Self::Sudo { .. } | Self::Group { .. } | Self::Enabled { .. } | Self::Shell { .. } => Pace::Quick,
         }
     }
 

@@ -118,28 +118,55 @@ pub fn verify(paths: &Paths, account: &AccountName, delta: &Delta) -> Result<(),
     }
 }
 
-/// Ends its processes, removes its files and then the account.
+/// Ends its processes, removes its files and then the account. Holds the host's lock only
+/// while it changes the account files: the rest may take long.
 pub fn undo(
     paths: &Paths,
-    lock: &AccountLock,
-    account: &AccountName,
-    delta: &Delta,
-    applied: bool,
-) -> (Result<Option<String>, String>, Reaped) {
-    let mut ended = Reaped::default();
-    let result = undo_all(paths, lock, account, delta, applied, &mut ended);
-    (result, ended)
-}
-
-fn undo_all(
-    paths: &Paths,
-    lock: &AccountLock,
     account: &AccountName,
     delta: &Delta,
     applied: bool,
     ended: &mut Reaped,
 ) -> Result<Option<String>, String> {
-    let Delta::Created { uid, gecos, home, .. } = delta else { return Err(foreign()) };
+    let Delta::Created { uid, home, .. } = delta else { return Err(foreign()) };
+    let name = account.as_str();
+    let was_there = locked(paths, |lock| {
+        let there = is_ours(paths, account, delta)?;
+        shut(paths, lock, account)?;
+        Ok(there)
+    })?;
+    people::end(paths, *uid, ended)?;
+    let unseen = belongings::remove(paths, name, &inside(paths, home), *uid)?;
+    // Somebody may have changed it meanwhile.
+    locked(paths, |lock| {
+        is_ours(paths, account, delta)?;
+        remove_lines(paths, lock, account)
+    })?;
+    // What a login that was under way has started since.
+    people::end(paths, *uid, ended)?;
+    let gone = (!was_there && applied)
+        .then(|| format!("the account `{name}` was gone already, though the agent had made it"));
+    let unseen = (!unseen.is_empty()).then(|| {
+        format!(
+            "files of `{name}` (user id {uid}) may be left where nobody could search: {}",
+            unseen.join("; ")
+        )
+    });
+    let found: Vec<String> = gone.into_iter().chain(unseen).collect();
+    Ok((!found.is_empty()).then(|| found.join("; ")))
+}
+
+fn locked<T>(paths: &Paths, change: impl FnOnce(&AccountLock) -> Result<T, String>) -> Result<T, String> {
+    let lock = AccountLock::take(paths)?;
+    tools::clear(paths);
+    change(&lock)
+}
+
+/// Whether the account is there as it was made, or not at all.
+///
+/// # Errors
+/// When it is somebody else's by now.
+fn is_ours(paths: &Paths, account: &AccountName, delta: &Delta) -> Result<bool, String> {
+    let Delta::Created { uid, gecos, .. } = delta else { return Err(foreign()) };
     let name = account.as_str();
     let passwd = read(paths, "passwd")?.unwrap_or_default();
     let line = fields(&passwd, name);
@@ -161,22 +188,7 @@ fn undo_all(
              are touched; look for them by hand"
         ));
     }
-    shut(paths, lock, account)?;
-    people::end(paths, *uid, ended)?;
-    let unseen = belongings::remove(paths, name, &inside(paths, home), *uid)?;
-    remove_lines(paths, lock, account)?;
-    // What a login that was under way has started since.
-    people::end(paths, *uid, ended)?;
-    let gone = (!is_there && applied)
-        .then(|| format!("the account `{name}` was gone already, though the agent had made it"));
-    let unseen = (!unseen.is_empty()).then(|| {
-        format!(
-            "files of `{name}` (user id {uid}) may be left where nobody could search: {}",
-            unseen.join("; ")
-        )
-    });
-    let found: Vec<String> = gone.into_iter().chain(unseen).collect();
-    Ok((!found.is_empty()).then(|| found.join("; ")))
+    Ok(is_there)
 }
 
 /// Lets nobody log in any more: the account expires at once.

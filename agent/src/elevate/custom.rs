@@ -28,8 +28,8 @@ use crate::core::Delta;
 use crate::paths::Paths;
 use crate::residue::Own;
 
-/// How long a program may take unless it says otherwise, and at most. One change is
-/// made at a time, so a slow one holds up the end of others: it must fit a lease.
+/// How long a program may take unless it says otherwise, and at most. Slow changes are
+/// made one at a time, so one holds up others: it must fit a lease.
 const DEADLINE: u64 = 5;
 const LONGEST: u64 = 10;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -124,9 +125,12 @@ pub async fn run(config: Config, file: Option<&Path>) -> Result<(), DriverError>
         let _ = reaper.send(Job::Late { session: late.session, lost: late.lost });
     }
     crate::elevate::remove_in_background(&paths);
+    let (elevator, slow_since) = (Elevator::new(paths.clone()), Arc::default());
     let worker = Worker::start(Tools {
         host_keys: identity::host_keys(&paths),
-        elevator: Elevator::new(paths.clone()),
+        slow: super::slow::start(elevator.beside(), inbox.clone(), Arc::clone(&slow_since))?,
+        slow_since,
+        elevator,
         paths: paths.clone(),
         journal,
         reaper,

@@ -11,7 +11,7 @@ use tidegate_common::wire::{FromAgent, Hello, VERSION};
 
 use super::journal::Journal;
 use super::{Inbox, Message, Outbox, clock, leases};
-use crate::core::{Effect, Event, Reaped, Record};
+use crate::core::{Effect, Event, Pace, Reaped, Record};
 use crate::elevate::{Elevator, forget_passwords};
 use crate::logins::Logins;
 use crate::paths::Paths;
@@ -19,7 +19,7 @@ use crate::residue::{Job, Late, Lates, Notes, Reaper};
 use crate::witness::Witness;
 
 /// The host's account lock is never held longer than this between plan and apply.
-const IDLE: Duration = Duration::from_secs(1);
+pub(super) const IDLE: Duration = Duration::from_secs(1);
 
 /// The link of the moment, if any.
 #[derive(Debug, Clone, Default)]
@@ -63,7 +63,8 @@ impl Link {
 #[derive(Debug)]
 pub struct Worker {
     batches: Sender<Vec<Effect>>,
-    busy_since: Arc<AtomicU64>,
+    /// Since when the thread has been at a batch, and the slow one at a change.
+    busy_since: [Arc<AtomicU64>; 2],
 }
 
 /// Starts the thread that looks after processes.
@@ -102,6 +103,10 @@ pub struct Tools {
     pub witness: Witness,
     pub logins: Logins,
     pub inbox: Inbox,
+    /// What the slow thread does.
+    pub slow: Sender<Effect>,
+    /// Since when it has been at a change, 0 when it is at none.
+    pub slow_since: Arc<AtomicU64>,
 }
 
 impl Worker {
@@ -111,8 +116,8 @@ impl Worker {
     /// When the host has no thread left.
     pub fn start(tools: Tools) -> std::io::Result<Self> {
         let (batches, queue) = channel();
-        let busy_since = Arc::new(AtomicU64::new(0));
-        let busy = Arc::clone(&busy_since);
+        let busy = Arc::new(AtomicU64::new(0));
+        let busy_since = [Arc::clone(&busy), Arc::clone(&tools.slow_since)];
         std::thread::Builder::new().name("host".to_owned()).spawn(move || tools.work(&queue, &busy))?;
         Ok(Self { batches, busy_since })
     }
@@ -123,13 +128,12 @@ impl Worker {
         effects.is_empty() || self.batches.send(effects).is_ok()
     }
 
-    /// How long the batch at hand has taken so far.
+    /// How long the batch or the slow change at hand has taken so far.
     #[must_use]
     pub fn busy_for(&self) -> Duration {
-        match self.busy_since.load(Ordering::Relaxed) {
-            0 => Duration::ZERO,
-            since => Duration::from_micros(clock::now().boot.saturating_sub(since)),
-        }
+        let since = self.busy_since.iter().map(|since| since.load(Ordering::Relaxed));
+        let since = since.filter(|since| *since > 0).min();
+        since.map_or(Duration::ZERO, |since| Duration::from_micros(clock::now().boot.saturating_sub(since)))
     }
 }
 
@@ -157,7 +161,13 @@ impl Tools {
 
     fn execute(&mut self, effect: Effect) {
         match effect {
-            Effect::Plan { session, units } => {
+            Effect::Plan { pace: Pace::Slow, .. }
+            | Effect::Apply { pace: Pace::Slow, .. }
+            | Effect::Undo { pace: Pace::Slow, .. } => {
+                // It ends with this thread, which owns the other end.
+                let _ = self.slow.send(effect);
+            }
+            Effect::Plan { session, units, .. } => {
                 let plan = self.elevator.plan(session, units);
                 self.tell(Event::Planned { session, plan });
             }
@@ -182,17 +192,17 @@ impl Tools {
                     }
                 }
             }
-            Effect::Apply { session, fresh, joined } => {
+            Effect::Apply { session, fresh, joined, .. } => {
                 let result = self.elevator.apply(&fresh, &joined);
                 self.tell(Event::Applied { session, result });
             }
-            Effect::Undo { session, units } => {
+            Effect::Undo { session, pace, units } => {
                 let (outcomes, lost) = self.elevator.take_away(units);
                 // Kept before the core hears of it: from its next record on, nothing else
                 // tells who may still hold them.
                 self.lates.add(Late { session, lost: lost.clone(), at: clock::now().boot });
                 let _ = self.reaper.send(Job::Late { session, lost });
-                self.tell(Event::Undone { session, outcomes });
+                self.tell(Event::Undone { session, pace, outcomes });
             }
             Effect::Trace { session, known } => {
                 let _ = self.reaper.send(Job::Trace { session, known });
@@ -286,6 +296,8 @@ mod tests {
         let beginning =
             Beginning { ledger: journal.ledger().clone(), without: crate::elevate::without, at_once: false };
         let mut tools = Tools {
+            slow: channel().0,
+            slow_since: Arc::default(),
             elevator: Elevator::new(paths.clone()),
             paths: paths.clone(),
             journal,
@@ -302,7 +314,7 @@ mod tests {
         let account: tidegate_common::name::AccountName = "ops".parse().unwrap();
         let unit = Unit::Group { account: account.clone(), group: "docker".parse().unwrap() };
         let fresh = vec![(unit, Delta::Group { group: true, gshadow: false })];
-        let apply = Effect::Apply { session, fresh: fresh.clone(), joined: Vec::new() };
+        let apply = Effect::Apply { session, pace: Pace::Quick, fresh: fresh.clone(), joined: Vec::new() };
         let record = Record::Granting { session, account, expires: None, fresh, joined: Vec::new() };
         tools.execute(Effect::Journal { record, then: vec![apply] });
         drop(tools);

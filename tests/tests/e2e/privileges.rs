@@ -219,3 +219,33 @@ fn an_administrator_who_changes_accounts_meanwhile_loses_nothing_and_neither_doe
         assert!(log.contains(said), "{tool} did not log {said}:\n{log}");
     }
 }
+
+#[test]
+fn an_end_does_not_wait_for_an_administrators_program_that_takes_its_time() {
+    needs_devices!();
+    let kinds = Kinds::new("patient");
+    let device = &kinds.stand.device;
+    let place = device.path("/etc/tidegate-agent/custom/db-role");
+    let waits = format!("#!/bin/sh\nuntil test -e /run/go-on; do sleep 0.05; done\n{}", &PROGRAMS[2].1[10..]);
+    fs::write(place.join("revoke"), waits).unwrap();
+    fs::write(place.join("privilege.toml"), "deadline_seconds = 10\n[values.role]\none_of = [\"read\"]\n")
+        .unwrap();
+    let role = device.path("/var/lib/role-of-awake");
+    let session = |account: &str| {
+        let session = kinds.ssh(account, "echo in; cat").start().unwrap();
+        wait::until_true("the session is in", WITHIN, || session.stdout_so_far().contains("in")).unwrap();
+        session
+    };
+    // The slow one ends first: its program runs until it is let go on.
+    let sessions = ["awake", "asleep"].map(session);
+    assert!(role.exists() && !kinds.difference().is_empty());
+    for session in sessions {
+        session.kill().unwrap();
+    }
+    let left = || kinds.difference();
+    let quick = || left().lines().all(|line| line.contains("role-of"));
+    let gone = wait::until_true("what is quick is gone", WITHIN, quick);
+    assert!(gone.is_ok() && role.exists(), "{}\n{}", left(), device.journal("tidegate-agent"));
+    fs::write(device.path("/run/go-on"), "").unwrap();
+    kinds.is_as_before();
+}

@@ -22,7 +22,7 @@ impl World {
         let disk = self.disk();
         let held = self.state.ledger.held.iter().chain(&disk.held);
         let ours = held.filter(|held| !held.delta.is_nothing()).any(|held| name(&held.unit) == what);
-        if self.locked {
+        if self.locked.contains(&true) {
             return;
         }
         if !there {
@@ -45,6 +45,7 @@ impl World {
         let absent = !self.host.contains(&name(&unit));
         let delta = match &unit {
             Unit::Sudo { .. } => Delta::Sudo { file: format!("{session}-0"), blake3: String::new() },
+            Unit::Custom { .. } => Delta::Custom { session, run: absent, revoke: String::new() },
             _ => Delta::Group { group: absent, gshadow: absent },
         };
         (unit, delta)
@@ -56,7 +57,6 @@ impl World {
         fresh: &[(Unit, Delta)],
         joined: &[Held],
     ) -> Result<Vec<String>, Failure> {
-        self.locked = false;
         let (disk, wanted) = (self.disk(), unit::units(&self.orders[&session]).unwrap());
         for (unit, delta) in fresh {
             // Invariants 4 and 7: durable before the first change, and what was ordered only.
@@ -75,7 +75,6 @@ impl World {
     }
 
     pub(super) fn undo(&mut self, held: Held) -> Gone {
-        self.locked = false;
         if self.fails() {
             let result = Err(held.unit.failure("read-only file system"));
             return Gone::new(held.unit, result);

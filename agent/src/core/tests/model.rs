@@ -21,7 +21,7 @@ enum Fate {
 
 #[derive(Debug, Clone)]
 enum Act {
-    Order { proxy: usize, id: u8, groups: Vec<u8>, sudo: bool, lasts: Option<u32> },
+    Order { proxy: usize, id: u8, groups: Vec<u8>, sudo: bool, slow: bool, lasts: Option<u32> },
     Attached(u8),
     Revoke(u8),
     Beat,
@@ -31,6 +31,7 @@ enum Act {
     Down(usize, Fate),
     Up(usize, Fate),
     Work(u8),
+    WorkSlowly,
     Hear(u8),
     Wait(u64),
     SetWall(i64),
@@ -56,12 +57,15 @@ fn fate() -> impl Strategy<Value = Fate> {
 fn act() -> impl Strategy<Value = Act> {
     let groups = proptest::collection::vec(0u8..4, 0..3);
     let lasts = prop::option::weighted(0.2, 0u32..60_000_000);
-    let order = (0usize..2, 0u8..12, groups, any::<bool>(), lasts);
+    let slow = prop::bool::weighted(0.3);
+    let order = (0usize..2, 0u8..12, groups, any::<bool>(), slow, lasts);
     let thing = prop_oneof!["g[0-3]", Just("theirs".to_owned())];
     // Mostly the next one; sometimes one that is out of turn.
     let pick = || prop_oneof![4 => Just(0usize), 1 => 0usize..4];
     prop_oneof![
-        6 => order.prop_map(|(proxy, id, groups, sudo, lasts)| Act::Order { proxy, id, groups, sudo, lasts }),
+        6 => order.prop_map(|(proxy, id, groups, sudo, slow, lasts)| {
+            Act::Order { proxy, id, groups, sudo, slow, lasts }
+        }),
         1 => (0u8..12).prop_map(Act::Attached),
         4 => (0u8..12).prop_map(Act::Revoke),
         3 => Just(Act::Beat),
@@ -72,6 +76,7 @@ fn act() -> impl Strategy<Value = Act> {
         12 => (pick(), fate()).prop_map(|(pick, fate)| Act::Down(pick, fate)),
         8 => (pick(), fate()).prop_map(|(pick, fate)| Act::Up(pick, fate)),
         10 => (1u8..8).prop_map(Act::Work),
+        4 => Just(Act::WorkSlowly),
         8 => (1u8..4).prop_map(Act::Hear),
         3 => (0u64..20_000_000).prop_map(Act::Wait),
         1 => (-90_000_000i64..90_000_000).prop_map(Act::SetWall),
@@ -90,10 +95,18 @@ fn act() -> impl Strategy<Value = Act> {
 
 fn play(world: &mut World, act: Act) {
     match act {
-        Act::Order { proxy, id, groups, sudo, lasts } => {
+        Act::Order { proxy, id, groups, sudo, slow, lasts } => {
             let Now { boot, .. } = world.now();
             let until = lasts.map(|micros| super::now_at(boot + u64::from(micros), world.wall).wall);
-            world.order(proxy, order_until(id, &groups, sudo, until));
+            let mut order = order_until(id, &groups, sudo, until);
+            // Of two accounts, so that jobs go side by side.
+            if id % 3 == 0 {
+                order.account = "dev".parse().unwrap();
+            }
+            if slow {
+                order.privileges.extend(super::slow_order(id, "ops", &[], false).privileges);
+            }
+            world.order(proxy, order);
         }
         Act::Attached(id) => {
             world.down.push_back(tidegate_common::wire::FromProxy::Attached { session: session(id) });
@@ -117,6 +130,9 @@ fn play(world: &mut World, act: Act) {
         Act::Work(count) => (0..count).for_each(|_| {
             world.work_one();
         }),
+        Act::WorkSlowly => {
+            world.slow_one();
+        }
         Act::Hear(count) => {
             for _ in 0..count {
                 let Some(event) = world.inbox.pop_front() else { return };

@@ -27,6 +27,8 @@ pub struct World {
     pub(super) state: State,
     /// What the worker still has to do, and what it and others have to say to the loop.
     pub(super) work: VecDeque<Effect>,
+    /// What the slow thread still has to do.
+    pub(super) slow: VecDeque<Effect>,
     pub(super) inbox: VecDeque<Event>,
     pub(super) journal: Vec<u8>,
     /// The leases, when they were kept since the boot and the sweep.
@@ -36,8 +38,9 @@ pub struct World {
     pub(super) theirs: BTreeSet<String>,
     /// What somebody took away while it was granted.
     pub(super) taken: BTreeSet<String>,
-    /// The account files are ours from a plan to what comes of it.
-    pub(super) locked: bool,
+    /// The account files are ours from a plan to what comes of it: the worker's, the slow
+    /// thread's.
+    pub(super) locked: [bool; 2],
     pub(super) told: Vec<FromAgent>,
     pub(super) time: u64,
     /// By how much somebody set the calendar, in microseconds.
@@ -132,8 +135,25 @@ impl World {
     pub(super) fn work_one(&mut self) -> bool {
         let Some(effect) = self.work.pop_front() else { return false };
         match effect {
-            Effect::Plan { session, units } => {
-                self.locked = true;
+            Effect::Plan { pace: Pace::Slow, .. }
+            | Effect::Apply { pace: Pace::Slow, .. }
+            | Effect::Undo { pace: Pace::Slow, .. } => self.slow.push_back(effect),
+            effect => self.execute(effect),
+        }
+        true
+    }
+
+    /// The slow thread does the next thing; tells whether there was one.
+    pub(super) fn slow_one(&mut self) -> bool {
+        let Some(effect) = self.slow.pop_front() else { return false };
+        self.execute(effect);
+        true
+    }
+
+    fn execute(&mut self, effect: Effect) {
+        match effect {
+            Effect::Plan { session, pace, units } => {
+                self.lock(pace, true);
                 let plan = match units.first() {
                     Some(unit) if self.fails() => Err(unit.failure("cannot be looked at")),
                     _ => Ok(units.into_iter().map(|unit| self.plan(session, unit)).collect()),
@@ -147,16 +167,19 @@ impl World {
                     self.inbox.push_back(Event::JournalFailed { record, why: "disk full".to_owned() });
                 }
             }
-            Effect::Apply { session, fresh, joined } => {
+            Effect::Apply { session, pace, fresh, joined } => {
+                self.lock(pace, false);
                 let result = self.apply(session, &fresh, &joined);
                 self.inbox.push_back(Event::Applied { session, result });
             }
-            Effect::Undo { session, units } => {
+            Effect::Undo { session, pace, units } => {
+                assert!(units.iter().all(|held| held.unit.pace() == pace), "{units:?} at another pace");
+                self.lock(pace, false);
                 let outcomes: Vec<Gone> = units.into_iter().map(|held| self.undo(held)).collect();
                 if outcomes.iter().any(|gone| matches!(gone.result, Ok(Some(_)))) {
                     self.drifted.extend(session);
                 }
-                self.inbox.push_back(Event::Undone { session, outcomes });
+                self.inbox.push_back(Event::Undone { session, pace, outcomes });
             }
             Effect::Trace { session, mut known } => {
                 known.audit.insert(7);
@@ -178,7 +201,10 @@ impl World {
                 }
             }
         }
-        true
+    }
+
+    fn lock(&mut self, pace: Pace, held: bool) {
+        self.locked[usize::from(pace == Pace::Slow)] = held;
     }
 
     /// Dies where it stands, perhaps in the middle of a record.
@@ -203,10 +229,11 @@ impl World {
     /// The agent after this one begins.
     pub(super) fn next(&mut self, next: Next) {
         self.work.clear();
+        self.slow.clear();
         self.inbox.clear();
         self.down.clear();
         self.fall();
-        self.locked = false;
+        self.locked = [false; 2];
         let (live, standing) = (self.state.live(), self.state.standing());
         // Opening a journal writes it anew in short.
         let mut ledger = ledger_of(&self.journal).0;
@@ -251,9 +278,9 @@ impl World {
 
     /// Until nobody has anything left to do.
     pub(super) fn settle(&mut self) {
-        self.locked = false;
+        self.locked = [false; 2];
         loop {
-            while self.work_one() {}
+            while self.work_one() || self.slow_one() {}
             match self.inbox.pop_front() {
                 Some(event) => self.give(event),
                 None => return,

@@ -1,0 +1,192 @@
+//! What changes the host next: at most one quick job and one slow job at a time.
+//!
+//! What one session takes back is never what another takes back, so undos go side by side
+//! whoever they are of. A grant may join what another session holds, so a slow one goes
+//! beside nothing quick of the same account. (A quick grant and a slow undo have no unit in
+//! common.)
+
+use std::collections::BTreeSet;
+
+use tidegate_common::grant::PrivilegeKind;
+use tidegate_common::id::SessionId;
+use tidegate_common::name::AccountName;
+
+use super::messages::{Effect, Now};
+use super::state::{Grant, Phase, State};
+use super::unit::{Pace, Unit, units};
+
+/// One change of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Job {
+    Grant(SessionId),
+    /// What is quick of a session's end.
+    End(SessionId),
+    /// What is slow of it.
+    Rest(SessionId),
+    /// Undo again what stands; all of one pace.
+    Retry(Pace, Vec<Unit>),
+}
+
+/// The jobs under way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Running {
+    quick: Option<Job>,
+    slow: Option<Job>,
+}
+
+impl Running {
+    pub fn at(&self, pace: Pace) -> Option<&Job> {
+        match pace {
+            Pace::Quick => self.quick.as_ref(),
+            Pace::Slow => self.slow.as_ref(),
+        }
+    }
+
+    fn put(&mut self, pace: Pace, job: Option<Job>) {
+        match pace {
+            Pace::Quick => self.quick = job,
+            Pace::Slow => self.slow = job,
+        }
+    }
+
+    /// The job of this pace is done.
+    pub fn done(&mut self, pace: Pace) {
+        self.put(pace, None);
+    }
+
+    /// The session's grant is done, whichever way it went.
+    pub fn granted(&mut self, session: SessionId) {
+        for pace in [Pace::Quick, Pace::Slow] {
+            if self.at(pace) == Some(&Job::Grant(session)) {
+                self.done(pace);
+            }
+        }
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.quick.is_none() && self.slow.is_none()
+    }
+}
+
+impl State {
+    /// How long a session's grant takes to apply: as its slowest privilege.
+    pub(super) fn pace_of_grant(&self, session: SessionId) -> Pace {
+        let slow = |kind| matches!(kind, PrivilegeKind::AccountCreate | PrivilegeKind::Custom);
+        match self.grants.get(&session) {
+            Some(grant) if grant.order.privileges.iter().any(|one| slow(one.kind())) => Pace::Slow,
+            _ => Pace::Quick,
+        }
+    }
+
+    fn pace(&self, job: &Job) -> Pace {
+        match job {
+            Job::Grant(session) => self.pace_of_grant(*session),
+            Job::End(_) => Pace::Quick,
+            Job::Rest(_) => Pace::Slow,
+            Job::Retry(pace, _) => *pace,
+        }
+    }
+
+    /// The accounts that it changes.
+    fn accounts(&self, job: &Job) -> BTreeSet<AccountName> {
+        let of = |units: &[Unit]| units.iter().map(|unit| unit.account().clone()).collect();
+        match job {
+            Job::Grant(session) => {
+                let wanted = self.grants.get(session).and_then(|grant| units(&grant.order).ok());
+                of(&wanted.unwrap_or_default())
+            }
+            Job::End(session) | Job::Rest(session) => {
+                let held = self.ledger.held.iter().filter(|held| held.holders.contains(session));
+                held.map(|held| held.unit.account().clone()).collect()
+            }
+            Job::Retry(_, units) => of(units),
+        }
+    }
+
+    /// Whether it can go beside what is under way.
+    fn may_start(&self, job: &Job) -> bool {
+        let pace = self.pace(job);
+        if self.running.at(pace).is_some() {
+            return false;
+        }
+        let (slow, quick) = match pace {
+            Pace::Slow => (Some(job), self.running.at(Pace::Quick)),
+            Pace::Quick => (self.running.at(Pace::Slow), Some(job)),
+        };
+        match (slow, quick) {
+            (Some(slow @ Job::Grant(_)), Some(quick)) => {
+                self.accounts(slow).is_disjoint(&self.accounts(quick))
+            }
+            _ => true,
+        }
+    }
+
+    /// Starts what can be started.
+    pub(super) fn next_jobs(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        while let Some(next) = self.waiting.iter().position(|job| self.may_start(job)) {
+            let Some(job) = self.waiting.remove(next) else { return };
+            self.begin(job, now, effects);
+        }
+        for pace in [Pace::Quick, Pace::Slow] {
+            let due = self.retries.iter().filter(|retry| retry.unit.pace() == pace && retry.at <= now.boot);
+            let due: Vec<Unit> = due.map(|retry| retry.unit.clone()).collect();
+            let others_wait = self.waiting.iter().any(|job| self.pace(job) == pace);
+            let job = Job::Retry(pace, due.clone());
+            if !due.is_empty() && !others_wait && self.may_start(&job) {
+                self.begin(job, now, effects);
+            }
+        }
+    }
+
+    fn begin(&mut self, job: Job, now: Now, effects: &mut Vec<Effect>) {
+        let pace = self.pace(&job);
+        if self.start(&job, pace, now, effects) {
+            self.running.put(pace, Some(job));
+        }
+    }
+
+    /// Whether there was anything to start.
+    fn start(&mut self, job: &Job, pace: Pace, now: Now, effects: &mut Vec<Effect>) -> bool {
+        match job {
+            Job::Grant(session) => self.start_grant(*session, pace, now, effects),
+            Job::End(session) => {
+                let (units, rest): (Vec<_>, Vec<_>) = self
+                    .ledger
+                    .last_held_by(*session)
+                    .into_iter()
+                    .partition(|held| held.unit.pace() == Pace::Quick);
+                if let Some(Grant { phase: Phase::Ending(ending), .. }) = self.grants.get_mut(session) {
+                    ending.rest = rest.into_iter().map(|held| held.unit).collect();
+                }
+                effects.push(Effect::Undo { session: Some(*session), pace, units });
+                true
+            }
+            Job::Rest(session) => {
+                let rest = match self.grants.get(session).map(|grant| &grant.phase) {
+                    Some(Phase::Ending(ending)) => ending.rest.clone(),
+                    _ => Vec::new(),
+                };
+                let mut units = self.ledger.orphans();
+                units.retain(|held| rest.contains(&held.unit));
+                effects.push(Effect::Undo { session: Some(*session), pace, units });
+                true
+            }
+            Job::Retry(pace, due) => {
+                let mut units = self.ledger.orphans();
+                units.retain(|held| due.contains(&held.unit));
+                self.retries.retain(|retry| {
+                    !due.contains(&retry.unit) || units.iter().any(|held| held.unit == retry.unit)
+                });
+                effects.push(Effect::Undo { session: None, pace: *pace, units });
+                true
+            }
+        }
+    }
+
+    /// Whether a session's end has still to take it back.
+    pub(super) fn is_about_to_go(&self, unit: &Unit) -> bool {
+        self.grants.values().any(
+            |grant| matches!(&grant.phase, Phase::Ending(ending) if !ending.undone && ending.rest.contains(unit)),
+        )
+    }
+}
