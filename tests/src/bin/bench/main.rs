@@ -7,6 +7,7 @@
 
 mod agents;
 mod cpu;
+mod crowded;
 mod measures;
 mod report;
 mod slow;
@@ -43,6 +44,10 @@ pub struct Sizes {
     pub idle: usize,
     /// Through each slow reader.
     pub slow_mib: usize,
+    /// In the home of an account that goes.
+    pub files: usize,
+    /// Processes that hop.
+    pub hoppers: usize,
     /// How long an idle agent is watched.
     pub idle_seconds: u64,
 }
@@ -57,6 +62,8 @@ const FULL: Sizes = Sizes {
     key_turns: 3000,
     idle: 200,
     slow_mib: 1024,
+    files: 700_000,
+    hoppers: 1000,
     idle_seconds: 60,
 };
 const QUICK: Sizes = Sizes {
@@ -69,6 +76,8 @@ const QUICK: Sizes = Sizes {
     key_turns: 2,
     idle: 20,
     slow_mib: 128,
+    files: 20_000,
+    hoppers: 100,
     idle_seconds: 20,
 };
 
@@ -96,7 +105,7 @@ fn bench() -> Result<()> {
         rows.extend(measured(name, || measure(quick))?);
     }
     type Measure = fn(&Course, &Sizes) -> Result<Vec<Row>>;
-    let measures: [(&str, Measure); 9] = [
+    let measures: [(&str, Measure); 11] = [
         // First, too: an agent that has served nobody yet.
         ("idle agent", agents::idle),
         // First, because what bulk leaves to the allocator would hide it.
@@ -108,6 +117,8 @@ fn bench() -> Result<()> {
         ("set-up and grant", measures::set_up),
         ("keystroke", measures::keystroke),
         ("revocation", measures::revocation),
+        ("revocation beside a removal", crowded::beside_a_removal),
+        ("hopping processes", crowded::hopping),
     ];
     let chosen: Vec<_> = measures.into_iter().filter(|(name, _)| wanted(name)).collect();
     if !chosen.is_empty() {

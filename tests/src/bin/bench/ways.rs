@@ -77,6 +77,10 @@ impl Course {
             name = "{GRANTED}@bench01"
             privileges = [{{ kind = "sudo" }}, {{ kind = "groups", groups = ["adm"] }}]
 
+            [[credential]]
+            name = "guest@bench01"
+            privileges = [{{ kind = "account-create" }}]
+
             [[access_group]]
             name = "bench"
             users = ["{USER}"]
@@ -103,6 +107,11 @@ impl Course {
     /// The words of ssh through Tidegate to the account that is given privileges.
     pub fn ssh_granted(&self, setting: &str, command: &str) -> Result<Vec<String>> {
         self.ssh_to("granted", setting, &[], command)
+    }
+
+    /// The same to an account that is made for the session.
+    pub fn ssh_guest(&self, command: &str) -> Result<Vec<String>> {
+        self.ssh_to("guest", "", &[], command)
     }
 
     fn ssh_to(&self, host: &str, setting: &str, options: &[&str], command: &str) -> Result<Vec<String>> {
@@ -185,7 +194,8 @@ fn hosts(world: &World, device: &Device, jump: u16) -> Result<String> {
          Host jump\n    ProxyJump hop\n\
          Host tidegate\n    User {USER}[{ACCOUNT}@bench01]\n\
          Host granted\n    User {USER}[{GRANTED}@bench01]\n\
-         Host tidegate granted\n    HostName {}\n    Port {}\n\
+         Host guest\n    User {USER}[guest@bench01]\n\
+         Host tidegate granted guest\n    HostName {}\n    Port {}\n\
          Host *\n    IdentityFile {key}\n",
         gate.ip(),
         gate.port()
