@@ -140,6 +140,13 @@ impl State {
 
     fn begin(&mut self, job: Job, now: Now, effects: &mut Vec<Effect>) {
         let pace = self.pace(&job);
+        if pace == Pace::Quick {
+            self.quick_since = now.boot;
+            let ends = self.waiting.iter().any(|job| matches!(job, Job::End(_)));
+            if ends {
+                self.keep_deadlines(effects);
+            }
+        }
         if self.start(&job, pace, now, effects) {
             self.running.put(pace, Some(job));
         }

@@ -39,7 +39,10 @@ impl State {
             .grants
             .iter()
             .filter(|(session, _)| self.ledger.grants.contains_key(session))
-            .map(|(session, grant)| (*session, grant.overdue_at()))
+            .map(|(session, grant)| match grant.lives() {
+                true => (*session, grant.overdue_at()),
+                false => (*session, grant.overdue_at().max(self.quick_since)),
+            })
             .collect();
         effects.push(Effect::KeepDeadlines(deadlines));
     }

@@ -30,6 +30,8 @@ pub struct State {
     pub(super) grants: BTreeMap<SessionId, Grant>,
     pub(super) waiting: VecDeque<Job>,
     pub(super) running: Running,
+    /// When the last quick job began: who waits for those before it is not one that hangs.
+    pub(super) quick_since: u64,
     pub(super) retries: Vec<Retry>,
     pub(super) lease: Lease,
     pub(super) linked: bool,

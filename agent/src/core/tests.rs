@@ -450,3 +450,31 @@ fn an_end_waits_for_a_slow_grant_to_the_same_account_which_may_join_it() {
     world.settle();
     assert_eq!(world.host, world.theirs);
 }
+
+#[test]
+fn an_end_that_waits_for_others_is_not_late_while_one_after_the_other_is_done() {
+    let mut world = World::new();
+    for id in 1..=5 {
+        world.give(Event::Proxy(FromProxy::Grant(order(id, &[id], true))));
+    }
+    world.settle();
+    world.give(Event::Proxy(FromProxy::Lease { live: Vec::new() }));
+    let mut last = 0;
+    // Each undo takes three seconds, as when somebody holds the account files.
+    while world.host != world.theirs {
+        world.time += 3_000_000;
+        assert!(world.work_one() || !world.inbox.is_empty());
+        while world.work.front().is_some_and(|next| !matches!(next, Effect::Undo { .. })) {
+            world.work_one();
+        }
+        while let Some(event) = world.inbox.pop_front() {
+            world.give(event);
+        }
+        let waits = world.state.waiting.len();
+        let due = world.deadlines.iter().flatten().filter(|(id, _)| world.state.grants.contains_key(*id));
+        let oldest = due.map(|(_, due)| *due).min().unwrap_or(world.time);
+        assert!(waits == 0 || oldest + 6_000_000 >= world.time, "{oldest} at {}", world.time);
+        last = world.time;
+    }
+    assert!(last >= 15_000_000, "the five take their time: {last}");
+}
