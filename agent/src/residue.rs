@@ -9,9 +9,9 @@
 //! minute whatever comes late ([`Late`]). A heuristic: where the host has neither logind nor kernel audit, a process that
 //! cleaned its environment and left its parents within [`Reaper`]'s looks is missed;
 //! where it has no kernel audit, so is one that root moved out of its scope. Services that
-//! the host's systemd was asked for while the session lived, and jobs of at(1), are the
-//! session's where nobody else was logged in who could have asked; what cron starts and what
-//! has a unit file is the host's: the table or the file is reported instead.
+//! a systemd was asked for while the session lived, and jobs of at(1) and cron(8), are the
+//! session's where nobody else was logged in who could have asked; what has a unit file is the
+//! host's: the file is reported instead.
 //!
 //! Sessions end by control group where they can: those that fork as they are looked at are
 //! in none of two looks. And none is taken to be over before every process that was there

@@ -216,6 +216,7 @@ impl Ending {
     fn tell(&mut self, table: &Table) -> Reaped {
         let unread = table.unread().iter().map(|what| format!("whose processes some are: {what}"));
         self.reaped.unseen.extend(unread);
+        self.reaped.unseen.extend(table.unclear(&self.leaving));
         std::mem::take(&mut self.reaped)
     }
 

@@ -131,7 +131,7 @@ fn read_all(directory: &Path, pid: u32, unread: &mut BTreeSet<String>) -> Option
     };
     let (scope, manager) = (scope_of(&cgroup), manager_of(&cgroup));
     let outside = scope.is_none() && manager.is_none();
-    let server = outside && is_sshd(&stat.comm) && is_roots(directory) && is_installed(directory);
+    let server = outside && is_sshd(&stat.comm) && is_roots(directory) && runs_installed(directory);
     Some(Some(Process {
         pid,
         parent: stat.parent,
@@ -251,9 +251,14 @@ fn is_roots(directory: &Path) -> bool {
 }
 
 /// Whether its program is where programs are installed, or cannot be known.
-fn is_installed(directory: &Path) -> bool {
-    let Ok(program) = std::fs::read_link(directory.join("exe")) else { return true };
-    INSTALLED.iter().any(|place| program.as_os_str().as_bytes().starts_with(place))
+fn runs_installed(directory: &Path) -> bool {
+    std::fs::read_link(directory.join("exe"))
+        .map_or(true, |program| is_installed(program.as_os_str().as_bytes()))
+}
+
+/// Whether that is where programs are installed.
+pub fn is_installed(program: &[u8]) -> bool {
+    INSTALLED.iter().any(|place| program.starts_with(place))
 }
 
 /// Another of its threads than the first.

@@ -1,5 +1,6 @@
 //! What goes on after its session in ways that a look at a list of processes does not show:
-//! programs that hop from one process to the next, and what others were asked to start.
+//! programs that hop from one process to the next, and what others were asked to start, at once
+//! or at its time.
 
 use std::fs;
 
@@ -89,6 +90,11 @@ fn a_thousand_hopping_processes_end_with_their_session_and_are_counted() {
     )
     .unwrap();
     pty.expect("they-hop\r\n").unwrap();
+    wait::until_true("all of them hop", PATIENCE, || {
+        let counted = scene.device.run(&["pgrep", "-c", "-x", "locust", "-r", "R,S,D"]).unwrap().out();
+        counted.trim().parse::<u32>().is_ok_and(|counted| counted > 950)
+    })
+    .unwrap();
     let id = newest(&scene);
     leave(&mut pty);
     let took = wait::until("the end of its grant in the log", PATIENCE, || {
@@ -163,4 +169,88 @@ fn what_others_were_asked_to_start_ends_with_the_session_and_what_was_there_befo
     assert!(runs("74001"), "a unit that was there before was ended");
     // By then a unit that systemd starts again would have been.
     assert!(!runs("73002"), "a unit of the session came back");
+}
+
+/// What at(1), cron(8) and other systemds start at their time, and the number of seconds; none
+/// has the session's name in its environment.
+const JOBS: [(&str, &str); 8] = [
+    ("75001", "echo exec sleep 75001 | env -u TIDEGATE_SESSION at now"),
+    ("75002", "echo exec sleep 75002 | sudo -n env -u TIDEGATE_SESSION at now"),
+    ("75003", "echo setsid -f env -i /bin/sleep 75003 | sudo -n env -u TIDEGATE_SESSION at now"),
+    (
+        "75004",
+        "echo 'echo $$ >/sys/fs/cgroup/cgroup.procs; setsid -f sleep 75004' | sudo -n env -u TIDEGATE_SESSION at now",
+    ),
+    ("75005", "echo exec sleep 75005 | env -u TIDEGATE_SESSION batch"),
+    ("75006", "sudo -n systemd-run -q --on-active=1s --timer-property=AccuracySec=10ms sleep 75006"),
+    (
+        "75007",
+        "sudo -n sh -c 'exec runuser -u lingerer -- env XDG_RUNTIME_DIR=/run/user/$(id -u lingerer) systemd-run --user -q sleep 75007'",
+    ),
+    ("75008", "echo '@reboot root sleep 75008' | sudo -n tee /etc/cron.d/once; sudo -n systemctl start cron"),
+];
+
+/// What the host has of the same kinds by itself.
+const OWN_JOBS: [&str; 3] = ["74011", "74012", "74013"];
+
+#[test]
+fn a_job_that_at_or_cron_has_begun_for_a_session_ends_with_it_and_the_hosts_own_do_not() {
+    needs_devices!();
+    let stand = Stand::new("punctual", 30);
+    let device = &stand.device;
+    // However busy the machine is: batch(1) waits for an idle one.
+    let busy = "mkdir -p /etc/systemd/system/atd.service.d /etc/cron.d; \
+        printf '[Service]\\nExecStart=\\nExecStart=/usr/sbin/atd -f -l 10000 -b 1\\n' >/etc/systemd/system/atd.service.d/busy.conf; \
+        echo '@reboot root sleep 74012' >/etc/cron.d/before; \
+        systemctl daemon-reload; systemctl start atd; echo exec sleep 74011 | at now";
+    device.ok(&["sh", "-c", busy]).unwrap();
+    device.add_account("lingerer").unwrap();
+    device.ok(&["loginctl", "enable-linger", "lingerer"]).unwrap();
+    let scene = Scene::set(&stand.world, device, "keeper", "{}");
+    let start = "runuser -u lingerer -- env XDG_RUNTIME_DIR=/run/user/$(id -u lingerer) systemd-run --user -q sleep 74013";
+    wait::until_true("lingerer's systemd runs", PATIENCE, || {
+        device.run(&["sh", "-c", start]).unwrap().success()
+    })
+    .unwrap();
+    let runs =
+        |number: &str| device.run(&["pgrep", "-f", &format!("(^|/)sleep {number}$")]).unwrap().success();
+    // The kernel counts a file's changes in seconds.
+    let table = device.path("/etc/cron.d/before");
+    wait::until_true("the host's table is older than the session", PATIENCE, || {
+        let changed = fs::metadata(&table).unwrap().modified().unwrap();
+        changed.elapsed().is_ok_and(|age| age > std::time::Duration::from_secs(3))
+    })
+    .unwrap();
+
+    let script: String = JOBS.iter().map(|(_, job)| format!("{job}\n")).collect();
+    fs::write(device.path("/usr/local/share/jobs.sh"), script).unwrap();
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    pty.send_line("bash /usr/local/share/jobs.sh; echo all-\"given\"").unwrap();
+    pty.expect("all-given\r\n").unwrap();
+    for number in JOBS.iter().map(|(number, _)| number).chain(&OWN_JOBS) {
+        wait::until_true(&format!("{number} runs"), PATIENCE, || runs(number))
+            .unwrap_or_else(|error| panic!("{error}\n{}\n{}", device.journal("atd"), device.journal("cron")));
+    }
+    // Nothing tells of the line afterwards.
+    pty.send_line("sudo -n rm /etc/cron.d/once; echo it-\"went\"").unwrap();
+    pty.expect("it-went\r\n").unwrap();
+    let id = newest(&scene);
+    leave(&mut pty);
+    for (number, job) in JOBS {
+        wait::until_true(&format!("the end of: {job}"), PATIENCE, || !runs(number))
+            .unwrap_or_else(|error| panic!("{error}\n{}", device.journal("tidegate-agent")));
+    }
+    let found = scene.left_behind(&id);
+    for (number, job) in JOBS {
+        let listed =
+            found.iter().any(|one| text(one, "kind") == "process" && text(one, "what").ends_with(number));
+        assert!(listed, "{job} is not listed: {found:#?}");
+    }
+    for number in OWN_JOBS {
+        assert!(runs(number), "{number}, which the host began, was ended: {found:#?}");
+    }
+    for daemon in ["atd", "cron"] {
+        device.ok(&["systemctl", "is-active", daemon]).unwrap();
+    }
 }

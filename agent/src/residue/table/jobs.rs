@@ -1,17 +1,27 @@
-//! What others started on a session's behalf: a service that the host's systemd was asked
-//! for, and a job that at(1) has run. The kernel says who started it (they did), not who
-//! asked, so a heuristic says that: it began while the session lived, it is of a kind that
-//! somebody asks for by hand, and nobody else was logged in who could have. What a session
-//! without privileges on an account without power asked for is its account's only.
+//! What others started on a session's behalf: a service that the host's systemd or another
+//! account's was asked for, and a job that at(1) has run, or cron(8) from a table that changed.
+//! The kernel says who started it (they did), not who asked, so a heuristic says that: it began
+//! while the session lived, it is of a kind that somebody asks for by hand, and nobody else was
+//! logged in who could have. Where somebody was, it goes on and is told. What a session without
+//! privileges on an account without power asked for is its account's only.
+//!
+//! It fails where root feigns: a job in at's spool that at did not write, a line of cron's that
+//! reads as one of the host's does and runs another program, a job that puts off its audit session
+//! and leaves its service. And a job of the host's that cron begins while a session changes a
+//! table goes with it where its line cannot be found again: it left its parents, or has a `%`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-use super::super::process::{Process, uid_of};
+use super::super::process::{self, Process, Status, uid_of};
 use super::super::{Leaving, TICKS};
 use super::Table;
 
@@ -33,14 +43,74 @@ const UNITS: [&str; 11] = [
 /// Units that somebody asked for and nobody wrote.
 const TRANSIENT: &str = "run/systemd/transient";
 
-/// The service that runs at's jobs, and the file that each new job changes (Debian's at, and
-/// others').
-const ATD: &str = "atd.service";
-const LAST_JOB: [&str; 2] = ["var/spool/cron/atjobs/.SEQ", "var/spool/at/.SEQ"];
+/// What runs jobs of others when their time has come.
+#[derive(Debug)]
+struct Runner {
+    services: &'static [&'static str],
+    /// Its program, which each job's login is also kept open by.
+    programs: &'static [&'static [u8]],
+    /// Of these files, and of those in these directories, one changes with each new job.
+    asked: &'static [&'static str],
+    /// They are tables, whose jobs come again and again.
+    tables: bool,
+}
+
+/// at(1) and cron(8), where Debian's and others' have theirs.
+const RUNNERS: [Runner; 2] = [
+    Runner {
+        services: &["atd.service"],
+        programs: &[b"atd"],
+        asked: &["var/spool/cron/atjobs/.SEQ", "var/spool/at/.SEQ"],
+        tables: false,
+    },
+    Runner {
+        services: &["cron.service", "crond.service", "cronie.service"],
+        programs: &[b"cron", b"crond"],
+        asked: &[
+            "etc/crontab",
+            "etc/cron.d",
+            "var/spool/cron",
+            "var/spool/cron/crontabs",
+            "var/spool/cron/tabs",
+        ],
+        tables: true,
+    },
+];
+
+/// How many files of a directory are looked at, and how much of one, in bytes.
+const MOST_FILES: usize = 1024;
+const MOST_TABLE: u64 = 256 * 1024;
+
+/// How many are told of which nobody can say who asked for them.
+const MOST_UNCLEAR: usize = 8;
+
+/// How many processes a job's is looked for above another.
+const MOST_ABOVE: usize = 64;
 
 impl Table {
     /// Processes that were started for the session by others.
     pub(super) fn started_for(&self, leaving: &Leaving, found: &BTreeSet<u32>) -> BTreeSet<u32> {
+        self.asked_for(leaving, found, true)
+    }
+
+    /// Those of which nobody can say whether they were: somebody else was logged in.
+    #[must_use]
+    pub fn unclear(&self, leaving: &Leaving) -> BTreeSet<String> {
+        let Some(session) = leaving.session else { return BTreeSet::new() };
+        let found = self.of_session(session, &leaving.known);
+        let others = self.asked_for(leaving, &found, false);
+        let others = others.iter().filter_map(|pid| self.get(*pid));
+        let others = others.filter(|process| process.marker.is_none() && self.touchable(process));
+        let told = others.take(MOST_UNCLEAR).map(|process| {
+            let (pid, command) = (process.pid, self.command(process.pid));
+            format!("who asked for process {pid} ({command}): it began meanwhile, and others were logged in")
+        });
+        told.collect()
+    }
+
+    /// What began while the session lived and is of a kind that somebody asks for, where nobody
+    /// else could have, or where somebody could.
+    fn asked_for(&self, leaving: &Leaving, found: &BTreeSet<u32>, by_nobody_else: bool) -> BTreeSet<u32> {
         let Some(since) = self.since(found, &leaving.known) else { return BTreeSet::new() };
         let mut scopes = leaving.known.scopes.clone();
         scopes.extend(found.iter().filter_map(|pid| self.get(*pid)?.scope.clone()));
@@ -48,22 +118,31 @@ impl Table {
         // Whoever came later has not asked for it.
         let others = self.other_logins(&scopes);
         let nobody_else = |start: u64| others.values().all(|(login, _)| *login > start);
-        let mut started = BTreeSet::new();
+        let due = |process: &Process| process.start >= since && nobody_else(process.start) == by_nobody_else;
+        let asked: Vec<&Runner> =
+            RUNNERS.iter().filter(|runner| self.changed_since(runner.asked, since)).collect();
+        let mine = |owner: u32| uids.contains(&owner) || (leaving.powers && owner == 0);
+        let is_its = |process: &Process| match (process.manager, process.service.as_deref()) {
+            (Some(at), _) => leaving.powers && !at.itself && self.was_asked_of(at.uid, process),
+            (None, Some(service)) if runner_of(service).is_some() => {
+                self.is_job(process, &asked, &mine, since)
+            }
+            (None, Some(_)) => false,
+            // A job that root took out of the service still has the audit session that it was given.
+            (None, None) => {
+                process.scope.is_none()
+                    && process.audit.is_some()
+                    && self.is_job(process, &asked, &mine, since)
+            }
+        };
+        let its = self.all.values().filter(|process| due(process) && is_its(process));
+        let mut started: BTreeSet<u32> = its.map(|process| process.pid).collect();
         for (service, processes) in self.services() {
             let begun = processes.iter().map(|process| process.start).min().unwrap_or_default();
-            let its = match service {
-                ATD => {
-                    let asked = self.changed_since(&LAST_JOB, since);
-                    processes
-                        .into_iter()
-                        .filter(|process| asked && self.is_job(process, &uids, leaving))
-                        .collect()
-                }
-                _ if leaving.powers && begun >= since && self.was_asked_for(service) => processes,
-                _ => Vec::new(),
-            };
-            let its = its.iter().filter(|process| process.start >= since && nobody_else(process.start));
-            started.extend(its.map(|process| process.pid));
+            let whole = leaving.powers && begun >= since && runner_of(service).is_none();
+            if whole && self.was_asked_for(service) {
+                started.extend(processes.iter().filter(|process| due(process)).map(|process| process.pid));
+            }
         }
         started
     }
@@ -72,7 +151,7 @@ impl Table {
     #[must_use]
     pub fn services_of(&self, found: &BTreeSet<u32>) -> BTreeSet<String> {
         let services = found.iter().filter_map(|pid| self.get(*pid)?.service.as_deref());
-        let asked = services.filter(|service| *service != ATD && self.was_asked_for(service));
+        let asked = services.filter(|service| runner_of(service).is_none() && self.was_asked_for(service));
         asked.map(str::to_owned).collect()
     }
 
@@ -99,23 +178,124 @@ impl Table {
         !written && self.root.join("run/systemd/system").is_dir()
     }
 
-    /// A job has its owner's login id; the daemon that runs it has none.
-    fn is_job(&self, process: &Process, uids: &BTreeSet<u32>, leaving: &Leaving) -> bool {
-        let path = self.proc.join(process.pid.to_string()).join("loginuid");
-        let owner = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u32>().ok());
-        process.audit.is_some()
-            && owner.is_some_and(|owner| uids.contains(&owner) || (leaving.powers && owner == 0))
+    /// The same of a unit of an account's own systemd.
+    fn was_asked_of(&self, uid: u32, process: &Process) -> bool {
+        let parts = process.cgroup.iter().flat_map(|path| path.split(|byte| *byte == b'/'));
+        let unit = parts.filter(|part| part.ends_with(b".service")).nth(1).map(OsStr::from_bytes);
+        let units = self.root.join(format!("run/user/{uid}/systemd/transient"));
+        unit.is_some_and(|unit| units.join(unit).symlink_metadata().is_ok())
+    }
+
+    /// Whether it is a job of one of these that was the session's to ask for. A job has its
+    /// owner's login id; one of root's may have put that off.
+    fn is_job(&self, process: &Process, asked: &[&Runner], mine: &impl Fn(u32) -> bool, since: u64) -> bool {
+        let service = process.service.as_deref();
+        let may_be_by = |runner: &&&Runner| service.is_none_or(|service| runner.services.contains(&service));
+        let by = asked.iter().filter(may_be_by);
+        !self.is_runners(process)
+            && self.owner(process).is_some_and(mine)
+            && by.into_iter().any(|runner| !runner.tables || !self.was_due(process, since))
+    }
+
+    fn owner(&self, process: &Process) -> Option<u32> {
+        let directory = self.proc.join(process.pid.to_string());
+        match process.audit {
+            Some(_) => std::fs::read_to_string(directory.join("loginuid")).ok()?.trim().parse().ok(),
+            None => Status::read(&directory)?.uids.get(2).copied(),
+        }
+    }
+
+    /// Whether it is the daemon, or what of it waits for a job and keeps the job's login open.
+    fn is_runners(&self, process: &Process) -> bool {
+        let daemon = |process: &Process| process.audit.is_none() && self.runs_jobs(process);
+        daemon(process) || (self.runs_jobs(process) && self.parent(process.pid).is_some_and(daemon))
+    }
+
+    /// By its program: a name proves nothing.
+    fn runs_jobs(&self, process: &Process) -> bool {
+        let names = RUNNERS.iter().flat_map(|runner| runner.programs);
+        let program = self.proc.join(process.pid.to_string()).join("exe");
+        let is_it = |name: &[u8]| {
+            // Nothing can be read of one that is ending.
+            std::fs::read_link(&program).map_or(true, |program| {
+                let path = program.as_os_str().as_bytes();
+                let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
+                process::is_installed(path) && path.rsplit(|byte| *byte == b'/').next() == Some(name)
+            })
+        };
+        names.into_iter().any(|name| process.comm == *name && is_it(name))
+    }
+
+    /// Whether cron started it for a line that the session did not touch: the whole command of a
+    /// table that has not changed since.
+    pub(super) fn was_due(&self, process: &Process, since: u64) -> bool {
+        let mut line = vec![process];
+        while let Some(parent) = line.last().and_then(|last| self.parent(last.pid))
+            && line.len() < MOST_ABOVE
+            && !self.runs_jobs(parent)
+        {
+            line.push(parent);
+        }
+        // Whoever left its parents could have been started by anything.
+        let Some(top) = line.last().filter(|top| self.parent(top.pid).is_some_and(|parent| parent.pid > 1))
+        else {
+            return false;
+        };
+        let Ok(words) = std::fs::read(self.proc.join(top.pid.to_string()).join("cmdline")) else {
+            return false;
+        };
+        let words: Vec<&[u8]> =
+            words.strip_suffix(b"\0").unwrap_or(&words).split(|byte| *byte == 0).collect();
+        let command = match words.as_slice() {
+            [_, b"-c", command] => command.to_vec(),
+            words => words.join(&b' '),
+        };
+        let tables =
+            RUNNERS.iter().filter(|runner| runner.tables).flat_map(|runner| self.files(runner.asked));
+        let old = tables.filter(|table| !is_changed(table, seconds(since)));
+        let holds = |table: PathBuf| {
+            let mut text = Vec::new();
+            let file = File::open(table).map(|file| file.take(MOST_TABLE).read_to_end(&mut text));
+            let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+            file.is_ok() && lines.any(|line| line.first() != Some(&b'#') && is_last(line, &command))
+        };
+        !command.is_empty() && old.into_iter().any(holds)
+    }
+
+    /// These files, and those in these directories.
+    fn files(&self, places: &[&str]) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        for place in places.iter().map(|place| self.root.join(place)) {
+            let there = std::fs::read_dir(&place).into_iter().flatten().flatten().take(MOST_FILES);
+            let there = there.filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_dir()));
+            files.extend(there.map(|entry| entry.path()));
+            files.push(place);
+        }
+        files
     }
 
     /// Whether one of these has changed since that many clock ticks after the boot.
     fn changed_since(&self, places: &[&str], since: u64) -> bool {
-        let clock = |id: ClockId| clock_gettime(id).map(Duration::from).unwrap_or_default();
-        let boot = clock(ClockId::CLOCK_REALTIME).saturating_sub(clock(ClockId::CLOCK_BOOTTIME));
-        let since = boot.as_secs().saturating_add(since / TICKS);
-        let changed = |path: &Path| {
-            path.symlink_metadata()
-                .is_ok_and(|found| u64::try_from(found.ctime()).is_ok_and(|at| at >= since))
-        };
-        places.iter().any(|place| changed(&self.root.join(place)))
+        self.files(places).iter().any(|path| is_changed(path, seconds(since)))
     }
+}
+
+/// That many clock ticks after the boot, in seconds as file systems count them.
+fn seconds(ticks: u64) -> u64 {
+    let clock = |id: ClockId| clock_gettime(id).map(Duration::from).unwrap_or_default();
+    let boot = clock(ClockId::CLOCK_REALTIME).saturating_sub(clock(ClockId::CLOCK_BOOTTIME));
+    boot.as_secs().saturating_add(ticks / TICKS)
+}
+
+fn is_changed(path: &Path, since: u64) -> bool {
+    path.symlink_metadata().is_ok_and(|found| u64::try_from(found.ctime()).is_ok_and(|at| at >= since))
+}
+
+/// Whether it is the command at the end of a table's line.
+fn is_last(line: &[u8], command: &[u8]) -> bool {
+    line.strip_suffix(command).is_some_and(|before| before.last().is_some_and(u8::is_ascii_whitespace))
+}
+
+fn runner_of(service: &str) -> Option<&'static Runner> {
+    RUNNERS.iter().find(|runner| runner.services.contains(&service))
 }

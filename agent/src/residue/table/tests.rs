@@ -131,3 +131,98 @@ fn an_idle_systemd_of_the_account_is_left_alone() {
     table.all.insert(210, Process { manager, ..process(210, 1, "systemd", None) });
     assert!(!found(&table).contains(&210));
 }
+
+/// cron (400) with two jobs, one of a line that was there before the session and one of a line
+/// that was not, and at (410) with one; what of it /proc shows is below `scratch`.
+fn timekeepers(scratch: &crate::test::Scratch) -> Table {
+    use std::os::unix::fs::symlink;
+    let root = scratch.path();
+    let proc = root.join("proc");
+    let by = |pid: u32, parent: u32, comm: &str, service: &str, audit: Option<u32>| {
+        let service = Some(service.to_owned());
+        // In clock ticks since boot: after all that is on a disk.
+        let start = u64::MAX / 1000 + u64::from(pid);
+        Process { service, audit, start, ..process(pid, parent, comm, None) }
+    };
+    let (cron, at) = ("cron.service", "atd.service");
+    let daemons = [by(400, 1, "cron", cron, None), by(410, 1, "atd", at, None)];
+    let waiting = [
+        by(401, 400, "cron", cron, Some(11)),
+        by(403, 400, "cron", cron, Some(12)),
+        by(411, 410, "atd", at, Some(13)),
+    ];
+    let jobs = [
+        by(402, 401, "sh", cron, Some(11)),
+        by(404, 403, "sleep", cron, Some(12)),
+        by(412, 411, "sh", at, Some(13)),
+    ];
+    let line = |pid: u32| match pid {
+        402 => "/bin/sh\0-c\0cd / && backup --all\0",
+        404 => "sleep\x00905\0",
+        _ => "sh\0",
+    };
+    let all = daemons.into_iter().chain(waiting).chain(jobs);
+    let all: Vec<Process> = all.collect();
+    for one in &all {
+        let place = proc.join(one.pid.to_string());
+        std::fs::create_dir_all(&place).unwrap();
+        let program = String::from_utf8(one.comm.clone()).unwrap();
+        symlink(format!("/usr/sbin/{program}"), place.join("exe")).unwrap();
+        std::fs::write(place.join("loginuid"), "0").unwrap();
+        std::fs::write(place.join("cmdline"), line(one.pid)).unwrap();
+    }
+    let tables = root.join("etc/cron.d");
+    std::fs::create_dir_all(&tables).unwrap();
+    let lines = "5 4 * * * root cd / && backup --all\n# * * * * * root sleep 905\n";
+    std::fs::write(tables.join("old"), lines).unwrap();
+    let mut host = host();
+    host.all.remove(&400);
+    host.all.extend(all.into_iter().map(|process| (process.pid, process)));
+    // Another's login would leave it open who asked.
+    [300, 301, 302].iter().for_each(|pid| drop(host.all.remove(pid)));
+    host.all.get_mut(&202).unwrap().scope = scope(7, 1);
+    Table { proc, root: root.to_owned(), ..host }
+}
+
+fn leaving(powers: bool) -> Leaving {
+    Leaving { session: Some(mine()), powers, ..Leaving::default() }
+}
+
+#[test]
+fn what_cron_begins_is_the_sessions_where_a_table_changed_and_no_old_line_says_it() {
+    let scratch = crate::test::Scratch::new();
+    let table = timekeepers(&scratch);
+    let since =
+        |table: &Table| table.of(&leaving(true)).into_iter().filter(|pid| *pid >= 400).collect::<Vec<_>>();
+    // The session is as old as the boot, so all tables changed in it: nothing is the host's.
+    assert_eq!(since(&table), [402, 404], "and nobody asked at for a job");
+    std::fs::create_dir_all(scratch.path().join("var/spool/cron/atjobs")).unwrap();
+    std::fs::write(scratch.path().join("var/spool/cron/atjobs/.SEQ"), "00001").unwrap();
+    assert_eq!(since(&table), [402, 404, 412]);
+    let of_accounts = table.of(&leaving(false));
+    assert!(!of_accounts.contains(&412), "root's, and the session was given nothing: {of_accounts:?}");
+}
+
+#[test]
+fn a_line_of_an_old_table_is_the_hosts_whatever_changes_beside_it() {
+    let scratch = crate::test::Scratch::new();
+    let table = timekeepers(&scratch);
+    // By a clock on which the tables are from before the session.
+    let since = u64::MAX / 1000;
+    let due = |pid: u32| table.was_due(table.get(pid).unwrap(), since);
+    assert!(due(402), "its line is there");
+    assert!(!due(404), "its line is a comment");
+}
+
+#[test]
+fn what_began_while_others_were_logged_in_goes_on_and_is_told() {
+    let scratch = crate::test::Scratch::new();
+    let mut table = timekeepers(&scratch);
+    assert_eq!(table.unclear(&leaving(true)), BTreeSet::new());
+    let other = Process { scope: scope(8, 2), ..process(302, 1, "bash", None) };
+    table.all.insert(302, other);
+    assert!(!table.of(&leaving(true)).contains(&404));
+    let told = table.unclear(&leaving(true));
+    assert!(told.iter().any(|told| told.contains("404 (sleep 905)")), "{told:?}");
+    assert_eq!(table.unclear(&leaving(false)), BTreeSet::new(), "nothing that it could have asked for");
+}
