@@ -43,10 +43,10 @@ impl Paths {
         self.etc.join("tidegate-agent/custom")
     }
 
-    /// The last user id given to a created account; gone with a reboot.
+    /// The last user id given to a created account.
     #[must_use]
     pub fn last_uid(&self) -> PathBuf {
-        self.run.join("last-uid")
+        self.state.join("last-uid")
     }
 
     /// The journal's file.

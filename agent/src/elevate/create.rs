@@ -249,7 +249,7 @@ fn default_shell(paths: &Paths) -> String {
     told.map_or_else(|| "/bin/sh".to_owned(), |shell| shell.to_string())
 }
 
-/// An id that is no account's, no group's and was not given since the boot.
+/// An id that is no account's and no group's, and of those the one that was given longest ago.
 fn free_id(paths: &Paths) -> Result<u32, String> {
     let highest = highest_id(paths);
     let lowest = highest.saturating_sub(IDS).max(1000);

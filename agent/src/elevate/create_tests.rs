@@ -140,13 +140,19 @@ fn a_user_id_is_not_given_twice_in_a_row() {
     if !is_root() {
         return;
     }
-    let (_scratch, mut elevator) = host();
+    let (scratch, mut elevator) = host();
     let first = granted(&mut elevator);
     let one = uid(&first);
     elevator.undo(first);
     let second = granted(&mut elevator);
     assert_ne!(uid(&second), one);
     elevator.undo(second);
+    // Nor after a boot, which leaves files where they are.
+    std::fs::remove_dir_all(&scratch.paths().run).unwrap();
+    std::fs::create_dir_all(&scratch.paths().run).unwrap();
+    let third = granted(&mut elevator);
+    assert_ne!(uid(&third), one);
+    elevator.undo(third);
 }
 
 #[test]
