@@ -11,4 +11,4 @@ mod receipt;
 pub use account::{AccountCreate, AccountEnable, Shell, ShellError, login_account};
 pub use custom::{Custom, MOST_VALUES, Value, ValueError, ValueName};
 pub use privilege::{Groups, Privilege, PrivilegeError, PrivilegeKind, SudoCommand, SudoRule, SudoTag};
-pub use receipt::{Drift, Ended, Failure, Leftover, MOST_LEFTOVERS, Receipt, Standing};
+pub use receipt::{Drift, Ended, Failure, Leftover, MOST_LEFTOVERS, MOST_UNSEEN, Receipt, Standing};

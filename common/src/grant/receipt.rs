@@ -10,6 +10,9 @@ use crate::name::AccountName;
 /// The most ended processes that are listed of one session; what is over it is only counted.
 pub const MOST_LEFTOVERS: usize = 128;
 
+/// The most sentences on what is not certain of them.
+pub const MOST_UNSEEN: usize = 16;
+
 /// The most of anything else that one message tells, and the longest text of it, in bytes.
 const MOST_TOLD: usize = 64;
 type Told = Note<768>;
@@ -35,7 +38,7 @@ pub struct Ended {
     /// How many more there were.
     #[serde(default)]
     pub more: u64,
-    /// What is not certain of them, one sentence each.
+    /// What is not certain of them, one sentence each, at most [`MOST_UNSEEN`].
     #[serde(default)]
     pub unseen: Vec<String>,
     /// From the order to the last check, in microseconds.
@@ -66,7 +69,7 @@ impl Ended {
             *comm = Note::<64>::new(&*comm).as_str().to_owned();
             *command = Note::<192>::new(&*command).as_str().to_owned();
         }
-        self.unseen.truncate(MOST_TOLD / 4);
+        self.unseen.truncate(MOST_UNSEEN);
         cut(&mut self.unseen);
         self
     }

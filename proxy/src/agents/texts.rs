@@ -5,7 +5,7 @@
 //! does not compile before somebody has looked at its words.
 
 use tidegate_common::audit::Note;
-use tidegate_common::grant::{Drift, Ended, Failure, Leftover, Receipt, Standing};
+use tidegate_common::grant::{Drift, Ended, Failure, Leftover, MOST_UNSEEN, Receipt, Standing};
 use tidegate_common::residue::Residue;
 use tidegate_common::wire::{Exec, FromAgent, Hello, MOST_ARGS, MOST_EXECS, Sight, Witnessed};
 
@@ -87,7 +87,7 @@ fn stands(standing: Standing) -> Standing {
 fn ended(ended: Ended) -> Ended {
     let Ended { mut standing, mut drift, mut leftovers, more, mut unseen, micros } = ended;
     let over = u64::try_from(leftovers.len().saturating_sub(MOST_LEFTOVERS)).unwrap_or(u64::MAX);
-    unseen.truncate(MOST_SENTENCES);
+    unseen.truncate(MOST_UNSEEN);
     standing.truncate(MOST_SENTENCES);
     drift.truncate(MOST_SENTENCES);
     leftovers.truncate(MOST_LEFTOVERS);

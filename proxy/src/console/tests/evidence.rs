@@ -95,7 +95,7 @@ async fn a_recording_that_is_anothers_cut_older_or_gone_is_altered_for_the_log_k
     // Cut off at its end: by itself it is only incomplete.
     replace(&path, &whole[..whole.len() - tidegate_common::recording::END_LENGTH]);
     assert!(wrong(&world, session).await.contains("altered after frame 3: its end was cut off"));
-    let copy = world.says("root", &format!("session verify {}", path.display())).await;
+    let copy = world.says("root", &format!("session verify '{}'", path.display())).await;
     assert!(copy.status == 1 && copy.out.contains("altered after frame 3"), "{}", copy.out);
     // Another session's, whole and signed.
     let other = elsewhere(&world, "other");
