@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::listener::{Office, Peer};
 use super::registry::{Connected, LinkStatus};
+use super::reports::Told;
 use super::texts;
 
 /// Orders that wait for a slow link before new grants fail.
@@ -195,6 +196,7 @@ async fn talk<S: AsyncRead + AsyncWrite>(
     let mut beat = tokio::time::interval(lease / 3);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut heard = Instant::now();
+    let mut told = Told::default();
     loop {
         tokio::select! {
             biased;
@@ -220,10 +222,13 @@ async fn talk<S: AsyncRead + AsyncWrite>(
                     FromAgent::Later { session } => registry.later(session, device),
                     FromAgent::Replaced => registry.replaced(device, number),
                     FromAgent::Ended { session, ended } => {
-                        if !registry.ended(session, device, &ended) {
+                        let again = told.again(session, &ended);
+                        if !registry.ended(session, device, &ended) && !again {
                             office.ended_late(device, session, &ended).await?;
                         }
-                        office.drifted(device, session, &ended.drift).await?;
+                        if !again {
+                            office.drifted(device, session, &ended.drift).await?;
+                        }
                     }
                     FromAgent::Standing { standing } => office.stands(device, standing).await?,
                     FromAgent::Residue { session, residue } => {

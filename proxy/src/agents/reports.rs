@@ -4,10 +4,11 @@
 //! Agents are hostile: each speaks only for sessions on its own device, and what it
 //! says is bounded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use tidegate_common::audit::{Actor, Entry, Event, Note, Notes};
+use tidegate_common::digest::Digest;
 use tidegate_common::grant::{Drift, Ended, Standing};
 use tidegate_common::id::SessionId;
 use tidegate_common::name::{CredentialName, DeviceName};
@@ -21,6 +22,27 @@ use crate::witness::Kept;
 
 /// Drift of one session that is kept, at most.
 const MOST_DRIFT: usize = 64;
+/// Ends of grants on one link whose last word is remembered, at most.
+const MOST_TOLD: usize = 1024;
+
+/// What an agent last said on its link of the ends that left something standing. It says it
+/// after each try; what is no news needs no record.
+#[derive(Default)]
+pub(super) struct Told(HashMap<SessionId, Digest>);
+
+impl Told {
+    /// Whether this is what was said of the session before, but for the time it took.
+    pub(super) fn again(&mut self, session: SessionId, ended: &Ended) -> bool {
+        let before = self.0.remove(&session);
+        if ended.standing.is_empty() || self.0.len() >= MOST_TOLD {
+            return false;
+        }
+        let Ok(said) = serde_json::to_vec(&Ended { micros: 0, ..ended.clone() }) else { return false };
+        let said = Digest::of(&said);
+        self.0.insert(session, said);
+        before == Some(said)
+    }
+}
 
 fn office(error: StoreError) -> LinkError {
     LinkError::Office(error.to_string())

@@ -104,6 +104,10 @@ fn the_fleet_shows_what_lives_what_stands_and_why_and_what_drifted_also_after_a_
     let agent = fleet.agent();
     assert_eq!(agent["standing"].as_array().unwrap().len(), 1, "{agent:#}");
 
+    // It is tried again and again, for the same reason in vain: that is no news.
+    let tries = || stand.device.journal("tidegate-agent").matches("will be tried again").count() >= 3;
+    wait::until_true("it was tried again", RETRY, tries).unwrap();
+
     // The agent goes away and the proxy dies: all of it is still known.
     let version = text(&agent, "version");
     stand.device.ok(&["systemctl", "kill", "--signal=KILL", "tidegate-agent"]).unwrap();

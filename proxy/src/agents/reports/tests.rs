@@ -124,6 +124,31 @@ async fn what_stood_and_was_undone_by_a_sweep_or_by_the_agent_is_told_to_be_gone
     }
 }
 
+#[test]
+fn an_undo_that_fails_again_for_the_same_reason_is_no_news() {
+    let kind = tidegate_common::grant::PrivilegeKind::Groups;
+    let (session, other) = (SessionId::new(1, 1), SessionId::new(1, 2));
+    let stands = |why: &str, micros: u64| {
+        let standing = vec![Failure { kind, why: why.to_owned() }];
+        Ended { standing, micros, ..Ended::default() }
+    };
+    let mut told = Told::default();
+    assert!(!told.again(session, &stands("busy", 1)));
+    assert!(told.again(session, &stands("busy", 2)));
+    assert!(!told.again(other, &stands("busy", 2)));
+    assert!(told.again(session, &stands("busy", 3)));
+    assert!(!told.again(session, &stands("read-only", 4)), "another reason is news");
+    let drift = vec![Drift { kind, found: "gone".to_owned() }];
+    assert!(!told.again(session, &Ended { drift, ..stands("read-only", 5) }), "and so is drift");
+    assert!(!told.again(session, &Ended::default()));
+    assert!(!told.again(session, &Ended::default()), "an end is always told on");
+    assert!(!told.again(session, &stands("busy", 6)));
+    for number in 0..2000 {
+        told.again(SessionId::new(2, number), &stands("busy", 1));
+    }
+    assert!(told.0.len() <= MOST_TOLD);
+}
+
 fn said(session: SessionId, number: u64, last: bool) -> Witnessed {
     Witnessed { number, session, execs: Vec::new(), lost: 0, remarks: Vec::new(), last }
 }
