@@ -60,8 +60,10 @@ impl<'a> Master<'a> {
     /// Waits for its end, with the sentence.
     fn ends_with(mut self, sentence: &str) {
         let ended = wait::until_true("the connection ends", SOON, || !self.running.is_running());
-        let said = self.running.stderr_so_far();
-        assert!(ended.is_ok(), "still connected: {said}\n{}", self.scene.world.log());
+        let still = || format!("{}\n{}", self.running.stderr_so_far(), self.scene.world.log());
+        assert!(ended.is_ok(), "still connected: {}", still());
+        // Whole only once it is done: what it said last is read beside its end.
+        let said = self.running.done().unwrap().err();
         assert!(said.contains(sentence), "{said}");
     }
 }
