@@ -6,9 +6,9 @@
 //!   shell executes nothing after a record that could not be made durable;
 //! - a unit of privilege is undone when its last holder ends, not before, and its
 //!   undo is the delta that was planned before it was applied;
-//! - one quick job and one slow job change the host at a time, and where a slow grant is
-//!   one of them never the same account; an end goes before grants that wait, and what is
-//!   quick of it before what is slow;
+//! - one quick job and one slow job change the host at a time, and where a grant is one of
+//!   them never the same account; an end goes before grants that wait, and what is quick of
+//!   it before what is slow;
 //! - a handover leaves nothing half done, and nothing is decided after it.
 //!
 //! No I/O and no clock here: `now` is handed in.
@@ -28,7 +28,7 @@ mod tests;
 
 pub use handover::Carried;
 pub use ledger::{Held, Ledger, Record, Traces};
-pub use messages::{Effect, Event, Gone, Now, Reaped};
+pub use messages::{Effect, Event, Gone, NotApplied, Now, Reaped};
 pub use state::State;
 pub use unit::{Delta, Lifted, Pace, Swap, Unit};
 

@@ -33,7 +33,7 @@ use tidegate_common::id::SessionId;
 use tidegate_common::name::AccountName;
 
 use self::lock::AccountLock;
-use crate::core::{Delta, Gone, Held, Reaped, Unit};
+use crate::core::{Delta, Gone, Held, NotApplied, Reaped, Unit};
 use crate::paths::Paths;
 use crate::residue::Lost;
 
@@ -149,7 +149,7 @@ impl Elevator {
     ///
     /// # Errors
     /// The first that could not be applied or verified.
-    pub fn apply(&mut self, fresh: &[(Unit, Delta)], joined: &[Held]) -> Result<Vec<String>, Failure> {
+    pub fn apply(&mut self, fresh: &[(Unit, Delta)], joined: &[Held]) -> Result<Vec<String>, NotApplied> {
         let applied = self.apply_all(fresh);
         // What is there is looked at without keeping others from the account files.
         self.unlock();
@@ -159,19 +159,19 @@ impl Elevator {
             .iter()
             .map(|(unit, delta)| (unit, delta, false))
             .chain(held)
-            .map(|(unit, delta, shared)| self.verify(unit, delta, shared).map_err(|why| unit.failure(why)))
+            .map(|(unit, delta, shared)| {
+                self.verify(unit, delta, shared).map_err(|why| unit.failure(why).into())
+            })
             .collect()
     }
 
     /// Accounts first, then what they are given.
-    fn apply_all(&mut self, fresh: &[(Unit, Delta)]) -> Result<(), Failure> {
+    fn apply_all(&mut self, fresh: &[(Unit, Delta)]) -> Result<(), NotApplied> {
         if let Some((unit, _)) =
             fresh.iter().find(|(unit, delta)| edits_accounts(unit) && !delta.is_nothing())
         {
+            self.prepare(unit, fresh).map_err(|failure| NotApplied { failure, untouched: true })?;
             let lock = lock(&mut self.lock, &self.paths).map_err(|why| unit.failure(why))?;
-            room::keep(&self.paths).map_err(|error| {
-                unit.failure(format!("there is no room on the disk to take it back later: {error}"))
-            })?;
             apply_accounts(&self.paths, lock, fresh)?;
         }
         // The account files are as they shall be: others need not wait for what follows.
@@ -188,6 +188,37 @@ impl Elevator {
                 _ => Ok(()),
             };
             done.map_err(|why| unit.failure(why))?;
+        }
+        Ok(())
+    }
+
+    /// All that has to be so before the first change of the account files.
+    fn prepare(&mut self, unit: &Unit, fresh: &[(Unit, Delta)]) -> Result<(), Failure> {
+        if self.lock.is_none() {
+            lock(&mut self.lock, &self.paths).map_err(|why| unit.failure(why))?;
+            self.is_as_planned(fresh)?;
+        }
+        room::keep(&self.paths).map_err(|error| {
+            unit.failure(format!("there is no room on the disk to take it back later: {error}"))
+        })
+    }
+
+    /// Whether the account files still are as they were when it was planned: others could
+    /// change them since.
+    fn is_as_planned(&self, fresh: &[(Unit, Delta)]) -> Result<(), Failure> {
+        let coming = fresh.iter().find_map(|(unit, _)| match unit {
+            Unit::Created { account, .. } => Some(account),
+            _ => None,
+        });
+        for (unit, delta) in fresh.iter().filter(|(unit, _)| edits_accounts(unit)) {
+            // Sessions and places in an order are for units of another kind.
+            let now = self.plan_one(SessionId::new(0, 0), 0, unit, coming);
+            if now.map_err(|why| unit.failure(why))? != *delta {
+                return Err(unit.failure(
+                    "somebody changed the account files while it was being granted, so nothing was changed; \
+                     connect again",
+                ));
+            }
         }
         Ok(())
     }
@@ -287,12 +318,6 @@ impl Elevator {
             }
             _ => Err("the journal's delta is of another kind than its unit".to_owned()),
         }
-    }
-
-    /// Whether others cannot change accounts now.
-    #[must_use]
-    pub fn is_locked(&self) -> bool {
-        self.lock.is_some()
     }
 
     /// Lets other programs change accounts again.

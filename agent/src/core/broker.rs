@@ -6,10 +6,10 @@ use tidegate_common::wire::{FromAgent, GrantOrder};
 
 use super::handover::Handover;
 use super::jobs::Job;
-use super::ledger::Record;
-use super::messages::{Effect, Now};
+use super::ledger::{Held, Record};
+use super::messages::{Effect, NotApplied, Now};
 use super::state::{Grant, MOST_GRANTS, Phase, State, Wish};
-use super::unit::{Delta, Pace, Unit, units};
+use super::unit::{Delta, Unit, units};
 
 /// Units of one order, at most.
 const MOST_UNITS: usize = 64;
@@ -98,13 +98,7 @@ impl State {
     }
 
     /// Whether there was anything to start.
-    pub(super) fn start_grant(
-        &mut self,
-        session: SessionId,
-        pace: Pace,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) -> bool {
+    pub(super) fn start_grant(&mut self, session: SessionId, now: Now, effects: &mut Vec<Effect>) -> bool {
         let Some(grant) = self.grants.get(&session) else { return false };
         let Phase::Waiting = grant.phase else { return false };
         // Checked when the order came, but something may stand since.
@@ -116,7 +110,7 @@ impl State {
         let Some(grant) = self.grants.get_mut(&session) else { return false };
         grant.phase = Phase::Granting(Wish::Stay);
         let units = wanted.into_iter().filter(|unit| self.ledger.held(unit).is_none()).collect();
-        effects.push(Effect::Plan { session, pace, units });
+        effects.push(Effect::Plan { session, units });
         true
     }
 
@@ -141,8 +135,7 @@ impl State {
         let joined: Vec<Unit> =
             wanted.into_iter().filter(|unit| !fresh.iter().any(|(planned, _)| planned == unit)).collect();
         let held = joined.iter().filter_map(|unit| self.ledger.held(unit).cloned()).collect();
-        let apply =
-            Effect::Apply { session, pace: self.pace_of_grant(session), fresh: fresh.clone(), joined: held };
+        let apply = Effect::Apply { session, fresh: fresh.clone(), joined: held };
         let GrantOrder { account, expires, .. } = order;
         let record = Record::Granting { session, account, expires, fresh, joined };
         self.ledger.take(record.clone());
@@ -158,7 +151,7 @@ impl State {
     pub(super) fn applied(
         &mut self,
         session: SessionId,
-        result: Result<Vec<String>, Failure>,
+        result: Result<Vec<String>, NotApplied>,
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
@@ -174,7 +167,14 @@ impl State {
                 self.keep_deadlines(effects);
             }
             (Ok(_), Wish::End(_)) => self.stop_granting(session, None, now, effects),
-            (Err(failure), _) => self.stop_granting(session, Some(failure), now, effects),
+            (Err(NotApplied { failure, untouched }), _) => {
+                if untouched {
+                    let own = |held: &&Held| !held.applied && held.holders.iter().eq([&session]);
+                    let gone = self.ledger.held.iter().filter(own).map(|held| held.unit.clone()).collect();
+                    self.record(Record::Gone { gone }, Vec::new(), effects);
+                }
+                self.stop_granting(session, Some(failure), now, effects);
+            }
         }
     }
 

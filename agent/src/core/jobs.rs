@@ -1,13 +1,14 @@
 //! What changes the host next: at most one quick job and one slow job at a time.
 //!
+//! Quick is only what takes back a few lines of files. A grant is slow whatever it gives:
+//! it asks sudo, which may wait for a name server.
+//!
 //! What one session takes back is never what another takes back, so undos go side by side
-//! whoever they are of. A grant may join what another session holds, so a slow one goes
-//! beside nothing quick of the same account. (A quick grant and a slow undo have no unit in
-//! common.)
+//! whoever they are of. A grant may join what another session holds, so it goes beside no
+//! undo of the same account.
 
 use std::collections::BTreeSet;
 
-use tidegate_common::grant::PrivilegeKind;
 use tidegate_common::id::SessionId;
 use tidegate_common::name::AccountName;
 
@@ -56,10 +57,8 @@ impl Running {
 
     /// The session's grant is done, whichever way it went.
     pub fn granted(&mut self, session: SessionId) {
-        for pace in [Pace::Quick, Pace::Slow] {
-            if self.at(pace) == Some(&Job::Grant(session)) {
-                self.done(pace);
-            }
+        if self.slow == Some(Job::Grant(session)) {
+            self.slow = None;
         }
     }
 
@@ -68,25 +67,17 @@ impl Running {
     }
 }
 
+impl Job {
+    fn pace(&self) -> Pace {
+        match self {
+            Self::End(_) => Pace::Quick,
+            Self::Grant(_) | Self::Rest(_) => Pace::Slow,
+            Self::Retry(pace, _) => *pace,
+        }
+    }
+}
+
 impl State {
-    /// How long a session's grant takes to apply: as its slowest privilege.
-    pub(super) fn pace_of_grant(&self, session: SessionId) -> Pace {
-        let slow = |kind| matches!(kind, PrivilegeKind::AccountCreate | PrivilegeKind::Custom);
-        match self.grants.get(&session) {
-            Some(grant) if grant.order.privileges.iter().any(|one| slow(one.kind())) => Pace::Slow,
-            _ => Pace::Quick,
-        }
-    }
-
-    fn pace(&self, job: &Job) -> Pace {
-        match job {
-            Job::Grant(session) => self.pace_of_grant(*session),
-            Job::End(_) => Pace::Quick,
-            Job::Rest(_) => Pace::Slow,
-            Job::Retry(pace, _) => *pace,
-        }
-    }
-
     /// The accounts that it changes.
     fn accounts(&self, job: &Job) -> BTreeSet<AccountName> {
         let of = |units: &[Unit]| units.iter().map(|unit| unit.account().clone()).collect();
@@ -105,7 +96,7 @@ impl State {
 
     /// Whether it can go beside what is under way.
     fn may_start(&self, job: &Job) -> bool {
-        let pace = self.pace(job);
+        let pace = job.pace();
         if self.running.at(pace).is_some() {
             return false;
         }
@@ -130,7 +121,7 @@ impl State {
         for pace in [Pace::Quick, Pace::Slow] {
             let due = self.retries.iter().filter(|retry| retry.unit.pace() == pace && retry.at <= now.boot);
             let due: Vec<Unit> = due.map(|retry| retry.unit.clone()).collect();
-            let others_wait = self.waiting.iter().any(|job| self.pace(job) == pace);
+            let others_wait = self.waiting.iter().any(|job| job.pace() == pace);
             let job = Job::Retry(pace, due.clone());
             if !due.is_empty() && !others_wait && self.may_start(&job) {
                 self.begin(job, now, effects);
@@ -139,7 +130,7 @@ impl State {
     }
 
     fn begin(&mut self, job: Job, now: Now, effects: &mut Vec<Effect>) {
-        let pace = self.pace(&job);
+        let pace = job.pace();
         if pace == Pace::Quick {
             self.quick_since = now.boot;
             let ends = self.waiting.iter().any(|job| matches!(job, Job::End(_)));
@@ -155,7 +146,7 @@ impl State {
     /// Whether there was anything to start.
     fn start(&mut self, job: &Job, pace: Pace, now: Now, effects: &mut Vec<Effect>) -> bool {
         match job {
-            Job::Grant(session) => self.start_grant(*session, pace, now, effects),
+            Job::Grant(session) => self.start_grant(*session, now, effects),
             Job::End(session) => {
                 let (units, rest): (Vec<_>, Vec<_>) = self
                     .ledger

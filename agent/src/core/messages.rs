@@ -35,7 +35,7 @@ pub enum Event {
     /// Answers [`Effect::Plan`].
     Planned { session: SessionId, plan: Result<Vec<(Unit, Delta)>, Failure> },
     /// Answers [`Effect::Apply`]: one sentence for each unit.
-    Applied { session: SessionId, result: Result<Vec<String>, Failure> },
+    Applied { session: SessionId, result: Result<Vec<String>, NotApplied> },
     /// Answers [`Effect::Undo`].
     Undone { session: Option<SessionId>, pace: Pace, outcomes: Vec<Gone> },
     /// Answers [`Effect::Trace`].
@@ -95,6 +95,21 @@ impl Reaped {
     }
 }
 
+/// Why a grant was not applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotApplied {
+    /// What is wrong.
+    pub failure: Failure,
+    /// Nothing was changed, and what is there now is somebody else's: not to be undone.
+    pub untouched: bool,
+}
+
+impl From<Failure> for NotApplied {
+    fn from(failure: Failure) -> Self {
+        Self { failure, untouched: false }
+    }
+}
+
 /// How the undo of one unit went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gone {
@@ -118,13 +133,13 @@ impl Gone {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Find out what each unit would change. Changes nothing.
-    Plan { session: SessionId, pace: Pace, units: Vec<Unit> },
+    Plan { session: SessionId, units: Vec<Unit> },
     /// Say what units would change, and which another session holds. Changes nothing.
     Preview { question: u64, fresh: Vec<Unit>, held: Vec<Unit> },
     /// Make a record durable, and only then execute `then`.
     Journal { record: Record, then: Vec<Effect> },
     /// Apply the fresh units and verify all.
-    Apply { session: SessionId, pace: Pace, fresh: Vec<(Unit, Delta)>, joined: Vec<Held> },
+    Apply { session: SessionId, fresh: Vec<(Unit, Delta)>, joined: Vec<Held> },
     /// Take units of one pace back and verify that they are gone.
     Undo { session: Option<SessionId>, pace: Pace, units: Vec<Held> },
     /// Look where the session's processes are.

@@ -67,7 +67,7 @@ impl Unit {
         }
     }
 
-    /// How long it takes to change.
+    /// How long it takes to take back.
     #[must_use]
     pub fn pace(&self) -> Pace {
         match self {

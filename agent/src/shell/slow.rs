@@ -1,13 +1,12 @@
-//! The second thread that changes the host: what takes time, so that what must not wait for
-//! it does not. It executes what the worker hands it, in that order; the core sees to it
+//! The second thread that changes the host: grants, and what takes time to take back, so that
+//! what must not wait for them does not. It executes what the worker hands it, in that order; the core sees to it
 //! that the two never change the same thing, and the host's lock keeps their changes of the
 //! account files apart.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
-use super::worker::IDLE;
 use super::{Inbox, Message, clock};
 use crate::core::{Effect, Event, Pace};
 use crate::elevate::Elevator;
@@ -33,16 +32,7 @@ struct Slow {
 impl Slow {
     fn work(mut self, queue: &Receiver<Effect>) {
         loop {
-            let patience = self.elevator.is_locked().then_some(IDLE);
-            let effect = match patience.map(|patience| queue.recv_timeout(patience)) {
-                Some(Err(RecvTimeoutError::Timeout)) => {
-                    self.elevator.unlock();
-                    continue;
-                }
-                Some(effect) => effect.ok(),
-                None => queue.recv().ok(),
-            };
-            let Some(effect) = effect else { return };
+            let Ok(effect) = queue.recv() else { return };
             self.begins();
             let event = self.execute(effect);
             self.busy.store(0, Ordering::Relaxed);
@@ -58,10 +48,13 @@ impl Slow {
 
     fn execute(&mut self, effect: Effect) -> Option<Event> {
         match effect {
-            Effect::Plan { session, units, .. } => {
-                Some(Event::Planned { session, plan: self.elevator.plan(session, units) })
+            Effect::Plan { session, units } => {
+                let plan = self.elevator.plan(session, units);
+                // An end that is to go first must not wait for the record between plan and apply.
+                self.elevator.unlock();
+                Some(Event::Planned { session, plan })
             }
-            Effect::Apply { session, fresh, joined, .. } => {
+            Effect::Apply { session, fresh, joined } => {
                 Some(Event::Applied { session, result: self.elevator.apply(&fresh, &joined) })
             }
             Effect::Undo { session, units, .. } => {

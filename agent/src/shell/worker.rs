@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,9 +17,6 @@ use crate::logins::Logins;
 use crate::paths::Paths;
 use crate::residue::{Job, Late, Lates, Notes, Reaper};
 use crate::witness::Witness;
-
-/// The host's account lock is never held longer than this between plan and apply.
-pub(super) const IDLE: Duration = Duration::from_secs(1);
 
 /// The link of the moment, if any.
 #[derive(Debug, Clone, Default)]
@@ -140,17 +137,7 @@ impl Worker {
 impl Tools {
     fn work(mut self, queue: &Receiver<Vec<Effect>>, busy: &AtomicU64) {
         loop {
-            // With nothing to guard it waits without waking up.
-            let patience = self.elevator.is_locked().then_some(IDLE);
-            let batch = match patience.map(|patience| queue.recv_timeout(patience)) {
-                Some(Err(RecvTimeoutError::Timeout)) => {
-                    self.elevator.unlock();
-                    continue;
-                }
-                Some(batch) => batch.ok(),
-                None => queue.recv().ok(),
-            };
-            let Some(effects) = batch else { return };
+            let Ok(effects) = queue.recv() else { return };
             busy.store(clock::now().boot, Ordering::Relaxed);
             for effect in effects {
                 self.execute(effect);
@@ -161,15 +148,9 @@ impl Tools {
 
     fn execute(&mut self, effect: Effect) {
         match effect {
-            Effect::Plan { pace: Pace::Slow, .. }
-            | Effect::Apply { pace: Pace::Slow, .. }
-            | Effect::Undo { pace: Pace::Slow, .. } => {
+            Effect::Plan { .. } | Effect::Apply { .. } | Effect::Undo { pace: Pace::Slow, .. } => {
                 // It ends with this thread, which owns the other end.
                 let _ = self.slow.send(effect);
-            }
-            Effect::Plan { session, units, .. } => {
-                let plan = self.elevator.plan(session, units);
-                self.tell(Event::Planned { session, plan });
             }
             Effect::Preview { question, fresh, held } => {
                 let lines = self.elevator.preview(fresh, &held);
@@ -191,10 +172,6 @@ impl Tools {
                         self.tell(Event::JournalFailed { record, why: error.to_string() });
                     }
                 }
-            }
-            Effect::Apply { session, fresh, joined, .. } => {
-                let result = self.elevator.apply(&fresh, &joined);
-                self.tell(Event::Applied { session, result });
             }
             Effect::Undo { session, pace, units } => {
                 let (outcomes, lost) = self.elevator.take_away(units);
@@ -295,8 +272,9 @@ mod tests {
         let (inbox, mut said) = tokio::sync::mpsc::channel(8);
         let beginning =
             Beginning { ledger: journal.ledger().clone(), without: crate::elevate::without, at_once: false };
+        let (slow, given) = channel();
         let mut tools = Tools {
-            slow: channel().0,
+            slow,
             slow_since: Arc::default(),
             elevator: Elevator::new(paths.clone()),
             paths: paths.clone(),
@@ -314,13 +292,20 @@ mod tests {
         let account: tidegate_common::name::AccountName = "ops".parse().unwrap();
         let unit = Unit::Group { account: account.clone(), group: "docker".parse().unwrap() };
         let fresh = vec![(unit, Delta::Group { group: true, gshadow: false })];
-        let apply = Effect::Apply { session, pace: Pace::Quick, fresh: fresh.clone(), joined: Vec::new() };
+        let apply = Effect::Apply { session, fresh: fresh.clone(), joined: Vec::new() };
         let record = Record::Granting { session, account, expires: None, fresh, joined: Vec::new() };
         tools.execute(Effect::Journal { record, then: vec![apply] });
         drop(tools);
         let mut messages = Vec::new();
         while let Ok(message) = said.try_recv() {
             messages.push(message);
+        }
+        // As the other thread does.
+        let mut elevator = Elevator::new(paths.clone());
+        for effect in given {
+            let Effect::Apply { session, fresh, joined } = effect else { panic!("{effect:?}") };
+            let result = elevator.apply(&fresh, &joined);
+            messages.push(Message::Event(Event::Applied { session, result }));
         }
         (messages, std::fs::read_to_string(paths.etc.join("group")).unwrap())
     }

@@ -232,7 +232,7 @@ fn an_end_does_not_wait_for_an_administrators_program_that_takes_its_time() {
         .unwrap();
     let role = device.path("/var/lib/role-of-awake");
     let session = |account: &str| {
-        let session = kinds.ssh(account, "echo in; cat").start().unwrap();
+        let session = kinds.ssh(account, "echo in; sleep 60").start().unwrap();
         wait::until_true("the session is in", WITHIN, || session.stdout_so_far().contains("in")).unwrap();
         session
     };

@@ -1,6 +1,5 @@
 //! The host: what is asked of it, what goes wrong there, and who else changes it.
 
-use tidegate_common::grant::Failure;
 use tidegate_common::id::SessionId;
 
 use super::super::*;
@@ -15,16 +14,13 @@ impl World {
         fails
     }
 
-    /// Another authority puts something on the host or takes it away, as it can when
-    /// the account files are not locked.
+    /// Another authority puts something on the host or takes it away, as it can at any moment
+    /// but in the middle of a change.
     pub(super) fn someone(&mut self, what: &str, there: bool) {
         // While the disk is full a record may be missing that the undo was done.
         let disk = self.disk();
         let held = self.state.ledger.held.iter().chain(&disk.held);
         let ours = held.filter(|held| !held.delta.is_nothing()).any(|held| name(&held.unit) == what);
-        if self.locked.contains(&true) {
-            return;
-        }
         if !there {
             self.theirs.remove(what);
             if self.host.remove(what) {
@@ -56,14 +52,20 @@ impl World {
         session: SessionId,
         fresh: &[(Unit, Delta)],
         joined: &[Held],
-    ) -> Result<Vec<String>, Failure> {
+    ) -> Result<Vec<String>, NotApplied> {
+        if let Some((unit, _)) =
+            fresh.iter().find(|(unit, delta)| self.plan(session, unit.clone()).1 != *delta)
+        {
+            let failure = unit.failure("was changed since it was planned");
+            return Err(NotApplied { failure, untouched: true });
+        }
         let (disk, wanted) = (self.disk(), unit::units(&self.orders[&session]).unwrap());
         for (unit, delta) in fresh {
             // Invariants 4 and 7: durable before the first change, and what was ordered only.
             assert_eq!(disk.held(unit).map(|held| &held.delta), Some(delta), "{unit:?} has no record");
             assert!(wanted.contains(unit), "{unit:?} was not ordered");
             if self.fails() {
-                return Err(unit.failure("does not work"));
+                return Err(unit.failure("does not work").into());
             }
             self.host.insert(name(unit));
             self.taken.remove(&name(unit));

@@ -38,9 +38,6 @@ pub struct World {
     pub(super) theirs: BTreeSet<String>,
     /// What somebody took away while it was granted.
     pub(super) taken: BTreeSet<String>,
-    /// The account files are ours from a plan to what comes of it: the worker's, the slow
-    /// thread's.
-    pub(super) locked: [bool; 2],
     pub(super) told: Vec<FromAgent>,
     pub(super) time: u64,
     /// By how much somebody set the calendar, in microseconds.
@@ -135,9 +132,9 @@ impl World {
     pub(super) fn work_one(&mut self) -> bool {
         let Some(effect) = self.work.pop_front() else { return false };
         match effect {
-            Effect::Plan { pace: Pace::Slow, .. }
-            | Effect::Apply { pace: Pace::Slow, .. }
-            | Effect::Undo { pace: Pace::Slow, .. } => self.slow.push_back(effect),
+            Effect::Plan { .. } | Effect::Apply { .. } | Effect::Undo { pace: Pace::Slow, .. } => {
+                self.slow.push_back(effect);
+            }
             effect => self.execute(effect),
         }
         true
@@ -152,8 +149,7 @@ impl World {
 
     fn execute(&mut self, effect: Effect) {
         match effect {
-            Effect::Plan { session, pace, units } => {
-                self.lock(pace, true);
+            Effect::Plan { session, units } => {
                 let plan = match units.first() {
                     Some(unit) if self.fails() => Err(unit.failure("cannot be looked at")),
                     _ => Ok(units.into_iter().map(|unit| self.plan(session, unit)).collect()),
@@ -167,14 +163,12 @@ impl World {
                     self.inbox.push_back(Event::JournalFailed { record, why: "disk full".to_owned() });
                 }
             }
-            Effect::Apply { session, pace, fresh, joined } => {
-                self.lock(pace, false);
+            Effect::Apply { session, fresh, joined } => {
                 let result = self.apply(session, &fresh, &joined);
                 self.inbox.push_back(Event::Applied { session, result });
             }
             Effect::Undo { session, pace, units } => {
                 assert!(units.iter().all(|held| held.unit.pace() == pace), "{units:?} at another pace");
-                self.lock(pace, false);
                 let outcomes: Vec<Gone> = units.into_iter().map(|held| self.undo(held)).collect();
                 if outcomes.iter().any(|gone| matches!(gone.result, Ok(Some(_)))) {
                     self.drifted.extend(session);
@@ -203,10 +197,6 @@ impl World {
         }
     }
 
-    fn lock(&mut self, pace: Pace, held: bool) {
-        self.locked[usize::from(pace == Pace::Slow)] = held;
-    }
-
     /// Dies where it stands, perhaps in the middle of a record.
     pub(super) fn die(&mut self, cut: Option<u8>, swept: bool) {
         if let (Some(cut), Some(Effect::Journal { record, .. })) = (cut, self.work.front().cloned()) {
@@ -233,7 +223,6 @@ impl World {
         self.inbox.clear();
         self.down.clear();
         self.fall();
-        self.locked = [false; 2];
         let (live, standing) = (self.state.live(), self.state.standing());
         // Opening a journal writes it anew in short.
         let mut ledger = ledger_of(&self.journal).0;
@@ -278,7 +267,6 @@ impl World {
 
     /// Until nobody has anything left to do.
     pub(super) fn settle(&mut self) {
-        self.locked = [false; 2];
         loop {
             while self.work_one() || self.slow_one() {}
             match self.inbox.pop_front() {
