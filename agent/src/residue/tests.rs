@@ -107,7 +107,9 @@ fn a_process_that_hops_from_one_to_the_next_is_caught_and_what_is_not_certain_is
         table.settle(|_| ());
         let here = table.of_session(session, &Traces::default());
         assert!(here.is_empty() || !reaped.unseen.is_empty(), "{here:?} live on, and nobody was told");
-        assert_eq!(reaped.unseen, BTreeSet::new());
+        // On a host where others come and go at each look, that it may not be over is told.
+        let doubt = |told: &String| told.starts_with("whether none of its processes is left");
+        assert!(reaped.unseen.iter().all(doubt), "{:?}", reaped.unseen);
     }
 }
 
