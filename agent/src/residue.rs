@@ -39,7 +39,6 @@ use crate::paths::Paths;
 use ending::Ending;
 use table::Table;
 
-pub use cgroup::Groups;
 pub use changes::{Beginning, Keeper, Notes, missed};
 pub use late::{Late, Lates, Lost};
 pub use own::Own;

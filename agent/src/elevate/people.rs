@@ -13,7 +13,7 @@ use tidegate_common::grant::{Leftover, MOST_LEFTOVERS};
 use super::program::run;
 use crate::core::Reaped;
 use crate::paths::Paths;
-use crate::residue::{Groups, Status, command_of, is_gone, shown};
+use crate::residue::{Status, command_of, is_gone, shown};
 
 /// Between TERM and KILL.
 const GRACE: Duration = Duration::from_millis(300);
@@ -88,7 +88,7 @@ fn end_processes(paths: &Paths, uid: u32, reaped: &mut Reaped) -> Result<(), Str
             }
         }
         if late && !(crowd.its.is_empty() && certain) {
-            kill_at_once(paths, uid);
+            kill_at_once(uid);
         }
         // Right away, where the last look is only to be borne out.
         if !(crowd.its.is_empty() && crowd.whole) {
@@ -111,10 +111,10 @@ fn list(reaped: &mut Reaped, leftover: Leftover) -> Option<usize> {
     Some(reaped.leftovers.len() - 1)
 }
 
-/// All in one step of the kernel's, so that nobody forks in between: what is in the user's own
-/// part of the tree, and what it may signal itself (kill(2), -1).
-fn kill_at_once(paths: &Paths, uid: u32) {
-    let _ = Groups::find(paths).kill(format!("/user.slice/user-{uid}.slice").as_bytes());
+/// All in one step of the kernel's, so that nobody forks in between: what the user may signal
+/// itself (kill(2), -1). Not the user's part of the tree of control groups, in which systemd's own
+/// helper takes /run/user away.
+fn kill_at_once(uid: u32) {
     if uid == 0 || uid == nix::unistd::geteuid().as_raw() {
         return;
     }

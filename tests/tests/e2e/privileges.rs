@@ -122,7 +122,8 @@ fn a_created_account_logs_in_and_goes_with_its_home_files_and_processes() {
     needs_devices!();
     let kinds = Kinds::new("creator");
     let command = "id -un; id -nG; sudo -n id -un; pwd; echo x > ~/file; echo x > /tmp/tg-left; \
-                   setsid nohup sleep 4242 >/dev/null 2>&1 < /dev/null & sleep 0.1";
+                   setsid nohup sleep 4242 >/dev/null 2>&1 < /dev/null & \
+                   (trap '' TERM; exec sleep 4242) >/dev/null 2>&1 < /dev/null & sleep 0.4";
     let said = kinds.said("guest", command);
     let lines: Vec<&str> = said.lines().collect();
     let [name, groups, root, home] = lines.as_slice() else { panic!("{said}") };
@@ -131,6 +132,8 @@ fn a_created_account_logs_in_and_goes_with_its_home_files_and_processes() {
     kinds.is_as_before();
     let left = kinds.stand.device.run(&["pgrep", "-f", "sleep 4242"]).unwrap();
     assert!(!left.success(), "{}", left.all());
+    let mounts = kinds.stand.device.ok(&["cat", "/proc/1/mounts"]).unwrap().out();
+    assert!(!mounts.contains("/run/user/5"), "{mounts}");
     // Each session has its own.
     assert_ne!(kinds.said("guest", "id -un").trim(), *name);
     kinds.is_as_before();
