@@ -8,7 +8,7 @@ use tidegate_tests::pty::PATIENCE;
 use tidegate_tests::wait;
 
 use crate::needs_devices;
-use crate::ways::{USER, street};
+use crate::scene::{Scene, Stand};
 
 /// What one stalled stream may cost, in KiB.
 const GROWTH: u64 = 16 * 1024;
@@ -18,12 +18,16 @@ const BYTES: usize = 100_000_000;
 #[test]
 fn a_reader_that_stops_stalls_its_peer_and_gets_every_byte_later() {
     needs_devices!();
-    let world = &street().world;
+    // A gate of its own: what others do through it would count too.
+    let stand = Stand::new("stalled", 30);
+    let (world, scene) = (&stand.world, Scene::set(&stand.world, &stand.device, "stalls", "{}"));
     let command = format!("head -c {BYTES} /dev/zero");
-    let words =
-        world.client().words("ssh", USER, &["-o", "BatchMode=yes", "-l", &format!("{USER}[ops@db01]")]);
+    let login = format!("{}[{}]", scene.operator, scene.target());
+    let words = world.client().words("ssh", &scene.operator, &["-o", "BatchMode=yes", "-l", &login]);
     let words = words.unwrap();
     let resident = || resident_kib(world.proxy_pid().unwrap());
+    // What the first session brings in is nobody's.
+    world.client().ssh(&scene.operator, &scene.target(), &["true"]).unwrap().ok().unwrap();
     let before = resident();
     let mut ssh = Command::new(&words[0])
         .args(&words[1..])
