@@ -1,9 +1,21 @@
-//! Small files that must be whole and durable: keys and certificates.
+//! Small files that must be whole and durable (keys and certificates), and files that may
+//! be something else by now.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+/// Opens evidence to read it. What is no plain file in its place is as good as gone: to open a
+/// FIFO would wait for ever.
+pub fn open_plain(path: &Path) -> io::Result<File> {
+    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::NotFound, "it is no file any more")),
+    }
+}
 
 /// Writes a file whole or not at all, durable when it returns.
 pub fn write_new(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {

@@ -10,6 +10,7 @@ use tidegate_common::recording::{Alteration, Header, Part, Reader, Said, Script,
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::{Known, PublicKey, RecordError};
+use crate::files::open_plain;
 
 const PIECE: usize = 64 * 1024;
 
@@ -86,7 +87,7 @@ enum Step {
 impl Source {
     fn open(path: &Path, key: &PublicKey, known: Option<Known>) -> Result<Self, RecordError> {
         let begun = known.is_some_and(|known| known.begun);
-        let file = match File::open(path) {
+        let file = match open_plain(path) {
             Ok(file) => Some(file),
             Err(error) if begun && error.kind() == std::io::ErrorKind::NotFound => None,
             Err(source) => return Err(RecordError::Read { path: path.to_owned(), source }),

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use super::flush::Writing;
 use super::recorder::{Inner, Recorder};
 use super::{Ending, Floors, PublicKey, RecordError, RecordingKey};
+use crate::files::open_plain;
 
 /// How many recordings are packed and written at the same moment.
 const SLOTS: usize = 16;
@@ -250,7 +251,7 @@ fn walk(dir: &Path, depth: u8, found: &mut Vec<PathBuf>) -> io::Result<()> {
 
 /// Whether the file ends as a sealed recording does; not whether it is good.
 fn has_end(path: &Path) -> io::Result<bool> {
-    let file = File::open(path)?;
+    let file = open_plain(path)?;
     let length = u64::try_from(END_LENGTH).unwrap_or(u64::MAX);
     let Some(from) = file.metadata()?.len().checked_sub(length) else {
         return Ok(false);

@@ -2,7 +2,6 @@
 //! its end is signed and the audit log knows the same end; *incomplete* while the agent
 //! has not told the last of it; *altered* otherwise.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -15,6 +14,7 @@ use tidegate_common::wire::Witnessed;
 
 use super::WitnessError;
 use super::file::{Account, End, Line, each_line, next_link};
+use crate::files::open_plain;
 use crate::record::PublicKey;
 
 /// The end of a session's file, as the audit log has it.
@@ -170,7 +170,7 @@ pub fn check(
     let wrong = |source| WitnessError::Read { path: path.to_owned(), source };
     let (link, account) = (Digest::default(), Account::default());
     let mut walk = Walk { session, key, lines: 0, link, account, end: None, flaw: None };
-    match File::open(path) {
+    match open_plain(path) {
         Ok(file) => each_line(&file, |text| {
             if let Err(flaw) = walk.step(text, &mut with) {
                 walk.flaw.get_or_insert(flaw);

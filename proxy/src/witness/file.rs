@@ -112,7 +112,14 @@ impl Ledger {
         if let Some(day) = path.parent() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(day).map_err(wrong)?;
         }
-        let read_only = fs::metadata(&path).is_ok_and(|about| about.permissions().readonly());
+        let about = fs::metadata(&path);
+        if about.as_ref().is_ok_and(|about| !about.is_file()) {
+            return Err(wrong(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "something else stands in its place",
+            )));
+        }
+        let read_only = about.is_ok_and(|about| about.permissions().readonly());
         let mut options = OpenOptions::new();
         options.read(true).append(!read_only).create(!read_only).mode(0o600);
         let file = options.open(&path).map_err(wrong)?;

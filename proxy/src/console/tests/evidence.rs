@@ -111,6 +111,13 @@ async fn a_recording_that_is_anothers_cut_older_or_gone_is_altered_for_the_log_k
     // None at all.
     fs::remove_file(&path).unwrap();
     assert!(wrong(&world, session).await.contains("altered after frame 0: its file is gone"));
+    // Something that nobody ever writes to, or that is no file.
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    assert!(wrong(&world, session).await.contains("altered after frame 0: its file is gone"));
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(wrong(&world, session).await.contains("altered after frame 0: its file is gone"));
+    fs::remove_dir(&path).unwrap();
     replace(&path, &whole);
     assert_eq!(world.says("root", &format!("session verify {session}")).await.status, 0);
 }
