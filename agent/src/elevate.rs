@@ -58,8 +58,8 @@ pub fn stop_service(service: &str) {
 pub struct Elevator {
     paths: Paths,
     sudo: Option<SudoVersion>,
-    /// The host's lock on its account files, held from a plan to its apply so that
-    /// what was planned is still so.
+    /// The host's lock on its account files, while it is taken. Whoever lets it go
+    /// between a plan and its apply has the apply look again.
     lock: Option<AccountLock>,
 }
 

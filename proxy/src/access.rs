@@ -1,7 +1,7 @@
 //! Policy at work: keeps the snapshot of all resources, gathers the facts of a
 //! decision, and tells whoever holds a permit when to look again.
 //!
-//! A change is in the audit log before it is in the store, and in the store before
+//! A change is in the store together with the audit log's records of it, and before
 //! anybody decides by it.
 
 mod login;

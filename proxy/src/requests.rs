@@ -1,5 +1,5 @@
 //! The workflow of requests: made, voted on, taken back, expired. Each step is in
-//! the audit log before it is in the store, and in the store before it has effect.
+//! the store together with the audit log's record of it, and before it has effect.
 //!
 //! Whether a vote counts and what it leads to is [`tidegate_common::policy`]'s;
 //! here is who asks, when, and what is written down.

@@ -1,5 +1,6 @@
-//! The one thread that changes the host: it executes effects in the order in which
-//! they were decided, so that a record is on disk before the change it tells of.
+//! The thread that takes away what is quick and hands on what is slow. It executes effects
+//! in the order in which they were decided, so that a record is on disk before the change
+//! it tells of.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
