@@ -124,7 +124,8 @@ impl State {
             let (rest, rest_by) = (Vec::new(), None);
             let ending =
                 Ending { since, refusal, undone, processes_ended, powers, report, standing, rest, rest_by };
-            let grant = Grant { order, phase: Phase::Ending(Box::new(ending)), deadline: now.boot, since };
+            let phase = Phase::Ending(Box::new(ending));
+            let grant = Grant { order, phase, deadline: now.boot, since, disturbed: 0 };
             self.grants.insert(session, grant);
         }
     }

@@ -95,3 +95,41 @@ fn an_end_that_waits_for_others_is_not_late_while_one_after_the_other_is_done() 
     }
     assert!(last >= 15_000_000, "the five take their time: {last}");
 }
+
+#[test]
+fn a_grant_that_somebody_elses_change_comes_between_is_planned_anew() {
+    let mut world = World::new();
+    world.give(Event::Proxy(FromProxy::Grant(order(1, &[1], false))));
+    while world.work_one() {}
+    assert!(world.slow_one(), "it is planned");
+    world.someone("g1", true);
+    world.settle();
+    assert!(granted(&world, 1));
+    world.give(Event::Proxy(FromProxy::Revoke { session: session(1) }));
+    world.settle();
+    assert!(world.host.contains("g1"), "it is theirs");
+}
+
+#[test]
+fn a_grant_that_is_disturbed_for_ever_is_refused_and_leaves_nothing() {
+    let mut world = World::new();
+    world.give(Event::Proxy(FromProxy::Grant(order(1, &[1], false))));
+    let mut there = false;
+    for _ in 0..100 {
+        while world.work_one() {}
+        world.slow_one();
+        while let Some(event) = world.inbox.pop_front() {
+            if matches!(event, Event::Planned { .. }) {
+                there = !there;
+                world.someone("g1", there);
+            }
+            world.give(event);
+            while world.work_one() {}
+        }
+    }
+    let refused = |told: &FromAgent| matches!(told, FromAgent::Refused { failure, .. } if failure.why.contains("was changed"));
+    assert!(world.told.iter().any(refused), "{:?}", world.told);
+    world.settle();
+    assert!(world.state.grants.is_empty() && world.state.ledger.held.is_empty());
+    assert_eq!(world.host, world.theirs);
+}
