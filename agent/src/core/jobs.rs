@@ -5,7 +5,8 @@
 //!
 //! What one session takes back is never what another takes back, so undos go side by side
 //! whoever they are of. A grant may join what another session holds, so it goes beside no
-//! undo of the same account.
+//! undo of the same account, and before none that is due: what it would join might be gone
+//! with a boot, and only the undo knows.
 
 use std::collections::BTreeSet;
 
@@ -112,9 +113,18 @@ impl State {
         }
     }
 
+    /// Whether an undo of its account waits, and it is a grant.
+    fn comes_after_an_undo(&self, job: &Job) -> bool {
+        let undo = |other: &&Job| !matches!(other, Job::Grant(_));
+        let Job::Grant(_) = job else { return false };
+        let accounts = self.accounts(job);
+        self.waiting.iter().filter(undo).any(|other| !accounts.is_disjoint(&self.accounts(other)))
+    }
+
     /// Starts what can be started.
     pub(super) fn next_jobs(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        while let Some(next) = self.waiting.iter().position(|job| self.may_start(job)) {
+        let may = |state: &Self, job: &Job| state.may_start(job) && !state.comes_after_an_undo(job);
+        while let Some(next) = self.waiting.iter().position(|job| may(self, job)) {
             let Some(job) = self.waiting.remove(next) else { return };
             self.begin(job, now, effects);
         }

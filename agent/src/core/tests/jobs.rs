@@ -2,7 +2,7 @@
 
 use tidegate_common::wire::{FromAgent, FromProxy};
 
-use super::world::World;
+use super::world::{LEASE, World};
 use super::{granted, order, session, slow_order};
 use crate::core::{Effect, Event};
 
@@ -94,6 +94,28 @@ fn an_end_that_waits_for_others_is_not_late_while_one_after_the_other_is_done() 
         last = world.time;
     }
     assert!(last >= 15_000_000, "the five take their time: {last}");
+}
+
+#[test]
+fn a_grant_does_not_join_what_a_boot_took_while_its_undo_is_due() {
+    let mut world = World::new();
+    let of_dev = |id: u8| {
+        let mut order = order(id, &[], true);
+        order.account = "dev".parse().unwrap();
+        order
+    };
+    world.give(Event::Proxy(FromProxy::Grant(of_dev(3))));
+    world.give(Event::Proxy(FromProxy::Grant(order(4, &[], false))));
+    world.settle();
+    assert!(granted(&world, 3) && granted(&world, 4));
+    // Below /run nothing outlives it. Two ends are due, one after the other, when the order comes.
+    world.lose_power(None, false);
+    world.link(0, LEASE);
+    world.down_all();
+    world.order(0, of_dev(0));
+    world.down_all();
+    world.settle();
+    assert!(granted(&world, 0), "{:?}", world.told);
 }
 
 #[test]
