@@ -32,7 +32,7 @@ use tidegate_common::grant::{Failure, PrivilegeKind};
 use tidegate_common::id::SessionId;
 use tidegate_common::name::AccountName;
 
-use self::lock::AccountLock;
+use self::lock::{AccountFiles, AccountLock};
 use crate::core::{Delta, Gone, Held, NotApplied, Reaped, Unit};
 use crate::paths::Paths;
 use crate::residue::Lost;
@@ -58,22 +58,20 @@ pub fn stop_service(service: &str) {
 pub struct Elevator {
     paths: Paths,
     sudo: Option<SudoVersion>,
-    /// The host's lock on its account files, while it is taken. Whoever lets it go
-    /// between a plan and its apply has the apply look again.
-    lock: Option<AccountLock>,
+    accounts: AccountFiles,
 }
 
 impl Elevator {
     /// Looks once at what the host has.
     #[must_use]
     pub fn new(paths: Paths) -> Self {
-        Self { paths, sudo: SudoVersion::of_host(), lock: None }
+        Self { paths, sudo: SudoVersion::of_host(), accounts: AccountFiles::default() }
     }
 
     /// Another for the same host, for who works beside this one.
     #[must_use]
     pub fn beside(&self) -> Self {
-        Self { paths: self.paths.clone(), sudo: self.sudo, lock: None }
+        Self { paths: self.paths.clone(), sudo: self.sudo, accounts: self.accounts.clone() }
     }
 
     /// What can be granted here: sudo only where there is one.
@@ -84,35 +82,36 @@ impl Elevator {
         sudo.into_iter().chain([Groups, AccountEnable, AccountCreate, Custom]).collect()
     }
 
-    /// What each unit would change. Changes nothing.
+    /// What each unit would change. Changes nothing; no other program changes accounts from here
+    /// until they are applied, or [`Self::let_go`].
     ///
     /// # Errors
     /// When one of them cannot be granted on this host.
     pub fn plan(&mut self, session: SessionId, units: Vec<Unit>) -> Result<Vec<(Unit, Delta)>, Failure> {
-        let planned = self.plan_all(session, units);
-        if planned.is_err() {
-            self.unlock();
-        }
-        planned
-    }
-
-    fn plan_all(&mut self, session: SessionId, units: Vec<Unit>) -> Result<Vec<(Unit, Delta)>, Failure> {
         let coming = coming(&units).cloned();
         let mut planned: Vec<(usize, Unit, Delta)> = Vec::new();
         let units: Vec<(usize, Unit)> = units.into_iter().enumerate().collect();
         // Nobody waits for the account files while an administrator's program runs.
         let (accounts, programs): (Vec<_>, Vec<_>) =
             units.into_iter().partition(|(_, unit)| edits_accounts(unit));
-        for (index, unit) in programs.into_iter().chain(accounts) {
-            if edits_accounts(&unit) {
-                lock(&mut self.lock, &self.paths).map_err(|why| unit.failure(why))?;
-            }
+        let mut plan = |(index, unit): (usize, Unit)| {
             let delta = self.plan_one(session, index, &unit, coming.as_ref());
-            let delta = delta.map_err(|why| unit.failure(why))?;
-            planned.push((index, unit, delta));
+            planned.push((index, unit.clone(), delta.map_err(|why| unit.failure(why))?));
+            Ok(())
+        };
+        programs.into_iter().try_for_each(&mut plan)?;
+        if let Some((_, first)) = accounts.first() {
+            let taken = self.accounts.take(&self.paths).map_err(|why| first.failure(why))?;
+            accounts.into_iter().try_for_each(&mut plan)?;
+            taken.keep();
         }
         planned.sort_by_key(|(index, ..)| *index);
         Ok(planned.into_iter().map(|(_, unit, delta)| (unit, delta)).collect())
+    }
+
+    /// Lets other programs change accounts again: what was planned is not applied.
+    pub fn let_go(&self) {
+        self.accounts.let_go();
     }
 
     /// `coming` is an account that the same grant creates.
@@ -150,10 +149,7 @@ impl Elevator {
     /// # Errors
     /// The first that could not be applied or verified.
     pub fn apply(&mut self, fresh: &[(Unit, Delta)], joined: &[Held]) -> Result<Vec<String>, NotApplied> {
-        let applied = self.apply_all(fresh);
-        // What is there is looked at without keeping others from the account files.
-        self.unlock();
-        applied?;
+        self.apply_all(fresh)?;
         let held = joined.iter().map(|held| (&held.unit, &held.delta, true));
         fresh
             .iter()
@@ -167,15 +163,10 @@ impl Elevator {
 
     /// Accounts first, then what they are given.
     fn apply_all(&mut self, fresh: &[(Unit, Delta)]) -> Result<(), NotApplied> {
-        if let Some((unit, _)) =
-            fresh.iter().find(|(unit, delta)| edits_accounts(unit) && !delta.is_nothing())
-        {
-            self.prepare(unit, fresh).map_err(|failure| NotApplied { failure, untouched: true })?;
-            let lock = lock(&mut self.lock, &self.paths).map_err(|why| unit.failure(why))?;
-            apply_accounts(&self.paths, lock, fresh)?;
-        }
+        let applied = self.apply_in_files(fresh);
         // The account files are as they shall be: others need not wait for what follows.
-        self.unlock();
+        self.let_go();
+        applied?;
         for (unit, delta) in fresh {
             let done = match (unit, delta) {
                 (Unit::Sudo { account, rule, not_after }, Delta::Sudo { file, .. }) => {
@@ -192,35 +183,15 @@ impl Elevator {
         Ok(())
     }
 
-    /// All that has to be so before the first change of the account files.
-    fn prepare(&mut self, unit: &Unit, fresh: &[(Unit, Delta)]) -> Result<(), Failure> {
-        if self.lock.is_none() {
-            lock(&mut self.lock, &self.paths).map_err(|why| unit.failure(why))?;
-            self.is_as_planned(fresh)?;
-        }
+    fn apply_in_files(&self, fresh: &[(Unit, Delta)]) -> Result<(), NotApplied> {
+        let edits = fresh.iter().find(|(unit, delta)| edits_accounts(unit) && !delta.is_nothing());
+        let Some((first, _)) = edits else { return Ok(()) };
+        let not_yet = |why| NotApplied { failure: first.failure(why), untouched: true };
         room::keep(&self.paths).map_err(|error| {
-            unit.failure(format!("there is no room on the disk to take it back later: {error}"))
-        })
-    }
-
-    /// Whether the account files still are as they were when it was planned: others could
-    /// change them since.
-    fn is_as_planned(&self, fresh: &[(Unit, Delta)]) -> Result<(), Failure> {
-        let coming = fresh.iter().find_map(|(unit, _)| match unit {
-            Unit::Created { account, .. } => Some(account),
-            _ => None,
-        });
-        for (unit, delta) in fresh.iter().filter(|(unit, _)| edits_accounts(unit)) {
-            // Sessions and places in an order are for units of another kind.
-            let now = self.plan_one(SessionId::new(0, 0), 0, unit, coming);
-            if now.map_err(|why| unit.failure(why))? != *delta {
-                return Err(unit.failure(
-                    "somebody changed the account files while it was being granted, so nothing was changed; \
-                     connect again",
-                ));
-            }
-        }
-        Ok(())
+            not_yet(format!("there is no room on the disk to take it back later: {error}"))
+        })?;
+        let lock = self.accounts.take(&self.paths).map_err(not_yet)?;
+        Ok(apply_accounts(&self.paths, &lock, fresh)?)
     }
 
     fn verify(&self, unit: &Unit, delta: &Delta, shared: bool) -> Result<String, String> {
@@ -278,33 +249,30 @@ impl Elevator {
         if !units.is_empty() {
             self.undo_in_files(units, &mut outcomes);
         }
-        // Each takes the lock by itself, for as long as it needs it.
-        self.unlock();
         outcomes.extend(created.into_iter().map(|held| self.undo_created(held)));
         outcomes
     }
 
     fn undo_in_files(&mut self, mut units: Vec<Held>, outcomes: &mut Vec<Gone>) {
         let paths = &self.paths;
-        match lock(&mut self.lock, paths) {
+        match self.accounts.take(paths) {
             Ok(lock) => {
                 tools::clear(paths);
                 let members = units.extract_if(.., |held| matches!(held.unit, Unit::Group { .. })).collect();
-                outcomes.extend(groups::remove(paths, lock, members));
-                outcomes.extend(units.into_iter().map(|held| undo_account(paths, lock, held)));
+                outcomes.extend(groups::remove(paths, &lock, members));
+                outcomes.extend(units.into_iter().map(|held| undo_account(paths, &lock, held)));
             }
             Err(why) => outcomes.extend(units.into_iter().map(|held| {
                 let failure = held.unit.failure(why.clone());
                 Gone::new(held.unit, Err(failure))
             })),
         }
-        self.unlock();
     }
 
     fn undo_created(&mut self, held: Held) -> Gone {
         let Held { unit, delta, applied, .. } = held;
         let mut ended = Reaped::default();
-        let result = create::undo(&self.paths, unit.account(), &delta, applied, &mut ended);
+        let result = create::undo(&self.paths, &self.accounts, unit.account(), &delta, applied, &mut ended);
         Gone { result: result.map_err(|why| unit.failure(why)), unit, ended }
     }
 
@@ -318,19 +286,6 @@ impl Elevator {
             }
             _ => Err("the journal's delta is of another kind than its unit".to_owned()),
         }
-    }
-
-    /// Lets other programs change accounts again.
-    pub fn unlock(&mut self) {
-        self.lock = None;
-    }
-}
-
-/// The host's lock, taken once.
-fn lock<'l>(held: &'l mut Option<AccountLock>, paths: &Paths) -> Result<&'l AccountLock, String> {
-    match held {
-        Some(lock) => Ok(lock),
-        None => Ok(held.insert(AccountLock::take(paths)?)),
     }
 }
 

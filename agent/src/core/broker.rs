@@ -13,8 +13,6 @@ use super::unit::{Delta, Unit, units};
 
 /// Units of one order, at most.
 const MOST_UNITS: usize = 64;
-/// A grant is planned anew this often when somebody else's change comes in between.
-const MOST_DISTURBED: u32 = 10;
 
 impl State {
     /// A new order waits for its turn, or is refused at once.
@@ -34,8 +32,7 @@ impl State {
             return;
         }
         let deadline = now.boot.saturating_add(self.lease.0);
-        self.grants
-            .insert(session, Grant { order, phase: Phase::Waiting, deadline, since: now.boot, disturbed: 0 });
+        self.grants.insert(session, Grant { order, phase: Phase::Waiting, deadline, since: now.boot });
         self.waiting.push_back(Job::Grant(session));
     }
 
@@ -112,13 +109,9 @@ impl State {
         }
         let Some(grant) = self.grants.get_mut(&session) else { return false };
         grant.phase = Phase::Granting(Wish::Stay);
-        effects.push(self.plan(session, wanted));
-        true
-    }
-
-    fn plan(&self, session: SessionId, wanted: Vec<Unit>) -> Effect {
         let units = wanted.into_iter().filter(|unit| self.ledger.held(unit).is_none()).collect();
-        Effect::Plan { session, units }
+        effects.push(Effect::Plan { session, units });
+        true
     }
 
     /// The deltas are known: journal them, then apply.
@@ -135,7 +128,10 @@ impl State {
         let order = grant.order.clone();
         let fresh = match plan {
             Ok(fresh) if !ended => fresh,
-            Ok(_) => return self.stop_granting(session, None, now, effects),
+            Ok(_) => {
+                effects.push(Effect::LetGo);
+                return self.stop_granting(session, None, now, effects);
+            }
             Err(failure) => return self.stop_granting(session, Some(failure), now, effects),
         };
         let wanted = units(&order).unwrap_or_default();
@@ -174,22 +170,13 @@ impl State {
                 self.keep_deadlines(effects);
             }
             (Ok(_), Wish::End(_)) => self.stop_granting(session, None, now, effects),
-            (Err(NotApplied { failure, untouched: false }), _) => {
-                self.stop_granting(session, Some(failure), now, effects);
-            }
-            (Err(NotApplied { failure, untouched: true }), wish) => {
-                let again = matches!(wish, Wish::Stay) && grant.disturbed < MOST_DISTURBED;
-                grant.disturbed = grant.disturbed.saturating_add(1);
-                let wanted = units(&grant.order).unwrap_or_default();
-                let own = |held: &&Held| !held.applied && held.holders.iter().eq([&session]);
-                let gone: Vec<Unit> =
-                    self.ledger.held.iter().filter(own).map(|held| held.unit.clone()).collect();
-                self.record(Record::Gone { gone }, Vec::new(), effects);
-                if again {
-                    effects.push(self.plan(session, wanted));
-                } else {
-                    self.stop_granting(session, Some(failure), now, effects);
+            (Err(NotApplied { failure, untouched }), _) => {
+                if untouched {
+                    let own = |held: &&Held| !held.applied && held.holders.iter().eq([&session]);
+                    let gone = self.ledger.held.iter().filter(own).map(|held| held.unit.clone()).collect();
+                    self.record(Record::Gone { gone }, Vec::new(), effects);
                 }
+                self.stop_granting(session, Some(failure), now, effects);
             }
         }
     }
@@ -216,6 +203,7 @@ impl State {
         match record {
             // Nothing was changed: the units of this record never were.
             Record::Granting { session, fresh, .. } => {
+                effects.push(Effect::LetGo);
                 let gone: Vec<Unit> = fresh.iter().map(|(unit, _)| unit.clone()).collect();
                 let kind = self.kind_of(session);
                 self.ledger.take(Record::Released { session, gone });

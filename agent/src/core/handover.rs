@@ -124,8 +124,7 @@ impl State {
             let (rest, rest_by) = (Vec::new(), None);
             let ending =
                 Ending { since, refusal, undone, processes_ended, powers, report, standing, rest, rest_by };
-            let phase = Phase::Ending(Box::new(ending));
-            let grant = Grant { order, phase, deadline: now.boot, since, disturbed: 0 };
+            let grant = Grant { order, phase: Phase::Ending(Box::new(ending)), deadline: now.boot, since };
             self.grants.insert(session, grant);
         }
     }

@@ -70,10 +70,7 @@ impl State {
             };
             let deadline = left.unwrap_or(now.boot).min(latest);
             effects.push(Effect::Trace { session, known: entry.traces });
-            self.grants.insert(
-                session,
-                Grant { order, phase: Phase::Active, deadline, since: now.boot, disturbed: 0 },
-            );
+            self.grants.insert(session, Grant { order, phase: Phase::Active, deadline, since: now.boot });
         }
         let known: Vec<Unit> = self.retries.iter().map(|retry| retry.unit.clone()).collect();
         for held in self.ledger.orphans().into_iter().filter(|held| !known.contains(&held.unit)) {

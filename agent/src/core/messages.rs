@@ -132,8 +132,11 @@ impl Gone {
 /// All that the shell does. Effects of one step are executed in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Find out what each unit would change. Changes nothing.
+    /// Find out what each unit would change. Changes nothing; nobody else changes accounts
+    /// until what follows: its `Apply`, or `LetGo`.
     Plan { session: SessionId, units: Vec<Unit> },
+    /// What was planned is not applied.
+    LetGo,
     /// Say what units would change, and which another session holds. Changes nothing.
     Preview { question: u64, fresh: Vec<Unit>, held: Vec<Unit> },
     /// Make a record durable, and only then execute `then`.

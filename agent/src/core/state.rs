@@ -67,8 +67,6 @@ pub(super) struct Grant {
     pub deadline: u64,
     /// When the order came.
     pub since: u64,
-    /// How often somebody else's change came between its plan and its apply.
-    pub disturbed: u32,
 }
 
 #[derive(Debug, Clone)]

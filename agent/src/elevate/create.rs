@@ -15,7 +15,7 @@ use tidegate_common::name::AccountName;
 
 use super::enable::today;
 use super::lines::{any, fields, read, with_field, with_line, without_line};
-use super::lock::AccountLock;
+use super::lock::{AccountFiles, AccountLock};
 use super::tools::{self, Tool};
 use super::{belongings, people, replace};
 use crate::core::{Delta, Reaped};
@@ -122,6 +122,7 @@ pub fn verify(paths: &Paths, account: &AccountName, delta: &Delta) -> Result<(),
 /// while it changes the account files: the rest may take long.
 pub fn undo(
     paths: &Paths,
+    accounts: &AccountFiles,
     account: &AccountName,
     delta: &Delta,
     applied: bool,
@@ -129,7 +130,7 @@ pub fn undo(
 ) -> Result<Option<String>, String> {
     let Delta::Created { uid, home, .. } = delta else { return Err(foreign()) };
     let name = account.as_str();
-    let was_there = locked(paths, |lock| {
+    let was_there = locked(paths, accounts, |lock| {
         let there = is_ours(paths, account, delta)?;
         shut(paths, lock, account)?;
         Ok(there)
@@ -137,7 +138,7 @@ pub fn undo(
     people::end(paths, *uid, ended)?;
     let unseen = belongings::remove(paths, name, &inside(paths, home), *uid)?;
     // Somebody may have changed it meanwhile.
-    locked(paths, |lock| {
+    locked(paths, accounts, |lock| {
         is_ours(paths, account, delta)?;
         remove_lines(paths, lock, account)
     })?;
@@ -155,8 +156,12 @@ pub fn undo(
     Ok((!found.is_empty()).then(|| found.join("; ")))
 }
 
-fn locked<T>(paths: &Paths, change: impl FnOnce(&AccountLock) -> Result<T, String>) -> Result<T, String> {
-    let lock = AccountLock::take(paths)?;
+fn locked<T>(
+    paths: &Paths,
+    accounts: &AccountFiles,
+    change: impl FnOnce(&AccountLock) -> Result<T, String>,
+) -> Result<T, String> {
+    let lock = accounts.take(paths)?;
     tools::clear(paths);
     change(&lock)
 }

@@ -4,7 +4,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::Deref;
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -16,36 +18,104 @@ use crate::paths::Paths;
 /// How long to wait for a tool that holds the lock.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Held until it is dropped, by whom it is shared as well. Should the agent die, it stays
-/// as long as a program that shares it.
+/// The agent's own access to the account files. Its threads change them one after the other, each
+/// under the host's lock; one may keep that lock from a plan to its apply, so that no other
+/// program comes in between, and the other thread changes them meanwhile all the same.
+#[derive(Debug, Clone, Default)]
+pub struct AccountFiles(Arc<Mutex<Shared>>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    lock: Option<Arc<AccountLock>>,
+    kept: bool,
+}
+
+impl AccountFiles {
+    /// Waits for other threads and other programs, within bounds.
+    pub fn take(&self, paths: &Paths) -> Result<Taken<'_>, String> {
+        let path = paths.etc.join(".pwd.lock");
+        let started = Instant::now();
+        loop {
+            let shared = match self.0.try_lock() {
+                Ok(shared) => Some(shared),
+                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            };
+            if let Some(mut shared) = shared {
+                let lock = match &shared.lock {
+                    Some(kept) => Some(Arc::clone(kept)),
+                    None => AccountLock::try_take(&path)?.map(Arc::new),
+                };
+                if let Some(lock) = lock {
+                    shared.lock = Some(Arc::clone(&lock));
+                    return Ok(Taken { lock, shared });
+                }
+            }
+            if started.elapsed() >= PATIENCE {
+                return Err(format!(
+                    "another program has held {} for more than {} s; end it and try again",
+                    path.display(),
+                    PATIENCE.as_secs()
+                ));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Lets other programs change accounts again.
+    pub fn let_go(&self) {
+        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.kept = false;
+        shared.lock = None;
+    }
+}
+
+/// The account files are this thread's to change until it is dropped.
+#[derive(Debug)]
+pub struct Taken<'a> {
+    lock: Arc<AccountLock>,
+    shared: MutexGuard<'a, Shared>,
+}
+
+impl Taken<'_> {
+    /// Other programs wait on after it is dropped, until [`AccountFiles::let_go`].
+    pub fn keep(mut self) {
+        self.shared.kept = true;
+    }
+}
+
+impl Deref for Taken<'_> {
+    type Target = AccountLock;
+
+    fn deref(&self) -> &AccountLock {
+        &self.lock
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if !self.shared.kept {
+            self.shared.lock = None;
+        }
+    }
+}
+
+/// The host's lock, held until it is dropped, by whom it is shared as well. Should the agent die, it
+/// stays as long as a program that shares it.
 #[derive(Debug)]
 pub struct AccountLock {
     file: File,
 }
 
 impl AccountLock {
-    /// Waits for it, within bounds.
-    pub fn take(paths: &Paths) -> Result<Self, String> {
-        let path = paths.etc.join(".pwd.lock");
-        let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    /// Takes it unless another program has it.
+    fn try_take(path: &std::path::Path) -> Result<Option<Self>, String> {
+        let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
         let file = open.map_err(|error| format!("{} could not be opened: {error}", path.display()))?;
-        let whole = all_of_it(libc::F_WRLCK);
-        let started = Instant::now();
-        loop {
-            match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole)) {
-                Ok(_) => return Ok(Self { file }),
-                Err(Errno::EACCES | Errno::EAGAIN) if started.elapsed() < PATIENCE => {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                Err(Errno::EACCES | Errno::EAGAIN) => {
-                    return Err(format!(
-                        "another program has held {} for more than {} s; end it and try again",
-                        path.display(),
-                        PATIENCE.as_secs()
-                    ));
-                }
-                Err(error) => return Err(format!("{} could not be locked: {error}", path.display())),
-            }
+        match fcntl(&file, FcntlArg::F_OFD_SETLK(&all_of_it(libc::F_WRLCK))) {
+            Ok(_) => Ok(Some(Self { file })),
+            Err(Errno::EACCES | Errno::EAGAIN) => Ok(None),
+            Err(error) => Err(format!("{} could not be locked: {error}", path.display())),
         }
     }
 
@@ -82,17 +152,42 @@ mod tests {
     #[test]
     fn it_outlives_a_holder_that_dies_as_long_as_its_tool_and_no_other() {
         let scratch = Scratch::new();
-        let lock = AccountLock::take(scratch.paths()).unwrap();
+        let path = scratch.paths().etc.join(".pwd.lock");
+        let lock = AccountLock::try_take(&path).unwrap().unwrap();
         let tool = lock.share().unwrap();
         // As the kernel closes it for a process that is killed.
         nix::unistd::close(lock.file.as_raw_fd()).unwrap();
         std::mem::forget(lock);
-        let taken = AccountLock::take(scratch.paths()).unwrap_err();
+        let taken = AccountFiles::default().take(scratch.paths()).unwrap_err();
         assert!(taken.contains("another program has held"), "{taken}");
         drop(tool);
-        let lock = AccountLock::take(scratch.paths()).unwrap();
+        let accounts = AccountFiles::default();
+        let lock = accounts.take(scratch.paths()).unwrap();
         let _what_a_hook_started = lock.share().unwrap();
         drop(lock);
-        AccountLock::take(scratch.paths()).unwrap();
+        AccountFiles::default().take(scratch.paths()).unwrap();
+    }
+
+    #[test]
+    fn kept_from_a_plan_to_its_apply_it_keeps_other_programs_out_and_not_the_other_thread() {
+        let scratch = Scratch::new();
+        let path = scratch.paths().etc.join(".pwd.lock");
+        let (accounts, others) = (AccountFiles::default(), || AccountLock::try_take(&path).unwrap());
+        let beside = accounts.clone();
+        accounts.take(scratch.paths()).unwrap().keep();
+        assert!(others().is_none());
+        std::thread::scope(|scope| {
+            let change = || drop(beside.take(scratch.paths()).unwrap());
+            scope.spawn(change).join().unwrap();
+        });
+        assert!(others().is_none(), "the other thread let it go");
+        drop(accounts.take(scratch.paths()).unwrap());
+        accounts.let_go();
+        assert!(others().is_some());
+        // One that nobody keeps goes with its change.
+        let changing = accounts.take(scratch.paths()).unwrap();
+        assert!(others().is_none());
+        drop(changing);
+        assert!(others().is_some());
     }
 }

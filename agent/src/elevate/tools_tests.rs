@@ -1,5 +1,6 @@
 //! The host's own tools, on account files in a directory of the test's own.
 
+use super::super::lock::AccountFiles;
 use super::*;
 use crate::test::Scratch;
 
@@ -39,7 +40,8 @@ fn names(etc: &Path) -> Vec<String> {
 fn ran(tool: &Tool) -> Vec<(String, String)> {
     let scratch = host();
     let paths = scratch.paths();
-    let lock = AccountLock::take(paths).unwrap();
+    let accounts = AccountFiles::default();
+    let lock = accounts.take(paths).unwrap();
     tool.run(paths, &lock, PATIENCE).unwrap();
     BEFORE
         .iter()
@@ -96,7 +98,8 @@ fn what_a_tool_does_beyond_its_task_is_put_right_and_backups_stay_the_administra
     let scratch = host();
     let paths = scratch.paths();
     std::fs::write(paths.etc.join("passwd-"), "the administrator's").unwrap();
-    let lock = AccountLock::take(paths).unwrap();
+    let accounts = AccountFiles::default();
+    let lock = accounts.take(paths).unwrap();
     let before = names(&paths.etc);
     let wanted = BEFORE[0].1.replace("home/ops:/bin/sh", "home/ops:/bin/dash").into_bytes();
     let shell = |shell: &str| [Tool::shell(&ops(), shell).unwrap()];
@@ -114,7 +117,8 @@ fn what_a_tool_does_beyond_its_task_is_put_right_and_backups_stay_the_administra
 fn what_a_tool_refuses_is_said_and_taken_back_all_the_same() {
     let scratch = host();
     let paths = scratch.paths();
-    let lock = AccountLock::take(paths).unwrap();
+    let accounts = AccountFiles::default();
+    let lock = accounts.take(paths).unwrap();
     let group = "no-such-group".parse().unwrap();
     let tools = [Tool::join(&ops(), &[&group]).unwrap()];
     let refused = make(paths, &lock, &tools, vec![("group", "changed\n".into())]).unwrap_err();

@@ -49,10 +49,11 @@ impl Slow {
     fn execute(&mut self, effect: Effect) -> Option<Event> {
         match effect {
             Effect::Plan { session, units } => {
-                let plan = self.elevator.plan(session, units);
-                // An end that is to go first must not wait for the record between plan and apply.
-                self.elevator.unlock();
-                Some(Event::Planned { session, plan })
+                Some(Event::Planned { session, plan: self.elevator.plan(session, units) })
+            }
+            Effect::LetGo => {
+                self.elevator.let_go();
+                None
             }
             Effect::Apply { session, fresh, joined } => {
                 Some(Event::Applied { session, result: self.elevator.apply(&fresh, &joined) })

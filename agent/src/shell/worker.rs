@@ -149,7 +149,10 @@ impl Tools {
 
     fn execute(&mut self, effect: Effect) {
         match effect {
-            Effect::Plan { .. } | Effect::Apply { .. } | Effect::Undo { pace: Pace::Slow, .. } => {
+            Effect::Plan { .. }
+            | Effect::Apply { .. }
+            | Effect::LetGo
+            | Effect::Undo { pace: Pace::Slow, .. } => {
                 // It ends with this thread, which owns the other end.
                 let _ = self.slow.send(effect);
             }

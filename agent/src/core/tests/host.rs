@@ -15,8 +15,11 @@ impl World {
     }
 
     /// Another authority puts something on the host or takes it away, as it can at any moment
-    /// but in the middle of a change.
+    /// but from a plan to its apply.
     pub(super) fn someone(&mut self, what: &str, there: bool) {
+        if self.locked {
+            return;
+        }
         // While the disk is full a record may be missing that the undo was done.
         let disk = self.disk();
         let held = self.state.ledger.held.iter().chain(&disk.held);
@@ -53,17 +56,19 @@ impl World {
         fresh: &[(Unit, Delta)],
         joined: &[Held],
     ) -> Result<Vec<String>, NotApplied> {
-        if let Some((unit, _)) =
-            fresh.iter().find(|(unit, delta)| self.plan(session, unit.clone()).1 != *delta)
-        {
-            let failure = unit.failure("was changed since it was planned");
-            return Err(NotApplied { failure, untouched: true });
+        if let Some((unit, _)) = fresh.first().filter(|_| self.fails()) {
+            return Err(NotApplied { failure: unit.failure("no room on the disk"), untouched: true });
         }
         let (disk, wanted) = (self.disk(), unit::units(&self.orders[&session]).unwrap());
         for (unit, delta) in fresh {
             // Invariants 4 and 7: durable before the first change, and what was ordered only.
             assert_eq!(disk.held(unit).map(|held| &held.delta), Some(delta), "{unit:?} has no record");
             assert!(wanted.contains(unit), "{unit:?} was not ordered");
+            assert_eq!(
+                self.plan(session, unit.clone()).1,
+                *delta,
+                "{unit:?} was changed since it was planned"
+            );
             if self.fails() {
                 return Err(unit.failure("does not work").into());
             }

@@ -30,6 +30,8 @@ pub struct World {
     /// What the slow thread still has to do.
     pub(super) slow: VecDeque<Effect>,
     pub(super) inbox: VecDeque<Event>,
+    /// Nobody else changes accounts: something is planned.
+    pub(super) locked: bool,
     pub(super) journal: Vec<u8>,
     /// The leases, when they were kept since the boot and the sweep.
     pub(super) deadlines: Option<BTreeMap<SessionId, u64>>,
@@ -132,9 +134,10 @@ impl World {
     pub(super) fn work_one(&mut self) -> bool {
         let Some(effect) = self.work.pop_front() else { return false };
         match effect {
-            Effect::Plan { .. } | Effect::Apply { .. } | Effect::Undo { pace: Pace::Slow, .. } => {
-                self.slow.push_back(effect);
-            }
+            Effect::Plan { .. }
+            | Effect::Apply { .. }
+            | Effect::LetGo
+            | Effect::Undo { pace: Pace::Slow, .. } => self.slow.push_back(effect),
             effect => self.execute(effect),
         }
         true
@@ -154,6 +157,7 @@ impl World {
                     Some(unit) if self.fails() => Err(unit.failure("cannot be looked at")),
                     _ => Ok(units.into_iter().map(|unit| self.plan(session, unit)).collect()),
                 };
+                self.locked = plan.is_ok();
                 self.inbox.push_back(Event::Planned { session, plan });
             }
             Effect::Journal { record, then } => {
@@ -163,7 +167,9 @@ impl World {
                     self.inbox.push_back(Event::JournalFailed { record, why: "disk full".to_owned() });
                 }
             }
+            Effect::LetGo => self.locked = false,
             Effect::Apply { session, fresh, joined } => {
+                self.locked = false;
                 let result = self.apply(session, &fresh, &joined);
                 self.inbox.push_back(Event::Applied { session, result });
             }
@@ -220,6 +226,7 @@ impl World {
     pub(super) fn next(&mut self, next: Next) {
         self.work.clear();
         self.slow.clear();
+        self.locked = false;
         self.inbox.clear();
         self.down.clear();
         self.fall();
@@ -271,9 +278,10 @@ impl World {
             while self.work_one() || self.slow_one() {}
             match self.inbox.pop_front() {
                 Some(event) => self.give(event),
-                None => return,
+                None => break,
             }
         }
+        assert!(!self.locked, "nobody else can change accounts any more");
     }
 
     // What must hold.
