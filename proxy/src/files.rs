@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Opens evidence to read it. What is no plain file in its place is as good as gone: to open a
@@ -22,6 +22,8 @@ pub fn write_new(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> 
     let partial = path.with_extension("new");
     let _ = fs::remove_file(&partial);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&partial)?;
+    // Whatever the umask takes away.
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&partial, path)?;
