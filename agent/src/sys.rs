@@ -1,7 +1,7 @@
 //! The only unsafe code: calls that have no safe wrapper at hand.
 #![allow(unsafe_code)]
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::libc;
 
 /// Extended attributes that a replaced file keeps: SELinux's label and its ACL.
-const KEPT: [&std::ffi::CStr; 2] = [c"security.selinux", c"system.posix_acl_access"];
+const KEPT: [&CStr; 2] = [c"security.selinux", c"system.posix_acl_access"];
 
 /// The largest value copied; labels and ACLs are far shorter.
 const MOST_VALUE: usize = 4096;
@@ -82,26 +82,48 @@ pub fn make_mutable(file: &impl AsRawFd) -> io::Result<()> {
 /// as bits; `None` where it has none.
 #[must_use]
 pub fn capabilities(file: &Path) -> Option<u64> {
-    let file = CString::new(file.as_os_str().as_bytes()).ok()?;
-    // `struct vfs_ns_cap_data`, the longest: a word of version and flags, two pairs of sets, an id.
-    let mut value = [0u8; 24];
-    // SAFETY: both names end in NUL and live through the call; the kernel writes at most
-    // `value.len()` bytes into `value`.
-    let read = unsafe {
-        libc::lgetxattr(
-            file.as_ptr(),
-            c"security.capability".as_ptr(),
-            value.as_mut_ptr().cast(),
-            value.len(),
-        )
-    };
-    let length = usize::try_from(read).ok().filter(|length| *length > 0)?;
+    let value = attribute(file, c"security.capability", false)?;
+    // `struct vfs_ns_cap_data`: a word of version and flags, two pairs of sets, an id.
     let word = |place: usize| {
-        let bytes = value.get(..length).and_then(|value| value.get(place * 4..)?.first_chunk::<4>());
+        let bytes = value.get(place * 4..).and_then(|value| value.first_chunk::<4>());
         bytes.map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)))
     };
     // Permitted and inheritable, their lower halves first.
     Some(word(1) | word(2) | (word(3) | word(4)) << 32)
+}
+
+/// An extended attribute of a file, or of what a link shows (xattr(7)); `None` where it has none
+/// of that name, an empty one, or one that is longer than labels and ACLs are.
+#[must_use]
+pub fn attribute(file: &Path, name: &CStr, follow: bool) -> Option<Vec<u8>> {
+    let file = CString::new(file.as_os_str().as_bytes()).ok()?;
+    let get = if follow { libc::getxattr } else { libc::lgetxattr };
+    let mut value = [0u8; MOST_VALUE];
+    // SAFETY: both names end in NUL and live through the call; the kernel writes at most
+    // `value.len()` bytes into `value`.
+    let read = unsafe { get(file.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+    let length = usize::try_from(read).ok().filter(|length| *length > 0)?;
+    value.get(..length).map(<[u8]>::to_vec)
+}
+
+/// Whether a file, or what a link shows, is immutable, and whether it may only grow (chattr(1)).
+/// Neither where its file system does not tell.
+#[must_use]
+pub fn keeps(file: &Path, follow: bool) -> (bool, bool) {
+    let Ok(file) = CString::new(file.as_os_str().as_bytes()) else { return (false, false) };
+    let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+    let mut told = std::mem::MaybeUninit::<libc::statx>::zeroed();
+    // SAFETY: the name ends in NUL and the kernel writes one `statx`; both live through the call.
+    let asked = unsafe {
+        libc::statx(libc::AT_FDCWD, file.as_ptr(), flags | libc::AT_NO_AUTOMOUNT, 0, told.as_mut_ptr())
+    };
+    if asked != 0 {
+        return (false, false);
+    }
+    // SAFETY: it was zeroed, which is a value of it, and then written by the kernel.
+    let told = unsafe { told.assume_init() };
+    let has = |bit: libc::c_int| u64::try_from(bit).is_ok_and(|bit| told.stx_attributes & bit != 0);
+    (has(libc::STATX_ATTR_IMMUTABLE), has(libc::STATX_ATTR_APPEND))
 }
 
 /// Lets a socket receive only what a classic BPF program lets through (socket(7)).

@@ -53,7 +53,8 @@ pub enum FindingKind {
     Unit,
     /// `authorized_keys` of an account.
     Key,
-    /// A file with the setuid or setgid bit.
+    /// A file that gives a privilege by itself: with the setuid or setgid bit, capabilities, a
+    /// device node, or one of root's that others may change.
     Setuid,
     /// sudoers(5).
     Sudoers,
@@ -123,7 +124,7 @@ impl fmt::Display for FindingKind {
             Self::At => "at job",
             Self::Unit => "unit",
             Self::Key => "authorized key",
-            Self::Setuid => "setuid file",
+            Self::Setuid => "privileged file",
             Self::Sudoers => "sudoers",
             Self::Account => "account",
             Self::Group => "group",

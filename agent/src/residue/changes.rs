@@ -7,7 +7,10 @@
 //! Seen: what runs at a time, at boot, on an event or with a login, who becomes root, who a
 //! login is and what it runs, of the host and in homes ([`places`]); the agent's own
 //! settings, its drop-ins and the user CA that sshd trusts; files with a setuid or setgid bit or
-//! capabilities; the account files; sockets that listen; programs that the kernel runs as root.
+//! capabilities, device nodes, and what others than root may change that is root's; the account
+//! files; sockets that listen; programs that the kernel runs as root. Of all of them also owner,
+//! group, mode, access control list and whether they can be changed ([`rights`]), and of homes
+//! and the directories that hold them.
 //! What was granted is taken out of a picture as its undo would ([`gather::Without`]), so
 //! that what somebody did with a granted account or membership shows.
 //! Not seen: network file systems, containers' insides, UDP on ephemeral ports, keys that sshd
@@ -26,6 +29,7 @@ mod keeper;
 mod mounts;
 mod notes;
 mod places;
+mod rights;
 mod snapshot;
 mod sockets;
 mod standing;

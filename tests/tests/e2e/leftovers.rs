@@ -199,7 +199,7 @@ fn an_accounts_systemd_that_hears_nothing_is_killed() {
 }
 
 /// What a session that is up to no good does, and how its page tells it.
-const DEEDS: [(&str, &str); 22] = [
+const DEEDS: [(&str, &str); 34] = [
     ("echo '* * * * * root id' >/etc/cron.d/left", "new cron /etc/cron.d/left"),
     (
         "mkdir -p /var/spool/cron/crontabs; echo x >/var/spool/cron/crontabs/keep",
@@ -247,6 +247,19 @@ const DEEDS: [(&str, &str); 22] = [
         "systemd-run -q --unit=left-socket --socket-property=ListenStream=127.0.0.1:7999 true",
         "new socket tcp 127.0.0.1:7999",
     ),
+    // Nothing is written: others may from now on.
+    ("chmod 666 /etc/shadow", "changed account /etc/shadow"),
+    ("chown keep /etc/gshadow", "changed group /etc/gshadow"),
+    ("cp /etc/shadow /etc/shadow-; chmod 644 /etc/shadow-", "changed account /etc/shadow-"),
+    ("chmod 755 /root", "changed account /root"),
+    ("chmod 777 /home/keep", "changed account /home/keep"),
+    ("chmod 777 /etc", "changed setuid /etc"),
+    ("chmod 777 /etc/cron.d", "changed cron /etc/cron.d"),
+    ("chmod 666 /etc/sudo.conf", "changed sudoers /etc/sudo.conf"),
+    ("chmod 644 /etc/ssh/ssh_host_ed25519_key", "changed ssh /etc/ssh/ssh_host_ed25519_key"),
+    ("chmod o+w /usr/bin/id", "new setuid /usr/bin/id"),
+    ("chmod 600 /dev/full", "changed setuid /dev/full"),
+    ("mknod /opt/left c 1 3", "new setuid /opt/left"),
 ];
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::Read;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
@@ -14,6 +15,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use tidegate_common::residue::FindingKind;
 
 use super::mounts::{Mount, Mounts};
+use super::rights::{self, Rights};
 use super::snapshot::{Item, Key, Mark, Snapshot, Stat};
 use crate::text::{lines, shown};
 
@@ -40,11 +42,22 @@ pub struct Camera<'a> {
     pub now: Snapshot,
 }
 
-/// A file as a picture keeps it: its content, mode and owner in one digest.
+/// A regular file that could be opened. Of a large one the content is not read.
 #[derive(Debug)]
 pub struct Content {
     pub bytes: Vec<u8>,
     pub metadata: Metadata,
+    pub rights: Rights,
+}
+
+impl Content {
+    /// What of it is compared.
+    fn digest(&self) -> [u8; 16] {
+        match self.metadata.len() <= MOST_BYTES {
+            true => digest(&[&self.bytes]),
+            false => digest(&[format!("{:?}", stat(&self.metadata)).as_bytes()]),
+        }
+    }
 }
 
 pub fn nanoseconds(seconds: i64, rest: i64) -> i64 {
@@ -83,11 +96,13 @@ fn read(path: &Path) -> Option<Content> {
 
 fn content(file: File) -> Option<Content> {
     let metadata = file.metadata().ok().filter(Metadata::is_file)?;
+    // Of this very file, whatever is at its path by now.
+    let rights = Rights::of(&PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())), &metadata, true);
     let mut bytes = Vec::new();
     if metadata.len() <= MOST_BYTES {
         file.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
     }
-    Some(Content { bytes, metadata })
+    Some(Content { bytes, metadata, rights })
 }
 
 impl Camera<'_> {
@@ -123,6 +138,13 @@ impl Camera<'_> {
         self.now.items.contains_key(&Key { kind, what: what.to_owned() })
     }
 
+    /// Whether its content, or its rights, are in the picture already.
+    pub fn has_any(&self, what: &str) -> bool {
+        use FindingKind::{Account, At, Cron, Group, Key, Pam, Preload, Profile, Ssh, Sudoers, Unit};
+        let kinds = [Account, At, Cron, Group, Key, Pam, Preload, Profile, Ssh, Sudoers, Unit];
+        kinds.into_iter().any(|kind| self.has(kind, what))
+    }
+
     /// Something that is not looked at, in a sentence.
     pub fn miss(&mut self, what: String) {
         if self.now.unseen.len() < MOST_UNSEEN {
@@ -140,7 +162,7 @@ impl Camera<'_> {
 
     /// Where a path leads, all links on the way followed; `None` when it leads nowhere, or to
     /// where reading might never end.
-    fn real(&mut self, path: &Path) -> Option<PathBuf> {
+    pub fn real(&mut self, path: &Path) -> Option<PathBuf> {
         let mut links = MOST_LINKS;
         let mut real = PathBuf::from("/");
         let mut rest: VecDeque<OsString> = names(path).collect();
@@ -175,7 +197,7 @@ impl Camera<'_> {
         if !metadata.is_dir() {
             return self.file(kind, path, &metadata);
         }
-        self.place(path);
+        rights::directory(self, kind, path, &metadata);
         let entries = match std::fs::read_dir(self.at(path)) {
             Ok(entries) => entries,
             Err(error) => return self.miss(format!("{}: {error}", path_shown(path))),
@@ -207,31 +229,19 @@ impl Camera<'_> {
             let item = Item { place, ..known.clone() };
             return self.add(kind, what, item);
         }
-        let owner = |metadata: &Metadata| {
-            format!("{:o} {} {}", metadata.mode() & 0o7777, metadata.uid(), metadata.gid())
-        };
-        let (content, detail) = if metadata.is_symlink() {
+        let (content, rights, detail) = if metadata.is_symlink() {
             let to = std::fs::read_link(self.at(path)).unwrap_or_default();
-            let parts = match &linked {
-                Some(shows) if shows.metadata.len() > MOST_BYTES => format!("{stat:?}").into_bytes(),
-                Some(shows) => [owner(&shows.metadata).as_bytes(), &shows.bytes].concat(),
-                None => Vec::new(),
-            };
-            let content = digest(&[b"link", to.as_os_str().as_bytes(), &parts]);
-            (content, format!("a link to {}", path_shown(&to)))
+            let shown = linked.as_ref().map(Content::digest).unwrap_or_default();
+            let content = digest(&[b"link", to.as_os_str().as_bytes(), &shown]);
+            (content, linked.map(|shows| shows.rights), format!("a link to {}", path_shown(&to)))
         } else {
-            let owner = owner(metadata);
             match read(&self.at(path)) {
-                Some(read) if read.metadata.len() <= MOST_BYTES => {
-                    (digest(&[owner.as_bytes(), &read.bytes]), describe(kind, &read.bytes))
-                }
-                _ => {
-                    let times = format!("{stat:?}");
-                    (digest(&[owner.as_bytes(), times.as_bytes()]), String::new())
-                }
+                Some(read) => (read.digest(), Some(read.rights), describe(kind, &read.bytes)),
+                None => (digest(&[format!("{stat:?}").as_bytes()]), None, String::new()),
             }
         };
-        let mark = Mark::Digest(content);
+        let rights = rights.unwrap_or_else(|| Rights::of(&self.at(path), metadata, false));
+        let mark = Mark::File { content, rights };
         let item = Item { mark, changed: Some(stat.changed), place, detail, stat: Some(stat) };
         self.add(kind, what, item);
     }

@@ -14,7 +14,7 @@ use super::super::own;
 use super::files::{Camera, MOST_ITEMS, digest};
 use super::mounts::Mounts;
 use super::snapshot::{Item, MODULE, Mark, PROC, Snapshot};
-use super::{accounts, places, sockets, walk};
+use super::{accounts, places, rights, sockets, walk};
 use crate::core::{Delta, Ledger, Record, Unit};
 use crate::paths::Paths;
 use crate::text::{self, lines, shown};
@@ -33,6 +33,8 @@ pub struct View {
     hurry: Hurry,
     /// What is the agent's own, by which a session could come back.
     own: Vec<(FindingKind, PathBuf, u8)>,
+    /// Directories of the agent's own that nobody else may write, or look, into.
+    private: Vec<PathBuf>,
     /// Where the drop-ins of live grants are.
     sudoers: PathBuf,
     grants: Grants,
@@ -113,7 +115,8 @@ impl View {
             (FindingKind::Unit, host(paths.previous()), 0),
         ];
         let sudoers = host(paths.sudoers_d());
-        Self { root, proc, hurry: Hurry::default(), own, sudoers, grants, without }
+        let private = vec![host(paths.state.clone()), host(paths.run.clone()), sudoers.clone()];
+        Self { root, proc, hurry: Hurry::default(), own, private, sudoers, grants, without }
     }
 
     /// Where processes are seen.
@@ -138,8 +141,8 @@ impl View {
     /// in a hurry meanwhile.
     #[must_use]
     pub fn take(&self, before: &Snapshot) -> Option<Snapshot> {
-        let mounts = self.mounts();
-        let mut camera = Camera { root: &self.root, mounts, before, now: self.take_quick() };
+        let mut camera = self.camera(before);
+        let homes = self.quick(&mut camera);
         for (kind, path, depth) in places::HOST {
             let transient = path.starts_with("/run/systemd/");
             camera.look(kind, Path::new(path), depth, &|name| {
@@ -150,7 +153,6 @@ impl View {
             camera.look(*kind, path, *depth, &|_| false);
         }
         self.drop_ins(&mut camera);
-        let homes = self.homes(&mut camera);
         for (home, logs_in) in homes {
             if self.hurry.is_set() {
                 return None;
@@ -164,16 +166,25 @@ impl View {
         (!self.hurry.is_set()).then_some(camera.now)
     }
 
-    /// What is read in a moment: accounts, groups, what the kernel was told, sockets.
+    /// What is read in a moment: accounts, groups, rights, what the kernel was told, sockets.
     #[must_use]
     pub fn take_quick(&self) -> Snapshot {
         let none = Snapshot::default();
-        let mounts = Mounts::default();
-        let mut camera = Camera { root: &self.root, mounts, before: &none, now: Snapshot::default() };
+        let mut camera = self.camera(&none);
+        self.quick(&mut camera);
+        camera.now
+    }
+
+    fn camera<'a>(&'a self, before: &'a Snapshot) -> Camera<'a> {
+        Camera { root: &self.root, mounts: self.mounts(), before, now: Snapshot::default() }
+    }
+
+    /// Adds what is read in a moment; tells the homes that there are.
+    fn quick(&self, camera: &mut Camera<'_>) -> BTreeMap<PathBuf, bool> {
         // Told of before it is made and after it is undone: whatever of a grant is in the
         // files stands either before or after they were read.
         let mut granted = self.grants.now();
-        let files = accounts::FILES.map(|file| (file, accounts::read(&mut camera, file)));
+        let files = accounts::FILES.map(|file| (file, accounts::read(camera, file)));
         for more in self.grants.now() {
             if !granted.contains(&more) {
                 granted.push(more);
@@ -181,12 +192,14 @@ impl View {
         }
         for (file, read) in files {
             if let Some((content, changed)) = read {
-                accounts::add(&mut camera, file, changed, &(self.without)(&granted, file, content));
+                accounts::add(camera, file, changed, &(self.without)(&granted, file, content));
             }
         }
-        self.kernel(&mut camera);
+        self.kernel(camera);
         sockets::gather(&self.proc, &mut camera.now);
-        camera.now
+        let homes = self.homes(camera);
+        rights::gather(camera, &homes, &self.private);
+        homes
     }
 
     /// Rules beside those of live grants.

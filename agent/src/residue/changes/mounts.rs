@@ -36,6 +36,8 @@ pub enum Mount {
     Local,
     /// Local, but setuid means nothing there.
     NoSetuid,
+    /// Nor do device nodes.
+    Inert,
     /// Looking might never end.
     Remote,
     Pseudo,
@@ -81,12 +83,14 @@ fn parse(line: &[u8]) -> Option<(PathBuf, Mount)> {
     let (fields, rest) = line.split_at_checked(middle)?;
     let mut fields = fields.split(|byte| *byte == b' ').skip(4);
     let (path, options) = (fields.next()?, fields.next()?);
+    let has = |wanted: &[u8]| options.split(|byte| *byte == b',').any(|option| option == wanted);
     let kind = std::str::from_utf8(rest.get(3..)?.split(|byte| *byte == b' ').next()?).ok()?;
     let mount = match kind {
         "fusectl" => Mount::Pseudo,
         kind if REMOTE.contains(&kind) || kind.starts_with("fuse") => Mount::Remote,
         kind if PSEUDO.contains(&kind) => Mount::Pseudo,
-        _ if options.split(|byte| *byte == b',').any(|option| option == b"nosuid") => Mount::NoSetuid,
+        _ if has(b"nosuid") && has(b"nodev") => Mount::Inert,
+        _ if has(b"nosuid") => Mount::NoSetuid,
         _ => Mount::Local,
     };
     Some((PathBuf::from(OsString::from_vec(unescaped(path))), mount))
@@ -119,12 +123,14 @@ mod tests {
             b"22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n\
              23 22 0:5 / /home rw - nfs4 server:/home rw\n\
              24 22 0:6 / /tmp rw,nosuid,nodev - tmpfs tmpfs rw\n\
+             27 22 0:9 / /dev rw,nosuid - devtmpfs dev rw\n\
              25 22 0:7 / /proc rw - proc proc rw\n\
              26 22 0:8 / /opt/gr\xfcn\\040x rw - fuse.sshfs x rw\n",
         );
         assert!(mounts.is_remote(Path::new("/home/ops/.ssh")));
         assert!(!mounts.is_remote(Path::new("/homes/ops")) && !mounts.is_remote(Path::new("/etc")));
-        assert_eq!(mounts.at(Path::new("/tmp")), Some(Mount::NoSetuid));
+        assert_eq!(mounts.at(Path::new("/tmp")), Some(Mount::Inert));
+        assert_eq!(mounts.of(Path::new("/dev/sda")), Some(Mount::NoSetuid));
         assert_eq!(mounts.of(Path::new("/proc/1")), Some(Mount::Pseudo));
         let odd = Path::new(std::ffi::OsStr::from_bytes(b"/opt/gr\xfcn x"));
         assert_eq!(mounts.remote().collect::<Vec<_>>(), [Path::new("/home"), odd]);

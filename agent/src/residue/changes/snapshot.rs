@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_common::residue::{Change, Finding, FindingKind};
 
 use super::json::{pairs, text, texts};
+use super::rights::Rights;
 
 /// How things of the kernel's are called, which have no time at which they changed.
 pub const PROC: &str = "/proc/";
@@ -27,6 +28,11 @@ pub enum Mark {
     Digest([u8; 16]),
     /// A group: its members apart, to be told one by one.
     Group { members: BTreeSet<String>, rest: [u8; 16] },
+    /// A file: its content, and who may do what with it.
+    File { content: [u8; 16], rights: Rights },
+    /// What only these count of: a directory, or a file whose content is looked at otherwise.
+    /// That there is one is told elsewhere, or nothing to tell.
+    Rights(Rights),
 }
 
 /// A thing as it was.
@@ -75,7 +81,8 @@ impl Snapshot {
         };
         let mut findings = Vec::new();
         for (key, now) in after.items.iter().filter(|(_, now)| since(now.changed)) {
-            let found = match self.items.get(key) {
+            let found = match self.items.get(key).or_else(|| self.items.get(&key.original()?)) {
+                None if matches!(now.mark, Mark::Rights(_)) => None,
                 None => Some((Change::New, now.detail.clone())),
                 Some(before) => difference(before, now).map(|detail| (Change::Changed, detail)),
             };
@@ -85,6 +92,7 @@ impl Snapshot {
             // A place that is gone itself says nothing of when.
             !after.items.contains_key(key)
                 && key.kind.is_kept()
+                && !matches!(before.mark, Mark::Rights(_))
                 && since(after.places.get(&before.place).copied())
         });
         findings.extend(gone.map(|(key, before)| key.finding(Change::Gone, before.detail.clone())));
@@ -107,9 +115,17 @@ impl Snapshot {
     #[must_use]
     pub fn refreshed(&self, with: &Self) -> Self {
         let mut fresh = self.clone();
-        fresh.items.retain(|key, _| !key.is_quick());
+        fresh.items.retain(|key, item| !key.is_quick() && !item.is_quick());
         fresh.items.extend(with.items.iter().map(|(key, item)| (key.clone(), item.clone())));
         fresh
+    }
+}
+
+impl Item {
+    /// Whether it is read anew when a session begins: rights that grants and others may have
+    /// renewed since the picture before, so that no time tells whose they are.
+    fn is_quick(&self) -> bool {
+        self.changed.is_none() && matches!(self.mark, Mark::Rights(_))
     }
 }
 
@@ -117,6 +133,13 @@ impl Key {
     /// Whether it is read anew when a session begins.
     fn is_quick(&self) -> bool {
         self.kind.is_quick() || [PROC, MODULE].iter().any(|start| self.what.starts_with(start))
+    }
+
+    /// Of the backup of an account file that was not there, the file: it would be made like that.
+    fn original(&self) -> Option<Self> {
+        let what = self.what.strip_suffix('-').filter(|what| what.starts_with("/etc/"))?;
+        matches!(self.kind, FindingKind::Account | FindingKind::Group)
+            .then(|| Self { kind: self.kind, what: what.to_owned() })
     }
 
     fn finding(&self, change: Change, detail: String) -> Finding {
@@ -145,17 +168,25 @@ impl Watched for FindingKind {
 
 /// What is told of a thing that is not as it was; `None` when it is.
 fn difference(before: &Item, now: &Item) -> Option<String> {
-    let (Mark::Group { members: old, rest }, Mark::Group { members: new, rest: rest_now }) =
-        (&before.mark, &now.mark)
-    else {
-        return (before.mark != now.mark).then(|| now.detail.clone());
-    };
-    let joined = new.difference(old).map(|member| format!("+{member}"));
-    let left = old.difference(new).map(|member| format!("-{member}"));
-    let members: Vec<String> = joined.chain(left).collect();
-    match (members.is_empty(), rest == rest_now) {
-        (true, true) => None,
-        (true, false) => Some(now.detail.clone()),
-        (false, _) => Some(format!("members {}", members.join(" "))),
+    if before.mark == now.mark {
+        return None;
+    }
+    match (&before.mark, &now.mark) {
+        (Mark::Group { members: old, .. }, Mark::Group { members: new, .. }) => {
+            let joined = new.difference(old).map(|member| format!("+{member}"));
+            let left = old.difference(new).map(|member| format!("-{member}"));
+            let members: Vec<String> = joined.chain(left).collect();
+            Some(if members.is_empty() {
+                now.detail.clone()
+            } else {
+                format!("members {}", members.join(" "))
+            })
+        }
+        (Mark::Rights(_), Mark::Rights(rights)) => Some(rights.to_string()),
+        (Mark::File { rights: old, .. }, Mark::File { rights, .. }) if old != rights => {
+            let detail = if now.detail.is_empty() { String::new() } else { format!("{}, ", now.detail) };
+            Some(format!("{detail}{rights}"))
+        }
+        _ => Some(now.detail.clone()),
     }
 }

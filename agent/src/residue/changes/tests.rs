@@ -18,6 +18,8 @@ use super::snapshot::{Item, Key, Mark, Snapshot};
 use crate::core::{Delta, Held, Ledger, Unit};
 use crate::test::Scratch;
 
+mod rights;
+
 fn key(kind: FindingKind, what: &str) -> Key {
     Key { kind, what: what.to_owned() }
 }
@@ -193,7 +195,7 @@ fn each_kind_of_change_is_found_and_none_where_nothing_changed() {
     ] {
         assert!(found.iter().any(|line| line == expected), "{expected}: {found:#?}");
     }
-    let setuid = format!("new setuid file /usr/bin/tool (mode 4755, owner {}", nix::unistd::geteuid());
+    let setuid = format!("new privileged file /usr/bin/tool (mode 4755, owner {}", nix::unistd::geteuid());
     assert!(found.iter().any(|line| line.starts_with(&setuid)), "{found:#?}");
     assert_eq!(found.len(), 16, "{found:#?}");
 }
@@ -266,7 +268,7 @@ fn a_setuid_file_in_a_directory_whose_name_is_no_text_and_capabilities_are_found
     std::fs::write(odd.join("sh"), "").unwrap();
     std::fs::set_permissions(odd.join("sh"), std::fs::Permissions::from_mode(0o4755)).unwrap();
     let found = findings(&view, &before, 0);
-    assert!(found[0].starts_with("new setuid file /opt/gr\\xfcn/sh (mode 4755"), "{found:#?}");
+    assert!(found[0].starts_with("new privileged file /opt/gr\\xfcn/sh (mode 4755"), "{found:#?}");
     let tool = root.join("usr/bin/tool");
     std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
     let set = std::process::Command::new("setcap").arg("cap_setuid+ep").arg(&tool).status();
@@ -354,7 +356,7 @@ fn a_large_account_file_is_compared_and_its_roots_are_told_and_one_that_cannot_b
     let found = findings(&view, &before, 0);
     assert_eq!(found.len(), 2, "{found:#?}");
     assert!(found.contains(&"new account toor (uid 0, home /, shell /bin/sh)".to_owned()), "{found:#?}");
-    assert!(found[1].starts_with("changed account /etc/passwd (more than"), "{found:#?}");
+    assert!(found[1].starts_with("changed account lines of /etc/passwd (more than"), "{found:#?}");
     std::fs::remove_file(root.join("etc/passwd")).unwrap();
     std::fs::create_dir(root.join("etc/passwd")).unwrap();
     let unseen = view.take(&before).unwrap().unseen;
@@ -368,7 +370,7 @@ fn a_pipe_in_the_place_of_a_file_stops_nobody() {
     let path = scratch.path().join("home/ops/.ssh/authorized_keys");
     let before = view.take(&Snapshot::default()).unwrap();
     std::fs::remove_file(&path).unwrap();
-    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o644)).unwrap();
     let found = findings(&view, &before, 0);
     assert_eq!(found, ["changed authorized key /home/ops/.ssh/authorized_keys"]);
 }

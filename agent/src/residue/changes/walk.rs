@@ -1,10 +1,14 @@
-//! Files with a setuid or setgid bit, or capabilities (capabilities(7)). Each file's mode has
-//! to be asked for, because chmod(2) leaves no trace in its directory; so the walk is bounded
-//! in time and files and begins where people can write. What it did not come to is told.
+//! Files that give what their directory does not tell of: those with a setuid or setgid bit or
+//! capabilities (capabilities(7)), device nodes, and programs, settings and sockets of root's that
+//! others may change. Each file's mode has to be asked for, because chmod(2) leaves no trace in
+//! its directory; so the walk is bounded in time and files and begins where people can write.
+//! What it did not come to is told.
 
 use std::collections::VecDeque;
-use std::fs::{DirEntry, Metadata};
-use std::os::unix::fs::MetadataExt;
+use std::ffi::OsStr;
+use std::fs::Metadata;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,6 +17,7 @@ use tidegate_common::residue::FindingKind;
 use super::files::{Camera, digest, path_shown, stat};
 use super::gather::Hurry;
 use super::mounts::Mount;
+use super::rights::Rights;
 use super::snapshot::{Item, Mark};
 use crate::sys;
 
@@ -27,9 +32,24 @@ const MOST_WAITING: usize = 100_000;
 const FIRST: [&str; 10] =
     ["/tmp", "/var/tmp", "/dev/shm", "/run", "/root", "/home", "/opt", "/srv", "/usr/local", "/usr"];
 
-/// Containers' insides, and what holds no files.
-const SKIPPED: [&str; 7] =
-    ["/proc", "/sys", "/dev", "/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/lost+found"];
+/// Containers' insides, what holds no files, and what is a login's own.
+const SKIPPED: [&str; 8] = [
+    "/run/user",
+    "/proc",
+    "/sys",
+    "/dev",
+    "/var/lib/docker",
+    "/var/lib/containerd",
+    "/var/lib/containers",
+    "/lost+found",
+];
+
+/// Where programs and settings of the whole host are: what is there is root's.
+const SYSTEM: [&str; 7] = ["/usr", "/etc", "/boot", "/bin", "/sbin", "/lib", "/lib64"];
+
+/// Of those that others may change, and so deep into /dev.
+const MOST_OPEN: usize = 4096;
+const DEEPEST: u8 = 4;
 
 /// By their numbers (capabilities(7)).
 const CAPABILITIES: [&str; 41] = [
@@ -83,16 +103,20 @@ pub fn privileged(camera: &mut Camera<'_>, hurry: &Hurry) {
     let mut cut = Vec::new();
     let remote: Vec<String> = camera.mounts.remote().map(path_shown).collect();
     remote.into_iter().for_each(|remote| camera.miss(format!("{remote}: on a network file system")));
+    nodes(camera, Path::new("/dev"), DEEPEST);
+    let mut walk = Walk { camera: &mut *camera, open: 0 };
     let tops: Vec<&str> = FIRST.into_iter().chain(["/"]).collect();
     for (left, top) in (1u32..=11).rev().zip(tops) {
         // No place, however large, takes the time of all that come after it.
         let now = Instant::now();
         let until = now + by.saturating_duration_since(now) / left.div_ceil(2);
-        let mut waiting = VecDeque::from([PathBuf::from(top)]);
-        if matches!(camera.mounts.at(Path::new(top)), Some(Mount::Remote | Mount::Pseudo | Mount::NoSetuid)) {
+        let mount = walk.camera.mounts.of(Path::new(top)).unwrap_or(Mount::Local);
+        // Of /run also the sockets count.
+        if is_skipped(mount) && top != "/run" {
             continue;
         }
-        while let Some(directory) = waiting.pop_front() {
+        let mut waiting = VecDeque::from([(PathBuf::from(top), mount)]);
+        while let Some((directory, mount)) = waiting.pop_front() {
             if hurry.is_set() {
                 return;
             }
@@ -100,8 +124,12 @@ pub fn privileged(camera: &mut Camera<'_>, hurry: &Hurry) {
                 cut.push(top);
                 break;
             }
-            files += one(camera, &directory, &mut waiting);
+            files += walk.one(&directory, mount, &mut waiting);
         }
+    }
+    let open = walk.open;
+    if open >= MOST_OPEN {
+        camera.miss(format!("more than {MOST_OPEN} programs and settings that others than root may change"));
     }
     if !cut.is_empty() {
         let places = cut.join(", ");
@@ -112,48 +140,125 @@ pub fn privileged(camera: &mut Camera<'_>, hurry: &Hurry) {
     }
 }
 
-/// One directory: its files are looked at, its directories wait.
-fn one(camera: &mut Camera<'_>, directory: &Path, waiting: &mut VecDeque<PathBuf>) -> usize {
-    let Ok(entries) = std::fs::read_dir(camera.at(directory)) else { return 1 };
-    let mut files = 1;
-    for entry in entries.flatten().take(MOST_FILES) {
-        files += 1;
-        let Ok(kind) = entry.file_type() else { continue };
-        if kind.is_dir() {
-            let inner = directory.join(entry.file_name());
-            let elsewhere = SKIPPED.iter().chain(&FIRST).any(|place| inner == Path::new(place));
-            let mounted =
-                matches!(camera.mounts.at(&inner), Some(Mount::Remote | Mount::Pseudo | Mount::NoSetuid));
-            if !elsewhere && !mounted {
-                waiting.push_back(inner);
-            }
-        } else if kind.is_file()
-            && let Ok(metadata) = entry.metadata()
-        {
-            file(camera, directory, &entry, &metadata);
-        }
-    }
-    files
+fn is_skipped(mount: Mount) -> bool {
+    matches!(mount, Mount::Remote | Mount::Pseudo | Mount::Inert)
 }
 
-fn file(camera: &mut Camera<'_>, directory: &Path, entry: &DirEntry, metadata: &Metadata) {
-    let mode = metadata.mode() & 0o7777;
-    // Capabilities count for what can be executed.
-    let capabilities = if mode & 0o111 == 0 { None } else { sys::capabilities(&entry.path()) };
-    if mode & 0o6000 == 0 && capabilities.is_none() {
+/// A walk on its way.
+struct Walk<'w, 'c> {
+    camera: &'w mut Camera<'c>,
+    open: usize,
+}
+
+impl Walk<'_, '_> {
+    /// One directory: its files are looked at, its directories wait.
+    fn one(&mut self, directory: &Path, mount: Mount, waiting: &mut VecDeque<(PathBuf, Mount)>) -> usize {
+        let Ok(entries) = std::fs::read_dir(self.camera.at(directory)) else { return 1 };
+        let mut files = 1;
+        let is_system = SYSTEM.iter().any(|place| directory.starts_with(place));
+        for entry in entries.flatten().take(MOST_FILES) {
+            files += 1;
+            let Ok(kind) = entry.file_type() else { continue };
+            let path = directory.join(entry.file_name());
+            if kind.is_dir() {
+                let elsewhere = SKIPPED.iter().chain(&FIRST).any(|place| path == Path::new(place));
+                let inner = self.camera.mounts.at(&path);
+                if !elsewhere && !inner.is_some_and(is_skipped) {
+                    waiting.push_back((path, inner.unwrap_or(mount)));
+                }
+                continue;
+            }
+            if kind.is_symlink() || kind.is_fifo() {
+                continue;
+            }
+            let Ok(metadata) = entry.metadata() else { continue };
+            if metadata.is_file() {
+                self.file(&path, &metadata, mount, is_system);
+            } else if metadata.file_type().is_socket() {
+                self.open(&path, &metadata, "socket, ");
+            } else if !is_skipped(mount) {
+                node(self.camera, &path, &metadata);
+            }
+        }
+        files
+    }
+
+    fn file(&mut self, path: &Path, metadata: &Metadata, mount: Mount, is_system: bool) {
+        let mode = metadata.mode() & 0o7777;
+        let executable = mode & 0o111 != 0;
+        if mount == Mount::Local {
+            // Capabilities count for what can be executed.
+            let at = self.camera.at(path);
+            let capabilities = if executable { sys::capabilities(&at) } else { None };
+            if mode & 0o6000 != 0 || capabilities.is_some() {
+                let rights = Rights::of(&at, metadata, false);
+                let mut detail = rights.to_string();
+                if let Some(capabilities) = capabilities {
+                    detail.push_str(&format!(" {}", named(capabilities)));
+                }
+                let mark = format!("{rights:?} {:?} {capabilities:?}", stat(metadata));
+                return add(self.camera, path, metadata, &mark, detail);
+            }
+        }
+        let counts = || {
+            let name = path.file_name().map_or(&b""[..], OsStr::as_bytes);
+            let library = name.windows(3).any(|part| part == b".so");
+            executable || library || path.starts_with("/etc") || path.starts_with("/boot")
+        };
+        if is_system && (metadata.uid() != 0 || mode & 0o022 != 0) && counts() {
+            self.open(path, metadata, "");
+        }
+    }
+
+    /// One that is open to others than root.
+    fn open(&mut self, path: &Path, metadata: &Metadata, what: &str) {
+        let rights = Rights::of(&self.camera.at(path), metadata, false);
+        let is_roots = what.is_empty() || metadata.uid() == 0;
+        let open = is_roots && rights.open() && self.open < MOST_OPEN;
+        if open && !self.camera.has_any(&path_shown(path)) {
+            self.open += 1;
+            add(self.camera, path, metadata, &format!("{rights:?}"), format!("{what}{rights}"));
+        }
+    }
+}
+
+/// The device nodes in a directory: who may do what with each, and of which device it is.
+fn nodes(camera: &mut Camera<'_>, directory: &Path, left: u8) {
+    for entry in std::fs::read_dir(camera.at(directory)).into_iter().flatten().flatten().take(MOST_FILES) {
+        let path = directory.join(entry.file_name());
+        match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => {
+                let known = FIRST.iter().any(|place| path == Path::new(place));
+                if left > 0 && !known && !camera.mounts.at(&path).is_some_and(is_skipped) {
+                    nodes(camera, &path, left - 1);
+                }
+            }
+            Ok(metadata) => node(camera, &path, &metadata),
+            Err(_) => {}
+        }
+    }
+}
+
+fn node(camera: &mut Camera<'_>, path: &Path, metadata: &Metadata) {
+    let kind = metadata.file_type();
+    let what = if kind.is_block_device() {
+        "block"
+    } else if kind.is_char_device() {
+        "character"
+    } else {
         return;
-    }
-    let seen = stat(metadata);
-    let (uid, gid) = (metadata.uid(), metadata.gid());
-    let mark = format!("{mode} {uid} {gid} {seen:?} {capabilities:?}");
-    let place = camera.place(directory);
-    let mut detail = format!("mode {mode:o}, owner {uid}, group {gid}");
-    if let Some(capabilities) = capabilities {
-        detail.push_str(&format!(", capabilities {}", named(capabilities)));
-    }
+    };
+    let rights = Rights::of(&camera.at(path), metadata, false);
+    let (major, minor) = (nix::sys::stat::major(metadata.rdev()), nix::sys::stat::minor(metadata.rdev()));
+    let detail = format!("{what} device {major}:{minor}, {rights}");
+    add(camera, path, metadata, &format!("{detail} {rights:?}"), detail);
+}
+
+fn add(camera: &mut Camera<'_>, path: &Path, metadata: &Metadata, mark: &str, detail: String) {
+    let place = camera.place(path.parent().unwrap_or(path));
     let mark = Mark::Digest(digest(&[mark.as_bytes()]));
-    let item = Item { mark, changed: Some(seen.changed), place, detail, stat: None };
-    camera.add(FindingKind::Setuid, path_shown(&directory.join(entry.file_name())), item);
+    let item = Item { mark, changed: Some(stat(metadata).changed), place, detail, stat: None };
+    camera.add(FindingKind::Setuid, path_shown(path), item);
 }
 
 /// Their names, as getcap(8) has them, or the number of one that is newer.
