@@ -34,17 +34,16 @@ impl State {
     /// this one. Goes before the undo of a grant, so that a restart does not take a
     /// grant for alive whose undo had begun.
     pub(super) fn keep_deadlines(&self, effects: &mut Vec<Effect>) {
-        effects.retain(|effect| !matches!(effect, Effect::KeepDeadlines(_)));
-        let deadlines = self
-            .grants
-            .iter()
-            .filter(|(session, _)| self.ledger.grants.contains_key(session))
+        effects.retain(|effect| !matches!(effect, Effect::KeepDeadlines { .. }));
+        let kept = || self.grants.iter().filter(|(session, _)| self.ledger.grants.contains_key(session));
+        let ending = kept().filter(|(_, grant)| !grant.lives()).map(|(session, _)| *session).collect();
+        let deadlines = kept()
             .map(|(session, grant)| match grant.lives() {
                 true => (*session, grant.overdue_at()),
                 false => (*session, grant.overdue_at().max(self.quick_since)),
             })
             .collect();
-        effects.push(Effect::KeepDeadlines(deadlines));
+        effects.push(Effect::KeepDeadlines { deadlines, ending });
     }
 
     /// After a start: what was granted lives on for what is left of its lease, what

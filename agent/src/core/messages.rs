@@ -22,8 +22,8 @@ pub struct Now {
 /// All that can happen to the agent.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// Once, after the journal was read. `deadlines` are the leases as the agent
-    /// before this one left them, when it ran since the same boot.
+    /// Once, after the journal was read. `deadlines` are the leases of what had not
+    /// begun to end, as the agent before this one left them, when it ran since the same boot.
     /// `carried` is what it handed over, when this one took its place.
     Started { deadlines: BTreeMap<SessionId, u64>, carried: Option<Carried> },
     /// A link to the proxy stands; it waits for a `Hello`.
@@ -155,8 +155,9 @@ pub enum Effect {
     Send(FromAgent),
     /// sshd shall trust these user CA keys.
     TrustUserCa(Vec<String>),
-    /// Keep the leases where the sweep finds them.
-    KeepDeadlines(BTreeMap<SessionId, u64>),
+    /// Keep the leases where the sweep finds them. What of them is `ending` is late then, and no
+    /// agent takes it for alive, however much time its end may take.
+    KeepDeadlines { deadlines: BTreeMap<SessionId, u64>, ending: BTreeSet<SessionId> },
     /// Something the host's administrator should see in the log.
     Warn(String),
     /// Everything has ended after [`Event::Stop`].

@@ -385,6 +385,8 @@ fn the_sweep_knows_of_a_grant_before_the_host_is_changed_for_it() {
     let Some(Effect::Journal { record: Record::Granting { .. }, then }) = world.work.front() else {
         panic!("{:?}", world.work)
     };
-    let [Effect::KeepDeadlines(deadlines), Effect::Apply { .. }] = &then[..] else { panic!("{then:?}") };
+    let [Effect::KeepDeadlines { deadlines, .. }, Effect::Apply { .. }] = &then[..] else {
+        panic!("{then:?}")
+    };
     assert_eq!(deadlines.keys().collect::<Vec<_>>(), [&session(1)]);
 }

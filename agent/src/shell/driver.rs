@@ -92,7 +92,7 @@ pub async fn run(config: Config, file: Option<&Path>) -> Result<(), DriverError>
     let journal = Journal::open(&paths.journal())?;
     let ledger = journal.ledger().clone();
     let (ledger, deadlines) = match leases::read(&paths) {
-        Some(leases) => (ledger, leases.deadlines),
+        Some(leases) => (ledger, leases.of_the_living()),
         None => (ledger.after_boot(), BTreeMap::new()),
     };
     let (inbox, mut messages) = mpsc::channel(INBOX);

@@ -215,8 +215,8 @@ impl Tools {
                     tracing::error!(%error, "sshd will not know the proxy's user CA");
                 }
             }
-            Effect::KeepDeadlines(deadlines) => {
-                if let Err(error) = leases::keep(&self.paths, deadlines) {
+            Effect::KeepDeadlines { deadlines, ending } => {
+                if let Err(error) = leases::keep(&self.paths, deadlines, ending) {
                     tracing::error!(%error, "the sweep will not know the leases");
                 }
             }

@@ -97,6 +97,28 @@ fn an_end_that_waits_for_others_is_not_late_while_one_after_the_other_is_done() 
 }
 
 #[test]
+fn an_agent_takes_no_grant_for_alive_whose_end_had_begun_and_could_not_be_written() {
+    let mut world = World::new();
+    world.give(Event::Proxy(FromProxy::Grant(slow_order(1, "dev", &[1], true))));
+    world.settle();
+    world.give(Event::Proxy(FromProxy::Revoke { session: session(1) }));
+    // What is quick is gone; that, the disk has no room for. What is slow has its time.
+    world.failures = 0b10;
+    while world.work_one() {}
+    while let Some(event) = world.inbox.pop_front() {
+        world.give(event);
+        while world.work_one() {}
+    }
+    assert!(!world.host.contains("g1 of dev") && world.host != world.theirs, "{:?}", world.host);
+    world.failures = 0;
+    world.die(None, false);
+    world.is_sane();
+    assert!(world.state.live().is_empty());
+    world.settle();
+    assert_eq!(world.host, world.theirs);
+}
+
+#[test]
 fn a_grant_does_not_join_what_a_boot_took_while_its_undo_is_due() {
     let mut world = World::new();
     let of_dev = |id: u8| {

@@ -35,6 +35,7 @@ pub struct World {
     pub(super) journal: Vec<u8>,
     /// The leases, when they were kept since the boot and the sweep.
     pub(super) deadlines: Option<BTreeMap<SessionId, u64>>,
+    pub(super) ending: BTreeSet<SessionId>,
     /// What is on the host, and what would be there without Tidegate.
     pub(super) host: BTreeSet<String>,
     pub(super) theirs: BTreeSet<String>,
@@ -190,7 +191,9 @@ impl World {
             }
             Effect::Hello { live, standing } => self.send(super::hello(live, standing)),
             Effect::Send(message) => self.send(message),
-            Effect::KeepDeadlines(deadlines) => self.deadlines = Some(deadlines),
+            Effect::KeepDeadlines { deadlines, ending } => {
+                (self.deadlines, self.ending) = (Some(deadlines), ending);
+            }
             Effect::Preview { .. } | Effect::TrustUserCa(_) | Effect::Warn(_) => {}
             Effect::Exit => self.next(Next::Fresh { swept: true }),
             Effect::HandOver { record, carried } => {
@@ -254,7 +257,8 @@ impl World {
         let takes_over = carried.is_some();
         assert!(!takes_over || ledger == self.state.ledger, "the disk lacks what was handed over");
         self.state = State::recovered(ledger);
-        let deadlines = self.deadlines.clone().unwrap_or_default();
+        let mut deadlines = self.deadlines.clone().unwrap_or_default();
+        deadlines.retain(|session, _| !self.ending.contains(session));
         if !takes_over {
             self.lease = LEASE;
         }
