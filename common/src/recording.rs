@@ -44,6 +44,7 @@ mod cast;
 mod escape;
 mod frames;
 mod model;
+mod open;
 mod reader;
 mod script;
 #[cfg(test)]
@@ -54,6 +55,10 @@ mod zstd_frame;
 pub use cast::{Cast, MAX_PIECE};
 pub use frames::{Chain, END, END_LENGTH, FULL_FRAME, MAX_TEXT, Packer, Signature};
 pub use model::{Control, FORMAT, Header, Kind, Size, Stream, Total};
+pub use open::{
+    Check, Event, Head, MAX_HEAD, MAX_LINE, MAX_RECORDING, MAX_TIME, OpenError, Place, Recording, Standing,
+    Theme, What,
+};
 pub use reader::{Alteration, Part, Reader, Verdict, verify};
 pub use script::{Said, Script, ScriptError};
 pub use v2::line_v2;

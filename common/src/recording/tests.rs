@@ -31,12 +31,12 @@ fn sign(text: &[u8]) -> Signature {
     signature
 }
 
-fn check(text: &[u8], signature: &Signature) -> bool {
+pub(super) fn check(text: &[u8], signature: &Signature) -> bool {
     sign(text) == *signature
 }
 
 /// A file of `frames` frames.
-fn file(frames: usize) -> Vec<u8> {
+pub(super) fn file(frames: usize) -> Vec<u8> {
     let mut cast = Cast::new(&header());
     cast.control(0, &opened(1, Kind::Terminal));
     let mut packer = Packer::new(1).unwrap();
