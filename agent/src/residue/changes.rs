@@ -18,7 +18,8 @@
 //! services, firmware; and what a bound cut off or could not be read, which is told.
 //!
 //! A change counts for a session when its inode changed since the session began
-//! (`ctime`, which no program can set): two sessions at once both show it.
+//! (`ctime`, which no program can set): two sessions at once both show it, and each says that
+//! it may be the other's ([`lives`]).
 
 mod accounts;
 mod album;
@@ -26,10 +27,12 @@ mod files;
 mod gather;
 mod json;
 mod keeper;
+mod lives;
 mod mounts;
 mod notes;
 mod places;
 mod rights;
+mod skeleton;
 mod snapshot;
 mod sockets;
 mod standing;

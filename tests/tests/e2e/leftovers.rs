@@ -300,3 +300,58 @@ fn what_a_session_changed_is_on_its_page_and_a_clean_sessions_page_says_nothing(
     let log = stand.world.admin(&["audit", "tail", "-n", "50"]).unwrap().ok().unwrap().out();
     assert!(log.contains("new cron job /etc/cron.d/left"), "{log}");
 }
+
+/// A guest's account is made for the session while another session is on the device.
+#[test]
+fn pages_say_what_may_be_an_overlapping_sessions_and_a_new_home_is_on_none() {
+    needs_devices!();
+    let stand = Stand::new("overlap", 30);
+    let scene = Scene::set(&stand.world, &stand.device, "first", "{}");
+    let guest = format!(
+        "[[credential]]\nname = \"guest@overlap\"\nprivileges = [{{ kind = \"account-create\" }}, {{ kind = \"sudo\" }}]\n\
+         [[access_group]]\nname = \"guests\"\nusers = [\"{}\"]\n\
+         criteria = {{ devices = [\"overlap\"], accounts = [\"guest\"] }}\nsession = {{}}\n",
+        scene.operator
+    );
+    stand.world.apply(&guest).unwrap();
+    let job = |pty: &mut Pty, name: &str| {
+        pty.send_line(&format!("sudo sh -c 'echo >/etc/cron.d/{name}'; echo was-\"written\"")).unwrap();
+        pty.expect("was-written\r\n").unwrap();
+    };
+    let mut first = scene.knock();
+    scene.at_the_prompt(&mut first);
+    job(&mut first, "alone");
+    let mut second = stand.world.client().terminal(&scene.operator, "guest@overlap", &[], &[]).unwrap();
+    second.expect("$ ").unwrap();
+    job(&mut first, "firsts");
+    job(&mut second, "seconds");
+    let ids: Vec<String> = scene.sessions().iter().map(|session| text(session, "id")).collect();
+    let [first_id, second_id] = ids.as_slice() else { panic!("{ids:?}") };
+    let detail = |found: &[Value], job: &str| {
+        let path = format!("/etc/cron.d/{job}");
+        found.iter().find(|one| text(one, "what") == path).map(|one| text(one, "detail"))
+    };
+    let of = |session: &str| Some(format!("may be session {session}'s"));
+    // The first leaves while the second's account and home are there.
+    leave(&mut first);
+    let page = scene.left_behind(first_id);
+    assert_eq!(detail(&page, "alone"), Some(String::new()), "nobody else was there: {page:#?}");
+    assert_eq!(detail(&page, "firsts"), of(second_id), "{page:#?}");
+    assert_eq!(detail(&page, "seconds"), of(second_id), "{page:#?}");
+    assert!(!page.iter().any(|one| text(one, "what").contains("tg-")), "{page:#?}");
+    leave(&mut second);
+    let page = scene.left_behind(second_id);
+    assert_eq!(detail(&page, "alone"), None, "{page:#?}");
+    assert_eq!(detail(&page, "firsts"), of(first_id), "{page:#?}");
+    assert_eq!(detail(&page, "seconds"), of(first_id), "{page:#?}");
+    assert!(!page.iter().any(|one| text(one, "what").contains("tg-")), "{page:#?}");
+    // Whoever comes afterwards shares nothing.
+    let mut third = scene.knock();
+    scene.at_the_prompt(&mut third);
+    job(&mut third, "thirds");
+    leave(&mut third);
+    let id = newest(&scene);
+    let page = scene.left_behind(&id);
+    assert_eq!(detail(&page, "thirds"), Some(String::new()), "{page:#?}");
+    assert_eq!(page.len(), 1, "{page:#?}");
+}

@@ -222,11 +222,11 @@ fn names<T: std::str::FromStr>(directory: &Path, kind: &str) -> impl Iterator<It
     })
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_reader(BufReader::new(fs::File::open(path).ok()?)).ok()
 }
 
-fn write(path: &Path, what: &impl Serialize) -> io::Result<()> {
+pub(super) fn write(path: &Path, what: &impl Serialize) -> io::Result<()> {
     let fresh = path.with_extension("new");
     let mut options = fs::OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;

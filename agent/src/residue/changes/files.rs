@@ -246,6 +246,16 @@ impl Camera<'_> {
         self.add(kind, what, item);
     }
 
+    /// Whether a mark is of a regular file that was copied from the one at `from` for these owners.
+    pub fn is_copy(&self, mark: &Mark, from: &Path, owner: (u32, u32)) -> bool {
+        let Mark::File { content, rights } = mark else { return false };
+        read(&self.at(from)).is_some_and(|from| {
+            from.metadata.len() <= MOST_BYTES
+                && from.digest() == *content
+                && rights.are_copied(&from.rights, owner)
+        })
+    }
+
     /// The regular file that a link shows.
     fn linked(&mut self, path: &Path) -> Option<Content> {
         let real = self.real(path)?;

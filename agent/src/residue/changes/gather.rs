@@ -14,7 +14,7 @@ use super::super::own;
 use super::files::{Camera, MOST_ITEMS, digest};
 use super::mounts::Mounts;
 use super::snapshot::{Item, MODULE, Mark, PROC, Snapshot};
-use super::{accounts, places, rights, sockets, walk};
+use super::{accounts, places, rights, skeleton, sockets, walk};
 use crate::core::{Delta, Ledger, Record, Unit};
 use crate::paths::Paths;
 use crate::text::{self, lines, shown};
@@ -58,6 +58,15 @@ impl Grants {
 
     pub fn set(&self, ledger: Ledger) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = ledger;
+    }
+
+    /// Homes of accounts that it made, with their owners.
+    fn created(&self) -> BTreeMap<PathBuf, (u32, u32)> {
+        let made = |(_, delta)| match delta {
+            Delta::Created { uid, gid, home, .. } => Some((PathBuf::from(home), (uid, gid))),
+            _ => None,
+        };
+        self.now().into_iter().filter_map(made).collect()
     }
 
     fn now(&self) -> Vec<(Unit, Delta)> {
@@ -153,6 +162,7 @@ impl View {
             camera.look(*kind, path, *depth, &|_| false);
         }
         self.drop_ins(&mut camera);
+        let mut created = self.grants.created();
         for (home, logs_in) in homes {
             if self.hurry.is_set() {
                 return None;
@@ -161,6 +171,10 @@ impl View {
             for (kind, path, depth) in places::HOMES.iter().chain(programs) {
                 camera.look(*kind, &home.join(path), *depth, &|_| false);
             }
+        }
+        created.extend(self.grants.created());
+        for (home, owner) in created {
+            skeleton::leave_out(&mut camera, &home, owner);
         }
         walk::privileged(&mut camera, &self.hurry);
         (!self.hurry.is_set()).then_some(camera.now)

@@ -14,6 +14,7 @@ use tidegate_common::residue::{Change, Finding, FindingKind, MOST_FINDINGS, Resi
 
 use super::album::{Album, Began, Clock, Entry, Picture, Stage};
 use super::gather::{Grants, View, Without};
+use super::lives::Lives;
 use super::notes::{Job, Notes};
 use super::snapshot::Snapshot;
 use super::sockets;
@@ -62,6 +63,8 @@ pub struct Keeper<T: Fn(SessionId, Residue) -> bool> {
     standing: Standing,
     live: BTreeMap<SessionId, Watch>,
     due: Vec<(SessionId, Watch)>,
+    /// Of these, and of those that overlap with them, when somebody could change the host.
+    lives: Lives,
     untold: VecDeque<SessionId>,
     /// Told, and not known to be there.
     told: BTreeSet<SessionId>,
@@ -108,6 +111,7 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
             standing: Standing::default(),
             live: BTreeMap::new(),
             due: Vec::new(),
+            lives: Lives::open(paths),
             untold: VecDeque::new(),
             told: BTreeSet::new(),
             wants: true,
@@ -138,6 +142,13 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
                 Stage::Reported(_) => self.untold.push_back(session),
             }
         }
+        let all = self.live.iter().chain(self.due.iter().map(|(session, watch)| (session, watch)));
+        for (session, watch) in all.filter(|(_, watch)| watch.entry.used) {
+            self.lives.begin(*session, watch.entry.before.as_ref().map(|began| began.clock));
+        }
+        // Of one that ended while no agent ran it is not known when.
+        self.lives.end_but(|session| self.live.contains_key(&session), Clock::now());
+        self.forget_lives();
         self.wants = before.is_none() || !beginning.at_once;
         self.standing.add(before.unwrap_or_default());
         self.forget_pictures();
@@ -184,19 +195,20 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
                 self.album.keep_session(session, &watch.entry);
                 self.album.keep_picture(&standing);
             }
-            Job::Granted { session } => self.change(session, |entry| entry.used = true),
-            Job::Processes { session, reaped } => self.change(session, |entry| {
-                entry.used = true;
-                entry.take(reaped);
-            }),
-            Job::Over { session } => match self.live.remove(&session) {
-                Some(mut watch) if watch.entry.used => {
-                    watch.entry.stage = Stage::Over;
-                    self.album.keep_session(session, &watch.entry);
-                    self.due.push((session, watch));
+            Job::Granted { session } => self.used(session, |_| {}),
+            Job::Processes { session, reaped } => self.used(session, |entry| entry.take(reaped)),
+            Job::Over { session } => {
+                self.lives.end(session, Clock::now());
+                match self.live.remove(&session) {
+                    Some(mut watch) if watch.entry.used => {
+                        watch.entry.stage = Stage::Over;
+                        self.album.keep_session(session, &watch.entry);
+                        self.due.push((session, watch));
+                    }
+                    _ => self.album.forget_session(session),
                 }
-                _ => self.album.forget_session(session),
-            },
+                self.forget_lives();
+            }
             Job::Linked => self.untold.extend(std::mem::take(&mut self.told)),
             Job::Reported { session } => {
                 self.told.remove(&session);
@@ -214,10 +226,20 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
         }
     }
 
-    fn change(&mut self, session: SessionId, change: impl FnOnce(&mut Entry)) {
+    /// Somebody can log in, or could.
+    fn used(&mut self, session: SessionId, change: impl FnOnce(&mut Entry)) {
         let watch = self.live.entry(session).or_insert_with(Watch::new);
+        watch.entry.used = true;
         change(&mut watch.entry);
+        self.lives.begin(session, watch.entry.before.as_ref().map(|began| began.clock));
         self.album.keep_session(session, &watch.entry);
+    }
+
+    /// Forgets when those were that no report can still be in doubt about.
+    fn forget_lives(&mut self) {
+        let watches = self.live.values().chain(self.due.iter().map(|(_, watch)| watch));
+        let began = watches.map(|watch| watch.entry.before.as_ref().map(|began| began.clock));
+        self.lives.forget(began);
     }
 
     /// What the host is like now; `None` when somebody was in a hurry.
@@ -238,7 +260,7 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
         let clock = Clock::now();
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         for (session, mut watch) in std::mem::take(&mut self.due) {
-            let mut residue = self.compared(&watch, &now.snapshot, clock);
+            let mut residue = self.compared(session, &watch, &now.snapshot, clock);
             residue.millis = millis;
             watch.entry.before = None;
             watch.entry.stage = Stage::Reported(residue);
@@ -252,6 +274,7 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
         }
         self.standing.add(now);
         self.forget_pictures();
+        self.forget_lives();
     }
 
     fn forget_pictures(&mut self) {
@@ -260,7 +283,7 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
         self.album.forget_pictures(&needed.collect());
     }
 
-    fn compared(&self, watch: &Watch, now: &Snapshot, clock: Clock) -> Residue {
+    fn compared(&self, session: SessionId, watch: &Watch, now: &Snapshot, clock: Clock) -> Residue {
         let Watch { entry, standing } = watch;
         let mut unseen: Vec<String> = entry.unsure.iter().chain(&now.unseen).cloned().collect();
         let mut findings: Vec<Finding> = entry.leftovers.iter().map(ended).collect();
@@ -289,6 +312,11 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
         for finding in findings.iter_mut().filter(|finding| finding.kind == FindingKind::Socket) {
             finding.detail = sockets::owner(self.view.proc(), &finding.detail);
         }
+        let began = entry.before.as_ref().map(|began| began.clock);
+        for finding in findings.iter_mut().filter(|finding| finding.kind != FindingKind::Process) {
+            let others = self.lives.beside(session, began, now.touched(finding), clock);
+            others.tell_in(&mut finding.detail);
+        }
         Residue { findings, more, unseen, millis: 0 }.bounded()
     }
 
@@ -316,87 +344,4 @@ fn ended(leftover: &Leftover) -> Finding {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc::channel;
-
-    use super::*;
-    use crate::core::{Delta, Record, Unit};
-    use crate::test::Scratch;
-
-    fn view(scratch: &Scratch, ledger: &Ledger) -> View {
-        View::of(scratch.paths(), Grants::new(ledger.clone()), crate::elevate::without)
-    }
-
-    /// What is told of a session that began before, or after, the newest picture was taken;
-    /// a cron job came while it was.
-    fn told(before: bool) -> Vec<String> {
-        let scratch = Scratch::new();
-        let (tell, told) = channel();
-        let tell = move |_, residue| tell.send(residue).is_ok();
-        let mut keeper = Keeper::new(view(&scratch, &Ledger::default()), scratch.paths(), tell);
-        keeper.report();
-        let began = Clock::now();
-        let jobs = scratch.path().join("etc/cron.d");
-        std::fs::create_dir_all(&jobs).unwrap();
-        std::fs::write(jobs.join("job"), "* * * * * root id\n").unwrap();
-        keeper.report();
-        let clock = if before { began } else { Clock::now() };
-        let (session, quick) = (SessionId::new(1, 1), keeper.view.take_quick());
-        keeper.take(Job::Begun { session, quick, clock });
-        keeper.take(Job::Granted { session });
-        keeper.take(Job::Over { session });
-        keeper.report();
-        keeper.tell_all();
-        // The machine's own sockets come and go.
-        let cron = |finding: &Finding| finding.kind == FindingKind::Cron;
-        let residue = told.try_recv().unwrap();
-        residue.findings.into_iter().filter(cron).map(|finding| finding.what).collect()
-    }
-
-    #[test]
-    fn what_a_session_changes_while_a_picture_is_taken_is_told_and_what_was_there_before_is_not() {
-        assert_eq!(told(true), ["/etc/cron.d/job"]);
-        assert_eq!(told(false), [""; 0]);
-    }
-
-    #[test]
-    fn an_agent_replaced_before_its_first_picture_leaves_what_it_knows_of_its_sessions() {
-        let scratch = Scratch::new();
-        let (tell, told) = channel();
-        let tell = move |_, residue| tell.send(residue).is_ok();
-        std::fs::create_dir_all(scratch.path().join("etc")).unwrap();
-        std::fs::write(scratch.path().join("etc/group"), "adm:x:4:\n").unwrap();
-        let ledger = Ledger::default();
-        let mut keeper = Keeper::new(view(&scratch, &ledger), scratch.paths(), tell.clone());
-        keeper.resume(&Beginning { ledger, without: crate::elevate::without, at_once: false });
-        keeper.view.hurry().set(true);
-        assert!(keeper.look().is_none());
-        let (session, quick) = (SessionId::new(1, 1), keeper.view.take_quick());
-        keeper.take(Job::Begun { session, quick, clock: Clock::now() });
-        keeper.take(Job::Granted { session });
-        let (done, settled) = channel();
-        keeper.take(Job::Settle { done });
-        assert!(settled.try_recv().is_ok() && !keeper.view.hurry().is_set());
-        drop(keeper);
-
-        let mut ledger = Ledger::default();
-        let account: tidegate_common::name::AccountName = "ops".parse().unwrap();
-        let unit = Unit::Group { account: account.clone(), group: "adm".parse().unwrap() };
-        let fresh = vec![(unit, Delta::Group { group: true, gshadow: false })];
-        ledger.take(Record::Granting { session, account, expires: None, fresh, joined: Vec::new() });
-        let mut keeper = Keeper::new(view(&scratch, &ledger), scratch.paths(), tell);
-        keeper.resume(&Beginning { ledger, without: crate::elevate::without, at_once: true });
-        assert!(keeper.wants, "nobody has looked yet");
-        std::fs::write(scratch.path().join("etc/group"), "adm:x:4:ops\n").unwrap();
-        keeper.take(Job::Over { session });
-        keeper.report();
-        keeper.tell_all();
-        let residue = told.try_recv().unwrap();
-        let groups = residue.findings.iter().filter(|finding| finding.kind == FindingKind::Group);
-        assert_eq!(groups.count(), 0, "{residue:#?}");
-        assert!(
-            residue.unseen.iter().all(|what| !what.contains("before the agent's own start")),
-            "{residue:#?}"
-        );
-    }
-}
+mod tests;

@@ -26,6 +26,9 @@ const DECIDE: [(&CStr, &str); 4] = [
     (c"security.selinux", ""),
 ];
 
+/// The bit of the last of them.
+const LABEL: u8 = 1 << 3;
+
 /// All of them of one file, or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rights {
@@ -57,6 +60,14 @@ impl Rights {
             has,
             values: if has == 0 { [0; 16] } else { digest(&parts) },
         }
+    }
+
+    /// Whether they are those of a file that was copied from one with other rights, for these
+    /// owners. Its label is its place's, and nothing else is copied with it.
+    #[must_use]
+    pub fn are_copied(&self, from: &Self, (uid, gid): (u32, u32)) -> bool {
+        let plain = !self.immutable && !self.grows_only && self.has & !LABEL == 0;
+        plain && (self.mode, self.uid, self.gid) == (from.mode, uid, gid)
     }
 
     /// Whether somebody else than root may change what it is of.

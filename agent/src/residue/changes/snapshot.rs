@@ -100,6 +100,15 @@ impl Snapshot {
         findings
     }
 
+    /// The moment after which what a finding tells of did not change any more; `None` where
+    /// nothing tells, as of one line among many.
+    #[must_use]
+    pub fn touched(&self, finding: &Finding) -> Option<i64> {
+        let key = Key { kind: finding.kind, what: finding.what.clone() };
+        let found = self.items.get(&key).filter(|_| finding.change != Change::Gone && !key.is_quick());
+        found.and_then(|item| item.changed)
+    }
+
     /// The same with each place in memory once, as it was before it was read from a file.
     #[must_use]
     pub fn shared(mut self) -> Self {
