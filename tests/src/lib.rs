@@ -7,6 +7,7 @@
 //! it ends.
 
 pub mod accounts;
+pub mod agent;
 pub mod client;
 pub mod device;
 pub mod guardian;

@@ -54,6 +54,8 @@ mod input;
 mod kinds;
 #[path = "e2e/leftovers.rs"]
 mod leftovers;
+#[path = "e2e/liars.rs"]
+mod liars;
 #[path = "e2e/logins.rs"]
 mod logins;
 #[path = "e2e/manual.rs"]

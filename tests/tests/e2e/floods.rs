@@ -23,7 +23,7 @@ use crate::scene::text;
 use crate::ways::{USER, street};
 
 /// What a flood may cost a gate that serves others as well, in KiB.
-const MOST_KIB: u64 = 64 * 1024;
+pub const MOST_KIB: u64 = 64 * 1024;
 /// More than any gate may take before it says something.
 const FLOOD: usize = 1_000_000;
 /// How long a flood may last.
@@ -32,7 +32,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const UNREAD: usize = 3 * 1024 * 1024;
 
 /// The gate's memory, in KiB.
-fn memory(world: &World) -> u64 {
+pub fn memory(world: &World) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", world.proxy_pid().unwrap())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()

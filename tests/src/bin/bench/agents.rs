@@ -3,28 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
-use rcgen::{CertificateParams, KeyPair};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
-use tidegate_common::secret::Secret;
-use tidegate_common::wire::{
-    Csr, Decoder, Enrol, FromAgent, FromProxy, Hello, SERVER_NAME, Sight, VERSION, encode,
-};
+use tidegate_tests::agent;
 use tidegate_tests::host::Host;
 use tidegate_tests::wait;
 use tidegate_tests::world::{Options, World};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use crate::Sizes;
 use crate::cpu::Gauge;
@@ -38,12 +25,12 @@ const LOOK: Duration = Duration::from_millis(100);
 /// An agent that sleeps for so long has nothing left to do; its heartbeats are further apart.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// How long a link may take to stand.
+/// How long the agent may take to have nothing left to do.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The device's agent, with no session for a while.
 pub fn idle(course: &Course, sizes: &Sizes) -> Result<Vec<Row>> {
-    let pid = agent(course)?;
+    let pid = pid(course)?;
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
     let kib: f64 = line.split_whitespace().nth(1).context("no VmRSS")?.parse()?;
@@ -88,7 +75,7 @@ fn quiet(pid: i32) -> Result<()> {
 }
 
 /// The agent's process, as this machine numbers it.
-fn agent(course: &Course) -> Result<i32> {
+fn pid(course: &Course) -> Result<i32> {
     let words = ["systemctl", "show", "-p", "MainPID", "--value", "tidegate-agent"];
     let inner = course.device.ok(&words)?.out();
     let space = fs::read_link(format!("/proc/{}/ns/pid", course.device.leader()?))?;
@@ -122,18 +109,18 @@ pub fn many(quick: bool) -> Result<Vec<Row>> {
         names.iter().map(|name| format!("[[device]]\nname = \"{name}\"\naddress = \"192.0.2.1\"\n\n"));
     world.apply(&devices.collect::<String>())?;
     let gauge = Gauge::process(world.proxy_pid()?);
-    let ca = CertificateDer::from_pem_slice(&fs::read(world.state().join("agents_ca.pem"))?)?;
+    let ca = agent::ca(&world)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut identities = Vec::new();
     for name in &names {
         let token = world.token(name)?;
-        identities.push(runtime.block_on(enrol(world.agents()?, &ca, &token))?);
+        identities.push(runtime.block_on(agent::enrol(world.agents()?, &ca, &token))?);
     }
     let before = settled(gauge);
     let links = runtime.block_on(async {
         let mut links = Vec::new();
         for identity in identities {
-            links.push(link(world.agents()?, &ca, identity).await?);
+            links.push(agent::link(world.agents()?, &ca, &identity, agent::hello()).await?);
         }
         anyhow::Ok(links)
     })?;
@@ -166,100 +153,6 @@ fn settled(gauge: Gauge) -> f64 {
         (last.1 > 300).then_some(now)
     });
     rest.unwrap_or(last.0)
-}
-
-struct Identity {
-    certificate: CertificateDer<'static>,
-    key: KeyPair,
-}
-
-fn config(ca: &CertificateDer<'static>, identity: Option<&Identity>) -> Result<TlsConnector> {
-    let mut roots = RootCertStore::empty();
-    roots.add(ca.clone())?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_root_certificates(roots);
-    let config = match identity {
-        None => config.with_no_client_auth(),
-        Some(Identity { certificate, key }) => {
-            let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-            config.with_client_auth_cert(vec![certificate.clone()], key)?
-        }
-    };
-    Ok(TlsConnector::from(Arc::new(config)))
-}
-
-async fn enrol(proxy: SocketAddr, ca: &CertificateDer<'static>, token: &str) -> Result<Identity> {
-    let key = KeyPair::generate()?;
-    let csr = Csr(CertificateParams::default().serialize_request(&key)?.pem()?);
-    let secret = token.rsplit('.').next().unwrap_or_default();
-    let mut link = Link::dial(proxy, &config(ca, None)?).await?;
-    link.say(&FromAgent::Enrol(Enrol { protocol: VERSION, token: Secret::new(secret.to_owned()), csr }))
-        .await?;
-    let FromProxy::Enrolled(issued) = link.hear().await? else { bail!("not enrolled") };
-    Ok(Identity { certificate: CertificateDer::from_pem_slice(issued.certificate.as_bytes())?, key })
-}
-
-async fn link(proxy: SocketAddr, ca: &CertificateDer<'static>, identity: Identity) -> Result<Link> {
-    let mut link = Link::dial(proxy, &config(ca, Some(&identity))?).await?;
-    let hello = Hello {
-        protocol: VERSION,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        host_keys: Vec::new(),
-        kinds: Vec::new(),
-        live: Vec::new(),
-        standing: Vec::new(),
-        witness: Sight::default(),
-        bound: false,
-    };
-    link.say(&FromAgent::Hello(hello)).await?;
-    let FromProxy::Welcome(_) = link.hear().await? else { bail!("not welcome") };
-    Ok(link)
-}
-
-/// An agent's end of a link.
-struct Link {
-    stream: TlsStream<TcpStream>,
-    decoder: Decoder,
-}
-
-impl Link {
-    async fn dial(proxy: SocketAddr, connector: &TlsConnector) -> Result<Self> {
-        let dialled = async {
-            let stream = TcpStream::connect(("127.0.0.1", proxy.port())).await?;
-            stream.set_nodelay(true)?;
-            connector.connect(ServerName::try_from(SERVER_NAME)?, stream).await.context("TLS")
-        };
-        let stream = tokio::time::timeout(PATIENCE, dialled).await??;
-        Ok(Self { stream, decoder: Decoder::default() })
-    }
-
-    async fn say(&mut self, message: &FromAgent) -> Result<()> {
-        self.stream.write_all(&encode(message)?).await?;
-        Ok(self.stream.flush().await?)
-    }
-
-    async fn hear(&mut self) -> Result<FromProxy> {
-        let mut buffer = [0; 4096];
-        loop {
-            if let Some(message) = self.decoder.message()? {
-                return Ok(message);
-            }
-            let count = self.stream.read(&mut buffer).await?;
-            ensure!(count > 0, "the proxy closed the link");
-            self.decoder.feed(buffer.get(..count).unwrap_or_default());
-        }
-    }
-
-    /// Answers each lease, for ever.
-    async fn live(mut self) -> Result<()> {
-        loop {
-            if let FromProxy::Lease { .. } = self.hear().await? {
-                self.say(&FromAgent::Alive).await?;
-            }
-        }
-    }
 }
 
 /// How long agents took for their grants by their own clock, and from the order to the
