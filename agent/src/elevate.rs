@@ -8,6 +8,7 @@ mod aside;
 mod belongings;
 mod create;
 mod custom;
+pub mod defaults;
 mod enable;
 mod groups;
 mod lines;
@@ -26,6 +27,7 @@ pub mod tools;
 mod without;
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tidegate_common::grant::{Failure, PrivilegeKind};
@@ -57,29 +59,43 @@ pub fn stop_service(service: &str) {
 #[derive(Debug)]
 pub struct Elevator {
     paths: Paths,
-    sudo: Option<SudoVersion>,
+    /// The version of its sudo, once it was told; shared with those beside.
+    sudo: Arc<OnceLock<SudoVersion>>,
     accounts: AccountFiles,
 }
 
 impl Elevator {
-    /// Looks once at what the host has.
+    /// Changes nothing and asks nobody yet.
     #[must_use]
     pub fn new(paths: Paths) -> Self {
-        Self { paths, sudo: SudoVersion::of_host(), accounts: AccountFiles::default() }
+        Self { paths, sudo: Arc::default(), accounts: AccountFiles::default() }
     }
 
     /// Another for the same host, for who works beside this one.
     #[must_use]
     pub fn beside(&self) -> Self {
-        Self { paths: self.paths.clone(), sudo: self.sudo, accounts: self.accounts.clone() }
+        Self { paths: self.paths.clone(), sudo: Arc::clone(&self.sudo), accounts: self.accounts.clone() }
     }
 
     /// What can be granted here: sudo only where there is one.
     #[must_use]
     pub fn kinds(&self) -> Vec<PrivilegeKind> {
         use PrivilegeKind::{AccountCreate, AccountEnable, Custom, Groups, Sudo};
-        let sudo = self.sudo.map(|_| Sudo);
+        let sudo = program::is_there("sudo").then_some(Sudo);
         sudo.into_iter().chain([Groups, AccountEnable, AccountCreate, Custom]).collect()
+    }
+
+    /// The host's sudo. Only an answer is kept: one that was late, or is installed meanwhile, is
+    /// asked again.
+    fn sudo(&self) -> Result<Option<SudoVersion>, String> {
+        if let Some(known) = self.sudo.get() {
+            return Ok(Some(*known));
+        }
+        let told = SudoVersion::of_host()?;
+        if let Some(version) = told {
+            let _ = self.sudo.set(version);
+        }
+        Ok(told)
     }
 
     /// What each unit would change. Changes nothing; no other program changes accounts from here
@@ -126,7 +142,7 @@ impl Elevator {
         match unit {
             Unit::Sudo { account, rule, not_after } => {
                 let rule = sudo::Rule { account, rule, not_after: *not_after };
-                sudo::plan(paths, self.sudo, &rule, &format!("{session}-{index}"), coming == Some(account))
+                sudo::plan(paths, self.sudo()?, &rule, &format!("{session}-{index}"), coming == Some(account))
             }
             Unit::Group { account, group } => groups::plan(paths, account, group, coming == Some(account)),
             Unit::Enabled { account } => enable::plan(paths, account),
@@ -171,7 +187,7 @@ impl Elevator {
             let done = match (unit, delta) {
                 (Unit::Sudo { account, rule, not_after }, Delta::Sudo { file, .. }) => {
                     let rule = sudo::Rule { account, rule, not_after: *not_after };
-                    sudo::apply(&self.paths, self.sudo, &rule, file)
+                    self.sudo().and_then(|sudo| sudo::apply(&self.paths, sudo, &rule, file))
                 }
                 (Unit::Custom { account, custom }, _) => {
                     custom::apply(&self.paths, &custom::Wanted { account, custom }, delta)
@@ -197,7 +213,8 @@ impl Elevator {
     fn verify(&self, unit: &Unit, delta: &Delta, shared: bool) -> Result<String, String> {
         match unit {
             Unit::Sudo { account, rule, not_after } => {
-                sudo::verify(&self.paths, self.sudo, &sudo::Rule { account, rule, not_after: *not_after })?;
+                let rule = sudo::Rule { account, rule, not_after: *not_after };
+                sudo::verify(&self.paths, self.sudo()?, &rule)?;
             }
             Unit::Group { account, group } => groups::verify(&self.paths, account, group)?,
             Unit::Enabled { account } | Unit::Shell { account, .. } => {

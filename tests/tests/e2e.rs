@@ -84,6 +84,8 @@ mod scene;
 mod silence;
 #[path = "e2e/story.rs"]
 mod story;
+#[path = "e2e/sudo.rs"]
+mod sudo;
 #[path = "e2e/support.rs"]
 mod support;
 #[path = "e2e/torture.rs"]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::compare;
 use super::{Point, Verdict, judge};
 use crate::config::{Config, ConfigError};
-use crate::elevate::SudoVersion;
+use crate::elevate::defaults;
 use crate::elevate::program::{self, run};
 use crate::elevate::sudoers::Policy;
 use crate::elevate::tools;
@@ -22,6 +22,9 @@ use crate::text::read_words;
 
 /// How long one of the host's programs may take.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Settings of sudo's that are told one by one.
+const MOST_SETTINGS: usize = 8;
 
 /// Files that a PAM stack includes, at most.
 const MOST_INCLUDED: usize = 16;
@@ -182,7 +185,7 @@ fn stack(directory: &Path, service: &str) -> String {
 }
 
 fn sudo(paths: &Paths, install: &str) -> Vec<Point> {
-    if SudoVersion::of_host().is_none() {
+    if !program::is_there("sudo") {
         return vec![Point::warning(
             "sudo",
             "there is no sudo; only other privileges can be granted",
@@ -206,7 +209,9 @@ fn sudo(paths: &Paths, install: &str) -> Vec<Point> {
         }
     });
     let policy = paths.etc.join("sudoers");
-    points.push(judge::order(Policy::read(&policy, &paths.sudoers_d()), setup::INCLUDE));
+    let policy = Policy::read(&policy, &paths.sudoers_d());
+    points.extend(policy.as_ref().ok().map(settings));
+    points.push(judge::order(policy, setup::INCLUDE));
     points.push(match run("visudo", &["-c"], DEADLINE) {
         Ok(answer) if answer.status.success() => Point::ok("sudoers", "visudo finds no mistake"),
         Ok(answer) => Point::wrong("sudoers", format!("visudo refuses it: {}", answer.line()), "visudo"),
@@ -215,9 +220,34 @@ fn sudo(paths: &Paths, install: &str) -> Vec<Point> {
     points
 }
 
+/// Settings by which sudo does other than it was granted.
+fn settings(policy: &Policy) -> Point {
+    const NAME: &str = "sudo settings";
+    let notable = defaults::notable(policy);
+    if let Some((place, setting)) = defaults::root_kept_out(policy) {
+        let found =
+            format!("{place}: `{setting}`, so sudo does not answer the agent; no sudo rule can be granted");
+        return Point::wrong(NAME, found, "take that line away with visudo");
+    }
+    match notable.as_slice() {
+        [] => Point::ok(NAME, "no setting has sudo do other than it is granted"),
+        [all @ ..] => {
+            let more = match all.len().saturating_sub(MOST_SETTINGS) {
+                0 => String::new(),
+                more => format!("; and {more} more"),
+            };
+            let found: Vec<&str> = all.iter().take(MOST_SETTINGS).map(String::as_str).collect();
+            Point::warning(
+                NAME,
+                found.join("; ") + &more,
+                "take away, with visudo, what sessions shall not have",
+            )
+        }
+    }
+}
+
 fn accounts() -> Point {
-    let there = |tool: &str| program::PATH.split(':').any(|place| Path::new(place).join(tool).is_file());
-    match tools::PROGRAMS.iter().find(|tool| !there(tool)) {
+    match tools::PROGRAMS.iter().find(|tool| !program::is_there(tool)) {
         None => Point::ok("accounts", "the host's tools for accounts are there"),
         Some(tool) => {
             let found = format!("{tool} is not there; groups and accounts cannot be granted");

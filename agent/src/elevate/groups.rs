@@ -104,6 +104,16 @@ pub fn verify(paths: &Paths, account: &AccountName, group: &UnixGroupName) -> Re
     }
 }
 
+/// Whether an account is in a group, as the host's own files have it.
+pub fn is_in(paths: &Paths, account: &AccountName, group: &str) -> bool {
+    let groups = read(paths, "group").ok().flatten().unwrap_or_default();
+    let fields = super::lines::fields(&groups, group).unwrap_or_default();
+    let gid = fields.get(2).copied().and_then(number);
+    let primary = account::find(paths, account).ok().map(|found| found.gid);
+    let listed = fields.get(MEMBERS).into_iter().flat_map(|members| members.split(|byte| *byte == b','));
+    gid.is_some() && gid == primary || listed.into_iter().any(|member| member == account.as_str().as_bytes())
+}
+
 /// What processes of the account hold while it is a member by this edit. Nothing where the
 /// account or the group is not there (any more).
 pub fn held_by(paths: &Paths, edit: &Edit<'_>) -> Option<Lost> {
@@ -111,6 +121,15 @@ pub fn held_by(paths: &Paths, edit: &Edit<'_>) -> Option<Lost> {
     let groups = read(paths, "group").ok()??;
     let gid = number(line_of(&groups, edit.group)?.split(|byte| *byte == b':').nth(2)?)?;
     (gid != account.gid).then_some(Lost { uid: account.uid, gid })
+}
+
+/// Whether the account is in one of the files again after it was taken out.
+pub fn is_back(paths: &Paths, edit: &Edit<'_>) -> bool {
+    let lists = |file: &str, counts: bool| {
+        let content = read(paths, file).ok().flatten().filter(|_| counts).unwrap_or_default();
+        line_of(&content, edit.group).is_some_and(|line| lists(line, edit.account))
+    };
+    lists("group", edit.in_group) || lists("gshadow", edit.in_gshadow)
 }
 
 /// Removes exactly what was added, and looks again.

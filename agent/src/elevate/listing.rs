@@ -21,6 +21,8 @@ pub struct Granted<'a> {
     pub commands: Vec<&'a str>,
     pub asks_password: bool,
     pub not_after: Option<String>,
+    /// Whether rules that say neither ask for one.
+    pub asks_by_default: bool,
 }
 
 /// What comes of a rule among all others.
@@ -65,11 +67,22 @@ pub fn entries(listing: &str) -> Vec<Entry> {
     entries
 }
 
+/// The settings that sudo finds to match the account, as it writes them: `runcwd=/tmp`, `!lecture`.
+/// Those bound to commands or to run-as accounts are not among them.
+pub fn settings(listing: &str) -> Vec<String> {
+    let mut lines = listing.lines().skip_while(|line| !line.starts_with("Matching Defaults entries"));
+    lines.next();
+    let text: Vec<&str> = lines.map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let text = text.join(" ");
+    let settings = text.split(", ").map(|setting| setting.trim_end_matches(',').trim().to_owned());
+    settings.filter(|setting| !setting.is_empty()).collect()
+}
+
 /// Whether the granted rule is what sudo goes by.
 pub fn standing(entries: &[Entry], granted: &Granted<'_>) -> Standing {
     let Some(place) = entries.iter().rposition(|entry| entry.is(granted)) else { return Standing::Missing };
-    let (before, later) = entries.split_at(place.saturating_add(1));
-    let own = before.last().map(|own| own.options.as_slice()).unwrap_or_default();
+    let (_, later) = entries.split_at(place.saturating_add(1));
+    let Some(own) = entries.get(place) else { return Standing::Missing };
     match later.iter().rev().find(|entry| entry.overrides(granted, own)) {
         Some(entry) => Standing::Overridden(entry.clone()),
         None => Standing::Decides,
@@ -80,37 +93,45 @@ impl Entry {
     fn is(&self, granted: &Granted<'_>) -> bool {
         self.run_as == granted.run_as
             && self.commands == granted.commands
-            && self.asks_password() == granted.asks_password
+            && self.asks_password(granted.asks_by_default) == granted.asks_password
             && self.not_after == granted.not_after
     }
 
-    fn asks_password(&self) -> bool {
-        !self.options.iter().any(|option| option == "!authenticate")
+    fn asks_password(&self, by_default: bool) -> bool {
+        let said = self.options.iter().rev().find_map(|option| match option.as_str() {
+            "authenticate" => Some(true),
+            "!authenticate" => Some(false),
+            _ => None,
+        });
+        said.unwrap_or(by_default)
     }
 
     /// Whether it may match a command of the granted rule, and does otherwise with it. Where
     /// that cannot be told apart it does.
-    fn overrides(&self, granted: &Granted<'_>, options: &[String]) -> bool {
+    fn overrides(&self, granted: &Granted<'_>, own: &Self) -> bool {
         let run_as = self.run_as.iter().any(|name| {
             let plain = |name: &str| name != "ALL" && !name.starts_with(['%', '#', '+', '!']);
             granted.run_as.iter().any(|wanted| !plain(name) || !plain(wanted) || name == wanted)
         });
         let matched = |command: &&String| granted.commands.iter().any(|wanted| may_match(command, wanted));
         let matching: Vec<&String> = self.commands.iter().filter(matched).collect();
-        // `setenv` comes with ALL, and forbids nothing.
+        // `setenv` comes with ALL, and forbids nothing; whether it asks is compared by itself.
+        let apart = ["setenv", "authenticate", "!authenticate"];
         let same = |one: &[String], other: &[String]| {
-            one.iter().filter(|option| *option != "setenv").all(|option| other.contains(option))
+            one.iter().filter(|option| !apart.contains(&option.as_str())).all(|option| other.contains(option))
         };
+        let asks = |entry: &Self| entry.asks_password(granted.asks_by_default);
         let otherwise = matching.iter().any(|command| command.starts_with('!'))
-            || !same(&self.options, options)
-            || !same(options, &self.options);
+            || asks(self) != asks(own)
+            || !same(&self.options, &own.options)
+            || !same(&own.options, &self.options);
         run_as && !matching.is_empty() && otherwise
     }
 }
 
 /// Whether one command may match what the other does. sudo compares the last part of the
 /// path first, so different ones never do.
-fn may_match(command: &str, wanted: &str) -> bool {
+pub fn may_match(command: &str, wanted: &str) -> bool {
     let name = |command: &str| {
         let command = command.trim_start_matches('!').trim_start();
         // Digests stand before the path.
@@ -131,7 +152,7 @@ fn may_match(command: &str, wanted: &str) -> bool {
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "({}) ", self.run_as.join(", "))?;
-        if !self.asks_password() {
+        if !self.asks_password(true) {
             f.write_str("NOPASSWD: ")?;
         }
         f.write_str(&self.commands.join(", "))
@@ -158,6 +179,7 @@ mod tests {
             commands: vec!["/usr/bin/id", "/usr/bin/systemctl restart *"],
             asks_password: false,
             not_after: Some("2Z".to_owned()),
+            asks_by_default: true,
         };
         standing(&entries(listing), &granted)
     }
@@ -172,6 +194,30 @@ mod tests {
         assert_eq!(entry.to_string(), "(ALL) ALL");
         // The same, twice: another session's.
         assert_eq!(judged(&(OWN.to_owned() + &everything + OWN)), Standing::Decides);
+    }
+
+    #[test]
+    fn a_rule_that_says_nothing_of_a_password_asks_as_the_settings_say() {
+        let own = rule("root", "authenticate", "ALL");
+        let silent = rule("ALL", "", "ALL");
+        let judged = |asks_by_default: bool| {
+            let (run_as, commands) = (vec!["root"], vec!["ALL"]);
+            let granted = Granted { run_as, commands, asks_password: true, not_after: None, asks_by_default };
+            standing(&entries(&(own.clone() + &silent)), &granted)
+        };
+        assert_eq!(judged(true), Standing::Decides);
+        assert!(matches!(judged(false), Standing::Overridden(_)), "the later one asks for none");
+    }
+
+    #[test]
+    fn the_settings_of_a_listing_are_read_over_its_lines() {
+        let listing = "Matching Defaults entries for ops on vm:\n    env_reset, secure_path=/bin\\:/sbin,\n    \
+                       runchroot=/srv, env_keep+=\"A B\", !authenticate\n\nRunas and Command-specific defaults for ops:\n    \
+                       Defaults>root noexec\n\nUser ops may run\n";
+        let expected =
+            ["env_reset", "secure_path=/bin\\:/sbin", "runchroot=/srv", "env_keep+=\"A B\"", "!authenticate"];
+        assert_eq!(settings(listing), expected);
+        assert_eq!(settings("User ops may run\n"), [""; 0]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use tidegate_common::id::SessionId;
 
-use super::{Elevator, coming, custom};
+use super::{Elevator, coming, custom, sudo};
 use crate::core::{Delta, Unit};
 
 /// The longest sentence, in characters: a frame has to hold all of them.
@@ -40,9 +40,15 @@ impl Elevator {
             };
         Ok(match (unit, delta) {
             (unit, delta) if delta.is_nothing() => format!("{unit} already; nothing to do"),
-            (Unit::Sudo { account: of, rule, .. }, _) => {
+            (Unit::Sudo { account: of, rule, not_after }, _) => {
                 let place = self.paths.sudoers_d();
-                format!("lets {} sudo {rule}, by a file in {}", account(of), place.display())
+                let said = format!("lets {} sudo {rule}, by a file in {}", account(of), place.display());
+                let rule = sudo::Rule { account: of, rule, not_after: *not_after };
+                let effects = sudo::effects(&self.paths, &rule).into_iter().map(|effect| {
+                    let perhaps = if effect.certain { "" } else { "perhaps " };
+                    format!("{perhaps}{}", effect.said)
+                });
+                [said].into_iter().chain(effects).collect::<Vec<_>>().join("; ")
             }
             (Unit::Group { account: of, group }, _) => format!("adds {} to the group `{group}`", account(of)),
             (Unit::Enabled { account: of }, Delta::Enabled { password, expires }) => {

@@ -1,12 +1,16 @@
 //! Runs one of the host's own programs: fixed environment, no shell, a deadline,
 //! and at most [`MOST_OUTPUT`] bytes of what it says.
 
+use std::fs::OpenOptions;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
@@ -31,6 +35,12 @@ pub enum ProgramError {
     /// The kernel refused to hand over its status.
     #[error("{program} could not be waited for: {source}")]
     Wait { program: String, source: std::io::Error },
+}
+
+/// Whether there is such a program, without asking it anything.
+#[must_use]
+pub fn is_there(program: &str) -> bool {
+    PATH.split(':').any(|place| std::path::Path::new(place).join(program).is_file())
 }
 
 /// What a program said and how it ended.
@@ -58,6 +68,35 @@ impl Answer {
 /// When it cannot be started or does not end within `deadline`.
 pub fn run(program: &str, arguments: &[&str], deadline: Duration) -> Result<Answer, ProgramError> {
     run_with(program, program, arguments, &[], Stdio::null(), deadline)
+}
+
+/// As [`run`], on a terminal of its own, for programs that insist on one: its input is there,
+/// and it is the one that controls the session. What it says still comes by a pipe.
+///
+/// # Errors
+/// As [`run`], and when the host has no terminal left, or no setsid(1).
+pub fn run_on_terminal(
+    program: &str,
+    arguments: &[&str],
+    environment: &[(String, String)],
+    deadline: Duration,
+) -> Result<Answer, ProgramError> {
+    let start = |source| ProgramError::Start { program: format!("{program} on a terminal"), source };
+    let open = || {
+        let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)?;
+        grantpt(&master)?;
+        unlockpt(&master)?;
+        let name = ptsname_r(&master)?;
+        Ok::<_, nix::Error>((master, name))
+    };
+    let (master, name) = open().map_err(|error| start(error.into()))?;
+    let slave = OpenOptions::new().read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits()).open(name);
+    let slave = Stdio::from(slave.map_err(start)?);
+    let words: Vec<&str> = ["--ctty", "--wait", program].iter().chain(arguments).copied().collect();
+    let answer = run_with(program, "setsid", &words, environment, slave, deadline);
+    // Whoever is still on it is hung up.
+    drop(master);
+    answer
 }
 
 /// As [`run`], with a name for messages, more in the environment, and an input.
@@ -142,6 +181,14 @@ mod tests {
         let mut lines: Vec<&str> = answer.text.lines().collect();
         lines.sort_unstable();
         assert_eq!(lines, ["LC_ALL=C", &format!("PATH={PATH}"), "TZ=UTC"]);
+    }
+
+    #[test]
+    fn a_program_that_insists_on_a_terminal_has_one_that_is_its_own() {
+        let words = ["-c", "tty </dev/tty && test -t 0 && ! test -t 1"];
+        let answer = run_on_terminal("sh", &words, &[], Duration::from_secs(10)).unwrap();
+        assert!(answer.status.success() && answer.text.starts_with("/dev/"), "{answer:?}");
+        assert!(!run("sh", &words, Duration::from_secs(10)).unwrap().status.success());
     }
 
     #[test]

@@ -3,28 +3,36 @@
 //!
 //! The text is written from typed fields only. The host's own visudo checks it
 //! before sudo can see it, and the host's own sudo says afterwards whether the rule
-//! is in force and no later one does otherwise (`sudo -ll -U account`).
+//! is in force, no later one does otherwise and no setting has its commands run elsewhere
+//! (`sudo -ll -U account`).
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use tidegate_common::grant::{SudoRule, SudoTag};
 use tidegate_common::name::AccountName;
 
+use super::defaults::{self, Whose};
 use super::listing::{self, Granted, Standing};
-use super::program::run;
+use super::program::{self, Answer, run, run_on_terminal, run_with};
 use super::sudoers::Policy;
-use super::{account, replace};
+use super::{account, groups, replace};
 use crate::core::Delta;
 use crate::paths::Paths;
 use crate::text::shown;
 
 /// How long visudo or sudo may take.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// sudo asks for its host's full name, so where no server of names answers it waits; root's is
+/// told not to wait long (resolv.conf(5)).
+const PATIENCE: Duration = Duration::from_secs(8);
+const NAMES: (&str, &str) = ("RES_OPTIONS", "timeout:1 attempts:1");
 
 /// The most that is kept of a drop-in that someone else wrote into.
 const MOST_KEPT: u64 = 64 * 1024;
@@ -39,15 +47,22 @@ pub enum SudoVersion {
 }
 
 impl SudoVersion {
-    /// Asks the host's sudo; `None` when there is none.
-    #[must_use]
-    pub fn of_host() -> Option<Self> {
-        let answer = run("sudo", &["-V"], DEADLINE).ok()?;
-        Some(Self::read(&answer.text))
+    /// Asks the host's visudo, which is of the same version and asks nobody else; `None` when
+    /// there is no sudo.
+    ///
+    /// # Errors
+    /// When it does not answer now, which says nothing of whether there is one.
+    pub fn of_host() -> Result<Option<Self>, String> {
+        if !program::is_there("sudo") {
+            return Ok(None);
+        }
+        let answer = run("visudo", &["-V"], DEADLINE);
+        let answer = answer.map_err(|error| format!("which sudo the host has is not known now: {error}"))?;
+        Ok(Some(Self::read(&answer.text)))
     }
 
     fn read(text: &str) -> Self {
-        let version = text.lines().next().and_then(|line| line.strip_prefix("Sudo version "));
+        let version = text.lines().next().and_then(|line| line.strip_prefix("visudo version "));
         let mut numbers = version
             .unwrap_or_default()
             .split(|letter: char| !letter.is_ascii_digit())
@@ -79,13 +94,14 @@ impl Rule<'_> {
     }
 
     /// As sudo lists it.
-    fn granted(&self, sudo: Option<SudoVersion>) -> Granted<'_> {
+    fn granted(&self, sudo: Option<SudoVersion>, asks_by_default: bool) -> Granted<'_> {
         let names: Vec<&str> = self.rule.run_as.iter().map(AccountName::as_str).collect();
         Granted {
             run_as: if names.is_empty() { vec!["root"] } else { names },
             commands: self.rule.commands.iter().map(|command| command.as_str()).collect(),
             asks_password: !self.rule.tags.contains(&SudoTag::NoPasswd),
             not_after: self.not_after(sudo),
+            asks_by_default,
         }
     }
 
@@ -106,6 +122,10 @@ impl Rule<'_> {
         text.push_str(&format!("{} ALL=({})", self.account, self.run_as()));
         if let Some(end) = self.not_after(sudo) {
             text.push_str(&format!(" NOTAFTER={end}"));
+        }
+        // Whatever the host's settings say of a password.
+        if !self.rule.tags.iter().any(|tag| matches!(tag, SudoTag::NoPasswd | SudoTag::Passwd)) {
+            text.push_str(" PASSWD:");
         }
         for tag in &self.rule.tags {
             text.push_str(&format!(" {}:", tag.as_str()));
@@ -136,8 +156,35 @@ pub fn plan(
     if !coming {
         account::find(paths, rule.account)?;
     }
+    if let Some(effect) = effects(paths, rule).into_iter().find(|effect| effect.refuses && effect.certain) {
+        return Err(format!(
+            "{}; take that line away or have it not count for `{}`",
+            effect.said, rule.account
+        ));
+    }
     let text = rule.text(sudo)?;
     Ok(Delta::Sudo { file: file.to_owned(), blake3: blake3::hash(text.as_bytes()).to_hex().to_string() })
+}
+
+/// What the host's settings do to it, as far as its files tell.
+pub fn effects(paths: &Paths, rule: &Rule<'_>) -> Vec<defaults::Effect> {
+    let Some(policy) = policy(paths) else { return Vec::new() };
+    let is_in = |group: &str| groups::is_in(paths, rule.account, group);
+    let mut effects =
+        defaults::effects(&policy, &Whose { account: rule.account, rule: rule.rule, is_in: &is_in });
+    let kept_out = defaults::root_kept_out(&policy).map(|(place, setting)| defaults::Effect {
+        said: format!(
+            "sudo does not answer root (`{setting}`, {place}), so that the agent cannot see what it would do"
+        ),
+        refuses: true,
+        certain: true,
+    });
+    effects.extend(kept_out);
+    effects
+}
+
+fn policy(paths: &Paths) -> Option<Policy> {
+    Policy::read(&paths.etc.join("sudoers"), &paths.sudoers_d()).ok()
 }
 
 /// Writes the rule where sudo reads it, once visudo has found it right.
@@ -170,15 +217,35 @@ fn write_checked(fresh: &Path, text: &str) -> Result<(), String> {
     file.set_permissions(std::fs::Permissions::from_mode(0o440)).map_err(wrong)?;
     drop(file);
     let path = fresh.to_string_lossy();
-    let answer = run("visudo", &["-cf", &path], DEADLINE).map_err(|error| error.to_string())?;
+    let words = ["-cf", &path];
+    let answer = run_with("visudo", "visudo", &words, &names(), Stdio::null(), PATIENCE);
+    let answer = answer.map_err(|error| error.to_string())?;
     if answer.status.success() { Ok(()) } else { Err(format!("visudo refuses the rule: {}", answer.line())) }
 }
 
 /// Whether sudo itself finds the rule in force, and goes by it.
 pub fn verify(paths: &Paths, sudo: Option<SudoVersion>, rule: &Rule<'_>) -> Result<(), String> {
     let account = rule.account.as_str();
-    let answer = run("sudo", &["-n", "-ll", "-U", account], DEADLINE).map_err(|error| error.to_string())?;
-    match listing::standing(&listing::entries(&answer.text), &rule.granted(sudo)) {
+    let answer = ask(account)?;
+    if answer.text.contains(KEPT_OUT) {
+        let policy = policy(paths);
+        let line = policy.as_ref().and_then(defaults::root_kept_out);
+        let line = line.map_or_else(String::new, |(place, setting)| format!("`{setting}` in {place}: "));
+        return Err(format!(
+            "{line}sudo does not answer root, so that the agent cannot see what it would do"
+        ));
+    }
+    let settings = listing::settings(&answer.text);
+    let elsewhere = |setting: &&String| setting.starts_with("runchroot=") && *setting != "runchroot=*";
+    if let Some(setting) = settings.iter().find(elsewhere) {
+        let policy = policy(paths);
+        let line = policy.as_ref().and_then(|policy| defaults::place_of(policy, "runchroot", true));
+        let line =
+            line.map_or_else(|| "its policy".to_owned(), |(place, setting)| format!("`{setting}`, {place}"));
+        return Err(format!("sudo would run what is granted in another root, by {setting} ({line})"));
+    }
+    let asks_by_default = !settings.iter().any(|setting| setting == "!authenticate");
+    match listing::standing(&listing::entries(&answer.text), &rule.granted(sudo, asks_by_default)) {
         Standing::Decides => Ok(()),
         Standing::Missing => {
             let hint = "is `tidegate-agent install` done, so that sudo reads the agent's directory?";
@@ -195,9 +262,35 @@ pub fn verify(paths: &Paths, sudo: Option<SudoVersion>, rule: &Rule<'_>) -> Resu
     }
 }
 
+/// What sudo says where `requiretty` is set and nobody has one, and where `root_sudo` is not.
+const NO_TERMINAL: &str = "must have a tty";
+const KEPT_OUT: &str = "root is not allowed to";
+
+/// What sudo lists for an account; on a terminal where it insists on one.
+fn ask(account: &str) -> Result<Answer, String> {
+    let words = ["-n", "-ll", "-U", account];
+    let late = |error: program::ProgramError| match error {
+        program::ProgramError::Late { .. } => {
+            format!(
+                "{error}; does this host know its own name (/etc/hosts, DNS)? It is asked again with the next session"
+            )
+        }
+        error => error.to_string(),
+    };
+    let answer = run_with("sudo", "sudo", &words, &names(), Stdio::null(), PATIENCE).map_err(late)?;
+    match answer.text.contains(NO_TERMINAL) {
+        true => run_on_terminal("sudo", &words, &names(), PATIENCE).map_err(late),
+        false => Ok(answer),
+    }
+}
+
+fn names() -> [(String, String); 1] {
+    [(NAMES.0.to_owned(), NAMES.1.to_owned())]
+}
+
 /// Where rules are that sudo reads after those of sessions, where it does not tell by itself.
 fn later(paths: &Paths) -> Option<String> {
-    let policy = Policy::read(&paths.etc.join("sudoers"), &paths.sudoers_d()).ok()?;
+    let policy = policy(paths)?;
     let mut files: Vec<String> =
         policy.later.iter().map(|place| shown(place.file.as_os_str().as_bytes())).collect();
     files.dedup();

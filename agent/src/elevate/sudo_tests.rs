@@ -29,6 +29,40 @@ fn a_rule_is_written_with_its_end_in_utc() {
 }
 
 #[test]
+fn a_rule_that_asks_for_a_password_says_so_whatever_the_hosts_settings_are() {
+    let account = account();
+    for (tags, written) in
+        [("[]", "PASSWD: ALL"), ("[\"PASSWD\"]", "PASSWD: ALL"), ("[\"NOEXEC\"]", "PASSWD: NOEXEC: ALL")]
+    {
+        let rule = rule(&format!("{{\"tags\":{tags}}}"));
+        let rule = Rule { account: &account, rule: &rule, not_after: None };
+        let text = rule.text(None).unwrap();
+        assert_eq!(text.lines().last(), Some(format!("ops ALL=(root) {written}").as_str()), "{tags}");
+    }
+}
+
+#[test]
+fn a_line_that_would_have_commands_run_elsewhere_refuses_before_a_session_and_one_for_others_does_not() {
+    let scratch = Scratch::new();
+    let paths = scratch.paths();
+    std::fs::write(paths.etc.join("passwd"), "ops:x:1000:1000::/:/bin/sh\n").unwrap();
+    let (account, rule) = (account(), rule("{}"));
+    let rule = Rule { account: &account, rule: &rule, not_after: None };
+    let planned = |policy: &str| {
+        std::fs::write(paths.etc.join("sudoers"), policy).unwrap();
+        plan(paths, Some(SudoVersion::Dated), &rule, "01abc-0", false)
+    };
+    let wrong = planned("# ours\nDefaults:ops runchroot=/srv/jail\n").unwrap_err();
+    let place = format!("line 2 of {}", paths.etc.join("sudoers").display());
+    assert!(wrong.contains("in another root, /srv/jail") && wrong.contains(&place), "{wrong}");
+    planned("Defaults:jane runchroot=/srv/jail\n").unwrap();
+    let wrong = planned("Defaults !root_sudo\n").unwrap_err();
+    assert!(wrong.contains("sudo does not answer root (`Defaults !root_sudo`, line 1 of"), "{wrong}");
+    planned("Defaults:ops !root_sudo\n").unwrap();
+    planned("Defaults !root_sudo\nDefaults root_sudo\n").unwrap();
+}
+
+#[test]
 fn an_account_that_reads_as_an_alias_is_refused_and_a_plain_one_is_not() {
     let rule = rule("{}");
     for (name, fine) in [("ALL", false), ("ADMINS_2", false), ("Ops", true), ("ops", true)] {
@@ -41,10 +75,10 @@ fn an_account_that_reads_as_an_alias_is_refused_and_a_plain_one_is_not() {
 #[test]
 fn versions_with_an_end_date_are_known() {
     for (text, version) in [
-        ("Sudo version 1.9.13p3\nmore", SudoVersion::Dated),
-        ("Sudo version 1.8.20", SudoVersion::Dated),
-        ("Sudo version 1.8.19p2", SudoVersion::Undated),
-        ("sudo-rs 0.2.8", SudoVersion::Undated),
+        ("visudo version 1.9.13p3\nvisudo grammar version 50", SudoVersion::Dated),
+        ("visudo version 1.8.20", SudoVersion::Dated),
+        ("visudo version 1.8.19p2", SudoVersion::Undated),
+        ("visudo-rs 0.2.8", SudoVersion::Undated),
     ] {
         assert_eq!(SudoVersion::read(text), version, "{text}");
     }
@@ -60,7 +94,7 @@ fn a_rule_is_in_force_only_when_all_its_fields_are_listed() {
     let here = |rule: &SudoRule, not_after| {
         let rule = Rule { account: &account, rule, not_after };
         let entries = listing::entries(listing);
-        listing::standing(&entries, &rule.granted(Some(SudoVersion::Dated))) == Standing::Decides
+        listing::standing(&entries, &rule.granted(Some(SudoVersion::Dated), true)) == Standing::Decides
     };
     assert!(here(&plain, end()));
     assert!(!here(&plain, None), "another end");
@@ -77,7 +111,7 @@ fn a_drop_in_is_checked_placed_and_removed() {
     let account = account();
     let rule = rule("{}");
     let rule = Rule { account: &account, rule: &rule, not_after: end() };
-    let sudo = SudoVersion::of_host();
+    let sudo = SudoVersion::of_host().unwrap();
     assert!(sudo.is_some(), "sudo is missing: apt-get install sudo");
     let Delta::Sudo { file, blake3 } = plan(paths, sudo, &rule, "01abc-0", false).unwrap() else { panic!() };
     apply(paths, sudo, &rule, &file).unwrap();

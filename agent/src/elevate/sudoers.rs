@@ -1,14 +1,16 @@
 //! The order in which sudo reads its policy (sudoers(5)): which rules come after those of a
 //! directory that it includes, and so win where both match.
 //!
-//! Only as much is read as tells a rule from settings and aliases; what a rule means, sudo
-//! itself says ([`super::listing`]).
+//! Only as much is read as tells a rule from aliases and settings, of which some count
+//! ([`super::defaults`]); what a rule means, sudo itself says ([`super::listing`]).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use super::defaults::{self, Setting};
 use crate::text::{self, shown};
 
 /// Files in files, and files in all.
@@ -37,6 +39,10 @@ pub struct Policy {
     pub included: bool,
     /// Rules for others than root, after the last time that it is.
     pub later: Vec<Place>,
+    /// What `Defaults` set, in order.
+    pub settings: Vec<(Place, Setting)>,
+    /// What each alias stands for; of users, hosts and others alike.
+    pub aliases: BTreeMap<String, Vec<String>>,
     files: usize,
 }
 
@@ -46,8 +52,14 @@ impl Policy {
     /// # Errors
     /// When one of its files cannot be read.
     pub fn read(path: &Path, directory: &Path) -> io::Result<Self> {
-        let mut policy =
-            Self { directory: directory.to_owned(), included: false, later: Vec::new(), files: 0 };
+        let mut policy = Self {
+            directory: directory.to_owned(),
+            included: false,
+            later: Vec::new(),
+            settings: Vec::new(),
+            aliases: BTreeMap::new(),
+            files: 0,
+        };
         policy.file(path, DEEPEST)?;
         Ok(policy)
     }
@@ -70,6 +82,12 @@ impl Policy {
                 }
                 Line::Directory(named) => self.directory(&beside(path, &named), left - 1)?,
                 Line::Rule => self.later.push(Place { file: path.to_owned(), line }),
+                Line::Defaults => {
+                    let place = Place { file: path.to_owned(), line };
+                    let settings = defaults::parse(&shown(&text));
+                    self.settings.extend(settings.into_iter().map(|setting| (place.clone(), setting)));
+                }
+                Line::Alias => self.aliases.extend(defaults::aliases(&shown(&text))),
                 Line::Other => {}
             }
         }
@@ -109,6 +127,8 @@ enum Line {
     Directory(PathBuf),
     /// Of a user, a group or an alias; root's own needs none.
     Rule,
+    Defaults,
+    Alias,
     Other,
 }
 
@@ -121,7 +141,8 @@ impl Line {
             b"@include" | b"#include" => Self::Include(named()),
             b"@includedir" | b"#includedir" => Self::Directory(named()),
             b"" | b"root" => Self::Other,
-            _ if word.starts_with(b"Defaults") || word.ends_with(b"_Alias") => Self::Other,
+            _ if word.starts_with(b"Defaults") => Self::Defaults,
+            _ if word.ends_with(b"_Alias") => Self::Alias,
             // A user id; otherwise a comment.
             [b'#', digit, ..] if digit.is_ascii_digit() => Self::Rule,
             [b'#', ..] => Self::Other,

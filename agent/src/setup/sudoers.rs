@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::SetupError;
-use crate::elevate::SudoVersion;
+use crate::elevate::program;
 use crate::text::read_words;
 
 /// The file among sudo's drop-ins. Of the rules that match a command sudo takes the last, so
@@ -18,7 +18,7 @@ pub const FORMER: &str = "/etc/sudoers.d/tidegate";
 /// # Errors
 /// When it has one that does not.
 pub fn of_host() -> Result<bool, SetupError> {
-    if SudoVersion::of_host().is_none() {
+    if !program::is_there("sudo") {
         return Ok(false);
     }
     let policy = PathBuf::from("/etc/sudoers");

@@ -1,0 +1,317 @@
+//! Settings of sudoers(5), `Defaults`, by which sudo does other than a rule says: in another
+//! directory or root, only on a terminal, with somebody else's password.
+//!
+//! Each is told with its file and line before a session. One that would have a command run
+//! elsewhere than on the host refuses the grant. A heuristic where a line is bound to hosts, or to
+//! aliases in aliases: such a line is taken to count, and sudo itself decides when the rule stands.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use tidegate_common::grant::{SudoRule, SudoTag};
+use tidegate_common::name::AccountName;
+
+use super::listing::may_match;
+use super::sudoers::{Place, Policy};
+
+/// Aliases in aliases, at most.
+const MOST_NESTED: u8 = 8;
+
+/// To what a line is bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Binding {
+    All,
+    Hosts(Vec<String>),
+    Users(Vec<String>),
+    RunAs(Vec<String>),
+    Commands(Vec<String>),
+}
+
+/// One setting of one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    pub binding: Binding,
+    pub name: String,
+    /// Empty for a flag.
+    pub value: String,
+    /// `false` with an exclamation mark before it.
+    pub on: bool,
+}
+
+/// `Defaults:ops runcwd=/tmp`
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, list): (&str, &[String]) = match &self.binding {
+            Binding::All => ("", &[]),
+            Binding::Hosts(list) => ("@", list),
+            Binding::Users(list) => (":", list),
+            Binding::RunAs(list) => (">", list),
+            Binding::Commands(list) => ("!", list),
+        };
+        let not = if self.on { "" } else { "!" };
+        let equals = if self.value.is_empty() { "" } else { "=" };
+        write!(f, "Defaults{sign}{} {not}{}{equals}{}", list.join(", "), self.name, self.value)
+    }
+}
+
+/// The settings of a line that begins with `Defaults`.
+pub fn parse(line: &str) -> Vec<Setting> {
+    let rest = line.trim_start().strip_prefix("Defaults").unwrap_or_default();
+    let (list, settings) = match rest.chars().next() {
+        Some('@' | ':' | '>' | '!') => bound(rest.get(1..).unwrap_or_default()),
+        _ => (Vec::new(), rest),
+    };
+    let binding = match rest.chars().next() {
+        Some('@') => Binding::Hosts(list),
+        Some(':') => Binding::Users(list),
+        Some('>') => Binding::RunAs(list),
+        Some('!') => Binding::Commands(list),
+        _ => Binding::All,
+    };
+    let one = |text: String| {
+        let plain = text.trim_start_matches('!').trim();
+        let on = text.chars().take_while(|letter| *letter == '!').count() % 2 == 0;
+        let end = plain.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
+        let (name, value) = plain.split_at(end.unwrap_or(plain.len()));
+        let value = value.trim_start_matches(['+', '-', ' ', '\t']).trim_start_matches('=').trim();
+        let value = value.trim_matches('"').to_owned();
+        Setting { binding: binding.clone(), name: name.to_owned(), value, on }
+    };
+    split(settings, ',').into_iter().filter(|text| !text.is_empty()).map(one).collect()
+}
+
+/// The list that a line is bound to, and what comes after it: blanks are in it only beside commas.
+fn bound(text: &str) -> (Vec<String>, &str) {
+    let mut end = text.len();
+    let mut last = ',';
+    for (place, letter) in text.char_indices() {
+        let next = text.get(place..).unwrap_or_default().trim_start();
+        if letter.is_whitespace() && last != ',' && !next.starts_with(',') {
+            end = place;
+            break;
+        }
+        if !letter.is_whitespace() {
+            last = letter;
+        }
+    }
+    let (list, rest) = text.split_at(end);
+    (split(list, ','), rest)
+}
+
+/// The names that a line of aliases defines, each with what it stands for.
+pub fn aliases(line: &str) -> BTreeMap<String, Vec<String>> {
+    let line = line.trim_start();
+    let start = line.find(char::is_whitespace).unwrap_or(line.len());
+    let definitions = split(line.get(start..).unwrap_or_default(), ':');
+    let pairs = definitions.iter().filter_map(|one| one.split_once('='));
+    pairs.map(|(name, list)| (name.trim().to_owned(), split(list, ','))).collect()
+}
+
+/// The parts between separators that are neither quoted nor escaped, up to a comment.
+fn split(text: &str, at: char) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let (mut quoted, mut escaped, mut before) = (false, false, ' ');
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        // A user id; otherwise a comment.
+        let is_id = letters.peek().is_some_and(char::is_ascii_digit);
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            '#' if !quoted && before.is_whitespace() && !is_id => break,
+            _ if letter == at && !quoted => {
+                parts.push(String::new());
+                before = ' ';
+                continue;
+            }
+            _ => {}
+        }
+        before = letter;
+        if let Some(part) = parts.last_mut() {
+            part.push(letter);
+        }
+    }
+    parts.into_iter().map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+}
+
+/// Whose commands, and which.
+#[derive(Clone, Copy)]
+pub struct Whose<'a> {
+    pub account: &'a AccountName,
+    pub rule: &'a SudoRule,
+    /// Whether the account is in a group.
+    pub is_in: &'a dyn Fn(&str) -> bool,
+}
+
+/// What a setting does to a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effect {
+    /// One clause: `its commands begin in /tmp (`Defaults:ops runcwd=/tmp`, line 3 of /etc/sudoers)`.
+    pub said: String,
+    /// Whether what would run is not what was granted.
+    pub refuses: bool,
+    /// Whether it is certain that the line counts here.
+    pub certain: bool,
+}
+
+/// What the policy's settings do to a rule, the last of each name first asked.
+pub fn effects(policy: &Policy, whose: &Whose<'_>) -> Vec<Effect> {
+    let mut last: BTreeMap<(&str, bool), (&Place, &Setting, bool)> = BTreeMap::new();
+    // Whether root may ask is of no account's.
+    for (place, setting) in policy.settings.iter().filter(|(_, setting)| setting.name != "root_sudo") {
+        let (Some(certain), narrow) = applies(policy, setting, whose) else { continue };
+        // One that may not count does not take another's place.
+        let known = last.contains_key(&(setting.name.as_str(), narrow));
+        if certain || setting.on || !known {
+            last.insert((&setting.name, narrow), (place, setting, certain));
+        }
+    }
+    let told = last.values().filter_map(|(place, setting, certain)| {
+        let (what, refuses) = what(setting, Some(whose.rule))?;
+        Some(Effect { said: format!("{what} (`{setting}`, {place})"), refuses, certain: *certain })
+    });
+    told.collect()
+}
+
+/// The same for whoever is granted anything: every line that does something to some rule.
+pub fn notable(policy: &Policy) -> Vec<String> {
+    let mut last: BTreeMap<(&str, String), (&Place, &Setting)> = BTreeMap::new();
+    // Whether root may ask is told by itself.
+    for (place, setting) in policy.settings.iter().filter(|(_, setting)| setting.name != "root_sudo") {
+        last.insert((&setting.name, format!("{:?}", setting.binding)), (place, setting));
+    }
+    let told = last.values().filter_map(|(place, setting)| {
+        let (what, _) = what(setting, None)?;
+        Some(format!("{place}: `{setting}`, so {what}"))
+    });
+    told.collect()
+}
+
+/// The line that keeps sudo from answering root, and with it the agent.
+pub fn root_kept_out(policy: &Policy) -> Option<(&Place, &Setting)> {
+    let one = |name: &str| Some(matches!(name, "root" | "#0" | "%root" | "%#0"));
+    let about_root = policy.settings.iter().filter(|(_, setting)| setting.name == "root_sudo");
+    let mut counts = about_root.filter(|(_, setting)| match &setting.binding {
+        Binding::Users(list) => matched(policy, list, MOST_NESTED, &one).is_some(),
+        _ => true,
+    });
+    let (place, setting) = counts.next_back()?;
+    (!setting.on).then_some((place, setting))
+}
+
+/// The last line that sets this.
+pub fn place_of<'p>(policy: &'p Policy, name: &str, on: bool) -> Option<(&'p Place, &'p Setting)> {
+    let mut all = policy.settings.iter().rev();
+    all.find(|(_, setting)| setting.name == name && setting.on == on).map(|(place, setting)| (place, setting))
+}
+
+/// Whether a line counts for a rule, for certain or perhaps; `None` when it does not. And whether
+/// it is bound to commands or run-as accounts, which sudo looks at last.
+fn applies(policy: &Policy, setting: &Setting, whose: &Whose<'_>) -> (Option<bool>, bool) {
+    match &setting.binding {
+        Binding::All => (Some(true), false),
+        Binding::Hosts(list) => (Some(list.iter().any(|host| host == "ALL")), false),
+        Binding::Users(list) => {
+            let one = |name: &str| match name.strip_prefix('%') {
+                Some(group) => Some((whose.is_in)(group)),
+                None if name.starts_with(['#', '+']) => None,
+                None => Some(name == whose.account.as_str()),
+            };
+            (matched(policy, list, MOST_NESTED, &one), false)
+        }
+        Binding::RunAs(list) => {
+            let run_as = &whose.rule.run_as;
+            let one = |name: &str| match name.starts_with(['#', '+', '%']) {
+                true => None,
+                false => Some(match run_as.is_empty() {
+                    true => name == "root",
+                    false => run_as.iter().any(|one| one.as_str() == name || one.as_str() == "ALL"),
+                }),
+            };
+            (matched(policy, list, MOST_NESTED, &one), true)
+        }
+        Binding::Commands(list) => {
+            let wanted = &whose.rule.commands;
+            let one = |name: &str| {
+                let may = wanted.iter().any(|wanted| may_match(name, wanted.as_str()));
+                if may { None } else { Some(false) }
+            };
+            (matched(policy, list, MOST_NESTED, &one), true)
+        }
+    }
+}
+
+/// Of a list the last that matches decides. `Some(false)`: perhaps.
+fn matched(policy: &Policy, list: &[String], left: u8, one: &dyn Fn(&str) -> Option<bool>) -> Option<bool> {
+    let mut may = false;
+    for item in list.iter().rev() {
+        let name = item.trim_start_matches('!').trim();
+        let negated = (item.len() - item.trim_start_matches('!').len()) % 2 == 1;
+        let found = match (name, policy.aliases.get(name)) {
+            ("ALL", _) => Some(true),
+            (_, Some(inner)) if left > 0 => match matched(policy, inner, left - 1, one) {
+                Some(true) => Some(true),
+                Some(false) => None,
+                None => Some(false),
+            },
+            _ => one(name),
+        };
+        match (found, negated) {
+            (Some(true), false) => return Some(true),
+            (Some(true), true) => return may.then_some(false),
+            (None, false) => may = true,
+            (None, true) | (Some(false), _) => {}
+        }
+    }
+    may.then_some(false)
+}
+
+/// What a setting does to a rule, or to some rule, and whether it refuses it; `None` when nothing.
+fn what(setting: &Setting, rule: Option<&SudoRule>) -> Option<(String, bool)> {
+    let Setting { name, value, on, .. } = setting;
+    let has = |tag: SudoTag| rule.is_some_and(|rule| rule.tags.contains(&tag));
+    let asks = !has(SudoTag::NoPasswd);
+    let other_than_root = rule.is_none_or(|rule| rule.run_as.iter().any(|name| name.as_str() != "root"));
+    let named = |name: &str| rule.is_some_and(|rule| rule.run_as.iter().any(|one| one.as_str() == name));
+    let limited = rule.is_none_or(|rule| rule.commands.iter().any(|command| command.as_str() != "ALL"));
+    let where_asked = if rule.is_none() { "where a rule asks for a password, " } else { "" };
+    let said = match (name.as_str(), on) {
+        ("runchroot", true) if value != "*" => {
+            return Some((format!("its commands would run in another root, {value}"), true));
+        }
+        ("runcwd", true) if value != "*" => format!("its commands begin in {value}"),
+        ("requiretty", true) => "sudo refuses whoever has no terminal".to_owned(),
+        ("noexec", true) if !has(SudoTag::Exec) && !has(SudoTag::NoExec) => {
+            "its commands cannot start others".to_owned()
+        }
+        ("intercept", true) => "what its commands start must be granted as well".to_owned(),
+        ("rootpw", true) if asks => format!("{where_asked}sudo asks for root's"),
+        ("targetpw", true) if asks => {
+            format!("{where_asked}sudo asks for that of the account that it runs as")
+        }
+        ("runaspw", true) if asks => format!("{where_asked}sudo asks for that of runas_default"),
+        ("exempt_group", true) if asks => format!("{where_asked}who is in {value} gives none"),
+        ("runas_default", true) if value != "root" && !named(value) => {
+            format!("sudo means {value} where no account is named, which is not granted")
+        }
+        ("command_timeout", true) if !value.is_empty() && value != "0" => {
+            format!("its commands are ended after {value} s")
+        }
+        ("runas_check_shell", true) if other_than_root => {
+            "sudo refuses accounts whose shell is not in /etc/shells".to_owned()
+        }
+        ("env_reset", false) | ("setenv", true) if limited && !has(SudoTag::SetEnv) => {
+            "its commands get the caller's environment".to_owned()
+        }
+        ("role" | "type" | "apparmor_profile", true) => {
+            format!("its commands are confined by {name} {value}")
+        }
+        _ => return None,
+    };
+    Some((said, false))
+}
+
+#[cfg(test)]
+#[path = "defaults_tests.rs"]
+mod tests;
