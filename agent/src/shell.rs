@@ -1,6 +1,7 @@
 //! Everything around the core that touches the world: the loop, the worker that
 //! executes effects in their order, the journal, the clock, the link to the proxy.
 
+mod again;
 pub mod clock;
 pub mod driver;
 pub mod handover;

@@ -56,6 +56,8 @@ mod kinds;
 mod leftovers;
 #[path = "e2e/liars.rs"]
 mod liars;
+#[path = "e2e/locked.rs"]
+mod locked;
 #[path = "e2e/logins.rs"]
 mod logins;
 #[path = "e2e/manual.rs"]

@@ -154,3 +154,28 @@ fn one_byte_that_is_no_text_keeps_nobody_out_and_stays() {
         assert_eq!(std::fs::read(scratch.paths().etc.join(file)).unwrap(), content, "{file}");
     }
 }
+
+#[test]
+fn a_membership_that_another_program_writes_back_is_taken_away_again_unless_it_was_granted_anew() {
+    let scratch = Scratch::new();
+    let paths = scratch.paths();
+    std::fs::write(paths.etc.join("passwd"), "ops:x:1000:1000::/:/bin/sh\n").unwrap();
+    let (without, with) = ("adm:x:4:jane\n", "adm:x:4:jane,ops\n");
+    let group = |content: &str| std::fs::write(paths.etc.join("group"), content).unwrap();
+    let now = || std::fs::read_to_string(paths.etc.join("group")).unwrap();
+    let unit = Unit::Group { account: "ops".parse().unwrap(), group: "adm".parse().unwrap() };
+    let units = [(unit.clone(), Delta::Group { group: true, gshadow: false })];
+    let mut elevator = crate::elevate::Elevator::new(paths.clone());
+    group(without);
+    assert_eq!(elevator.take_away_again(&units, &|_| false), []);
+    group(with);
+    assert_eq!(elevator.take_away_again(&units, &|_| true), []);
+    assert_eq!(now(), with, "another session was given it meanwhile");
+    assert_eq!(elevator.take_away_again(&units, &|_| false), [(unit, Ok(()))]);
+    assert_eq!(now(), without);
+    // One that was there before any session stays.
+    let never = [(units[0].0.clone(), Delta::Group { group: false, gshadow: false })];
+    group(with);
+    assert_eq!(elevator.take_away_again(&never, &|_| false), []);
+    assert_eq!(now(), with);
+}

@@ -20,7 +20,7 @@ use super::create::FILES;
 use super::lines::{fields, put_back, read, unwritten, write};
 use super::lock::AccountLock;
 use super::program::run_with;
-use super::{replace, room};
+use super::{lock_files, replace, room};
 use crate::core::Delta;
 use crate::paths::Paths;
 
@@ -35,9 +35,6 @@ const USERDEL: &str = "userdel";
 /// another way.
 const PATIENCE: Duration = Duration::from_secs(3);
 const HURRY: Duration = Duration::from_secs(1);
-
-/// Files that they lock, beside the account files.
-const SUBORDINATE: [&str; 2] = ["subuid", "subgid"];
 
 /// What useradd would else take from login.defs(5): no subordinate ids, no ageing of a
 /// password that there is not.
@@ -230,6 +227,8 @@ fn run_all(paths: &Paths, lock: &AccountLock, tools: &[Tool], deadline: Duration
     if fitting.is_empty() {
         return Ok(());
     }
+    // Else the tool would wait, and die of it.
+    lock_files::wait(paths, deadline)?;
     room::is_there(paths).map_err(|error| unwritten(paths, &error))?;
     let backups: Vec<Backup> = FILES.iter().map(|file| Backup::of(paths, file)).collect();
     let ran = backups
@@ -270,7 +269,7 @@ impl Backup {
 }
 
 /// Removes what a crash left, of the agent's own work and of a tool's. Under the host's
-/// lock, so that no tool is at work.
+/// lock, so that no tool is at work; what a lock file of somebody else's guards is theirs.
 pub fn clear(paths: &Paths) {
     replace::clear(&paths.etc, &FILES);
     replace::clear(&paths.etc, &[room::PROBE]);
@@ -279,17 +278,21 @@ pub fn clear(paths: &Paths) {
         told(fs::rename(&backup.aside, &backup.path), &backup.path);
     }
     let entries = fs::read_dir(&paths.etc).into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| entry.file_name().to_str().is_some_and(is_left)) {
+    for entry in entries.filter(|entry| entry.file_name().to_str().is_some_and(|name| is_left(paths, name))) {
         told(fs::remove_file(entry.path()), &entry.path());
     }
 }
 
 /// Whether it is what a tool makes for its work: `shadow+` is a new one, `shadow.lock` its
-/// lock, `shadow.123` a lock that is being made.
-fn is_left(name: &str) -> bool {
-    FILES.iter().chain(&SUBORDINATE).filter_map(|file| name.strip_prefix(file)).any(|rest| match rest {
-        "+" | ".lock" => true,
-        _ => rest.strip_prefix('.').is_some_and(|pid| pid.parse::<u32>().is_ok()),
+/// lock, `shadow.123` a lock that process 123 is making; and whether nobody is at it.
+fn is_left(paths: &Paths, name: &str) -> bool {
+    let rest = |file: &'static str| name.strip_prefix(file).map(|rest| (file, rest));
+    lock_files::files().filter_map(rest).any(|(file, rest)| match rest {
+        "+" | ".lock" => lock_files::foreign(paths, file).is_none(),
+        _ => {
+            let pid = rest.strip_prefix('.').and_then(|pid| pid.parse().ok());
+            pid.is_some_and(|pid| lock_files::name_of(paths, pid).is_none())
+        }
     })
 }
 

@@ -138,12 +138,13 @@ fn what_a_crash_left_of_a_tool_is_removed_and_nothing_else() {
         "shadow-",
         "shadow+",
         "passwd.lock",
-        "group.4711",
+        "group.4194305",
         ".gshadow.tidegate",
         ".room.tidegate",
         "subuid.lock",
     ] {
-        std::fs::write(paths.etc.join(left), "left").unwrap();
+        // A number that no process has.
+        std::fs::write(paths.etc.join(left), "4194305\0").unwrap();
     }
     let others = ["passwd.old", "shadow.", "group.d", "groups"];
     for other in others {
@@ -156,4 +157,47 @@ fn what_a_crash_left_of_a_tool_is_removed_and_nothing_else() {
     expected.push("shadow-".to_owned());
     expected.sort_unstable();
     assert_eq!(names(&paths.etc), expected);
+}
+
+#[test]
+fn a_lock_file_of_somebody_else_is_named_waited_for_and_left_alone_and_the_undo_is_done_all_the_same() {
+    let scratch = host();
+    let paths = scratch.paths();
+    let accounts = AccountFiles::default();
+    let lock = accounts.take(paths).unwrap();
+    let held = paths.etc.join("group.lock");
+    let adm = "adm".parse().unwrap();
+    let tools = [Tool::join(&ops(), &[&adm]).unwrap()];
+    let with = BEFORE[2].1.replace("jane,", "jane,,ops").into_bytes();
+    let own = std::process::id();
+    for (content, said) in [
+        (String::new(), "group.lock of no process that lives".to_owned()),
+        ("4194305\n".to_owned(), "group.lock of no process that lives".to_owned()),
+        ("theirs".to_owned(), "group.lock of no process that lives".to_owned()),
+        (format!("{own}\0"), format!("group.lock of process {own} (")),
+    ] {
+        std::fs::write(&held, &content).unwrap();
+        std::fs::write(paths.etc.join("group+"), "theirs").unwrap();
+        let refused = make(paths, &lock, &tools, vec![("group", with.clone())]).unwrap_err();
+        assert!(refused.contains(&said), "{refused}");
+        assert_eq!(text(&paths.etc, "group"), BEFORE[2].1);
+        clear(paths);
+        assert_eq!(std::fs::read_to_string(&held).unwrap(), content);
+        assert_eq!(text(&paths.etc, "group+"), "theirs");
+        // Nothing outlives its session for it.
+        take_back(paths, &lock, &tools, vec![("group", "changed\n".into())]).unwrap();
+        assert_eq!(text(&paths.etc, "group"), "changed\n");
+        assert_eq!(std::fs::read_to_string(&held).unwrap(), content);
+        std::fs::write(paths.etc.join("group"), BEFORE[2].1).unwrap();
+    }
+    // It is gone before the patience is.
+    std::fs::remove_file(paths.etc.join("group+")).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            std::fs::remove_file(&held).unwrap();
+        });
+        make(paths, &lock, &tools, vec![("group", with.clone())]).unwrap();
+    });
+    assert_eq!(std::fs::read(paths.etc.join("group")).unwrap(), with);
 }

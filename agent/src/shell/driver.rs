@@ -130,6 +130,7 @@ pub async fn run(config: Config, file: Option<&Path>) -> Result<(), DriverError>
         host_keys: identity::host_keys(&paths),
         slow: super::slow::start(elevator.beside(), inbox.clone(), Arc::clone(&slow_since))?,
         slow_since,
+        again: super::again::start(elevator.beside(), notes.clone())?,
         elevator,
         paths: paths.clone(),
         journal,

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use tidegate_common::wire::{FromAgent, Hello, VERSION};
 
+use super::again::Taken;
 use super::journal::Journal;
 use super::{Inbox, Message, Outbox, clock, leases};
-use crate::core::{Effect, Event, Pace, Reaped, Record};
+use crate::core::{Delta, Effect, Event, Pace, Reaped, Record, Unit};
 use crate::elevate::{Elevator, forget_passwords};
 use crate::logins::Logins;
 use crate::paths::Paths;
@@ -101,6 +102,8 @@ pub struct Tools {
     pub witness: Witness,
     pub logins: Logins,
     pub inbox: Inbox,
+    /// Who looks again whether it stays away.
+    pub again: Sender<Taken>,
     /// What the slow thread does.
     pub slow: Sender<Effect>,
     /// Since when it has been at a change, 0 when it is at none.
@@ -178,7 +181,13 @@ impl Tools {
                 }
             }
             Effect::Undo { session, pace, units } => {
+                let all: Vec<(Unit, Delta)> =
+                    units.iter().map(|held| (held.unit.clone(), held.delta.clone())).collect();
                 let (outcomes, lost) = self.elevator.take_away(units);
+                let gone =
+                    |unit: &Unit| outcomes.iter().any(|gone| gone.unit == *unit && gone.result.is_ok());
+                let units = all.into_iter().filter(|(unit, _)| gone(unit)).collect();
+                let _ = self.again.send(Taken { session, units });
                 // Kept before the core hears of it: from its next record on, nothing else
                 // tells who may still hold them.
                 self.lates.add(Late { session, lost: lost.clone(), at: clock::now().boot });
@@ -261,7 +270,6 @@ impl Tools {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{Delta, Unit};
     use crate::residue::{Beginning, Keeper};
     use crate::test::Scratch;
     use tidegate_common::id::SessionId;
@@ -279,6 +287,7 @@ mod tests {
         let (slow, given) = channel();
         let mut tools = Tools {
             slow,
+            again: channel().0,
             slow_since: Arc::default(),
             elevator: Elevator::new(paths.clone()),
             paths: paths.clone(),

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tidegate_common::grant::Leftover;
 use tidegate_common::id::SessionId;
-use tidegate_common::residue::Residue;
+use tidegate_common::residue::{Finding, Residue};
 
 use super::snapshot::Snapshot;
 use crate::core::Reaped;
@@ -76,6 +76,9 @@ pub struct Entry {
     /// What is not certain of its processes.
     #[serde(default)]
     pub unsure: BTreeSet<String>,
+    /// What was found beside the pictures.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
     pub stage: Stage,
 }
 

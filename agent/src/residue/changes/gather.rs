@@ -69,6 +69,12 @@ impl Grants {
         self.now().into_iter().filter_map(made).collect()
     }
 
+    /// Whether a unit is among it.
+    pub fn has(&self, unit: &Unit) -> bool {
+        let ledger = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ledger.held.iter().any(|held| held.unit == *unit)
+    }
+
     fn now(&self) -> Vec<(Unit, Delta)> {
         let ledger = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         ledger.held.iter().map(|held| (held.unit.clone(), held.delta.clone())).collect()

@@ -28,6 +28,10 @@ const MOST_WAITING: usize = 256;
 /// How often to try again to tell.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// What was taken away may be written back by a program that had read it before; the report waits
+/// until that was looked for.
+const MOMENT: Duration = Duration::from_millis(1500);
+
 /// After a look that took so long, the next waits four times as long.
 const REST: u32 = 4;
 
@@ -48,6 +52,7 @@ impl Watch {
             leftovers: Vec::new(),
             more: 0,
             unsure: BTreeSet::new(),
+            findings: Vec::new(),
             stage: Stage::Lives,
         };
         Self { entry, standing: None }
@@ -202,12 +207,22 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
                 match self.live.remove(&session) {
                     Some(mut watch) if watch.entry.used => {
                         watch.entry.stage = Stage::Over;
+                        self.rested = self.rested.max(Instant::now() + MOMENT);
                         self.album.keep_session(session, &watch.entry);
                         self.due.push((session, watch));
                     }
                     _ => self.album.forget_session(session),
                 }
                 self.forget_lives();
+            }
+            Job::Found { session, finding } => {
+                let due = self.due.iter_mut().find(|(due, _)| *due == session).map(|(_, watch)| watch);
+                if let Some(watch) = due.or_else(|| self.live.get_mut(&session))
+                    && watch.entry.findings.len() < MOST_FINDINGS
+                {
+                    watch.entry.findings.push(finding);
+                    self.album.keep_session(session, &watch.entry);
+                }
             }
             Job::Linked => self.untold.extend(std::mem::take(&mut self.told)),
             Job::Reported { session } => {
@@ -287,6 +302,7 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
         let Watch { entry, standing } = watch;
         let mut unseen: Vec<String> = entry.unsure.iter().chain(&now.unseen).cloned().collect();
         let mut findings: Vec<Finding> = entry.leftovers.iter().map(ended).collect();
+        findings.extend(entry.findings.iter().cloned());
         if entry.stage == Stage::Missed {
             unseen.push(
                 "when exactly it ended, as no agent ran: what changed till one did is listed, too".to_owned(),

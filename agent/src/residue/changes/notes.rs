@@ -4,11 +4,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use tidegate_common::id::SessionId;
+use tidegate_common::residue::Finding;
 
 use super::album::Clock;
 use super::gather::{Grants, Hurry, View};
 use super::snapshot::Snapshot;
-use crate::core::{Ledger, Reaped, Record};
+use crate::core::{Ledger, Reaped, Record, Unit};
 
 /// What the rest of the agent tells.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(super) enum Job {
     Processes { session: SessionId, reaped: Reaped },
     /// It is over, and its grant is off the host.
     Over { session: SessionId },
+    /// Something was found beside the pictures.
+    Found { session: SessionId, finding: Finding },
     /// A link stands: what was told on another may be lost.
     Linked,
     /// The proxy has its report.
@@ -88,6 +91,17 @@ impl Notes {
 
     pub fn processes(&self, session: SessionId, reaped: Reaped) {
         let _ = self.jobs.send(Job::Processes { session, reaped });
+    }
+
+    /// Something of the session was found, which no picture shows any more.
+    pub fn found(&self, session: SessionId, finding: Finding) {
+        let _ = self.jobs.send(Job::Found { session, finding });
+    }
+
+    /// Whether a live session has it.
+    #[must_use]
+    pub fn is_granted(&self, unit: &Unit) -> bool {
+        self.grants.has(unit)
     }
 
     /// A link stands and the proxy has welcomed us.

@@ -393,6 +393,7 @@ fn an_album_keeps_sessions_and_the_pictures_that_they_need_and_nothing_damaged()
         leftovers: Vec::new(),
         more: 0,
         unsure: Default::default(),
+        findings: Vec::new(),
         stage: Stage::Lives,
     };
     album.keep_session(session, &entry);
