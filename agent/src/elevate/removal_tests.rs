@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nix::sys::stat::mkdirat;
 
+use super::level::MOST_WAITING;
 use super::*;
 use crate::test::Scratch;
 
