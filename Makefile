@@ -57,6 +57,7 @@ deb-tool: $(CARGO_DEB)
 deb: build $(CARGO_DEB) ## Debian packages of proxy and agent, in target/debian
 	@rm -f $(TARGET)/debian/tidegate-*.deb
 	@.ci/deb $(TARGET)/release $(TARGET)/debian
+	@echo 'Built: $(TARGET)/debian/tidegate-proxy_*.deb for the gate, tidegate-agent_*.deb for each host; install with apt(8)'
 	@if command -v lintian >/dev/null; then \
 	    lintian --fail-on error,warning $(TARGET)/debian/tidegate-*.deb; \
 	else \

@@ -161,8 +161,8 @@ impl Config {
         let recordings_dir = reader.path("recordings_dir", state_dir.join("recordings"));
         let any = |port| SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), port);
         let listen = Listen {
-            ssh: reader.parsed("listen.ssh", any(2222)),
-            agents: reader.parsed("listen.agents", any(7443)),
+            ssh: reader.optional("listen.ssh", address).unwrap_or(any(2222)),
+            agents: reader.optional("listen.agents", address).unwrap_or(any(7443)),
             agents_name: reader.optional("listen.agents_name", host_and_port),
         };
         let store = Store {
@@ -200,6 +200,22 @@ impl Config {
         };
         reader.finish()?;
         Ok(Self { state_dir, recordings_dir, listen, store, ssh, lease, requests, recordings, audit, log })
+    }
+
+    /// What is no mistake and wants something beside the settings.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        let ports = [("listen.ssh", self.listen.ssh.port()), ("listen.agents", self.listen.agents.port())];
+        let low = ports.into_iter().filter(|(_, port)| (1..1024).contains(port));
+        low.map(|(key, port)| {
+            format!(
+                "`{key}`: the unit may not bind ports below 1024. For {port}, `systemctl edit tidegate-proxy` and \
+                 write:\n[Service]\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n\
+                 CapabilityBoundingSet=CAP_NET_BIND_SERVICE\nPrivateUsers=no\n\
+                 The host's own sshd must listen elsewhere (`Port` in sshd_config)."
+            )
+        })
+        .collect()
     }
 
     /// The local console's socket.
@@ -257,6 +273,13 @@ fn floor() -> ByteSize {
     "256 MiB".parse().unwrap_or_default()
 }
 
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let shown: String = text.chars().take(60).flat_map(char::escape_default).collect();
+        format!("`{shown}` is no address with a port; write it as [::]:2222 or 10.20.0.5:2222")
+    })
+}
+
 fn host_and_port(text: &str) -> Result<String, String> {
     let split = text.rsplit_once(':');
     let port = split.and_then(|(_, port)| port.parse::<u16>().ok()).filter(|port| *port > 0);
@@ -286,6 +309,16 @@ mod tests {
 
     fn mistakes(text: &str) -> Vec<String> {
         Config::read(text, Some(Vec::new())).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn an_address_without_its_port_is_told_how_to_write_and_a_low_port_what_it_needs() {
+        let wrong = mistakes("[listen]\nssh = \"22\"\n");
+        assert!(wrong[0].contains("`22` is no address with a port; write it as [::]:2222"), "{wrong:?}");
+        let hints = |text: &str| Config::read(text, Some(Vec::new())).unwrap().hints();
+        assert!(hints("[listen]\nssh = \"[::]:2222\"\n").is_empty());
+        let hint = hints("[listen]\nssh = \"[::]:22\"\n").join("");
+        assert!(hint.contains("listen.ssh") && hint.contains("CAP_NET_BIND_SERVICE"), "{hint}");
     }
 
     #[test]

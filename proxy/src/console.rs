@@ -231,7 +231,11 @@ where
     let columns =
         terminal.and_then(|terminal| usize::try_from(terminal.columns).ok()).filter(|columns| *columns > 0);
     let mut screen = Screen { out: &mut out, err: &mut err, columns, json: false };
-    let grammar = Cli::command().term_width(columns.unwrap_or(100).clamp(40, 120));
+    let calls = match actor.name() {
+        None => "tidegate-proxy admin".to_owned(),
+        Some(name) => format!("ssh {name}@GATE"),
+    };
+    let grammar = Cli::command().bin_name(calls).term_width(columns.unwrap_or(100).clamp(40, 120));
     let matches = match grammar.try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(told) => return screen.usage(&told).await,

@@ -49,7 +49,11 @@ fn main() -> ExitCode {
     match cli.command {
         Command::CheckConfig => {
             // Whoever went away reads no answer.
-            let _ = writeln!(std::io::stdout(), "{}: no mistakes", cli.config.display());
+            let mut out = std::io::stdout();
+            let _ = writeln!(out, "{}: no mistakes", cli.config.display());
+            for hint in config.hints() {
+                let _ = writeln!(out, "{hint}");
+            }
             ExitCode::SUCCESS
         }
         Command::Admin { command } => {

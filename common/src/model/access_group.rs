@@ -306,7 +306,7 @@ impl Default for ByteSize {
     }
 }
 
-const UNITS: [(&str, u32); 4] = [("GiB", 30), ("MiB", 20), ("KiB", 10), ("B", 0)];
+const UNITS: [(&str, u32); 5] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10), ("B", 0)];
 
 impl FromStr for ByteSize {
     type Err = String;
@@ -318,7 +318,7 @@ impl FromStr for ByteSize {
         };
         read().map(Self).ok_or_else(|| {
             let text: String = text.chars().take(40).flat_map(char::escape_default).collect();
-            format!("`{text}` is no size; write it as 512 KiB, 8 MiB or 1 GiB (at most 1024 GiB)")
+            format!("`{text}` is no size; write it as 512 KiB, 8 MiB or 1 GiB (at most 1 TiB)")
         })
     }
 }
@@ -350,7 +350,9 @@ mod tests {
 
     #[test]
     fn sizes_read_and_print_with_their_unit() {
-        for (text, bytes) in [("8 MiB", 8 << 20), ("512KiB", 512 << 10), ("0 B", 0), ("1000 B", 1000)] {
+        for (text, bytes) in
+            [("8 MiB", 8 << 20), ("512KiB", 512 << 10), ("0 B", 0), ("1000 B", 1000), ("1 TiB", 1 << 40)]
+        {
             let size: ByteSize = text.parse().unwrap();
             assert_eq!(size.bytes(), bytes);
             assert_eq!(size.to_string().parse::<ByteSize>().unwrap(), size);

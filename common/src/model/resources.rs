@@ -34,6 +34,15 @@ impl Kind {
         }
     }
 
+    /// As a command line writes it: `get access-group`.
+    #[must_use]
+    pub fn argument(self) -> &'static str {
+        match self {
+            Self::AccessGroup => "access-group",
+            other => other.key(),
+        }
+    }
+
     /// As a sentence says it.
     #[must_use]
     pub fn word(self) -> &'static str {

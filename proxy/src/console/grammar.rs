@@ -14,6 +14,9 @@ pub(super) use fleet::{Agent, Grant, GrantList};
 pub(super) use requests::{Create, Request, RequestList, State};
 pub(super) use sessions::{Session, SessionList};
 
+use std::ffi::OsStr;
+
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tidegate_common::model::Kind;
 use tidegate_common::name::{CredentialName, UserName};
@@ -120,9 +123,31 @@ pub(super) struct Apply {
     pub dry_run: bool,
 }
 
+/// Reads kinds by their own words, and tells shells which there are.
+#[derive(Debug, Clone, Copy)]
+struct Kinds;
+
+impl TypedValueParser for Kinds {
+    type Value = Kind;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Kind, clap::Error> {
+        StringValueParser::new().try_map(|text| text.parse::<Kind>()).parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(Kind::ALL.into_iter().map(|kind| PossibleValue::new(kind.argument()))))
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Get {
-    /// user, device, credential, access-group or reason
+    /// The kind; its plural will do as well
+    #[arg(value_parser = Kinds)]
     pub kind: Kind,
     /// One of them
     pub name: Option<String>,
@@ -130,7 +155,8 @@ pub(super) struct Get {
 
 #[derive(Debug, Args)]
 pub(super) struct Delete {
-    /// user, device, credential, access-group or reason
+    /// The kind; its plural will do as well
+    #[arg(value_parser = Kinds)]
     pub kind: Kind,
     /// Which
     #[arg(required = true)]

@@ -1,4 +1,5 @@
-//! A command line into words, as a shell would: quotes and backslashes, nothing else.
+//! A command line into words, as a shell would: quotes and backslashes, nothing else. But ssh(1) has
+//! taken the shell's own quotes off, so between two letters ' is an apostrophe: `--comment "don't"`.
 
 /// Why a line has no words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,9 +32,14 @@ pub fn split(line: &str) -> Result<Vec<Word>, SplitError> {
     let mut words = Vec::new();
     let mut word: Option<Word> = None;
     let mut letters = line.chars();
+    let mut before = ' ';
     while let Some(letter) = letters.next() {
+        let within = std::mem::replace(&mut before, letter).is_alphabetic();
         match letter {
             ' ' | '\t' | '\n' | '\r' => words.extend(word.take()),
+            '\'' if within && letters.clone().next().is_some_and(char::is_alphabetic) => {
+                word.get_or_insert_default().text.push(letter);
+            }
             '\'' | '"' => {
                 let word = word.get_or_insert_with(|| Word { quoted: true, ..Word::default() });
                 loop {
@@ -72,6 +78,13 @@ mod tests {
 
     fn words(line: &str) -> Vec<String> {
         split(line).unwrap().into_iter().map(|word| word.text).collect()
+    }
+
+    #[test]
+    fn an_apostrophe_between_letters_is_one() {
+        assert_eq!(words("--comment don't stop, it's on"), ["--comment", "don't", "stop,", "it's", "on"]);
+        assert_eq!(words("--comment='it is' a''b"), ["--comment=it is", "ab"]);
+        assert_eq!(words(&join(&["don't".to_owned(), "'".to_owned()])), ["don't", "'"]);
     }
 
     #[test]

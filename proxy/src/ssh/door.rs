@@ -19,6 +19,10 @@ use crate::requests::{NewRequest, RequestError};
 /// The first and the longest pause between two lines that say that all still wait.
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const EMERGENCY: &str = "In an emergency, say why this can't wait for approval: you get in at once, every approver is told, and one \
+                         of them reviews it afterwards. Otherwise just press Enter.";
+/// So many empty answers in a row are a client's without a terminal.
+const MOST_EMPTY: u8 = 3;
 
 /// What a client is shown: a text, and prompts to answer (none while waiting).
 #[derive(Debug, Clone)]
@@ -58,6 +62,8 @@ pub struct Door {
     claims: Claims,
     question: Question,
     emergency_asked: bool,
+    /// Answers in a row that said nothing.
+    empty: u8,
     screen: Screen,
     since: Instant,
     pause: Duration,
@@ -74,6 +80,7 @@ impl Door {
             claims: Claims::default(),
             question: Question::Justification,
             emergency_asked: false,
+            empty: 0,
             screen: Screen { instructions: String::new(), prompts: Vec::new() },
             since: Instant::now(),
             pause: FIRST_PAUSE,
@@ -109,7 +116,25 @@ impl Door {
 
     async fn ask(&mut self, needs: Needs) -> Result<Step, HandlerError> {
         let target = &self.target;
-        let (question, instructions, prompt) = if needs.justification {
+        // What waits has its justification and all else: who comes again joins it.
+        let asked = needs.approval.as_ref().and_then(|need| need.waiting.or(need.opens.map(|(id, _)| id)));
+        let asked = asked.filter(|_| self.claims.emergency.is_none());
+        if let Some(id) = asked
+            && let Ok(request) = self.gate.requests.get(id).await
+        {
+            self.claims = self.claims.or(&request.claims);
+        }
+        let joins = asked.is_some();
+        if joins && (self.emergency_asked || !needs.emergency_allowed) {
+            let urgent = needs.emergency_allowed;
+            if let Some(approval) = needs.approval {
+                return self.wait_for(approval, urgent).await;
+            }
+        }
+        let (question, instructions, prompt) = if joins {
+            self.emergency_asked = true;
+            (Question::Emergency, EMERGENCY.to_owned(), "Emergency: ")
+        } else if needs.justification {
             let text = format!("Access to {target} wants a justification.");
             (Question::Justification, text, "Justification: ")
         } else if !needs.reasons.is_empty() {
@@ -128,11 +153,7 @@ impl Door {
             )
         } else if needs.emergency_allowed && !self.emergency_asked {
             self.emergency_asked = true;
-            let text =
-                "In an emergency, say why this can't wait for approval: you get in at once, every approver \
-                        is told, and one of them reviews it afterwards. Otherwise just press Enter."
-                    .to_owned();
-            (Question::Emergency, text, "Emergency: ")
+            (Question::Emergency, EMERGENCY.to_owned(), "Emergency: ")
         } else if let Some(approval) = needs.approval {
             return self.wait_for(approval, needs.emergency_allowed).await;
         } else {
@@ -151,13 +172,19 @@ impl Door {
         }
         let answer = answers.first().map(|answer| answer.trim()).unwrap_or_default();
         if let Err(sentence) = self.take(answer) {
+            self.empty = if answer.is_empty() { self.empty.saturating_add(1) } else { 0 };
             // A client without a terminal answers with nothing, for ever.
-            if answer.is_empty() {
+            if self.empty >= MOST_EMPTY {
                 return Ok(Step::Refused(self.without_terminal()));
             }
-            self.screen.instructions = sentence;
+            self.screen.instructions = if answer.is_empty() {
+                "This can't be left empty; Ctrl-C leaves.".to_owned()
+            } else {
+                sentence
+            };
             return Ok(Step::Ask(self.screen()));
         }
+        self.empty = 0;
         self.knock().await
     }
 

@@ -47,7 +47,10 @@ fn an_emergency_typed_while_a_request_waits_lets_in_at_once_and_is_seen_until_it
     waiting.expect("Should it become an emergency, leave and come again.").unwrap();
     let ordinary = wait::until("the request is pending", PATIENCE, || scene.pending()).unwrap();
 
-    let mut pty = scene.justified();
+    // What was said already is not asked again.
+    let mut pty = scene.knock();
+    pty.expect("Emergency: ").unwrap();
+    assert!(!pty.screen().contains("Justification"), "{}", pty.screen());
     pty.send_line("the shop is down").unwrap();
     scene.at_the_prompt(&mut pty);
     // A later request does not push it down.
@@ -56,6 +59,7 @@ fn an_emergency_typed_while_a_request_waits_lets_in_at_once_and_is_seen_until_it
     assert_eq!((first["to_review"].as_bool(), second["to_review"].as_bool()), (Some(true), Some(false)));
     assert_eq!((number(&second), text(&second, "state")), (ordinary, "pending".to_owned()));
     assert!(urgent > ordinary && text(&first, "emergency") == "the shop is down", "{first}");
+    assert_eq!(text(&first, "justification"), "a test", "{first}");
     let listed = scene.console(&scene.approver, &["request", "list"]).out();
     assert!(
         listed.contains("approved, TO REVIEW") && listed.contains("EMERGENCY: the shop is down"),
@@ -107,7 +111,8 @@ fn an_emergency_typed_while_a_request_waits_lets_in_at_once_and_is_seen_until_it
     );
 
     // What was left of its time is over with the review; the ordinary request still waits.
-    let mut again = scene.justified();
+    let mut again = scene.knock();
+    again.expect("Emergency: ").unwrap();
     again.send_line("").unwrap();
     again.expect(&format!("Request {ordinary} for {} already waits", scene.target())).unwrap();
     scene.approver_says("approve", ordinary).ok().unwrap();

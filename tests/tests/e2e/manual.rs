@@ -19,6 +19,8 @@ fn the_manual_tells_every_command_and_every_key() {
             "tidegate-proxy-admin.8",
             ["tidegate-proxy admin request approve", "--comment", "request approve 12"],
         ),
+        ("tidegate-proxy-admin.8", ["tidegate-resources(5)", "access-group", "tidegate-proxy admin get"]),
+        ("tidegate-resources.5", ["[[access_group]]", "emergency_window = ", "tidegate-proxy admin apply"]),
     ] {
         told.iter().for_each(|told| assert!(page(name).contains(told), "{name} lacks {told}"));
     }
@@ -53,6 +55,7 @@ fn bash_completes_the_commands() {
     };
     assert_eq!(complete("tidegate-agent", &["uni"]), "uninstall\n");
     assert_eq!(complete("tidegate-agent", &["install", "--pr"]), "--proxy\n");
+    assert_eq!(complete("tidegate-proxy", &["admin", "get", "acc"]), "access-group\n");
     assert_eq!(complete("tidegate-proxy", &["admin", "request", "app"]), "approve\n");
     assert_eq!(complete("tidegate-proxy", &["admin", "request", "list", "--state", "rej"]), "rejected\n");
 }

@@ -53,6 +53,8 @@ fn main() -> Result<()> {
     ] {
         write(directory, &format!("man/{name}.toml.5"), &settings::page(name, toml, variable))?;
     }
+    let resources = settings::resources(include_str!("../../../../config/resources.toml"));
+    write(directory, "man/tidegate-resources.5", &resources)?;
     for (name, mut command) in [("tidegate-agent", agent), ("tidegate-proxy", proxy)] {
         for (shell, file) in [
             (Shell::Bash, format!("completion/{name}.bash")),
@@ -118,7 +120,7 @@ fn of_console(admin: clap::Command) -> Result<Vec<u8>> {
              administrator's.",
         ],
         files: &FILES_OF_PROXY,
-        see_also: "tidegate-proxy(8), ssh(1)",
+        see_also: "tidegate-resources(5), tidegate-proxy(8), ssh(1)",
     }
     .render()
 }

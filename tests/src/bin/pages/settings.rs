@@ -43,6 +43,46 @@ pub fn page(program: &str, toml: &str, variable: &str) -> Vec<u8> {
     (title(&name, 5) + &roff.to_roff()).into_bytes()
 }
 
+/// The page of what `apply` takes: the commented example, a section for each part of it.
+pub fn resources(toml: &str) -> Vec<u8> {
+    let mut roff = Roff::new();
+    roff.control("SH", ["NAME"]);
+    roff.text([roman(
+        "tidegate-resources - users, devices, credentials, access groups and reasons of Tidegate",
+    )]);
+    roff.control("SH", ["DESCRIPTION"]);
+    roff.text([
+        bold("tidegate-proxy admin apply -f "),
+        italic("FILE"),
+        roman(" takes a text in TOML, all of it or nothing: "),
+        bold("--dry-run"),
+        roman(
+            " only tells what it would change, and every mistake is told at once, with its line and column. ",
+        ),
+        bold("tidegate-proxy admin export"),
+        roman(" prints all there is in the same form. What follows has each key at least once."),
+    ]);
+    let mut example = false;
+    for line in toml.lines() {
+        if let Some(heading) = line.strip_prefix("# ----") {
+            if example {
+                roff.control("EE", []);
+            }
+            roff.control("SH", [heading.trim_matches(['-', ' ']).to_uppercase().as_str()]);
+            roff.control("EX", []);
+            example = true;
+        } else if example {
+            roff.text([roman(line)]);
+        }
+    }
+    roff.control("EE", []);
+    roff.control("SH", ["FILES"]);
+    roff.text([bold("/usr/share/doc/tidegate-proxy/examples/resources.toml"), roman(": this example")]);
+    roff.control("SH", ["SEE ALSO"]);
+    roff.text([roman("tidegate-proxy-admin(8), tidegate-proxy(8)")]);
+    (title("tidegate-resources", 5) + &roff.to_roff()).into_bytes()
+}
+
 #[derive(Debug)]
 enum Part<'a> {
     /// `[name]`, as it is written.
