@@ -56,7 +56,7 @@ pub(crate) fn parse(text: &[u8]) -> Option<Rgb> {
     let mut parts = parts.split('/').map(|part| {
         let digits = u32::try_from(part.len()).ok().filter(|digits| (1..=4).contains(digits))?;
         let most = 16u32.pow(digits) - 1;
-        u8::try_from(u32::from_str_radix(part, 16).ok()? * 255 / most).ok()
+        u8::try_from((u32::from_str_radix(part, 16).ok()? * 255 + most / 2) / most).ok()
     });
     Some((parts.next()??, parts.next()??, parts.next()??))
 }

@@ -146,6 +146,7 @@ impl Terminal {
             'X' => {
                 let column = self.pen.at.column;
                 self.erase(column, column.saturating_add(count));
+                self.pen.at.pending = false;
             }
             'S' => self.scroll_up(count),
             // With five parameters it is about the mouse.
@@ -183,10 +184,7 @@ impl Terminal {
                 self.pen.origin = on;
                 self.go(0, 0);
             }
-            7 => {
-                self.modes.wrap = on;
-                self.pen.at.pending &= on;
-            }
+            7 => self.modes.wrap = on,
             25 => self.modes.cursor = on,
             47 | 1047 => self.alternate(on),
             1048 if on => self.save(),
@@ -211,6 +209,7 @@ impl Terminal {
             0 => {
                 self.erase(at.column, columns);
                 self.erase_rows(at.row + 1, height);
+                self.pen.at.pending = false;
             }
             1 => {
                 self.erase(0, at.column + 1);
@@ -225,7 +224,10 @@ impl Terminal {
     fn erase_line(&mut self, what: u16) {
         let (column, columns) = (self.pen.at.column, self.columns);
         match what {
-            0 => self.erase(column, columns),
+            0 => {
+                self.erase(column, columns);
+                self.pen.at.pending = false;
+            }
             1 => self.erase(0, column + 1),
             2 => self.erase(0, columns),
             _ => {}

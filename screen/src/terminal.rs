@@ -188,7 +188,7 @@ impl Terminal {
                 return;
             }
             // It does not fit any more, and leaves a column free.
-            let (at, slot) = (self.pen.at, Slot { skipped: true, ..Slot::default() });
+            let (at, slot) = (self.pen.at, Slot { skipped: true, ..self.blank() });
             if let Some(line) = self.grid_mut().row_mut(at.row) {
                 line.replace(at.column, columns, slot, columns);
             }
@@ -214,17 +214,20 @@ impl Terminal {
         at.column += columns;
         if at.column >= self.columns {
             at.column = self.columns - 1;
-            at.pending = self.modes.wrap;
+            at.pending = true;
         }
     }
 
-    /// To the start of the next row, of which this one is a part.
+    /// To the start of the next row, of which this one is a part; without DECAWM it stays.
     fn wrap(&mut self) {
+        self.pen.at.pending = false;
+        if !self.modes.wrap {
+            return;
+        }
         let row = self.pen.at.row;
         if let Some(line) = self.grid_mut().row_mut(row) {
             line.wrapped = true;
         }
-        self.pen.at.pending = false;
         self.pen.at.column = 0;
         self.line_feed();
     }
@@ -489,7 +492,6 @@ impl Terminal {
             line.erase(from, to, fill, columns);
         }
         self.changes.columns(row, from.saturating_sub(1), to + 1);
-        self.pen.at.pending = false;
     }
 
     pub fn erase_rows(&mut self, from: usize, to: usize) {
@@ -517,7 +519,11 @@ impl Terminal {
         if on == self.alternate.is_some() {
             return;
         }
-        self.alternate = on.then(|| Grid::new(self.columns, self.height, false));
+        let (height, fill) = (self.height, self.blank());
+        self.alternate = on.then(|| Grid::new(self.columns, height, false));
+        if let Some(grid) = &mut self.alternate {
+            grid.reset(0, height, fill);
+        }
         self.changes.everything();
     }
 

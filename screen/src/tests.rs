@@ -2,8 +2,14 @@
 
 use super::*;
 
+mod alternate;
 mod basics;
+mod bounds;
+mod characters;
+mod controls;
 mod properties;
+mod resize;
+mod strings;
 
 /// A screen of this size on which something was written.
 fn shown(columns: u16, rows: u16, bytes: impl AsRef<[u8]>) -> Screen {
