@@ -1,5 +1,7 @@
 //! Whatever is written, a screen's memory is bounded by its size.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::sync::Mutex;
 
 use tidegate_screen::{Screen, Size};
