@@ -49,11 +49,25 @@ pub use without::without;
 /// How long systemd may take to hear that it shall stop a service.
 const STOP: Duration = Duration::from_secs(2);
 
+/// How long it may take to say what it runs.
+const SHOW: Duration = Duration::from_secs(2);
+
 /// Has systemd stop a service, without waiting until it has.
 pub fn stop_service(service: &str) {
     if let Err(error) = program::run("systemctl", &["--no-block", "stop", "--", service], STOP) {
         tracing::warn!(service, %error, "a service of an ended session could not be stopped");
     }
+}
+
+/// What systemd says of its services, as `systemctl show` prints it; `None` where it does not.
+#[must_use]
+pub fn show_services(properties: &[&str]) -> Option<String> {
+    let mut words = vec!["show", "--type=service", "*"];
+    words.extend(properties.iter().flat_map(|property| ["-p", property]));
+    let answer = program::run("systemctl", &words, SHOW).ok()?;
+    // What is cut off would be taken for not there.
+    let whole = u64::try_from(answer.bytes.len()).is_ok_and(|length| length < program::MOST_OUTPUT);
+    (answer.status.success() && whole).then_some(answer.text)
 }
 
 /// Changes this host.

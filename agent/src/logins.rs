@@ -3,7 +3,8 @@
 //!
 //! The connection decides. A login on the connection that the proxy dialled is that
 //! session's, and so is one whose client is a process of the session, over however many
-//! logins on the host itself, or that was made in one of its logins (login(1)). What a
+//! logins on the host itself, or that was made in one of its logins (login(1)), or whose
+//! terminal one of its processes shows (machinectl(1)). What a
 //! process says of itself, the session's marker in its environment, counts only where no
 //! connection told of the session's login (behind an address translation), and only for
 //! one login of the session's own account.
@@ -14,6 +15,7 @@
 mod known;
 mod origin;
 mod sockets;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -168,6 +170,13 @@ impl Logins {
         let news = self.known().marked(session, ses, auid, scope, now());
         self.tell(news);
         self.known().believes(session, ses)
+    }
+
+    /// Audit sessions of logins that somebody on the host itself made without a connection, and
+    /// nobody knows who.
+    #[must_use]
+    pub fn hidden(&self) -> BTreeSet<u32> {
+        self.known().hidden()
     }
 
     /// Processes that are clients of logins of which nobody knows whose they are.

@@ -8,7 +8,8 @@
 //! group that was taken from its account goes with it, whoever started it, and for half a
 //! minute whatever comes late ([`Late`]). A heuristic: where the host has neither logind nor kernel audit, a process that
 //! cleaned its environment and left its parents within [`Reaper`]'s looks is missed;
-//! where it has no kernel audit, so is one that root moved out of its scope. Services that
+//! where it has no kernel audit, one that root moved out of its scope is only told of, as one
+//! that nobody has. Services that
 //! a systemd was asked for while the session lived, and jobs of at(1) and cron(8), are the
 //! session's where nobody else was logged in who could have asked; what has a unit file is the
 //! host's: the file is reported instead.
@@ -27,16 +28,19 @@ mod late;
 mod own;
 mod process;
 mod reaper;
+mod systemd;
 mod table;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use nix::time::{ClockId, clock_gettime};
 use tidegate_common::id::SessionId;
 
 use crate::core::{Reaped, Traces};
 use crate::paths::Paths;
 use ending::Ending;
+use systemd::Services;
 use table::Table;
 
 pub use changes::{Beginning, Keeper, Notes, missed};
@@ -44,6 +48,7 @@ pub use late::{Late, Lates, Lost};
 pub use own::Own;
 pub use process::{Status, command_of, is_gone, shown};
 pub use reaper::{Job, Reaper};
+pub use systemd::Systemd;
 
 /// How often to look whether processes are gone.
 const LOOK: Duration = Duration::from_millis(3);
@@ -66,9 +71,6 @@ pub struct Leaving {
     pub powers: bool,
 }
 
-/// Tells systemd to stop a service, without waiting for it.
-pub type Stop = fn(&str);
-
 /// Ends the processes of several sessions side by side: TERM, and KILL after
 /// `grace`. Returns for each what did not end by itself.
 #[must_use]
@@ -76,14 +78,15 @@ pub fn end_all(
     paths: &Paths,
     leaving: impl IntoIterator<Item = Leaving>,
     grace: Duration,
-    stop: Stop,
+    systemd: Systemd,
 ) -> Vec<(Option<SessionId>, Reaped)> {
     let now = Instant::now();
     let mut endings: Vec<Ending> =
         leaving.into_iter().map(|leaving| Ending::new(leaving, grace, now)).collect();
     let mut ended = Vec::new();
+    let services = Services::new(systemd);
     while !endings.is_empty() {
-        let mut table = Table::read(paths);
+        let mut table = Table::read(paths).asking(&services);
         table.settle(|process| endings.iter_mut().for_each(|ending| ending.seize(process)));
         endings.retain_mut(|ending| match ending.look(&table, Instant::now()) {
             Some(reaped) => {
@@ -92,12 +95,27 @@ pub fn end_all(
             }
             None => true,
         });
-        endings.iter_mut().flat_map(Ending::take_services).for_each(|service| stop(&service));
+        endings.iter_mut().flat_map(Ending::take_services).for_each(|service| (systemd.stop)(&service));
         if !endings.is_empty() {
             std::thread::sleep(LOOK);
         }
     }
     ended
+}
+
+/// The time by which processes start, in clock ticks since boot.
+fn now() -> u64 {
+    ticks(ClockId::CLOCK_BOOTTIME)
+}
+
+/// For how long of it the host slept.
+fn asleep() -> u64 {
+    now().saturating_sub(ticks(ClockId::CLOCK_MONOTONIC))
+}
+
+fn ticks(clock: ClockId) -> u64 {
+    let since = clock_gettime(clock).map(Duration::from).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX) / (1000 / TICKS)
 }
 
 /// When a process started, in clock ticks since boot; `None` when there is none.

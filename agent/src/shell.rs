@@ -24,7 +24,11 @@ pub use worker::Link;
 use tokio::sync::mpsc;
 
 use crate::core::{Carried, Event};
+use crate::residue::Systemd;
 use tidegate_common::wire::FromAgent;
+
+/// How those who look after processes reach the host's systemd.
+const SYSTEMD: Systemd = Systemd { stop: crate::elevate::stop_service, show: crate::elevate::show_services };
 
 /// What the loop waits for.
 #[derive(Debug)]

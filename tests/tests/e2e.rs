@@ -86,6 +86,8 @@ mod scene;
 mod silence;
 #[path = "e2e/story.rs"]
 mod story;
+#[path = "e2e/strays.rs"]
+mod strays;
 #[path = "e2e/sudo.rs"]
 mod sudo;
 #[path = "e2e/support.rs"]

@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How much of a program's output is read, in bytes.
-const MOST_OUTPUT: u64 = 256 * 1024;
+pub const MOST_OUTPUT: u64 = 256 * 1024;
 
 /// How long killed processes are waited for.
 const DYING: Duration = Duration::from_secs(1);

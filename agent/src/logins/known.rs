@@ -288,6 +288,11 @@ impl Known {
         }
     }
 
+    pub fn hidden(&self) -> BTreeSet<u32> {
+        let hidden = self.open.iter().filter(|(_, open)| matches!(open.origin, Origin::Hidden(_)));
+        hidden.map(|(ses, _)| *ses).collect()
+    }
+
     pub fn clients(&self) -> BTreeSet<Process> {
         let clients = self.open.values().filter_map(|open| match &open.origin {
             Origin::Clients(clients) => Some(clients.iter().map(|client| client.process)),

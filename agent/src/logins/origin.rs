@@ -5,13 +5,20 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::Login;
 use super::known::Process;
 use super::sockets::{self, Ends};
+use super::terminal;
 
 /// How far up the parents of a process are followed.
 const MOST_PARENTS: usize = 64;
+
+/// How long to wait until whoever asked for a terminal holds it, and how often to look: it is
+/// handed over by who made it (systemd-machined(8)).
+const SHOWN: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The kernel's way to say that a process is in no audit session.
 const NO_SESSION: u32 = u32::MAX;
@@ -109,6 +116,10 @@ fn origin(proc: &Path, login: Login, ends: &[Ends], dialled: impl Fn(SocketAddr)
     let by_init = parents(proc, login.pid).next() == Some(1);
     let is_manager = cgroup(proc, login.pid).contains("/user@");
     if by_init && !is_manager {
+        let shown_by = shown_by(proc, login);
+        if !shown_by.is_empty() {
+            return Origin::Clients(shown_by);
+        }
         let comm = fs::read(proc.join(login.pid.to_string()).join("comm")).unwrap_or_default();
         let comm = String::from_utf8_lossy(&comm).trim().escape_debug().to_string();
         return Origin::Hidden(format!(
@@ -117,6 +128,22 @@ fn origin(proc: &Path, login: Login, ends: &[Ends], dialled: impl Fn(SocketAddr)
         ));
     }
     Origin::Unknown
+}
+
+/// Who shows the login's terminal, of those that are in a login themselves where the kernel
+/// keeps logins.
+fn shown_by(proc: &Path, login: Login) -> Vec<Client> {
+    let since = Instant::now();
+    loop {
+        let holders = terminal::holders(proc, login.pid);
+        let all: Vec<Client> = holders.iter().filter_map(|pid| client(proc, *pid)).collect();
+        let clients: Vec<Client> =
+            all.iter().filter(|it| login.ses.is_none() || it.ses.is_some()).copied().collect();
+        if all.is_empty() || !clients.is_empty() || since.elapsed() >= SHOWN {
+            return clients;
+        }
+        std::thread::sleep(LOOK);
+    }
 }
 
 /// Whether its numbers of processes are ours: it is in no container.

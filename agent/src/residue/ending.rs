@@ -167,6 +167,10 @@ impl Ending {
             if !table.is_steady() && now.saturating_duration_since(since) < SURE {
                 return None;
             }
+            // What systemd has just begun may not be known to it as a service's yet.
+            if now.saturating_duration_since(since) < SURE && table.has_young_strays(&self.leaving) {
+                return None;
+            }
             if !table.is_steady() {
                 self.reaped.unseen.insert(
                     "whether none of its processes is left: too many come and go on the host to look at each"
@@ -267,7 +271,7 @@ impl Ending {
 
     fn stop_services(&mut self, table: &Table, left: &[&Process]) {
         let found = left.iter().map(|process| process.pid).collect();
-        for service in table.services_of(&found) {
+        for service in table.services_of(&self.leaving, &found) {
             if self.stopped.insert(service.clone()) {
                 self.stops.insert(service);
             }

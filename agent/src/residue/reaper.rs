@@ -15,8 +15,9 @@ use tidegate_common::id::SessionId;
 
 use super::ending::Ending;
 use super::late::{LATEST, Lost};
+use super::systemd::{Services, Systemd};
 use super::table::Table;
-use super::{LOOK, Leaving, Stop, trace};
+use super::{LOOK, Leaving, TICKS, now, trace};
 use crate::core::{Event, Reaped, Traces};
 use crate::logins::Logins;
 use crate::paths::Paths;
@@ -62,7 +63,7 @@ struct Over {
 pub struct Reaper<T: Fn(Event)> {
     pub paths: Paths,
     pub grace: Duration,
-    pub stop: Stop,
+    pub systemd: Systemd,
     pub logins: Logins,
     pub tell: T,
 }
@@ -83,6 +84,7 @@ impl<T: Fn(Event)> Reaper<T> {
         let mut watched: BTreeMap<SessionId, Watched> = BTreeMap::new();
         let mut over: Vec<Over> = Vec::new();
         let mut looked = Instant::now();
+        let services = Services::new(self.systemd);
         loop {
             let watch = how_often(&watched, &over);
             let pause = if endings.is_empty() { watch } else { Some(LOOK) };
@@ -117,6 +119,8 @@ impl<T: Fn(Event)> Reaper<T> {
                         self.logins.over(session);
                         if let Some(seen) = watched.remove(&session) {
                             add(&mut known, seen.traces);
+                            // Too short for a look at its processes: it is no older than this.
+                            known.since.get_or_insert_with(|| ticks_before(seen.since));
                         }
                         let lost = over.iter().filter(|over| over.leaving.session == Some(session));
                         let lost = lost.flat_map(|over| over.leaving.lost.clone()).collect();
@@ -135,7 +139,7 @@ impl<T: Fn(Event)> Reaper<T> {
                     Job::Look => {}
                 }
             }
-            let mut table = Table::read(&self.paths);
+            let mut table = Table::read(&self.paths).asking(&services);
             if !endings.is_empty() {
                 table.settle(|process| endings.iter_mut().for_each(|ending| ending.seize(process)));
             }
@@ -160,7 +164,10 @@ impl<T: Fn(Event)> Reaper<T> {
                 }
                 None => true,
             });
-            endings.iter_mut().flat_map(Ending::take_services).for_each(|service| (self.stop)(&service));
+            endings
+                .iter_mut()
+                .flat_map(Ending::take_services)
+                .for_each(|service| (self.systemd.stop)(&service));
         }
     }
 
@@ -237,6 +244,12 @@ fn how_often(watched: &BTreeMap<SessionId, Watched>, over: &[Over]) -> Option<Du
         (false, _) => Some(WATCH),
         (true, true) => None,
     }
+}
+
+/// That moment, in clock ticks since boot.
+fn ticks_before(at: Instant) -> u64 {
+    let passed = at.elapsed().as_millis() / u128::from(1000 / TICKS);
+    now().saturating_sub(u64::try_from(passed).unwrap_or_default())
 }
 
 impl Leaving {

@@ -1,7 +1,9 @@
 //! The host's processes at one moment, and which of them belong to a session.
 
 mod jobs;
+mod logins;
 mod look;
+mod strays;
 #[cfg(test)]
 mod tests;
 
@@ -11,7 +13,8 @@ use std::path::PathBuf;
 use tidegate_common::id::SessionId;
 
 use super::cgroup::Groups;
-use super::process::{self, Process, is_sshd, uid_of};
+use super::process::{self, Process, is_sshd};
+use super::systemd::Services;
 use super::{Leaving, Lost, own};
 use crate::core::Traces;
 use crate::logins::Logins;
@@ -28,9 +31,18 @@ pub struct Table {
     /// In how many looks, the last ones in a row, each who was listed could be read.
     whole: u32,
     unread: BTreeSet<String>,
+    /// Audit sessions of logins that nobody came by over a connection.
+    hidden: BTreeSet<u32>,
+    services: Services,
 }
 
 impl Table {
+    /// Has systemd asked by these what it began, where that matters.
+    #[must_use]
+    pub fn asking(self, services: &Services) -> Self {
+        Self { services: services.clone(), ..self }
+    }
+
     /// What could not be read, but for what had ended meanwhile; one sentence each.
     #[must_use]
     pub fn unread(&self) -> &BTreeSet<String> {
@@ -51,6 +63,7 @@ impl Table {
 
     /// Takes no marker for true that the process's login gives the lie to.
     pub fn believe(&mut self, logins: &Logins) {
+        self.hidden = logins.hidden();
         for process in self.all.values_mut() {
             if let (Some(session), Some(ses)) = (process.marker, process.audit)
                 && !logins.marked(session, ses, process.pid)
@@ -193,28 +206,15 @@ impl Table {
         now.chain(known.since).min()
     }
 
-    /// When each login that is not of these scopes began, and whose it is.
-    fn other_logins(&self, scopes: &BTreeSet<String>) -> BTreeMap<&str, (u64, Option<u32>)> {
-        let mut logins = BTreeMap::new();
-        for process in self.all.values() {
-            let Some(scope) = process.scope.as_deref().filter(|scope| !scopes.contains(*scope)) else {
-                continue;
-            };
-            let login = logins.entry(scope).or_insert_with(|| (process.start, uid_of(scope)));
-            login.0 = login.0.min(process.start);
-        }
-        logins
-    }
-
     /// What the systemd of the session's account has started since the session began
     /// (`systemd-run --user`), where no other login of the account could have asked for
     /// it. With it goes that systemd itself, if it is no older: it would start again
     /// what is ended.
     fn of_managers(&self, scopes: &BTreeSet<String>, since: Option<u64>) -> Vec<u32> {
         let Some(since) = since else { return Vec::new() };
-        let mut uids: BTreeSet<u32> = scopes.iter().filter_map(|scope| uid_of(scope)).collect();
-        for (_, other) in self.other_logins(scopes).values() {
-            uids.retain(|uid| Some(*uid) != *other);
+        let mut uids: BTreeSet<u32> = scopes.iter().filter_map(|scope| process::uid_of(scope)).collect();
+        for other in self.other_logins(scopes, since).values() {
+            uids.retain(|uid| Some(*uid) != other.uid);
         }
         let mut found = Vec::new();
         for uid in uids {
@@ -289,8 +289,7 @@ impl Table {
     /// Where systemd runs the host, it runs sshd too, in a unit and outside of any audit
     /// session: one that somebody started otherwise is that somebody's.
     fn is_listener(&self, process: &Process) -> bool {
-        let systemds = self.all.get(&1).is_some_and(|first| first.comm == b"systemd");
-        let hosts = !systemds || (process.service.is_some() && process.audit.is_none());
+        let hosts = !self.is_systemds() || (process.service.is_some() && process.audit.is_none());
         process.server && hosts && !self.parent(process.pid).is_some_and(|parent| is_sshd(&parent.comm))
     }
 

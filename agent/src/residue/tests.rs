@@ -10,16 +10,16 @@ use tidegate_common::grant::Leftover;
 use tidegate_common::wire::SESSION_VARIABLE;
 
 /// What these tests start is in no unit.
-fn no_unit(_: &str) {}
+const NO_UNIT: Systemd = Systemd { stop: |_| (), show: |_| None };
 
 fn end(paths: &Paths, session: SessionId, known: Traces, grace: Duration) -> Vec<Leftover> {
     let leaving = Leaving { session: Some(session), known, ..Leaving::default() };
-    end_all(paths, [leaving], grace, no_unit).into_iter().flat_map(|(_, reaped)| reaped.leftovers).collect()
+    end_all(paths, [leaving], grace, NO_UNIT).into_iter().flat_map(|(_, reaped)| reaped.leftovers).collect()
 }
 
 fn reaper<T: Fn(crate::core::Event)>(grace: Duration, tell: T) -> Reaper<T> {
     let logins = crate::logins::Logins::default();
-    Reaper { paths: Paths::default(), grace, stop: no_unit, logins, tell }
+    Reaper { paths: Paths::default(), grace, systemd: NO_UNIT, logins, tell }
 }
 
 fn start(session: SessionId, script: &str) -> Child {
@@ -95,7 +95,7 @@ fn a_process_that_hops_from_one_to_the_next_is_caught_and_what_is_not_certain_is
         let leaving = Leaving { session: Some(session), ..Leaving::default() };
         let began = Instant::now();
         let [(_, reaped)] =
-            end_all(&Paths::default(), [leaving], Duration::from_secs(2), no_unit).try_into().unwrap();
+            end_all(&Paths::default(), [leaving], Duration::from_secs(2), NO_UNIT).try_into().unwrap();
         eprintln!(
             "{micros} us: {:?}, {} listed, {} more",
             began.elapsed(),

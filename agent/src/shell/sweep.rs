@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::journal::{Journal, JournalError};
-use super::{clock, leases};
+use super::{SYSTEMD, clock, leases};
 use crate::core::Record;
 use crate::elevate::{Elevator, forget_passwords};
 use crate::paths::Paths;
@@ -169,7 +169,7 @@ fn sweep_locked(paths: &Paths, grace: Duration) -> Result<Swept, SweepError> {
         let known = entry.traces.clone();
         leaving.push(Leaving { session: Some(*session), known, powers, ..Leaving::default() });
     }
-    for (session, reaped) in residue::end_all(paths, leaving, grace, crate::elevate::stop_service) {
+    for (session, reaped) in residue::end_all(paths, leaving, grace, SYSTEMD) {
         let said = reaped
             .leftovers
             .iter()

@@ -12,7 +12,7 @@ use tidegate_common::wire::{FromAgent, Hello, VERSION};
 
 use super::again::Taken;
 use super::journal::Journal;
-use super::{Inbox, Message, Outbox, clock, leases};
+use super::{Inbox, Message, Outbox, SYSTEMD, clock, leases};
 use crate::core::{Delta, Effect, Event, Pace, Reaped, Record, Unit};
 use crate::elevate::{Elevator, forget_passwords};
 use crate::logins::Logins;
@@ -84,7 +84,7 @@ pub fn start_reaper(
         }
         let _ = inbox.blocking_send(Message::Event(event));
     };
-    let reaper = Reaper { paths, grace, stop: crate::elevate::stop_service, logins, tell };
+    let reaper = Reaper { paths, grace, systemd: SYSTEMD, logins, tell };
     std::thread::Builder::new().name("processes".to_owned()).spawn(move || reaper.work(&queue))?;
     Ok(jobs)
 }

@@ -81,9 +81,6 @@ const RUNNERS: [Runner; 2] = [
 const MOST_FILES: usize = 1024;
 const MOST_TABLE: u64 = 256 * 1024;
 
-/// How many are told of which nobody can say who asked for them.
-const MOST_UNCLEAR: usize = 8;
-
 /// How many processes a job's is looked for above another.
 const MOST_ABOVE: usize = 64;
 
@@ -94,30 +91,22 @@ impl Table {
     }
 
     /// Those of which nobody can say whether they were: somebody else was logged in.
-    #[must_use]
-    pub fn unclear(&self, leaving: &Leaving) -> BTreeSet<String> {
-        let Some(session) = leaving.session else { return BTreeSet::new() };
-        let found = self.of_session(session, &leaving.known);
-        let others = self.asked_for(leaving, &found, false);
-        let others = others.iter().filter_map(|pid| self.get(*pid));
-        let others = others.filter(|process| process.marker.is_none() && self.touchable(process));
-        let told = others.take(MOST_UNCLEAR).map(|process| {
-            let (pid, command) = (process.pid, self.command(process.pid));
-            format!("who asked for process {pid} ({command}): it began meanwhile, and others were logged in")
-        });
-        told.collect()
+    pub(super) fn unclear_jobs(&self, leaving: &Leaving, found: &BTreeSet<u32>) -> BTreeSet<u32> {
+        let mut others = self.asked_for(leaving, found, false);
+        let told = |process: &Process| process.marker.is_none() && self.touchable(process);
+        others.retain(|pid| self.get(*pid).is_some_and(told));
+        others
     }
 
     /// What began while the session lived and is of a kind that somebody asks for, where nobody
     /// else could have, or where somebody could.
     fn asked_for(&self, leaving: &Leaving, found: &BTreeSet<u32>, by_nobody_else: bool) -> BTreeSet<u32> {
         let Some(since) = self.since(found, &leaving.known) else { return BTreeSet::new() };
-        let mut scopes = leaving.known.scopes.clone();
-        scopes.extend(found.iter().filter_map(|pid| self.get(*pid)?.scope.clone()));
+        let scopes = self.scopes_of(leaving, found);
         let uids: BTreeSet<u32> = scopes.iter().filter_map(|scope| uid_of(scope)).collect();
         // Whoever came later has not asked for it.
-        let others = self.other_logins(&scopes);
-        let nobody_else = |start: u64| others.values().all(|(login, _)| *login > start);
+        let others = self.other_logins(&scopes, since);
+        let nobody_else = |start: u64| others.values().all(|login| login.began > start);
         let due = |process: &Process| process.start >= since && nobody_else(process.start) == by_nobody_else;
         let asked: Vec<&Runner> =
             RUNNERS.iter().filter(|runner| self.changed_since(runner.asked, since)).collect();
@@ -144,15 +133,35 @@ impl Table {
                 started.extend(processes.iter().filter(|process| due(process)).map(|process| process.pid));
             }
         }
+        for login in self.logins_asked_for(&scopes, since).filter(|_| leaving.powers) {
+            if login.unit.is_some() && nobody_else(login.began) == by_nobody_else {
+                started.extend(login.processes);
+            }
+        }
         started
     }
 
-    /// Of these processes, the services to stop: systemd may start again what is only ended.
+    /// Of these processes of an ending, the services to stop: systemd may start again what is only
+    /// ended.
     #[must_use]
-    pub fn services_of(&self, found: &BTreeSet<u32>) -> BTreeSet<String> {
+    pub fn services_of(&self, leaving: &Leaving, found: &BTreeSet<u32>) -> BTreeSet<String> {
         let services = found.iter().filter_map(|pid| self.get(*pid)?.service.as_deref());
         let asked = services.filter(|service| runner_of(service).is_none() && self.was_asked_for(service));
-        asked.map(str::to_owned).collect()
+        let mut asked: BTreeSet<String> = asked.map(str::to_owned).collect();
+        let its = leaving.session.map(|session| self.of_session(session, &leaving.known)).unwrap_or_default();
+        if let Some(since) = self.since(&its, &leaving.known) {
+            let scopes = self.scopes_of(leaving, &its);
+            let logins = self.logins_asked_for(&scopes, since);
+            let logins = logins.filter(|login| !login.processes.is_disjoint(found));
+            asked.extend(logins.filter_map(|login| login.unit));
+        }
+        asked
+    }
+
+    pub(super) fn scopes_of(&self, leaving: &Leaving, found: &BTreeSet<u32>) -> BTreeSet<String> {
+        let mut scopes = leaving.known.scopes.clone();
+        scopes.extend(found.iter().filter_map(|pid| self.get(*pid)?.scope.clone()));
+        scopes
     }
 
     fn services(&self) -> BTreeMap<&str, Vec<&Process>> {
@@ -166,7 +175,7 @@ impl Table {
     }
 
     /// Whether no file of the host is behind the unit: it came by a call, or its file is gone.
-    fn was_asked_for(&self, service: &str) -> bool {
+    pub(super) fn was_asked_for(&self, service: &str) -> bool {
         let there = |place: &str, name: &str| self.root.join(place).join(name).symlink_metadata().is_ok();
         if there(TRANSIENT, service) {
             return true;

@@ -2,7 +2,7 @@
 //! been anybody, and whoever they made is not listed yet: such a look is followed by another.
 //! Of a chain of processes that make one another, one is listed at any moment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -23,10 +23,7 @@ impl Table {
             proc: paths.proc.clone(),
             root: paths.root.clone(),
             groups: Groups::find(paths),
-            all: BTreeMap::new(),
-            over: BTreeSet::new(),
-            whole: 0,
-            unread: BTreeSet::new(),
+            ..Self::default()
         };
         table.look(&mut |_| ());
         table

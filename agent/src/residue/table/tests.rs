@@ -1,3 +1,5 @@
+mod strays;
+
 use super::super::process::Manager;
 use super::*;
 
@@ -145,7 +147,9 @@ fn timekeepers(scratch: &crate::test::Scratch) -> Table {
         Process { service, audit, start, ..process(pid, parent, comm, None) }
     };
     let (cron, at) = ("cron.service", "atd.service");
+    // The daemons are older than the session.
     let daemons = [by(400, 1, "cron", cron, None), by(410, 1, "atd", at, None)];
+    let daemons = daemons.map(|daemon| Process { start: 2, ..daemon });
     let waiting = [
         by(401, 400, "cron", cron, Some(11)),
         by(403, 400, "cron", cron, Some(12)),
@@ -219,7 +223,7 @@ fn what_began_while_others_were_logged_in_goes_on_and_is_told() {
     let scratch = crate::test::Scratch::new();
     let mut table = timekeepers(&scratch);
     assert_eq!(table.unclear(&leaving(true)), BTreeSet::new());
-    let other = Process { scope: scope(8, 2), ..process(302, 1, "bash", None) };
+    let other = Process { scope: scope(8, 2), audit: Some(2), ..process(302, 100, "bash", None) };
     table.all.insert(302, other);
     assert!(!table.of(&leaving(true)).contains(&404));
     let told = table.unclear(&leaving(true));
