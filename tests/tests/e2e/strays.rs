@@ -2,6 +2,7 @@
 //! begin in a login of its own: it ends with the session, or its page tells of it.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::Value;
 use tidegate_tests::device::Device;
@@ -197,4 +198,55 @@ fn a_login_that_a_session_had_systemd_make_ends_with_it_and_passes_for_nobody_el
     assert!(findings.iter().any(|line| line.ends_with("76011")) && !runs(device, "76011"), "{findings:#?}");
     assert!(unseen.iter().any(|line| line.contains("76012")) && runs(device, "76012"), "{unseen:#?}");
     leave(&mut other);
+}
+
+/// cron looks at its tables each minute.
+const MINUTE: Duration = Duration::from_secs(75);
+
+#[test]
+fn a_job_of_a_running_cron_whose_table_is_gone_again_is_told_and_ends_with_the_last_who_could_have_asked() {
+    needs_devices!();
+    let stand = Stand::new("hourly", 30);
+    let device = &stand.device;
+    let own =
+        "mkdir -p /etc/cron.d; echo '* * * * * root sleep 77031' >/etc/cron.d/own; systemctl start cron";
+    device.ok(&["sh", "-c", own]).unwrap();
+    let neighbour = Scene::set(&stand.world, device, "neighbour", "{}");
+    let scene = Scene::set(&stand.world, device, "tabler", "{}");
+    // The kernel counts a file's changes in seconds.
+    let table = device.path("/etc/cron.d/own");
+    wait::until_true("the host's table is older than the session", PATIENCE, || {
+        let changed = fs::metadata(&table).unwrap().modified().unwrap();
+        changed.elapsed().is_ok_and(|age| age > Duration::from_secs(3))
+    })
+    .unwrap();
+    let mut other = neighbour.knock();
+    neighbour.at_the_prompt(&mut other);
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    let give = "echo '* * * * * root sleep 76031' | sudo -n tee /etc/cron.d/gone; \
+        echo '* * * * * sleep 76032' | sudo -n crontab -";
+    carry_out(&scene, &mut pty, "give", give);
+    for number in ["76031", "76032", "77031"] {
+        wait::until_true(&format!("{number} runs"), MINUTE, || runs(device, number)).unwrap();
+    }
+    carry_out(&scene, &mut pty, "take", "sudo -n rm /etc/cron.d/gone; sudo -n crontab -r");
+    let id = newest(&scene);
+    leave(&mut pty);
+    let (findings, unseen) = told(&scene, &id);
+    for number in ["76031", "76032"] {
+        let of = |line: &String| line.starts_with("who asked for process") && line.contains(number);
+        assert!(unseen.iter().any(of) && runs(device, number), "{number}: {unseen:#?} {findings:#?}");
+    }
+    assert!(!unseen.iter().any(|line| line.contains("77031")), "{unseen:#?}");
+
+    // Now nobody else is left who could have asked.
+    let id = newest(&neighbour);
+    leave(&mut other);
+    let (findings, unseen) = told(&neighbour, &id);
+    for number in ["76031", "76032"] {
+        let listed = findings.iter().any(|line| line.ends_with(number));
+        assert!(listed && !runs(device, number), "{number}: {findings:#?} {unseen:#?}");
+    }
+    assert!(runs(device, "77031"), "the host's own job was ended: {findings:#?}");
 }
