@@ -231,7 +231,7 @@ fn settings(policy: &Policy) -> Point {
     }
     match notable.as_slice() {
         [] => Point::ok(NAME, "no setting has sudo do other than it is granted"),
-        [all @ ..] => {
+        all => {
             let more = match all.len().saturating_sub(MOST_SETTINGS) {
                 0 => String::new(),
                 more => format!("; and {more} more"),
