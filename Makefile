@@ -54,7 +54,7 @@ $(CARGO_DEB):
 deb-tool: $(CARGO_DEB)
 
 .PHONY: deb
-deb: build $(CARGO_DEB) ## Debian packages of proxy and agent, in target/debian
+deb: build $(CARGO_DEB) ## Debian packages of proxy, agent and video, in target/debian
 	@rm -f $(TARGET)/debian/tidegate-*.deb
 	@.ci/deb $(TARGET)/release $(TARGET)/debian
 	@echo 'Built: $(TARGET)/debian/tidegate-proxy_*.deb for the gate, tidegate-agent_*.deb for each host; install with apt(8)'

@@ -22,7 +22,7 @@ const LINE: u64 = 64 * 1024;
 pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     if cli.confined {
         if let Err(error) = worker::run(cli) {
-            say::message(&Message::Failed { text: format!("{error:#}") });
+            say::message(&Message::Failed { text: say::sentence(&error) });
             return Ok(ExitCode::FAILURE);
         }
         return Ok(ExitCode::SUCCESS);

@@ -169,12 +169,17 @@ impl Writer {
     }
 }
 
+/// One after the other from the start on: an MP4 has no time without a chapter.
 fn chapters(output: &mut Output, settings: &Settings) -> Result<(), EncodeError> {
     let time = |at: u64| i64::try_from(at).unwrap_or(i64::MAX);
-    let ends = settings.marks.iter().skip(1).map(|mark| mark.at).chain([settings.length]);
-    for (id, (mark, end)) in (0..).zip(settings.marks.iter().zip(ends)) {
-        let (start, end) = (time(mark.at), time(end.max(mark.at)));
-        output.add_chapter(id, TIME_BASE, start, end, &mark.label).map_err(failed("add a chapter"))?;
+    let Some(first) = settings.marks.first() else { return Ok(()) };
+    let before = (first.at > 0).then_some((0, "(start)"));
+    let marks = settings.marks.iter().map(|mark| (mark.at, mark.label.as_str()));
+    let starts: Vec<(u64, &str)> = before.into_iter().chain(marks).collect();
+    let ends = starts.iter().skip(1).map(|(at, _)| *at).chain([settings.length]);
+    for (id, ((start, label), end)) in (0..).zip(starts.iter().zip(ends)) {
+        let (start, end) = (time(*start), time(end.max(*start)));
+        output.add_chapter(id, TIME_BASE, start, end, label).map_err(failed("add a chapter"))?;
     }
     Ok(())
 }

@@ -124,11 +124,9 @@ fn indexed(pixels: &[Rgb], bits: u32) -> Option<(Vec<u8>, Vec<u8>)> {
     let mut numbers: HashMap<[u8; 3], u8> = HashMap::new();
     let mut palette = Vec::new();
     let mut buffer = Vec::with_capacity(pixels.len());
-    let coarse = |value: u8| {
-        let kept = value >> bits << bits;
-        // The middle of what falls together.
-        kept | (kept >> (8 - bits.min(7)) & ((1 << bits) - 1))
-    };
+    // The middle of what falls together.
+    let middle = (1_u8 << bits) >> 1;
+    let coarse = |value: u8| (value >> bits << bits) | middle;
     for pixel in pixels {
         let color = [pixel.red, pixel.green, pixel.blue].map(coarse);
         let next = numbers.len();

@@ -15,7 +15,7 @@
 
 pub mod app;
 pub mod cli;
-mod confine;
+pub mod confine;
 pub mod draw;
 pub mod encode;
 pub mod fonts;

@@ -14,11 +14,11 @@ fn main() -> ExitCode {
     match app::run(&cli) {
         Ok(code) => code,
         Err(error) if cli.progress == Progress::Json => {
-            say::message(&Message::Failed { text: format!("{error:#}") });
+            say::message(&Message::Failed { text: say::sentence(&error) });
             ExitCode::FAILURE
         }
         Err(error) => {
-            say::error(format_args!("tidegate-video: {error:#}"));
+            say::error(format_args!("tidegate-video: {}", say::sentence(&error)));
             ExitCode::FAILURE
         }
     }

@@ -15,7 +15,7 @@ pub fn of(head: &Head, words: &Words) -> Vec<(String, String)> {
     let own = head.tidegate.as_ref();
     let title = own.map(|own| format!("{} on {}", own.user, own.target));
     add("title", title.or_else(|| head.title.clone()).or_else(|| head.command.clone()));
-    add("encoder", Some(concat!("tidegate-video ", env!("CARGO_PKG_VERSION")).to_owned()));
+    add("tidegate_program", Some(concat!("tidegate-video ", env!("CARGO_PKG_VERSION")).to_owned()));
     let started = own.map(|own| own.started).or(head.started);
     add("creation_time", started.map(|started| started.to_string()));
     add("comment", Some(words.sentence.clone()));

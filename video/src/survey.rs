@@ -2,7 +2,7 @@
 //! and whether it is true. All of it stands in the video before the first frame.
 
 use std::fs::File;
-use std::io::{Seek as _, SeekFrom};
+use std::io::{Read, Seek as _, SeekFrom};
 use std::time::Duration;
 
 use tidegate_common::recording::{Check, Head, OpenError, Recording, Standing, What};
@@ -53,12 +53,11 @@ pub fn open(file: &File, check: Option<Check>) -> Result<Recording<File>, OpenEr
     Recording::open(file, check)
 }
 
-/// Reads all of it.
+/// Reads all of one that was just opened.
 ///
 /// # Errors
 /// When it is no recording.
-pub fn survey(file: &File, check: Option<Check>, pace: &Pace) -> Result<Survey, OpenError> {
-    let mut recording = open(file, check)?;
+pub fn survey<R: Read>(mut recording: Recording<R>, pace: &Pace) -> Result<Survey, OpenError> {
     let head = recording.head().clone();
     let first = Size::bounded(head.size.cols, head.size.rows);
     let mut pace = *pace;

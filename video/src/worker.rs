@@ -40,7 +40,6 @@ struct Job<'a> {
     input: File,
     survey: Survey,
     pace: Pace,
-    canvas: Size,
     stage: Stage,
     title: Option<Title>,
     words: Words,
@@ -68,13 +67,11 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let mut pace = Pace {
         idle_limit: cli.idle_limit,
         speed: cli.speed,
-        from: cli.from.unwrap_or(0),
+        // One frame is a video of no length.
+        from: cli.frame.or(cli.from).unwrap_or(0),
         to: cli.frame.or(cli.to),
     };
-    if cli.frame.is_some() {
-        pace.from = u64::MAX;
-    }
-    let survey = survey::survey(&input, check, &pace)?;
+    let survey = survey::survey(survey::open(&input, check)?, &pace)?;
     pace.idle_limit = pace.idle_limit.or(survey.head.idle_limit.map(micros));
     anyhow::ensure!(
         survey.length <= LONGEST,
@@ -91,7 +88,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let (stage, canvas) = stage(cli, fonts, &survey);
     let title = (!cli.no_title).then(|| Title::new(facts(&survey.head, &words), zone));
     notes(&survey, &words, canvas, cli);
-    Job { cli, input, survey, pace, canvas, stage, title, words }.make(output)
+    Job { cli, input, survey, pace, stage, title, words }.make(output)
 }
 
 impl Job<'_> {
@@ -123,8 +120,7 @@ impl Job<'_> {
                 length: self.survey.length / 1000,
             };
             let sink = encode::start(output, &settings)?;
-            let drawn = self.draw(Planes::new(width, height), sink);
-            let (length, sink, _) = drawn?;
+            let (length, sink, _) = self.draw(Planes::new(width, height), sink)?;
             (sink.finish(length)?, length)
         };
         say::message(&Message::Done { frames, milliseconds, width, height, standing });
@@ -136,11 +132,11 @@ impl Job<'_> {
     where
         K::Error: Into<anyhow::Error>,
     {
-        let Self { survey, pace, stage, title, canvas, mut input, .. } = self;
+        let Self { survey, pace, stage, title, mut input, .. } = self;
         input.rewind()?;
         let mut recording: Recording<File> = survey::open(&input, None)?;
         let timeline = Timeline::new(pace);
-        let mut renderer = Renderer::new(stage, title, fit(survey.first, canvas), timeline, surface, sink);
+        let mut renderer = Renderer::new(stage, title, survey.first, timeline, surface, sink);
         let mut progress = Progress::new(survey.bytes);
         while let Some(event) = recording.next_event()? {
             let at = micros(event.at);
@@ -150,8 +146,7 @@ impl Job<'_> {
             match event.what {
                 What::Output(text) => renderer.change(at, &Change::Output(text.as_bytes())),
                 What::Resize(size) => {
-                    let size = fit(Size::bounded(size.cols, size.rows), canvas);
-                    renderer.change(at, &Change::Resize(size))
+                    renderer.change(at, &Change::Resize(Size::bounded(size.cols, size.rows)))
                 }
                 What::Input(_) | What::Marker(_) | What::Exit(_) => continue,
             }
@@ -160,12 +155,6 @@ impl Job<'_> {
         }
         renderer.end(survey.end).map_err(Into::into)
     }
-}
-
-/// A screen keeps its size; only what is beyond any video is cut off.
-fn fit(size: Size, canvas: Size) -> Size {
-    let _ = canvas;
-    size
 }
 
 fn stage(cli: &Cli, fonts: Fonts, survey: &Survey) -> (Stage, Size) {

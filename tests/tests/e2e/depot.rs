@@ -23,8 +23,15 @@ use crate::support::{Scratch, base, repository};
 /// How long dpkg may take on a busy machine.
 pub const DPKG: Duration = Duration::from_secs(120);
 
-/// Packages of the programs under test, of this version or of another; agent, then proxy.
+/// Packages of agent and proxy under test, in this order, of this version or of another.
 pub fn packages(out: &Path, options: &[&str]) -> Vec<PathBuf> {
+    let mut files = all_packages(out, options);
+    files.truncate(2);
+    files
+}
+
+/// Those, and the one that makes videos.
+pub fn all_packages(out: &Path, options: &[&str]) -> Vec<PathBuf> {
     let agent = program("tidegate-agent").unwrap();
     let quick = ["--fast", "-Z", "gz"];
     let made = Run::new(repository(".ci/deb"))
@@ -36,7 +43,7 @@ pub fn packages(out: &Path, options: &[&str]) -> Vec<PathBuf> {
         .ok()
         .unwrap();
     let files: Vec<PathBuf> = made.out().lines().map(PathBuf::from).collect();
-    assert_eq!(files.len(), 2, "{}", made.all());
+    assert_eq!(files.len(), 3, "{}", made.all());
     files
 }
 

@@ -14,6 +14,10 @@ fn the_manual_tells_every_command_and_every_key() {
     let page = |name: &str| fs::read_to_string(scratch.path("man").join(name)).unwrap().replace('\\', "");
     for (name, told) in [
         ("tidegate-agent.8", ["tidegate-agent uninstall [OPTIONS]", "--keep", "/etc/tidegate/agent.toml"]),
+        (
+            "tidegate-video.1",
+            ["tidegate-video [OPTIONS] <RECORDING> <OUTPUT>", "--idle-limit", "/usr/share/fonts"],
+        ),
         ("tidegate-proxy.8", ["tidegate-proxy check-config", "--config", "tidegate-proxy.toml(5)"]),
         (
             "tidegate-proxy-admin.8",
@@ -56,6 +60,7 @@ fn bash_completes_the_commands() {
     assert_eq!(complete("tidegate-agent", &["uni"]), "uninstall\n");
     assert_eq!(complete("tidegate-agent", &["install", "--pr"]), "--proxy\n");
     assert_eq!(complete("tidegate-proxy", &["admin", "get", "acc"]), "access-group\n");
+    assert_eq!(complete("tidegate-video", &["--codec", "h"]), "h264\n");
     assert_eq!(complete("tidegate-proxy", &["admin", "request", "app"]), "approve\n");
     assert_eq!(complete("tidegate-proxy", &["admin", "request", "list", "--state", "rej"]), "rejected\n");
 }

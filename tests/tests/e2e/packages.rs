@@ -10,7 +10,7 @@ use tidegate_tests::pty::PATIENCE;
 use tidegate_tests::run::Run;
 use tidegate_tests::wait;
 
-use crate::depot::{DPKG, Depot, is_root, packages};
+use crate::depot::{DPKG, Depot, all_packages, is_root, packages};
 use crate::needs_devices;
 use crate::scene::leave;
 use crate::support::{Scratch, repository};
@@ -188,8 +188,8 @@ fn difference(before: &BTreeMap<String, String>, after: &BTreeMap<String, String
 #[test]
 fn lintian_finds_no_fault_with_the_packages() {
     let scratch = Scratch::new("lintian");
-    let debs = packages(&scratch.path("debs"), &[]);
-    for (package, deb) in ["tidegate-agent", "tidegate-proxy"].iter().zip(&debs) {
+    let debs = all_packages(&scratch.path("debs"), &[]);
+    for (package, deb) in ["tidegate-agent", "tidegate-proxy", "tidegate-video"].iter().zip(&debs) {
         let says = |field: &str| Run::new("dpkg-deb").arg("-f").arg(deb).arg(field).ok().unwrap().out();
         assert_eq!(says("Package").trim(), *package);
         let newest = fs::read_to_string(repository(&format!("{}/debian/changelog", &package[9..]))).unwrap();

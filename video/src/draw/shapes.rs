@@ -45,7 +45,7 @@ fn block(code: u32, mask: &mut Mask) {
         0x2592 => ((0, right), (0, bottom), 128),
         0x2593 => ((0, right), (0, bottom), 191),
         0x2594 => ((0, right), (0, part(height, 1, 8)), 255),
-        0x2595 => ((part(width, 7, 8), right), (0, bottom), 255),
+        0x2595 => ((right - part(width, 1, 8).max(1), right), (0, bottom), 255),
         _ => {
             // Upper left, upper right, lower left, lower right.
             let quarters = match code {

@@ -50,7 +50,7 @@ impl Codec {
     /// FFmpeg's encoders, best first.
     fn encoders(self) -> &'static [&'static str] {
         match self {
-            Self::H264 => &["libx264", "libopenh264", "h264_vaapi"],
+            Self::H264 => &["libx264", "libopenh264"],
             Self::Vp9 => &["libvpx-vp9"],
             Self::Av1 => &["libsvtav1", "libaom-av1"],
         }

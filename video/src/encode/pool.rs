@@ -24,7 +24,8 @@ struct Shot {
 pub struct Encoding {
     shots: SyncSender<Shot>,
     used: Receiver<frame::Video>,
-    thread: JoinHandle<Result<Writer, EncodeError>>,
+    /// None once it was asked why it is gone.
+    thread: Option<JoinHandle<Result<Writer, EncodeError>>>,
     /// Times that are to be jumped to, the next one last.
     keys: Vec<u64>,
     /// Frames so far.
@@ -54,7 +55,7 @@ pub fn start(file: File, settings: &Settings) -> Result<Encoding, EncodeError> {
         }
         Ok(writer)
     });
-    Ok(Encoding { shots, used, thread, keys, frames: 0 })
+    Ok(Encoding { shots, used, thread: Some(thread), keys, frames: 0 })
 }
 
 impl Encoding {
@@ -64,8 +65,17 @@ impl Encoding {
     /// What went wrong with a frame, or with the end.
     pub fn finish(self, length: u64) -> Result<u64, EncodeError> {
         drop(self.shots);
-        self.thread.join().map_err(|_| EncodeError::Gone)??.finish(length)?;
+        let thread = self.thread.ok_or(EncodeError::Gone)?;
+        thread.join().map_err(|_| EncodeError::Gone)??.finish(length)?;
         Ok(self.frames)
+    }
+
+    /// Why the thread that encodes takes no more.
+    fn cause(&mut self) -> EncodeError {
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(Err(error))) => error,
+            _ => EncodeError::Gone,
+        }
     }
 }
 
@@ -73,8 +83,7 @@ impl Sink<Planes> for Encoding {
     type Error = EncodeError;
 
     fn frame(&mut self, at: u64, surface: &Planes) -> Result<(), EncodeError> {
-        // Gone is told by `finish`, which knows why.
-        let mut frame = self.used.recv().map_err(|_| EncodeError::Gone)?;
+        let Ok(mut frame) = self.used.recv() else { return Err(self.cause()) };
         for (plane, (samples, width)) in surface.planes().into_iter().enumerate() {
             let stride = frame.stride(plane);
             let rows = frame.data_mut(plane).chunks_exact_mut(stride.max(1));
@@ -90,6 +99,7 @@ impl Sink<Planes> for Encoding {
             key = true;
         }
         self.frames += 1;
-        self.shots.send(Shot { at, key, frame }).map_err(|_| EncodeError::Gone)
+        let sent = self.shots.send(Shot { at, key, frame });
+        sent.map_err(|_| self.cause())
     }
 }

@@ -8,11 +8,13 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-/// A page of section 8.
+/// A page.
 pub struct Page<'a> {
     pub command: Command,
     /// The page's name.
     pub name: &'static str,
+    /// 1 for what anybody runs, 8 for what administrators do.
+    pub section: u8,
     /// What is typed before a command.
     pub calls: &'static str,
     /// Paragraphs.
@@ -28,7 +30,7 @@ impl Page<'_> {
             self.command.clone().bin_name(self.calls).display_name(self.name).disable_help_subcommand(true);
         command.build();
         let man = Man::new(command.clone());
-        let mut page = title(self.name, 8).into_bytes();
+        let mut page = title(self.name, self.section).into_bytes();
         man.render_name_section(&mut page)?;
         let mut head = Roff::new();
         head.control("SH", ["SYNOPSIS"]);
@@ -40,13 +42,17 @@ impl Page<'_> {
         }
         page.extend(text(&head)?);
         man.render_options_section(&mut page)?;
-        page.extend(text(Roff::new().control("SH", ["COMMANDS"]))?);
+        if command.has_subcommands() {
+            page.extend(text(Roff::new().control("SH", ["COMMANDS"]))?);
+        }
         for sub in command.get_subcommands() {
             add(&mut page, sub, self.calls)?;
         }
         let mut rest = Roff::new();
         after_help(&mut rest, &command, "SH");
-        rest.control("SH", ["FILES"]);
+        if !self.files.is_empty() {
+            rest.control("SH", ["FILES"]);
+        }
         for (path, what) in self.files {
             rest.control("TP", []);
             rest.text([bold(*path)]);

@@ -15,6 +15,9 @@ mod console;
 #[path = "../../../../proxy/src/cli.rs"]
 #[allow(dead_code)]
 mod proxy;
+#[path = "../../../../video/src/cli.rs"]
+#[allow(dead_code)]
+mod video;
 
 use std::fs;
 use std::path::Path;
@@ -47,6 +50,8 @@ fn main() -> Result<()> {
     write(directory, "man/tidegate-agent.8", &of_agent(agent.clone())?)?;
     write(directory, "man/tidegate-proxy.8", &of_proxy()?)?;
     write(directory, "man/tidegate-proxy-admin.8", &of_console(admin)?)?;
+    let video = video::Cli::command();
+    write(directory, "man/tidegate-video.1", &of_video(video.clone())?)?;
     for (name, toml, variable) in [
         ("tidegate-agent", include_str!("../../../../config/agent.toml"), "TIDEGATE_AGENT"),
         ("tidegate-proxy", include_str!("../../../../config/proxy.toml"), "TIDEGATE"),
@@ -55,7 +60,9 @@ fn main() -> Result<()> {
     }
     let resources = settings::resources(include_str!("../../../../config/resources.toml"));
     write(directory, "man/tidegate-resources.5", &resources)?;
-    for (name, mut command) in [("tidegate-agent", agent), ("tidegate-proxy", proxy)] {
+    for (name, mut command) in
+        [("tidegate-agent", agent), ("tidegate-proxy", proxy), ("tidegate-video", video)]
+    {
         for (shell, file) in [
             (Shell::Bash, format!("completion/{name}.bash")),
             (Shell::Zsh, format!("completion/_{name}")),
@@ -76,6 +83,7 @@ fn of_agent(agent: clap::Command) -> Result<Vec<u8>> {
     Page {
         command: agent,
         name: "tidegate-agent",
+        section: 8,
         calls: "tidegate-agent",
         description: &[
             "The agent is the only program of Tidegate that changes a host. It dials the proxy, is told \
@@ -96,6 +104,7 @@ fn of_proxy() -> Result<Vec<u8>> {
         // The console has a page of its own.
         command: proxy::Cli::command(),
         name: "tidegate-proxy",
+        section: 8,
         calls: "tidegate-proxy",
         description: &[
             "The gate between people and devices. It lets people in by ssh, asks policy, has the agent on \
@@ -113,6 +122,7 @@ fn of_console(admin: clap::Command) -> Result<Vec<u8>> {
     Page {
         command: admin,
         name: "tidegate-proxy-admin",
+        section: 8,
         calls: "tidegate-proxy admin",
         description: &[
             "The console of the gate. The same commands are there for each user over ssh, as far as their \
@@ -121,6 +131,28 @@ fn of_console(admin: clap::Command) -> Result<Vec<u8>> {
         ],
         files: &FILES_OF_PROXY,
         see_also: "tidegate-resources(5), tidegate-proxy(8), ssh(1)",
+    }
+    .render()
+}
+
+fn of_video(video: clap::Command) -> Result<Vec<u8>> {
+    Page {
+        command: video,
+        name: "tidegate-video",
+        section: 1,
+        calls: "tidegate-video",
+        description: &[
+            "A recording of Tidegate, or any asciicast of version 1, 2 or 3, plain or compressed with zstd, \
+             becomes a video: each screen that stood for 40 ms or more is a frame of it. Its commands are \
+             chapters and subtitles. Above the screen stands who was where, in which session, and when.",
+            "With --key the recording's proof is checked first. One that does not hold is converted as far as \
+             it is good; a warning stands above the screen and in the file's metadata, where ffprobe(1) shows \
+             it beside the session and the last link of the recording's chain.",
+            "What reads the recording is a process of its own that can open no file and reach no network. The \
+             file gets its name when it is whole.",
+        ],
+        files: &[("/usr/share/fonts", "where fonts are looked for; one is compiled in")],
+        see_also: "tidegate-proxy-admin(8), asciinema(1), ffprobe(1)",
     }
     .render()
 }

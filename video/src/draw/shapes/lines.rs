@@ -131,7 +131,8 @@ fn dashes(code: u32, mask: &mut Mask) {
     for dash in 0..count {
         let from = super::part(length, dash, count);
         let until = super::part(length, dash + 1, count);
-        let gap = ((until - from) / 3).max(1);
+        // Where there is no room for a gap it is a line.
+        let gap = if until - from > 1 { ((until - from) / 3).max(1) } else { 0 };
         let place = (from + gap / 2, until - (gap - gap / 2));
         let (x, y) = if vertical { (cross, place) } else { (place, cross) };
         mask.rectangle(x, y, 255);

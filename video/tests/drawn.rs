@@ -1,0 +1,181 @@
+//! Known screens, drawn with the font that is compiled in: the same pixels everywhere.
+
+mod support;
+
+use std::path::Path;
+
+use tidegate_screen::{Screen, Size};
+use tidegate_video::draw::picture::Picture;
+use tidegate_video::draw::stage::{CursorStyle, Stage};
+use tidegate_video::draw::{Glyphs, Tiles, theme};
+use tidegate_video::fonts::Fonts;
+
+fn stage(columns: u16, rows: u16, text_size: u16, bar: bool) -> Stage {
+    let tiles = Tiles::new(Glyphs::new(Fonts::compiled_in()), text_size);
+    Stage::new(tiles, theme::DARK, CursorStyle::Program, Size { columns, rows }, bar)
+}
+
+fn drawn(columns: u16, rows: u16, shown: &str) -> Picture {
+    let mut stage = stage(columns, rows, 17, true);
+    let (width, height) = stage.pixels();
+    let mut picture = Picture::new(width, height);
+    stage.prepare(&mut picture);
+    let mut screen = Screen::new(Size { columns, rows });
+    screen.write(shown.as_bytes());
+    let mut bar = stage.bar();
+    bar.write(b" \x1b[1;33mALTERED\x1b[m alice ops@db01\x1b[?25l");
+    stage.draw(&mut screen, &mut bar, &mut picture);
+    picture
+}
+
+/// Compares a picture with the one that is kept; `GOLDEN=write` keeps it.
+fn golden(name: &str, picture: &Picture) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.png"));
+    let mut file = Vec::new();
+    tidegate_video::png::write(picture, &mut file).unwrap();
+    if std::env::var_os("GOLDEN").is_some_and(|wish| wish == "write") {
+        std::fs::write(&path, &file).unwrap();
+    }
+    let decoder = png::Decoder::new(std::io::BufReader::new(std::fs::File::open(&path).unwrap()));
+    let mut reader = decoder.read_info().unwrap();
+    let mut kept = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut kept).unwrap();
+    let size = (picture.width(), picture.height());
+    assert_eq!((info.width as usize, info.height as usize), size, "{name} has another size");
+    let bytes = picture.bytes();
+    let differing = bytes.iter().zip(&kept).position(|(now, kept)| now != kept).map(|at| at / 3);
+    if let Some(at) = differing {
+        let now = std::env::temp_dir().join(format!("{name}.png"));
+        std::fs::write(&now, &file).unwrap();
+        panic!("{name} differs at {}, {}; see {}", at % size.0, at / size.0, now.display());
+    }
+}
+
+#[test]
+fn styles_and_colours_look_as_they_did() {
+    golden(
+        "styles",
+        &drawn(
+            40,
+            8,
+            "\x1b[31mred\x1b[m \x1b[1;34mbold\x1b[m \x1b[3mitalic\x1b[m \x1b[1;3mboth\x1b[m \x1b[2mdim\x1b[m \
+             \x1b[7mreverse\x1b[m\r\n\x1b[9mstrike\x1b[m \x1b[5mblink\x1b[m \x1b[8mhidden\x1b[m|\r\n\
+             \x1b[4mone\x1b[m \x1b[4:2mtwo\x1b[m \x1b[4:3mcurly\x1b[m \x1b[4:4mdots\x1b[m \x1b[4:5mdash\x1b[m \
+             \x1b[4:3;58;2;255;80;80mred\x1b[m\r\n\x1b[38;5;208m256\x1b[m \x1b[48;5;25m256\x1b[m \
+             \x1b[38;2;1;200;100mtrue\x1b[m \x1b[48;2;80;0;80mtrue\x1b[m \x1b[97;41m97\x1b[m\r\n\
+             e\u{301} a\u{308} n\u{303} Ελληνικά Русский\r\n\x1b[5 q",
+        ),
+    );
+}
+
+#[test]
+fn boxes_blocks_and_dots_look_as_they_did() {
+    golden(
+        "shapes",
+        &drawn(
+            40,
+            8,
+            "┌─┬┐╔═╦╗┏━┳┓╭─╮╒═╤╕╓─╥╖┄┅┈┉╌╍╱╲╳\r\n│a││║b║║┃c┃┃│d││e││║f║║┆┇┊┋╎╏╴╵╶╷╸╹╺╻\r\n\
+             ├─┼┤╠═╬╣┣━╋┫╰─╯╞═╪╡╟─╫╢┝┞┟┠┡┢┥┦┧┨┩┪┭┮\r\n└─┴┘╚═╩╝┗━┻┛   ╘═╧╛╙─╨╜╼╽╾╿\r\n\
+             ▁▂▃▄▅▆▇█▉▊▋▌▍▎▏▐░▒▓▔▕▖▗▘▙▚▛▜▝▞▟▀\r\n⠁⠃⠇⡇⣇⣧⣷⣿⠿ \u{1fb00}\u{1fb0f}\u{1fb14}\u{1fb15}\u{1fb28}\u{1fb3b}\
+             \u{e0b0}\u{e0b1}\u{e0b2}\u{e0b3}\u{e0b4}\u{e0b5}\u{e0b6}\u{e0b7}\u{e0b8}\u{e0ba}\u{e0bc}\u{e0be}",
+        ),
+    );
+}
+
+#[test]
+fn what_no_font_has_is_a_hollow_box_over_the_cells_it_takes() {
+    golden("missing", &drawn(12, 3, "漢字|\r\n\u{e5ff}|\r\n😀|"));
+}
+
+#[test]
+fn each_cursor_is_where_the_program_put_it() {
+    let shape = |number: u8| drawn(6, 2, &format!("abc\x1b[{number} q\x1b[D"));
+    golden("cursor-block", &shape(2));
+    golden("cursor-underline", &shape(4));
+    golden("cursor-bar", &shape(6));
+}
+
+#[test]
+fn a_smaller_screen_stands_at_the_upper_left_of_the_canvas() {
+    let mut stage = stage(20, 6, 17, false);
+    let (width, height) = stage.pixels();
+    let mut picture = Picture::new(width, height);
+    stage.prepare(&mut picture);
+    let mut bar = stage.bar();
+    let mut screen = Screen::new(Size { columns: 20, rows: 6 });
+    screen.write(b"large\r\n\n\n\n\nlast");
+    stage.draw(&mut screen, &mut bar, &mut picture);
+    screen.resize(Size { columns: 10, rows: 3 });
+    assert!(stage.draw(&mut screen, &mut bar, &mut picture));
+    golden("smaller", &picture);
+}
+
+#[test]
+fn only_what_looks_otherwise_is_drawn() {
+    let mut stage = stage(20, 4, 17, true);
+    let (width, height) = stage.pixels();
+    let mut picture = Picture::new(width, height);
+    stage.prepare(&mut picture);
+    let (mut bar, mut screen) = (stage.bar(), Screen::new(Size { columns: 20, rows: 4 }));
+    screen.write(b"text\x1b[?25l");
+    assert!(stage.draw(&mut screen, &mut bar, &mut picture));
+    let before = picture.clone();
+    // The same text once more, and another colour of what cannot be seen.
+    screen.write(b"\x1b[2J\x1b[Htext\x1b[31m \x1b[m");
+    assert!(!stage.draw(&mut screen, &mut bar, &mut picture));
+    screen.write(b"\x1b[Htexts");
+    assert!(stage.draw(&mut screen, &mut bar, &mut picture));
+    let ((x, y), (cell, _)) = stage.cell(4, 0);
+    let changed = |at: &usize| before.pixels()[*at] != picture.pixels()[*at];
+    let changes: Vec<_> = (0..width * height).filter(changed).map(|at| (at % width, at / width)).collect();
+    assert!(!changes.is_empty());
+    assert!(changes.iter().all(|(at, row)| (x..x + cell).contains(at) && *row >= y), "{changes:?}");
+}
+
+/// Reads a cell: the character whose tile is the nearest to what is there.
+fn read(letters: &[(char, Vec<u8>)], cell: &[u8]) -> char {
+    let distance = |tile: &[u8]| -> u64 {
+        tile.iter().zip(cell).map(|(one, two)| u64::from(one.abs_diff(*two)).pow(2)).sum()
+    };
+    letters.iter().min_by_key(|(_, tile)| distance(tile)).unwrap().0
+}
+
+#[test]
+fn the_text_of_a_session_can_be_read_back_from_the_video_cell_by_cell() {
+    use tidegate_video::draw::Look;
+    let place = support::Place::new("read-back");
+    let text: String = (' '..='~').collect();
+    let lines: Vec<String> =
+        text.chars().collect::<Vec<_>>().chunks(32).map(|l| l.iter().collect()).collect();
+    let shown = format!("\x1b[?25l{}", lines.join("\r\n"));
+    let cast =
+        place.write("a.cast", support::cast(40, 5, &[(0.5, "o", &shown), (2.0, "o", "\x1b[2J\x1b[HGONE")]));
+    let video = place.path("a.mp4");
+    support::make(&[&cast, &video, &"--theme=dark", &"--text-size=20"]);
+
+    let mut tiles = Tiles::new(Glyphs::new(Fonts::compiled_in()), 20);
+    let stage = stage(40, 5, 20, true);
+    let (width, _) = stage.pixels();
+    let letters: Vec<(char, Vec<u8>)> = text
+        .chars()
+        .map(|letter| {
+            let look = Look::plain(letter, theme::DARK.foreground, theme::DARK.background);
+            (letter, tiles.get(&look).luma().to_vec())
+        })
+        .collect();
+    let frame = support::luma(&video, "1.0");
+    let row = |number: u16| -> String {
+        let cell = |column: u16| {
+            let ((x, y), (cell, high)) = stage.cell(column, number);
+            let pixels: Vec<u8> = (y..y + high)
+                .flat_map(|row| &frame[row * width + x..row * width + x + cell])
+                .copied()
+                .collect();
+            read(&letters, &pixels)
+        };
+        (0..40).map(cell).collect::<String>().trim_end().to_owned()
+    };
+    let found: Vec<String> = (0..3).map(row).collect();
+    assert_eq!(found, lines.iter().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>());
+}

@@ -1,0 +1,385 @@
+//! The program as people call it, and its files as ffprobe sees them.
+
+mod support;
+
+use std::process::Stdio;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use support::{Place, cast, make, probe, public_key, recording, run, run_with};
+
+fn stream<'a>(probed: &'a Value, kind: &str) -> &'a Value {
+    let streams = probed["streams"].as_array().unwrap();
+    streams.iter().find(|stream| stream["codec_type"] == kind).unwrap_or(&Value::Null)
+}
+
+fn seconds(value: &Value) -> f64 {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+fn sentence(output: &std::process::Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn a_recording_becomes_an_mp4_that_leads_back_to_its_session() {
+    let place = Place::new("mp4");
+    let sealed = recording();
+    let (from, key) = (place.write("a.cast.zst", &sealed.bytes), place.write("key.pub", public_key()));
+    let video = place.path("a.mp4");
+    make(&[&from, &video, &"--key", &key]);
+    let probed = probe(&video);
+
+    let picture = stream(&probed, "video");
+    assert_eq!((&picture["codec_name"], &picture["pix_fmt"]), (&"h264".into(), &"yuv420p".into()));
+    assert_eq!((&picture["color_space"], &picture["color_range"]), (&"bt709".into(), &"tv".into()));
+    assert_eq!((&picture["width"], &picture["height"]), (&816.into(), &524.into()));
+    let length = seconds(&probed["format"]["duration"]);
+    assert!((length - 20.0).abs() < 0.01, "{length}");
+    // The empty screen, the prompt, two commands, and the clock: at 1.1, from 3 to 11, from 13 to 19 seconds.
+    assert_eq!(picture["nb_read_packets"], "21");
+
+    let chapters = probed["chapters"].as_array().unwrap();
+    let titles: Vec<_> = chapters.iter().map(|chapter| chapter["tags"]["title"].as_str().unwrap()).collect();
+    assert_eq!(titles, ["(start)", "uptime", "ls /srv"]);
+    let starts: Vec<_> = chapters.iter().map(|chapter| seconds(&chapter["start_time"])).collect();
+    assert_eq!(starts, [0.0, 2.0, 12.0]);
+    assert_eq!(stream(&probed, "subtitle")["codec_name"], "mov_text");
+
+    let tags = &probed["format"]["tags"];
+    assert_eq!(tags["title"], "alice on ops@db01");
+    assert_eq!(tags["tidegate_session"], sealed.session.as_str());
+    assert_eq!(tags["tidegate_last_link"], sealed.link.as_str());
+    assert!(tags["tidegate_verdict"].as_str().unwrap().starts_with("whole"), "{tags}");
+    assert_eq!(tags["creation_time"], "2026-11-28T13:02:21.512Z");
+}
+
+#[test]
+fn commands_are_subtitles_at_their_time() {
+    let place = Place::new("subtitles");
+    let from = place.write("a.cast.zst", recording().bytes);
+    let video = place.path("a.mp4");
+    make(&[&from, &video]);
+    let text = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(&video)
+        .args(["-map", "0:s:0", "-f", "srt", "-"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(text.stdout).unwrap();
+    let shown: Vec<&str> =
+        text.lines().filter(|line| line.contains("-->") || line.contains("</font>")).collect();
+    let [first, uptime, second, ls] = shown[..] else { panic!("{text}") };
+    assert_eq!((first, second), ("00:00:02,000 --> 00:00:07,000", "00:00:12,000 --> 00:00:17,000"));
+    assert!(uptime.contains(">uptime<") && ls.contains(">ls /srv<"), "{text}");
+}
+
+#[test]
+fn the_same_recording_makes_the_same_file_and_another_does_not() {
+    let place = Place::new("same");
+    let from = place.write("a.cast.zst", recording().bytes);
+    for name in ["1.mp4", "2.mp4", "1.gif", "2.gif", "1.webm", "2.webm"] {
+        let wish = match name.split_once('.').unwrap().1 {
+            "gif" => "--gif",
+            "webm" => "--codec=vp9",
+            _ => "--codec=h264",
+        };
+        make(&[&from, &place.path(name), &wish, &"--to=3"]);
+    }
+    let bytes = |name: &str| std::fs::read(place.path(name)).unwrap();
+    assert!(bytes("1.mp4") == bytes("2.mp4"));
+    assert!(bytes("1.gif") == bytes("2.gif"));
+    assert!(bytes("1.webm") == bytes("2.webm"));
+    make(&[&from, &place.path("3.mp4"), &"--to=2.5"]);
+    assert!(bytes("1.mp4") != bytes("3.mp4"));
+}
+
+#[test]
+fn a_recording_that_was_altered_is_converted_as_far_as_it_is_good_and_marked() {
+    let place = Place::new("altered");
+    let mut bytes = recording().bytes;
+    let whole = place.write("whole.cast.zst", &bytes);
+    // In the last frame of the lines, before the end's 128 bytes.
+    let at = bytes.len() - 200;
+    bytes[at] ^= 1;
+    let from = place.write("a.cast.zst", &bytes);
+    let (key, video) = (place.write("key.pub", public_key()), place.path("a.mp4"));
+    let output = run(&[&from, &video, &"--key", &key, &"--progress=none"]);
+    assert!(output.status.success(), "{}", sentence(&output));
+    assert!(sentence(&output).contains("altered"), "{}", sentence(&output));
+    let tags = &probe(&video)["format"]["tags"];
+    assert!(tags["tidegate_verdict"].as_str().unwrap().starts_with("altered"), "{tags}");
+    // The bar shows it: the same moment of the whole one looks otherwise there.
+    let (one, two) = (place.path("one.png"), place.path("two.png"));
+    make(&[&from, &one, &"--key", &key, &"--frame=3"]);
+    make(&[&whole, &two, &"--key", &key, &"--frame=3"]);
+    assert!(std::fs::read(one).unwrap() != std::fs::read(two).unwrap());
+}
+
+#[test]
+fn each_standing_is_told_in_the_metadata() {
+    let place = Place::new("standings");
+    let bytes = recording().bytes;
+    let key = place.write("key.pub", public_key());
+    let verdict = |name: &str, bytes: &[u8], key: Option<&std::path::Path>| -> String {
+        let (from, video) = (place.write(name, bytes), place.path("a.mp4"));
+        match key {
+            Some(key) => make(&[&from, &video, &"--to=1", &"--key", &key]),
+            None => make(&[&from, &video, &"--to=1"]),
+        }
+        probe(&video)["format"]["tags"]["tidegate_verdict"].as_str().unwrap().to_owned()
+    };
+    assert!(verdict("whole", &bytes, Some(&key)).starts_with("whole"));
+    assert!(verdict("unchecked", &bytes, None).contains("was not checked"));
+    assert!(verdict("cut", &bytes[..bytes.len() - 128], Some(&key)).starts_with("incomplete"));
+    let plain = zstd::decode_all(bytes.as_slice()).unwrap();
+    assert!(verdict("plain", &plain, Some(&key)).contains("nothing proves it"));
+    let foreign = cast(80, 24, &[(0.5, "o", "hello")]);
+    assert_eq!(verdict("foreign", foreign.as_bytes(), Some(&key)), "not a Tidegate recording");
+}
+
+#[test]
+fn other_files_are_what_they_are_asked_to_be() {
+    let place = Place::new("others");
+    let from =
+        place.write("a.cast", cast(30, 5, &[(0.5, "o", "one"), (1.0, "m", "mark"), (1.5, "o", " two")]));
+    let codec = |probed: &Value| stream(probed, "video")["codec_name"].as_str().unwrap().to_owned();
+    for (wish, name, expected) in [("vp9", "a.webm", "vp9"), ("av1", "b.webm", "av1")] {
+        make(&[&from, &place.path(name), &format!("--codec={wish}")]);
+        let probed = probe(&place.path(name));
+        assert_eq!(codec(&probed), expected);
+        assert!((seconds(&probed["format"]["duration"]) - 2.0).abs() < 0.05, "{}", probed["format"]);
+        assert_eq!(probed["chapters"].as_array().unwrap().len(), 2);
+    }
+    make(&[&from, &place.path("a.gif"), &"--gif"]);
+    let probed = probe(&place.path("a.gif"));
+    assert_eq!(codec(&probed), "gif");
+    assert!((seconds(&probed["format"]["duration"]) - 2.0).abs() < 0.05);
+    make(&[&from, &place.path("a.png"), &"--frame=1.2"]);
+    assert_eq!(codec(&probe(&place.path("a.png"))), "png");
+}
+
+#[test]
+fn pauses_are_cut_time_is_divided_and_a_part_is_taken_as_asked() {
+    let place = Place::new("pace");
+    let events = [(1.0, "o", "a"), (61.0, "o", "b"), (63.0, "o", "c"), (65.0, "x", "0")];
+    let from = place.write("a.cast", cast(30, 5, &events));
+    let length = |wishes: &[&str]| {
+        let video = place.path("a.mp4");
+        let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![&from, &video];
+        wishes.iter().for_each(|wish| arguments.push(wish));
+        make(&arguments);
+        seconds(&probe(&video)["format"]["duration"])
+    };
+    let near = |one: f64, two: f64| assert!((one - two).abs() < 0.01, "{one} {two}");
+    near(length(&[]), 65.0);
+    near(length(&["--idle-limit=2"]), 7.0);
+    near(length(&["--speed=4"]), 16.25);
+    near(length(&["--from=1:00", "--to=1:03"]), 3.5);
+    near(length(&["--from=60", "--to=64"]), 4.0);
+}
+
+#[test]
+fn every_screen_that_stood_for_40_milliseconds_is_a_frame() {
+    let place = Place::new("stood");
+    let texts: Vec<String> = (0..100).map(|number| format!("\r{number:03}")).collect();
+    let events: Vec<_> =
+        texts.iter().zip(1u32..).map(|(text, n)| (f64::from(n) * 0.04, "o", text.as_str())).collect();
+    let from = place.write("a.cast", cast(30, 5, &events));
+    let video = place.path("a.mp4");
+    make(&[&from, &video, &"--no-title"]);
+    // And the empty screen before them.
+    assert_eq!(stream(&probe(&video), "video")["nb_read_packets"], "101");
+}
+
+#[test]
+fn a_recording_is_taken_from_standard_input_and_a_video_given_to_standard_output() {
+    let place = Place::new("pipes");
+    let text = cast(30, 5, &[(0.5, "o", "one")]);
+    let output = run_with(text.as_bytes(), &[&"-", &"-"]);
+    assert!(output.status.success(), "{}", sentence(&output));
+    let from = place.write("a.cast", &text);
+    make(&[&from, &place.path("a.mp4")]);
+    assert!(output.stdout == std::fs::read(place.path("a.mp4")).unwrap());
+}
+
+#[test]
+fn a_reader_that_goes_away_is_told_in_a_sentence() {
+    let place = Place::new("gone");
+    let from = place.write("a.cast", cast(30, 5, &[(0.5, "o", "one")]));
+    let mut child =
+        support::program().arg(&from).arg("-").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    assert!(sentence(&output).contains("went away"), "{}", sentence(&output));
+}
+
+#[test]
+fn a_program_is_told_how_far_it_is_in_lines_of_json() {
+    let place = Place::new("json");
+    let from = place.write("a.cast", cast(30, 5, &[(0.5, "o", "one")]));
+    let told = |arguments: &[&dyn AsRef<std::ffi::OsStr>]| -> Vec<Value> {
+        let text = sentence(&run(arguments));
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let lines = told(&[&from, &place.path("a.mp4"), &"--progress=json"]);
+    let last = lines.last().unwrap();
+    assert_eq!((&last["type"], &last["milliseconds"]), (&"done".into(), &1000.into()));
+    let lines = told(&[&place.path("none"), &place.path("b.mp4"), &"--progress=json"]);
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["type"], "failed");
+}
+
+#[test]
+fn a_signal_leaves_no_file_and_no_process() {
+    // Days take longer than the test needs.
+    let days: Vec<(f64, &str, &str)> = (0..7).map(|day| (f64::from(day) * 86_000.0, "o", "x")).collect();
+    let days = cast(80, 24, &days);
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        let place = Place::new(&format!("signal-{signal}"));
+        let from = place.write("a.cast", &days);
+        let mut child =
+            support::program().args([&from, &place.path("a.mp4")]).stderr(Stdio::null()).spawn().unwrap();
+        let id = i32::try_from(child.id()).unwrap();
+        let confined = wait_for(|| children(id).into_iter().next());
+        // Confined before it reads anything, and for good.
+        wait_for(|| (status(confined, "Seccomp") == "2").then_some(()));
+        assert_eq!(status(confined, "NoNewPrivs"), "1");
+        wait_for(|| place.names().iter().any(|name| name.ends_with(".part")).then_some(()));
+        kill(Pid::from_raw(id), signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(128 + signal as i32));
+        assert_eq!(place.names(), ["a.cast"]);
+        wait_for(|| (!matches!(status(confined, "State").as_str(), "R" | "S" | "D")).then_some(()));
+    }
+}
+
+/// Waits until there is something, ten seconds at most.
+fn wait_for<T>(what: impl Fn() -> Option<T>) -> T {
+    let began = std::time::Instant::now();
+    loop {
+        if let Some(there) = what() {
+            return there;
+        }
+        assert!(began.elapsed().as_secs() < 10, "it did not come");
+        std::thread::yield_now();
+    }
+}
+
+fn children(id: i32) -> Vec<i32> {
+    let path = format!("/proc/{id}/task/{id}/children");
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.split_whitespace().map(|child| child.parse().unwrap()).collect()
+}
+
+/// A field of /proc/PID/status; empty when the process is gone.
+fn status(id: i32, field: &str) -> String {
+    let text = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(":\t"));
+    line.and_then(|line| line.split_whitespace().next()).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_full_disk_is_told_in_a_sentence_and_leaves_no_file() {
+    let place = Place::new("full");
+    let events: Vec<(f64, String)> =
+        (0..400).map(|n| (f64::from(n) * 0.1, format!("line {n} {:x}\r\n", n * 7919))).collect();
+    let events: Vec<_> = events.iter().map(|(at, text)| (*at, "o", text.as_str())).collect();
+    let from = place.write("a.cast", cast(80, 24, &events));
+    let full = Place::new("full-disk");
+    let script =
+        r#"mount -t tmpfs -o size=32k tmpfs "$2" && cd "$2" && "$0" "$1" a.mp4; echo "status $?"; ls -A"#;
+    let output = std::process::Command::new("unshare")
+        .args(["--mount", "--map-root-user", "sh", "-c", script, env!("CARGO_BIN_EXE_tidegate-video")])
+        .args([&from, &full.0])
+        .output()
+        .unwrap();
+    let (said, told) = (String::from_utf8(output.stdout.clone()).unwrap(), sentence(&output));
+    if !said.contains("status") {
+        println!("SKIPPED a full disk: no file system can be mounted here: {told}");
+        return;
+    }
+    assert_eq!(said, "status 1\n");
+    assert!(told.contains("No space left on device"), "{told}");
+}
+
+#[test]
+fn no_place_is_taken_that_must_not_be() {
+    let place = Place::new("places");
+    let from = place.write("a.cast", cast(30, 5, &[(0.5, "o", "one")]));
+    let told = |to: &std::path::Path| {
+        let output = run(&[&from, &to]);
+        assert!(!output.status.success());
+        sentence(&output)
+    };
+    assert!(told(&from).contains("the recording itself"));
+    assert!(told(&place.0).contains("is a directory"));
+    assert!(told("/dev/null".as_ref()).contains("no plain file"));
+    assert!(told(&place.path("none/a.mp4")).contains("could not be made"));
+    assert_eq!(place.names(), ["a.cast"]);
+}
+
+#[test]
+fn bad_input_makes_a_sentence_or_a_video_and_never_a_crash() {
+    let place = Place::new("bad");
+    let many = |text: &str, times: usize| text.repeat(times);
+    let sealed = recording().bytes;
+    let one = |text: &str| cast(80, 24, &[(0.5, "o", text)]).into_bytes();
+    let resizes: Vec<String> = (0..60).map(|n| format!("{}x{}", n * 7 % 1000, n * 13 % 1000)).collect();
+    let storm: Vec<_> =
+        resizes.iter().zip(0u32..).map(|(size, n)| (f64::from(n) * 0.01, "r", size.as_str())).collect();
+    let good: [(&str, Vec<u8>); 14] = [
+        ("a gigantic title", one(&format!("\x1b]0;{}\x07ok", many("x", 1 << 20)))),
+        ("an endless DCS", one(&format!("\x1bP{}", many("q#0", 1 << 18)))),
+        ("controls", one(&(0..=0x9f).filter_map(char::from_u32).collect::<String>())),
+        (
+            "all of CSI",
+            one(&(0x40..=0x7e).map(|c| format!("\x1b[999999;0;65535{}", char::from(c))).collect::<String>()),
+        ),
+        ("all of ESC", one(&(0x20..=0x7e).map(|c| format!("\x1b{}", char::from(c))).collect::<String>())),
+        ("NULs", one(&many("\0", 10_000))),
+        ("no size", cast(0, 0, &[(0.5, "o", "x")]).into_bytes()),
+        ("a huge size", cast(1000, 1000, &[(0.5, "o", "x\x1b[999;999Hy")]).into_bytes()),
+        ("a storm of sizes", cast(80, 24, &storm).into_bytes()),
+        (
+            "time that goes back",
+            cast(80, 24, &[(9.0, "o", "a"), (3.0, "o", "b"), (-1.0, "o", "c")]).into_bytes(),
+        ),
+        ("nothing", cast(80, 24, &[]).into_bytes()),
+        ("only input", cast(80, 24, &[(1.0, "i", "secret")]).into_bytes()),
+        ("cut in an event", one("hello")[..60].to_vec()),
+        ("cut in a frame", sealed[..sealed.len() / 2].to_vec()),
+    ];
+    for (name, bytes) in good {
+        let (from, to) = (place.write("from", bytes), place.path("a.mp4"));
+        let output = run(&[&from, &to, &"--idle-limit=1"]);
+        assert!(output.status.success(), "{name}: {}", sentence(&output));
+        assert!(stream(&probe(&to), "video")["nb_read_packets"] != "0", "{name}");
+        std::fs::remove_file(to).unwrap();
+    }
+    let mut start = sealed.clone();
+    start[20] ^= 1;
+    let bad: [(&str, Vec<u8>, &str); 8] = [
+        ("empty", Vec::new(), "is empty"),
+        ("no recording", b"hello".to_vec(), "header of asciicast"),
+        (
+            "noise",
+            (0..5000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect(),
+            "header of asciicast",
+        ),
+        ("another version", b"{\"version\": 9}\n".to_vec(), "version 9"),
+        ("another line", [one("x"), b"nonsense\n".to_vec()].concat(), "line 3"),
+        ("years", cast(80, 24, &[(0.5, "o", "x"), (9e9, "o", "y")]).into_bytes(), "at most a year"),
+        ("no time", b"{\"version\":2,\"width\":80,\"height\":24}\n[1e999,\"o\",\"x\"]\n".to_vec(), "line 2"),
+        ("altered at its start", start, "altered"),
+    ];
+    for (name, bytes, expected) in bad {
+        let (from, to) = (place.write("from", bytes), place.path("a.mp4"));
+        let output = run(&[&from, &to]);
+        let told = sentence(&output);
+        assert_eq!(output.status.code(), Some(1), "{name}: {told}");
+        assert!(told.starts_with("tidegate-video: ") && told.contains(expected), "{name}: {told}");
+        assert_eq!(place.names(), ["from"], "{name}");
+    }
+}
