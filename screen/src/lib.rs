@@ -116,7 +116,8 @@ impl Screen {
     #[must_use]
     pub fn new(size: Size) -> Self {
         let size = Size::bounded(size.columns.into(), size.rows.into());
-        let terminal = Terminal::new(size);
+        let mut terminal = Terminal::new(size);
+        terminal.between = true;
         let cursor = Cursor { row: 0, column: 0, shape: Shape::Block };
         Self { parser: vte::Parser::new(), unfinished: utf8::Unfinished::default(), terminal, cursor }
     }
@@ -131,7 +132,29 @@ impl Screen {
     pub fn write(&mut self, bytes: &[u8]) {
         self.terminal.written(bytes.len());
         let Self { parser, unfinished, terminal, .. } = self;
-        unfinished.join(bytes, |whole| parser.advance(terminal, whole));
+        unfinished.join(bytes, |whole| {
+            let mut rest = whole;
+            while !rest.is_empty() {
+                if terminal.between {
+                    // Text is the most of it, and needs no parser.
+                    let length = memchr::memchr(0x1b, rest).unwrap_or(rest.len());
+                    let text = rest.get(..length).unwrap_or_default();
+                    let valid = match std::str::from_utf8(text) {
+                        Ok(text) => text,
+                        Err(error) => {
+                            let valid = text.get(..error.valid_up_to()).unwrap_or_default();
+                            std::str::from_utf8(valid).unwrap_or_default()
+                        }
+                    };
+                    terminal.text(valid);
+                    rest = rest.get(valid.len()..).unwrap_or_default();
+                    terminal.between = rest.is_empty();
+                } else {
+                    let used = parser.advance_until_terminated(terminal, rest);
+                    rest = rest.get(used..).unwrap_or_default();
+                }
+            }
+        });
     }
 
     /// Gives it another size. Lines that ran over into the next row are broken anew.

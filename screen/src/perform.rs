@@ -19,6 +19,10 @@ impl Perform for Terminal {
         self.print(character);
     }
 
+    fn terminated(&self) -> bool {
+        self.between
+    }
+
     fn execute(&mut self, byte: u8) {
         match byte {
             0x08 => self.left(1),
@@ -42,6 +46,7 @@ impl Perform for Terminal {
     }
 
     fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], ignore: bool, action: char) {
+        self.between = true;
         match (intermediates, action) {
             // More parameters than are kept are left out.
             ([], 'm') => self.pen.style = sgr::select(self.pen.style, params),
@@ -61,6 +66,7 @@ impl Perform for Terminal {
     }
 
     fn esc_dispatch(&mut self, intermediates: &[u8], _ignore: bool, byte: u8) {
+        self.between = true;
         match (intermediates, byte) {
             ([], b'7') => self.save(),
             ([], b'8') => self.restore(),
@@ -80,7 +86,9 @@ impl Perform for Terminal {
         }
     }
 
-    fn osc_dispatch(&mut self, params: &[&[u8]], _bell_terminated: bool) {
+    fn osc_dispatch(&mut self, params: &[&[u8]], bell_terminated: bool) {
+        // Another end of a string is a sequence of its own.
+        self.between = bell_terminated;
         match params {
             [b"0" | b"2", title @ ..] => self.set_title(title_of(title)),
             [b"4", pairs @ ..] => {
@@ -111,6 +119,26 @@ impl Perform for Terminal {
 }
 
 impl Terminal {
+    /// Text without escape characters, which stands between sequences: what the parser would
+    /// call `print` and `execute` with.
+    pub fn text(&mut self, text: &str) {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let plain = rest.bytes().position(|byte| !matches!(byte, b' '..=b'~')).unwrap_or(rest.len());
+            let (run, after) = rest.split_at_checked(plain).unwrap_or((rest, ""));
+            self.ascii(run);
+            let mut others = after.chars();
+            match others.next() {
+                Some(control @ ('\0'..='\x1f' | '\u{80}'..='\u{9f}')) => {
+                    self.execute(u8::try_from(u32::from(control)).unwrap_or(0));
+                }
+                Some(other) => self.print(other),
+                None => {}
+            }
+            rest = others.as_str();
+        }
+    }
+
     fn next_line(&mut self) {
         self.line_feed();
         self.go_column(0);

@@ -100,6 +100,25 @@ impl Row {
         self.replace(column, column + 1, slot, columns);
     }
 
+    /// Puts ASCII characters from a column on, each as `slot` but for its character.
+    pub fn put_ascii(&mut self, column: usize, text: &[u8], slot: Slot, columns: usize) {
+        let end = (column + text.len()).min(columns);
+        self.cut(column);
+        self.cut(end);
+        if self.cells.len() < end {
+            if self.cells.capacity() < end {
+                let capacity = end.max(20).saturating_mul(2).min(columns);
+                self.cells.reserve_exact(capacity - self.cells.len());
+            }
+            self.cells.resize(end, self.fill);
+        }
+        if let Some(cells) = self.cells.get_mut(column..end) {
+            for (cell, byte) in cells.iter_mut().zip(text) {
+                *cell = Slot { character: char::from(*byte), ..slot };
+            }
+        }
+    }
+
     /// All cells from one column to before another.
     pub fn replace(&mut self, from: usize, to: usize, slot: Slot, columns: usize) {
         let to = to.min(columns);

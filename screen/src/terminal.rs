@@ -85,6 +85,8 @@ pub(crate) struct Terminal {
     titles: Vec<Option<String>>,
     pub changes: Tracker,
     credit: usize,
+    /// A sequence has just ended, so that what follows is text.
+    pub between: bool,
 }
 
 impl Terminal {
@@ -108,6 +110,7 @@ impl Terminal {
             titles: Vec::new(),
             changes: Tracker::new(size.columns, size.rows),
             credit: REFLOW_CREDIT,
+            between: false,
         }
     }
 
@@ -272,7 +275,7 @@ impl Terminal {
             rows: u16::try_from(self.height).unwrap_or(u16::MAX),
         };
         let (title, credit) = (self.title.take(), self.credit);
-        *self = Self { title, credit, ..Self::new(size) };
+        *self = Self { title, credit, between: self.between, ..Self::new(size) };
     }
 
     pub fn resize(&mut self, size: Size) {

@@ -11,6 +11,32 @@ use crate::reflow::Place;
 use crate::row::{Slot, Width};
 
 impl Terminal {
+    /// Prints characters from space to tilde, a row's part at a time.
+    pub fn ascii(&mut self, text: &str) {
+        let charset = self.pen.charsets.get(self.pen.charset).copied().unwrap_or_default();
+        if self.modes.insert || !self.modes.wrap || charset != Charset::Ascii {
+            return text.chars().for_each(|character| self.print(character));
+        }
+        let mut rest = text;
+        while !rest.is_empty() {
+            if self.pen.at.pending {
+                self.wrap();
+            }
+            let (Place { row, column, .. }, columns) = (self.pen.at, self.columns);
+            let fits = rest.len().min(columns - column);
+            let (part, after) = rest.split_at_checked(fits).unwrap_or((rest, ""));
+            let style = self.pen.style;
+            let grid = self.alternate.as_mut().unwrap_or(&mut self.main);
+            if let Some(line) = grid.row_mut(row) {
+                line.put_ascii(column, part.as_bytes(), Slot { style, ..Slot::default() }, columns);
+            }
+            self.changes.columns(row, column.saturating_sub(1), column + fits + 1);
+            self.last = part.chars().next_back();
+            self.forward(fits);
+            rest = after;
+        }
+    }
+
     #[inline]
     pub fn print(&mut self, character: char) {
         let charset = self.pen.charsets.get(self.pen.charset).copied().unwrap_or_default();
