@@ -27,7 +27,7 @@ pub use event::{
     Asked, ChannelKind, CommandSource, EndCause, Event, FileChange, ForwardKind, LoginMethod, Outcome,
     ResourceKind, Verb, Verdict, Way,
 };
-pub use note::{CommandText, Note, Notes, is_unseen};
+pub use note::{CommandText, Note, Notes};
 pub use transfer::{Changed, Transfer};
 
 /// Who did it.

@@ -16,4 +16,5 @@ pub mod recording;
 pub mod residue;
 pub mod secret;
 pub mod time;
+pub mod unseen;
 pub mod wire;

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::id::SessionId;
+use crate::unseen::{is_unseen, number};
 
 /// Why a text is no name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,7 +28,7 @@ pub enum NameError {
         most: usize,
     },
     /// A character that the kind of name does not allow, or not in that place.
-    #[error("{what} `{text}` may not contain {letter:?} there; allowed are {allowed}")]
+    #[error("{what} `{text}` may not contain {} there; allowed are {allowed}", shown(*letter))]
     Letter {
         /// What was to be named.
         what: &'static str,
@@ -44,6 +45,10 @@ pub enum NameError {
         /// The text, printable.
         text: String,
     },
+}
+
+fn shown(letter: char) -> String {
+    if is_unseen(letter) { number(letter) } else { format!("{letter:?}") }
 }
 
 fn printable(text: &str) -> String {

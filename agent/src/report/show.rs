@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use tidegate_common::unseen::is_unseen;
+
 use super::{Holder, Kind, Privilege, Report};
 
 impl fmt::Display for Kind {
@@ -29,7 +31,7 @@ impl fmt::Display for Holder {
 
 /// What others wrote may hold anything.
 fn printable(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+    text.chars().map(|letter| if is_unseen(letter) { '\u{fffd}' } else { letter }).collect()
 }
 
 impl fmt::Display for Report {

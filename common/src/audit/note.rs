@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::unseen::{is_unseen, never};
+
 /// At most `MOST` bytes without control or invisible characters. Making one never
 /// fails: what does not fit is cut and marked with `…`, what does not show is escaped.
 #[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -17,26 +19,6 @@ pub type CommandText = Note<4096>;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a text of the log is too long or holds control characters")]
 pub struct NoteError;
-
-/// What no note has held since there are notes. Stored ones are checked by this for ever: a
-/// longer list would have the log's own records read as altered.
-fn never(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
-/// What does not show, or reorders or hides what stands around it: control characters, those
-/// that Unicode gives no width or a direction (Default_Ignorable_Code_Point and Cf), and the
-/// blanks that look like no letter at all. New notes hold none, and screens show none.
-#[must_use]
-pub fn is_unseen(letter: char) -> bool {
-    never(letter)
-        || matches!(letter, '\u{34f}' | '\u{70f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fff8}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
-            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0080}'..='\u{e0fff}')
-}
 
 impl<const MOST: usize> Note<MOST> {
     /// The text, cut and escaped as needed.

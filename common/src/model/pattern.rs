@@ -8,8 +8,8 @@ use compact_str::CompactString;
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
-use super::text::is_harmful;
 use crate::name::UserName;
+use crate::unseen::is_unseen;
 
 const USERNAME: &str = "[#USERNAME#]";
 const USERNAME_LOWER: &str = "[#username#]";
@@ -87,8 +87,14 @@ impl FromStr for Pattern {
     type Err = PatternError;
 
     fn from_str(text: &str) -> Result<Self, PatternError> {
+        Self::read(text, is_unseen)
+    }
+}
+
+impl Pattern {
+    fn read(text: &str, refused: fn(char) -> bool) -> Result<Self, PatternError> {
         let written = text.trim();
-        if written.is_empty() || written.len() > MOST || written.chars().any(is_harmful) {
+        if written.is_empty() || written.len() > MOST || written.chars().any(refused) {
             return Err(PatternError::Shape);
         }
         let lower = written.to_lowercase();
@@ -108,7 +114,8 @@ impl FromStr for Pattern {
 impl TryFrom<String> for Pattern {
     type Error = PatternError;
     fn try_from(text: String) -> Result<Self, PatternError> {
-        text.parse()
+        // As it was stored, perhaps when the list was shorter.
+        Self::read(&text, char::is_control)
     }
 }
 

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::unseen::{is_unseen, number, quoted};
+
 /// Why a text is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
@@ -20,25 +22,22 @@ pub enum TextError {
         most: usize,
     },
     /// A line break, an escape, or a character that turns the direction of writing.
-    #[error("{what} may not contain {letter:?}: only printable characters on one line")]
+    #[error("{what} may not contain {letter}: only characters that show, on one line")]
     Letter {
         /// What was written.
         what: &'static str,
-        /// The first character that is wrong.
-        letter: char,
+        /// The first character that is wrong, by its number.
+        letter: String,
     },
     /// Not an address for mail.
     #[error("`{0}` is not an e-mail address; write it as name@example.org")]
     Email(String),
 }
 
-/// Control characters move the cursor; the others hide or reorder what is read.
-pub(crate) fn is_harmful(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
+/// Whether a character is none that the text may have.
+type Refused = fn(char) -> bool;
 
-fn check(what: &'static str, text: &str, most: usize) -> Result<String, TextError> {
+fn check(what: &'static str, text: &str, most: usize, refused: Refused) -> Result<String, TextError> {
     let text = text.trim();
     if text.is_empty() {
         return Err(TextError::Empty(what));
@@ -46,8 +45,8 @@ fn check(what: &'static str, text: &str, most: usize) -> Result<String, TextErro
     if text.len() > most {
         return Err(TextError::Long { what, most });
     }
-    match text.chars().find(|letter| is_harmful(*letter)) {
-        Some(letter) => Err(TextError::Letter { what, letter }),
+    match text.chars().find(|letter| refused(*letter)) {
+        Some(letter) => Err(TextError::Letter { what, letter: number(letter) }),
         None => Ok(text.to_owned()),
     }
 }
@@ -70,15 +69,17 @@ macro_rules! text {
         impl FromStr for $type {
             type Err = TextError;
             fn from_str(text: &str) -> Result<Self, TextError> {
-                let parse: fn(&str) -> Result<String, TextError> = $parse;
-                parse(text).map(Self)
+                let parse: fn(&str, Refused) -> Result<String, TextError> = $parse;
+                parse(text, is_unseen).map(Self)
             }
         }
 
         impl TryFrom<String> for $type {
             type Error = TextError;
+            /// As it was stored, perhaps when the list was shorter.
             fn try_from(text: String) -> Result<Self, TextError> {
-                text.parse()
+                let parse: fn(&str, Refused) -> Result<String, TextError> = $parse;
+                parse(&text, char::is_control).map(Self)
             }
         }
 
@@ -104,20 +105,20 @@ macro_rules! text {
 
 text! {
     /// A sentence or a few: a justification, a comment, a governance code. At most 1,000 bytes.
-    Text, |text| check("the text", text, 1000)
+    Text, |text, refused| check("the text", text, 1000, refused)
 }
 text! {
     /// A short attribute: a tag, a product, a site, a full name. At most 128 bytes.
-    Label, |text| check("the value", text, 128)
+    Label, |text, refused| check("the value", text, 128, refused)
 }
 text! {
     /// An e-mail address, by its shape only.
-    Email, |text| {
-        let text = check("the e-mail address", text, 254)?;
+    Email, |text, refused| {
+        let text = check("the e-mail address", text, 254, refused)?;
         let fits = |part: &str| !part.is_empty() && !part.contains(['@', ' ', ',', ';', '<', '>', '"']);
         match text.split_once('@') {
             Some((local, domain)) if fits(local) && fits(domain) => Ok(text),
-            _ => Err(TextError::Email(text.chars().take(64).collect())),
+            _ => Err(TextError::Email(quoted(&text, 64))),
         }
     }
 }
@@ -128,9 +129,23 @@ mod tests {
 
     #[test]
     fn text_that_could_move_the_cursor_or_hide_is_refused() {
-        for text in ["a\nb", "\u{1b}[2J", "a\u{202e}b", "a\u{200b}b", "a\u{9b}b"] {
-            assert!(matches!(text.parse::<Text>(), Err(TextError::Letter { .. })), "{text:?}");
+        for text in [
+            "a\nb",
+            "\u{1b}[2J",
+            "a\u{202e}b",
+            "a\u{200b}b",
+            "a\u{9b}b",
+            "\u{3164}",
+            "a\u{61c}b",
+            "a\u{fe0f}",
+        ] {
+            let refused = text.parse::<Text>().unwrap_err();
+            assert!(matches!(refused, TextError::Letter { .. }), "{text:?}");
+            assert!(refused.to_string().is_ascii() && refused.to_string().contains("U+"), "{refused}");
         }
+        // What was stored when the list was shorter is read.
+        assert!(serde_json::from_str::<Text>("\"a\u{fe0f}\"").is_ok());
+        assert!(serde_json::from_str::<Text>("\"a\\u001b\"").is_err());
         assert_eq!(" Größe prüfen, ticket 7 ".parse::<Text>().unwrap().as_str(), "Größe prüfen, ticket 7");
     }
 

@@ -133,10 +133,10 @@ fn exec(exec: Exec) -> Exec {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_common::audit::is_unseen;
     use tidegate_common::grant::PrivilegeKind;
     use tidegate_common::id::SessionId;
     use tidegate_common::residue::{Change, Finding, FindingKind};
+    use tidegate_common::unseen::is_unseen;
 
     use super::*;
 

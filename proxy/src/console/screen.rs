@@ -20,7 +20,8 @@ pub(super) struct Screen<'a> {
 /// What clap says: help as it is, also where a word is missing; a mistake in one sentence.
 pub(super) fn sentence(told: &clap::Error) -> String {
     use clap::error::ErrorKind::{DisplayHelpOnMissingArgumentOrSubcommand, MissingSubcommand};
-    let text = told.render().to_string();
+    // It says again what was typed.
+    let text = printable_lines(&told.render().to_string());
     let shows = [DisplayHelpOnMissingArgumentOrSubcommand, MissingSubcommand].contains(&told.kind());
     if shows || !told.use_stderr() {
         return text;

@@ -1,7 +1,7 @@
 //! Tables that fit the terminal: the widest columns give way first. Without a
 //! terminal nothing is cut, so that other programs see all of it.
 
-use tidegate_common::audit::is_unseen;
+use tidegate_common::unseen::is_unseen;
 
 /// A heading and rows.
 pub(super) struct Table {
