@@ -11,9 +11,11 @@ use tidegate_tests::wait;
 use crate::needs_devices;
 use crate::scene::{ASKS_AND_WAITS, Scene, Stand, leave, text};
 
-/// What somebody sets, what it is said to do, what a command of the session then says, or that
-/// the session is refused.
-const SETTINGS: [(&str, &str, Option<(&str, &str)>); 6] = [
+/// What somebody sets, what it is said to do, and a command of the session with what it then says, or
+/// that the session is refused.
+type Setting = (&'static str, &'static str, Option<(&'static str, &'static str)>);
+
+const SETTINGS: [Setting; 6] = [
     ("Defaults requiretty", "sudo refuses whoever has no terminal", Some(("sudo -n id -un", "root"))),
     ("Defaults:settled runcwd=/tmp", "its commands begin in /tmp", Some(("sudo -n pwd", "/tmp"))),
     (
