@@ -52,7 +52,7 @@ fn the_demo_tells_its_story_and_leaves_nothing() {
     let clone = clone();
     let told = demo(&clone, "").run().unwrap();
     assert!(told.success(), "{}", told.all());
-    assert!(told.out().contains("All 10 steps held"), "{}", told.all());
+    assert!(told.out().contains("All 11 steps held"), "{}", told.all());
     assert!(!clone.path(".demo").exists());
 }
 
@@ -62,7 +62,7 @@ fn a_demo_that_stays_can_be_interrupted_and_so_can_its_proxy() {
     let _one = one();
     let clone = clone();
     let staying = demo(&clone, "1").start().unwrap();
-    let told = || staying.stdout_so_far().contains("All 10 steps held");
+    let told = || staying.stdout_so_far().contains("All 11 steps held");
     wait::until_true("the story is told", WITHIN, told)
         .unwrap_or_else(|error| panic!("{error}: {}{}", staying.stdout_so_far(), staying.stderr_so_far()));
     let env = fs::read_to_string(clone.path(".demo/env")).unwrap();
@@ -110,7 +110,7 @@ fn the_demo_tells_its_story_on_the_machine_itself_and_gives_everything_back() {
     let machine = Device::boot(&base(), "machine").unwrap();
     fs::create_dir_all(machine.path("/srv/clone/config")).unwrap();
     fs::copy(resources(), machine.path("/srv/clone/config/demo.toml")).unwrap();
-    for name in ["demo", "tidegate-proxy", "tidegate-agent"] {
+    for name in ["demo", "tidegate-proxy", "tidegate-agent", "tidegate-video"] {
         machine.install(&program(name).unwrap(), &format!("/srv/{name}")).unwrap();
     }
     let picture = || Accounts::of(&machine, "tidegate-demo").unwrap();

@@ -11,6 +11,7 @@ mod crowded;
 mod measures;
 mod report;
 mod slow;
+mod video;
 mod ways;
 mod witness;
 
@@ -100,7 +101,8 @@ fn bench() -> Result<()> {
     describe(&sizes)?;
     let mut rows: Vec<Row> = Vec::new();
     type Alone = fn(bool) -> Result<Vec<Row>>;
-    let alone: [(&str, Alone); 2] = [("witness", witness::measure), ("many agents", agents::many)];
+    let alone: [(&str, Alone); 3] =
+        [("witness", witness::measure), ("many agents", agents::many), ("video", video::measure)];
     for (name, measure) in alone.into_iter().filter(|(name, _)| wanted(name)) {
         rows.extend(measured(name, || measure(quick))?);
     }

@@ -1,13 +1,14 @@
 //! The story itself.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tidegate_tests::accounts::Accounts;
 use tidegate_tests::device::ACCOUNT;
 use tidegate_tests::host::Host;
+use tidegate_tests::programs::program;
 use tidegate_tests::pty::Pty;
 use tidegate_tests::run::{Done, Run};
 use tidegate_tests::wait;
@@ -18,7 +19,7 @@ use crate::place::Place;
 use crate::stage::Stage;
 
 /// How many steps it has.
-pub const STEPS: usize = 10;
+pub const STEPS: usize = 11;
 
 const OPERATOR: &str = "operator";
 const APPROVER: &str = "approver";
@@ -34,7 +35,7 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 pub struct Story {
     world: World,
     place: Place,
-    dir: std::path::PathBuf,
+    dir: PathBuf,
     _directory: Directory,
 }
 
@@ -52,10 +53,12 @@ pub fn tell(stage: &mut Stage, directory: Directory) -> Result<Story> {
     story.approve(stage)?;
     story.work(stage, &mut operator, &mut shown, &before)?;
     story.after(stage, &before)?;
-    story.recording(stage)?;
+    let session = story.recording(stage)?;
     story.audit(stage)?;
+    let video = story.video(stage, &session)?;
     let seconds = start.elapsed().as_secs_f64();
-    stage.title(&format!("All {STEPS} steps held, in {seconds:.1} s."), "");
+    let below = format!("The session as a video: {}", video.display());
+    stage.title(&format!("All {STEPS} steps held, in {seconds:.1} s."), &below);
     Ok(story)
 }
 
@@ -227,7 +230,8 @@ impl Story {
         Ok(())
     }
 
-    fn recording(&self, stage: &mut Stage) -> Result<()> {
+    /// Gives the session's id.
+    fn recording(&self, stage: &mut Stage) -> Result<String> {
         stage.step("The recording is whole, signed, and shows what operator saw");
         admin(stage, &self.world, &["session", "list"])?;
         let sessions = self.world.json(&["session", "list"])?;
@@ -239,7 +243,23 @@ impl Story {
             bail!("the replay does not show that operator was root");
         }
         stage.holds("verified and replayed");
-        Ok(())
+        Ok(id)
+    }
+
+    /// Where it is, beside the programs: it outlives the demo.
+    fn video(&self, stage: &mut Stage, session: &str) -> Result<PathBuf> {
+        stage.step("The recording is a video too, for who has no terminal");
+        let program = program("tidegate-video")?;
+        let video = program.with_file_name("demo.mp4");
+        let recording = self.world.kept(session, "cast.zst")?;
+        let key = self.world.state().join("recording_key.pub");
+        let run =
+            Run::new(&program).args(["--progress", "none", "--key"]).arg(&key).arg(&recording).arg(&video);
+        stage.command("auditor", &run.line());
+        stage.output(&run.within(PATIENCE).ok()?.all());
+        let size = fs::metadata(&video)?.len();
+        stage.holds(&format!("{} ({} KiB) plays everywhere", video.display(), size.div_ceil(1024)));
+        Ok(video)
     }
 
     fn audit(&self, stage: &mut Stage) -> Result<()> {
