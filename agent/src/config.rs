@@ -48,18 +48,23 @@ impl Config {
     /// # Errors
     /// When a file that was named is missing, or anything in it is wrong.
     pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
-        Self::load_with(path, None)
+        Self::load_with(path, Path::new(DEFAULT), None)
     }
 
-    fn load_with(path: Option<&Path>, environment: Option<Map<String, String>>) -> Result<Self, ConfigError> {
-        let place = path.map_or_else(|| PathBuf::from(DEFAULT), Path::to_path_buf);
+    fn load_with(
+        path: Option<&Path>,
+        default: &Path,
+        environment: Option<Map<String, String>>,
+    ) -> Result<Self, ConfigError> {
+        let place = path.unwrap_or(default).to_path_buf();
+        let missing = !place.exists();
         let file = File::from(place.as_path()).format(FileFormat::Toml).required(path.is_some());
         let overrides = Environment::with_prefix("TIDEGATE_AGENT")
             .prefix_separator("__")
             .separator("__")
             .source(environment);
         let read = config::Config::builder().add_source(file).add_source(overrides).build()?;
-        let mut reading = Reading { mistakes: Vec::new() };
+        let mut reading = Reading { missing, mistakes: Vec::new() };
         let config = reading.config(read.cache.into_table()?);
         match config {
             Some(config) if reading.mistakes.is_empty() => Ok(config),
@@ -72,13 +77,19 @@ impl Config {
 
 /// Collects every mistake instead of stopping at the first.
 struct Reading {
+    /// There is no file.
+    missing: bool,
     mistakes: Vec<String>,
 }
 
 impl Reading {
     fn config(&mut self, mut top: Map<String, Value>) -> Option<Config> {
         let proxy = self.text(&mut top, "", "proxy");
-        if proxy.is_none() {
+        if proxy.is_none() && self.missing {
+            let told = "the file is missing; `tidegate-agent install` writes it, and TIDEGATE_AGENT__PROXY \
+                        would say the same as `proxy` in it";
+            self.mistakes.push(told.to_owned());
+        } else if proxy.is_none() {
             self.mistakes.push("`proxy` is missing; write proxy = \"gate.example.org:7443\"".to_owned());
         }
         if proxy.as_ref().is_some_and(|proxy| !is_address(proxy)) {
@@ -187,13 +198,14 @@ mod tests {
         let path = scratch.path().join("agent.toml");
         std::fs::write(&path, text).unwrap();
         let pairs = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        Config::load_with(Some(&path), Some(pairs.collect()))
+        Config::load_with(Some(&path), Path::new(DEFAULT), Some(pairs.collect()))
     }
 
     #[test]
     fn the_example_in_config_is_right_and_says_the_defaults() {
         let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/agent.toml");
-        let config = Config::load_with(Some(Path::new(example)), Some(Map::new())).unwrap();
+        let config =
+            Config::load_with(Some(Path::new(example)), Path::new(DEFAULT), Some(Map::new())).unwrap();
         assert_eq!(config.paths, Paths::default());
         assert_eq!(config.grace, Duration::from_millis(500));
         assert_eq!(config.witness, Watch::Sessions);
@@ -209,6 +221,25 @@ mod tests {
         {
             assert!(text.contains(told), "{told}: {text}");
         }
+    }
+
+    #[test]
+    fn a_file_that_is_missing_is_said_to_be_and_the_environment_may_stand_in_for_it() {
+        let scratch = Scratch::new();
+        let default = scratch.path().join("agent.toml");
+        let with = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            Config::load_with(None, &default, Some(pairs.collect()))
+        };
+        let told = with(&[]).unwrap_err().to_string();
+        assert!(told.contains("agent.toml: the file is missing"), "{told}");
+        assert!(!told.contains("`proxy` is missing"), "{told}");
+        assert_eq!(with(&[("TIDEGATE_AGENT__PROXY", "a:1")]).unwrap().proxy, "a:1");
+        std::fs::write(&default, "").unwrap();
+        let told = with(&[]).unwrap_err().to_string();
+        assert!(told.contains("agent.toml: `proxy` is missing"), "{told}");
+        let named = Config::load_with(Some(&scratch.path().join("none.toml")), &default, Some(Map::new()));
+        assert!(named.unwrap_err().to_string().contains("not found"));
     }
 
     #[test]

@@ -31,11 +31,18 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    match app::run(cli::Cli::parse()) {
-        Ok(code) => code,
-        Err(error) => {
-            crate::say::error(format_args!("tidegate-agent: {error}"));
+    let code = match cli::Cli::try_parse() {
+        Ok(cli) => app::run(cli).unwrap_or_else(|error| {
+            say::error(format_args!("tidegate-agent: {error}"));
             ExitCode::FAILURE
+        }),
+        Err(told) => say::usage(&told),
+    };
+    match say::unwritten() {
+        Some(error) => {
+            say::error(format_args!("tidegate-agent: standard output cannot be written: {error}"));
+            if code == ExitCode::SUCCESS { ExitCode::FAILURE } else { code }
         }
+        None => code,
     }
 }

@@ -36,7 +36,10 @@ use cli::{Cli, Command};
 use config::Config;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => return usage(&told),
+    };
     let config = match Config::load(&cli.config) {
         Ok(config) => config,
         Err(error) => return failed(&error),
@@ -48,13 +51,10 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Command::CheckConfig => {
-            // Whoever went away reads no answer.
-            let mut out = std::io::stdout();
-            let _ = writeln!(out, "{}: no mistakes", cli.config.display());
-            for hint in config.hints() {
-                let _ = writeln!(out, "{hint}");
-            }
-            ExitCode::SUCCESS
+            let mut lines = vec![format!("{}: no mistakes", cli.config.display())];
+            lines.extend(config.hints().into_iter().map(|hint| hint.to_string()));
+            shown(writeln!(std::io::stdout(), "{}", lines.join("
+")), ExitCode::SUCCESS)
         }
         Command::Admin { command } => {
             ExitCode::from(runtime.block_on(console::admin(&config.socket(), command)))
@@ -63,6 +63,23 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&format!("{error:#}")),
         },
+    }
+}
+
+/// Help on standard output, a mistake on standard error.
+fn usage(told: &clap::Error) -> ExitCode {
+    let printed = told.print().and_then(|()| std::io::stdout().flush());
+    let status = ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(2));
+    if told.use_stderr() { status } else { shown(printed, status) }
+}
+
+/// The status of what was said; whoever went away reads no answer.
+fn shown(said: std::io::Result<()>, status: ExitCode) -> ExitCode {
+    match said {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            failed(&format!("standard output cannot be written: {error}"))
+        }
+        _ => status,
     }
 }
 

@@ -141,6 +141,9 @@ async fn exit_statuses_tell_help_mistakes_and_refusals_apart() {
         assert_eq!(done.err.lines().count(), 1, "{line}: {}", done.err);
         assert!(done.err.starts_with("tidegate: ") && done.err.contains("--help"), "{line}: {}", done.err);
     }
+    // `--from` is what many write for `--start`; it is taken, and no other option is named.
+    let from = world.says("operator", "request create ops@db01 -j x --from 2026-13-40").await;
+    assert!(from.status == 2 && from.err.contains("--start"), "{}", from.err);
     let missing = world.says("admin", "request").await;
     assert!(missing.status == 2 && missing.err.contains("approve"), "{}", missing.err);
     assert_eq!(world.says("admin", "get user nobody").await.status, 1);

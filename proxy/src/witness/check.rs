@@ -89,16 +89,16 @@ impl Walk<'_> {
         match line {
             Line { link, said: Some(said), end: None, signature: None } => {
                 let before = std::mem::replace(&mut self.link, link);
-                // What is read is shown also where the chain does not hold.
                 let message =
                     serde_json::from_str::<Witnessed>(said.get()).map_err(|_| Flaw::Line(number))?;
-                let of = message.session;
-                self.account.add(&message);
-                with(message);
-                if link != next_link(&before, said) {
-                    return Err(Flaw::Link(number));
+                // Nothing of another session's is shown: neither what ran in it nor its gaps.
+                if message.session != self.session {
+                    return Err(Flaw::Session(number));
                 }
-                if of == self.session { Ok(()) } else { Err(Flaw::Session(number)) }
+                self.account.add(&message);
+                // What is its own is shown also where the chain does not hold.
+                with(message);
+                if link == next_link(&before, said) { Ok(()) } else { Err(Flaw::Link(number)) }
             }
             Line { link, said: None, end: Some(end), signature: Some(signature) } => {
                 self.end = Some(end);

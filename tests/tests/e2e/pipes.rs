@@ -72,3 +72,44 @@ fn a_gate_whose_log_nobody_reads_serves_on_and_stops_in_order() {
     let ended = wait::until("the gate stops", PATIENCE, || gate.try_wait().unwrap());
     assert!(ended.unwrap().success());
 }
+
+#[test]
+fn what_cannot_be_written_to_a_full_disk_is_no_success_and_says_so() {
+    let world = World::start(Options::default()).unwrap();
+    let config = world.config().display().to_string();
+    let [proxy, agent] =
+        ["tidegate-proxy", "tidegate-agent"].map(|name| program(name).unwrap().display().to_string());
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
+    let admin = |command: &[&str]| [world.admin_words().unwrap(), words(command)].concat();
+    for words in [
+        admin(&["get", "user", "-o", "json"]),
+        admin(&["audit", "tail"]),
+        admin(&["--help"]),
+        words(&[&proxy, "--help"]),
+        words(&[&proxy, "--version"]),
+        words(&[&proxy, "check-config", "--config", &config]),
+        words(&[&agent, "--help"]),
+        words(&[&agent, "report", "--help"]),
+    ] {
+        let full = Run::new("sh").args(["-c", "exec \"$@\" >/dev/full", "sh"]).args(&words).run().unwrap();
+        assert_eq!(full.code(), Some(1), "{words:?}: {}", full.all());
+        assert!(
+            full.err().contains("standard output") && !full.err().contains("broke off"),
+            "{}",
+            full.err()
+        );
+        Run::new(&words[0]).args(&words[1..]).ok().unwrap();
+    }
+}
+
+#[test]
+fn a_command_that_follows_the_log_ends_when_its_reader_leaves_and_not_at_the_next_record() {
+    let world = World::start(Options::default()).unwrap();
+    world.apply("[[user]]\nname = \"one\"\n").unwrap();
+    let mut words = world.admin_words().unwrap();
+    words.extend(["audit", "tail", "-f"].map(str::to_owned));
+    // Nothing is logged meanwhile.
+    let line = r#""$@" | head -n 1; exit ${PIPESTATUS[0]}"#;
+    let done = Run::new("bash").args(["-c", line, "bash"]).args(&words).within(PATIENCE).run().unwrap();
+    assert_eq!((done.code(), done.out().lines().count()), (Some(141), 1), "{}", done.all());
+}

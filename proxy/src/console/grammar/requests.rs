@@ -38,7 +38,7 @@ pub(in crate::console) enum Request {
         #[arg(short = 'm', long)]
         comment: Option<Text>,
         /// Opens then: 2026-12-24T18:00Z, or +2h from now
-        #[arg(long, value_parser = start)]
+        #[arg(long, alias = "from", value_parser = start)]
         start: Option<Start>,
         /// Opens for so long: 90m, 2h, 1 month
         #[arg(long)]
@@ -103,7 +103,7 @@ pub(in crate::console) struct Create {
     #[arg(short, long)]
     pub governance: Option<Text>,
     /// From when: 2026-12-24T18:00Z, or +2h from now
-    #[arg(long, value_parser = start)]
+    #[arg(long, alias = "from", value_parser = start)]
     pub start: Option<Start>,
     /// For how long: 90m, 2h, 1 month
     #[arg(short, long)]

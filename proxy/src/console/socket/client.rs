@@ -1,10 +1,14 @@
 //! The other end: `tidegate-proxy admin <command>`.
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use clap::CommandFactory as _;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::net::UnixStream;
+use tokio::sync::oneshot;
 
 use super::{Asked, ERR, EXIT, INPUT, INPUT_ENDS, MOST_FRAME, OUT, RUN, read, write};
 use crate::console::grammar::{Cli, Command, Format};
@@ -31,19 +35,22 @@ async fn run(socket: &Path, mut words: Vec<String>) -> Result<u8, String> {
     let size = terminal_size::terminal_size();
     let matches = Cli::command().try_get_matches_from(&words).map_err(|told| {
         let text = crate::console::screen::sentence(&told);
-        // Nobody to tell when it does not print.
-        let _ = if told.use_stderr() {
-            std::io::stderr().write_all(text.as_bytes())
-        } else {
-            std::io::stdout().write_all(text.as_bytes())
-        };
-        told.exit_code()
+        if told.use_stderr() {
+            // Nobody to tell when it does not print.
+            let _ = std::io::stderr().write_all(text.as_bytes());
+            return u8::try_from(told.exit_code()).unwrap_or(2);
+        }
+        match show(&mut std::io::stdout().lock(), text.as_bytes()) {
+            Ok(()) => 0,
+            Err(error) => unshown(&error),
+        }
     });
     let cli = match matches.map(|matches| <Cli as clap::FromArgMatches>::from_arg_matches(&matches)) {
         Ok(Ok(cli)) => cli,
         Ok(Err(told)) => return Err(told.to_string()),
-        Err(status) => return Ok(u8::try_from(status).unwrap_or(2)),
+        Err(status) => return Ok(status),
     };
+    let streams = cli.command.as_ref().is_some_and(Command::streams);
     let mut input = None;
     // The proxy does not read files of ours; it gets what is in them.
     if let Some(Command::Apply(apply)) = &cli.command {
@@ -87,11 +94,11 @@ async fn run(socket: &Path, mut words: Vec<String>) -> Result<u8, String> {
     let shown = async {
         while let Some((kind, bytes)) = read(&mut from).await? {
             match kind {
-                OUT => match show(&mut std::io::stdout().lock(), &bytes) {
-                    // As SIGPIPE would have it: whoever reads has enough.
-                    Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(READER_LEFT),
-                    shown => shown?,
-                },
+                OUT => {
+                    if let Err(error) = show(&mut std::io::stdout().lock(), &bytes) {
+                        return Ok(unshown(&error));
+                    }
+                }
                 // A remark that nobody reads takes nothing off the answer.
                 ERR => drop(show(&mut std::io::stderr().lock(), &bytes)),
                 EXIT => return Ok(bytes.first().copied().unwrap_or(1)),
@@ -105,7 +112,42 @@ async fn run(socket: &Path, mut words: Vec<String>) -> Result<u8, String> {
     tokio::select! {
         biased;
         status = &mut shown => status.map_err(broken),
+        // What only shows something waits for nobody who has left.
+        () = reader_left(), if streams => Ok(READER_LEFT),
         _ = sent => shown.await.map_err(broken),
+    }
+}
+
+/// What becomes of a command whose answer cannot be written.
+fn unshown(error: &std::io::Error) -> u8 {
+    // As SIGPIPE would have it: whoever reads has enough.
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        return READER_LEFT;
+    }
+    let _ =
+        writeln!(std::io::stderr(), "tidegate: the answer could not be written to standard output: {error}");
+    1
+}
+
+/// Returns when nobody reads standard output any more; never where that cannot be seen, as of a
+/// file.
+async fn reader_left() {
+    let (left, heard) = oneshot::channel();
+    // Ends with the process, which does not wait for it.
+    std::thread::spawn(move || {
+        let out = std::io::stdout();
+        // Errors and hang-ups are told unasked (poll(2)).
+        let mut watched = [PollFd::new(out.as_fd(), PollFlags::empty())];
+        loop {
+            match poll(&mut watched, PollTimeout::NONE) {
+                Ok(0) | Err(Errno::EINTR) => {}
+                Ok(_) => return left.send(()),
+                Err(_) => return Ok(()),
+            }
+        }
+    });
+    if heard.await.is_err() {
+        std::future::pending().await
     }
 }
 

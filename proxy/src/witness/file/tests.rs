@@ -203,6 +203,7 @@ fn the_signed_file_of_another_session_shows() {
     let other = Witnessed { session: SessionId::new(2, 2), ..last(1, "ls") };
     let ledger = scratch.open().append(other, &key).unwrap();
     assert_eq!(scratch.told(logged(&ledger)).1, "altered: line 1 tells of another session");
+    assert_eq!(scratch.read(logged(&ledger)).0.len(), 0, "and nothing of it, neither commands nor gaps");
 }
 
 #[test]
