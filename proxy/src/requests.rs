@@ -21,7 +21,7 @@ use tidegate_common::id::RequestId;
 use tidegate_common::model::{Action, Claims, Request, RequestState, Role, Text, Wish};
 use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
 use tidegate_common::policy::{self, Decision, Facts};
-use tidegate_common::time::Length;
+use tidegate_common::time::{Length, Window};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::access::{Access, By};
@@ -129,7 +129,9 @@ impl Requests {
         group.is_some_and(|group| group.approvers.iter().any(|approver| approver.user == *user))
     }
 
-    /// Makes a request. An emergency, where the group allows it, is approved at once.
+    /// Makes a request. An emergency, where the group allows it, is approved at once, and so is
+    /// one that nobody has to approve: it says ahead what the group asks, for a client that
+    /// cannot be asked.
     ///
     /// # Errors
     /// When access is refused, needs no request, lacks a claim, or waits already.
@@ -151,23 +153,34 @@ impl Requests {
             claims: &new.claims,
             requests: &[],
         };
-        let needs = match policy::decide(&snapshot, &facts) {
+        // None where the rules alone approve.
+        let (governing, needs) = match policy::decide(&snapshot, &facts) {
             Decision::Refused(refusal) => return Err(RequestError::Refused(refusal)),
-            Decision::Permitted(_) => return Err(RequestError::NotNeeded(new.target)),
+            Decision::Permitted(permit) => (permit.group().clone(), None),
             Decision::Needs(needs) if needs.claims_missing() => return Err(RequestError::Missing(needs)),
-            Decision::Needs(needs) => needs,
+            Decision::Needs(needs) => (needs.group.clone(), Some(needs)),
         };
-        self.refuse_another(&new, &needs.group, now).await?;
-        let group =
-            snapshot.group(&needs.group).ok_or_else(|| RequestError::NotNeeded(new.target.clone()))?;
-        let state = if new.claims.emergency.is_none() {
-            wish::is_within(group, new.wish.duration, start)?;
-            RequestState::Pending
-        } else if needs.emergency_allowed {
-            let window = wish::emergency(group, new.action, &new.wish, now)?;
-            RequestState::Approved { window }
-        } else {
-            return Err(RequestError::NoEmergency(needs.group));
+        let group = snapshot.group(&governing).ok_or_else(|| RequestError::NotNeeded(new.target.clone()))?;
+        if needs.is_none() && !wish::says(group, new.action) {
+            return Err(RequestError::NotNeeded(new.target));
+        }
+        self.refuse_another(&new, &governing, now).await?;
+        let state = match needs {
+            Some(needs) if new.claims.emergency.is_some() && needs.emergency_allowed => {
+                let window = wish::emergency(group, new.action, &new.wish, now)?;
+                RequestState::Approved { window }
+            }
+            _ if new.claims.emergency.is_some() => return Err(RequestError::NoEmergency(governing)),
+            needs => {
+                wish::is_within(group, new.wish.duration, start)?;
+                match needs {
+                    Some(_) => RequestState::Pending,
+                    None => {
+                        let length = self.length(group, &new.wish, start);
+                        RequestState::Approved { window: Window::starting(start, length) }
+                    }
+                }
+            }
         };
         let NewRequest { user, target, action, claims, wish, origin } = new;
         let request = Request {
@@ -176,7 +189,7 @@ impl Requests {
             target,
             action,
             claims,
-            group: needs.group,
+            group: governing,
             wish,
             created: now,
             expires: self.0.settings.pending.after(now.max(start)),

@@ -255,18 +255,23 @@ pub(super) fn govern<'a>(
 
 /// Decides; the only place where a permit begins.
 pub fn decide(snapshot: &Snapshot, facts: &Facts<'_>) -> Decision {
-    decide_since(snapshot, facts, None)
+    decide_live(snapshot, facts, None)
 }
 
-/// Decides, if `live_since` is given for an access that began then: whether approval
+/// An access that was given.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Live {
+    /// When it began.
+    pub since: Timestamp,
+    /// Whether it rests on a request.
+    pub requested: bool,
+}
+
+/// Decides, if `live` is given for an access that goes on: whether approval
 /// is needed is read at its beginning, its longest time counts from there, and the
 /// register of reasons is not asked again; all else holds now.
-pub(super) fn decide_since(
-    snapshot: &Snapshot,
-    facts: &Facts<'_>,
-    live_since: Option<Timestamp>,
-) -> Decision {
-    let since = live_since.unwrap_or(facts.now);
+pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<Live>) -> Decision {
+    let since = live.map_or(facts.now, |live| live.since);
     let refuse = |why| Decision::Refused(Refusal { target: facts.target.clone(), why });
     let Some(user) = snapshot.user_entry(facts.user) else { return refuse(Why::UnknownUser) };
     if !user.user.enabled {
@@ -283,13 +288,17 @@ pub(super) fn decide_since(
         Err(why) => return refuse(why),
     };
     let approval = approval_at(group, terms, since);
-    let covering = approval.and_then(|_| covering(group, terms, facts));
+    // A request is rested on where somebody has to approve it, and where it says what whoever
+    // comes in does not: without a terminal nobody can be asked.
+    let unsaid = || missing(snapshot, group, terms, facts.claims, facts, None).claims_missing();
+    let rests = approval.is_some() || live.map_or_else(unsaid, |live| live.requested);
+    let covering = if rests { covering(group, terms, facts) } else { None };
     let claims = match covering {
         Some((request, _)) => facts.claims.or(&request.claims),
         None => facts.claims.clone(),
     };
     let mut needs = missing(snapshot, group, terms, &claims, facts, approval.filter(|_| covering.is_none()));
-    if live_since.is_some() {
+    if live.is_some() {
         // A reason that is registered or removed meanwhile ends nobody's session.
         needs.reasons.clear();
     }

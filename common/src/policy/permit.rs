@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::decide::{Decision, Facts, Why, decide_since};
+use super::decide::{Decision, Facts, Live, Why, decide_live};
 use super::login::{Login, LoginGone};
 use crate::grant::Privilege;
 use crate::id::RequestId;
@@ -83,7 +83,7 @@ impl Permit {
         &self.claims
     }
 
-    /// The approved request it rests on, where approval was needed.
+    /// The approved request it rests on, where approval was needed or the claims are its.
     #[must_use]
     pub fn request(&self) -> Option<RequestId> {
         self.request
@@ -227,7 +227,8 @@ pub fn recheck(
         claims: &permit.claims,
         requests,
     };
-    match decide_since(snapshot, &facts, Some(permit.since)) {
+    let live = Live { since: permit.since, requested: permit.request.is_some() };
+    match decide_live(snapshot, &facts, Some(live)) {
         Decision::Permitted(next) => {
             let same = next.credential == permit.credential && next.device == permit.device;
             if same { Ok(next) } else { Err(EndReason::Changed(permit.target().clone())) }

@@ -18,8 +18,8 @@ pub enum RequestError {
     /// Policy refuses the access.
     #[error(transparent)]
     Refused(Refusal),
-    /// Nobody has to approve.
-    #[error("{0} needs no approval: connect with ssh")]
+    /// Nobody has to approve, and nothing has to be said.
+    #[error("{0} needs no approval and no word: connect with ssh")]
     NotNeeded(CredentialName),
     /// The group asks for more.
     #[error("access group `{}` asks for more: {}", .0.group, missing(.0))]

@@ -23,6 +23,8 @@ name = "db01"
 name = "ops@db01"
 [[credential]]
 name = "free@db01"
+[[credential]]
+name = "said@db01"
 [[access_group]]
 name = "dba"
 users = ["operator"]
@@ -34,6 +36,12 @@ name = "free"
 users = ["operator"]
 criteria = { accounts = ["free"] }
 session = {}
+[[access_group]]
+name = "said"
+users = ["operator"]
+approvers = ["approver"]
+criteria = { accounts = ["said"] }
+session = { justification = true }
 "#;
 
 struct World {
@@ -394,4 +402,34 @@ async fn no_request_opens_for_longer_than_its_groups_longest_session() {
     let long = world.requests.create(NewRequest { wish: wish("46m"), ..ops() }).await.unwrap_err();
     assert_eq!(long.to_string(), "access group `dba` gives 45m at most; ask for no more");
     assert_eq!(length(&world.approved().await), 45 * 60, "the window of the settings is an hour");
+}
+
+#[tokio::test]
+async fn what_a_group_without_approval_asks_can_be_said_ahead_and_the_rules_approve_it() {
+    let world = world().await;
+    let (proved, target): (_, CredentialName) = (proved("operator"), "said@db01".parse().unwrap());
+    let origin = "192.0.2.7".parse().unwrap();
+    let knock = || async {
+        let nothing = Claims::default();
+        world.access.decide(&proved, &target, Action::Session, origin, &nothing).await.unwrap()
+    };
+    assert!(matches!(knock().await, Decision::Needs(needs) if needs.justification));
+    let silent = NewRequest { target: target.clone(), claims: Claims::default(), ..ops() };
+    let refused = world.requests.create(silent).await.unwrap_err();
+    assert!(matches!(refused, RequestError::Missing(_)), "{refused}");
+    let made = world.requests.create(NewRequest { target: target.clone(), ..ops() }).await.unwrap();
+    let RequestState::Approved { window } = made.state else { panic!("{made:?}") };
+    assert!(made.votes.is_empty() && !made.is_emergency());
+    let Decision::Permitted(permit) = knock().await else { panic!("not permitted") };
+    assert_eq!((permit.request(), permit.expires()), (Some(made.id), Some(window.end)));
+    assert_eq!(permit.claims().justification, text("ticket 7"));
+    // It rests on the request from then on, as it was not said otherwise.
+    let next = world.access.still_permits(&permit).await.unwrap();
+    assert_eq!((next.request(), next.expires()), (permit.request(), permit.expires()));
+    world.requests.revoke(made.id, Some(&user("approver")), &by("approver"), None).await.unwrap();
+    let ended = world.access.still_permits(&permit).await.unwrap_err();
+    assert!(matches!(ended, EndReason::Revoked { .. }), "{ended}");
+    assert!(matches!(knock().await, Decision::Needs(_)));
+    let free = NewRequest { target: "free@db01".parse().unwrap(), ..ops() };
+    assert!(matches!(world.requests.create(free).await, Err(RequestError::NotNeeded(_))));
 }

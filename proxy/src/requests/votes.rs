@@ -107,7 +107,7 @@ impl Requests {
 
     /// For how long an approval opens: what was asked for, and never longer than the group
     /// gives now.
-    fn length(&self, group: &AccessGroup, asked: &Wish, start: Timestamp) -> Length {
+    pub(super) fn length(&self, group: &AccessGroup, asked: &Wish, start: Timestamp) -> Length {
         wish::shorter(asked.duration.unwrap_or(self.0.settings.window), group.conditions.longest, start)
     }
 

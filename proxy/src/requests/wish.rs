@@ -36,6 +36,11 @@ pub(super) fn is_within(
     }
 }
 
+/// Whether the group wants something said, so that a request can say it ahead.
+pub(super) fn says(group: &AccessGroup, action: Action) -> bool {
+    group.request.governance || group.terms(action).is_some_and(|terms| terms.justification || terms.change)
+}
+
 /// An emergency's window: from now, and never longer than the group gives, which is what it
 /// gets without a wish. Who asks for more gets that; nobody is turned away in an emergency.
 pub(super) fn emergency(
