@@ -196,6 +196,10 @@ impl console::LiveSessions for LiveSessions {
     fn lives(&self, id: SessionId) -> bool {
         self.holds(id)
     }
+
+    fn gone(&self, id: SessionId, within: Duration) -> BoxFuture<'static, bool> {
+        Box::pin(self.clone().gone(id, within))
+    }
 }
 
 impl console::AgentLinks for Registry {

@@ -62,6 +62,8 @@ pub trait LiveSessions: Send + Sync {
     fn kill(&self, id: SessionId, by: &str) -> bool;
     /// Whether it lives.
     fn lives(&self, id: SessionId) -> bool;
+    /// Whether it has ended and is sealed, or does within this time.
+    fn gone(&self, id: SessionId, within: Duration) -> BoxFuture<'static, bool>;
 }
 
 /// The links to agents, as far as the console touches them.

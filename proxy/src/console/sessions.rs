@@ -6,6 +6,7 @@ mod show;
 mod transfers;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -86,6 +87,9 @@ pub(super) async fn run(
     }
 }
 
+/// How long `verify` waits for a session to end and be sealed.
+const SEALED: Duration = Duration::from_secs(3);
+
 /// Judges a recording, what the kernel saw and the list of transfers; on the local console
 /// also a recording that was kept elsewhere.
 async fn verify(
@@ -100,6 +104,11 @@ async fn verify(
     let (path, what) = match &row {
         None => (PathBuf::from(id), format!("the recording {id}")),
         Some(row) => (services.recordings.path(row.id), format!("session {}", row.id)),
+    };
+    // Whoever was just in it has left before it is sealed.
+    let lives = match &row {
+        Some(row) => !services.live.gone(row.id, SEALED).await,
+        None => false,
     };
     let known = match &row {
         Some(row) => Some(evidence::known(services, row).await?),
@@ -122,7 +131,12 @@ async fn verify(
         let event = Event::CommandsVerified { session: row.id, verdict: *verdict };
         services.audit.append(actor.by().did(event)).await?;
     }
-    let told = told(&checked.verdict);
+    let told = match &checked.verdict {
+        Verdict::Incomplete { chain, .. } if lives => {
+            format!("incomplete: good up to frame {}, and not sealed yet: its session lives", chain.frames)
+        }
+        verdict => told(verdict),
+    };
     let json = serde_json::json!({
         "session": session, "file": path, "verdict": verdict, "detail": told, "key": key.fingerprint(),
         "commands": commands, "transfers": transfers,

@@ -52,6 +52,10 @@ impl LiveSessions for Fake {
     fn lives(&self, id: SessionId) -> bool {
         !self.killed.lock().unwrap().contains(&id)
     }
+
+    fn gone(&self, _: SessionId, _: Duration) -> BoxFuture<'static, bool> {
+        Box::pin(std::future::ready(true))
+    }
 }
 
 impl AgentLinks for Fake {
