@@ -52,9 +52,18 @@ fn main() -> ExitCode {
     match cli.command {
         Command::CheckConfig => {
             let mut lines = vec![format!("{}: no mistakes", cli.config.display())];
-            lines.extend(config.hints().into_iter().map(|hint| hint.to_string()));
-            shown(writeln!(std::io::stdout(), "{}", lines.join("
-")), ExitCode::SUCCESS)
+            lines.extend(config.hints());
+            shown(
+                writeln!(
+                    std::io::stdout(),
+                    "{}",
+                    lines.join(
+                        "
+"
+                    )
+                ),
+                ExitCode::SUCCESS,
+            )
         }
         Command::Admin { command } => {
             ExitCode::from(runtime.block_on(console::admin(&config.socket(), command)))

@@ -68,7 +68,7 @@ pub enum Event {
     // Its channels.
     /// A channel passed admission.
     ChannelOpened { session: SessionId, channel: u32, kind: ChannelKind },
-    /// A channel did not.
+    /// A channel did not, or what was asked for on it did not begin.
     ChannelRefused { session: SessionId, kind: ChannelKind, why: Note },
     /// A channel closed; `exit` is its status or signal.
     ChannelClosed { session: SessionId, channel: u32, exit: Option<Note>, bytes_in: u64, bytes_out: u64 },

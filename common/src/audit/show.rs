@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Actor, Event, Notes, Record};
+use super::{Actor, CommandSource, Event, Notes, Record};
 use crate::id::RequestId;
 
 impl fmt::Display for Actor {
@@ -136,7 +136,9 @@ impl fmt::Display for Event {
                 write!(f, "{kind} to {to} refused: {why}")
             }
             Self::CommandRun { session, channel, source, command } => {
-                write!(f, "session {session}: channel {channel} ran ({source}): {command}")
+                // The exec request is logged before it reaches the device.
+                let verb = if *source == CommandSource::Exec { "asked to run" } else { "ran" };
+                write!(f, "session {session}: channel {channel} {verb} ({source}): {command}")
             }
             Self::TypedNotListed { session, channel, more } => {
                 write!(f, "session {session}: channel {channel}: {more} more typed lines are not listed")

@@ -2,6 +2,7 @@
 
 use russh::{Pty, Sig};
 use tidegate_common::audit::ChannelKind;
+use tidegate_common::recording;
 
 use super::forward::Asked;
 use crate::transfers;
@@ -25,6 +26,15 @@ pub struct Size {
     pub rows: u32,
     pub pixel_width: u32,
     pub pixel_height: u32,
+}
+
+impl Size {
+    /// As it is shown and recorded; `None` of a client that knows none and says 0 (RFC 4254, 6.2).
+    #[must_use]
+    pub fn known(&self) -> Option<recording::Size> {
+        let known = self.columns > 0 && self.rows > 0;
+        known.then_some(recording::Size { cols: self.columns, rows: self.rows })
+    }
 }
 
 /// A pseudo-terminal (RFC 4254, 6.2).
@@ -81,5 +91,19 @@ impl Program {
             (Self::Subsystem(_), None) => ChannelKind::Subsystem,
             (Self::Exec(_), None) => ChannelKind::Exec,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_of_nothing_has_no_known_size_and_one_of_something_has_its_own() {
+        let size = |columns, rows| Size { columns, rows, pixel_width: 0, pixel_height: 0 };
+        for unknown in [size(0, 0), size(80, 0), size(0, 24)] {
+            assert_eq!(unknown.known(), None);
+        }
+        assert_eq!(size(1, 1).known(), Some(recording::Size { cols: 1, rows: 1 }));
     }
 }

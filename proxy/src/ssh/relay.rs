@@ -18,12 +18,12 @@ use bytes::Bytes;
 use russh::client::Msg as UpMsg;
 use russh::server::{Handle, Msg};
 use russh::{ChannelId, ChannelMsg, ChannelWriteHalf};
-use tidegate_common::audit::Event;
+use tidegate_common::audit::{Event, Note};
 use tokio::sync::watch;
 
 use kept::{Exit, Kept};
 use said::Said;
-use start::{logged, recorded, start_program};
+use start::{UNKNOWN, logged, recorded, start_program};
 use warnings::Warnings;
 
 use super::inbox::{Event as Input, Inbox};
@@ -151,6 +151,12 @@ async fn opened(client: &Client, mut phase: watch::Receiver<Phase>) -> Done {
     match begun {
         Ok(running) => running.relay(client, &open, &mut phase).await,
         Err(sentence) => {
+            // What was asked is in the log; so is that it came to nothing.
+            let why = Note::new(format!("channel {}: {sentence}", client.id.number()));
+            let event = Event::ChannelRefused { session: open.id, kind: start.program.kind(), why };
+            if let Err(error) = open.audit.tell(event).await {
+                tracing::error!(session = %open.id, %error, "a channel that failed to open could not be logged");
+            }
             if !client.answered {
                 let _ = client.handle.channel_failure(client.id).await;
             }
@@ -186,7 +192,7 @@ async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Box<R
     let transfer = start.program.transfer().filter(|_| start.terminal.is_none());
     let transfers = Watch::of(transfer.as_ref(), open, number, &recorder);
     let warnings = Warnings::new(open, start.terminal.is_some());
-    let columns = start.terminal.as_ref().map(|terminal| terminal.size.columns);
+    let columns = start.terminal.as_ref().map(|terminal| terminal.size.known().unwrap_or(UNKNOWN).cols);
     let typed = Typed::of(open, number, &recorder, columns);
     let (said, kept) = (Said::new(read), Kept { recorder, transfers, typed });
     Ok(Box::new(Running { said, write, lease, kept, warnings }))

@@ -202,6 +202,9 @@ impl server::Handler for Hostile {
         command: &[u8],
         session: &mut server::Session,
     ) -> Result<(), Self::Error> {
+        if command == b"refused" {
+            return session.channel_failure(id);
+        }
         session.channel_success(id)?;
         let (handle, status) = (session.handle(), command == b"status");
         tokio::spawn(async move {
@@ -251,6 +254,15 @@ fn a_devices_sshd_that_repeats_itself_is_cut_off_with_the_reason_and_costs_no_me
     let done = ssh(&[], &["status"]).run().unwrap();
     let twice = "the device's sshd told how its program ended twice, which no server does";
     assert!(done.err().contains(twice), "{}", done.all());
+
+    // What it does not start was asked for, and the log says what became of it.
+    let done = ssh(&[], &["refused"]).run().unwrap();
+    assert!(!done.success(), "{}", done.all());
+    let asked = logged(world, "command-run", "command", "refused");
+    let refused = logged(world, "channel-refused", "why", "the device refuses to start that");
+    assert_eq!((&refused["session"], text(&refused, "kind")), (&asked["session"], "exec".to_owned()));
+    let log = world.admin(&["audit", "tail", "-n", "200"]).unwrap().ok().unwrap().out();
+    assert!(log.contains("asked to run (exec request): refused") && !log.contains(" ran ("), "{log}");
 
     let (port, silent) = (free_port(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     let forward = format!("{port}:127.0.0.1:{}", silent.local_addr().unwrap().port());

@@ -48,3 +48,18 @@ fn what_is_typed_is_recorded_only_where_the_group_says_so_also_what_is_not_echoe
     let typed = typed_in(&scene);
     assert!(typed.contains("hunter2hunter2\r"), "{typed:?}");
 }
+
+/// ssh asks for a terminal of nothing when it has none itself.
+#[test]
+fn a_terminal_of_0_by_0_is_recorded_as_one_that_players_take() {
+    needs_devices!();
+    let scene = Scene::share(street(), "sizeless", "{}");
+    let client = scene.world.client();
+    let ssh = client.ssh_with(&scene.operator, &scene.target(), &["-tt"], &["stty size"]).unwrap();
+    // The device has what the client said.
+    assert_eq!(ssh.stdin("").ok().unwrap().out(), "0 0\r\n");
+    let id = text(&scene.sessions()[0], "id");
+    scene.world.admin(&["session", "verify", &id]).unwrap().ok().unwrap();
+    let cast = scene.world.unpack(&id).unwrap().ok().unwrap().out();
+    assert!(cast.contains(r#"\"size\":{\"cols\":80,\"rows\":24}"#), "{cast}");
+}

@@ -3,7 +3,6 @@
 
 use bytes::Bytes;
 use tidegate_common::audit::Note;
-use tidegate_common::recording;
 
 use super::super::program::Size;
 use crate::record;
@@ -50,9 +49,10 @@ impl Kept {
         self.transfers.client(data).await.map_err(said)
     }
 
+    /// A size that the client does not know leaves the one before.
     pub async fn resize(&self, size: Size) -> Result<(), String> {
-        self.typed.resize(size.columns);
-        let shown = recording::Size { cols: size.columns, rows: size.rows };
+        let Some(shown) = size.known() else { return Ok(()) };
+        self.typed.resize(shown.cols);
         self.recorder.resize(shown).await.map_err(said)
     }
 

@@ -12,6 +12,9 @@ use super::super::upstream::DialError;
 use crate::record;
 use crate::session::Open;
 
+/// The size of a terminal whose client knows none.
+pub(super) const UNKNOWN: recording::Size = recording::Size { cols: 80, rows: 24 };
+
 /// Opens the channel on the device while the log takes note of it; the program
 /// starts only when both are done.
 pub(super) async fn logged<T>(
@@ -94,7 +97,6 @@ pub(super) async fn recorded(
     };
     let terminal = start.terminal.as_ref();
     let term = terminal.map(|terminal| terminal.term.as_str());
-    let size =
-        terminal.map(|terminal| recording::Size { cols: terminal.size.columns, rows: terminal.size.rows });
+    let size = terminal.map(|terminal| terminal.size.known().unwrap_or(UNKNOWN));
     open.recorder.open(number, record::Open { kind, command: command.as_deref(), term, size }).await
 }
