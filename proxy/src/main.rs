@@ -53,17 +53,8 @@ fn main() -> ExitCode {
         Command::CheckConfig => {
             let mut lines = vec![format!("{}: no mistakes", cli.config.display())];
             lines.extend(config.hints());
-            shown(
-                writeln!(
-                    std::io::stdout(),
-                    "{}",
-                    lines.join(
-                        "
-"
-                    )
-                ),
-                ExitCode::SUCCESS,
-            )
+            let told = lines.iter().try_for_each(|line| writeln!(std::io::stdout(), "{line}"));
+            shown(told, ExitCode::SUCCESS)
         }
         Command::Admin { command } => {
             ExitCode::from(runtime.block_on(console::admin(&config.socket(), command)))
