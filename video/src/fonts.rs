@@ -34,7 +34,7 @@ const TEXT: &str = "DejaVu Sans Mono";
 /// The most fonts beside those named here.
 const MOST_OTHERS: usize = 48;
 /// The most bytes of fonts that are read, beyond the text's own.
-const MOST_BYTES: usize = 96 * 1024 * 1024;
+const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 /// A cut of the text's font.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -203,9 +203,13 @@ impl Face {
     /// Whether the font has a glyph; reads its file, where `left` bytes are enough for it.
     fn has(&mut self, character: char, left: usize, read: &mut usize) -> bool {
         if let Data::File(file) = &mut self.data {
+            let size =
+                file.metadata().map_or(usize::MAX, |file| usize::try_from(file.len()).unwrap_or(usize::MAX));
             let mut bytes = Vec::new();
-            let limit = u64::try_from(left).unwrap_or(u64::MAX).saturating_add(1);
-            let whole = file.take(limit).read_to_end(&mut bytes).is_ok() && bytes.len() <= left;
+            // No more memory than the file is large.
+            let whole = size <= left
+                && bytes.try_reserve_exact(size).is_ok()
+                && file.take(u64::try_from(size).unwrap_or(0)).read_to_end(&mut bytes).is_ok();
             *read = read.saturating_add(bytes.len());
             self.data = if whole { Data::Read(bytes) } else { Data::Useless };
             self.examine();

@@ -1,5 +1,7 @@
 //! Known screens, drawn with the font that is compiled in: the same pixels everywhere.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 mod support;
 
 use std::path::Path;

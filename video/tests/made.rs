@@ -1,5 +1,7 @@
 //! The program as people call it, and its files as ffprobe sees them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 mod support;
 
 use std::process::Stdio;
