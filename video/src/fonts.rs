@@ -79,8 +79,9 @@ struct Face {
 enum Data {
     /// Compiled in.
     Static(&'static [u8]),
-    /// Open, and not read yet.
-    File(File),
+    /// Open, and not read yet; with its size, which cannot be asked for once the program is
+    /// confined.
+    File(File, usize),
     Read(Vec<u8>),
     /// It could not be read, or is no font.
     Useless,
@@ -202,9 +203,8 @@ impl Face {
 
     /// Whether the font has a glyph; reads its file, where `left` bytes are enough for it.
     fn has(&mut self, character: char, left: usize, read: &mut usize) -> bool {
-        if let Data::File(file) = &mut self.data {
-            let size =
-                file.metadata().map_or(usize::MAX, |file| usize::try_from(file.len()).unwrap_or(usize::MAX));
+        if let Data::File(file, size) = &mut self.data {
+            let size = *size;
             let mut bytes = Vec::new();
             // No more memory than the file is large.
             let whole = size <= left
@@ -221,7 +221,7 @@ impl Face {
         let bytes = match &self.data {
             Data::Static(bytes) => bytes,
             Data::Read(bytes) => bytes.as_slice(),
-            Data::File(_) | Data::Useless => return,
+            Data::File(..) | Data::Useless => return,
         };
         let found = usize::try_from(self.index).ok().and_then(|index| FontRef::from_index(bytes, index));
         match found.map(|font| (font.offset, font.key)) {
@@ -234,7 +234,7 @@ impl Face {
         let data = match &self.data {
             Data::Static(bytes) => bytes,
             Data::Read(bytes) => bytes.as_slice(),
-            Data::File(_) | Data::Useless => return None,
+            Data::File(..) | Data::Useless => return None,
         };
         Some(FontRef { data, offset: self.offset, key: self.key? })
     }
@@ -268,7 +268,9 @@ fn open(face: &fontdb::FaceInfo) -> Option<Face> {
         Source::File(path) | Source::SharedFile(path, _) => path,
         Source::Binary(_) => return None,
     };
-    Some(Face::new(Data::File(File::open(path).ok()?), face.index))
+    let file = File::open(path).ok()?;
+    let size = usize::try_from(file.metadata().ok()?.len()).ok()?;
+    Some(Face::new(Data::File(file, size), face.index))
 }
 
 /// A font that was asked for.
