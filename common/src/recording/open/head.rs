@@ -40,11 +40,22 @@ pub struct Theme {
 
 /// Reads the header; and whether events follow as in v1.
 pub fn read<R: Read>(text: &mut Text<R>) -> Result<(Head, bool), OpenError> {
+    // What is blank before it is none of it, however the file is read.
+    loop {
+        let found = text.rest().iter().position(|byte| !byte.is_ascii_whitespace());
+        let blank = text.rest().get(..found.unwrap_or(text.rest().len())).unwrap_or_default();
+        let (length, lines) = (blank.len(), blank.iter().filter(|byte| **byte == b'\n').count());
+        text.skip(length);
+        (0..lines).for_each(|_| text.step());
+        if found.is_some() {
+            break;
+        }
+        if !text.more()? {
+            return Err(OpenError::Empty);
+        }
+    }
     while text.rest().len() <= MAX_HEAD && !text.rest().contains(&b'\n') && text.more()? {}
     let rest = text.rest();
-    if rest.iter().all(u8::is_ascii_whitespace) {
-        return Err(OpenError::Empty);
-    }
     let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
     let line = rest.get(..length).unwrap_or_default();
     let fields =

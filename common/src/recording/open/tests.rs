@@ -219,6 +219,32 @@ fn a_mistake_says_where_it_is() {
 }
 
 #[test]
+fn blank_lines_before_the_header_are_skipped_however_the_file_is_read() {
+    for text in [V1, V2, V3] {
+        let text = format!("\n \n\r\n{text}");
+        let mut slow = Vec::new();
+        let mut recording = Recording::open(Slow(text.as_bytes()), None).unwrap();
+        while let Some(event) = recording.next_event().unwrap() {
+            slow.push(event);
+        }
+        assert_eq!(slow, all(text.as_bytes()).0);
+        assert!(slow.len() > 1);
+    }
+    let wrong = "\n\n{\"version\":2}\n[1]\n";
+    assert!(matches!(all(wrong.as_bytes()).1, Some(OpenError::Event { place: Place::Line(4), .. })));
+}
+
+/// Gives one byte at a time.
+struct Slow<'a>(&'a [u8]);
+
+impl io::Read for Slow<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let most = out.len().min(1);
+        self.0.read(&mut out[..most])
+    }
+}
+
+#[test]
 fn times_that_go_back_stand_still_and_are_counted() {
     let text = format!("{V2}[1, \"o\", \"a\"]\n[-5, \"o\", \"b\"]\n[4, \"o\", \"c\"]\n");
     let mut recording = open(text.as_bytes()).unwrap();
