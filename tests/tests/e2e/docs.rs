@@ -33,7 +33,7 @@ fn each_invariant_has_one_row() {
 #[test]
 fn every_test_that_the_documents_name_exists() {
     let mut there = BTreeSet::new();
-    for room in ["common/src", "proxy/src", "agent/src", "agent/tests", "tests/tests"] {
+    for room in ["common/src", "screen", "video", "proxy/src", "agent/src", "agent/tests", "tests/tests"] {
         if repository().join(room).is_dir() {
             functions(&repository().join(room), &mut there);
         }
