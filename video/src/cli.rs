@@ -21,7 +21,7 @@ pub struct Cli {
     /// How to compress: H.264 makes an MP4, the others a WebM
     #[arg(long, value_enum, default_value_t = Codec::H264)]
     pub codec: Codec,
-    /// Constant quality of the encoder, from 0, the best, to 63, the smallest [default: 30 for
+    /// Constant quality of the encoder, from 0, the best, to 63, the smallest [default: 32 for
     /// h264, 34 for the others]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(..=63))]
     pub quality: Option<u8>,

@@ -163,9 +163,9 @@ impl Fonts {
     }
 
     fn place(&mut self, character: char, cut: Cut, emoji: bool) -> Option<Place> {
-        let left = MOST_BYTES.saturating_sub(self.read);
         let read = &mut self.read;
-        let mut has = |face: &mut Face| face.has(character, left, read);
+        // One character that no font has asks all of them.
+        let mut has = |face: &mut Face| face.has(character, MOST_BYTES.saturating_sub(*read), read);
         if emoji && self.emoji.as_mut().is_some_and(&mut has) {
             return Some(Place::Emoji);
         }
@@ -279,4 +279,19 @@ fn open(face: &fontdb::FaceInfo) -> Option<Face> {
 pub struct Missing {
     family: String,
     directory: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fonts_are_read_up_to_a_bound_however_many_lack_a_character() {
+        let mut fonts = Fonts::find(Path::new(DIRECTORY), None).unwrap();
+        // Of private use: it is looked for in all of them.
+        for character in '\u{f0000}'..'\u{f0010}' {
+            fonts.lookup(character, Cut::Regular, false);
+        }
+        assert!(fonts.read > 0 && fonts.read <= MOST_BYTES, "{}", fonts.read);
+    }
 }

@@ -42,7 +42,7 @@ impl Codec {
     #[must_use]
     pub fn usual_quality(self) -> u8 {
         match self {
-            Self::H264 => 30,
+            Self::H264 => 32,
             Self::Vp9 | Self::Av1 => 34,
         }
     }
