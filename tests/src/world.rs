@@ -321,6 +321,26 @@ impl World {
         })
     }
 
+    /// How often the device's agent has connected so far.
+    pub fn links(&self, device: &Device) -> Result<usize> {
+        let log = self.json(&["audit", "tail", "-n", "1000"])?;
+        let text = |event: &serde_json::Value, field: &str| event.get(field)?.as_str().map(str::to_owned);
+        let connects = |event: &&serde_json::Value| {
+            text(event, "type").as_deref() == Some("agent-connected")
+                && text(event, "device").as_deref() == Some(device.name())
+        };
+        let records = log.as_array().context("the log is no list")?.iter();
+        Ok(records.filter_map(|record| record.get("event")).filter(connects).count())
+    }
+
+    /// Waits for the link of the agent after one that was killed; `before` is how many there were.
+    /// (The gate may list the killed one's for a moment.)
+    pub fn await_agent_again(&self, device: &Device, before: usize) -> Result<()> {
+        let again = || self.links(device).is_ok_and(|links| links > before);
+        wait::until_true("the agent connects again", READY, again)?;
+        self.await_agent(device)
+    }
+
     /// Whether the proxy has a link with the device's agent.
     #[must_use]
     pub fn agent_is_connected(&self, device: &str) -> bool {

@@ -116,6 +116,7 @@ fn an_agent_killed_at_any_step_leaves_nothing_and_works_again() {
         let account = format!("{step:?}").to_lowercase();
         let scene = Scene::set(&stand.world, &stand.device, &account, ASKS_AND_WAITS);
         let mut pty = play(&scene, step);
+        let links = stand.world.links(&stand.device).unwrap();
         stand.device.ok(&["systemctl", "kill", "--signal=KILL", "tidegate-agent"]).unwrap();
         if step != Step::Inside {
             pty.kill().unwrap();
@@ -123,7 +124,7 @@ fn an_agent_killed_at_any_step_leaves_nothing_and_works_again() {
         scene.is_as_before_within(WITHIN);
         sudo_is_refused(&scene);
         drop(pty);
-        stand.world.await_agent(&stand.device).unwrap();
+        stand.world.await_agent_again(&stand.device, links).unwrap();
     }
 }
 

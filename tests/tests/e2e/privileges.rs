@@ -178,10 +178,11 @@ fn an_agent_killed_while_any_kind_is_granted_leaves_nothing() {
         let running = kinds.ssh(account, "echo in; sleep 600").start().unwrap();
         wait::until_true("the session runs", WITHIN, || running.stdout_so_far().contains("in")).unwrap();
         assert_ne!(kinds.difference(), "", "the comparison must see what is granted");
+        let links = kinds.stand.world.links(&kinds.stand.device).unwrap();
         kinds.stand.device.ok(&["systemctl", "kill", "--signal=KILL", "tidegate-agent"]).unwrap();
         kinds.is_as_before();
         running.kill().unwrap();
-        kinds.stand.world.await_agent(&kinds.stand.device).unwrap();
+        kinds.stand.world.await_agent_again(&kinds.stand.device, links).unwrap();
     }
 }
 
