@@ -6,6 +6,7 @@
 //! name contains one of the words.
 
 mod agents;
+mod channels;
 mod cpu;
 mod crowded;
 mod measures;
@@ -107,7 +108,7 @@ fn bench() -> Result<()> {
         rows.extend(measured(name, || measure(quick))?);
     }
     type Measure = fn(&Course, &Sizes) -> Result<Vec<Row>>;
-    let measures: [(&str, Measure); 11] = [
+    let measures: [(&str, Measure); 12] = [
         // First, too: an agent that has served nobody yet.
         ("idle agent", agents::idle),
         // First, because what bulk leaves to the allocator would hide it.
@@ -118,6 +119,7 @@ fn bench() -> Result<()> {
         ("terminal", measures::terminal),
         ("set-up and grant", measures::set_up),
         ("keystroke", measures::keystroke),
+        ("channels", channels::many),
         ("revocation", measures::revocation),
         ("revocation beside a removal", crowded::beside_a_removal),
         ("hopping processes", crowded::hopping),

@@ -86,6 +86,7 @@ impl Course {
             users = ["{USER}"]
             criteria = {{ devices = ["bench01"] }}
             session = {{}}
+            conditions = {{ forwards = ["local"] }}
             "#,
             device.address()
         );
@@ -166,7 +167,7 @@ fn plain_sshd(dir: &Path, key: &str) -> Result<(Running, u16)> {
     let config = format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {own}/host_key\nPidFile none\n\
          AuthorizedKeysFile {own}/keys\nStrictModes no\nUsePAM no\nPermitRootLogin prohibit-password\n\
-         PasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 400\nMaxSessions 400\n\
+         PasswordAuthentication no\nKbdInteractiveAuthentication no\n\
          UseDNS no\nLogLevel ERROR\n",
         own = own.display()
     );
