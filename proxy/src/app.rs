@@ -25,7 +25,7 @@ use crate::refusals::Refusals;
 use crate::requests::{self, Requests};
 use crate::session::{End, LiveSessions, Sessions};
 use crate::ssh::keys::Keys;
-use crate::ssh::upstream::Means;
+use crate::ssh::upstream::{Means, Pace};
 use crate::ssh::{self, Gate};
 use crate::store::Store;
 use crate::witness::Witnesses;
@@ -68,6 +68,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             keepalive: config.ssh.keepalive,
             audit: audit.clone(),
             agents: registry.clone(),
+            pace: Pace::default(),
         },
         live: live.clone(),
     });

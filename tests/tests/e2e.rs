@@ -12,6 +12,8 @@ mod audit;
 mod bounds;
 #[path = "e2e/certificates.rs"]
 mod certificates;
+#[path = "e2e/channels.rs"]
+mod channels;
 #[path = "e2e/crossing.rs"]
 mod crossing;
 #[path = "e2e/demo.rs"]

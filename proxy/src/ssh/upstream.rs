@@ -8,6 +8,7 @@
 //! login; only channels that are open at once cost one each.
 
 mod gather;
+mod pace;
 mod route;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use russh::{Channel, ChannelOpenFailure, Disconnect};
 use tidegate_common::name::AccountName;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+pub use pace::Pace;
 pub use route::{Connected, LoggedIn, Means, Route};
 pub use witness::{Guest, MOST_UNASKED, Visit};
 
@@ -46,6 +48,9 @@ pub enum DialError {
         /// What the system said.
         why: String,
     },
+    /// Too many log in to it at once.
+    #[error("too many sessions log in to {0} at this moment; try again in a minute")]
+    Busy(String),
     /// Nobody vouched for a host key yet.
     #[error(
         "no host key of {0} is known yet: its agent has not connected, or an administrator has to pin one"

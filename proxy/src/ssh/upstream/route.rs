@@ -15,16 +15,22 @@ use tidegate_common::name::CredentialName;
 use tidegate_common::policy::Permit;
 use tidegate_common::wire::device_principal;
 use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::super::algorithms::Algorithms;
 use super::super::inbox::WINDOW;
 use super::super::keys::Keys;
 use super::gather::{Gathered, TerminalFlag};
+use super::pace::{Pace, Turn};
 use super::witness::{Reception, Witness};
 use super::{DEADLINE, DialError};
 use crate::agents::{Registry, Trust};
 use crate::audit_log::AuditLog;
 use crate::origin::canonical;
+
+/// How long until a device that has dropped us is tried again, in milliseconds: sshd does so
+/// at random while many log in to it. To each as much again is added at most.
+const PAUSES: [u64; 5] = [50, 150, 300, 600, 1200];
 
 /// What every way to a device needs.
 #[derive(Clone)]
@@ -39,6 +45,8 @@ pub struct Means {
     pub audit: AuditLog,
     /// Who is told which login is whose.
     pub agents: Registry,
+    /// How many log in to a device at once.
+    pub pace: Pace,
 }
 
 /// Where a session's connections go, and who they log in as.
@@ -61,6 +69,15 @@ pub struct Connected {
     reception: Reception,
     terminal: TerminalFlag,
     source: SocketAddr,
+    /// For as long as it is not logged in.
+    turn: Option<Turn>,
+}
+
+/// Why a device was not reached.
+enum Missed {
+    /// It took the connection and closed it before anything was said.
+    Dropped,
+    Failed(DialError),
 }
 
 /// A connection that is logged in.
@@ -105,11 +122,32 @@ impl Route {
         self.target.device.to_string()
     }
 
-    /// Connects and exchanges keys, so that only the login is left.
+    /// Connects and exchanges keys, so that only the login is left. Waits for its turn, and
+    /// tries again where the device's sshd drops it.
+    ///
+    /// # Errors
+    /// A sentence for the user.
     pub async fn connect(&self) -> Result<Connected, DialError> {
-        tokio::time::timeout(DEADLINE, self.connect_now())
-            .await
-            .unwrap_or_else(|_| Err(self.unreachable("it did not answer in time")))
+        let turn = self.means.pace.turn(&self.address, self.port).await;
+        let turn = turn.ok_or_else(|| DialError::Busy(self.device()))?;
+        let deadline = Instant::now() + DEADLINE;
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            match timeout_at(deadline, self.connect_now()).await {
+                Ok(Ok(connected)) => return Ok(Connected { turn: Some(turn), ..connected }),
+                Ok(Err(Missed::Failed(error))) => return Err(error),
+                Ok(Err(Missed::Dropped)) => {
+                    let pause = pauses.next().ok_or_else(|| self.dropped())?;
+                    sleep(Duration::from_millis(pause + rand::random::<u64>() % pause)).await;
+                }
+                Err(_) => return Err(self.unreachable("it did not answer in time")),
+            }
+        }
+    }
+
+    fn dropped(&self) -> DialError {
+        let why = "it closes the connection at once, as it does while too many log in (`MaxStartups`)";
+        DialError::Protocol { device: self.device(), why: why.to_owned() }
     }
 
     fn unreachable(&self, why: impl std::fmt::Display) -> DialError {
@@ -117,12 +155,11 @@ impl Route {
         DialError::Unreachable { device: self.device(), address, why: why.to_string() }
     }
 
-    async fn connect_now(&self) -> Result<Connected, DialError> {
-        let stream = TcpStream::connect((self.address.as_str(), self.port))
-            .await
-            .map_err(|error| self.unreachable(error))?;
-        let source = stream.local_addr().map(canonical).map_err(|error| self.unreachable(error))?;
-        stream.set_nodelay(true).map_err(|error| self.unreachable(error))?;
+    async fn connect_now(&self) -> Result<Connected, Missed> {
+        let unreachable = |error: std::io::Error| Missed::Failed(self.unreachable(error));
+        let stream = TcpStream::connect((self.address.as_str(), self.port)).await.map_err(unreachable)?;
+        let source = stream.local_addr().map(canonical).map_err(unreachable)?;
+        stream.set_nodelay(true).map_err(unreachable)?;
         let reception = Reception::default();
         let witness =
             Witness::new(self.host_keys.clone(), reception.clone(), self.session, self.means.audit.clone());
@@ -131,17 +168,19 @@ impl Route {
         let stream = Gathered::new(stream, terminal.clone());
         let handle = client::connect_stream(self.config(), stream, witness).await.map_err(|error| {
             if refused.load(std::sync::atomic::Ordering::Relaxed) {
-                DialError::HostKey(self.device())
+                Missed::Failed(DialError::HostKey(self.device()))
+            } else if dropped(&error) {
+                Missed::Dropped
             } else {
-                DialError::Protocol { device: self.device(), why: error.to_string() }
+                Missed::Failed(DialError::Protocol { device: self.device(), why: error.to_string() })
             }
         })?;
-        Ok(Connected { handle, reception, terminal, source })
+        Ok(Connected { handle, reception, terminal, source, turn: None })
     }
 
     /// Logs in with a certificate of seconds.
     pub async fn login(&self, connected: Connected) -> Result<LoggedIn, DialError> {
-        let Connected { mut handle, reception, terminal, source } = connected;
+        let Connected { mut handle, reception, terminal, source, turn: _turn } = connected;
         let account = &self.target.account;
         let key =
             self.means.keys.session_key(self.session, &self.principals, Some(source.ip()), &self.forwards)?;
@@ -170,5 +209,15 @@ impl Route {
             nodelay: true,
             ..client::Config::default()
         })
+    }
+}
+
+/// Whether the device ended the connection before keys were exchanged.
+fn dropped(error: &russh::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    match error {
+        russh::Error::Disconnect | russh::Error::HUP => true,
+        russh::Error::IO(error) => matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof),
+        _ => false,
     }
 }

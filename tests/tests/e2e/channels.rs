@@ -1,0 +1,76 @@
+//! Many channels at once, to a device whose sshd is configured as Debian configures it.
+
+use std::thread;
+use std::time::Duration;
+
+use tidegate_tests::host::Host;
+use tidegate_tests::pty::PATIENCE;
+use tidegate_tests::run::{Done, Run, Running};
+use tidegate_tests::wait;
+
+use crate::needs_devices;
+use crate::pier::Pier;
+use crate::support::Scratch;
+
+/// A connection of the stock client that others come on, and how to come on it.
+struct Master {
+    ssh: Running,
+    control: String,
+    _scratch: Scratch,
+}
+
+impl Master {
+    fn start(pier: &Pier, options: &[&str]) -> Self {
+        let scratch = Scratch::new(pier.name);
+        let path = scratch.path("master");
+        let control = format!("ControlPath={}", path.display());
+        let words = [&["-N", "-M", "-o", &control][..], options].concat();
+        let ssh = pier.ssh(&words, &[]).within(Duration::from_secs(240)).start().unwrap();
+        wait::until_true("the master is up", PATIENCE, || path.exists()).unwrap();
+        Self { ssh, control, _scratch: scratch }
+    }
+
+    fn run(&self, pier: &Pier, command: &str) -> Run {
+        pier.ssh(&["-o", &self.control], &[command])
+    }
+}
+
+/// Runs so many at once.
+fn at_once<T: Send>(many: usize, one: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    thread::scope(|scope| {
+        let all: Vec<_> = (0..many)
+            .map(|number| {
+                scope.spawn({
+                    let one = &one;
+                    move || one(number)
+                })
+            })
+            .collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    })
+}
+
+fn say_their_numbers(runs: Vec<Done>) {
+    for (number, done) in runs.into_iter().enumerate() {
+        assert_eq!(done.out(), format!("{number}\n"), "{}", done.all());
+    }
+}
+
+#[test]
+fn thirty_commands_at_once_over_one_connection_all_run() {
+    needs_devices!();
+    let pier = Pier::new("pier-thirty", "\"local\"");
+    let master = Master::start(&pier, &[]);
+    for _ in 0..2 {
+        // Each waits until all are there, so that they are there at once.
+        let meet = format!(
+            "echo x >> /tmp/{n}; until [ $(wc -l < /tmp/{n}) -ge 30 ]; do sleep 0.1; done",
+            n = pier.name
+        );
+        pier.street.device.ok(&["rm", "-f", &format!("/tmp/{}", pier.name)]).unwrap();
+        say_their_numbers(at_once(30, |number| {
+            master.run(&pier, &format!("{meet}; echo {number}")).run().unwrap()
+        }));
+    }
+    master.ssh.kill().unwrap();
+}
