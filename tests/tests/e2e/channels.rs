@@ -8,6 +8,7 @@ use tidegate_tests::pty::PATIENCE;
 use tidegate_tests::run::{Done, Run, Running};
 use tidegate_tests::wait;
 
+use crate::forwards::{connect, exchange, free_port};
 use crate::needs_devices;
 use crate::pier::Pier;
 use crate::support::Scratch;
@@ -73,4 +74,27 @@ fn thirty_commands_at_once_over_one_connection_all_run() {
         }));
     }
     master.ssh.kill().unwrap();
+}
+
+#[test]
+fn five_hundred_connections_one_after_the_other_beside_a_command_need_no_log_in_of_their_own() {
+    needs_devices!();
+    let pier = Pier::new("pier-row", "\"local\"");
+    let (service, port) = pier.echo(&[]);
+    let here = free_port();
+    let master = Master::start(&pier, &["-L", &format!("127.0.0.1:{here}:127.0.0.1:{port}")]);
+    let beside = master.run(&pier, "echo there; cat").start().unwrap();
+    wait::until_true("the command runs", PATIENCE, || beside.stdout_so_far().contains("there")).unwrap();
+    let log_ins = || pier.street.device.journal("ssh").matches("Accepted publickey").count();
+    let before = log_ins();
+    for number in 0..500 {
+        let sent = number.to_string().into_bytes();
+        assert!(exchange(connect(here), &sent) == sent, "{number}");
+    }
+    // One for the forward; a few where the next came before the last was let go.
+    let more = log_ins() - before;
+    assert!(more <= 5, "{more} log-ins");
+    beside.kill().unwrap();
+    master.ssh.kill().unwrap();
+    service.kill().unwrap();
 }

@@ -197,6 +197,29 @@ fn a_remote_forward_carries_every_byte_until_it_is_cancelled() {
     master.kill().unwrap();
 }
 
+/// On the device: as many connections to a port one after the other, each of which it closes
+/// first; prints how many were answered.
+const ROW: &str = r#"
+use IO::Socket::INET; my ($port, $many) = @ARGV; my $right = 0;
+for (1 .. $many) {
+    my $to = IO::Socket::INET->new("127.0.0.1:$port") or next;
+    syswrite($to, "ping"); sysread($to, my $back, 4); $right++ if $back eq "ping"; close($to);
+}
+print "$right\n";
+"#;
+
+#[test]
+fn connections_that_the_device_closes_first_linger_nowhere_and_their_port_is_free_with_the_client() {
+    needs_devices!();
+    let pier = Pier::new("pier-back", "\"remote\"");
+    let to = format!("18181:127.0.0.1:{}", echo_here());
+    for _ in 0..3 {
+        let command = format!("perl -e '{ROW}' 18181 100");
+        let done = pier.ssh(&["-o", "ExitOnForwardFailure=yes", "-R", &to], &[&command]).run().unwrap();
+        assert_eq!(done.out(), "100\n", "{}", done.all());
+    }
+}
+
 #[test]
 fn a_socket_of_the_device_leads_to_the_client() {
     needs_devices!();

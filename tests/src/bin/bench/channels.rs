@@ -20,7 +20,7 @@ use crate::report::Row;
 use crate::ways::{Course, Way};
 
 const COMMANDS: usize = 30;
-const AT_ONCE: usize = 60;
+const AT_ONCE: usize = 30;
 const IN_A_ROW: usize = 500;
 /// How long anything here may take.
 const PATIENCE: Duration = Duration::from_secs(60);
