@@ -73,6 +73,11 @@ pub enum Program {
 }
 
 impl Program {
+    /// Whether it is what mosh(1) starts by ssh, to leave ssh behind.
+    pub fn is_mosh(&self) -> bool {
+        matches!(self, Self::Exec(command) if command.trim_ascii_start().starts_with(b"mosh-server"))
+    }
+
     /// The transfer that it is, if its name says so.
     pub fn transfer(&self) -> Option<transfers::Asked> {
         match self {

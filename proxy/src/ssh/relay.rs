@@ -28,7 +28,7 @@ use warnings::Warnings;
 
 use super::inbox::{Event as Input, Inbox};
 use super::program::{Control, Size, Start};
-use super::upstream::Lease;
+use super::upstream::{DialError, Lease};
 use crate::session::{Open, Phase};
 use crate::transfers::Watch;
 use crate::typed::Typed;
@@ -79,6 +79,10 @@ pub async fn serve(client: Client, phase: watch::Receiver<Phase>) -> bool {
             let text = format!("\r\ntidegate: {sentence}\r\n");
             let _ = client.write.extended_data_bytes(STDERR, text).await;
             let _ = client.handle.exit_status_request(client.id, 255).await;
+        }
+        // After the sentence: ssh(1) reads no further once its request has failed.
+        if matches!(done, Done::Failed(_)) && !client.answered {
+            let _ = client.handle.channel_failure(client.id).await;
         }
         let _ = client.write.close().await;
         tells
@@ -157,9 +161,6 @@ async fn opened(client: &Client, mut phase: watch::Receiver<Phase>) -> Done {
             if let Err(error) = open.audit.tell(event).await {
                 tracing::error!(session = %open.id, %error, "a channel that failed to open could not be logged");
             }
-            if !client.answered {
-                let _ = client.handle.channel_failure(client.id).await;
-            }
             Done::Failed(sentence)
         }
     }
@@ -177,7 +178,9 @@ struct Running {
 /// Logs the channel, opens it on the device and starts the program there.
 async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Box<Running>, String> {
     let number = client.id.number();
-    let (channel, mut lease) = logged(open, number, start, open.upstream.open()).await?;
+    let opening =
+        async { if start.program.is_mosh() { Err(DialError::Mosh) } else { open.upstream.open().await } };
+    let (channel, mut lease) = logged(open, number, start, opening).await?;
     if let Some(asked) = &start.asked {
         asked.attend(&mut lease, open).await?;
     }

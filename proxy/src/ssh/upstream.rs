@@ -51,6 +51,9 @@ pub enum DialError {
     /// Too many log in to it at once.
     #[error("too many sessions log in to {0} at this moment; try again in a minute")]
     Busy(String),
+    /// It would go past the gate.
+    #[error("mosh speaks UDP with the device itself, past the gate, which could not record it; use ssh")]
+    Mosh,
     /// Nobody vouched for a host key yet.
     #[error(
         "no host key of {0} is known yet: its agent has not connected, or an administrator has to pin one"

@@ -92,6 +92,14 @@ fn no_forward_is_opened_unless_the_group_allows_it() {
 }
 
 #[test]
+fn mosh_is_refused_with_the_reason() {
+    needs_devices!();
+    // As mosh(1) asks for it.
+    let done = ssh(USER, &format!("{ACCOUNT}@db01"), &[], "mosh-server new -s -c 256 -l LANG=C.UTF-8");
+    assert!(!done.success() && done.err().contains("past the gate"), "{}", done.all());
+}
+
+#[test]
 fn a_typo_in_resources_is_refused_with_its_place_and_nothing_is_applied() {
     needs_devices!();
     let world = &street().world;

@@ -178,7 +178,11 @@ fn a_login_that_a_session_had_systemd_make_ends_with_it_and_passes_for_nobody_el
     for (number, call) in CALLS {
         assert!(findings.iter().any(|line| line.ends_with(number)), "{call} is not listed: {findings:#?}");
     }
-    assert!(unseen.iter().any(|line| line.contains("76015")), "{unseen:#?}");
+    assert!(
+        unseen.iter().any(|line| line.contains("76015")),
+        "{unseen:#?} {findings:#?} {}",
+        device.journal("tidegate-agent")
+    );
     assert!(findings.iter().any(|line| line == "new /var/lib/systemd/linger/lingerer"), "{findings:#?}");
     assert!(!runs(device, "76012"), "systemd made the login again");
     device.ok(&["pkill", "-f", "sleep 76015$"]).unwrap();
