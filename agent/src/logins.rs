@@ -172,11 +172,10 @@ impl Logins {
         self.known().believes(session, ses)
     }
 
-    /// Audit sessions of logins that somebody on the host itself made without a connection, and
-    /// nobody knows who.
+    /// Audit sessions of logins that were seen to come over a connection.
     #[must_use]
-    pub fn hidden(&self) -> BTreeSet<u32> {
-        self.known().hidden()
+    pub fn connected(&self) -> BTreeSet<u32> {
+        self.known().connected()
     }
 
     /// Processes that are clients of logins of which nobody knows whose they are.

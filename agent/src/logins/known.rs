@@ -288,9 +288,9 @@ impl Known {
         }
     }
 
-    pub fn hidden(&self) -> BTreeSet<u32> {
-        let hidden = self.open.iter().filter(|(_, open)| matches!(open.origin, Origin::Hidden(_)));
-        hidden.map(|(ses, _)| *ses).collect()
+    pub fn connected(&self) -> BTreeSet<u32> {
+        let connected = |open: &Open| matches!(open.origin, Origin::Elsewhere(_) | Origin::Clients(_));
+        self.open.iter().filter(|(_, open)| connected(open)).map(|(ses, _)| *ses).collect()
     }
 
     pub fn clients(&self) -> BTreeSet<Process> {

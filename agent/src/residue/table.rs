@@ -31,8 +31,8 @@ pub struct Table {
     /// In how many looks, the last ones in a row, each who was listed could be read.
     whole: u32,
     unread: BTreeSet<String>,
-    /// Audit sessions of logins that nobody came by over a connection.
-    hidden: BTreeSet<u32>,
+    /// Audit sessions of logins that were seen to come over a connection.
+    connected: BTreeSet<u32>,
     services: Services,
 }
 
@@ -63,7 +63,7 @@ impl Table {
 
     /// Takes no marker for true that the process's login gives the lie to.
     pub fn believe(&mut self, logins: &Logins) {
-        self.hidden = logins.hidden();
+        self.connected = logins.connected();
         for process in self.all.values_mut() {
             if let (Some(session), Some(ses)) = (process.marker, process.audit)
                 && !logins.marked(session, ses, process.pid)

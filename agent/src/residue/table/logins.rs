@@ -91,9 +91,9 @@ impl Table {
             None => Some(oldest),
         };
         let Some(leader) = leader else {
-            // Only what was seen when it was made tells.
-            let hidden = oldest.audit.is_some_and(|ses| self.hidden.contains(&ses));
-            return (None, oldest.start < since || !hidden);
+            // Only what was seen when it was made tells; what nobody saw is no person's.
+            let connected = oldest.audit.is_none_or(|ses| self.connected.contains(&ses));
+            return (None, oldest.start < since || connected);
         };
         let top = self.top_of(leader, since);
         if top.start < since || top.parent != 1 || !self.is_systemds() {

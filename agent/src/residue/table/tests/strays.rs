@@ -141,9 +141,8 @@ fn a_login_that_systemd_was_asked_for_is_the_sessions_unless_a_person_was_there_
     table.all.remove(&402);
     // Who made it has gone: it is told, and still no person.
     noted(3, 499);
-    table.hidden = BTreeSet::from([3]);
     assert_eq!((its(&table, true), told(&table, true)), (vec![510], vec![500]));
     // And one over a connection, of which only that is left, is a person's.
-    table.hidden.clear();
+    table.connected = BTreeSet::from([3]);
     assert_eq!((its(&table, true), told(&table, true)), (vec![], vec![510]));
 }
