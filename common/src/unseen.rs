@@ -20,6 +20,12 @@ pub fn is_unseen(letter: char) -> bool {
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0080}'..='\u{e0fff}')
 }
 
+/// A character, or what stands for it where it would not show or would move the cursor.
+#[must_use]
+pub fn printable(letter: char) -> char {
+    if is_unseen(letter) { '\u{fffd}' } else { letter }
+}
+
 /// A character that is refused, by its number: shown as it is, it would do what it is refused for.
 pub(crate) fn number(letter: char) -> String {
     format!("U+{:04X}", u32::from(letter))

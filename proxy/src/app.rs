@@ -18,11 +18,12 @@ use crate::agents::ca::Ca;
 use crate::agents::{self, GrantSeen, Office, Registry};
 use crate::audit_log::AuditLog;
 use crate::config::Config;
-use crate::console::{self, Services};
+use crate::console;
 use crate::lanes::Lanes;
 use crate::record::{self, Floors, RecordingKey, Recordings};
 use crate::refusals::Refusals;
 use crate::requests::{self, Requests};
+use crate::service::{self, Services};
 use crate::session::{End, LiveSessions, Sessions};
 use crate::ssh::keys::Keys;
 use crate::ssh::upstream::{Means, Pace};
@@ -188,7 +189,7 @@ async fn watchdog() {
     }
 }
 
-impl console::LiveSessions for LiveSessions {
+impl service::LiveSessions for LiveSessions {
     fn kill(&self, id: SessionId, by: &str) -> bool {
         let message = Some(format!("{by} ended the session"));
         self.end(id, End { cause: EndCause::Killed, message })
@@ -203,9 +204,9 @@ impl console::LiveSessions for LiveSessions {
     }
 }
 
-impl console::AgentLinks for Registry {
-    fn link(&self, device: &DeviceName) -> Option<console::Link> {
-        self.status(device).map(|status| console::Link {
+impl service::AgentLinks for Registry {
+    fn link(&self, device: &DeviceName) -> Option<service::Link> {
+        self.status(device).map(|status| service::Link {
             version: status.version,
             up: status.since.elapsed(),
             witness: status.witness,

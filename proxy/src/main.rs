@@ -20,6 +20,7 @@ mod origin;
 mod record;
 mod refusals;
 mod requests;
+mod service;
 mod session;
 mod ssh;
 mod store;

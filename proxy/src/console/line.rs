@@ -64,7 +64,7 @@ impl Line {
         match std::str::from_utf8(&self.letter) {
             Ok(letter) => {
                 let fits = self.text.len() + letter.len() <= LONGEST;
-                if fits && letter.chars().all(|letter| super::table::printable(letter) == letter) {
+                if fits && letter.chars().all(|letter| tidegate_common::unseen::printable(letter) == letter) {
                     self.text.push_str(letter);
                     echo.push_str(letter);
                 }

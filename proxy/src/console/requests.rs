@@ -129,7 +129,7 @@ async fn create(
     let (mut made, mut failed) = (Vec::new(), false);
     for target in credentials {
         let (user, claims) = (user.clone(), claims.clone());
-        let new = NewRequest { user, target, action, claims, wish, origin: actor.origin };
+        let new = NewRequest { user, target, action, claims, wish, origin: actor.origin() };
         match services.requests.create(new).await {
             Ok(request) => {
                 if !screen.json {

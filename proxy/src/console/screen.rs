@@ -1,10 +1,11 @@
 //! Where answers go: lines and tables for people, JSON for machines.
 
 use serde::Serialize;
+use tidegate_common::unseen::printable;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::Failure;
-use super::table::{Table, printable, printable_json, printable_lines};
+use super::table::{Table, printable_json, printable_lines};
 
 type Stream<'a> = &'a mut (dyn AsyncWrite + Unpin + Send);
 

@@ -17,7 +17,7 @@ use super::grammar::{Session, SessionList};
 use super::screen::Screen;
 use super::show::{ago, maybe, moment, sheet, span};
 use super::table::Table;
-use super::{Actor, Failure, Services, Who};
+use super::{Actor, Failure, Services};
 use crate::record::{self, DumpFormat};
 use crate::store::{SessionFilter, SessionRow};
 use crate::witness;
@@ -73,10 +73,7 @@ pub(super) async fn run(
             let session = find(services, actor, &id).await?;
             let order = Event::SessionKillOrdered { session: session.id };
             services.audit.append(actor.by().did(order)).await?;
-            let who = match &actor.who {
-                Who::LocalAdmin => "an administrator".to_owned(),
-                Who::User { name, .. } => name.to_string(),
-            };
+            let who = actor.name().map_or_else(|| "an administrator".to_owned(), ToString::to_string);
             if !services.live.kill(session.id, &who) {
                 return Err(Failure::Missing(format!("session {} does not live", session.id)));
             }

@@ -48,7 +48,7 @@ pub(super) fn span(seconds: i64) -> String {
 pub(super) fn sheet<const N: usize>(lines: [(&str, String); N]) -> String {
     let width = lines.iter().map(|(label, _)| label.len()).max().unwrap_or_default();
     let lines = lines.iter().filter(|(_, value)| !value.is_empty()).map(|(label, value)| {
-        let value: String = value.chars().map(super::table::printable).collect();
+        let value: String = value.chars().map(tidegate_common::unseen::printable).collect();
         format!("{label:<width$}  {value}\n")
     });
     lines.collect()

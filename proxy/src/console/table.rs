@@ -1,7 +1,7 @@
 //! Tables that fit the terminal: the widest columns give way first. Without a
 //! terminal nothing is cut, so that other programs see all of it.
 
-use tidegate_common::unseen::is_unseen;
+use tidegate_common::unseen::{is_unseen, printable};
 
 /// A heading and rows.
 pub(super) struct Table {
@@ -42,11 +42,6 @@ impl Table {
         });
         lines.collect::<Vec<_>>().join("\n")
     }
-}
-
-/// A character, or what stands for it where it would move the cursor.
-pub(super) fn printable(letter: char) -> char {
-    if is_unseen(letter) { '\u{fffd}' } else { letter }
 }
 
 /// Text of several lines in which nothing else moves the cursor or hides.

@@ -3,6 +3,10 @@ mod evidence;
 mod fleet;
 mod world;
 
+use std::sync::Arc;
+
+use tidegate_common::digest::Digest;
+
 use super::*;
 use world::World;
 
@@ -199,10 +203,7 @@ async fn the_menu_goes_by_number_name_or_a_part_of_it() {
                 [[credential]]\nname = \"web@db02\"\n";
     world.says_with("root", "apply -f -", more).await;
     world.says("operator", "request create ops@db01 -j x").await;
-    let actor = |name: &str| {
-        let snapshot = world.services.access.snapshot();
-        Actor::user(&snapshot, &name.parse().unwrap(), "192.0.2.7".parse().unwrap())
-    };
+    let actor = |name: &str| world.actor(name);
     let mut menu = Menu::of(&world.services, &actor("operator"), 100).await.unwrap();
     let first = menu.first();
     assert!(first.contains("1  ops@db01") && first.contains("request 1 waits"), "{first}");

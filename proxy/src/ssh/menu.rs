@@ -18,7 +18,8 @@ use super::inbox::Event;
 use super::program::{Control, Start, Terminal};
 use super::relay;
 use super::terminal_console::Console;
-use crate::console::{Actor, Choice, Line, Menu, PROMPT, Typed};
+use crate::console::{Choice, Line, Menu, PROMPT, Typed};
+use crate::service::Actor;
 
 /// How long nothing may be typed before the menu goes away.
 const PATIENCE: Duration = Duration::from_secs(600);

@@ -13,7 +13,8 @@ use tokio::io::{AsyncWrite, AsyncWriteExt, DuplexStream};
 use super::inbox::{Event, Inbox};
 use super::program::{Control, Program, Start};
 use super::{Gate, menu};
-use crate::console::{self, Actor, Terminal};
+use crate::console::{self, Terminal};
+use crate::service::Actor;
 
 /// What a command may be sent ahead of its reading, in bytes.
 const AHEAD: usize = 64 * 1024;

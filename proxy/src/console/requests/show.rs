@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_common::model::{Action, Claims, Request, RequestState, Review};
 use tidegate_common::name::DeviceName;
+use tidegate_common::unseen::printable;
 
 use super::super::Services;
 use super::super::show::{maybe, moment, sheet};
-use super::super::table::printable;
 
 /// The state in one word; an approval whose window has ended is over.
 pub(super) fn word(request: &Request) -> &'static str {

@@ -1,8 +1,9 @@
 //! What a session left behind on its host, as its agent found it.
 
 use tidegate_common::residue::Residue;
+use tidegate_common::unseen::printable;
 
-use crate::console::table::{Table, printable};
+use crate::console::table::Table;
 
 /// What the agent found after the session; nothing when no report came.
 pub(super) fn left_behind(residue: Option<&Residue>, columns: Option<usize>) -> String {

@@ -11,7 +11,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use super::{Asked, ERR, EXIT, INPUT, INPUT_ENDS, OUT, RUN, read, write};
-use crate::console::{Actor, Services, Terminal, run};
+use crate::console::{Terminal, run};
+use crate::service::{Actor, Services};
 
 /// Commands at once.
 const MOST: usize = 32;

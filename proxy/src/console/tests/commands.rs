@@ -1,9 +1,9 @@
 //! What ran in a session, as it was asked, typed and seen.
 
-use tidegate_common::audit::{CommandSource, CommandText};
+use tidegate_common::audit::{CommandSource, CommandText, Event, Note};
+use tidegate_common::name::DeviceName;
 use tidegate_common::wire::{Exec, Witnessed};
 
-use super::super::*;
 use super::world::World;
 use crate::witness::Witnesses;
 

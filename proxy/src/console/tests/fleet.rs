@@ -1,11 +1,14 @@
 //! What stands where: `agent list` and `grant list`.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::Value;
 use tidegate_common::audit::EndCause;
 use tidegate_common::grant::{Drift, PrivilegeKind, Standing};
+use tidegate_common::id::SessionId;
+use tidegate_common::name::DeviceName;
 
-use super::super::*;
 use super::World;
 use crate::agents::{GrantSeen, GrantState, What};
 

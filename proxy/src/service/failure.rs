@@ -1,8 +1,8 @@
-//! Why a command did not do what it was told.
+//! Why an operation was not carried out.
 
 use tidegate_common::model::Mistakes;
+use tidegate_common::unseen::printable;
 
-use super::table::printable;
 use crate::access::AccessError;
 use crate::audit_log::AuditError;
 use crate::record::RecordError;

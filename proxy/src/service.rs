@@ -1,0 +1,91 @@
+//! What may be asked of the gate, whichever door asks: one file a resource. Each operation takes
+//! an [`Actor`], checks what they may, has it in the audit log before it has effect, and gives a
+//! typed answer that serializes as it is shown to machines. Nobody else checks roles.
+//!
+//! Users see and do what is their own, approvers what they approve, auditors read
+//! everything and end live sessions, administrators configure. Nobody but an approver approves, not even
+//! the local administrator.
+
+mod actor;
+mod failure;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use actor::Actor;
+pub use failure::Failure;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tidegate_common::digest::Digest;
+use tidegate_common::id::SessionId;
+use tidegate_common::model::Credential;
+use tidegate_common::name::DeviceName;
+use tidegate_common::wire::Sight;
+
+use crate::access::Access;
+use crate::agents::GrantSeen;
+use crate::audit_log::AuditLog;
+use crate::record::Recordings;
+use crate::requests::Requests;
+use crate::store::Store;
+
+/// The sessions that live now, as far as operations touch them.
+pub trait LiveSessions: Send + Sync {
+    /// Ends one, telling its user by whom; `false` when it does not live.
+    fn kill(&self, id: SessionId, by: &str) -> bool;
+    /// Whether it lives.
+    fn lives(&self, id: SessionId) -> bool;
+    /// Whether it has ended and is sealed, or does within this time.
+    fn gone(&self, id: SessionId, within: Duration) -> BoxFuture<'static, bool>;
+}
+
+/// The links to agents, as far as operations touch them.
+pub trait AgentLinks: Send + Sync {
+    /// The device's link, if it is up.
+    fn link(&self, device: &DeviceName) -> Option<Link>;
+    /// Every grant that lives or is being ended.
+    fn grants(&self) -> Vec<GrantSeen>;
+    /// What the credential's privileges would change, as the device's agent says now.
+    fn plan(&self, credential: Arc<Credential>) -> BoxFuture<'static, Option<Vec<String>>>;
+    /// How much the device's agent had to tell in this hour that was only counted.
+    fn more(&self, device: &DeviceName) -> u64;
+    /// Ends the device's link, because its enrolment was revoked.
+    fn disconnect(&self, device: &DeviceName);
+}
+
+/// A link that is up.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// The agent's version, as it says.
+    pub version: String,
+    /// For how long it has been up.
+    pub up: Duration,
+    /// Whether its host's kernel tells what runs.
+    pub witness: Sight,
+    /// Host keys of other devices that it vouches for, and whose they are.
+    pub foreign_keys: Vec<String>,
+}
+
+/// What operations work on.
+pub struct Services {
+    /// What survives a restart.
+    pub store: Store,
+    /// Policy and resources.
+    pub access: Access,
+    /// Requests and approvals.
+    pub requests: Requests,
+    /// The audit log.
+    pub audit: AuditLog,
+    /// Recordings.
+    pub recordings: Recordings,
+    /// Live sessions.
+    pub live: Arc<dyn LiveSessions>,
+    /// Links to agents.
+    pub agents: Arc<dyn AgentLinks>,
+    /// SHA-256 of the agents' CA certificate, for tokens.
+    pub ca_fingerprint: Digest,
+    /// Host name and port that agents dial, for people to copy.
+    pub agents_address: String,
+}

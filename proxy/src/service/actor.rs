@@ -1,0 +1,110 @@
+//! Who asks: what they are and from where. What they may is checked in this room alone.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tidegate_common::audit::Actor as AuditActor;
+use tidegate_common::model::{Role, Snapshot};
+use tidegate_common::name::UserName;
+use tidegate_common::policy::{Login, Proved};
+
+use super::Failure;
+use crate::access::By;
+
+/// Who asks for an operation.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    who: Who,
+    origin: Option<IpAddr>,
+}
+
+#[derive(Debug, Clone)]
+enum Who {
+    /// Whoever may use the local socket.
+    LocalAdmin,
+    /// An authenticated user.
+    User {
+        name: UserName,
+        roles: Vec<Role>,
+        /// What they logged in with; none in tests of what they may.
+        login: Option<Arc<Login>>,
+    },
+}
+
+impl Actor {
+    /// A user who has logged in from an address, with the roles they have now.
+    #[must_use]
+    pub fn proved(snapshot: &Snapshot, proved: &Proved, origin: IpAddr) -> Self {
+        let mut actor = Self::user(snapshot, &proved.user, origin);
+        if let Who::User { login, .. } = &mut actor.who {
+            *login = Some(Arc::clone(&proved.login));
+        }
+        actor
+    }
+
+    pub(crate) fn user(snapshot: &Snapshot, name: &UserName, origin: IpAddr) -> Self {
+        let user = snapshot.user(name).filter(|user| user.enabled);
+        let roles = user.map(|user| user.roles.clone()).unwrap_or_default();
+        Self { who: Who::User { name: name.clone(), roles, login: None }, origin: Some(origin) }
+    }
+
+    /// Whoever may use the local socket.
+    #[must_use]
+    pub fn local_admin() -> Self {
+        Self { who: Who::LocalAdmin, origin: None }
+    }
+
+    /// The user, unless it is the local administrator.
+    #[must_use]
+    pub fn name(&self) -> Option<&UserName> {
+        match &self.who {
+            Who::LocalAdmin => None,
+            Who::User { name, .. } => Some(name),
+        }
+    }
+
+    pub(crate) fn origin(&self) -> Option<IpAddr> {
+        self.origin
+    }
+
+    pub(crate) fn by(&self) -> By {
+        let (actor, login) = match &self.who {
+            Who::LocalAdmin => (AuditActor::LocalAdmin, None),
+            Who::User { name, login, .. } => (AuditActor::User(name.clone()), login.clone()),
+        };
+        By { actor, origin: self.origin, login }
+    }
+
+    fn is_admin(&self) -> bool {
+        match &self.who {
+            Who::LocalAdmin => true,
+            Who::User { roles, .. } => roles.contains(&Role::Admin),
+        }
+    }
+
+    /// Whether they may read what is not their own.
+    pub(crate) fn reads_all(&self) -> bool {
+        match &self.who {
+            Who::LocalAdmin => true,
+            Who::User { roles, .. } => !roles.is_empty(),
+        }
+    }
+
+    /// A connection may outlive its user's place in Tidegate; an operation does not.
+    pub(crate) fn must_be_enabled(&self, snapshot: &Snapshot) -> Result<(), Failure> {
+        let enabled = |name| snapshot.user(name).is_some_and(|user| user.enabled);
+        if self.name().is_none_or(enabled) { Ok(()) } else { Err(Failure::Disabled) }
+    }
+
+    pub(crate) fn must_be_admin(&self) -> Result<(), Failure> {
+        if self.is_admin() { Ok(()) } else { Err(Failure::Role("an administrator")) }
+    }
+
+    pub(crate) fn must_read_all(&self) -> Result<(), Failure> {
+        if self.reads_all() { Ok(()) } else { Err(Failure::Role("an auditor or an administrator")) }
+    }
+
+    pub(crate) fn must_be_user(&self) -> Result<&UserName, Failure> {
+        self.name().ok_or(Failure::Local)
+    }
+}

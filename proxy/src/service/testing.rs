@@ -1,0 +1,155 @@
+//! What tests of operations and of the console work on.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tidegate_common::audit::Note;
+use tidegate_common::digest::Digest;
+use tidegate_common::id::SessionId;
+use tidegate_common::model::{Action, Claims, Credential};
+use tidegate_common::name::DeviceName;
+use tidegate_common::wire::Sight;
+
+use super::{Actor, AgentLinks, Link, LiveSessions, Services};
+use crate::access::tests::proved;
+use crate::access::{Access, By};
+use crate::agents::GrantSeen;
+use crate::audit_log::AuditLog;
+use crate::record::{RecordingKey, Recordings, Settings};
+use crate::requests::Requests;
+use crate::store::testing::Temporary;
+
+const WORLD: &str = r#"
+[[user]]
+name = "operator"
+full_name = "Olga Operator"
+[[user]]
+name = "approver"
+[[user]]
+name = "auditor"
+roles = ["auditor"]
+[[user]]
+name = "admin"
+roles = ["admin"]
+[[user]]
+name = "stranger"
+[[device]]
+name = "db01"
+[[credential]]
+name = "ops@db01"
+privileges = [{ kind = "sudo" }]
+[[access_group]]
+name = "dba"
+users = ["operator"]
+approvers = ["approver"]
+criteria = { devices = ["db*"] }
+session = { justification = true, approval = { needed = 1 } }
+"#;
+
+#[derive(Default)]
+pub struct Fake {
+    pub killed: Mutex<Vec<SessionId>>,
+    pub grants: Mutex<Vec<GrantSeen>>,
+    pub more: std::sync::atomic::AtomicU64,
+}
+
+impl LiveSessions for Fake {
+    fn kill(&self, id: SessionId, _: &str) -> bool {
+        self.killed.lock().unwrap().push(id);
+        true
+    }
+
+    fn lives(&self, id: SessionId) -> bool {
+        !self.killed.lock().unwrap().contains(&id)
+    }
+
+    fn gone(&self, _: SessionId, _: Duration) -> BoxFuture<'static, bool> {
+        Box::pin(std::future::ready(true))
+    }
+}
+
+impl AgentLinks for Fake {
+    fn link(&self, _: &DeviceName) -> Option<Link> {
+        let witness = Sight::Blind { why: Note::new("a container") };
+        Some(Link {
+            version: "0.1.0".to_owned(),
+            up: Duration::from_secs(61),
+            witness,
+            foreign_keys: Vec::new(),
+        })
+    }
+
+    fn grants(&self) -> Vec<GrantSeen> {
+        self.grants.lock().unwrap().clone()
+    }
+
+    fn plan(&self, credential: Arc<Credential>) -> BoxFuture<'static, Option<Vec<String>>> {
+        let lines = vec![format!("adds \u{1b}[2J`{}` to the group `adm`", credential.name.account)];
+        Box::pin(std::future::ready(Some(lines)))
+    }
+
+    fn more(&self, _: &DeviceName) -> u64 {
+        self.more.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn disconnect(&self, _: &DeviceName) {}
+}
+
+/// What operations work on, with no session and no agent behind it.
+pub struct World {
+    pub services: Arc<Services>,
+    pub live: Arc<Fake>,
+    pub temporary: Temporary,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let temporary = Temporary::new().await;
+        let store = temporary.store.clone();
+        let directory = temporary.directory();
+        let audit = AuditLog::open(store.clone(), &directory.join("audit")).await.unwrap();
+        let access = Access::load(store.clone(), audit.clone()).await.unwrap();
+        access.apply(WORLD, &By::proxy(), false).await.unwrap();
+        let requests =
+            Requests::new(store.clone(), access.clone(), audit.clone(), crate::requests::Settings::default());
+        let key = RecordingKey::open(directory).unwrap();
+        let recordings = Recordings::open(Settings::testing(directory.join("recordings")), key).unwrap();
+        let live = Arc::new(Fake::default());
+        let services = Services {
+            store,
+            access,
+            requests,
+            audit,
+            recordings,
+            live: Arc::clone(&live) as _,
+            agents: Arc::clone(&live) as _,
+            ca_fingerprint: Digest::of(b"ca"),
+            agents_address: "gate.example.org:7443".to_owned(),
+        };
+        Self { services: Arc::new(services), live, temporary }
+    }
+
+    /// Who asks; `root` is the local administrator.
+    pub fn actor(&self, who: &str) -> Actor {
+        match who {
+            "root" => Actor::local_admin(),
+            name => {
+                let snapshot = self.services.access.snapshot();
+                Actor::user(&snapshot, &name.parse().unwrap(), "192.0.2.7".parse().unwrap())
+            }
+        }
+    }
+
+    pub async fn session(&self) -> SessionId {
+        let (proved, target) = (proved("operator"), "ops@db01".parse().unwrap());
+        let origin = "192.0.2.7".parse().unwrap();
+        let claims = Claims { justification: Some("x".parse().unwrap()), ..Claims::default() };
+        let decided =
+            self.services.access.decide(&proved, &target, Action::Session, origin, &claims).await.unwrap();
+        let tidegate_common::policy::Decision::Permitted(permit) = decided else { panic!("{decided:?}") };
+        let id = SessionId::new(1_800_000_000_000, 7);
+        self.services.store.session_begin(id, &permit, origin, jiff::Timestamp::now()).await.unwrap();
+        id
+    }
+}
