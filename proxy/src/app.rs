@@ -148,7 +148,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 /// Where recordings go, and what must stay free on every disk that the gate writes to.
 fn recorded(config: &Config) -> record::Settings {
     let mut places = vec![config.recordings_dir.clone(), config.state_dir.clone(), config.audit.dir.clone()];
-    places.extend(config.store.directory());
+    places.extend(config.store.url.directory());
     let (floor, reserve) = (config.recordings.free_floor.bytes(), config.recordings.reserve);
     record::Settings::new(config.recordings_dir.clone(), Floors { floor, reserve, places })
 }

@@ -12,6 +12,7 @@ use tidegate_common::model::{ByteSize, PublicKey};
 use tidegate_common::time::Length;
 
 use crate::ssh::algorithms::{self, Algorithms};
+use crate::store::StoreUrl;
 use read::Reader;
 
 /// Why the settings were not taken.
@@ -74,17 +75,8 @@ pub struct Listen {
 /// The database.
 #[derive(Debug, Clone)]
 pub struct Store {
-    /// `sqlite:<path>`.
-    pub url: String,
-}
-
-impl Store {
-    /// Where its file is.
-    #[must_use]
-    pub fn directory(&self) -> Option<PathBuf> {
-        let path = Path::new(self.url.strip_prefix("sqlite:")?);
-        path.parent().filter(|parent| parent.is_absolute()).map(Path::to_owned)
-    }
+    /// A file of SQLite, or a database of PostgreSQL.
+    pub url: StoreUrl,
 }
 
 /// The SSH side.
@@ -167,8 +159,8 @@ impl Config {
         };
         let store = Store {
             url: reader
-                .optional("store.url", |text| Ok(text.to_owned()))
-                .unwrap_or_else(|| format!("sqlite:{}", state_dir.join("tidegate.db").display())),
+                .optional("store.url", str::parse)
+                .unwrap_or_else(|| StoreUrl::Sqlite(state_dir.join("tidegate.db"))),
         };
         let ssh = Ssh {
             keepalive: reader.parsed("ssh.keepalive", seconds(30)).approximate(),

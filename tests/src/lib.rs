@@ -13,6 +13,7 @@ pub mod device;
 pub mod guardian;
 pub mod here;
 pub mod host;
+pub mod postgres;
 pub mod programs;
 pub mod pty;
 pub mod run;

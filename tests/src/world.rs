@@ -40,6 +40,8 @@ pub struct Options {
     pub dual: bool,
     /// No session starts when less is free where recordings go.
     pub free_floor: &'static str,
+    /// The url of the store, where it is not a file in the proxy's state directory.
+    pub store: Option<String>,
     /// Lines for the end of the proxy's configuration.
     pub more: String,
     /// Recordings go to a tmpfs of so many bytes, when one is given.
@@ -55,6 +57,7 @@ impl Default for Options {
             agents: Ipv4Addr::UNSPECIFIED,
             dual: false,
             free_floor: "64 MiB",
+            store: None,
             more: String::new(),
             recordings_bytes: None,
             disk_bytes: None,
@@ -164,6 +167,8 @@ impl World {
 
     fn configuration(&self, ssh: &str, agents: &str) -> String {
         let dir = self.dir.display();
+        let file = || format!("sqlite:{dir}/state/tidegate.db");
+        let store = self.options.store.clone().unwrap_or_else(file);
         let (people, of_agents) = match self.options.dual {
             true => ("[::]".to_owned(), "[::]".to_owned()),
             false => ("127.0.0.1".to_owned(), self.options.agents.to_string()),
@@ -171,7 +176,7 @@ impl World {
         format!(
             "state_dir = \"{dir}/state\"\nrecordings_dir = \"{dir}/recordings\"\n\n\
              [listen]\nssh = \"{people}:{ssh}\"\nagents = \"{of_agents}:{agents}\"\n\n\
-             [store]\nurl = \"sqlite:{dir}/state/tidegate.db\"\n\n[lease]\nmillis = {}\n\n\
+             [store]\nurl = \"{store}\"\n\n[lease]\nmillis = {}\n\n\
              [recordings]\nfree_floor = \"{}\"\n\n[audit]\ndir = \"{dir}/audit\"\n{}",
             self.options.lease.as_millis(),
             self.options.free_floor,

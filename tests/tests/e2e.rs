@@ -78,6 +78,8 @@ mod pier;
 mod pipes;
 #[path = "e2e/plan.rs"]
 mod plan;
+#[path = "e2e/postgres.rs"]
+mod postgres;
 #[path = "e2e/privileges.rs"]
 mod privileges;
 #[path = "e2e/refusals.rs"]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::store::testing::Temporary;
+use crate::store::testing::{Temporary, on_both};
 
 const WORLD: &str = "[[user]]\nname = \"operator\"\n[[device]]\nname = \"db01\"\n[[credential]]\nname = \"ops@db01\"\n\
     [[access_group]]\nname = \"dba\"\nusers = [\"operator\"]\ncriteria = { devices = [\"*\"] }\nsession = {}\n";
@@ -28,7 +28,6 @@ fn told(written: &[(ResourceName, Written)]) -> Vec<String> {
     written.iter().map(|(name, did)| format!("{name} {did}")).collect()
 }
 
-#[tokio::test]
 async fn what_is_applied_counts_at_once_and_after_a_restart() {
     let temporary = Temporary::new().await;
     let access = access(&temporary).await;
@@ -45,7 +44,6 @@ async fn what_is_applied_counts_at_once_and_after_a_restart() {
     assert_eq!(temporary.store.audit_last().await.unwrap().unwrap().seq, 4, "one record for each resource");
 }
 
-#[tokio::test]
 async fn a_dry_run_tells_and_changes_nothing() {
     let temporary = Temporary::new().await;
     let access = access(&temporary).await;
@@ -55,7 +53,6 @@ async fn a_dry_run_tells_and_changes_nothing() {
     assert_eq!(temporary.store.audit_last().await.unwrap(), None);
 }
 
-#[tokio::test]
 async fn a_text_with_a_mistake_changes_nothing() {
     let temporary = Temporary::new().await;
     let access = access(&temporary).await;
@@ -65,7 +62,6 @@ async fn a_text_with_a_mistake_changes_nothing() {
     assert_eq!(access.resources().await.unwrap(), Resources::default());
 }
 
-#[tokio::test]
 async fn what_others_lean_on_is_not_deleted_before_them() {
     let temporary = Temporary::new().await;
     let access = access(&temporary).await;
@@ -83,7 +79,6 @@ async fn what_others_lean_on_is_not_deleted_before_them() {
     assert!(matches!(access.delete(&[group], &By::proxy()).await, Err(AccessError::Unknown(_))));
 }
 
-#[tokio::test]
 async fn what_is_exported_applies_to_an_empty_store() {
     let (first, second) = (Temporary::new().await, Temporary::new().await);
     let (from, to) = (access(&first).await, access(&second).await);
@@ -92,7 +87,6 @@ async fn what_is_exported_applies_to_an_empty_store() {
     assert_eq!(to.resources().await.unwrap(), from.resources().await.unwrap());
 }
 
-#[tokio::test]
 async fn nothing_changes_when_the_audit_log_cannot_be_written() {
     let temporary = Temporary::new().await;
     let dead = Temporary::new().await;
@@ -104,7 +98,6 @@ async fn nothing_changes_when_the_audit_log_cannot_be_written() {
     assert!(!permitted(&access).await);
 }
 
-#[tokio::test]
 async fn who_lost_the_role_or_the_log_in_while_their_text_was_on_its_way_changes_nothing() {
     let temporary = Temporary::new().await;
     let access = access(&temporary).await;
@@ -140,7 +133,6 @@ async fn who_lost_the_role_or_the_log_in_while_their_text_was_on_its_way_changes
     assert_eq!(tries().await, [Ok(()), Ok(())]);
 }
 
-#[tokio::test]
 async fn a_store_of_before_in_which_two_users_have_a_key_opens_and_the_key_lets_neither_in() {
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
     let temporary = Temporary::new().await;
@@ -168,7 +160,6 @@ async fn a_store_of_before_in_which_two_users_have_a_key_opens_and_the_key_lets_
     assert!(access.still_in(&by_key("two")).is_err());
 }
 
-#[tokio::test]
 async fn a_log_in_by_certificate_is_out_at_its_end_without_any_event() {
     let temporary = Temporary::new().await;
     let access = access(&temporary).await;
@@ -182,4 +173,16 @@ async fn a_log_in_by_certificate_is_out_at_its_end_without_any_event() {
     assert!(Timestamp::now() >= until);
     assert_eq!(why.to_string(), "the certificate that you logged in with has expired");
     assert_eq!(access.still_in(&proved("operator")), Ok(()));
+}
+
+on_both! {
+    what_is_applied_counts_at_once_and_after_a_restart,
+    a_dry_run_tells_and_changes_nothing,
+    a_text_with_a_mistake_changes_nothing,
+    what_others_lean_on_is_not_deleted_before_them,
+    what_is_exported_applies_to_an_empty_store,
+    nothing_changes_when_the_audit_log_cannot_be_written,
+    who_lost_the_role_or_the_log_in_while_their_text_was_on_its_way_changes_nothing,
+    a_store_of_before_in_which_two_users_have_a_key_opens_and_the_key_lets_neither_in,
+    a_log_in_by_certificate_is_out_at_its_end_without_any_event,
 }

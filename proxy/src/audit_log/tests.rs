@@ -8,7 +8,7 @@ use std::time::Instant;
 use tidegate_common::audit::{Actor, Broken, Event, Note};
 
 use super::*;
-use crate::store::testing::Temporary;
+use crate::store::testing::{Temporary, on_both};
 
 async fn log(temporary: &Temporary) -> AuditLog {
     AuditLog::open(temporary.store.clone(), &temporary.directory().join("audit")).await.unwrap()
@@ -34,7 +34,6 @@ fn lines(dir: &Path) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-#[tokio::test]
 async fn records_are_numbered_chained_and_go_on_after_a_restart() {
     let temporary = Temporary::new().await;
     let first = log(&temporary).await;
@@ -50,7 +49,6 @@ async fn records_are_numbered_chained_and_go_on_after_a_restart() {
     assert_eq!(verified.records, 3);
 }
 
-#[tokio::test]
 async fn records_appended_at_once_share_transactions_and_none_is_lost() {
     let temporary = Temporary::new().await;
     let log = log(&temporary).await;
@@ -76,7 +74,6 @@ async fn records_appended_at_once_share_transactions_and_none_is_lost() {
     assert_eq!(log.verify().await.unwrap().records, 550);
 }
 
-#[tokio::test]
 async fn a_changed_record_is_found_at_its_number() {
     let temporary = Temporary::new().await;
     let log = log(&temporary).await;
@@ -91,7 +88,6 @@ async fn a_changed_record_is_found_at_its_number() {
     assert_eq!(verdict.unwrap().records, 3);
 }
 
-#[tokio::test]
 async fn a_log_cut_off_at_its_end_is_shown_by_its_copy() {
     let temporary = Temporary::new().await;
     let dir = temporary.directory().join("audit");
@@ -116,7 +112,6 @@ async fn wait_for_the_end(mut newest: watch::Receiver<u64>) {
     while newest.changed().await.is_ok() {}
 }
 
-#[tokio::test]
 async fn a_log_written_anew_differs_from_its_copy() {
     let (temporary, forged) = (Temporary::new().await, Temporary::new().await);
     let first = log(&temporary).await;
@@ -129,7 +124,6 @@ async fn a_log_written_anew_differs_from_its_copy() {
     assert!(matches!(verdict, Err(AuditError::Differs(1))), "{verdict:?}");
 }
 
-#[tokio::test]
 async fn each_record_is_copied_to_one_json_line_with_its_link() {
     let temporary = Temporary::new().await;
     let log = log(&temporary).await;
@@ -147,7 +141,6 @@ async fn each_record_is_copied_to_one_json_line_with_its_link() {
     assert_eq!(last["link"], link.to_string());
 }
 
-#[tokio::test]
 async fn a_tail_shows_the_last_records_and_follows() {
     let temporary = Temporary::new().await;
     let log = log(&temporary).await;
@@ -166,7 +159,6 @@ async fn a_tail_shows_the_last_records_and_follows() {
     assert_eq!(follower.next_record().await.unwrap(), None);
 }
 
-#[tokio::test]
 async fn a_store_that_is_gone_refuses_the_append() {
     let temporary = Temporary::new().await;
     let log = log(&temporary).await;
@@ -174,4 +166,15 @@ async fn a_store_that_is_gone_refuses_the_append() {
     temporary.store.clone().close().await.unwrap();
     let error = log.append(stopped("two")).await.unwrap_err();
     assert!(error.to_string().contains("could not be written, so nothing was done"), "{error}");
+}
+
+on_both! {
+    records_are_numbered_chained_and_go_on_after_a_restart,
+    records_appended_at_once_share_transactions_and_none_is_lost,
+    a_changed_record_is_found_at_its_number,
+    a_log_cut_off_at_its_end_is_shown_by_its_copy,
+    a_log_written_anew_differs_from_its_copy,
+    each_record_is_copied_to_one_json_line_with_its_link,
+    a_tail_shows_the_last_records_and_follows,
+    a_store_that_is_gone_refuses_the_append,
 }

@@ -3,7 +3,7 @@ use tidegate_common::time::Window;
 
 use super::*;
 use crate::access::tests::proved;
-use crate::store::testing::Temporary;
+use crate::store::testing::{Temporary, on_both};
 
 const WORLD: &str = r#"
 [[user]]
@@ -118,7 +118,6 @@ impl World {
     }
 }
 
-#[tokio::test]
 async fn a_request_approved_by_every_level_permits_a_session_within_its_window() {
     let world = world().await;
     let request = world.approved().await;
@@ -131,7 +130,6 @@ async fn a_request_approved_by_every_level_permits_a_session_within_its_window()
     assert_eq!((vote.comment.clone(), vote.origin), (text("fine"), Some("192.0.2.7".parse().unwrap())));
 }
 
-#[tokio::test]
 async fn nobody_votes_on_their_own_out_of_turn_twice_or_as_a_stranger() {
     let world = world().await;
     let id = world.requests.create(ops()).await.unwrap().id;
@@ -147,7 +145,6 @@ async fn nobody_votes_on_their_own_out_of_turn_twice_or_as_a_stranger() {
     assert_eq!(why("approver").await, NoVote::Already);
 }
 
-#[tokio::test]
 async fn a_rejected_request_is_over() {
     let world = world().await;
     let id = world.requests.create(ops()).await.unwrap().id;
@@ -158,7 +155,6 @@ async fn a_rejected_request_is_over() {
     assert_eq!(world.audit().await, ["request-created", "request-rejected"]);
 }
 
-#[tokio::test]
 async fn a_second_request_for_the_same_is_refused_while_the_first_waits() {
     let world = world().await;
     let first = world.requests.create(ops()).await.unwrap();
@@ -168,7 +164,6 @@ async fn a_second_request_for_the_same_is_refused_while_the_first_waits() {
     assert!(world.requests.create(ops()).await.is_ok());
 }
 
-#[tokio::test]
 async fn what_needs_no_request_lacks_a_claim_or_is_refused_makes_none() {
     let world = world().await;
     let free = NewRequest { target: "free@db01".parse().unwrap(), ..ops() };
@@ -186,7 +181,6 @@ async fn what_needs_no_request_lacks_a_claim_or_is_refused_makes_none() {
     assert_eq!(world.audit().await, Vec::<String>::new());
 }
 
-#[tokio::test]
 async fn a_waiting_request_expires_by_itself_and_is_written_down_once() {
     let world = world().await;
     let made = world.requests.create(ops()).await.unwrap();
@@ -198,7 +192,6 @@ async fn a_waiting_request_expires_by_itself_and_is_written_down_once() {
     assert_eq!(world.audit().await, ["request-created", "request-expired"]);
 }
 
-#[tokio::test]
 async fn an_approver_may_shorten_and_move_the_window_but_not_lengthen_it() {
     let world = world().await;
     let wish = Wish { start: None, duration: Some("30m".parse().unwrap()) };
@@ -213,7 +206,6 @@ async fn an_approver_may_shorten_and_move_the_window_but_not_lengthen_it() {
     assert_eq!(approved.state, RequestState::Approved { window });
 }
 
-#[tokio::test]
 async fn a_request_revoked_in_use_ends_its_session_with_a_message() {
     let world = world().await;
     let request = world.approved().await;
@@ -227,7 +219,6 @@ async fn a_request_revoked_in_use_ends_its_session_with_a_message() {
     assert_eq!(end.to_string(), format!("request {} was revoked by boss: stop", request.id));
 }
 
-#[tokio::test]
 async fn approvers_and_administrators_revoke_and_others_may_not() {
     let world = world().await;
     let id = world.approved().await.id;
@@ -238,7 +229,6 @@ async fn approvers_and_administrators_revoke_and_others_may_not() {
     assert!(world.requests.revoke(id, Some(&user("chief")), &by("chief"), None).await.is_ok());
 }
 
-#[tokio::test]
 async fn an_emergency_is_approved_at_once_and_marked() {
     let world = world().await;
     let mut new = ops();
@@ -249,7 +239,6 @@ async fn an_emergency_is_approved_at_once_and_marked() {
     assert!(matches!(world.requests.create(new).await, Err(RequestError::Open { .. })), "one is enough");
 }
 
-#[tokio::test]
 async fn an_edited_group_ends_what_it_no_longer_gives() {
     let world = world().await;
     world.approved().await;
@@ -280,7 +269,6 @@ async fn edited(world: &World, session: &str, more: &str) {
     world.access.apply(&group, &By::proxy(), false).await.unwrap();
 }
 
-#[tokio::test]
 async fn an_emergency_opens_now_and_for_no_longer_than_its_group_gives() {
     let approval = "approval = { needed = 1, levels = true }";
     let world = world().await;
@@ -303,7 +291,6 @@ async fn an_emergency_opens_now_and_for_no_longer_than_its_group_gives() {
     assert!(matches!(later, Err(RequestError::EmergencyStart)), "{later:?}");
 }
 
-#[tokio::test]
 async fn an_emergency_of_before_that_was_open_for_years_is_over_with_its_groups_window() {
     let world = world().await;
     let mut old = world.requests.create(urgent(None)).await.unwrap();
@@ -323,7 +310,6 @@ async fn an_emergency_of_before_that_was_open_for_years_is_over_with_its_groups_
     assert!(world.requests.create(urgent(None)).await.is_ok(), "it is in nobody's way");
 }
 
-#[tokio::test]
 async fn an_emergency_works_also_while_a_request_waits() {
     let world = world().await;
     let waiting = world.requests.create(ops()).await.unwrap();
@@ -332,7 +318,6 @@ async fn an_emergency_works_also_while_a_request_waits() {
     assert_eq!(world.requests.get(waiting.id).await.unwrap().state, RequestState::Pending);
 }
 
-#[tokio::test]
 async fn an_emergency_is_reviewed_once_by_another_approver_and_nothing_comes_after() {
     let world = world().await;
     let ordinary = world.requests.create(ops()).await.unwrap();
@@ -372,7 +357,6 @@ async fn an_emergency_is_reviewed_once_by_another_approver_and_nothing_comes_aft
     assert_eq!(world.audit().await, ["request-created", "request-created", "request-reviewed"]);
 }
 
-#[tokio::test]
 async fn emergencies_without_end_wait_for_reviews_of_those_before() {
     let world = world().await;
     let mut made = world.requests.create(urgent(None)).await.unwrap();
@@ -388,7 +372,6 @@ async fn emergencies_without_end_wait_for_reviews_of_those_before() {
     assert!(world.requests.create(urgent(None)).await.is_ok());
 }
 
-#[tokio::test]
 async fn no_request_opens_for_longer_than_its_groups_longest_session() {
     let world = world().await;
     let wish = |duration: &str| Wish { start: None, duration: Some(duration.parse().unwrap()) };
@@ -404,7 +387,6 @@ async fn no_request_opens_for_longer_than_its_groups_longest_session() {
     assert_eq!(length(&world.approved().await), 45 * 60, "the window of the settings is an hour");
 }
 
-#[tokio::test]
 async fn what_a_group_without_approval_asks_can_be_said_ahead_and_the_rules_approve_it() {
     let world = world().await;
     let (proved, target): (_, CredentialName) = (proved("operator"), "said@db01".parse().unwrap());
@@ -432,4 +414,25 @@ async fn what_a_group_without_approval_asks_can_be_said_ahead_and_the_rules_appr
     assert!(matches!(knock().await, Decision::Needs(_)));
     let free = NewRequest { target: "free@db01".parse().unwrap(), ..ops() };
     assert!(matches!(world.requests.create(free).await, Err(RequestError::NotNeeded(_))));
+}
+
+on_both! {
+    a_request_approved_by_every_level_permits_a_session_within_its_window,
+    nobody_votes_on_their_own_out_of_turn_twice_or_as_a_stranger,
+    a_rejected_request_is_over,
+    a_second_request_for_the_same_is_refused_while_the_first_waits,
+    what_needs_no_request_lacks_a_claim_or_is_refused_makes_none,
+    a_waiting_request_expires_by_itself_and_is_written_down_once,
+    an_approver_may_shorten_and_move_the_window_but_not_lengthen_it,
+    a_request_revoked_in_use_ends_its_session_with_a_message,
+    approvers_and_administrators_revoke_and_others_may_not,
+    an_emergency_is_approved_at_once_and_marked,
+    an_edited_group_ends_what_it_no_longer_gives,
+    an_emergency_opens_now_and_for_no_longer_than_its_group_gives,
+    an_emergency_of_before_that_was_open_for_years_is_over_with_its_groups_window,
+    an_emergency_works_also_while_a_request_waits,
+    an_emergency_is_reviewed_once_by_another_approver_and_nothing_comes_after,
+    emergencies_without_end_wait_for_reviews_of_those_before,
+    no_request_opens_for_longer_than_its_groups_longest_session,
+    what_a_group_without_approval_asks_can_be_said_ahead_and_the_rules_approve_it,
 }

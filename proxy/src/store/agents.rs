@@ -259,7 +259,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::Temporary;
+    use crate::store::testing::{Temporary, on_both};
 
     fn second(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -269,7 +269,6 @@ mod tests {
         "db01".parse().unwrap()
     }
 
-    #[tokio::test]
     async fn a_revoked_agent_stays_out_until_it_enrols_again() {
         let temporary = Temporary::new().await;
         let store = &temporary.store;
@@ -289,7 +288,6 @@ mod tests {
         assert!(store.agent_renewed(&renewed("new"), second(9)).await.unwrap());
     }
 
-    #[tokio::test]
     async fn an_sshd_that_was_bound_to_its_device_stays_so_until_the_device_enrols_again() {
         let temporary = Temporary::new().await;
         let store = &temporary.store;
@@ -302,7 +300,6 @@ mod tests {
         assert!(!store.agent(&db01()).await.unwrap().unwrap().bound);
     }
 
-    #[tokio::test]
     async fn what_an_agent_lost_adds_up_and_a_renewal_forgets_nothing() {
         let temporary = Temporary::new().await;
         let store = &temporary.store;
@@ -316,5 +313,11 @@ mod tests {
         let [agent] = &store.agents().await.unwrap()[..] else { panic!("more than one") };
         assert_eq!((agent.lost, agent.lost_at), (7, Some(second(7))));
         assert_eq!((agent.seen, agent.version.as_deref()), (Some(second(8)), Some("0.1.0")));
+    }
+
+    on_both! {
+        a_revoked_agent_stays_out_until_it_enrols_again,
+        an_sshd_that_was_bound_to_its_device_stays_so_until_the_device_enrols_again,
+        what_an_agent_lost_adds_up_and_a_renewal_forgets_nothing,
     }
 }

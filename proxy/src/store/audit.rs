@@ -119,13 +119,12 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::Temporary;
+    use crate::store::testing::{Temporary, on_both};
 
     fn row(seq: i64) -> AuditRow {
         AuditRow { seq, at_millis: seq * 1000, body: format!("{{\"n\":{seq}}}"), link: vec![7; 32] }
     }
 
-    #[tokio::test]
     async fn records_read_back_in_order_and_a_number_is_given_once() {
         let temporary = Temporary::new().await;
         let store = &temporary.store;
@@ -137,5 +136,9 @@ mod tests {
         assert_eq!(store.audit_from(1, 1).await.unwrap(), [row(1)]);
         assert!(store.audit_append_all(vec![row(4), row(3)], None).await.is_err());
         assert_eq!(store.audit_last().await.unwrap(), Some(row(3)), "all or none");
+    }
+
+    on_both! {
+        records_read_back_in_order_and_a_number_is_given_once,
     }
 }

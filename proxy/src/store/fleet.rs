@@ -185,14 +185,13 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::Temporary;
+    use crate::store::testing::{Temporary, on_both};
     use tidegate_common::grant::PrivilegeKind;
 
     fn device(name: &str) -> DeviceName {
         name.parse().unwrap()
     }
 
-    #[tokio::test]
     async fn what_stands_is_replaced_as_a_whole_and_only_on_its_device() {
         let temporary = Temporary::new().await;
         let store = &temporary.store;
@@ -213,7 +212,6 @@ mod tests {
         assert_eq!(store.standing(None).await.unwrap(), all[1..]);
     }
 
-    #[tokio::test]
     async fn drift_is_counted_once_however_often_it_is_told_and_the_last_is_known() {
         let temporary = Temporary::new().await;
         let store = &temporary.store;
@@ -230,5 +228,10 @@ mod tests {
         let drifts = store.drifts().await.unwrap();
         let expected = Drifts { count: 3, at: at(3), session: first, last: found("c") };
         assert_eq!((drifts.len(), &drifts[&device("db01")]), (2, &expected));
+    }
+
+    on_both! {
+        what_stands_is_replaced_as_a_whole_and_only_on_its_device,
+        drift_is_counted_once_however_often_it_is_told_and_the_last_is_known,
     }
 }

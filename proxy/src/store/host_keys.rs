@@ -132,7 +132,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::Temporary;
+    use crate::store::testing::{Temporary, on_both};
 
     fn name(name: &str) -> DeviceName {
         name.parse().unwrap()
@@ -142,7 +142,6 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    #[tokio::test]
     async fn host_keys_are_replaced_as_a_whole_and_keep_their_order() {
         let temporary = Temporary::new().await;
         for lines in [vec!["b".to_owned(), "a".to_owned()], vec!["c".to_owned()], vec![]] {
@@ -151,7 +150,6 @@ mod tests {
         }
     }
 
-    #[tokio::test]
     async fn an_earlier_key_stays_its_devices_and_only_so_many_are_remembered() {
         let temporary = Temporary::new().await;
         let store = &temporary.store;
@@ -165,5 +163,10 @@ mod tests {
         assert_eq!(owners.len(), 65, "{owners:?}");
         assert_eq!(owners.get("other"), Some(&name("db02")));
         assert_eq!((owners.get(&key(35)), owners.get(&key(36))), (None, Some(&name("db01"))));
+    }
+
+    on_both! {
+        host_keys_are_replaced_as_a_whole_and_keep_their_order,
+        an_earlier_key_stays_its_devices_and_only_so_many_are_remembered,
     }
 }

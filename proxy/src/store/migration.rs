@@ -1,6 +1,6 @@
 //! The schema, one step after the other; a step that was released is never changed.
 
-use sea_orm::{EntityTrait as _, QueryOrder as _};
+use sea_orm::{DbBackend, EntityTrait as _, QueryOrder as _};
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
     big_integer, big_integer_null, big_pk_auto, boolean, integer, pk_auto, string, string_null, text,
@@ -301,6 +301,10 @@ impl MigrationTrait for Review {
         manager.alter_table(review).await?;
         let index = Index::create().name("request_review").table("request").col("review").to_owned();
         manager.create_index(index).await?;
+        // PostgreSQL came later, and has no request of before.
+        if manager.get_database_backend() != DbBackend::Sqlite {
+            return Ok(());
+        }
         let due = "UPDATE request SET review = 'due' \
                    WHERE json_extract(document, '$.claims.emergency') IS NOT NULL";
         manager.get_connection().execute_unprepared(due).await.map(drop)
@@ -311,14 +315,15 @@ impl MigrationTrait for Review {
 mod tests {
     use super::*;
     use crate::store::testing::Temporary;
-    use crate::store::{RequestFilter, Store};
+    use crate::store::{RequestFilter, Store, connect};
 
     #[tokio::test]
     async fn an_emergency_of_before_there_were_reviews_waits_for_one() {
         let temporary = Temporary::new().await;
         let path = temporary.directory().join("old.db");
-        crate::store::make(&path).unwrap();
-        let old = crate::store::connect(&path, 1).await.unwrap();
+        let url = crate::store::StoreUrl::Sqlite(path.clone());
+        connect::make(&path).unwrap();
+        let old = connect::connect(&url, 1).await.unwrap();
         let before = Migrator::migrations().iter().position(|step| step.name() == "m0008_review").unwrap();
         Migrator::up(&old, Some(before.try_into().unwrap())).await.unwrap();
         for (id, claims) in [(1, r#"{"justification":"\"emergency\":1"}"#), (2, r#"{"emergency":"fire"}"#)] {
@@ -334,7 +339,7 @@ mod tests {
             old.execute_unprepared(&row).await.unwrap();
         }
         old.close().await.unwrap();
-        let store = Store::open(&format!("sqlite:{}", path.display())).await;
+        let store = Store::open(&url).await;
         let due = RequestFilter { to_review: true, ..RequestFilter::default() };
         let due = store.unwrap().requests(&due).await.unwrap();
         assert_eq!(due.iter().map(|request| request.id.0).collect::<Vec<_>>(), [2]);

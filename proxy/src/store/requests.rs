@@ -213,7 +213,7 @@ mod tests {
     use tidegate_common::model::{Action, Claims, RequestState, Verdict, Wish};
 
     use super::*;
-    use crate::store::testing::Temporary;
+    use crate::store::testing::{Temporary, on_both};
 
     fn request(id: u64) -> Request {
         let now = jiff::Timestamp::from_second(1_800_000_000).unwrap();
@@ -244,7 +244,6 @@ mod tests {
         store.audit_append_all(Vec::new(), Some(Store::request_step(request))).await
     }
 
-    #[tokio::test]
     async fn a_request_comes_back_with_its_votes_in_order() {
         let temporary = Temporary::new().await;
         let store = &temporary.store;
@@ -266,11 +265,15 @@ mod tests {
         assert_eq!(found.unwrap().iter().map(|request| request.id.0).collect::<Vec<_>>(), [2, 1]);
     }
 
-    #[tokio::test]
     async fn the_store_itself_refuses_a_second_vote_of_a_person() {
         let temporary = Temporary::new().await;
         let twice = Request { votes: vec![vote("zoe"), vote("zoe")], ..request(1) };
         assert!(take(&temporary.store, twice).await.is_err());
         assert_eq!(temporary.store.request(RequestId(1)).await.unwrap(), None);
+    }
+
+    on_both! {
+        a_request_comes_back_with_its_votes_in_order,
+        the_store_itself_refuses_a_second_vote_of_a_person,
     }
 }

@@ -49,9 +49,8 @@ fn damaged(session: SessionId, why: serde_json::Error) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::Temporary;
+    use crate::store::testing::{Temporary, on_both};
 
-    #[tokio::test]
     async fn the_first_report_of_a_session_stays() {
         let temporary = Temporary::new().await;
         let store = &temporary.store;
@@ -61,5 +60,9 @@ mod tests {
         store.residue_put(session, &first).await.unwrap();
         assert!(store.residue_put(session, &Residue::default()).await.is_err());
         assert_eq!(store.residue(session).await.unwrap(), Some(first));
+    }
+
+    on_both! {
+        the_first_report_of_a_session_stays,
     }
 }

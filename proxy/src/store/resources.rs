@@ -88,7 +88,7 @@ async fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::Temporary;
+    use crate::store::testing::{Temporary, on_both};
 
     const EXAMPLE: &str = include_str!("../../../config/resources.toml");
 
@@ -96,7 +96,6 @@ mod tests {
         temporary.store.audit_append_all(Vec::new(), Some(step)).await.unwrap();
     }
 
-    #[tokio::test]
     async fn resources_come_back_as_they_were_and_a_change_keeps_their_age() {
         let temporary = Temporary::new().await;
         let update = Resources::default().update(EXAMPLE).unwrap();
@@ -113,5 +112,9 @@ mod tests {
         let reason = ResourceName { kind: Kind::Reason, name: "incident".to_owned() };
         take(&temporary, Store::resources_step(Vec::new(), vec![reason])).await;
         assert_eq!(temporary.store.resources().await.unwrap().reasons.len(), 1);
+    }
+
+    on_both! {
+        resources_come_back_as_they_were_and_a_change_keeps_their_age,
     }
 }

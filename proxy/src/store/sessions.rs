@@ -230,7 +230,7 @@ const MOST: u64 = 10_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::Temporary;
+    use crate::store::testing::{Temporary, on_both};
 
     fn session(second: i64) -> SessionRow {
         let millis = u64::try_from(second).unwrap() * 1000;
@@ -248,7 +248,6 @@ mod tests {
         }
     }
 
-    #[tokio::test]
     async fn a_session_is_live_until_it_ended_and_found_by_the_start_of_its_id() {
         let temporary = Temporary::new().await;
         let store = &temporary.store;
@@ -267,5 +266,9 @@ mod tests {
         assert_eq!(store.sessions_like(&start).await.unwrap(), std::slice::from_ref(&second));
         assert_eq!(store.sessions_interrupted(second.started).await.unwrap(), [second]);
         assert_eq!(store.sessions(&SessionFilter::default()).await.unwrap().len(), 2);
+    }
+
+    on_both! {
+        a_session_is_live_until_it_ended_and_found_by_the_start_of_its_id,
     }
 }

@@ -137,9 +137,8 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::Temporary;
+    use crate::store::testing::{Temporary, on_both};
 
-    #[tokio::test]
     async fn a_token_is_good_once_and_only_until_it_expires() {
         let temporary = Temporary::new().await;
         let db01: DeviceName = "db01".parse().unwrap();
@@ -168,7 +167,6 @@ mod tests {
         assert_eq!(temporary.store.tokens().await.unwrap().len(), 2);
     }
 
-    #[tokio::test]
     async fn a_token_of_one_device_enrols_no_other() {
         let temporary = Temporary::new().await;
         let (db01, db02): (DeviceName, DeviceName) = ("db01".parse().unwrap(), "db02".parse().unwrap());
@@ -179,5 +177,10 @@ mod tests {
         assert!(!temporary.store.token_redeem(&secret, &enrolled(&db02), now).await.unwrap());
         assert!(temporary.store.agents().await.unwrap().is_empty());
         assert!(temporary.store.token_redeem(&secret, &enrolled(&db01), now).await.unwrap());
+    }
+
+    on_both! {
+        a_token_is_good_once_and_only_until_it_expires,
+        a_token_of_one_device_enrols_no_other,
     }
 }

@@ -97,9 +97,8 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::Temporary;
+    use crate::store::testing::{Temporary, on_both};
 
-    #[tokio::test]
     async fn a_session_s_transfers_read_back_in_order_and_are_counted_beyond_the_limit() {
         let temporary = Temporary::new().await;
         let store = &temporary.store;
@@ -111,5 +110,9 @@ mod tests {
         let read = store.transfers(session, 2).await.unwrap();
         let first: Vec<_> = read.first.into_iter().map(|(_, event)| event).collect();
         assert_eq!((first.as_slice(), read.all), ([event(1, 1), event(1, 2)].as_slice(), 3));
+    }
+
+    on_both! {
+        a_session_s_transfers_read_back_in_order_and_are_counted_beyond_the_limit,
     }
 }

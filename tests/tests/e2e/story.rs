@@ -16,8 +16,12 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 #[test]
 fn a_person_is_asked_approved_elevated_recorded_and_all_is_taken_back() {
     needs_devices!();
-    let (world, device) = (&street().world, &street().device);
-    let scene = Scene::share(street(), "tale", ASKS_AND_WAITS);
+    is_told_to_its_end(&Scene::share(street(), "tale", ASKS_AND_WAITS));
+}
+
+/// The main job, whatever the gate keeps its store in.
+pub fn is_told_to_its_end(scene: &Scene<'_>) {
+    let (world, device, account) = (scene.world, scene.device, scene.account.as_str());
     let mut pty = scene.enter();
     pty.send_line("sudo id").unwrap();
     pty.expect("uid=0(root)").unwrap();
@@ -26,7 +30,7 @@ fn a_person_is_asked_approved_elevated_recorded_and_all_is_taken_back() {
     pty.send_line("exit").unwrap();
     assert_eq!(pty.end(PATIENCE).unwrap().code(), Some(0));
     scene.is_as_before_within(AT_ONCE);
-    assert!(!device.run_as("tale", &["sudo", "-n", "id"]).unwrap().success());
+    assert!(!device.run_as(account, &["sudo", "-n", "id"]).unwrap().success());
 
     let [session] = scene.sessions().try_into().unwrap();
     let id = text(&session, "id");
@@ -40,7 +44,7 @@ fn a_person_is_asked_approved_elevated_recorded_and_all_is_taken_back() {
         .as_array()
         .unwrap()
         .iter()
-        .filter(|record| record.to_string().contains("tale") || record.to_string().contains(&id))
+        .filter(|record| record.to_string().contains(account) || record.to_string().contains(&id))
         .map(ToString::to_string)
         .collect();
     for step in [

@@ -14,7 +14,7 @@ use tidegate_common::model::Resources;
 
 use super::{lines, wait_for_the_end};
 use crate::audit_log::AuditLog;
-use crate::store::{SessionRow, Store};
+use crate::store::{SessionRow, Store, StoreUrl};
 
 const CONTROL: &str = "TIDEGATE_FAULTS_CONTROL";
 const DIR: &str = "TIDEGATE_FAULTS_DIR";
@@ -257,8 +257,8 @@ fn session(number: i64) -> SessionRow {
     }
 }
 
-fn url(dir: &Path) -> String {
-    format!("sqlite:{}", dir.join("t.db").display())
+fn url(dir: &Path) -> StoreUrl {
+    StoreUrl::Sqlite(dir.join("t.db"))
 }
 
 /// Copies a directory, but for SQLite's shared memory, which no power cut leaves.

@@ -1,0 +1,142 @@
+//! Connecting, and bringing the schema up to date.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{ConnectOptions as _, Connection as _};
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, TransactionTrait as _};
+use sea_orm_migration::MigratorTrait as _;
+
+use super::migration::Migrator;
+use super::{Doing as _, StoreError, StoreUrl};
+
+const READERS: u32 = 4;
+/// How long a writer of another process may hold an SQLite file.
+const BUSY: Duration = Duration::from_secs(10);
+/// How long a server may take to answer a new connection.
+const ANSWER: Duration = Duration::from_secs(5);
+/// A connection that was idle for so long is tried before it is used.
+const IDLE: Duration = Duration::from_secs(1);
+/// The advisory lock of who changes the schema: "tidegate", as a number.
+const SCHEMA_LOCK: i64 = 0x7469_6465_6761_7465;
+
+/// One connection that writes, and some that read.
+pub(super) struct Connections {
+    pub writer: DatabaseConnection,
+    pub readers: DatabaseConnection,
+}
+
+/// Connects, with the schema up to date.
+pub(super) async fn open(url: &StoreUrl) -> Result<Connections, StoreError> {
+    let file = |source| match url {
+        StoreUrl::Sqlite(path) => StoreError::File { path: path.clone(), source },
+        StoreUrl::Postgres(_) => StoreError::Absent { at: url.to_string(), why: source.to_string() },
+    };
+    match url {
+        StoreUrl::Sqlite(path) => make(path).map_err(file)?,
+        StoreUrl::Postgres(options) => {
+            answers(options).await.map_err(|why| StoreError::Absent { at: url.to_string(), why })?
+        }
+    }
+    let writer = connect(url, 1).await?;
+    up_to_date(url, &writer).await?;
+    let readers = connect(url, READERS).await?;
+    Ok(Connections { writer, readers })
+}
+
+/// Makes the file for its owner only; SQLite gives the WAL beside it the same mode.
+pub(super) fn make(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
+}
+
+/// Whether the server lets us in: a pool would try again and again, and not say why it cannot.
+async fn answers(options: &PgConnectOptions) -> Result<(), String> {
+    let tried = async {
+        let connection = options.connect().await?;
+        connection.close().await
+    };
+    match tokio::time::timeout(ANSWER, tried).await {
+        Ok(answered) => answered.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("it did not answer within {} s", ANSWER.as_secs())),
+    }
+}
+
+pub(super) async fn connect(url: &StoreUrl, connections: u32) -> Result<DatabaseConnection, StoreError> {
+    let options = match url {
+        StoreUrl::Sqlite(path) => of_file(path, connections),
+        StoreUrl::Postgres(postgres) => of_server(postgres, connections),
+    };
+    Database::connect(options).await.doing("connected")
+}
+
+fn of_file(path: &Path, connections: u32) -> ConnectOptions {
+    let path = path.to_owned();
+    // The path is set as it is: in a url, some of its characters would mean something else.
+    let mut options = ConnectOptions::new("sqlite://");
+    // All of them now and for good: each has a thread, which would be a lane's when a lane
+    // asks for it.
+    options.max_connections(connections).min_connections(connections);
+    options.idle_timeout(None).max_lifetime(None).sqlx_logging(false).map_sqlx_sqlite_opts(move |options| {
+        options
+            .filename(&path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY)
+    });
+    // SQLite rolls back by itself when the disk is full, and sqlx counts that transaction
+    // as open for ever: what came after would be nested in one that nobody commits.
+    options.map_sqlx_sqlite_pool_opts(|options| {
+        options.after_release(|connection, _| {
+            Box::pin(async move {
+                // After the rollback of a transaction that was dropped.
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
+        })
+    });
+    options
+}
+
+fn of_server(postgres: &PgConnectOptions, connections: u32) -> ConnectOptions {
+    let postgres = postgres.clone();
+    let mut options = ConnectOptions::new("postgres://");
+    options.max_connections(connections).min_connections(1).acquire_timeout(ANSWER);
+    options.idle_timeout(None).max_lifetime(None).sqlx_logging(false);
+    options.test_before_acquire_if_idle_for(IDLE).map_sqlx_postgres_opts(move |_| postgres.clone());
+    options
+}
+
+/// Takes every step of the schema that is missing. Of several gates at once one does; on
+/// PostgreSQL all steps are one transaction.
+async fn up_to_date(url: &StoreUrl, writer: &DatabaseConnection) -> Result<(), StoreError> {
+    const DOING: &str = "brought its schema up to date";
+    match url {
+        StoreUrl::Sqlite(_) => {
+            is_not_newer(writer).await?;
+            Migrator::up(writer, None).await.doing(DOING)
+        }
+        StoreUrl::Postgres(_) => {
+            let change = writer.begin().await.doing(DOING)?;
+            let lock = format!("SELECT pg_advisory_xact_lock({SCHEMA_LOCK})");
+            change.execute_unprepared(&lock).await.doing(DOING)?;
+            is_not_newer(&change).await?;
+            Migrator::up(&change, None).await.doing(DOING)?;
+            change.commit().await.doing(DOING)
+        }
+    }
+}
+
+/// Refuses a schema with steps that this program does not know.
+async fn is_not_newer(database: &impl sea_orm::ConnectionTrait) -> Result<(), StoreError> {
+    let taken = Migrator::get_migration_models(database).await.doing("read which schema it has")?;
+    let steps = Migrator::migrations();
+    let unknown = taken.into_iter().find(|taken| steps.iter().all(|step| step.name() != taken.version));
+    match unknown {
+        Some(unknown) => Err(StoreError::Newer { step: unknown.version }),
+        None => Ok(()),
+    }
+}

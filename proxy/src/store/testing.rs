@@ -1,0 +1,96 @@
+//! Stores of tests: a test that is listed in [`on_both!`] runs on SQLite and on PostgreSQL.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::{Enrolled, Store, StoreUrl, agents};
+
+#[path = "../../../tests/src/postgres.rs"]
+#[allow(dead_code, reason = "the end-to-end tests use the rest")]
+pub mod postgres;
+
+/// What stores of this thread are made on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum On {
+    Sqlite,
+    Postgres,
+}
+
+thread_local! {
+    static ON: Cell<On> = const { Cell::new(On::Sqlite) };
+}
+
+/// Which one it is here.
+pub fn on() -> On {
+    ON.get()
+}
+
+/// Runs a test whose stores are made on this.
+pub fn run(on: On, test: impl Future<Output = ()>) {
+    ON.set(on);
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+}
+
+/// Makes each of these async functions two tests.
+macro_rules! on_both {
+    ($($test:ident,)+) => {
+        mod on_sqlite {
+            $(#[test] fn $test() { $crate::store::testing::run($crate::store::testing::On::Sqlite, super::$test()); })+
+        }
+        mod on_postgres {
+            $(#[test] fn $test() { $crate::store::testing::run($crate::store::testing::On::Postgres, super::$test()); })+
+        }
+    };
+}
+pub(crate) use on_both;
+
+/// The server of this test program; it goes with it.
+pub fn server() -> &'static postgres::Server {
+    static SERVER: OnceLock<postgres::Server> = OnceLock::new();
+    SERVER.get_or_init(|| postgres::Server::start().unwrap())
+}
+
+impl Store {
+    /// The device's agent has this key now, and a certificate of the same name.
+    pub async fn enrol(&self, device: &tidegate_common::name::DeviceName, key: &str, now: jiff::Timestamp) {
+        let enrolled = Enrolled { device, certificate: key, public_key: key };
+        agents::enrol(&self.writer, &enrolled, now).await.unwrap();
+    }
+}
+
+/// A store of its own, with a directory that is removed when this goes.
+pub struct Temporary {
+    pub store: Store,
+    url: StoreUrl,
+    directory: PathBuf,
+}
+
+impl Temporary {
+    pub async fn new() -> Self {
+        let directory =
+            std::env::temp_dir().join(format!("tidegate store %41-{:032x}", rand::random::<u128>()));
+        std::fs::create_dir(&directory).unwrap();
+        let url = match on() {
+            On::Sqlite => format!("sqlite:{}", directory.join("t.db").display()),
+            On::Postgres => server().database().unwrap(),
+        };
+        let url = url.parse().unwrap();
+        let store = Store::open(&url).await.unwrap();
+        Self { store, url, directory }
+    }
+
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub fn url(&self) -> StoreUrl {
+        self.url.clone()
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
