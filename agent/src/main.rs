@@ -14,6 +14,7 @@ mod core;
 mod doctor;
 mod elevate;
 mod logins;
+mod marker;
 mod paths;
 mod report;
 mod residue;

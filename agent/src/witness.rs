@@ -12,6 +12,7 @@
 
 mod assembler;
 mod book;
+mod events;
 mod hold;
 mod kernel;
 mod post;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_common::audit::{CommandText, Note};
 use tidegate_common::wire::{Exec, MOST_ARG_BYTES, MOST_ARGS};
 
-use super::record::{self, Fields, Record, Value};
+use super::record::{self, Fields, NO_SESSION, Record, Value, field};
 
 /// Events that may be incomplete at the same time.
 const MOST_OPEN: usize = 1024;
@@ -21,9 +21,6 @@ const PATIENCE: u64 = 2_000_000;
 
 /// The longest path the kernel knows, in bytes.
 const MOST_PATH: usize = 4096;
-
-/// The kernel's way to say that a process is in no audit session.
-const NO_SESSION: u32 = u32::MAX;
 
 /// Where execve(2) and execveat(2) are in the table of each architecture
 /// (linux/audit.h, syscall(2)).
@@ -106,55 +103,6 @@ impl Assembler {
     /// Whether any event is incomplete.
     pub fn is_idle(&self) -> bool {
         self.open.is_empty()
-    }
-}
-
-/// A login that was just made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Login {
-    /// Its audit session; none where it was taken back.
-    pub ses: Option<u32>,
-    /// The process that made it.
-    pub pid: u32,
-    /// The audit session that this process was in before.
-    pub before: Option<u32>,
-}
-
-/// The login that a record tells of.
-#[must_use]
-pub fn login(payload: &[u8]) -> Option<Login> {
-    let fields = record::parse(payload)?.fields;
-    let session = |name: &[u8]| field(fields, name)?.number().filter(|ses| *ses != NO_SESSION);
-    // A change that the kernel refused is none.
-    field(fields, b"res")?.number::<u32>().filter(|done| *done == 1)?;
-    field(fields, b"ses")?;
-    Some(Login { ses: session(b"ses"), pid: field(fields, b"pid")?.number()?, before: session(b"old-ses") })
-}
-
-/// A change of audit itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// A rule was removed.
-    Removed,
-    /// It was switched off.
-    Off,
-    /// The count of lost records was set back, from there.
-    LostReset(u32),
-    Other,
-}
-
-/// The change that a record tells of.
-#[must_use]
-pub fn change(payload: &[u8]) -> Change {
-    let Some(fields) = record::parse(payload).map(|record| record.fields) else { return Change::Other };
-    let number = |name: &[u8]| field(fields, name).and_then(Value::number::<u32>);
-    let done = number(b"res") == Some(1);
-    let operation = field(fields, b"op").map(Value::raw);
-    match operation.filter(|_| done) {
-        Some(b"remove_rule") => Change::Removed,
-        Some(b"set") if number(b"audit_enabled") == Some(0) => Change::Off,
-        Some(b"set") if number(b"lost").is_some() => Change::LostReset(number(b"old").unwrap_or_default()),
-        _ => Change::Other,
     }
 }
 
@@ -255,10 +203,6 @@ impl Open {
     }
 }
 
-fn field<'a>(fields: &'a [u8], name: &[u8]) -> Option<Value<'a>> {
-    Fields(fields).find(|(key, _)| *key == name).map(|(_, value)| value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,35 +230,6 @@ mod tests {
     fn line(seen: &Seen) -> String {
         let argv: Vec<&str> = seen.exec.argv.iter().map(CommandText::as_str).collect();
         format!("{} {} [{}] {}", seen.exec.exit, seen.exec.exe, argv.join("|"), seen.exec.cwd)
-    }
-
-    #[test]
-    fn a_login_tells_its_audit_session_and_not_the_one_before() {
-        let payload = |ses: u32| {
-            format!(
-                "audit(1795477758.031:5): pid=4 uid=0 old-auid=4294967295 auid=1000 tty=(none) old-ses=4294967295 ses={ses} res=1"
-            )
-        };
-        let made = |ses, before| Some(Login { ses, pid: 4, before });
-        assert_eq!(login(payload(7).as_bytes()), made(Some(7), None));
-        assert_eq!(login(payload(NO_SESSION).as_bytes()), made(None, None), "the login was taken back");
-        let again = payload(8).replace("old-ses=4294967295", "old-ses=7");
-        assert_eq!(login(again.as_bytes()), made(Some(8), Some(7)));
-        assert_eq!(login(again.replace("res=1", "res=0").as_bytes()), None, "it was refused");
-        assert_eq!(login(b"audit(1795477758.031:5): pid=4 uid=0"), None);
-    }
-
-    #[test]
-    fn a_change_of_audit_is_read_as_a_kernel_tells_it() {
-        let told = |text: &str| change(format!("audit(1795914975.154:49): {text}").as_bytes());
-        let removed = "auid=4294967295 ses=4294967295 op=remove_rule key=(null) list=5 res=1";
-        assert_eq!(told(removed), Change::Removed);
-        assert_eq!(told(&removed.replace("res=1", "res=0")), Change::Other);
-        assert_eq!(told(&removed.replace("remove", "add")), Change::Other);
-        assert_eq!(told("op=set audit_enabled=0 old=1 auid=0 ses=3 res=1"), Change::Off);
-        assert_eq!(told("op=set audit_enabled=1 old=0 auid=0 ses=3 res=1"), Change::Other);
-        assert_eq!(told("op=set lost=0 old=7 auid=0 ses=3 res=1"), Change::LostReset(7));
-        assert_eq!(change(b"noise"), Change::Other);
     }
 
     #[test]

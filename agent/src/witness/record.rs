@@ -16,6 +16,9 @@ pub const CWD: u16 = 1307;
 pub const EXECVE: u16 = 1309;
 pub const END: u16 = 1320;
 
+/// The kernel's way to say that a process is in no audit session.
+pub const NO_SESSION: u32 = u32::MAX;
+
 /// What a record begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
@@ -129,6 +132,11 @@ impl<'a> Iterator for Fields<'a> {
             return Some((key, value));
         }
     }
+}
+
+/// The first value of that name.
+pub fn field<'a>(fields: &'a [u8], name: &[u8]) -> Option<Value<'a>> {
+    Fields(fields).find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
 #[cfg(test)]

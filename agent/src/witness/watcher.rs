@@ -2,9 +2,7 @@
 //! lives it sleeps, and nothing of ours is in the kernel.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::os::fd::AsFd as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
@@ -12,17 +10,19 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use serde::{Deserialize, Serialize};
 use tidegate_common::id::SessionId;
-use tidegate_common::wire::{FromAgent, SESSION_VARIABLE};
+use tidegate_common::wire::FromAgent;
 
 use super::Order;
-use super::assembler::{self, Assembler, Change, Seen};
+use super::assembler::{Assembler, Seen};
 use super::book::{Book, Told};
+use super::events::{self, Change};
 use super::hold::Found;
 use super::kernel::{Heard, PAYLOAD};
 use super::post::{KEEP, Left, Post};
 use super::record;
 use super::spool::Spool;
 use crate::logins::{Login, Logins};
+use crate::marker::marker_in_login;
 use crate::paths::Paths;
 use crate::shell::Link;
 use crate::shell::clock;
@@ -35,9 +35,6 @@ const MOST_GOES_AT_END: usize = 32;
 
 /// No record is longer (the kernel's MAX_AUDIT_MESSAGE_LENGTH), in bytes.
 const MOST_MESSAGE: usize = 16 * 1024;
-
-/// How much of an environment is searched, in bytes.
-const MOST_ENVIRONMENT: u64 = 256 * 1024;
 
 /// In microseconds: how often to ask the kernel for its losses, and how soon to look at
 /// rules that changed.
@@ -221,14 +218,14 @@ impl Watcher {
             // Whatever else it hears, the execs' ear will tell of it too.
             let Ok(Heard::Message(_, length)) = post.logins.hear(buffer) else { return };
             let payload = buffer.get(PAYLOAD..PAYLOAD + length).unwrap_or_default();
-            match assembler::login(payload) {
-                Some(assembler::Login { ses: Some(ses), pid, before }) => {
+            match events::login(payload) {
+                Some(events::Login { ses: Some(ses), pid, before }) => {
                     self.logins.made(Login { ses: Some(ses), pid, before });
                     if self.logins.session_of(ses).is_none() {
                         self.book.login(ses, now);
                     }
                 }
-                Some(assembler::Login { ses: None, pid, before: Some(before) }) => {
+                Some(events::Login { ses: None, pid, before: Some(before) }) => {
                     self.logins.left(before, pid);
                 }
                 _ => {}
@@ -251,7 +248,7 @@ impl Watcher {
                 Ok(Heard::Message(record::CONFIG_CHANGE, length)) => {
                     let soon = now.saturating_add(LOOK);
                     post.look = post.look.map(|at| at.min(soon)).or(Some(soon));
-                    match assembler::change(buffer.get(PAYLOAD..PAYLOAD + length).unwrap_or_default()) {
+                    match events::change(buffer.get(PAYLOAD..PAYLOAD + length).unwrap_or_default()) {
                         Change::Removed => post.changes.removed = post.changes.removed.saturating_add(1),
                         Change::Off => post.changes.off = true,
                         Change::LostReset(from) => {
@@ -297,7 +294,7 @@ impl Watcher {
             }
         }
         if let Some(ses) = self.book.see(seen, now)
-            && let Some(session) = marker(&self.paths.proc, pid, ses)
+            && let Some(session) = marker_in_login(&self.paths.proc, pid, ses)
         {
             self.logins.marked(session, ses, pid);
         }
@@ -389,19 +386,4 @@ impl Watcher {
         self.tell(told);
         self.leave_post();
     }
-}
-
-/// The session that a process's environment names, if the process is still there and
-/// still of that login.
-fn marker(proc: &Path, pid: u32, ses: u32) -> Option<SessionId> {
-    let directory = proc.join(pid.to_string());
-    let of: u32 = std::fs::read_to_string(directory.join("sessionid")).ok()?.trim().parse().ok()?;
-    let mut environment = Vec::new();
-    let file = std::fs::File::open(directory.join("environ")).ok()?;
-    io::Read::read_to_end(&mut io::Read::take(file, MOST_ENVIRONMENT), &mut environment).ok()?;
-    let entries = environment.split(|byte| *byte == 0);
-    let values =
-        entries.filter_map(|entry| entry.strip_prefix(SESSION_VARIABLE.as_bytes())?.strip_prefix(b"="));
-    let session = values.filter_map(|value| std::str::from_utf8(value).ok()?.parse().ok()).next();
-    session.filter(|_| of == ses)
 }

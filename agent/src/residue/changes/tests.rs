@@ -1,23 +1,19 @@
 //! Pictures compared, and pictures of a host of the test's own.
 
-use crate::core::Reaped;
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use tidegate_common::grant::Leftover;
-use tidegate_common::id::SessionId;
 use tidegate_common::residue::{Change, Finding, FindingKind};
 
-use super::album::{Album, Began, Clock, Entry, Picture, Stage, missed};
 use super::gather::{Grants, View};
 use super::snapshot::{Item, Key, Mark, Snapshot};
 use crate::core::{Delta, Held, Ledger, Unit};
 use crate::test::Scratch;
 
+mod album;
 mod rights;
 
 fn key(kind: FindingKind, what: &str) -> Key {
@@ -373,46 +369,4 @@ fn a_pipe_in_the_place_of_a_file_stops_nobody() {
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o644)).unwrap();
     let found = findings(&view, &before, 0);
     assert_eq!(found, ["changed authorized key /home/ops/.ssh/authorized_keys"]);
-}
-
-#[test]
-fn an_album_keeps_sessions_and_the_pictures_that_they_need_and_nothing_damaged() {
-    let scratch = Scratch::new();
-    let mut album = Album::open(scratch.paths());
-    let picture = |number| Picture {
-        number,
-        taken: 0,
-        snapshot: snapshot([(key(FindingKind::Cron, "a"), item(1, 1))]),
-    };
-    (1..4).for_each(|number| album.keep_picture(&picture(number)));
-    let session = SessionId::new(1, 1);
-    let clock = Clock { wall: 2, boot: 1 };
-    let entry = Entry {
-        before: Some(Began { picture: 1, quick: Snapshot::default(), clock }),
-        used: true,
-        leftovers: Vec::new(),
-        more: 0,
-        unsure: Default::default(),
-        findings: Vec::new(),
-        stage: Stage::Lives,
-    };
-    album.keep_session(session, &entry);
-    album.forget_pictures(&[1].into());
-    let again = Album::open(scratch.paths());
-    assert!(again.picture(1).is_some() && again.picture(2).is_none(), "nobody needs the second");
-    assert_eq!(again.newest().map(|newest| newest.number), Some(3));
-    assert_eq!(again.sessions().len(), 1);
-
-    // The sweep ended its processes.
-    let leftover = Leftover { pid: 7, comm: "sleep".to_owned(), command: String::new(), killed: true };
-    let reaped = |leftovers| Reaped { leftovers, ..Reaped::default() };
-    missed(scratch.paths(), session, reaped(vec![leftover.clone()]));
-    missed(scratch.paths(), SessionId::new(2, 2), reaped(Vec::new()));
-    let [(_, kept)] = again.sessions().try_into().unwrap();
-    assert_eq!((kept.stage, kept.leftovers), (Stage::Missed, vec![leftover]));
-    assert_eq!(std::fs::metadata(scratch.paths().residue()).unwrap().mode() & 0o777, 0o700);
-
-    std::fs::write(scratch.paths().residue().join(format!("{session}.session")), "{").unwrap();
-    assert!(again.sessions().is_empty());
-    again.forget_session(session);
 }
