@@ -285,7 +285,9 @@ impl Elevator {
         };
         let mut told = Vec::new();
         for (unit, delta) in units.iter().filter(|(unit, delta)| is_back(&self.paths, unit, delta)) {
-            let lock = match self.accounts.take(&self.paths) {
+            // Not between a grant's plan, which counts on what is there, and its record, by which
+            // it is known to be granted.
+            let lock = match self.accounts.take_alone(&self.paths) {
                 Ok(lock) => lock,
                 Err(why) => {
                     told.push((unit.clone(), Err(unit.failure(why))));

@@ -160,7 +160,7 @@ fn a_membership_that_another_program_writes_back_is_taken_away_again_unless_it_w
     let scratch = Scratch::new();
     let paths = scratch.paths();
     std::fs::write(paths.etc.join("passwd"), "ops:x:1000:1000::/:/bin/sh\n").unwrap();
-    let (without, with) = ("adm:x:4:jane\n", "adm:x:4:jane,ops\n");
+    let (without, with) = ("adm:x:4:jane\nwheel:x:10:\n", "adm:x:4:jane,ops\nwheel:x:10:\n");
     let group = |content: &str| std::fs::write(paths.etc.join("group"), content).unwrap();
     let now = || std::fs::read_to_string(paths.etc.join("group")).unwrap();
     let unit = Unit::Group { account: "ops".parse().unwrap(), group: "adm".parse().unwrap() };
@@ -171,7 +171,14 @@ fn a_membership_that_another_program_writes_back_is_taken_away_again_unless_it_w
     group(with);
     assert_eq!(elevator.take_away_again(&units, &|_| true), []);
     assert_eq!(now(), with, "another session was given it meanwhile");
-    assert_eq!(elevator.take_away_again(&units, &|_| false), [(unit, Ok(()))]);
+    // Not while a grant is planned, of which nobody has heard yet.
+    let mut beside = elevator.beside();
+    elevator.plan(session(), vec![self::unit("wheel")]).unwrap();
+    let waited = beside.take_away_again(&units, &|_| false);
+    assert!(matches!(waited.as_slice(), [(_, Err(_))]), "{waited:?}");
+    assert_eq!(now(), with);
+    elevator.let_go();
+    assert_eq!(beside.take_away_again(&units, &|_| false), [(unit, Ok(()))]);
     assert_eq!(now(), without);
     // One that was there before any session stays.
     let never = [(units[0].0.clone(), Delta::Group { group: false, gshadow: false })];

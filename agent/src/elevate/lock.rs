@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Deref;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -30,26 +31,51 @@ struct Shared {
     kept: bool,
 }
 
+/// Beside whom they may be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Company {
+    /// A change that was planned and is not made yet.
+    Planned,
+    Nobody,
+}
+
 impl AccountFiles {
     /// Waits for other threads and other programs, within bounds.
     pub fn take(&self, paths: &Paths) -> Result<Taken<'_>, String> {
+        self.wait(paths, Company::Planned)
+    }
+
+    /// The same, and for what was planned to be applied or let go: for a thread of which those
+    /// who plan know nothing.
+    pub fn take_alone(&self, paths: &Paths) -> Result<Taken<'_>, String> {
+        self.wait(paths, Company::Nobody)
+    }
+
+    fn try_take(&self, path: &Path, company: Company) -> Result<Option<Taken<'_>>, String> {
+        let mut shared = match self.0.try_lock() {
+            Ok(shared) => shared,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+        };
+        if shared.kept && company == Company::Nobody {
+            return Ok(None);
+        }
+        let lock = match &shared.lock {
+            Some(kept) => Some(Arc::clone(kept)),
+            None => AccountLock::try_take(path)?.map(Arc::new),
+        };
+        Ok(lock.map(|lock| {
+            shared.lock = Some(Arc::clone(&lock));
+            Taken { lock, shared }
+        }))
+    }
+
+    fn wait(&self, paths: &Paths, company: Company) -> Result<Taken<'_>, String> {
         let path = paths.etc.join(".pwd.lock");
         let started = Instant::now();
         loop {
-            let shared = match self.0.try_lock() {
-                Ok(shared) => Some(shared),
-                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) => None,
-            };
-            if let Some(mut shared) = shared {
-                let lock = match &shared.lock {
-                    Some(kept) => Some(Arc::clone(kept)),
-                    None => AccountLock::try_take(&path)?.map(Arc::new),
-                };
-                if let Some(lock) = lock {
-                    shared.lock = Some(Arc::clone(&lock));
-                    return Ok(Taken { lock, shared });
-                }
+            if let Some(taken) = self.try_take(&path, company)? {
+                return Ok(taken);
             }
             if started.elapsed() >= PATIENCE {
                 return Err(format!(
@@ -109,7 +135,7 @@ pub struct AccountLock {
 
 impl AccountLock {
     /// Takes it unless another program has it.
-    fn try_take(path: &std::path::Path) -> Result<Option<Self>, String> {
+    fn try_take(path: &Path) -> Result<Option<Self>, String> {
         let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
         let file = open.map_err(|error| format!("{} could not be opened: {error}", path.display()))?;
         match fcntl(&file, FcntlArg::F_OFD_SETLK(&all_of_it(libc::F_WRLCK))) {
@@ -181,9 +207,11 @@ mod tests {
             scope.spawn(change).join().unwrap();
         });
         assert!(others().is_none(), "the other thread let it go");
+        assert!(accounts.try_take(&path, Company::Nobody).unwrap().is_none(), "it came in between");
         drop(accounts.take(scratch.paths()).unwrap());
         accounts.let_go();
         assert!(others().is_some());
+        assert!(accounts.try_take(&path, Company::Nobody).unwrap().is_some());
         // One that nobody keeps goes with its change.
         let changing = accounts.take(scratch.paths()).unwrap();
         assert!(others().is_none());

@@ -1,5 +1,10 @@
 //! The host's own tools, on account files in a directory of the test's own.
 
+use std::os::fd::AsFd;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+
 use super::super::lock::AccountFiles;
 use super::*;
 use crate::test::Scratch;
@@ -192,9 +197,16 @@ fn a_lock_file_of_somebody_else_is_named_waited_for_and_left_alone_and_the_undo_
     }
     // It is gone before the patience is.
     std::fs::remove_file(paths.etc.join("group+")).unwrap();
+    let looks = Inotify::init(InitFlags::empty()).unwrap();
+    looks.add_watch(&held, AddWatchFlags::IN_OPEN).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            std::thread::sleep(std::time::Duration::from_millis(100));
+            // It looks again, so it waits.
+            let mut seen = 0;
+            let mut ear = [PollFd::new(looks.as_fd(), PollFlags::POLLIN)];
+            while seen < 2 && poll(&mut ear, PollTimeout::from(10_000u16)).unwrap() > 0 {
+                seen += looks.read_events().unwrap().len();
+            }
             std::fs::remove_file(&held).unwrap();
         });
         make(paths, &lock, &tools, vec![("group", with.clone())]).unwrap();
