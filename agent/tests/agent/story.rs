@@ -35,14 +35,30 @@ pub async fn enrolled() -> (Proxy, Host) {
     (proxy, host)
 }
 
+/// A host whose agent runs under such a lease; `None` where there can be none.
+async fn linked(lease: Duration) -> Option<(Proxy, Host, Running, Link)> {
+    if !possible() {
+        return None;
+    }
+    let (proxy, host) = enrolled().await;
+    let agent = host.start(&["run"]);
+    let (link, _) = proxy.welcome(lease).await;
+    Some((proxy, host, agent, link))
+}
+
 pub async fn granted(link: &mut Link, number: u64) {
     link.say(&FromProxy::Grant(order(number))).await;
-    match link.news().await {
-        FromAgent::Granted { session, receipt } => {
-            assert_eq!(session, id(number));
-            assert_eq!(receipt.applied.len(), 2);
+    loop {
+        match link.news().await {
+            FromAgent::Granted { session, receipt } => {
+                assert_eq!(session, id(number));
+                assert_eq!(receipt.applied.len(), 2);
+                return;
+            }
+            // What the kernel told meanwhile comes when it does.
+            FromAgent::Witnessed(_) => {}
+            other => panic!("not granted: {other:?}"),
         }
-        other => panic!("not granted: {other:?}"),
     }
 }
 
@@ -68,12 +84,7 @@ async fn a_grant_is_in_force_when_it_is_told_and_gone_when_its_end_is() {
 
 #[tokio::test]
 async fn a_lease_without_word_from_the_proxy_ends_every_grant() {
-    if !possible() {
-        return;
-    }
-    let (proxy, host) = enrolled().await;
-    let _agent = host.start(&["run"]);
-    let (mut link, _) = proxy.welcome(Duration::from_millis(1500)).await;
+    let Some((proxy, host, _agent, mut link)) = linked(Duration::from_millis(1500)).await else { return };
     granted(&mut link, 1).await;
     assert!(!host.untouched());
     // The link stays open, but nothing comes over it any more.
@@ -85,12 +96,7 @@ async fn a_lease_without_word_from_the_proxy_ends_every_grant() {
 
 #[tokio::test]
 async fn a_killed_agent_leaves_what_the_sweep_takes_away() {
-    if !possible() {
-        return;
-    }
-    let (proxy, host) = enrolled().await;
-    let mut agent = host.start(&["run"]);
-    let (mut link, _) = proxy.welcome(LONG).await;
+    let Some((_proxy, host, mut agent, mut link)) = linked(LONG).await else { return };
     granted(&mut link, 1).await;
     // While the agent runs well, a sweep keeps its hands off.
     assert!(host.agent(&["sweep"]).status.success());
@@ -103,12 +109,7 @@ async fn a_killed_agent_leaves_what_the_sweep_takes_away() {
 
 #[tokio::test]
 async fn an_agent_that_hangs_past_its_leases_is_ended_by_the_sweep() {
-    if !possible() {
-        return;
-    }
-    let (proxy, host) = enrolled().await;
-    let agent = host.start(&["run"]);
-    let (mut link, _) = proxy.welcome(Duration::from_millis(1000)).await;
+    let Some((_proxy, host, agent, mut link)) = linked(Duration::from_millis(1000)).await else { return };
     granted(&mut link, 1).await;
     agent.signal("STOP");
     host.until("the sweep", |host| {
@@ -120,12 +121,7 @@ async fn an_agent_that_hangs_past_its_leases_is_ended_by_the_sweep() {
 
 #[tokio::test]
 async fn an_agent_after_a_killed_one_knows_its_grants_and_ends_them_when_told() {
-    if !possible() {
-        return;
-    }
-    let (proxy, host) = enrolled().await;
-    let mut agent = host.start(&["run"]);
-    let (mut link, _) = proxy.welcome(LONG).await;
+    let Some((proxy, host, mut agent, mut link)) = linked(LONG).await else { return };
     granted(&mut link, 1).await;
     agent.kill();
     drop(link);
@@ -140,12 +136,7 @@ async fn an_agent_after_a_killed_one_knows_its_grants_and_ends_them_when_told() 
 
 #[tokio::test]
 async fn a_stopped_agent_takes_everything_away_first() {
-    if !possible() {
-        return;
-    }
-    let (proxy, host) = enrolled().await;
-    let mut agent = host.start(&["run"]);
-    let (mut link, _) = proxy.welcome(LONG).await;
+    let Some((_proxy, host, mut agent, mut link)) = linked(LONG).await else { return };
     granted(&mut link, 1).await;
     takes_everything_back(&host, &mut agent, &mut link).await;
 }
@@ -161,12 +152,7 @@ pub async fn takes_everything_back(host: &Host, agent: &mut Running, link: &mut 
 
 #[tokio::test]
 async fn a_privilege_that_cannot_be_applied_leaves_nothing_half_done() {
-    if !possible() {
-        return;
-    }
-    let (proxy, host) = enrolled().await;
-    let _agent = host.start(&["run"]);
-    let (mut link, _) = proxy.welcome(LONG).await;
+    let Some((_proxy, host, _agent, mut link)) = linked(LONG).await else { return };
     // sudo reads no longer where the agent writes: the rule is placed but not in force.
     std::fs::remove_file(host.directory.join("sudoers.d/tidegate")).unwrap();
     link.say(&FromProxy::Grant(order(1))).await;
@@ -191,12 +177,7 @@ async fn a_proxy_that_is_not_the_tokens_gets_neither_token_nor_key() {
 
 #[tokio::test]
 async fn a_privilege_of_two_sessions_goes_with_the_last() {
-    if !possible() {
-        return;
-    }
-    let (proxy, host) = enrolled().await;
-    let _agent = host.start(&["run"]);
-    let (mut link, _) = proxy.welcome(LONG).await;
+    let Some((_proxy, host, _agent, mut link)) = linked(LONG).await else { return };
     granted(&mut link, 1).await;
     granted(&mut link, 2).await;
     link.say(&FromProxy::Revoke { session: id(1) }).await;
@@ -231,12 +212,7 @@ async fn a_certificate_two_thirds_old_is_renewed_over_the_link() {
 
 #[tokio::test]
 async fn a_host_with_its_account_files_locked_refuses_and_grants_when_they_are_free() {
-    if !possible() {
-        return;
-    }
-    let (proxy, host) = enrolled().await;
-    let _agent = host.start(&["run"]);
-    let (mut link, _) = proxy.welcome(LONG).await;
+    let Some((_proxy, host, _agent, mut link)) = linked(LONG).await else { return };
     let lock = host.lock_accounts();
     link.say(&FromProxy::Grant(order(1))).await;
     let FromAgent::Refused { failure, .. } = link.news().await else { panic!("not refused") };
@@ -248,12 +224,7 @@ async fn a_host_with_its_account_files_locked_refuses_and_grants_when_they_are_f
 
 #[tokio::test]
 async fn a_rule_with_every_field_is_found_in_force() {
-    if !possible() {
-        return;
-    }
-    let (proxy, host) = enrolled().await;
-    let _agent = host.start(&["run"]);
-    let (mut link, _) = proxy.welcome(LONG).await;
+    let Some((_proxy, _host, _agent, mut link)) = linked(LONG).await else { return };
     let long = format!("/usr/bin/systemctl restart {}@15-main.service", "a-rather-long-name-".repeat(12));
     for (number, fields) in [
         format!(
