@@ -1,15 +1,17 @@
 //! Wiring: one function for each command.
 
+mod install;
+
 use std::io::Read;
 use std::process::ExitCode;
 
 use anyhow::Context;
 
-use crate::cli::{Cli, Command, Enrol, Install, Output, Shown, Uninstall};
+use crate::cli::{Cli, Command, Doctor, Enrol, Output, Shown, Uninstall};
 use crate::config::Config;
 use crate::paths::Paths;
-use crate::setup::{self, Running, Site, Sshd};
-use crate::shell::identity::{Identity, Token};
+use crate::setup::{self, Site, Sshd};
+use crate::shell::identity::Token;
 use crate::shell::{driver, reload, sweep, uplink};
 use crate::{doctor, report};
 
@@ -59,9 +61,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Config::load(file)?;
             crate::say::line(format_args!("the configuration is right"));
         }
-        Command::Doctor(shown) => return self::doctor(file, &shown),
+        Command::Doctor(doctor) => return self::doctor(file, doctor),
         Command::Report(shown) => self::report(file, &shown)?,
-        Command::Install(install) => self::install(file, &install)?,
+        Command::Install(install) => install::install(file, &install)?,
         Command::Uninstall(uninstall) => self::uninstall(&uninstall)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -101,9 +103,11 @@ fn site(proxy: String, sudo: bool) -> anyhow::Result<Site> {
     })
 }
 
-fn doctor(file: Option<&std::path::Path>, shown: &Shown) -> anyhow::Result<ExitCode> {
+fn doctor(file: Option<&std::path::Path>, doctor: Doctor) -> anyhow::Result<ExitCode> {
     setup_possible(false)?;
-    let points = doctor::examine(Config::load(file));
+    let Doctor { shown, account, from } = doctor;
+    let asked = account.map(|account| doctor::Asked { account, from });
+    let points = doctor::examine(Config::load(file), asked.as_ref());
     match shown.output {
         Output::Text => points.iter().for_each(|point| crate::say::line(format_args!("{point}"))),
         Output::Json => crate::say::line(format_args!("{}", serde_json::to_string_pretty(&points)?)),
@@ -130,63 +134,6 @@ fn token(given: &str) -> anyhow::Result<Token> {
     let mut line = String::new();
     std::io::stdin().take(1024).read_to_string(&mut line).context("standard input holds no token")?;
     Ok(line.parse()?)
-}
-
-fn install(file: Option<&std::path::Path>, install: &Install) -> anyhow::Result<()> {
-    setup_possible(install.dry_run)?;
-    let proxy = match &install.proxy {
-        Some(proxy) => proxy.clone(),
-        None => match Config::load(file) {
-            Ok(config) => config.proxy,
-            Err(error) => anyhow::bail!("where is the proxy? Add --proxy HOST:PORT; {error}"),
-        },
-    };
-    anyhow::ensure!(
-        std::path::Path::new(SYSTEMD).exists(),
-        "this host does not run systemd, which `install` needs; enrol it and start `tidegate-agent run` otherwise"
-    );
-    let mut device = Identity::load(&Paths::default()).ok().and_then(|identity| identity.device());
-    let enrolled = device.is_some();
-    let token: Option<Token> = install.token.as_deref().map(token).transpose()?;
-    anyhow::ensure!(
-        enrolled || token.is_some(),
-        "this host is not enrolled yet; add --token with what `agent token` of the proxy's console prints"
-    );
-    let site = site(proxy, setup::sudo_of_host()?)?;
-    if enrolled && token.is_some() {
-        crate::say::line(format_args!(
-            "this host is enrolled already, the token is not used; `tidegate-agent enrol` enrols anew"
-        ));
-    }
-    let running = Running::on(&site, &Paths::default());
-    let mut done = setup::carry_out(&setup::install(&site)?, install.dry_run)?;
-    if let Some(token) = token.filter(|_| !enrolled) {
-        done += 1;
-        if install.dry_run {
-            crate::say::line(format_args!("would enrol with {}", site.proxy));
-        } else {
-            let issued = runtime()?.block_on(uplink::enrol(&site.proxy, token, &Paths::default()))?;
-            crate::say::line(format_args!("enrolled as {}", issued.device));
-            device = Some(issued.device);
-        }
-    }
-    match &device {
-        Some(device) => done += setup::carry_out(&setup::way_in(&site, device), install.dry_run)?,
-        None => crate::say::line(format_args!(
-            "would write {}, for the device that this host is enrolled as",
-            setup::DROP_IN
-        )),
-    }
-    // What only makes running what is there needs no line of its own when nothing changed.
-    let changed = done > 0;
-    done += setup::carry_out(&setup::start(changed, running), install.dry_run)?;
-    if changed && running == Running::Reloads {
-        crate::say::line(format_args!(
-            "the agent that runs makes way for this one: no grant ends by it, and no session"
-        ));
-    }
-    crate::say::line(format_args!("{}", if done == 0 { "nothing to do" } else { "done" }));
-    Ok(())
 }
 
 fn uninstall(uninstall: &Uninstall) -> anyhow::Result<()> {

@@ -1,8 +1,10 @@
 //! The command line.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use tidegate_common::name::AccountName;
 
 /// Grants privileges on this host for a session and takes them away.
 #[derive(Debug, Parser)]
@@ -35,7 +37,7 @@ pub enum Command {
     CheckConfig,
     /// Look whether this host is as the agent needs it, and say how to mend it: status 0
     /// when all is well, 1 with a warning, 2 when something is wrong
-    Doctor(Shown),
+    Doctor(Doctor),
     /// List who has which privilege on this host all the time
     Report(Shown),
     /// Set this host up: sshd, sudo, the services; a second time changes nothing
@@ -49,6 +51,18 @@ pub struct Shown {
     /// How to show it
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    pub shown: Shown,
+    /// Look as well whether sshd would let this account in when the proxy logs in to it
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<AccountName>,
+    /// Where the proxy's connections come from [default: the proxy's address]
+    #[arg(long, value_name = "ADDRESS", requires = "account")]
+    pub from: Option<IpAddr>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -4,6 +4,7 @@
 //! [`host`] asks, [`judge`] decides on what was said, as functions of texts; [`compare`]
 //! sets what the proxy said last beside it.
 
+mod access;
 mod compare;
 mod host;
 mod judge;
@@ -12,7 +13,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-pub use host::examine;
+pub use host::{Asked, examine};
 
 /// How a point stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -41,7 +41,9 @@ use crate::paths::Paths;
 use crate::residue::Lost;
 
 pub use aside::{remove_in_background, remove_until};
-pub use replace::replace;
+pub use enable::today;
+pub use lines::line_of;
+pub use replace::{replace, replace_in};
 pub use sudo::SudoVersion;
 pub use timestamps::forget as forget_passwords;
 pub use without::without;

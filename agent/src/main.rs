@@ -21,6 +21,7 @@ mod residue;
 mod say;
 mod setup;
 mod shell;
+mod sshd;
 mod sys;
 #[cfg(test)]
 mod test;

@@ -7,13 +7,17 @@ mod change;
 mod plan;
 mod sshd;
 mod sudoers;
+mod work;
 
 use std::path::PathBuf;
 
+use crate::elevate::program;
+
 pub use change::Change;
 pub use plan::{Running, install, start, uninstall, way_in};
-pub use sshd::{DROP_IN, Sshd, asks_by_device, is_bound, principals};
+pub use sshd::{DROP_IN, Sshd, asks_by_device, in_force, is_bound, principals, trust};
 pub use sudoers::{FORMER, INCLUDE, include as sudo_include, of_host as sudo_of_host};
+pub use work::Work;
 
 /// What is set up, and where.
 #[derive(Debug, Clone)]
@@ -63,18 +67,14 @@ pub enum SetupError {
 /// # Errors
 /// At the first change that fails; a second run goes on from there.
 pub fn carry_out(changes: &[Change], dry_run: bool) -> Result<usize, SetupError> {
-    let mut done = 0;
-    for change in changes {
-        if change.is_done() {
-            continue;
-        }
-        crate::say::line(format_args!("{}{change}", if dry_run { "would " } else { "" }));
-        if !dry_run {
-            change.make()?;
-        }
-        done += 1;
-    }
-    Ok(done)
+    Work::new(dry_run).carry_out(changes)
+}
+
+/// Whether systemd says yes to `systemctl WORD UNIT`.
+#[must_use]
+pub fn says(word: &str, unit: &str) -> bool {
+    program::run("systemctl", &[word, "--quiet", unit], change::DEADLINE)
+        .is_ok_and(|answer| answer.status.success())
 }
 
 #[cfg(test)]

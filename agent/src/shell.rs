@@ -4,6 +4,7 @@
 mod again;
 pub mod clock;
 pub mod driver;
+mod explain;
 pub mod handover;
 pub mod identity;
 pub mod journal;

@@ -20,14 +20,12 @@ fn main() {
     };
 
     let hello = Hello {
-        protocol: VERSION,
-        version: "0.1.0".to_owned(),
         host_keys: vec!["ssh-ed25519 AAAA".to_owned()],
-        kinds: Vec::new(),
         live: vec![SessionId::new(1, 2)],
-        standing: Vec::new(),
         witness: Sight::Sees,
         bound: true,
+        explains: true,
+        ..Hello::new("0.1.0")
     };
     let frames = [encode(&FromAgent::Hello(hello)), encode(&FromAgent::Alive)].map(Result::unwrap);
     put("wire", "agent", &frames.concat());

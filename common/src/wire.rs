@@ -70,6 +70,9 @@ pub enum FromAgent {
     Alive,
     /// Answers [`FromProxy::Plan`]: one sentence for each thing that would change.
     Planned { question: u64, lines: Vec<String> },
+    /// Answers [`FromProxy::Explain`]: one sentence for each thing that keeps the account out;
+    /// none where the host knows of none.
+    Explained { question: u64, lines: Vec<String> },
 }
 
 impl FromAgent {
@@ -83,6 +86,10 @@ impl FromAgent {
             Self::Planned { question, lines } => {
                 let lines = Receipt { applied: lines, micros: 0 }.bounded().applied;
                 Self::Planned { question, lines }
+            }
+            Self::Explained { question, lines } => {
+                let lines = Receipt { applied: lines, micros: 0 }.bounded().applied;
+                Self::Explained { question, lines }
             }
             other => other,
         }
@@ -102,6 +109,9 @@ pub enum FromProxy {
     /// What would these privileges change? Nothing is. Asked only of agents that can
     /// grant [`PrivilegeKind::Custom`]; those before them do not know the question.
     Plan { question: u64, account: AccountName, privileges: Vec<Privilege> },
+    /// sshd refused to let the proxy log in to the account, on a connection of these ends by
+    /// the proxy's own addresses: why? Asked only of agents that say [`Hello::explains`].
+    Explain { question: u64, account: AccountName, from: SocketAddr, to: SocketAddr },
     /// A connection of the session is about to log in on the host; it comes `from` there.
     Dialled { session: SessionId, from: SocketAddr },
     /// The session's login has reached the host: its processes can be found now
@@ -176,6 +186,27 @@ pub struct Hello {
     /// where it is so: proxies before this know no such field and refuse the link.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bound: bool,
+    /// Whether it answers [`FromProxy::Explain`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub explains: bool,
+}
+
+impl Hello {
+    /// Of an agent of this version that can do nothing and knows nothing.
+    #[must_use]
+    pub fn new(version: impl Into<String>) -> Self {
+        Self {
+            protocol: VERSION,
+            version: version.into(),
+            host_keys: Vec::new(),
+            kinds: Vec::new(),
+            live: Vec::new(),
+            standing: Vec::new(),
+            witness: Sight::default(),
+            bound: false,
+            explains: false,
+        }
+    }
 }
 
 /// What a session's certificate names, so that no other device takes it.
@@ -222,7 +253,7 @@ mod tests {
     #[test]
     fn a_hello_of_before_is_understood_and_one_that_says_nothing_new_is_as_before() {
         let FromAgent::Hello(hello) = serde_json::from_str(BEFORE).unwrap() else { panic!("no hello") };
-        assert!(!hello.bound);
+        assert!(!hello.bound && !hello.explains);
         let said = serde_json::to_value(FromAgent::Hello(hello)).unwrap();
         assert_eq!(said, serde_json::from_str::<serde_json::Value>(BEFORE).unwrap());
     }

@@ -2,7 +2,9 @@
 //! `::ffff:a.b.c.d` (RFC 4291, 2.5.5.2); every listener gives that form up at accept, so that
 //! limits, lists, records and pages know one address by one name.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use tidegate_common::model::Network;
 
 /// NAT64's well-known prefix (RFC 6052): the last 32 bits are an IPv4 host's.
 const NAT64: u128 = 0x0064_ff9b << 96;
@@ -28,57 +30,8 @@ pub fn source(address: IpAddr) -> IpAddr {
 /// a translator's address (NAT64) is never taken for the IPv4 address in it, which its
 /// network could make up.
 pub fn is_in(address: IpAddr, list: &str) -> bool {
-    let networks: Option<Vec<Network>> = list.split(',').map(Network::read).collect();
-    let address = address.to_canonical();
+    let networks: Option<Vec<Network>> = list.split(',').map(|one| one.trim().parse().ok()).collect();
     networks.is_some_and(|networks| networks.iter().any(|network| network.holds(address)))
-}
-
-/// An address, and how many of its bits count.
-enum Network {
-    Four(Ipv4Addr, u32),
-    Six(Ipv6Addr, u32),
-}
-
-impl Network {
-    fn read(text: &str) -> Option<Self> {
-        let (base, length) = match text.trim().split_once('/') {
-            Some((base, length)) => (base, Some(length.parse::<u32>().ok()?)),
-            None => (text.trim(), None),
-        };
-        let base: IpAddr = base.parse().ok()?;
-        let length = length.unwrap_or(if base.is_ipv4() { 32 } else { 128 });
-        let (base, length) = match (base, base.to_canonical()) {
-            (IpAddr::V6(_), four @ IpAddr::V4(_)) => (four, length.checked_sub(96)?),
-            (base, _) => (base, length),
-        };
-        let network = match base {
-            IpAddr::V4(base) if length <= 32 => Self::Four(base, length),
-            IpAddr::V6(base) if length <= 128 => Self::Six(base, length),
-            _ => return None,
-        };
-        network.has_no_host_part().then_some(network)
-    }
-
-    fn has_no_host_part(&self) -> bool {
-        match self {
-            Self::Four(base, length) => u32::from(*base).checked_shl(*length).unwrap_or(0) == 0,
-            Self::Six(base, length) => u128::from(*base).checked_shl(*length).unwrap_or(0) == 0,
-        }
-    }
-
-    fn holds(&self, address: IpAddr) -> bool {
-        match (self, address) {
-            (Self::Four(base, length), IpAddr::V4(address)) => {
-                let apart = u32::from(*base) ^ u32::from(address);
-                apart.checked_shr(32 - length).unwrap_or(0) == 0
-            }
-            (Self::Six(base, length), IpAddr::V6(address)) => {
-                let apart = u128::from(*base) ^ u128::from(address);
-                apart.checked_shr(128 - length).unwrap_or(0) == 0
-            }
-            _ => false,
-        }
-    }
 }
 
 #[cfg(test)]

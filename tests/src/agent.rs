@@ -12,9 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tidegate_common::secret::Secret;
-use tidegate_common::wire::{
-    Csr, Decoder, Enrol, FromAgent, FromProxy, Hello, SERVER_NAME, Sight, VERSION, encode,
-};
+use tidegate_common::wire::{Csr, Decoder, Enrol, FromAgent, FromProxy, Hello, SERVER_NAME, VERSION, encode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -64,21 +62,6 @@ pub async fn enrol(proxy: SocketAddr, ca: &CertificateDer<'static>, token: &str)
         .await?;
     let FromProxy::Enrolled(issued) = link.hear().await? else { bail!("not enrolled") };
     Ok(Identity { certificate: CertificateDer::from_pem_slice(issued.certificate.as_bytes())?, key })
-}
-
-/// The greeting of an agent that can do nothing and knows nothing.
-#[must_use]
-pub fn hello() -> Hello {
-    Hello {
-        protocol: VERSION,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        host_keys: Vec::new(),
-        kinds: Vec::new(),
-        live: Vec::new(),
-        standing: Vec::new(),
-        witness: Sight::default(),
-        bound: false,
-    }
 }
 
 /// A link that stands, after this greeting.

@@ -10,6 +10,8 @@ mod attacks;
 mod audit;
 #[path = "e2e/bounds.rs"]
 mod bounds;
+#[path = "e2e/cause.rs"]
+mod cause;
 #[path = "e2e/certificates.rs"]
 mod certificates;
 #[path = "e2e/channels.rs"]
@@ -52,6 +54,8 @@ mod handover;
 mod hoppers;
 #[path = "e2e/input.rs"]
 mod input;
+#[path = "e2e/installs.rs"]
+mod installs;
 #[path = "e2e/kinds.rs"]
 mod kinds;
 #[path = "e2e/leftovers.rs"]

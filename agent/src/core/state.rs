@@ -212,6 +212,7 @@ impl State {
             // The shell keeps certificates, spools and ends links, and its witness logins.
             FromProxy::Enrolled(_)
             | FromProxy::Dialled { .. }
+            | FromProxy::Explain { .. }
             | FromProxy::Noted { .. }
             | FromProxy::Reported { .. }
             | FromProxy::Goodbye { .. } => {}

@@ -9,7 +9,7 @@ mod world;
 use proptest::prelude::*;
 use tidegate_common::grant::{Groups, Privilege, Standing, SudoRule};
 use tidegate_common::id::SessionId;
-use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder, Hello, Sight};
+use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder, Hello};
 
 use super::*;
 use world::{LEASE, World};
@@ -68,17 +68,7 @@ fn name(unit: &Unit) -> String {
 }
 
 fn hello(live: Vec<SessionId>, standing: Vec<Standing>) -> FromAgent {
-    let (host_keys, kinds) = (Vec::new(), Vec::new());
-    FromAgent::Hello(Hello {
-        protocol: 1,
-        version: String::new(),
-        host_keys,
-        kinds,
-        live,
-        standing,
-        witness: Sight::default(),
-        bound: false,
-    })
+    FromAgent::Hello(Hello { live, standing, ..Hello::new("") })
 }
 
 fn granted(world: &World, id: u8) -> bool {

@@ -63,7 +63,7 @@ pub fn clocks(ahead: Option<SignedDuration>, synchronized: bool, keeper: Keeper)
 }
 
 /// The keys of user CAs that sshd reads, against those that the proxy signs with.
-pub fn ca_keys(trusted: &str, proxys: Option<&[String]>, install: &str) -> Point {
+pub fn ca_keys(trusted: &str, proxys: Option<&[String]>) -> Point {
     const NAME: &str = "CA keys";
     const RESTART: &str = "systemctl restart tidegate-agent.service";
     let trusted: BTreeSet<String> = trusted.lines().filter_map(fingerprint).collect();
@@ -86,7 +86,7 @@ pub fn ca_keys(trusted: &str, proxys: Option<&[String]>, install: &str) -> Point
     match proxys.difference(&trusted).next() {
         Some(missing) => {
             let found = format!("sshd does not trust {missing}, which the proxy signs with");
-            Point::wrong(NAME, found, format!("{RESTART}, or {install}"))
+            Point::wrong(NAME, found, RESTART)
         }
         None => Point::ok(NAME, format!("sshd trusts the proxy's {count} keys and no other")),
     }
@@ -162,17 +162,17 @@ mod tests {
     #[test]
     fn keys_are_the_proxys_or_the_one_that_is_not_is_named() {
         let proxys = [ONE.to_owned()];
-        let same = ca_keys(&format!("# a comment\n\n{ONE}\n"), Some(&proxys), "x");
+        let same = ca_keys(&format!("# a comment\n\n{ONE}\n"), Some(&proxys));
         assert_eq!(same.verdict, Verdict::Ok, "{same}");
-        let foreign = ca_keys(&format!("{ONE}\n{TWO}\n"), Some(&proxys), "x");
+        let foreign = ca_keys(&format!("{ONE}\n{TWO}\n"), Some(&proxys));
         let of_two = fingerprint(TWO).unwrap();
         assert!(foreign.verdict == Verdict::Wrong && foreign.found.contains(&of_two), "{foreign}");
-        let missing = ca_keys(ONE, Some(&[ONE.to_owned(), TWO.to_owned()]), "x");
+        let missing = ca_keys(ONE, Some(&[ONE.to_owned(), TWO.to_owned()]));
         assert!(missing.verdict == Verdict::Wrong && missing.found.contains(&of_two), "{missing}");
         assert!(missing.found.contains("does not trust"), "{missing}");
-        assert_eq!(ca_keys("\n", Some(&proxys), "x").verdict, Verdict::Warning);
-        assert_eq!(ca_keys(ONE, None, "x").verdict, Verdict::Ok);
-        let nonsense = ca_keys(&format!("{ONE}\nnonsense\n"), Some(&proxys), "x");
+        assert_eq!(ca_keys("\n", Some(&proxys)).verdict, Verdict::Warning);
+        assert_eq!(ca_keys(ONE, None).verdict, Verdict::Ok);
+        let nonsense = ca_keys(&format!("{ONE}\nnonsense\n"), Some(&proxys));
         assert!(nonsense.found.contains("`nonsense`"), "{nonsense}");
     }
 

@@ -5,19 +5,21 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::compare;
-use super::{Point, Verdict, judge};
+use tidegate_common::name::AccountName;
+
+use super::{Point, Verdict, access, compare, judge};
 use crate::config::{Config, ConfigError};
 use crate::elevate::defaults;
 use crate::elevate::program::{self, run};
 use crate::elevate::sudoers::Policy;
 use crate::elevate::tools;
 use crate::paths::Paths;
-use crate::setup;
+use crate::setup::{self, says};
 use crate::shell::clock;
 use crate::shell::identity::Identity;
 use crate::shell::journal::Journal;
 use crate::shell::link_state::{self, LinkState};
+use crate::sshd::{self, Lines, Settings};
 use crate::text::read_words;
 
 /// How long one of the host's programs may take.
@@ -29,9 +31,17 @@ const MOST_SETTINGS: usize = 8;
 /// Files that a PAM stack includes, at most.
 const MOST_INCLUDED: usize = 16;
 
+/// An account that is asked about in particular.
+#[derive(Debug)]
+pub struct Asked {
+    pub account: AccountName,
+    /// Where the proxy's connections come from, if not from its address.
+    pub from: Option<IpAddr>,
+}
+
 /// Looks at everything, in the order in which it would be mended.
 #[must_use]
-pub fn examine(config: Result<Config, ConfigError>) -> Vec<Point> {
+pub fn examine(config: Result<Config, ConfigError>, asked: Option<&Asked>) -> Vec<Point> {
     let mut points = Vec::new();
     let (proxy, paths) = match config {
         Ok(config) => {
@@ -50,7 +60,8 @@ pub fn examine(config: Result<Config, ConfigError>) -> Vec<Point> {
     let state = link_state::read(&paths);
     points.push(link(state.as_ref(), &proxy));
     let heard = state.and_then(|state| state.heard);
-    points.extend(sshd(&paths, &proxy, heard.as_ref().map(|heard| heard.user_ca.as_slice()), &install));
+    let proxys_keys = heard.as_ref().map(|heard| heard.user_ca.as_slice());
+    points.extend(sshd(&paths, &proxy, proxys_keys, asked, &install));
     points.extend(sudo(&paths, &install));
     points.push(accounts());
     let contained = contained();
@@ -96,11 +107,6 @@ fn identity(paths: &Paths, enrol: &str) -> Point {
     }
 }
 
-/// Whether systemd says yes to `systemctl WORD UNIT`.
-fn says(word: &str, unit: &str) -> bool {
-    run("systemctl", &[word, "--quiet", unit], DEADLINE).is_ok_and(|answer| answer.status.success())
-}
-
 fn services(install: &str) -> Vec<Point> {
     if !Path::new(crate::app::SYSTEMD).exists() {
         let found = "this host does not run systemd; see to it that `tidegate-agent sweep` runs at boot and every minute";
@@ -143,8 +149,14 @@ fn link(state: Option<&LinkState>, proxy: &str) -> Point {
     }
 }
 
-fn sshd(paths: &Paths, proxy: &str, proxys_keys: Option<&[String]>, install: &str) -> Vec<Point> {
-    let told = match run("sshd", &["-T"], DEADLINE) {
+fn sshd(
+    paths: &Paths,
+    proxy: &str,
+    proxys_keys: Option<&[String]>,
+    asked: Option<&Asked>,
+    install: &str,
+) -> Vec<Point> {
+    let told = match sshd::ask(&["-T"]) {
         Ok(told) if told.status.success() => told.text,
         Ok(told) => {
             let found = format!("its configuration is wrong, so it will not start again: {}", told.line());
@@ -153,14 +165,30 @@ fn sshd(paths: &Paths, proxy: &str, proxys_keys: Option<&[String]>, install: &st
         Err(error) => return vec![Point::wrong("sshd", error.to_string(), "install openssh-server")],
     };
     let device = Identity::load(paths).ok().and_then(|identity| identity.device());
-    let mut points = judge::sshd(&told, &paths.user_ca().to_string_lossy(), device.as_ref(), install);
+    let (settings, lines) = (Settings::new(told.as_str()), Lines::read(paths));
+    // What is written already and does not count is not mended by writing it again.
+    let in_the_way = sshd::not_in_force(&settings, &lines, &setup::trust(paths));
+    let mend = in_the_way.filter(|_| setup::is_bound(paths)).unwrap_or_else(|| install.to_owned());
+    let mut points = judge::sshd(&told, &paths.user_ca().to_string_lossy(), device.as_ref(), &mend);
+    points.extend(access::of_all(&settings, &lines));
     points.push(match read_words(&paths.user_ca()) {
-        Ok(trusted) => compare::ca_keys(&trusted, proxys_keys, install),
+        Ok(trusted) => compare::ca_keys(&trusted, proxys_keys),
         Err(error) => Point::wrong("CA keys", format!("{}: {error}", paths.user_ca().display()), install),
     });
     let addresses: Vec<IpAddr> =
         proxy.to_socket_addrs().into_iter().flatten().map(|address| address.ip()).collect();
-    points.push(judge::penalties(&told, &addresses, install));
+    let exempt = settings.values("persourcepenaltyexemptlist").next().filter(|_| setup::is_bound(paths));
+    let exempt = exempt.and_then(|value| lines.that_says("persourcepenaltyexemptlist", value));
+    let mend = match exempt.filter(|line| !line.file.ends_with("tidegate.conf")) {
+        Some(line) => format!("add {proxy}'s address to {line}, which sshd reads first"),
+        None => install.to_owned(),
+    };
+    points.push(judge::penalties(&told, &addresses, &mend));
+    if let Some(Asked { account, from }) = asked {
+        let from = from.map_or(addresses, |from| vec![from]);
+        let port = settings.value("port").parse().unwrap_or(22);
+        points.extend(access::of_one(paths, account, &from, port));
+    }
     points.extend(judge::pam(&told, &stack(&paths.etc.join("pam.d"), "sshd")));
     points
 }

@@ -92,7 +92,8 @@ pub fn penalties(told: &str, proxy: &[IpAddr], install: &str) -> Point {
         proxy.iter().map(ToString::to_string).filter(|address| !exempt.contains(address.as_str())).collect();
     if proxy.is_empty() {
         let found = "sshd slows sources down, and the proxy's address is not known";
-        return Point::warning("penalties", found, install);
+        let mend = format!("see to it that the proxy's name has an address here, then {install}");
+        return Point::warning("penalties", found, mend);
     }
     match missing.is_empty() {
         true => Point::ok("penalties", "sshd never slows the proxy down"),

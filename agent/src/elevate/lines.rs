@@ -63,6 +63,12 @@ pub fn fields<'c>(content: &'c [u8], name: &str) -> Option<Vec<&'c [u8]>> {
     Some(line.split(|byte| *byte == b':').collect())
 }
 
+/// The same, of one of the host's account files; `None` also where that cannot be read.
+pub fn line_of(paths: &Paths, file: &str, name: &str) -> Option<Vec<Vec<u8>>> {
+    let content = read(paths, file).ok()??;
+    Some(fields(&content, name)?.into_iter().map(<[u8]>::to_vec).collect())
+}
+
 /// A number, as ids are written.
 pub fn number(field: &[u8]) -> Option<u32> {
     std::str::from_utf8(field).ok()?.parse().ok()

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::SetupError;
 use crate::elevate::program::run;
 use crate::elevate::replace;
+use crate::sshd;
 
 /// How long systemctl and its like may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(90);
@@ -142,12 +143,11 @@ fn write_checked(path: &Path, content: &[u8], mode: u32, check: Check) -> Result
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
     };
     put(content).map_err(wrong)?;
-    let (program, arguments): (_, &[&str]) = match check {
+    let (program, answer) = match check {
         Check::None => return Ok(()),
-        Check::Sudoers => ("visudo", &["-c"]),
-        Check::Sshd => ("sshd", &["-t"]),
+        Check::Sudoers => ("visudo", run("visudo", &["-c"], DEADLINE)),
+        Check::Sshd => ("sshd", sshd::ask(&["-t"])),
     };
-    let answer = run(program, arguments, DEADLINE);
     if answer.as_ref().is_ok_and(|answer| answer.status.success()) {
         return Ok(());
     }

@@ -119,8 +119,6 @@ impl Running {
 #[must_use]
 pub fn start(changed: bool, running: Running) -> Vec<Change> {
     let active = ["is-active", "--quiet", AGENT];
-    let current = ["is-enabled", "--quiet", AGENT];
-    let units = ["tidegate-sweep.service", "tidegate-sweep.timer", AGENT];
     let timer = ["is-active", "--quiet", "tidegate-sweep.timer"];
     let unless = |words| Some(("systemctl", words)).filter(|_| !changed);
     let mut changes = Vec::new();
@@ -131,8 +129,11 @@ pub fn start(changed: bool, running: Running) -> Vec<Change> {
         Running::Reloads if changed => "reload",
         Running::Reloads | Running::Restarts => "restart",
     };
+    // Of several units systemctl says yes when one is.
+    changes.extend(UNITS.map(|(unit, _)| {
+        run("systemctl", &["enable", unit], Some(("systemctl", &["is-enabled", "--quiet", unit])))
+    }));
     changes.extend([
-        run("systemctl", &[&["enable"], units.as_slice()].concat(), unless(current.as_slice())),
         run("systemctl", &["start", "tidegate-sweep.timer"], Some(("systemctl", timer.as_slice()))),
         run("systemctl", &[verb, AGENT], unless(active.as_slice())),
     ]);

@@ -2,17 +2,14 @@
 
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use tidegate_common::name::DeviceName;
 
-use super::SetupError;
-use crate::elevate::program::run;
+use super::{SetupError, says};
 use crate::paths::Paths;
 use crate::shell::identity::Identity;
+use crate::sshd::{self, Line, Lines, Settings, Trust, place};
 use crate::text::read_words;
-
-const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The drop-in, below the root.
 pub const DROP_IN: &str = "/etc/ssh/sshd_config.d/tidegate.conf";
@@ -33,36 +30,20 @@ impl Sshd {
     /// # Errors
     /// When sshd is missing, or is told things that the agent's drop-in would undo.
     pub fn of_host(proxy: &str) -> Result<Self, SetupError> {
-        let ask = || {
-            run("sshd", &["-T"], DEADLINE)
-                .map_err(|error| SetupError::Host(format!("{error}; install openssh-server")))
-        };
-        let mut told = ask()?;
-        if told.text.contains("Missing privilege separation directory") {
-            // sshd has not run since the boot; its unit would make this directory.
-            let _ = std::fs::create_dir("/run/sshd");
-            told = ask()?;
-        }
+        let told = sshd::ask(&["-T"])
+            .map_err(|error| SetupError::Host(format!("{error}; install openssh-server")))?;
         if !told.status.success() {
             return Err(SetupError::Host(format!("sshd's configuration is wrong as it is: {}", told.line())));
         }
-        check(&told.text, &Paths::default())?;
         let path = PathBuf::from("/etc/ssh/sshd_config");
-        let config = read_words(&path).map_err(|source| SetupError::Unread { path, source })?;
-        if !includes(&config) {
-            return Err(SetupError::Host(
-                "/etc/ssh/sshd_config does not read its drop-ins; add `Include /etc/ssh/sshd_config.d/*.conf` \
-                 as its first line"
-                    .to_owned(),
-            ));
-        }
-        let penalties = run("sshd", &["-T", "-o", "PerSourcePenaltyExemptList=127.0.0.1"], DEADLINE)?;
+        let _ = read_words(&path).map_err(|source| SetupError::Unread { path, source })?;
+        let (settings, lines) = (Settings::new(told.text), Lines::read(&Paths::default()));
+        check(&settings, &lines, &Paths::default())?;
+        includes(&lines)?;
+        let penalties = sshd::ask(&["-T", "-o", "PerSourcePenaltyExemptList=127.0.0.1"])?;
         let addresses = proxy.to_socket_addrs().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
         let spare = addresses.iter().map(std::net::SocketAddr::ip).filter(|_| penalties.status.success());
-        let running = |unit: &&str| {
-            run("systemctl", &["is-active", "--quiet", unit], DEADLINE)
-                .is_ok_and(|answer| answer.status.success())
-        };
+        let running = |unit: &&str| says("is-active", unit);
         Ok(Self { spare: spare.collect(), unit: ["ssh.service", "sshd.service"].into_iter().find(running) })
     }
 
@@ -123,76 +104,128 @@ pub fn is_bound(paths: &Paths) -> bool {
     text.split(|byte| *byte == b'\n').any(|there| there == line.as_bytes())
 }
 
-/// sshd takes the first value it reads: ours would silence the administrator's.
-fn check(told: &str, paths: &Paths) -> Result<(), SetupError> {
-    let value = |key: &str| {
-        let line = told.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
-        line.unwrap_or("none").trim().to_owned()
-    };
-    let user_ca = value("trustedusercakeys");
-    if user_ca != "none" && user_ca != paths.user_ca().to_string_lossy() {
-        return Err(SetupError::Host(format!(
-            "sshd trusts the user CAs in {user_ca} and can read only one such file; remove TrustedUserCAKeys from \
-             its configuration first"
-        )));
+/// What sshd has to be told for the proxy's certificates to count on this host.
+#[must_use]
+pub fn trust(paths: &Paths) -> Trust {
+    let device = Identity::load(paths).ok().and_then(|identity| identity.device());
+    Trust {
+        user_ca: paths.user_ca().to_string_lossy().into_owned(),
+        principals: device.as_ref().map(principals),
     }
-    let principals = value("authorizedprincipalsfile");
-    if principals != "none" {
-        return Err(SetupError::Host(format!(
-            "sshd reads principals from {principals}, which Tidegate's certificates do not use; remove \
-             AuthorizedPrincipalsFile from its configuration first"
-        )));
-    }
-    let command = value("authorizedprincipalscommand");
-    if command != "none" && !asks_by_device(&command) {
-        return Err(SetupError::Host(format!(
-            "sshd asks `{command}` for principals and can ask only one command; remove AuthorizedPrincipalsCommand \
-             from its configuration first"
-        )));
-    }
-    if value("pubkeyauthentication") != "yes" {
-        return Err(SetupError::Host("sshd takes no keys; set PubkeyAuthentication yes".to_owned()));
-    }
-    Ok(())
 }
 
-fn includes(config: &str) -> bool {
-    config.lines().map(str::trim).any(|line| {
-        let mut words = line.split_whitespace();
-        words.next().is_some_and(|word| word.eq_ignore_ascii_case("include"))
-            && words.any(|word| word.contains("sshd_config.d/"))
-    })
+/// Looks that what was written is what sshd goes by.
+///
+/// # Errors
+/// The setting that stands in the way, with its line.
+pub fn in_force(paths: &Paths) -> Result<(), SetupError> {
+    let settings = Settings::new(sshd::ask(&["-T"])?.text);
+    match sshd::not_in_force(&settings, &Lines::read(paths), &trust(paths)) {
+        Some(why) => Err(SetupError::Host(why)),
+        None => Ok(()),
+    }
+}
+
+/// sshd takes the first value it reads: ours would silence the administrator's. And what keeps
+/// every session out is not for us to change.
+fn check(settings: &Settings, lines: &Lines, paths: &Paths) -> Result<(), SetupError> {
+    let refuse = |what: String| Err(SetupError::Host(what));
+    let at = |keyword| place(lines.that_says(keyword, settings.value(keyword)));
+    let user_ca = settings.value("trustedusercakeys");
+    if user_ca != "none" && user_ca != paths.user_ca().to_string_lossy() {
+        return refuse(format!(
+            "sshd trusts the user CAs in {user_ca} and can read only one such file; remove TrustedUserCAKeys{} from \
+             its configuration first",
+            at("trustedusercakeys")
+        ));
+    }
+    let principals = settings.value("authorizedprincipalsfile");
+    if principals != "none" {
+        return refuse(format!(
+            "sshd reads principals from {principals}, which Tidegate's certificates do not use; remove \
+             AuthorizedPrincipalsFile{} from its configuration first",
+            at("authorizedprincipalsfile")
+        ));
+    }
+    let command = settings.value("authorizedprincipalscommand");
+    if command != "none" && !asks_by_device(command) {
+        return refuse(format!(
+            "sshd asks `{command}` for principals and can ask only one command; remove AuthorizedPrincipalsCommand{} \
+             from its configuration first",
+            at("authorizedprincipalscommand")
+        ));
+    }
+    match sshd::of_everybody(settings, lines).refuses.into_iter().next() {
+        Some(why) => refuse(format!("no session could log in: {why}; change that first")),
+        None => Ok(()),
+    }
+}
+
+/// Whether drop-ins are read, and for everybody.
+fn includes(lines: &Lines) -> Result<(), SetupError> {
+    let drop_ins: Vec<&Line> =
+        lines.of("include").filter(|line| line.value().contains("sshd_config.d/")).collect();
+    let (first, for_all) = (drop_ins.first(), drop_ins.iter().find(|line| line.under().is_none()));
+    match (for_all, first.and_then(|line| line.under())) {
+        (Some(_), _) => Ok(()),
+        (None, Some(bound)) => Err(SetupError::Host(format!(
+            "sshd reads its drop-ins only under `Match {}` ({bound}); move the Include above every Match",
+            bound.value()
+        ))),
+        (None, None) => Err(SetupError::Host(
+            "/etc/ssh/sshd_config does not read its drop-ins; add `Include /etc/ssh/sshd_config.d/*.conf` as its \
+             first line"
+                .to_owned(),
+        )),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test::Scratch;
 
     const TOLD: &str =
         "port 22\npubkeyauthentication yes\ntrustedusercakeys none\nauthorizedprincipalsfile none\n";
 
     #[test]
     fn an_sshd_that_trusts_another_ca_is_left_alone_and_a_plain_one_is_not() {
-        assert!(check(TOLD, &Paths::default()).is_ok());
+        let check = |told: &str| check(&Settings::new(told), &Lines::default(), &Paths::default());
+        assert!(check(TOLD).is_ok());
         let ours = TOLD.replace("keys none", "keys /var/lib/tidegate-agent/user_ca.pub");
-        assert!(check(&ours, &Paths::default()).is_ok(), "a second run");
+        assert!(check(&ours).is_ok(), "a second run");
         let theirs = TOLD.replace("keys none", "keys /etc/ssh/ca.pub");
-        let error = check(&theirs, &Paths::default()).unwrap_err().to_string();
+        let error = check(&theirs).unwrap_err().to_string();
         assert!(error.contains("/etc/ssh/ca.pub"), "{error}");
-        assert!(check(&TOLD.replace("file none", "file /etc/p/%u"), &Paths::default()).is_err());
-        assert!(check(&TOLD.replace(" yes", " no"), &Paths::default()).is_err());
+        assert!(check(&TOLD.replace("file none", "file /etc/p/%u")).is_err());
+        assert!(check(&TOLD.replace(" yes", " no")).is_err());
+        let error =
+            check(&format!("{TOLD}authenticationmethods publickey,password\n")).unwrap_err().to_string();
+        assert!(error.contains("`AuthenticationMethods publickey,password`"), "{error}");
         let asks = |command: &str| format!("{TOLD}authorizedprincipalscommand {command}\n");
         for ours in ["none", "/bin/echo %u@db01", "/bin/echo %u@another"] {
-            assert!(check(&asks(ours), &Paths::default()).is_ok(), "{ours}");
+            assert!(check(&asks(ours)).is_ok(), "{ours}");
         }
-        let error = check(&asks("/usr/bin/sss %u"), &Paths::default()).unwrap_err().to_string();
+        let error = check(&asks("/usr/bin/sss %u")).unwrap_err().to_string();
         assert!(error.contains("`/usr/bin/sss %u`"), "{error}");
     }
 
     #[test]
-    fn only_an_include_of_the_drop_ins_counts() {
-        assert!(includes("# x\nInclude /etc/ssh/sshd_config.d/*.conf\n"));
-        assert!(!includes("#Include /etc/ssh/sshd_config.d/*.conf\nInclude /etc/other/*\n"));
+    fn only_an_include_of_the_drop_ins_that_counts_for_everybody_counts() {
+        let scratch = Scratch::new();
+        let ssh = scratch.paths().etc.join("ssh");
+        std::fs::create_dir_all(&ssh).unwrap();
+        let check = |config: &str| {
+            std::fs::write(ssh.join("sshd_config"), config).unwrap();
+            includes(&Lines::read(scratch.paths())).map_err(|error| error.to_string())
+        };
+        const INCLUDE: &str = "Include /etc/ssh/sshd_config.d/*.conf\n";
+        check(&format!("# x\n{INCLUDE}Match User git\nUseDNS no\n")).unwrap();
+        check(&format!("Match User git\n{INCLUDE}Match all\n{INCLUDE}")).unwrap();
+        let error = check(&format!("#{INCLUDE}Include /etc/other/*\n")).unwrap_err();
+        assert!(error.contains("does not read its drop-ins"), "{error}");
+        let error = check(&format!("\nMatch User git\n{INCLUDE}")).unwrap_err();
+        assert!(error.contains("only under `Match User git` (line 2 of"), "{error}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tidegate_common::wire::FromProxy;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::explain::Explainer;
 use super::handover;
 use super::identity;
 use super::journal::{Journal, JournalError};
@@ -25,6 +26,7 @@ use crate::core::{Carried, Event, State, step};
 use crate::elevate::{self, Elevator};
 use crate::logins::{Logins, News};
 use crate::residue::{Beginning, Job, Keeper, Lates};
+use crate::sshd::LogIn;
 use crate::witness::{self, Witness};
 use tidegate_common::wire::FromAgent;
 
@@ -144,6 +146,7 @@ pub async fn run(config: Config, file: Option<&Path>) -> Result<(), DriverError>
     })?;
     let uplink =
         tokio::spawn(Uplink { proxy: config.proxy, paths: paths.clone(), inbox: inbox.clone() }.run());
+    let explainer = Explainer::new(paths.clone(), link.clone());
     let mut watchdog = Watchdog::start()?;
     let mut stop_by = None;
     let mut reloading = Reloads::new(&paths, file, inbox.clone(), reloads);
@@ -174,6 +177,10 @@ pub async fn run(config: Config, file: Option<&Path>) -> Result<(), DriverError>
                 }
                 Some(Message::Event(Event::Proxy(FromProxy::Dialled { session, from }))) => {
                     logins.dialled(session, from);
+                    None
+                }
+                Some(Message::Event(Event::Proxy(FromProxy::Explain { question, account, from, to }))) => {
+                    explainer.explain(question, LogIn { account, from, to });
                     None
                 }
                 Some(Message::Event(Event::Proxy(FromProxy::Reported { session }))) => {

@@ -14,7 +14,7 @@ use tidegate_common::secret::Secret;
 use tidegate_common::wire::{Certificate, Csr};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::elevate::replace;
+use crate::elevate::{replace, replace_in};
 use crate::paths::Paths;
 use crate::text::read_words;
 
@@ -116,6 +116,18 @@ impl Identity {
         Some(certificate.validity().not_after.timestamp())
     }
 
+    /// Whether the proxy still takes it, by this host's clock.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.ends_at().is_some_and(|ends| ends > jiff::Timestamp::now().as_second())
+    }
+
+    /// Whether a token is of the proxy that this host is enrolled with.
+    #[must_use]
+    pub fn is_of(&self, token: &Token) -> bool {
+        super::tls::sha256_hex(&self.ca) == token.fingerprint
+    }
+
     /// A request for a certificate of this agent's own key.
     ///
     /// # Errors
@@ -157,9 +169,14 @@ pub fn enrolled(
         return Err(IdentityError::Certificate("its CA is not the one that the token names"));
     }
     check_key(issued, key.public_key_raw())?;
-    write(paths, KEY, key.serialize_pem().as_bytes())?;
-    write(paths, CA, issued.ca.as_bytes())?;
-    write(paths, CERTIFICATE, issued.certificate.as_bytes())
+    // A key without its certificate, or one beside that of before, is no identity.
+    let files = [
+        (KEY, key.serialize_pem().into_bytes()),
+        (CA, issued.ca.clone().into_bytes()),
+        (CERTIFICATE, issued.certificate.clone().into_bytes()),
+    ];
+    replace_in(&paths.state, &files, 0o600)
+        .map_err(|source| IdentityError::File { path: paths.state.clone(), source })
 }
 
 /// Keeps the next certificate for the same key and CA.
@@ -188,16 +205,19 @@ fn check_key(issued: &Certificate, key: &[u8]) -> Result<(), IdentityError> {
     }
 }
 
-/// Makes the directory for all that survives a reboot, closed to others.
+/// Makes the directory for all that survives a reboot, closed to others; tells whether there
+/// was none.
 ///
 /// # Errors
 /// When it cannot be made.
-pub fn make_state(paths: &Paths) -> Result<(), IdentityError> {
+pub fn make_state(paths: &Paths) -> Result<bool, IdentityError> {
+    let is_new = !paths.state.exists();
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(&paths.state)
-        .map_err(|source| IdentityError::File { path: paths.state.clone(), source })
+        .map_err(|source| IdentityError::File { path: paths.state.clone(), source })?;
+    Ok(is_new)
 }
 
 /// Writes the keys that sshd shall trust, when they are others than before.

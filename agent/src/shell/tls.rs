@@ -135,6 +135,23 @@ impl ServerCertVerifier for ByFingerprint {
     }
 }
 
+fn told(error: &std::io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
+/// Whether a handshake failed because what came is not TLS.
+#[must_use]
+pub fn is_no_tls(error: &std::io::Error) -> bool {
+    matches!(told(error), Some(rustls::Error::InvalidMessage(_)))
+}
+
+/// Whether a handshake failed because the other side is not who it should be.
+#[must_use]
+pub fn is_stranger(error: &std::io::Error) -> bool {
+    let unknown = rustls::CertificateError::UnknownIssuer;
+    matches!(told(error), Some(rustls::Error::InvalidCertificate(why)) if *why == unknown)
+}
+
 /// A random number in `0..=most`, for spreading reconnects.
 #[must_use]
 pub fn jitter(most: u64) -> u64 {

@@ -21,6 +21,9 @@ use crate::paths::Paths;
 /// For each of: connecting, the TLS handshake, the first answer, one write.
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long something that speaks no TLS may take to say that it is an SSH server.
+const BANNER: Duration = Duration::from_secs(2);
+
 /// The pause before the second attempt, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -39,6 +42,14 @@ pub enum UplinkError {
         "TLS with {proxy} failed: {source}; does the host trust this proxy's CA, and do their clocks agree?"
     )]
     Handshake { proxy: String, source: std::io::Error },
+    #[error(
+        "{0} is an ssh port; agents reach the gate at another, 7443 unless `listen.agents` in its settings says otherwise"
+    )]
+    Ssh(String),
+    #[error(
+        "what answers at {0} is not the gate that made this token; compare the address, and take a token from the gate that is there"
+    )]
+    OtherGate(String),
     #[error("the link broke: {0}")]
     Broken(#[from] std::io::Error),
     #[error("the proxy ended the link")]
@@ -163,14 +174,29 @@ impl Uplink {
     }
 }
 
-/// Exchanges a token for a certificate and keeps it.
+/// Exchanges a token for a certificate and keeps it. What fails leaves the host as it was.
 ///
 /// # Errors
 /// When the proxy cannot be reached or proves not to be the token's, or refuses.
 pub async fn enrol(proxy: &str, token: Token, paths: &Paths) -> Result<Certificate, UplinkError> {
-    identity::make_state(paths)?;
+    // Before the token is used up: what it is exchanged for has a place.
+    let is_new = identity::make_state(paths)?;
+    let enrolled = exchange(proxy, token, paths).await;
+    if enrolled.is_err() && is_new {
+        let _ = std::fs::remove_dir(&paths.state);
+    }
+    enrolled
+}
+
+async fn exchange(proxy: &str, token: Token, paths: &Paths) -> Result<Certificate, UplinkError> {
     let (key, csr) = identity::new_key()?;
-    let mut stream = dial(proxy, tls::enrolling(&token.fingerprint)?).await?;
+    let dialled = dial(proxy, tls::enrolling(&token.fingerprint)?).await;
+    let mut stream = dialled.map_err(|error| match error {
+        UplinkError::Handshake { proxy, source } if tls::is_stranger(&source) => {
+            UplinkError::OtherGate(proxy)
+        }
+        other => other,
+    })?;
     let asked = FromAgent::Enrol(Enrol { protocol: VERSION, token: token.secret, csr });
     let late = |_| UplinkError::Late(proxy.to_owned());
     timeout(DEADLINE, async {
@@ -193,6 +219,14 @@ pub async fn enrol(proxy: &str, token: Token, paths: &Paths) -> Result<Certifica
     }
 }
 
+/// Whether the proxy that this host is enrolled with answers there.
+///
+/// # Errors
+/// When nothing does, or something else.
+pub async fn reach(proxy: &str, identity: &Identity) -> Result<(), UplinkError> {
+    dial(proxy, tls::enrolled(identity)?).await.map(drop)
+}
+
 async fn dial(proxy: &str, config: rustls::ClientConfig) -> Result<TlsStream<TcpStream>, UplinkError> {
     let by = Instant::now() + DEADLINE;
     let late = |_| UplinkError::Late(proxy.to_owned());
@@ -201,7 +235,24 @@ async fn dial(proxy: &str, config: rustls::ClientConfig) -> Result<TlsStream<Tcp
     stream.set_nodelay(true).map_err(connect)?;
     let connector = TlsConnector::from(Arc::new(config));
     let handshake = timeout_at(by, connector.connect(tls::server_name()?, stream)).await.map_err(late)?;
-    handshake.map_err(|source| UplinkError::Handshake { proxy: proxy.to_owned(), source })
+    match handshake {
+        Ok(stream) => Ok(stream),
+        Err(source) if tls::is_no_tls(&source) && is_ssh(proxy, by).await => {
+            Err(UplinkError::Ssh(proxy.to_owned()))
+        }
+        Err(source) => Err(UplinkError::Handshake { proxy: proxy.to_owned(), source }),
+    }
+}
+
+/// Whether sshd, or another SSH server, says its version there (RFC 4253, 4.2).
+async fn is_ssh(proxy: &str, by: Instant) -> bool {
+    let banner = async {
+        let mut stream = TcpStream::connect(proxy).await?;
+        let mut first = [0; 4];
+        stream.read_exact(&mut first).await?;
+        Ok::<bool, std::io::Error>(first == *b"SSH-")
+    };
+    matches!(timeout_at(by.min(Instant::now() + BANNER), banner).await, Ok(Ok(true)))
 }
 
 /// The next message. What was read of the one after it stays in the decoder.

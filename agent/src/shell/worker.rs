@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tidegate_common::wire::{FromAgent, Hello, VERSION};
+use tidegate_common::wire::{FromAgent, Hello};
 
 use super::again::Taken;
 use super::journal::Journal;
@@ -207,14 +207,14 @@ impl Tools {
             }
             Effect::Hello { live, standing } => {
                 let hello = Hello {
-                    protocol: VERSION,
-                    version: env!("CARGO_PKG_VERSION").to_owned(),
                     host_keys: self.host_keys.clone(),
                     kinds: self.elevator.kinds(),
                     live,
                     standing,
                     witness: self.witness.sight(),
                     bound: crate::setup::is_bound(&self.paths),
+                    explains: true,
+                    ..Hello::new(env!("CARGO_PKG_VERSION"))
                 };
                 self.link.send(FromAgent::Hello(hello));
             }

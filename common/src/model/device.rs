@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::user::{is_yes, yes};
-use super::{Label, PublicKey};
+use super::{Label, Network, PublicKey};
 use crate::name::DeviceName;
 
 /// sshd's own port (RFC 4251).
@@ -40,6 +40,10 @@ pub struct Device {
     /// it vouches for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub host_keys: Vec<PublicKey>,
+    /// From which addresses its sshd sees the gate come, where they are translated on the way; a
+    /// session's certificate is taken from these alone. The gate's own where none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen_from: Vec<Network>,
 }
 
 fn ssh() -> u16 {

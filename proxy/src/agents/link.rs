@@ -155,6 +155,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite>(
         kinds: hello.kinds,
         vouched,
         bound,
+        explains: hello.explains,
         witness: hello.witness,
         since: Instant::now(),
     };
@@ -245,7 +246,9 @@ async fn talk<S: AsyncRead + AsyncWrite>(
                             frames.send(&FromProxy::Noted { number }).await?;
                         }
                     }
-                    FromAgent::Planned { question, lines } => registry.planned(question, device, lines),
+                    FromAgent::Planned { question, lines } | FromAgent::Explained { question, lines } => {
+                        registry.answered(question, device, lines);
+                    }
                     FromAgent::Alive => {}
                     FromAgent::Enrol(_) => return Err(LinkError::Turn("a second enrolment")),
                     FromAgent::Hello(_) => return Err(LinkError::Turn("a second hello")),

@@ -8,7 +8,7 @@
 
 mod error;
 mod orders;
-mod plans;
+mod questions;
 mod view;
 
 pub use error::GrantError;
@@ -53,6 +53,8 @@ pub struct LinkStatus {
     pub vouched: Vouched,
     /// Whether sshd takes certificates only for this device.
     pub bound: bool,
+    /// Whether it can be asked why its sshd let somebody not in.
+    pub explains: bool,
     /// Whether its host's kernel tells what runs.
     pub witness: Sight,
     /// When the link came up.
@@ -109,7 +111,7 @@ struct State {
     ending: HashMap<SessionId, Leaving>,
     /// The links that broke, of devices that are not back.
     broken: HashMap<DeviceName, Broken>,
-    plans: plans::Questions,
+    questions: questions::Questions,
     next_link: u64,
 }
 

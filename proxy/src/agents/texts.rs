@@ -52,6 +52,9 @@ pub(super) fn harmless(message: FromAgent) -> FromAgent {
         }
         FromAgent::Witnessed(said) => FromAgent::Witnessed(witnessed(said)),
         FromAgent::Planned { question, lines } => FromAgent::Planned { question, lines: sentences(lines) },
+        FromAgent::Explained { question, lines } => {
+            FromAgent::Explained { question, lines: sentences(lines) }
+        }
         // A token's secret and a request for a certificate are compared and parsed, never shown.
         wordless @ (FromAgent::Enrol(_)
         | FromAgent::Later { .. }
@@ -63,7 +66,7 @@ pub(super) fn harmless(message: FromAgent) -> FromAgent {
 
 fn hello(said: Hello) -> Hello {
     // Host keys are parsed, and shown by their fingerprints.
-    let Hello { protocol, version, host_keys, mut kinds, live, standing, witness, bound } = said;
+    let Hello { protocol, version, host_keys, mut kinds, live, standing, witness, bound, explains } = said;
     kinds.truncate(MOST_KINDS);
     let witness = match witness {
         Sight::Sees => Sight::Sees,
@@ -71,7 +74,7 @@ fn hello(said: Hello) -> Hello {
     };
     let version = Word::new(version).into();
     let standing = standing.into_iter().map(stands).collect();
-    Hello { protocol, version, host_keys, kinds, live, standing, witness, bound }
+    Hello { protocol, version, host_keys, kinds, live, standing, witness, bound, explains }
 }
 
 fn failure(failure: Failure) -> Failure {
@@ -166,6 +169,7 @@ mod tests {
             standing: Vec::new(),
             witness: Sight::default(),
             bound: true,
+            explains: true,
         };
         vec![
             FromAgent::Hello(hello),
@@ -174,6 +178,7 @@ mod tests {
             FromAgent::Ended { session, ended },
             FromAgent::Residue { session, residue },
             FromAgent::Planned { question: 1, lines: vec![bad(); 1000] },
+            FromAgent::Explained { question: 1, lines: vec![bad(); 1000] },
         ]
     }
 

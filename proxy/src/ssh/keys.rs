@@ -15,7 +15,7 @@ use russh::keys::ssh_key::certificate::{Builder, CertType};
 use russh::keys::ssh_key::private::RsaKeypair;
 use russh::keys::{Algorithm, Certificate, HashAlg, PrivateKey, PublicKey, ssh_key};
 use tidegate_common::id::SessionId;
-use tidegate_common::model::Forward;
+use tidegate_common::model::{Forward, Network};
 use tidegate_common::wire::MOST_SKEW_SECONDS;
 
 use super::algorithms::Algorithms;
@@ -99,7 +99,7 @@ impl Keys {
     }
 
     /// A fresh key with a certificate for these principals, which logs in for seconds, from
-    /// `source` only, and permits a terminal and these forwards.
+    /// these sources only, and permits a terminal and these forwards.
     ///
     /// # Errors
     /// When a key can't be made.
@@ -107,7 +107,7 @@ impl Keys {
         &self,
         session: SessionId,
         principals: &[String],
-        source: Option<std::net::IpAddr>,
+        sources: &[Network],
         forwards: &[Forward],
     ) -> Result<SessionKey, KeyError> {
         let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519)?;
@@ -117,9 +117,8 @@ impl Keys {
         for principal in principals {
             builder.valid_principal(principal)?;
         }
-        if let Some(source) = source {
-            builder.critical_option("source-address", source.to_string())?;
-        }
+        let sources: Vec<String> = sources.iter().map(ToString::to_string).collect();
+        builder.critical_option("source-address", sources.join(","))?;
         builder.extension("permit-pty", "")?;
         for (name, kinds) in [
             ("permit-X11-forwarding", &[Forward::X11][..]),

@@ -64,15 +64,15 @@ pub enum DialError {
         "{0} shows a host key that its agent does not vouch for, so it may be another machine; nothing was sent to it"
     )]
     HostKey(String),
-    /// sshd does not take our certificate.
-    #[error(
-        "sshd on {device} does not let {account} in with a certificate of this gate; is `TrustedUserCAKeys` set (tidegate-agent install), and does the account exist?"
-    )]
+    /// sshd does not let us in.
+    #[error("sshd on {device} does not let {account} in: {why}")]
     Login {
         /// The device.
         device: String,
         /// The account.
         account: AccountName,
+        /// What its agent says, or where to look.
+        why: String,
     },
     /// sshd broke the protocol.
     #[error("sshd on {device} broke off: {why}")]

@@ -160,5 +160,6 @@ fn an_sshd_that_an_earlier_agent_set_up_is_logged_in_to_until_install_binds_it_f
     unbind();
     relink();
     let refused = visit(&world, &device);
-    assert!(!refused.success() && refused.err().contains("certificate of this gate"), "{}", refused.all());
+    let said = "sshd is not told `AuthorizedPrincipalsCommand` as the agent needs it";
+    assert!(!refused.success() && refused.err().contains(said), "{}", refused.all());
 }

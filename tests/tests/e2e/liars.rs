@@ -85,12 +85,11 @@ impl Liar {
 
     fn hello(&self, foreign: bool) -> Hello {
         Hello {
-            version: Self::long(),
             host_keys: if foreign { vec![self.foreign.clone()] } else { Vec::new() },
             live: self.others.to_vec(),
             standing: self.others.map(Self::standing).to_vec(),
             witness: Sight::Blind { why: FORGED.into() },
-            ..agent::hello()
+            ..Hello::new(Self::long())
         }
     }
 

@@ -161,7 +161,7 @@ const BOOKS: [&str; 15] = [
 
 /// Every file of the host with its kind, mode, owner and content: by digest where it is
 /// small, by size and time of change elsewhere.
-fn listing(device: &Device) -> BTreeMap<String, String> {
+pub fn listing(device: &Device) -> BTreeMap<String, String> {
     const SCRIPT: &str = r"
         find /etc /usr /var /run -xdev -type d -printf '%p %y %m %U %G\n'
         find /usr -xdev ! -type d -printf '%p %y %m %U %G %s %T@ %l\n'
@@ -179,7 +179,7 @@ fn listing(device: &Device) -> BTreeMap<String, String> {
 }
 
 /// What is not the same in both.
-fn difference(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<String> {
+pub fn difference(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<String> {
     let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
     let changed = names.filter(|name| before.get(*name) != after.get(*name));
     changed.map(|name| format!("{name}: {:?} and now {:?}", before.get(name), after.get(name))).collect()

@@ -78,8 +78,8 @@ fn device(fields: &mut Fields<'_, '_>) -> Option<Device> {
         (fields.optional("product"), fields.optional("type"), fields.optional("site"));
     let tags = fields.list("tags");
     let agent = fields.flag("agent", true);
-    let host_keys = fields.list("host_keys");
-    Some(Device { name: name?, address, port, product, kind, site, tags, agent, host_keys })
+    let (host_keys, seen_from) = (fields.list("host_keys"), fields.list("seen_from"));
+    Some(Device { name: name?, address, port, product, kind, site, tags, agent, host_keys, seen_from })
 }
 
 fn credential(fields: &mut Fields<'_, '_>) -> Option<Credential> {

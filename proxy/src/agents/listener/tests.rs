@@ -1,7 +1,7 @@
 //! Who gets a certificate, and which one opens a link.
 
 use rcgen::{CertificateParams, KeyPair};
-use tidegate_common::wire::{Hello, Sight};
+use tidegate_common::wire::Hello;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
@@ -66,16 +66,7 @@ fn der(certificate: &wire::Certificate) -> CertificateDer<'static> {
 }
 
 fn hello() -> FromAgent {
-    FromAgent::Hello(Hello {
-        protocol: wire::VERSION,
-        version: "1".to_owned(),
-        host_keys: Vec::new(),
-        kinds: Vec::new(),
-        live: Vec::new(),
-        standing: Vec::new(),
-        witness: Sight::default(),
-        bound: false,
-    })
+    FromAgent::Hello(Hello::new("1"))
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ fn status() -> LinkStatus {
         kinds: vec![PrivilegeKind::Sudo],
         vouched: Vouched::default(),
         bound: false,
+        explains: false,
         witness: Sight::Sees,
         since: Instant::now(),
     }

@@ -10,7 +10,7 @@ use russh::keys::PublicKey;
 use russh::{Preferred, SshId};
 use tidegate_common::grant::login_account;
 use tidegate_common::id::SessionId;
-use tidegate_common::model::Forward;
+use tidegate_common::model::{Forward, Network};
 use tidegate_common::name::CredentialName;
 use tidegate_common::policy::Permit;
 use tidegate_common::wire::device_principal;
@@ -56,6 +56,7 @@ pub struct Route {
     /// Who its certificates are for.
     principals: Vec<String>,
     forwards: Vec<Forward>,
+    seen_from: Vec<Network>,
     address: String,
     port: u16,
     host_keys: Vec<PublicKey>,
@@ -69,6 +70,7 @@ pub struct Connected {
     reception: Reception,
     terminal: TerminalFlag,
     source: SocketAddr,
+    peer: SocketAddr,
     /// For as long as it is not logged in.
     turn: Option<Turn>,
 }
@@ -110,6 +112,7 @@ impl Route {
             target: CredentialName { account, device: device.name.clone() },
             principals,
             forwards: all.into_iter().filter(|forward| permit.allows(*forward)).collect(),
+            seen_from: device.seen_from.clone(),
             address: device.host().to_owned(),
             port: device.port,
             host_keys,
@@ -159,6 +162,7 @@ impl Route {
         let unreachable = |error: std::io::Error| Missed::Failed(self.unreachable(error));
         let stream = TcpStream::connect((self.address.as_str(), self.port)).await.map_err(unreachable)?;
         let source = stream.local_addr().map(canonical).map_err(unreachable)?;
+        let peer = stream.peer_addr().map(canonical).map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
         let reception = Reception::default();
         let witness =
@@ -175,26 +179,39 @@ impl Route {
                 Missed::Failed(DialError::Protocol { device: self.device(), why: error.to_string() })
             }
         })?;
-        Ok(Connected { handle, reception, terminal, source, turn: None })
+        Ok(Connected { handle, reception, terminal, source, peer, turn: None })
     }
 
     /// Logs in with a certificate of seconds.
     pub async fn login(&self, connected: Connected) -> Result<LoggedIn, DialError> {
-        let Connected { mut handle, reception, terminal, source, turn: _turn } = connected;
+        let Connected { mut handle, reception, terminal, source, peer, turn: _turn } = connected;
         let account = &self.target.account;
-        let key =
-            self.means.keys.session_key(self.session, &self.principals, Some(source.ip()), &self.forwards)?;
+        let own = [Network::from(source.ip())];
+        let sources = if self.seen_from.is_empty() { &own[..] } else { &self.seen_from };
+        let key = self.means.keys.session_key(self.session, &self.principals, sources, &self.forwards)?;
         self.means.agents.dialled(self.session, &self.target.device, source);
         let login = handle.authenticate_openssh_cert(account.as_str(), key.key, key.certificate);
         let protocol = |why: String| DialError::Protocol { device: self.device(), why };
         match tokio::time::timeout(DEADLINE, login).await {
             Ok(Ok(AuthResult::Success)) => Ok(LoggedIn { handle, reception, terminal }),
-            Ok(Ok(AuthResult::Failure { .. })) => {
-                Err(DialError::Login { device: self.device(), account: account.clone() })
-            }
+            Ok(Ok(AuthResult::Failure { .. })) => Err(self.not_let_in(source, peer).await),
             Ok(Err(error)) => Err(protocol(error.to_string())),
             Err(_) => Err(protocol("it did not log us in within its time".to_owned())),
         }
+    }
+
+    /// Asks the agent why; without an answer the user reads where to look.
+    async fn not_let_in(&self, from: SocketAddr, to: SocketAddr) -> DialError {
+        let CredentialName { account, device } = &self.target;
+        let told = self.means.agents.explain(device, account.clone(), from, to).await;
+        let why = match told {
+            Some(lines) if !lines.is_empty() => lines.join("; "),
+            Some(_) => "its agent finds no reason; see what sshd logs there (journalctl -t sshd)".to_owned(),
+            None => format!(
+                "see what sshd logs there (journalctl -t sshd), or `tidegate-agent doctor --account {account}`"
+            ),
+        };
+        DialError::Login { device: device.to_string(), account: account.clone(), why }
     }
 
     fn config(&self) -> Arc<client::Config> {

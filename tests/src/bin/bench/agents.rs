@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use serde_json::Value;
+use tidegate_common::wire::Hello;
 use tidegate_tests::agent;
 use tidegate_tests::host::Host;
 use tidegate_tests::wait;
@@ -120,7 +121,7 @@ pub fn many(quick: bool) -> Result<Vec<Row>> {
     let links = runtime.block_on(async {
         let mut links = Vec::new();
         for identity in identities {
-            links.push(agent::link(world.agents()?, &ca, &identity, agent::hello()).await?);
+            links.push(agent::link(world.agents()?, &ca, &identity, Hello::new("0.1.0")).await?);
         }
         anyhow::Ok(links)
     })?;
