@@ -15,7 +15,7 @@ use crate::elevate::program;
 
 pub use change::Change;
 pub use plan::{Running, install, start, uninstall, way_in};
-pub use sshd::{DROP_IN, Sshd, asks_by_device, in_force, is_bound, principals, trust};
+pub use sshd::{DROP_IN, Sshd, asks_by_device, in_force, is_bound, principals, remarks, trust};
 pub use sudoers::{FORMER, INCLUDE, include as sudo_include, of_host as sudo_of_host};
 pub use work::Work;
 

@@ -19,7 +19,7 @@ use tidegate_common::name::AccountName;
 use crate::elevate::program::{Answer, ProgramError, run};
 use crate::paths::Paths;
 
-pub use cause::{Causes, Trust, not_in_force, of_everybody};
+pub use cause::{Causes, Trust, lists, not_in_force, of_everybody};
 pub use lines::{Line, Lines, place};
 
 /// How long sshd may take to say what it is told.

@@ -71,6 +71,9 @@ pub fn install(file: Option<&Path>, install: &Install) -> anyhow::Result<()> {
             anyhow::bail!("{error}; {again}{}", left.collect::<String>());
         }
     };
+    for remark in setup::remarks(&Paths::default())? {
+        crate::say::line(format_args!("mind: {remark}"));
+    }
     crate::say::line(format_args!("{}", if done == 0 { "nothing to do" } else { "done" }));
     Ok(())
 }

@@ -7,7 +7,7 @@ use tidegate_common::name::AccountName;
 use super::Point;
 use crate::paths::Paths;
 use crate::setup;
-use crate::sshd::{Lines, LogIn, Settings, of_everybody, place};
+use crate::sshd::{Lines, LogIn, Settings, lists, of_everybody};
 
 const NAME: &str = "access";
 const MEND: &str = "change that, then `systemctl reload ssh`";
@@ -21,27 +21,13 @@ pub fn of_all(settings: &Settings, lines: &Lines) -> Vec<Point> {
         .map(|why| Point::wrong(NAME, format!("no session can log in: {why}"), MEND));
     let altered = causes.alters.into_iter().map(|why| Point::warning(NAME, why, MEND));
     let mut points: Vec<Point> = refused.chain(altered).collect();
-    let lists = [
-        ("allowusers", "AllowUsers"),
-        ("allowgroups", "AllowGroups"),
-        ("denyusers", "DenyUsers"),
-        ("denygroups", "DenyGroups"),
-    ];
-    let lists = lists.iter().filter_map(|(keyword, written)| {
-        let all: Vec<&str> = settings.values(keyword).collect();
-        let line = lines.of(keyword).next();
-        (!all.is_empty()).then(|| format!("`{written} {}`{}", all.join(" "), place(line)))
-    });
-    let lists: Vec<String> = lists.collect();
+    let lists = lists(settings, lines);
     if points.is_empty() {
         points.push(match lists.is_empty() {
             true => Point::ok(NAME, "sshd keeps no account out by a list"),
             false => Point::ok(
                 NAME,
-                format!(
-                    "sshd lets in whom it finds in its lists: {}; `--account NAME` looks for one",
-                    lists.join(", ")
-                ),
+                format!("sshd goes by {}; `doctor --account NAME` tells whom it lets in", lists.join(", ")),
             ),
         });
     }

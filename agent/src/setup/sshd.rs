@@ -126,6 +126,20 @@ pub fn in_force(paths: &Paths) -> Result<(), SetupError> {
     }
 }
 
+/// What sshd is told that may be meant so, and that sessions will meet.
+///
+/// # Errors
+/// When sshd does not answer.
+pub fn remarks(paths: &Paths) -> Result<Vec<String>, SetupError> {
+    let settings = Settings::new(sshd::ask(&["-T"])?.text);
+    let lines = Lines::read(paths);
+    let lists = sshd::lists(&settings, &lines).into_iter();
+    let lists = lists.map(|list| {
+        format!("sshd goes by {list}; `tidegate-agent doctor --account NAME` tells whom it lets in")
+    });
+    Ok(sshd::of_everybody(&settings, &lines).alters.into_iter().chain(lists).collect())
+}
+
 /// sshd takes the first value it reads: ours would silence the administrator's. And what keeps
 /// every session out is not for us to change.
 fn check(settings: &Settings, lines: &Lines, paths: &Paths) -> Result<(), SetupError> {

@@ -142,6 +142,23 @@ pub fn not_in_force(settings: &Settings, lines: &Lines, trust: &Trust) -> Option
     }
 }
 
+/// The lists by which sshd lets some accounts in and others not, as they are written.
+#[must_use]
+pub fn lists(settings: &Settings, lines: &Lines) -> Vec<String> {
+    let lists = [
+        ("allowusers", "AllowUsers"),
+        ("allowgroups", "AllowGroups"),
+        ("denyusers", "DenyUsers"),
+        ("denygroups", "DenyGroups"),
+    ];
+    let lists = lists.iter().filter_map(|(keyword, written)| {
+        let all: Vec<&str> = settings.values(keyword).collect();
+        let line = lines.of(keyword).next();
+        (!all.is_empty()).then(|| format!("`{written} {}`{}", all.join(" "), place(line)))
+    });
+    lists.collect()
+}
+
 fn listed(
     settings: &Settings,
     lines: &Lines,

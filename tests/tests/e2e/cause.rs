@@ -161,6 +161,15 @@ fn what_sshd_refuses_is_told_with_its_setting_and_line() {
             Out::All => assert!(install.err().contains(&said), "{damage}: {}", install.all()),
         }
     }
+    // What changes every session, and what may keep some out, is pointed out.
+    device
+        .ok(&["sh", "-c", &real("echo ForceCommand /bin/true >FIRST; echo AllowUsers strict >LAST")])
+        .unwrap();
+    let install = device.ok(&["tidegate-agent", "install"]).unwrap().out();
+    device.ok(&["sh", "-c", &real("rm FIRST LAST")]).unwrap();
+    for said in ["`ForceCommand /bin/true` (line 1 of FIRST)", "`AllowUsers strict` (line 1 of LAST)"] {
+        assert!(install.contains(&real(said)), "{install}");
+    }
     // The twin with nothing in the way.
     assert!(ask(&scene).success(), "{}", stand.world.log());
     assert_eq!(doctor(device, "strict"), [Value::Null; 0]);
@@ -169,12 +178,22 @@ fn what_sshd_refuses_is_told_with_its_setting_and_line() {
 }
 
 #[test]
-fn an_account_that_is_not_there_is_told() {
+fn an_account_that_is_not_there_is_told_and_what_only_sshd_knows() {
     needs_devices!();
     let stand = Stand::new("vacant", 30);
     let scene = Scene::set(&stand.world, &stand.device, "absent", "{}");
     let resources = "[[credential]]\nname = \"absent@vacant\"\n";
     stand.world.apply(resources).unwrap();
+    assert!(ask(&scene).success());
+    // What no setting tells, sshd's own log does.
+    let pam = stand.device.path("/etc/pam.d/sshd");
+    let stack = std::fs::read_to_string(&pam).unwrap();
+    std::fs::write(&pam, format!("account requisite pam_deny.so\n{stack}")).unwrap();
+    let refused = ask(&scene);
+    std::fs::write(&pam, stack).unwrap();
+    let said = "let absent in: its log says: ";
+    assert!(!refused.success() && refused.err().contains(said), "{}", refused.all());
+    assert!(refused.err().contains("ccess denied for user absent by PAM"), "{}", refused.all());
     assert!(ask(&scene).success());
     stand.device.ok(&["userdel", "-f", "absent"]).unwrap();
     let refused = ask(&scene);
