@@ -141,7 +141,8 @@ fn uninstall(uninstall: &Uninstall) -> anyhow::Result<()> {
     let site = Site {
         root: "/".into(),
         proxy: String::new(),
-        program: std::env::current_exe().context("the program's own file is not to be found")?,
+        // Nothing that goes depends on it, and where /proc is not mounted it is not told.
+        program: std::env::current_exe().unwrap_or_default(),
         // Whatever is wrong with sshd, the agent's part of it goes.
         sshd: Sshd::of_host("").unwrap_or_default(),
         sudo: true,

@@ -13,7 +13,7 @@ use tidegate_tests::wait;
 use crate::depot::{DPKG, Depot, all_packages, is_root, packages};
 use crate::needs_devices;
 use crate::scene::leave;
-use crate::support::{Scratch, repository};
+use crate::support::{Scratch, base, repository};
 
 /// What a session gets beside sudo.
 const GROUP: &str = r#"{ kind = "groups", groups = ["adm"] }"#;
@@ -139,6 +139,50 @@ fn a_privilege_that_cannot_be_taken_away_keeps_the_package() {
     depot.dpkg(&["-r", "tidegate-agent"]);
 }
 
+#[test]
+fn in_a_chroot_without_proc_and_systemd_the_packages_are_installed_and_purged() {
+    needs_devices!();
+    let device = Device::make(&base(), "image").unwrap();
+    let dir = Scratch::new("image");
+    let root = device.path("/");
+    let chroot = |words: &[&str]| {
+        let program = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive"];
+        Run::new("chroot").arg(&root).args(program).args(words).within(DPKG).run().unwrap()
+    };
+    // What dpkg itself needs, and no more.
+    let null = root.join("dev/null");
+    if !null.exists() {
+        Run::new("mknod").args(["-m", "666"]).arg(null).args(["c", "1", "3"]).ok().unwrap();
+    }
+    assert!(!root.join("proc/self").exists() && !root.join("run/systemd/system").exists());
+    let found = || list(|script| chroot(&["sh", "-c", script]).ok().unwrap().out());
+    let before = found();
+    for deb in packages(&dir.path("debs"), &[]) {
+        let there = format!("/root/{}", deb.file_name().unwrap().to_string_lossy());
+        fs::copy(&deb, device.path(&there)).unwrap();
+        chroot(&["dpkg", "-i", &there]).ok().unwrap();
+    }
+    assert!(root.join("usr/bin/tidegate-agent").exists());
+    // As on the image of a host that was enrolled.
+    for (path, text) in [
+        ("/var/lib/tidegate-agent/key.pem", "a key"),
+        ("/var/lib/tidegate-agent/journal", ""),
+        ("/etc/tidegate/agent.toml", "proxy = \"gate:7443\"\n"),
+        ("/etc/ssh/sshd_config.d/tidegate.conf", "TrustedUserCAKeys /var/lib/tidegate-agent/user_ca.pub\n"),
+        ("/etc/sudoers.d/zzz-tidegate", "@includedir /run/tidegate/sudoers.d\n"),
+    ] {
+        let path = device.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    chroot(&["dpkg", "-P", "tidegate-agent", "tidegate-proxy"]).ok().unwrap();
+    let mut left = difference(&before, &found());
+    // The machine's own, which shine through.
+    left.retain(|line| !line.starts_with("/run/netns/"));
+    assert!(left.is_empty(), "{left:#?}");
+    assert!(!chroot(&["dpkg-query", "-W", "tidegate-*"]).success());
+}
+
 /// Books that the host keeps of everything that happens on it: dpkg's and systemd's state,
 /// logs, caches, the copies that account tools make before each change, who is logged in.
 const BOOKS: [&str; 15] = [
@@ -162,13 +206,18 @@ const BOOKS: [&str; 15] = [
 /// Every file of the host with its kind, mode, owner and content: by digest where it is
 /// small, by size and time of change elsewhere.
 pub fn listing(device: &Device) -> BTreeMap<String, String> {
+    list(|script| device.ok(&["sh", "-c", script]).unwrap().out())
+}
+
+/// The same, where a script is `run` in some other way.
+fn list(run: impl Fn(&str) -> String) -> BTreeMap<String, String> {
     const SCRIPT: &str = r"
         find /etc /usr /var /run -xdev -type d -printf '%p %y %m %U %G\n'
         find /usr -xdev ! -type d -printf '%p %y %m %U %G %s %T@ %l\n'
         find /etc /var /run -xdev ! -type d -printf '%p %y %m %U %G %l\n'
         find /etc /var -xdev -type f -size -1024k -printf '%p\0' | xargs -0 sha256sum | sed 's/\(.*\)  \(.*\)/\2 is \1/'
     ";
-    let shown = device.ok(&["sh", "-c", SCRIPT]).unwrap().out();
+    let shown = run(SCRIPT);
     let own = shown.lines().filter(|line| !BOOKS.iter().any(|book| line.starts_with(book)));
     let mut files = BTreeMap::new();
     for line in own {
