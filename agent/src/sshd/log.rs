@@ -10,7 +10,7 @@ use tidegate_common::name::AccountName;
 use crate::elevate::program::run;
 
 /// How far back a line may be.
-const SINCE: &str = "--since=-20s";
+const SINCE: &str = "--since=-10s";
 
 /// How long journald may take.
 const DEADLINE: Duration = Duration::from_secs(2);
