@@ -78,7 +78,7 @@ pub struct Gate {
 /// handshake holds up another.
 pub async fn listen(gate: Arc<Gate>, listener: TcpListener, lanes: &Lanes) {
     let places = Places::new(gate.settings.unproved_each, gate.settings.unproved_all);
-    let config = server_config(&gate, Vec::new(), false);
+    let config = server_config(&gate, Vec::new());
     loop {
         let accepted = listener.accept().await;
         // Its lane's own I/O driver serves it, not this one's.
@@ -188,14 +188,10 @@ async fn left(standing: &mut watch::Receiver<Standing>) -> Option<Arc<str>> {
     }
 }
 
-/// The server side's configuration; `jump` is for connections inside a
-/// `direct-tcpip` channel, whose user the outer connection has proved.
-fn server_config(gate: &Gate, certificates: Vec<Certificate>, jump: bool) -> Arc<Config> {
-    let methods: &[MethodKind] = if jump {
-        &[MethodKind::None, MethodKind::KeyboardInteractive]
-    } else {
-        &[MethodKind::PublicKey, MethodKind::KeyboardInteractive]
-    };
+/// The server side's configuration. Inside of a jump `none` is taken too, which is no
+/// method to offer (RFC 4252, 5.2): clients that may use it try it first.
+fn server_config(gate: &Gate, certificates: Vec<Certificate>) -> Arc<Config> {
+    let methods: &[MethodKind] = &[MethodKind::PublicKey, MethodKind::KeyboardInteractive];
     Arc::new(Config {
         server_id: SshId::Standard(Cow::Borrowed("SSH-2.0-Tidegate")),
         methods: MethodSet::from(methods),

@@ -56,6 +56,8 @@ mod hoppers;
 mod input;
 #[path = "e2e/installs.rs"]
 mod installs;
+#[path = "e2e/jump.rs"]
+mod jump;
 #[path = "e2e/kinds.rs"]
 mod kinds;
 #[path = "e2e/leftovers.rs"]

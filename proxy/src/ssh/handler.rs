@@ -19,7 +19,6 @@ use russh::keys::Certificate;
 use russh::server::{Auth, ChannelOpenHandle, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, MethodKind, MethodSet, Pty, Sig};
 use tidegate_common::audit::LoginMethod;
-use tidegate_common::name::{CredentialName, Login};
 use tidegate_common::policy::{LoginGone, Proved};
 use tokio::sync::{RwLock, watch};
 use tokio::task::AbortHandle;
@@ -105,23 +104,13 @@ impl russh::server::Handler for Handler {
     type Error = HandlerError;
 
     async fn auth_none(&mut self, name: &str) -> Result<Auth, HandlerError> {
-        let Entrance::Jump { proved, device } = &self.entrance else {
-            return Ok(Auth::Reject {
+        match (&self.entrance, self.vouched(name)) {
+            (Entrance::Front, _) => Ok(Auth::Reject {
                 proceed_with_methods: Some(MethodSet::from(&[MethodKind::PublicKey][..])),
                 partial_success: false,
-            });
-        };
-        if !matches!(self.state, State::Unproved) {
-            return self.rejected();
-        }
-        match name.parse() {
-            Ok(account) => {
-                let target = CredentialName { account, device: device.clone() };
-                let proved = proved.clone();
-                self.proved = Some(proved.clone());
-                Box::pin(self.knock(proved, target)).await
-            }
-            Err(_) => self.rejected(),
+            }),
+            (Entrance::Jump { .. }, Some((proved, target))) => Box::pin(self.knock(proved, target)).await,
+            (Entrance::Jump { .. }, None) => self.rejected(),
         }
     }
 
@@ -135,23 +124,20 @@ impl russh::server::Handler for Handler {
         let any = !self.gate.settings.trusted_user_cas.is_empty();
         // One that is somebody else's too is refused only once it has signed, so that the log
         // has it: whoever just shows a key has proved nothing.
-        let known = name.parse::<Login>().is_ok_and(|login| {
-            any || !matches!(self.gate.takes_key(&login.user, offer.public_key), Err(LoginGone::Key))
+        let known = self.wanted(name).is_some_and(|(user, _)| {
+            any || !matches!(self.gate.takes_key(&user, offer.public_key), Err(LoginGone::Key))
         });
-        if known && matches!(self.state, State::Unproved) { Ok(Auth::Accept) } else { Ok(Auth::reject()) }
+        if known { Ok(Auth::Accept) } else { Ok(Auth::reject()) }
     }
 
     async fn auth_publickey(&mut self, name: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, HandlerError> {
-        let login = match name.parse::<Login>() {
-            Ok(login) if matches!(self.state, State::Unproved) => login,
-            _ => return self.rejected(),
-        };
+        let Some((user, target)) = self.wanted(name) else { return self.rejected() };
         let shown = super::keys::fingerprint(key.public_key);
-        match self.gate.takes_key(&login.user, key.public_key) {
-            Ok(proved) => Box::pin(self.proved(proved, login.target, LoginMethod::PublicKey, shown)).await,
+        match self.gate.takes_key(&user, key.public_key) {
+            Ok(proved) => Box::pin(self.proved(proved, target, LoginMethod::PublicKey, shown)).await,
             Err(LoginGone::SharedKey) => {
                 let why = format!("the key {shown} is another user's, too; `get users` shows whose");
-                self.refused(name, &login.user, why).await
+                self.refused(name, &user, why).await
             }
             Err(_) => self.rejected(),
         }
@@ -162,25 +148,28 @@ impl russh::server::Handler for Handler {
         name: &str,
         certificate: &Certificate,
     ) -> Result<Auth, HandlerError> {
-        let login = match name.parse::<Login>() {
-            Ok(login) if matches!(self.state, State::Unproved) => login,
-            _ => return self.rejected(),
-        };
-        match self.gate.takes_certificate(&login.user, certificate, self.origin) {
+        let Some((user, target)) = self.wanted(name) else { return self.rejected() };
+        match self.gate.takes_certificate(&user, certificate, self.origin) {
             Ok(proved) => {
                 let shown = format!("{} serial {}", certificate.key_id(), certificate.serial());
-                Box::pin(self.proved(proved, login.target, LoginMethod::Certificate, shown)).await
+                Box::pin(self.proved(proved, target, LoginMethod::Certificate, shown)).await
             }
-            Err(why) => self.refused(name, &login.user, why.to_string()).await,
+            Err(why) => self.refused(name, &user, why.to_string()).await,
         }
     }
 
     async fn auth_keyboard_interactive<'a>(
         &'a mut self,
-        _: &str,
+        name: &str,
         _: &str,
         response: Option<Response<'a>>,
     ) -> Result<Auth, HandlerError> {
+        // A client that cannot ask for `none` may begin here.
+        if let Some((proved, target)) = self.vouched(name)
+            && Box::pin(self.knock(proved, target)).await? == Auth::Accept
+        {
+            return Ok(Auth::Accept);
+        }
         let answers = response.map(|response| {
             response.take(8).map(|answer| String::from_utf8_lossy(&answer).into_owned()).collect::<Vec<_>>()
         });

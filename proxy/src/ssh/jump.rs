@@ -3,7 +3,8 @@
 //! audited like everything else.
 //!
 //! The user is the one that the outer connection proved, so the inner server takes
-//! `none`; the account is the inner user name. It shows a certificate of the gate's
+//! `none`, and the keys of that user from clients that know no `none` (paramiko); either
+//! way the session rests on the outer proof. The account is the inner user name. It shows a certificate of the gate's
 //! host CA for the name that the client asked for, whether such a device exists or
 //! not: that is told by nothing before policy has spoken.
 
@@ -47,7 +48,7 @@ pub async fn inside(
             return;
         }
     };
-    let config = server_config(&gate, certificates, true);
+    let config = server_config(&gate, certificates);
     let (_, write) = channel.split();
     let stream = Stream { read: Reader(inbox.clone()), write: Box::pin(write.make_writer()) };
     serve(gate, config, stream, address, Entrance::Jump { proved, device }, None).await;

@@ -6,17 +6,41 @@ use std::sync::Arc;
 use russh::server::{Auth, Session};
 use russh::{ChannelId, MethodKind, MethodSet};
 use tidegate_common::audit::{EndCause, Event, LoginMethod, Note};
-use tidegate_common::name::{CredentialName, UserName};
+use tidegate_common::name::{CredentialName, Login, UserName};
 use tidegate_common::policy::Proved;
 use tokio::sync::watch;
 
 use super::super::door::{Door, Screen, Step};
 use super::super::program::{Control, Program, Start};
 use super::super::{LEAVE_DEADLINE, MOST_ATTEMPTS, Standing, relay, terminal_console};
-use super::{Handler, HandlerError, LONGEST_ENV, LONGEST_ENV_NAME, State};
+use super::{Entrance, Handler, HandlerError, LONGEST_ENV, LONGEST_ENV_NAME, State};
 use crate::session::{End, Phase};
 
 impl Handler {
+    /// Whose keys and certificates open the log-in under this name, and what it leads to.
+    /// Inside a jump they are those of the user whom the outer connection has proved.
+    pub(super) fn wanted(&self, name: &str) -> Option<(UserName, Option<CredentialName>)> {
+        match &self.entrance {
+            Entrance::Front if matches!(self.state, State::Unproved) => {
+                let login = name.parse::<Login>().ok()?;
+                Some((login.user, login.target))
+            }
+            Entrance::Front => None,
+            Entrance::Jump { .. } => self.vouched(name).map(|(proved, target)| (proved.user, Some(target))),
+        }
+    }
+
+    /// Whom the outer connection of a jump has proved, and the credential under this name.
+    pub(super) fn vouched(&self, name: &str) -> Option<(Proved, CredentialName)> {
+        match &self.entrance {
+            Entrance::Jump { proved, device } if matches!(self.state, State::Unproved) => {
+                let account = name.parse().ok()?;
+                Some((proved.clone(), CredentialName { account, device: device.clone() }))
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn rejected(&mut self) -> Result<Auth, HandlerError> {
         self.attempts += 1;
         if self.attempts > MOST_ATTEMPTS {
@@ -37,7 +61,8 @@ impl Handler {
         self.rejected()
     }
 
-    /// A user proved who they are: lets them in, or begins to ask.
+    /// A user proved who they are: lets them in, or begins to ask. Inside a jump it is the
+    /// outer connection's proof that all rests on, and that is in the log.
     pub(super) async fn proved(
         &mut self,
         proved: Proved,
@@ -45,12 +70,16 @@ impl Handler {
         method: LoginMethod,
         key: String,
     ) -> Result<Auth, HandlerError> {
+        if let (Entrance::Jump { proved, .. }, Some(target)) = (&self.entrance, &target) {
+            let (proved, target) = (proved.clone(), target.clone());
+            return self.knock(proved, target).await;
+        }
         let event = Event::LoginAccepted { user: proved.user.clone(), method, key: Note::new(key) };
         self.gate.audit.append(event.by_user(&proved.user, self.origin)).await?;
-        self.proved = Some(proved.clone());
         match target {
             Some(target) => self.knock(proved, target).await,
             None => {
+                self.proved = Some(proved.clone());
                 self.state = State::Console;
                 self.standing.send_replace(Standing::Proved);
                 self.leave_when_out(proved);
@@ -76,6 +105,7 @@ impl Handler {
         proved: Proved,
         target: CredentialName,
     ) -> Result<Auth, HandlerError> {
+        self.proved = Some(proved.clone());
         self.standing.send_replace(Standing::Proved);
         self.leave_when_out(proved.clone());
         let mut door = Box::new(Door::new(Arc::clone(&self.gate), proved, target, self.origin));
