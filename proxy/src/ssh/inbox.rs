@@ -220,6 +220,23 @@ impl<C> Inbox<C> {
         self.state().backlog
     }
 
+    /// Waits until the channel is gone, or until `byte` is in the data that waits; takes
+    /// nothing. Says whether it is the byte. Cancel safe.
+    pub async fn closed_or_holds(&self, byte: Option<u8>) -> bool {
+        std::future::poll_fn(|context| {
+            let mut state = self.state();
+            if byte.is_some_and(|byte| state.holds(byte)) {
+                return Poll::Ready(true);
+            }
+            if state.closed {
+                return Poll::Ready(false);
+            }
+            state.reader = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
     fn poll_event(&self, context: &mut Context<'_>) -> Poll<Event<C>> {
         let mut state = self.state();
         let Some(item) = state.items.pop_front() else {
@@ -256,6 +273,10 @@ impl<C> State<C> {
             _ => self.items.push_back(Item::Data(data.into())),
         }
         self.wake();
+    }
+
+    fn holds(&self, byte: u8) -> bool {
+        self.items.iter().any(|item| matches!(item, Item::Data(data) if data.contains(&byte)))
     }
 
     fn wake(&mut self) {
@@ -360,6 +381,30 @@ mod tests {
         assert_eq!(window_target(0, [0, HARD].into_iter()), TRICKLE, "one that holds too much holds all");
         assert_eq!(window_target(0, [SOFT - 1; 8].into_iter()), WINDOW);
         assert_eq!(window_target(0, [SOFT - 1; 32].into_iter()), TRICKLE, "so do many together");
+    }
+
+    #[tokio::test]
+    async fn a_byte_is_seen_as_soon_as_it_waits_and_stays_there_with_what_is_around_it() {
+        let inbox = Inbox::default();
+        inbox.push_data(b"ls").await.unwrap();
+        let waits = |byte| {
+            let inbox = inbox.clone();
+            tokio::spawn(async move { inbox.closed_or_holds(byte).await })
+        };
+        let seen = waits(Some(3));
+        tokio::task::yield_now().await;
+        assert!(!seen.is_finished());
+        inbox.push_control(7).unwrap();
+        inbox.push_data(b"x\x03y").await.unwrap();
+        assert!(seen.await.unwrap());
+        let gone = waits(None);
+        tokio::task::yield_now().await;
+        assert!(!gone.is_finished(), "no byte was named");
+        inbox.close();
+        assert!(!gone.await.unwrap());
+        assert_eq!(data(&inbox).await, b"ls");
+        assert!(matches!(inbox.next().await, Event::Control(7)));
+        assert_eq!(data(&inbox).await, b"x\x03y");
     }
 
     #[tokio::test]

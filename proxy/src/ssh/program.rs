@@ -48,6 +48,15 @@ pub struct Terminal {
     pub modes: Vec<(Pty, u32)>,
 }
 
+impl Terminal {
+    /// The byte that Ctrl-C sends, or whatever its user has set in its place (RFC 4254, 8: 255
+    /// where there is none).
+    pub fn interrupt(&self) -> Option<u8> {
+        let set = self.modes.iter().find(|(mode, _)| *mode == Pty::VINTR);
+        set.map_or(Some(0x03), |(_, byte)| u8::try_from(*byte).ok().filter(|byte| *byte != 255))
+    }
+}
+
 /// What to run, and in which surroundings.
 #[derive(Debug)]
 pub struct Start {
@@ -102,6 +111,18 @@ impl Program {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_interrupts_is_what_the_terminal_says_or_ctrl_c() {
+        let interrupt = |modes: &[(Pty, u32)]| {
+            let size = Size { columns: 80, rows: 24, pixel_width: 0, pixel_height: 0 };
+            Terminal { term: "xterm".to_owned(), size, modes: modes.to_vec() }.interrupt()
+        };
+        assert_eq!(interrupt(&[]), Some(3));
+        assert_eq!(interrupt(&[(Pty::VQUIT, 28), (Pty::VINTR, 7)]), Some(7));
+        assert_eq!(interrupt(&[(Pty::VINTR, 255)]), None);
+        assert_eq!(interrupt(&[(Pty::VINTR, 0x1_0003)]), None);
+    }
 
     #[test]
     fn a_terminal_of_nothing_has_no_known_size_and_one_of_something_has_its_own() {

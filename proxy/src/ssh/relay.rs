@@ -23,11 +23,11 @@ use tokio::sync::watch;
 
 use kept::{Exit, Kept};
 use said::Said;
-use start::{UNKNOWN, logged, recorded, start_program};
+use start::{INTERRUPTED, UNKNOWN, interrupted, logged, recorded, start_program};
 use warnings::Warnings;
 
 use super::inbox::{Event as Input, Inbox};
-use super::program::{Control, Size, Start};
+use super::program::{Control, Size, Start, Terminal};
 use super::upstream::{DialError, Lease};
 use crate::session::{Open, Phase};
 use crate::transfers::Watch;
@@ -62,6 +62,8 @@ enum Done {
     Session(Option<Arc<str>>),
     /// It could not start; the sentence is for the user.
     Failed(String),
+    /// The client left with Ctrl-C before it started.
+    Left,
 }
 
 /// Serves a channel until it ends. `phase` tells where its session stands. Answers
@@ -73,6 +75,7 @@ pub async fn serve(client: Client, phase: watch::Receiver<Phase>) -> bool {
             Done::Client | Done::Device(None) => None,
             Done::Device(Some(sentence)) | Done::Failed(sentence) => Some(sentence.as_str()),
             Done::Session(sentence) => sentence.as_deref(),
+            Done::Left => Some(INTERRUPTED),
         };
         let tells = sentence.is_some();
         if let Some(sentence) = sentence {
@@ -144,9 +147,16 @@ async fn opened(client: &Client, mut phase: watch::Receiver<Phase>) -> Done {
         },
         done = over(&mut phase) => return done,
     };
-    let open = match open(client, start.terminal.is_some(), &mut phase).await {
-        Ok(open) => open,
-        Err(done) => return done,
+    let interrupt = start.terminal.as_ref().and_then(Terminal::interrupt);
+    let open = tokio::select! {
+        open = open(client, start.terminal.is_some(), &mut phase) => match open {
+            Ok(open) => open,
+            Err(done) => return done,
+        },
+        // What else is typed meanwhile stays where it is, for the device.
+        interrupted = client.inbox.closed_or_holds(interrupt) => {
+            return if interrupted { Done::Left } else { Done::Client };
+        }
     };
     let begun = tokio::select! {
         begun = Box::pin(begin(client, &open, &start)) => begun,
@@ -154,14 +164,15 @@ async fn opened(client: &Client, mut phase: watch::Receiver<Phase>) -> Done {
     };
     match begun {
         Ok(running) => running.relay(client, &open, &mut phase).await,
-        Err(sentence) => {
+        Err(failed) => {
             // What was asked is in the log; so is that it came to nothing.
+            let sentence = failed.as_deref().unwrap_or(INTERRUPTED);
             let why = Note::new(format!("channel {}: {sentence}", client.id.number()));
             let event = Event::ChannelRefused { session: open.id, kind: start.program.kind(), why };
             if let Err(error) = open.audit.tell(event).await {
                 tracing::error!(session = %open.id, %error, "a channel that failed to open could not be logged");
             }
-            Done::Failed(sentence)
+            failed.map_or(Done::Left, Done::Failed)
         }
     }
 }
@@ -175,12 +186,20 @@ struct Running {
     warnings: Warnings,
 }
 
-/// Logs the channel, opens it on the device and starts the program there.
-async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Box<Running>, String> {
+/// Logs the channel, opens it on the device and starts the program there; an error without a
+/// sentence is that the client left.
+async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Box<Running>, Option<String>> {
     let number = client.id.number();
-    let opening =
-        async { if start.program.is_mosh() { Err(DialError::Mosh) } else { open.upstream.open().await } };
-    let (channel, mut lease) = logged(open, number, start, opening).await?;
+    let opening = async {
+        if start.program.is_mosh() {
+            return Err(DialError::Mosh);
+        }
+        tokio::select! {
+            opened = open.upstream.open() => opened.map(Some),
+            () = interrupted(client, start) => Ok(None),
+        }
+    };
+    let Some((channel, mut lease)) = logged(open, number, start, opening).await? else { return Err(None) };
     if let Some(asked) = &start.asked {
         asked.attend(&mut lease, open).await?;
     }

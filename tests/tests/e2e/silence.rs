@@ -65,6 +65,37 @@ fn who_waits_for_a_slow_device_is_told_so_and_gets_in_when_it_answers() {
 }
 
 #[test]
+fn ctrl_c_leaves_a_device_that_hangs_at_once_and_all_else_that_is_typed_waits_for_it() {
+    needs_devices!();
+    let stand = stand("hung-device");
+    let scene = Scene::set(&stand.world, &stand.device, "hung", "{}");
+    let sshd = |signal: &str| {
+        let signal = format!("--signal={signal}");
+        stand.device.ok(&["systemctl", "kill", "--kill-whom=main", &signal, "ssh"]).unwrap();
+    };
+    sshd("STOP");
+    let mut pty = scene.knock();
+    pty.expect("tidegate: still waiting for ").unwrap();
+    pty.send("ls -l\x03").unwrap();
+    let within = Duration::from_secs(2);
+    pty.expect_within("\r\ntidegate: Ctrl-C came before the device had answered", within).unwrap();
+    assert_eq!(pty.end(within).unwrap().code(), Some(255));
+    scene.is_as_before_within(WITHIN);
+    let mut pty = scene.knock();
+    pty.expect("tidegate: still waiting for ").unwrap();
+    pty.send_line("echo typed-\"ahead\"").unwrap();
+    sshd("CONT");
+    pty.expect("typed-ahead\r\n").unwrap();
+    // From there on Ctrl-C is the program's.
+    pty.send_line("sleep 600").unwrap();
+    pty.expect("sleep 600").unwrap();
+    pty.send("\x03").unwrap();
+    pty.send_line("echo still-\"here\"").unwrap();
+    pty.expect("still-here\r\n").unwrap();
+    pty.kill().unwrap();
+}
+
+#[test]
 fn a_grant_is_in_the_log_while_its_device_lets_nobody_in_yet_and_so_is_its_end() {
     needs_devices!();
     let stand = stand("deaf-device");

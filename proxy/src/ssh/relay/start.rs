@@ -7,13 +7,26 @@ use tidegate_common::recording;
 use tidegate_common::wire::SESSION_VARIABLE;
 
 use super::super::forward::answer;
-use super::super::program::{Program, Size, Start};
+use super::super::program::{Program, Size, Start, Terminal};
 use super::super::upstream::DialError;
+use super::Client;
 use crate::record;
 use crate::session::Open;
 
 /// The size of a terminal whose client knows none.
 pub(super) const UNKNOWN: recording::Size = recording::Size { cols: 80, rows: 24 };
+
+/// What a person reads who left with Ctrl-C.
+pub(super) const INTERRUPTED: &str =
+    "Ctrl-C came before the device had answered, so nothing was started on it";
+
+/// Waits for Ctrl-C on the channel's terminal; for ever where there is none.
+pub(super) async fn interrupted(client: &Client, start: &Start) {
+    let interrupt = start.terminal.as_ref().and_then(Terminal::interrupt);
+    if interrupt.is_none() || !client.inbox.closed_or_holds(interrupt).await {
+        std::future::pending().await
+    }
+}
 
 /// Opens the channel on the device while the log takes note of it; the program
 /// starts only when both are done.
