@@ -8,15 +8,16 @@
 //! Where it fails: a program that draws its line anywhere but on the row of the cursor
 //! (fish's and zsh's hints stay out only of lines without editing keys; multiplexers and
 //! everything on the alternate screen are left out); wide letters in a line that was
-//! edited; lines that were typed ahead *and* edited; rows of more than [`row::MOST`]
-//! letters. What a program echoes by itself is in it, secrets included: it is on the
-//! screen, and so in the recording, as well.
+//! edited; lines that were typed ahead *and* edited, but for those that the cursor stands
+//! on when Enter is typed; rows of more than [`row::MOST`] letters. What a program echoes by
+//! itself is in it, secrets included: it is on the screen, and so in the recording, as well.
 //!
 //! [`Lines`] decides, without I/O. [`Typed`] is the part with a task; the relay's bytes
 //! cost it a search for the last line feed while nobody types.
 
 mod keys;
 mod row;
+mod sequences;
 mod tap;
 #[cfg(test)]
 mod tests;

@@ -43,6 +43,7 @@ pub use color::{Colors, Rgb};
 pub use marks::MAX_MARKS;
 pub use row::Width;
 pub use style::{Attribute, Attributes, Color, Style, Underline};
+pub use utf8::Unfinished;
 
 use terminal::Terminal;
 

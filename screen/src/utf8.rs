@@ -1,8 +1,9 @@
 //! Characters that are cut in two by the pieces that bytes come in.
 
-/// Holds back the start of a character, so that the parser sees each one whole.
+/// Holds back the start of a character whose end has not come, so that a parser sees each
+/// one whole. What can be the start of none is passed on as it is.
 #[derive(Debug, Default)]
-pub(crate) struct Unfinished {
+pub struct Unfinished {
     bytes: [u8; 4],
     length: usize,
 }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use vte::{Params, Perform};
 
-use super::row::{Cells, MOST, Sequences};
+use super::row::{Cells, MOST};
+use super::sequences::{Sequences, first};
 
 /// Lines that may wait for their echo.
 const MOST_WAITING: usize = 64;
@@ -12,6 +13,9 @@ const MOST_WAITING: usize = 64;
 /// Ends of control sequences that terminals send by themselves: reports of the cursor,
 /// of what they are, of their modes, the focus and the mouse (xterm's ctlseqs).
 const ANSWERS: [char; 9] = ['R', 'c', 'n', 't', 'I', 'O', 'M', 'm', 'y'];
+
+/// What stands before and behind a paste (xterm's ctlseqs, bracketed paste mode).
+const PASTE: [u16; 2] = [200, 201];
 
 /// What was typed.
 #[derive(Default)]
@@ -34,12 +38,14 @@ struct Line {
     prompt: Vec<char>,
     /// The letters, as long as no key was anything else: then the screen shows these.
     letters: Option<Vec<char>>,
+    /// It follows one that was not answered when its first key came.
+    ahead: bool,
 }
 
 impl Keys {
     /// Reads what is typed while `row` is the cursor's.
     pub fn read(&mut self, bytes: &[u8], row: &Cells) {
-        self.sequences.advance(&mut Reader { hand: &mut self.hand, row }, bytes);
+        self.sequences.read(&mut Reader { hand: &mut self.hand, row }, bytes);
     }
 
     /// Whether nothing was typed that could still show.
@@ -73,7 +79,24 @@ impl Keys {
 impl Line {
     fn new(row: &Cells) -> Self {
         let prompt = row.letters().iter().take(row.at()).copied().collect();
-        Self { row: row.number(), place: row.at(), prompt, letters: Some(Vec::new()) }
+        Self { row: row.number(), place: row.at(), prompt, letters: Some(Vec::new()), ahead: false }
+    }
+
+    /// A line behind one that nobody has answered yet: it will stand on a row of its own, and
+    /// the prompt before the cursor is the other's.
+    fn ahead(row: &Cells) -> Self {
+        Self { prompt: Vec::new(), ahead: true, ..Self::new(row) }
+    }
+
+    /// Enter was typed. Of a line that was typed ahead and edited only the row where it stands by
+    /// now can be known; `false` where there is none.
+    fn enter(&mut self, row: &Cells) -> bool {
+        if !self.ahead || self.letters.is_some() {
+            return true;
+        }
+        let elsewhere = row.number() != self.row;
+        (self.row, self.place) = (row.number(), 0);
+        elsewhere
     }
 
     /// The line as a row shows it.
@@ -109,7 +132,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn line(&mut self) -> &mut Line {
-        self.hand.line.get_or_insert_with(|| Line::new(self.row))
+        let Hand { line, entered } = &mut *self.hand;
+        let waits = entered.back().is_some_and(|before| before.row == self.row.number());
+        line.get_or_insert_with(|| if waits { Line::ahead(self.row) } else { Line::new(self.row) })
     }
 
     /// A key that edits: what the line is now, only the screen shows.
@@ -126,16 +151,19 @@ impl Perform for Reader<'_> {
         let line = self.line();
         match &mut line.letters {
             Some(letters) if letters.len() < MOST => letters.push(letter),
-            letters => *letters = None,
+            _ => self.edit(),
         }
     }
 
     fn execute(&mut self, byte: u8) {
         match byte {
             b'\r' | b'\n' => {
-                let Some(line) = self.hand.line.take() else { return };
+                let Some(mut line) = self.hand.line.take() else { return };
                 // Nothing is left of it, or nobody could tell.
                 if line.letters.as_ref().is_some_and(Vec::is_empty) {
+                    return;
+                }
+                if !line.enter(self.row) {
                     return;
                 }
                 if self.hand.entered.len() >= MOST_WAITING {
@@ -161,8 +189,9 @@ impl Perform for Reader<'_> {
         }
     }
 
-    fn csi_dispatch(&mut self, _params: &Params, _intermediates: &[u8], _ignore: bool, action: char) {
-        if !ANSWERS.contains(&action) {
+    fn csi_dispatch(&mut self, params: &Params, _intermediates: &[u8], _ignore: bool, action: char) {
+        let paste = action == '~' && PASTE.contains(&first(params));
+        if !paste && !ANSWERS.contains(&action) {
             self.edit();
         }
     }

@@ -1,16 +1,15 @@
 //! The row of the screen that the cursor is on, with the rows it runs over into. Of
 //! ECMA-48 and xterm's ctlseqs it knows what line editors use.
 
-use vte::{Params, Parser, Perform};
+use vte::{Params, Perform};
+
+use super::sequences::{Sequences, first};
 
 /// The most letters of a row.
 pub const MOST: usize = 4096;
 
 /// A tabulator's stops.
 const TAB: usize = 8;
-
-/// Strings in sequences (titles and the like) are read over, not kept.
-pub type Sequences = Parser<16>;
 
 /// The cursor's row, and what is read of a sequence so far.
 pub struct Row {
@@ -51,7 +50,7 @@ impl Row {
 
     /// Reads what is shown; `ended` sees each row at its end.
     pub fn write(&mut self, bytes: &[u8], ended: impl FnMut(&Cells)) {
-        self.sequences.advance(&mut Pen { cells: &mut self.cells, ended }, bytes);
+        self.sequences.read(&mut Pen { cells: &mut self.cells, ended }, bytes);
     }
 
     /// Reads what is shown where no row but the last one matters, for little: what comes
@@ -180,9 +179,8 @@ impl<F: FnMut(&Cells)> Perform for Pen<'_, F> {
         if !intermediates.is_empty() {
             return;
         }
-        let first = params.iter().next().and_then(|param| param.first().copied()).unwrap_or(0);
         let cells = &mut *self.cells;
-        match (action, first) {
+        match (action, first(params)) {
             ('K', 0) | ('J', 0) => cells.letters.truncate(cells.at),
             ('K', 1) => cells.letters.iter_mut().take(cells.at).for_each(|cell| *cell = ' '),
             ('K', _) => {

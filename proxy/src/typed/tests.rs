@@ -120,6 +120,55 @@ fn lines_typed_ahead_or_pasted_are_told_from_output() {
 }
 
 #[test]
+fn each_line_of_a_bracketed_paste_is_one_whatever_is_done_to_the_last_before_enter() {
+    let paste = |end: &'static str| {
+        vec![
+            See("$ "),
+            Key("\x1b[200~echo one\recho two\recho three\x1b[201~"),
+            See("\x1b[7mecho one\r\necho two\r\necho three\x1b[27m"),
+            Key(end),
+        ]
+    };
+    let enter = [Key("\r"), See("\x1b[A\x1b[A\r\x1b[C\x1b[Cecho one\r\necho two\r\necho three\r\n")];
+    let plain: Vec<_> = paste("").into_iter().chain(enter).collect();
+    assert_eq!(found(&plain), ["echo one", "echo two", "echo three"]);
+    let more: Vec<_> = paste("!").into_iter().chain([See("!"), Key("\r"), See("\r\n")]).collect();
+    assert_eq!(found(&more), ["echo one", "echo two", "echo three!"]);
+    // bash draws all of it anew when a key moves the cursor.
+    let anew = "\x1b[A\x1b[A\r$ echo one\r\necho two\r\necho three\x08";
+    let edited = [See(anew), Key("X"), See("Xe\x08"), Key("\r"), See("\r\n")];
+    let edited: Vec<_> = paste("\x1b[D").into_iter().chain(edited).collect();
+    assert_eq!(found(&edited), ["echo one", "echo two", "echo threXe"]);
+    // One that is edited before anything was echoed is not known, and no other is taken for it.
+    let blind = [See("$ "), Key("one\rtwp\x1b[Do\r"), See("one\r\n$ one\r\n$ two\r\n")];
+    assert_eq!(found(&blind), ["one"]);
+}
+
+#[test]
+fn a_letter_that_is_cut_between_two_packets_is_whole() {
+    let text = "grüße €😀";
+    for cut in 1..text.len() {
+        let (start, end) = text.as_bytes().split_at(cut);
+        let mut lines = Lines::new(80);
+        lines.shown(b"$ ", false);
+        for piece in [start, end] {
+            lines.typed(piece);
+            lines.shown(piece, false);
+        }
+        lines.typed(b"\r");
+        assert_eq!(lines.shown(b"\r\n", false), [text], "cut at {cut}");
+        // Read from the screen alone, after a key that edits.
+        let mut lines = Lines::new(80);
+        lines.shown(b"$ ", false);
+        lines.typed(b"\x1b[A");
+        lines.shown(start, false);
+        lines.shown(end, false);
+        lines.typed(b"\r");
+        assert_eq!(lines.shown(b"\r\n", false), [text], "cut at {cut}");
+    }
+}
+
+#[test]
 fn what_breaks_a_line_off_and_what_a_terminal_sends_by_itself_is_none() {
     assert_eq!(found(&[See("$ "), Key("rm"), See("rm"), Key("\x03"), See("^C\r\n$ ")]), [""; 0]);
     let answers = "\x1b[5;1R\x1b[?64;1c\x1b[I\x1b]11;rgb:0/0/0\x1b\\\x1bP1$r0m\x1b\\";

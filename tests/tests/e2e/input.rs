@@ -49,6 +49,41 @@ fn what_is_typed_is_recorded_only_where_the_group_says_so_also_what_is_not_echoe
     assert!(typed.contains("hunter2hunter2\r"), "{typed:?}");
 }
 
+/// Terminals bracket what is pasted, since bash asks for it.
+#[test]
+fn each_line_that_is_pasted_into_bash_is_in_the_list_of_commands() {
+    needs_devices!();
+    let scene = Scene::share(street(), "paster", "{}");
+    let mut pty = scene.knock();
+    scene.at_the_prompt(&mut pty);
+    assert!(pty.screen().contains("\x1b[?2004h"), "bash asks for it: {:?}", pty.screen());
+    pty.send("\x1b[200~echo one-$((1))\recho zwölf-$((2))\recho three-$((3))\x1b[201~").unwrap();
+    pty.expect("three-$((3))").unwrap();
+    pty.send("\r").unwrap();
+    pty.expect("three-3\r\n").unwrap();
+    // The same, and a letter is put in before the last of the last line, by somebody who looks.
+    pty.expect("$ ").unwrap();
+    pty.send("\x1b[200~echo four\recho fie\x1b[201~").unwrap();
+    pty.expect("echo fie").unwrap();
+    pty.send("\x1b[D").unwrap();
+    pty.send("v").unwrap();
+    pty.expect("v").unwrap();
+    pty.send("\r").unwrap();
+    pty.expect("\nfive\r\n").unwrap();
+    let id = text(&scene.sessions()[0], "id");
+    let pasted = ["echo one-$((1))", "echo zwölf-$((2))", "echo three-$((3))", "echo four", "echo five"];
+    let mut typed = Vec::new();
+    let listed = wait::until_true("all of them are listed", PATIENCE, || {
+        let told = scene.world.json(&["session", "commands", &id]).unwrap();
+        let commands = told["commands"].as_array().unwrap().iter();
+        let commands = commands.filter(|command| command["source"] == "typed");
+        typed = commands.map(|command| text(command, "command")).collect();
+        typed.ends_with(&pasted.map(str::to_owned))
+    });
+    assert!(listed.is_ok(), "{typed:#?}");
+    pty.kill().unwrap();
+}
+
 /// ssh asks for a terminal of nothing when it has none itself.
 #[test]
 fn a_terminal_of_0_by_0_is_recorded_as_one_that_players_take() {
