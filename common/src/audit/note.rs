@@ -1,6 +1,6 @@
 //! Free text that is safe to keep and to show: bounded, on one line.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,32 +24,36 @@ impl<const MOST: usize> Note<MOST> {
     /// The text, cut and escaped as needed.
     #[must_use]
     pub fn new(text: impl AsRef<str>) -> Self {
-        let mut kept = String::new();
-        let mut piece = String::new();
-        for letter in text.as_ref().chars() {
-            piece.clear();
-            if is_unseen(letter) {
-                piece.extend(letter.escape_default());
-            } else {
-                piece.push(letter);
-            }
-            if kept.len() + piece.len() > MOST {
-                while kept.len() + '…'.len_utf8() > MOST {
-                    kept.pop();
-                }
-                kept.push('…');
-                break;
-            }
-            kept.push_str(&piece);
-        }
-        Self(kept)
+        Self::gather(text.as_ref().chars().map(Piece::Letter), show, || "…".to_owned())
     }
 
-    /// Bytes as a note; what is not UTF-8 shows as U+FFFD.
+    /// Bytes as a note; what is not UTF-8 shows as `\xff`.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        let most = bytes.get(..MOST.saturating_add(4)).unwrap_or(bytes);
-        Self::new(String::from_utf8_lossy(most))
+        Self::gather(pieces(bytes), show, || "…".to_owned())
+    }
+
+    /// Takes pieces as `show` writes them, as far as they fit; where some do not, `mark` ends
+    /// the note.
+    fn gather<T>(
+        pieces: impl Iterator<Item = T>,
+        show: impl Fn(T, &mut String),
+        mark: impl FnOnce() -> String,
+    ) -> Self {
+        let mut kept = String::new();
+        let mut shown = String::new();
+        for piece in pieces {
+            shown.clear();
+            show(piece, &mut shown);
+            if kept.len() + shown.len() > MOST {
+                let mark = mark();
+                while kept.len() + mark.len() > MOST && kept.pop().is_some() {}
+                kept.push_str(&mark);
+                break;
+            }
+            kept.push_str(&shown);
+        }
+        Self(kept)
     }
 
     /// Whether it says nothing.
@@ -70,6 +74,70 @@ impl<const MOST: usize> Note<MOST> {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+impl CommandText {
+    /// The name of a file, whatever its bytes are. Each name has a text of its own: what does
+    /// not show and what is not UTF-8 is escaped (`\u{1b}`, `\n`, `\xff`), and so is the
+    /// backslash (`\\`); one that is cut ends in `\…` and the start of the BLAKE3 of all of it.
+    #[must_use]
+    pub fn of_name(name: &[u8]) -> Self {
+        Self::gather(pieces(name), show_of_name, || cut(name))
+    }
+
+    /// Names of files in a row, told apart by spaces; those within one are escaped.
+    #[must_use]
+    pub fn of_names(names: &[Vec<u8>]) -> Self {
+        let [name] = names else {
+            let show = |piece: Option<Piece>, shown: &mut String| match piece {
+                Some(Piece::Letter(' ')) => shown.push_str("\\ "),
+                Some(piece) => show_of_name(piece, shown),
+                None => shown.push(' '),
+            };
+            let all = names.iter().enumerate().flat_map(|(place, name)| {
+                (place > 0).then_some(None).into_iter().chain(pieces(name).map(Some))
+            });
+            return Self::gather(all, show, || cut(&names.join(&0)));
+        };
+        Self::of_name(name)
+    }
+}
+
+/// A letter, or a byte that belongs to none.
+#[derive(Clone, Copy)]
+enum Piece {
+    Letter(char),
+    Byte(u8),
+}
+
+fn pieces(bytes: &[u8]) -> impl Iterator<Item = Piece> {
+    bytes.utf8_chunks().flat_map(|chunk| {
+        let letters = chunk.valid().chars().map(Piece::Letter);
+        letters.chain(chunk.invalid().iter().copied().map(Piece::Byte))
+    })
+}
+
+fn show(piece: Piece, shown: &mut String) {
+    match piece {
+        Piece::Letter(letter) if is_unseen(letter) => shown.extend(letter.escape_default()),
+        Piece::Letter(letter) => shown.push(letter),
+        Piece::Byte(byte) => {
+            let _ = write!(shown, "\\x{byte:02x}");
+        }
+    }
+}
+
+fn show_of_name(piece: Piece, shown: &mut String) {
+    match piece {
+        Piece::Letter('\\') => shown.push_str("\\\\"),
+        piece => show(piece, shown),
+    }
+}
+
+/// What ends a name that is cut.
+fn cut(whole: &[u8]) -> String {
+    let digest = blake3::hash(whole).to_hex();
+    format!("\\…{}", digest.get(..16).unwrap_or_default())
 }
 
 impl<const MOST: usize> TryFrom<String> for Note<MOST> {
@@ -187,6 +255,41 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_are_no_text_show_by_their_number() {
+        assert_eq!(Note::<512>::from_bytes(b"gr\xfcn \xe2\x82").as_str(), "gr\\xfcn \\xe2\\x82");
+        assert_eq!(Note::<512>::from_bytes("a\\b\u{fffd}\n".as_bytes()).as_str(), "a\\b\u{fffd}\\n");
+    }
+
+    #[test]
+    fn names_of_files_are_escaped_so_that_no_two_look_alike() {
+        for (name, shown) in [
+            (&b"/tmp/gr\xfcn"[..], "/tmp/gr\\xfcn"),
+            (b"/tmp/gr\\xfcn", "/tmp/gr\\\\xfcn"),
+            ("/tmp/gr\u{fffd}n".as_bytes(), "/tmp/gr\u{fffd}n"),
+            ("grün €".as_bytes(), "grün €"),
+            (b"a\nb", "a\\nb"),
+            (b"a\\nb", "a\\\\nb"),
+            ("a\u{202e}b…".as_bytes(), "a\\u{202e}b…"),
+            (b"a\\u{202e}b", "a\\\\u{202e}b"),
+        ] {
+            assert_eq!(CommandText::of_name(name).as_str(), shown);
+        }
+        let names = |names: &[&[u8]]| {
+            let names: Vec<_> = names.iter().map(|name| name.to_vec()).collect();
+            CommandText::of_names(&names).as_str().to_owned()
+        };
+        assert_eq!(names(&[b"a b"]), "a b");
+        assert_eq!(names(&[b"a b", b"c"]), "a\\ b c");
+        assert_eq!(names(&[b"a", b"b c"]), "a b\\ c");
+        let long = |last: u8| [&[b'x'; 5000][..], &[last]].concat();
+        let (one, other) = (CommandText::of_name(&long(b'1')), CommandText::of_name(&long(b'2')));
+        assert_ne!(one, other);
+        assert!(one.as_str().len() <= 4096 && one.as_str().contains("x\\…"), "{one}");
+        // One that is written as another's cut form is.
+        assert_ne!(CommandText::of_name(one.as_str().as_bytes()), one);
+    }
+
+    #[test]
     fn a_list_over_its_bound_counts_the_rest() {
         let notes = Notes::of(0..40);
         assert_eq!(notes.iter().count(), Notes::MOST);
@@ -200,6 +303,17 @@ mod tests {
             let note = Note::<20>::new(&text);
             prop_assert!(note.as_str().len() <= 20);
             prop_assert_eq!(Note::<20>::try_from(note.as_str().to_owned()), Ok(note));
+        }
+
+        #[test]
+        fn different_names_have_different_texts(
+            one in prop::collection::vec(prop::sample::select(&b"\\xfu{}1n \n\xff\xc3\xbc"[..]), 0..6),
+            other in prop::collection::vec(prop::sample::select(&b"\\xfu{}1n \n\xff\xc3\xbc"[..]), 0..6),
+        ) {
+            let same = CommandText::of_name(&one) == CommandText::of_name(&other);
+            prop_assert_eq!(same, one == other);
+            let text = CommandText::of_name(&one);
+            prop_assert_eq!(CommandText::try_from(text.as_str().to_owned()), Ok(text));
         }
     }
 }

@@ -8,20 +8,20 @@
 //! the protocol decides: what is not followed is recorded as a command's is.
 
 /// Where systems have scp.
-const SCP: [&str; 4] = ["scp", "/usr/bin/scp", "/bin/scp", "/usr/local/bin/scp"];
+const SCP: [&[u8]; 4] = [b"scp", b"/usr/bin/scp", b"/bin/scp", b"/usr/local/bin/scp"];
 /// Where systems have OpenSSH's server of SFTP.
-const SFTP_SERVER: [&str; 8] = [
-    "sftp-server",
-    "/usr/lib/openssh/sftp-server",
-    "/usr/libexec/openssh/sftp-server",
-    "/usr/lib/ssh/sftp-server",
-    "/usr/libexec/sftp-server",
-    "/usr/lib/sftp-server",
-    "/usr/lib64/ssh/sftp-server",
-    "/usr/libexec/ssh/sftp-server",
+const SFTP_SERVER: [&[u8]; 8] = [
+    b"sftp-server",
+    b"/usr/lib/openssh/sftp-server",
+    b"/usr/libexec/openssh/sftp-server",
+    b"/usr/lib/ssh/sftp-server",
+    b"/usr/libexec/sftp-server",
+    b"/usr/lib/sftp-server",
+    b"/usr/lib64/ssh/sftp-server",
+    b"/usr/libexec/ssh/sftp-server",
 ];
 /// Where systems have sudo.
-const SUDO: [&str; 3] = ["sudo", "/usr/bin/sudo", "/bin/sudo"];
+const SUDO: [&[u8]; 3] = [b"sudo", b"/usr/bin/sudo", b"/bin/sudo"];
 
 /// The transfer that a channel was started for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,20 +36,20 @@ pub enum Asked {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scp {
     /// `scp -t`: the client sends. `inside` where the target is a directory for sure.
-    Upload { target: String, inside: bool },
+    Upload { target: Vec<u8>, inside: bool },
     /// `scp -f`: the device sends.
-    Download { sources: Vec<String> },
+    Download { sources: Vec<Vec<u8>> },
 }
 
 impl Asked {
     /// Reads an exec request's command line.
     pub fn by(command: &[u8]) -> Option<Self> {
-        let words = words(std::str::from_utf8(command).ok()?)?;
-        let mut words = words.iter().map(String::as_str).peekable();
+        let words = words(command)?;
+        let mut words = words.iter().map(Vec::as_slice).peekable();
         let mut program = words.next()?;
         if SUDO.contains(&program) {
-            while words.next_if(|word| matches!(*word, "-n" | "-E" | "-H")).is_some() {}
-            if words.next_if_eq(&"-u").is_some() {
+            while words.next_if(|word| matches!(*word, b"-n" | b"-E" | b"-H")).is_some() {}
+            if words.next_if_eq(b"-u").is_some() {
                 words.next()?;
             }
             program = words.next()?;
@@ -62,23 +62,23 @@ impl Asked {
 }
 
 impl Scp {
-    fn of<'a>(words: impl Iterator<Item = &'a str>) -> Option<Self> {
-        let (mut flags, mut operands, mut over) = (String::new(), Vec::new(), false);
+    fn of<'a>(words: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+        let (mut flags, mut operands, mut over) = (Vec::new(), Vec::new(), false);
         for word in words {
-            match word.strip_prefix('-') {
-                Some("-") if !over => over = true,
-                Some(letters) if !over && operands.is_empty() => flags.push_str(letters),
+            match word.strip_prefix(b"-") {
+                Some(b"-") if !over => over = true,
+                Some(letters) if !over && operands.is_empty() => flags.extend_from_slice(letters),
                 _ => operands.push(word.to_owned()),
             }
         }
         // Options with a value, and those of scp's own end, are never sent to the far end.
-        if !flags.chars().all(|flag| "tfrpdvq".contains(flag)) {
+        if !flags.iter().all(|flag| b"tfrpdvq".contains(flag)) {
             return None;
         }
-        match (flags.contains('t'), flags.contains('f'), operands.as_slice()) {
+        match (flags.contains(&b't'), flags.contains(&b'f'), operands.as_slice()) {
             (true, false, [target]) => {
-                let directory = target.ends_with('/') || matches!(name(target), "" | "." | ".." | "~");
-                Some(Self::Upload { target: target.clone(), inside: directory || flags.contains('d') })
+                let directory = target.ends_with(b"/") || matches!(name(target), b"" | b"." | b".." | b"~");
+                Some(Self::Upload { target: target.clone(), inside: directory || flags.contains(&b'd') })
             }
             (false, true, [_, ..]) => Some(Self::Download { sources: operands }),
             _ => None,
@@ -87,42 +87,47 @@ impl Scp {
 }
 
 /// The last part of a path.
-pub(super) fn name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
+pub(super) fn name(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
 }
 
 /// A command line's words; `None` where it is more than one plain command.
-fn words(line: &str) -> Option<Vec<String>> {
+fn words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+    // In the character sets of East Asia a letter may end in what looks like one of these.
+    let cut = |pair: &[u8]| matches!(pair, [0x80..=0xff, b'\\' | b'`' | b'|']);
+    if line.windows(2).any(cut) && std::str::from_utf8(line).is_err() {
+        return None;
+    }
     let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut letters = line.chars().peekable();
-    while let Some(letter) = letters.next() {
-        match letter {
-            ' ' | '\t' => words.extend(word.take()),
-            '\'' => {
+    let mut word: Option<Vec<u8>> = None;
+    let mut bytes = line.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b' ' | b'\t' => words.extend(word.take()),
+            b'\'' => {
                 let word = word.get_or_insert_default();
                 loop {
-                    match letters.next()? {
-                        '\'' => break,
+                    match bytes.next()? {
+                        b'\'' => break,
                         inside => word.push(inside),
                     }
                 }
             }
-            '"' => {
+            b'"' => {
                 let word = word.get_or_insert_default();
                 loop {
-                    match letters.next()? {
-                        '"' => break,
-                        '\\' => word.push(letters.next()?),
-                        '`' | '$' => return None,
+                    match bytes.next()? {
+                        b'"' => break,
+                        b'\\' => word.push(bytes.next()?),
+                        b'`' | b'$' => return None,
                         inside => word.push(inside),
                     }
                 }
             }
-            '\\' => word.get_or_insert_default().push(letters.next().filter(|letter| *letter != '\n')?),
-            ';' | '&' | '|' | '<' | '>' | '(' | ')' | '`' | '$' | '#' => return None,
-            letter if letter.is_control() => return None,
-            letter => word.get_or_insert_default().push(letter),
+            b'\\' => word.get_or_insert_default().push(bytes.next().filter(|byte| *byte != b'\n')?),
+            b';' | b'&' | b'|' | b'<' | b'>' | b'(' | b')' | b'`' | b'$' | b'#' => return None,
+            byte if byte.is_ascii_control() => return None,
+            byte => word.get_or_insert_default().push(byte),
         }
     }
     words.extend(word);
@@ -135,7 +140,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn upload(target: &str, inside: bool) -> Option<Asked> {
-        Some(Asked::Scp(Scp::Upload { target: target.to_owned(), inside }))
+        Some(Asked::Scp(Scp::Upload { target: target.as_bytes().to_owned(), inside }))
     }
 
     #[test]
@@ -158,6 +163,17 @@ mod tests {
         {
             assert_eq!(Asked::by(command.as_bytes()), None, "{command}");
         }
+    }
+
+    #[test]
+    fn names_need_be_no_text() {
+        let (target, inside) = (b"/tmp/gr\xfcn".to_vec(), false);
+        assert_eq!(Asked::by(b"scp -t /tmp/gr\xfcn"), Some(Asked::Scp(Scp::Upload { target, inside })));
+        let sources = vec![b"\xff'".to_vec(), b"\x85".to_vec()];
+        assert_eq!(Asked::by(b"scp -f \"\xff'\" \x85"), Some(Asked::Scp(Scp::Download { sources })));
+        // Where the device writes Shift JIS, the backslash is part of a letter and quotes nothing.
+        assert_eq!(Asked::by(b"scp -f \x83\\;id"), None);
+        assert!(Asked::by("scp -f ü\\;id".as_bytes()).is_some());
     }
 
     #[test]
@@ -197,7 +213,8 @@ mod tests {
 
         #[test]
         fn a_quoted_word_reads_back(word in "[^']*") {
-            prop_assert_eq!(words(&format!("x '{word}'")), Some(vec!["x".to_owned(), word]));
+            let line = format!("x '{word}'");
+            prop_assert_eq!(words(line.as_bytes()), Some(vec![b"x".to_vec(), word.into_bytes()]));
         }
     }
 }

@@ -119,13 +119,14 @@ impl Observer {
                     continue;
                 }
                 Said::Trouble(why) => {
-                    aside(self.source_side(), why.clone().into_bytes(), found);
-                    self.refuse(self.place.asked(), why, found);
+                    let told = Note::from_bytes(&why);
+                    aside(self.source_side(), why, found);
+                    self.refuse(self.place.asked(), told, found);
                     continue;
                 }
                 Said::Times => Unanswered::Word,
                 Said::Directory(name) => {
-                    aside(self.source_side(), name.clone().into_bytes(), found);
+                    aside(self.source_side(), name.clone(), found);
                     self.place.enter(name).ok_or(Lost::TooMuch("directories in one another"))?;
                     Unanswered::Directory
                 }
@@ -135,14 +136,14 @@ impl Observer {
                 }
                 Said::File { size, name } => {
                     let (path, aside) = self.place.file(&name);
-                    let (path, aside) = (CommandText::new(path), aside.map(Note::new));
                     self.file = Some(File { path, aside, size, flow: Flow::default(), failed: None });
                     Unanswered::File
                 }
                 Said::FileEnds { trouble } => {
-                    aside(self.source_side(), trouble.clone().unwrap_or_default().into_bytes(), found);
+                    let told = trouble.as_deref().map(Note::from_bytes);
+                    aside(self.source_side(), trouble.unwrap_or_default(), found);
                     let Some(mut file) = self.file.take() else { continue };
-                    file.failed = trouble.map(Note::new).or(file.failed);
+                    file.failed = told.or(file.failed);
                     Unanswered::End(Box::new(file))
                 }
             };
@@ -162,8 +163,8 @@ impl Observer {
                 (false, b'\n') => {
                     let told = std::mem::take(&mut self.answer);
                     aside(self.source_side().other(), told.clone(), found);
-                    let told = String::from_utf8_lossy(told.get(1..).unwrap_or_default()).into_owned();
-                    self.answered(sender, Some(trouble(&told)), found)?;
+                    let told = trouble(told.get(1..).unwrap_or_default());
+                    self.answered(sender, Some(Note::from_bytes(&told)), found)?;
                 }
                 (false, b'\t') => self.answer.push(b' '),
                 _ => return Err(Lost::Nonsense(sender, "SCP")),
@@ -179,7 +180,7 @@ impl Observer {
     fn answered(
         &mut self,
         sender: &'static str,
-        refused: Option<String>,
+        refused: Option<Note>,
         found: &mut Vec<Finding>,
     ) -> Result<(), Lost> {
         let Some(of) = self.unanswered.pop_front() else {
@@ -187,7 +188,7 @@ impl Observer {
             let (Some(file), Some(why)) = (&mut self.file, refused) else {
                 return Err(Lost::Nonsense(sender, "SCP"));
             };
-            file.failed = Some(Note::new(why));
+            file.failed = Some(why);
             return Ok(());
         };
         match (of, refused) {
@@ -200,11 +201,11 @@ impl Observer {
                 // A source that did not wait sends bytes now that the sink reads as lines.
                 self.source.refused()?;
                 if let Some(file) = self.file.take() {
-                    self.tell(file, Outcome::Failed, Some(Note::new(why)), found);
+                    self.tell(file, Outcome::Failed, Some(why), found);
                 }
             }
             (Unanswered::End(mut file), refused) => {
-                let why = refused.map(Note::new).or_else(|| file.failed.take());
+                let why = refused.or_else(|| file.failed.take());
                 let outcome = if why.is_none() { Outcome::Done } else { Outcome::Failed };
                 self.tell(*file, outcome, why, found);
             }
@@ -213,9 +214,8 @@ impl Observer {
         Ok(())
     }
 
-    fn refuse(&self, path: String, why: String, found: &mut Vec<Finding>) {
-        let (outcome, detail) = (Outcome::Failed, Some(Note::new(why)));
-        let (way, path) = (self.way, CommandText::new(path));
+    fn refuse(&self, path: CommandText, why: Note, found: &mut Vec<Finding>) {
+        let (way, outcome, detail) = (self.way, Outcome::Failed, Some(why));
         found.push(Finding::Transfer(Transfer { way, path, bytes: 0, sha256: None, outcome, detail }));
     }
 
@@ -229,8 +229,8 @@ impl Observer {
     }
 }
 
-/// What went wrong, without the program's name and control characters.
-fn trouble(told: &str) -> String {
-    let told = told.trim();
-    told.strip_prefix("scp: ").unwrap_or(told).to_owned()
+/// What went wrong, without the program's name and the blanks around it.
+fn trouble(told: &[u8]) -> Vec<u8> {
+    let told = told.trim_ascii();
+    told.strip_prefix(b"scp: ").unwrap_or(told).to_owned()
 }

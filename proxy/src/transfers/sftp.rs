@@ -125,7 +125,7 @@ impl State {
             Request::Init => return Ok((what, listed)),
             Request::Unknown => return Err(Lost::Extension),
             Request::Open { path, flags } => {
-                Pending::Open(Box::new(Opening { path: CommandText::from_bytes(path), flags }))
+                Pending::Open(Box::new(Opening { path: CommandText::of_name(path), flags }))
             }
             Request::Close { handle } => self.handles.remove(handle).map_or(Pending::Other, Pending::Close),
             Request::Read { handle, offset, length } => match self.open(handle) {
@@ -151,13 +151,13 @@ impl State {
                     None => Pending::Guess,
                 }
             }
-            Request::SizeOf { path } => Pending::SizeOf(Box::new(CommandText::from_bytes(path))),
+            Request::SizeOf { path } => Pending::SizeOf(Box::new(CommandText::of_name(path))),
             Request::SizeOfOpen { handle } => {
                 self.open(handle).map_or(Pending::Other, |(file, _)| Pending::SizeOfOpen(file))
             }
             Request::Change { change, path, to, attributes } => {
-                let to = to.map(CommandText::from_bytes);
-                let path = CommandText::from_bytes(path);
+                let to = to.map(CommandText::of_name);
+                let path = CommandText::of_name(path);
                 Pending::Change(Box::new(Changing { change, path, to, attributes, cut: None }))
             }
             Request::SetOpen { handle, attributes } => self.set_open(handle, attributes),

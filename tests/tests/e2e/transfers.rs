@@ -1,5 +1,7 @@
 //! Files that stock clients carry are listed: which way, path, size, SHA-256, result.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -127,6 +129,63 @@ fn trees_that_scp_carries_are_listed_over_both_protocols() {
                 files(&down).into_iter().map(|(way, _, bytes, sha, _)| (way, bytes, sha)).collect();
             assert!(names.contains(&("download", 700_000, &one)), "{names:?}");
             assert!(names.contains(&("download", 0, &empty)), "{names:?}");
+        }
+    });
+}
+
+#[test]
+fn names_that_are_no_utf8_are_listed_each_as_itself_over_both_protocols_and_their_content_is_not_kept() {
+    needs_devices!();
+    through_the_gate(|way| {
+        for protocol in ["-O", "-s"] {
+            let scratch = Scratch::new("bytes");
+            std::fs::create_dir(scratch.path("sent")).unwrap();
+            let directory = format!("{}{protocol}", there("bytes", way));
+            way.ssh(&[], &format!("mkdir {directory}")).ok().unwrap();
+            let content = format!("content over {protocol} {}\n", way.name).repeat(100);
+            // The second looks like the first where bytes are only shown.
+            let names = [&b"gr\xfcn"[..], b"gr\\xfcn"].map(OsStr::from_bytes);
+            for name in names {
+                std::fs::write(scratch.path("sent").join(name), &content).unwrap();
+            }
+            let remote = |name: &OsStr| {
+                let mut remote = OsString::from(format!("{}:{directory}/", way.name));
+                remote.push(name);
+                remote
+            };
+            let scp = || way.program("scp").arg(protocol);
+            let sent = names.map(|name| scratch.path("sent").join(name));
+            scp().args(&sent).arg(remote(OsStr::new(""))).ok().unwrap();
+            // Of the protocol of old the far shell reads the name, and would eat its backslash.
+            scp().arg(remote(names[0])).arg(scratch.path("back")).ok().unwrap();
+            assert_eq!(std::fs::read_to_string(scratch.path("back")).unwrap(), content);
+            let shown = [format!("{directory}/gr\\xfcn"), format!("{directory}/gr\\\\xfcn")];
+            let digest = sha256sum(&scratch.path("back"));
+            let bytes = content.len() as u64;
+            let mut sessions = Vec::new();
+            let world = &street().world;
+            let told = || -> Vec<Value> {
+                let records = world.json(&["audit", "tail", "-n", "2000"]).unwrap();
+                let events = records.as_array().unwrap().iter().map(|record| record["event"].clone());
+                let here = |event: &Value| {
+                    event["transfer"]["path"].as_str().is_some_and(|path| path.starts_with(&directory))
+                };
+                events.filter(here).collect()
+            };
+            wait::until_true("all three are listed", PATIENCE, || told().len() >= 3).unwrap();
+            let mut listed = Vec::new();
+            for event in told() {
+                sessions.push(event["session"].as_str().unwrap().to_owned());
+                listed.push(event["transfer"].clone());
+            }
+            let mut listed = files(&listed);
+            listed.sort_unstable();
+            let file = |way: &'static str, path: usize| (way, &*shown[path], bytes, &*digest, "done");
+            assert_eq!(listed, [file("download", 0), file("upload", 1), file("upload", 0)], "{protocol}");
+            for session in sessions {
+                let export = world.admin(&["session", "export", &session]).unwrap().ok().unwrap().out();
+                assert!(!export.contains("content over"), "{protocol}: {export}");
+            }
         }
     });
 }

@@ -1,6 +1,8 @@
 //! Where the files of scp's protocol lie on the device. The protocol names them without
 //! their directory, and whether a target is one is only known to the device.
 
+use tidegate_common::audit::{CommandText, Note};
+
 use super::super::asked::{Scp, name};
 
 /// Directories in one another.
@@ -11,7 +13,7 @@ const NAMES: usize = 64 * 1024;
 /// Where the next file goes to, or comes from.
 pub(super) struct Place {
     asked: Scp,
-    inside: Vec<String>,
+    inside: Vec<Vec<u8>>,
 }
 
 impl Place {
@@ -20,17 +22,17 @@ impl Place {
     }
 
     /// What the far end was told.
-    pub fn asked(&self) -> String {
+    pub fn asked(&self) -> CommandText {
         match &self.asked {
-            Scp::Upload { target, .. } => target.clone(),
-            Scp::Download { sources } => sources.join(" "),
+            Scp::Upload { target, .. } => CommandText::of_name(target),
+            Scp::Download { sources } => CommandText::of_names(sources),
         }
     }
 
     /// Goes into a directory; `None` where that is too deep.
-    pub fn enter(&mut self, name: String) -> Option<()> {
+    pub fn enter(&mut self, name: Vec<u8>) -> Option<()> {
         self.inside.push(name);
-        let names: usize = self.inside.iter().map(String::len).sum();
+        let names: usize = self.inside.iter().map(Vec::len).sum();
         (self.inside.len() <= DEPTH && names <= NAMES).then_some(())
     }
 
@@ -40,26 +42,27 @@ impl Place {
     }
 
     /// The directory that was entered last.
-    pub fn here(&self) -> String {
+    pub fn here(&self) -> CommandText {
         self.path(None).0
     }
 
     /// A file's path, and what is not certain of it.
-    pub fn file(&self, name: &str) -> (String, Option<String>) {
+    pub fn file(&self, name: &[u8]) -> (CommandText, Option<Note>) {
         self.path(Some(name))
     }
 
-    fn path(&self, file: Option<&str>) -> (String, Option<String>) {
-        let mut parts: Vec<&str> = self.inside.iter().map(String::as_str).chain(file).collect();
+    fn path(&self, file: Option<&[u8]>) -> (CommandText, Option<Note>) {
+        let mut parts: Vec<&[u8]> = self.inside.iter().map(Vec::as_slice).chain(file).collect();
         let first = parts.first().copied().unwrap_or_default();
         let (base, aside) = match &self.asked {
             Scp::Upload { target, inside: true } => (target.clone(), None),
             Scp::Upload { target, inside: false } => {
                 parts.drain(..1.min(parts.len()));
+                let first = CommandText::of_name(first);
                 (target.clone(), Some(format!("or in it as `{first}`, if it is a directory")))
             }
             Scp::Download { sources } => {
-                let matching = sources.iter().find(|source| name(source.trim_end_matches('/')) == first);
+                let matching = sources.iter().find(|source| name(bare(source)) == first);
                 match (matching, sources.as_slice()) {
                     (Some(source), _) => {
                         parts.drain(..1.min(parts.len()));
@@ -70,18 +73,27 @@ impl Place {
                         let directory = source.strip_suffix(name(source)).unwrap_or_default();
                         (directory.to_owned(), None)
                     }
-                    (None, _) => (String::new(), Some(format!("one of {}", sources.join(" ")))),
+                    (None, _) => (Vec::new(), Some(format!("one of {}", self.asked()))),
                 }
             }
         };
-        (parts.iter().fold(base, |path, part| join(path, part)), aside)
+        let path = parts.iter().fold(base, |path, part| join(path, part));
+        (CommandText::of_name(&path), aside.map(Note::new))
     }
 }
 
-fn join(mut path: String, part: &str) -> String {
-    if !path.is_empty() && !path.ends_with('/') {
-        path.push('/');
+/// A path without the slashes at its end.
+fn bare(mut path: &[u8]) -> &[u8] {
+    while let Some(rest) = path.strip_suffix(b"/") {
+        path = rest;
     }
-    path.push_str(part);
+    path
+}
+
+fn join(mut path: Vec<u8>, part: &[u8]) -> Vec<u8> {
+    if !path.is_empty() && !path.ends_with(b"/") {
+        path.push(b'/');
+    }
+    path.extend_from_slice(part);
     path
 }

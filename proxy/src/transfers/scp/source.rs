@@ -12,17 +12,17 @@ pub(super) enum Said<'a> {
     /// `T`: times of what comes next.
     Times,
     /// `D`
-    Directory(String),
+    Directory(Vec<u8>),
     /// `E`
     DirectoryEnds,
     /// `C`
-    File { size: u64, name: String },
+    File { size: u64, name: Vec<u8> },
     /// Some of the file's bytes.
     Data(&'a [u8]),
     /// The file is over, as it should or with a complaint.
-    FileEnds { trouble: Option<String> },
+    FileEnds { trouble: Option<Vec<u8>> },
     /// A complaint outside a file.
-    Trouble(String),
+    Trouble(Vec<u8>),
 }
 
 /// Reads what the source says.
@@ -123,15 +123,14 @@ impl Source {
     }
 
     fn said(&mut self, line: &[u8]) -> Option<Said<'static>> {
-        let text = String::from_utf8_lossy(line);
-        let rest = || text.get(1..).unwrap_or_default();
-        match line.first()? {
+        let (first, rest) = line.split_first()?;
+        match first {
             1 | 2 => complaint(line).map(Said::Trouble),
-            b'T' => times(rest()).then_some(Said::Times),
-            b'E' if line.len() == 1 => Some(Said::DirectoryEnds),
-            b'D' => named(rest()).map(|(_, name)| Said::Directory(name)),
+            b'T' => times(rest).then_some(Said::Times),
+            b'E' if rest.is_empty() => Some(Said::DirectoryEnds),
+            b'D' => named(rest).map(|(_, name)| Said::Directory(name)),
             b'C' => {
-                let (size, name) = named(rest())?;
+                let (size, name) = named(rest)?;
                 self.state = State::Announced(size);
                 Some(Said::File { size, name })
             }
@@ -141,23 +140,23 @@ impl Source {
 }
 
 /// `0644 12 name`
-fn named(text: &str) -> Option<(u64, String)> {
-    let (mode, rest) = text.split_once(' ')?;
-    let (size, name) = rest.split_once(' ')?;
-    let octal = mode.len() == 4 && mode.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
-    let size = size.parse().ok().filter(|_| size.bytes().all(|byte| byte.is_ascii_digit()))?;
+fn named(line: &[u8]) -> Option<(u64, Vec<u8>)> {
+    let mut words = line.splitn(3, |byte| *byte == b' ');
+    let (mode, size, name) = (words.next()?, words.next()?, words.next()?);
+    let octal = mode.len() == 4 && mode.iter().all(|byte| matches!(byte, b'0'..=b'7'));
+    let digits = size.iter().all(u8::is_ascii_digit);
+    let size = std::str::from_utf8(size).ok()?.parse().ok().filter(|_| digits)?;
     (octal && !name.is_empty()).then(|| (size, name.to_owned()))
 }
 
 /// `1700000000 0 1700000000 0`, and nothing that could say more.
-fn times(text: &str) -> bool {
-    let number =
-        |word: &str| (1..=20).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_digit());
-    let words: Vec<&str> = text.splitn(5, ' ').collect();
+fn times(line: &[u8]) -> bool {
+    let number = |word: &[u8]| (1..=20).contains(&word.len()) && word.iter().all(u8::is_ascii_digit);
+    let words: Vec<&[u8]> = line.splitn(5, |byte| *byte == b' ').collect();
     words.len() == 4 && words.into_iter().all(number)
 }
 
-fn complaint(line: &[u8]) -> Option<String> {
+fn complaint(line: &[u8]) -> Option<Vec<u8>> {
     let (first, rest) = line.split_first()?;
-    matches!(first, 1 | 2).then(|| trouble(&String::from_utf8_lossy(rest)))
+    matches!(first, 1 | 2).then(|| trouble(rest))
 }

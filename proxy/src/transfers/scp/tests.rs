@@ -100,6 +100,28 @@ fn a_tree_that_is_sent_is_listed_file_by_file() {
 }
 
 #[test]
+fn names_that_are_no_text_are_listed_each_as_itself() {
+    let pieces: [(Side, &[u8]); 9] = [
+        (Device, b"\0"),
+        (Client, b"C0644 3 gr\xfcn\n"),
+        (Device, b"\0"),
+        (Client, b"abc\0"),
+        (Device, b"\0"),
+        (Client, b"C0644 3 gr\\xfcn\n"),
+        (Device, b"\0"),
+        (Client, b"abc\0"),
+        (Device, b"\0"),
+    ];
+    let file = |shown: &str| {
+        let Finding::Transfer(mut transfer) = finding(Upload, "", b"abc", Done, None) else { panic!() };
+        transfer.path = CommandText::try_from(shown.to_owned()).unwrap();
+        Finding::Transfer(transfer)
+    };
+    let (listed, _) = told("scp -t /tmp/", &pieces);
+    assert_eq!(listed, [file("/tmp/gr\\xfcn"), file("/tmp/gr\\\\xfcn")]);
+}
+
+#[test]
 fn what_is_fetched_is_listed_under_the_path_that_was_asked_for() {
     let pieces: [(Side, &[u8]); 4] =
         [(Client, b"\0\0"), (Device, b"C0644 3 motd\n"), (Device, b"abc\0"), (Client, b"\0")];
