@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Level, Terms, Text};
+use super::{AccessGroup, Action, Level, Terms, Text};
 use crate::id::RequestId;
 use crate::name::{AccessGroupName, ChangeId, CredentialName, ReasonName, UserName};
 use crate::time::{Length, Window};
@@ -187,13 +187,16 @@ impl Request {
         }
     }
 
-    /// The same under the terms of its group: an emergency's window is never longer than they
-    /// give now.
+    /// The same under its group as it is now: no window is longer than the group's longest
+    /// session, and an emergency's no longer than what the group gives one.
     #[must_use]
-    pub fn state_under(&self, terms: &Terms, now: Timestamp) -> RequestState {
+    pub fn state_under(&self, group: &AccessGroup, now: Timestamp) -> RequestState {
         match self.state_at(now) {
-            RequestState::Approved { window } if self.is_emergency() => {
-                let end = window.end.min(terms.emergency_window().after(window.start));
+            RequestState::Approved { window } => {
+                let terms = group.terms(self.action).filter(|_| self.is_emergency());
+                let most = [group.conditions.longest, terms.map(Terms::emergency_window)];
+                let ends = most.into_iter().flatten().map(|most| most.after(window.start));
+                let end = ends.fold(window.end, Timestamp::min);
                 RequestState::Approved { window: Window { end, ..window } }
             }
             state => state,

@@ -346,7 +346,7 @@ fn own<'a>(group: &AccessGroup, facts: &Facts<'a>) -> impl Iterator<Item = &'a R
 /// The approved request that covers this moment, and the end of its window.
 fn covering<'a>(group: &AccessGroup, terms: &Terms, facts: &Facts<'a>) -> Option<(&'a Request, Timestamp)> {
     let approved = own(group, facts).filter(|request| terms.emergency || !request.is_emergency());
-    let open = approved.filter_map(|request| match request.state_under(terms, facts.now) {
+    let open = approved.filter_map(|request| match request.state_under(group, facts.now) {
         RequestState::Approved { window } if window.contains(facts.now) => Some((request, window.end)),
         _ => None,
     });
@@ -372,7 +372,7 @@ fn missing(
         governance: group.request.governance && claims.governance.is_none(),
         approval: approval.map(|approval| {
             let states =
-                || own(group, facts).map(|request| (request.id, request.state_under(terms, facts.now)));
+                || own(group, facts).map(|request| (request.id, request.state_under(group, facts.now)));
             let opens = states().filter_map(|(id, state)| match state {
                 RequestState::Approved { window } if window.start > facts.now => Some((id, window.start)),
                 _ => None,

@@ -201,9 +201,9 @@ pub fn recheck(
     }
     if let Some(id) = permit.request {
         let request = requests.iter().find(|request| request.id == id);
-        let terms = snapshot.group(permit.group()).and_then(|group| group.terms(permit.action));
-        match request.map(|request| match terms {
-            Some(terms) => request.state_under(terms, now),
+        let group = snapshot.group(permit.group());
+        match request.map(|request| match group {
+            Some(group) => request.state_under(group, now),
             None => request.state_at(now),
         }) {
             Some(RequestState::Approved { window }) if window.contains(now) => {}

@@ -34,9 +34,10 @@ pub(super) async fn run(
             if !may_see(services, actor, &request) {
                 return Err(RequestError::Unknown(id).into());
             }
-            let shown = Shown { request: Line::of(&request), plan: plan(services, &request).await };
+            let opens = services.requests.would_open(&request);
+            let shown = Shown::of(&request, opens, plan(services, &request).await);
             let plan = shown.plan.as_ref().map(ToString::to_string).unwrap_or_default();
-            screen.one_told(&shown, || details(&request) + &plan).await?;
+            screen.one_told(&shown, || details(&request, opens) + &plan).await?;
             Ok(0)
         }
         Asked::Approve { ids, comment, start, duration } => {

@@ -99,15 +99,12 @@ impl Requests {
         Ok(live.into_iter().find(|session| session.request == Some(request.id)).map(|session| session.id))
     }
 
-    /// The request as it stands at a moment: no emergency is longer than its group gives now,
+    /// The request as it stands at a moment: none is open for longer than its group gives now,
     /// whatever was written down before.
     pub(super) fn standing(&self, request: Request, now: Timestamp) -> Request {
-        if !request.is_emergency() {
-            return Request { state: request.state_at(now), ..request };
-        }
         let snapshot = self.0.access.snapshot();
-        let terms = snapshot.group(&request.group).and_then(|group| group.terms(request.action));
-        let state = terms.map_or_else(|| request.state_at(now), |terms| request.state_under(terms, now));
+        let group = snapshot.group(&request.group);
+        let state = group.map_or_else(|| request.state_at(now), |group| request.state_under(group, now));
         Request { state, ..request }
     }
 }

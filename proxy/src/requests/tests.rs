@@ -384,7 +384,37 @@ async fn no_request_opens_for_longer_than_its_groups_longest_session() {
     world.requests.cancel(before.id, &user("operator"), &by("operator")).await.unwrap();
     let long = world.requests.create(NewRequest { wish: wish("46m"), ..ops() }).await.unwrap_err();
     assert_eq!(long.to_string(), "access group `dba` gives 45m at most; ask for no more");
-    assert_eq!(length(&world.approved().await), 45 * 60, "the window of the settings is an hour");
+    let open = world.approved().await;
+    assert_eq!(length(&open), 45 * 60, "the window of the settings is an hour");
+    // What is open already is bounded as soon as the group is.
+    edited(&world, session, "conditions = { longest = \"10m\" }").await;
+    assert_eq!(length(&world.requests.get(open.id).await.unwrap()), 10 * 60);
+}
+
+#[tokio::test]
+async fn for_how_long_a_request_would_open_is_known_before_the_vote_and_is_what_the_vote_gives() {
+    let world = world().await;
+    let session = "{ justification = true, approval = { needed = 1, levels = true } }";
+    let asks = |duration: Option<Length>| {
+        let wish = Wish { start: None, duration };
+        world.requests.create(NewRequest { wish, ..ops() })
+    };
+    let (hour, longest) = (Length::minutes(60), Length::minutes(45));
+    let made = asks(Some(Length::minutes(120))).await.unwrap();
+    assert_eq!(world.requests.would_open(&made), Some((Length::minutes(120), None)));
+    edited(&world, session, "conditions = { longest = \"45m\" }").await;
+    assert_eq!(world.requests.would_open(&made), Some((longest, Some(longest))));
+    world.approve(made.id, "approver", Wish::default()).await.unwrap();
+    let given = world.approve(made.id, "boss", Wish::default()).await.unwrap();
+    assert_eq!(length(&given), 45 * 60);
+    assert_eq!(world.requests.would_open(&given), None, "it is decided");
+    world.requests.cancel(made.id, &user("operator"), &by("operator")).await.unwrap();
+    let short = Length::minutes(30);
+    let made = asks(Some(short)).await.unwrap();
+    assert_eq!(world.requests.would_open(&made), Some((short, Some(longest))));
+    world.requests.cancel(made.id, &user("operator"), &by("operator")).await.unwrap();
+    edited(&world, session, "").await;
+    assert_eq!(world.requests.would_open(&asks(None).await.unwrap()), Some((hour, None)));
 }
 
 async fn what_a_group_without_approval_asks_can_be_said_ahead_and_the_rules_approve_it() {

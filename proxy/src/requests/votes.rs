@@ -111,6 +111,17 @@ impl Requests {
         wish::shorter(asked.duration.unwrap_or(self.0.settings.window), group.conditions.longest, start)
     }
 
+    /// For how long a request that waits would open if it were approved now, and the longest
+    /// session of its group, which bounds that. None where nobody votes on it any more.
+    #[must_use]
+    pub fn would_open(&self, request: &Request) -> Option<(Length, Option<Length>)> {
+        let snapshot = self.0.access.snapshot();
+        let group = snapshot.group(&request.group).filter(|_| request.state == RequestState::Pending)?;
+        let now = moment();
+        let start = request.wish.start.unwrap_or(now).max(now);
+        Some((self.length(group, &request.wish, start), group.conditions.longest))
+    }
+
     fn count(&self, group: &AccessGroup, request: &mut Request, now: Timestamp) {
         match policy::tally(group, request) {
             Tally::Waiting { .. } => {}

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_common::model::{Action, Claims, Request, RequestState, Review};
 use tidegate_common::name::DeviceName;
+use tidegate_common::time::Length;
 use tidegate_common::unseen::printable;
 
 use super::super::Services;
@@ -104,9 +105,26 @@ impl Line {
 #[derive(Serialize)]
 pub(super) struct Shown {
     #[serde(flatten)]
-    pub(super) request: Line,
+    request: Line,
+    /// For how long it would open if it were approved now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opens_for: Option<String>,
+    /// The longest session of its group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    longest: Option<String>,
     /// None where nothing will be changed any more.
     pub(super) plan: Option<Plan>,
+}
+
+/// For how long a request would open, and the bound of that.
+type Opens = Option<(Length, Option<Length>)>;
+
+impl Shown {
+    pub(super) fn of(request: &Request, opens: Opens, plan: Option<Plan>) -> Self {
+        let opens_for = opens.map(|(length, _)| length.to_string());
+        let longest = opens.and_then(|(_, longest)| longest).map(|longest| longest.to_string());
+        Self { request: Line::of(request), opens_for, longest, plan }
+    }
 }
 
 /// What the session would change on its device.
@@ -140,7 +158,11 @@ pub(super) async fn plan(services: &Services, request: &Request) -> Option<Plan>
     Some(Plan { device, checked, lines: lines.into_iter().map(plain).collect() })
 }
 
-pub(super) fn details(request: &Request) -> String {
+pub(super) fn details(request: &Request, opens: Opens) -> String {
+    let opens = opens.map(|(length, longest)| match longest {
+        Some(longest) => format!("{length}; no session of {} is longer than {longest}", request.group),
+        None => length.to_string(),
+    });
     let Claims { justification, reason, change, governance, emergency } = &request.claims;
     let mut text = sheet([
         ("request", request.id.to_string()),
@@ -156,6 +178,7 @@ pub(super) fn details(request: &Request) -> String {
         ("governance code", maybe(governance.as_ref())),
         ("wanted from", request.wish.start.map(moment).unwrap_or_default()),
         ("wanted for", maybe(request.wish.duration)),
+        ("would open for", maybe(opens)),
         ("made", moment(request.created)),
         ("made from", maybe(request.origin)),
     ]);
