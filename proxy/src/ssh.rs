@@ -51,7 +51,7 @@ const LEAVE_DEADLINE: Duration = Duration::from_secs(2);
 /// What is read at once of a connection, in bytes: russh reads a packet's length before
 /// the packet, and a key's packet shall cost one call to the system. Larger reads pass by.
 pub const READ_AHEAD: usize = 2048;
-/// Public keys and answers that may be wrong before a connection is closed.
+/// Public keys and answers that are tried before a connection is closed (sshd's MaxAuthTries).
 const MOST_ATTEMPTS: usize = 6;
 
 /// What the SSH side needs.
@@ -204,7 +204,8 @@ fn server_config(gate: &Gate, certificates: Vec<Certificate>) -> Arc<Config> {
         channel_buffer_size: 16,
         event_buffer_size: 64,
         preferred: gate.settings.algorithms.server(),
-        max_auth_attempts: MOST_ATTEMPTS,
+        // The first try of `none` is no failure, which russh counts as one.
+        max_auth_attempts: MOST_ATTEMPTS + 1,
         inactivity_timeout: None,
         keepalive_interval: Some(gate.settings.keepalive),
         keepalive_max: 3,

@@ -110,7 +110,8 @@ impl russh::server::Handler for Handler {
                 partial_success: false,
             }),
             (Entrance::Jump { .. }, Some((proved, target))) => Box::pin(self.knock(proved, target)).await,
-            (Entrance::Jump { .. }, None) => self.rejected(),
+            // The first try of `none` is no failure, as of sshd; russh counts those after it.
+            (Entrance::Jump { .. }, None) => Ok(Auth::reject()),
         }
     }
 
@@ -127,7 +128,7 @@ impl russh::server::Handler for Handler {
         let known = self.wanted(name).is_some_and(|(user, _)| {
             any || !matches!(self.gate.takes_key(&user, offer.public_key), Err(LoginGone::Key))
         });
-        if known { Ok(Auth::Accept) } else { Ok(Auth::reject()) }
+        if known { Ok(Auth::Accept) } else { self.rejected() }
     }
 
     async fn auth_publickey(&mut self, name: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, HandlerError> {

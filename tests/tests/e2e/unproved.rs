@@ -1,10 +1,48 @@
 //! Peers that prove nothing, again and again: what the log keeps of them.
 
+use tidegate_tests::client::GATE;
 use tidegate_tests::programs::program;
+use tidegate_tests::pty::PATIENCE;
 use tidegate_tests::run::{Done, Run};
+use tidegate_tests::wait;
 use tidegate_tests::world::{Options, World};
 
 use crate::support::Scratch;
+
+/// ssh with an agent that holds so many keys of nobody, and then `last`'s.
+fn with_an_agent(world: &World, scratch: &Scratch, wrong: usize, last: &str) -> Done {
+    let socket = scratch.path(&format!("agent-{wrong}-{last}"));
+    let agent = Run::new("ssh-agent").args(["-D", "-a"]).arg(&socket).start().unwrap();
+    wait::until_true("the agent listens", PATIENCE, || socket.exists()).unwrap();
+    let names = (0..wrong).map(|number| format!("nobody{number}")).chain([last.to_owned()]);
+    for name in names {
+        let key = world.client().key(&name).unwrap();
+        Run::new("ssh-add").env("SSH_AUTH_SOCK", &socket).args(["-q"]).arg(key).ok().unwrap();
+    }
+    let socket = format!("IdentityAgent={}", socket.display());
+    let options = ["-o", "BatchMode=yes", "-o", "IdentitiesOnly=no", "-o", &socket, "-l", "erin"];
+    let ssh = Run::new("ssh").arg("-F").arg(world.client().config()).args(options);
+    let none = format!("IdentityFile={}", scratch.path("none").display());
+    let done = ssh.args(["-o", &none, GATE, "access", "list"]).run().unwrap();
+    agent.kill().unwrap();
+    done
+}
+
+#[test]
+fn the_sixth_key_of_an_agent_is_tried_and_no_seventh_is() {
+    let (world, scratch) = (World::start(Options::default()).unwrap(), Scratch::new("agent"));
+    let key = world.client().public_key("erin").unwrap();
+    world.apply(&format!("[[user]]\nname = \"erin\"\nkeys = [\"{key}\"]\n")).unwrap();
+    for wrong in [0, 5] {
+        let let_in = with_an_agent(&world, &scratch, wrong, "erin");
+        assert!(let_in.success(), "after {wrong}: {}", let_in.all());
+    }
+    let refused = with_an_agent(&world, &scratch, 5, "nobody");
+    assert!(!refused.success() && refused.err().contains("Permission denied"), "{}", refused.all());
+    let refused = with_an_agent(&world, &scratch, 6, "erin");
+    let told = refused.err().contains("Too many authentication failures");
+    assert!(!refused.success() && told, "{}", refused.all());
+}
 
 /// How often each is tried.
 const TIMES: usize = 20;

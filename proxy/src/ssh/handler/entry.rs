@@ -21,7 +21,7 @@ impl Handler {
     /// Inside a jump they are those of the user whom the outer connection has proved.
     pub(super) fn wanted(&self, name: &str) -> Option<(UserName, Option<CredentialName>)> {
         match &self.entrance {
-            Entrance::Front if matches!(self.state, State::Unproved) => {
+            Entrance::Front if self.may_prove() => {
                 let login = name.parse::<Login>().ok()?;
                 Some((login.user, login.target))
             }
@@ -33,7 +33,7 @@ impl Handler {
     /// Whom the outer connection of a jump has proved, and the credential under this name.
     pub(super) fn vouched(&self, name: &str) -> Option<(Proved, CredentialName)> {
         match &self.entrance {
-            Entrance::Jump { proved, device } if matches!(self.state, State::Unproved) => {
+            Entrance::Jump { proved, device } if self.may_prove() => {
                 let account = name.parse().ok()?;
                 Some((proved.clone(), CredentialName { account, device: device.clone() }))
             }
@@ -41,12 +41,24 @@ impl Handler {
         }
     }
 
+    /// A key, a certificate or an answer was wrong. As sshd does, the last that may be is tried
+    /// like those before it, and the connection leaves once it was wrong too.
     pub(super) fn rejected(&mut self) -> Result<Auth, HandlerError> {
         self.attempts += 1;
         if self.attempts > MOST_ATTEMPTS {
             return Err(HandlerError::Attempts);
         }
+        if self.attempts == MOST_ATTEMPTS {
+            // sshd's words, which people look for.
+            let sentence = "Too many authentication failures".into();
+            self.standing.send_replace(Standing::Leaving(Some(sentence)));
+        }
         Ok(Auth::reject())
+    }
+
+    /// Whether somebody may still prove who they are.
+    fn may_prove(&self) -> bool {
+        matches!(self.state, State::Unproved) && self.attempts < MOST_ATTEMPTS
     }
 
     /// Who wrote the name `shown` proved nothing; the log has the true reason.
