@@ -78,8 +78,11 @@ impl Line {
 
     fn erase(&mut self, letters: usize, echo: &mut String) {
         for _ in 0..letters.min(self.text.chars().count()) {
-            self.text.pop();
-            echo.push_str("\u{8} \u{8}");
+            let columns = self.text.pop().map(super::table::columns).unwrap_or_default();
+            // Back first: a terminal clears both columns of a wide letter when one is written on.
+            echo.extend(std::iter::repeat_n('\u{8}', columns));
+            echo.extend(std::iter::repeat_n(' ', columns));
+            echo.extend(std::iter::repeat_n('\u{8}', columns));
         }
     }
 }
@@ -99,6 +102,7 @@ mod tests {
         let line = |text: &str| Some(Typed::Line(text.to_owned()));
         assert_eq!(typed(b"db01\r"), (line("db01"), "db01\r\n".to_owned()));
         assert_eq!(typed(b"db\x7f\x7f2\r"), (line("2"), "db\u{8} \u{8}\u{8} \u{8}2\r\n".to_owned()));
+        assert_eq!(typed("語\u{7f}\r".as_bytes()), (line(""), "語\u{8}\u{8}  \u{8}\u{8}\r\n".to_owned()));
         assert_eq!(typed(b"one two\x173\r").0, line("one 3"));
         assert_eq!(typed(b"one\x15two\r").0, line("two"));
         assert_eq!(typed(b"\x7f\r").0, line(""));

@@ -1,5 +1,6 @@
 //! The menu of a login on a terminal without a target: what may be reached, numbered.
-//! It is lines and a prompt, drawn once: any terminal shows it at any size.
+//! It is lines and a prompt, drawn once: any terminal shows it at any size. No more is drawn
+//! at once than fits on it, so that the first line is still there above the prompt.
 
 use jiff::Timestamp;
 use tidegate_common::model::RequestState;
@@ -7,13 +8,18 @@ use tidegate_common::name::{CredentialName, UserName};
 
 use super::resources::{Reachable, reachable};
 use super::show::until;
-use super::table::Table;
+use super::table::{Table, length};
 use super::welcome::{emergencies, waiting};
 use super::{Actor, Failure, Services};
 use crate::store::RequestFilter;
 
-/// Shown at once; a filter finds the rest.
+/// Shown at once on a terminal whose rows nobody knows.
 const MOST: usize = 40;
+/// Shown at once on the lowest terminal.
+const LEAST: usize = 2;
+/// Rows that a list takes beside its items: the headings, what is told of the rest, an empty
+/// one and the prompt's.
+const AROUND: usize = 4;
 
 /// What is asked below the list.
 pub const PROMPT: &str = "Go to (number, name or a part of it; q leaves): ";
@@ -25,6 +31,9 @@ pub struct Menu {
     /// The one that Enter goes to.
     offered: Option<usize>,
     columns: Option<usize>,
+    rows: Option<usize>,
+    /// The first item that Enter shows.
+    next: usize,
 }
 
 struct Item {
@@ -44,18 +53,21 @@ pub enum Choice {
 }
 
 impl Menu {
-    /// What the user may reach now, on a terminal of so many columns.
+    /// What the user may reach now, on a terminal of so many columns and rows.
     ///
     /// # Errors
     /// When they have no place here any more, or the store fails.
-    pub async fn of(services: &Services, actor: &Actor, columns: u32) -> Result<Self, Failure> {
+    pub async fn of(services: &Services, actor: &Actor, columns: u32, rows: u32) -> Result<Self, Failure> {
         actor.must_be_enabled(&services.access.snapshot())?;
         let user = actor.must_be_user()?;
-        let mut menu = Self { heading: String::new(), items: Vec::new(), offered: None, columns: None };
-        menu.fit(columns);
+        let (heading, items) = (String::new(), Vec::new());
+        let mut menu = Self { heading, items, offered: None, columns: None, rows: None, next: 0 };
+        menu.fit(columns, rows);
+        // Of what waits for the user no more than leaves room for the menu itself.
+        let most = menu.rows.map_or(usize::MAX, |rows| rows.saturating_sub(10) / 7).clamp(1, 10);
         let mut heading = format!("Welcome to Tidegate, {user}.\n\n");
-        heading.push_str(&emergencies(services, user, menu.columns).await?);
-        heading.push_str(&waiting(services, user, menu.columns).await?);
+        heading.push_str(&emergencies(services, user, menu.columns, most).await?);
+        heading.push_str(&waiting(services, user, menu.columns, most).await?);
         let wishes = wishes(services, user).await?;
         let items = reachable(services, user).into_iter().map(|reach| {
             let wish = wishes.iter().find(|(target, _)| *target == reach.credential);
@@ -65,9 +77,21 @@ impl Menu {
         Ok(Self { heading, items: items.collect(), ..menu })
     }
 
-    /// The terminal has so many columns now.
-    pub fn fit(&mut self, columns: u32) {
-        self.columns = usize::try_from(columns).ok().filter(|columns| *columns > 0);
+    /// The terminal has so many columns and rows now; 0 where nobody knows.
+    pub fn fit(&mut self, columns: u32, rows: u32) {
+        let known = |side: u32| usize::try_from(side).ok().filter(|side| *side > 0);
+        (self.columns, self.rows) = (known(columns), known(rows));
+    }
+
+    /// How many items fit below so many rows.
+    fn room(&self, above: usize) -> usize {
+        self.rows.map_or(MOST, |rows| rows.saturating_sub(AROUND + above).max(LEAST))
+    }
+
+    /// The rows that a text takes.
+    fn height(&self, text: &str) -> usize {
+        let rows = |line| self.columns.map_or(1, |columns| length(line).div_ceil(columns).max(1));
+        text.lines().map(rows).sum()
     }
 
     /// Whether there is nothing to choose.
@@ -78,12 +102,14 @@ impl Menu {
 
     /// The first screen.
     #[must_use]
-    pub fn first(&self) -> String {
+    pub fn first(&mut self) -> String {
         if self.is_empty() {
             let nothing = "You can reach nothing now; administrators add users to access groups.\n";
             return format!("{}{nothing}", self.heading);
         }
-        format!("{}{}", self.heading, self.list(&self.all()))
+        self.next = 0;
+        let page = self.page(self.height(&self.heading));
+        format!("{}{page}", self.heading)
     }
 
     /// What a line means.
@@ -96,8 +122,9 @@ impl Menu {
         }
         if line.is_empty() {
             let go = offered.and_then(|place| self.target(place));
-            return go.map_or_else(|| Choice::Show(self.list(&self.all())), Choice::Go);
+            return go.map_or_else(|| Choice::Show(self.page(0)), Choice::Go);
         }
+        self.next = 0;
         let number = line.parse::<usize>().ok();
         if let Some(target) = number.and_then(|number| self.target(number.checked_sub(1)?)) {
             return Choice::Go(target);
@@ -115,9 +142,18 @@ impl Menu {
             [one] => {
                 self.offered = Some(*one);
                 let name = self.target(*one).map(|target| target.to_string()).unwrap_or_default();
-                Choice::Show(format!("{}Enter goes to {name}.\n", self.list(&found)))
+                Choice::Show(format!("{}Enter goes to {name}.\n", self.list(&found, "")))
             }
-            _ => Choice::Show(self.list(&found)),
+            _ => {
+                let fit = self.room(0);
+                let more = match found.len() > fit {
+                    true => {
+                        format!("the first {fit} of {}; a longer part of a name shows fewer\n", found.len())
+                    }
+                    false => String::new(),
+                };
+                Choice::Show(self.list(found.get(..fit).unwrap_or(&found), &more))
+            }
         }
     }
 
@@ -136,18 +172,31 @@ impl Menu {
         words.to_lowercase().split_whitespace().all(|word| text.contains(word))
     }
 
-    fn list(&self, places: &[usize]) -> String {
-        let mut table = Table::new(["", "CREDENTIAL", "ASKS FOR", "OPEN", "GRANTS"]);
-        for place in places.iter().take(MOST) {
+    /// As many as fit below so many rows, from where Enter goes on; after the last come the
+    /// first again.
+    fn page(&mut self, above: usize) -> String {
+        let (all, from) = (self.all(), self.next);
+        let until = all.len().min(from + self.room(above));
+        self.next = if until < all.len() { until } else { 0 };
+        let more = match (from, until) {
+            (0, until) if until == all.len() => String::new(),
+            _ => format!(
+                "{} to {until} of {}; Enter shows others, a part of a name fewer\n",
+                from + 1,
+                all.len()
+            ),
+        };
+        self.list(all.get(from..until).unwrap_or(&all), &more)
+    }
+
+    fn list(&self, places: &[usize], more: &str) -> String {
+        let mut table = Table::new(["", "CREDENTIAL", "ASKS FOR", "OPEN", "GRANTS"]).keeping([1, 3]);
+        for place in places {
             let Some(Item { reach, now }) = self.items.get(*place) else { continue };
             let number = (place + 1).to_string();
             let [name, asks, grants] = reach.cells();
             table.row([number, name, asks, now.clone(), grants]);
         }
-        let more = match places.len().saturating_sub(MOST) {
-            0 => String::new(),
-            more => format!("and {more} more; type a part of a name to see fewer\n"),
-        };
         format!("{}\n{more}", table.render(self.columns))
     }
 }

@@ -318,7 +318,7 @@ pub(super) fn reachable(services: &Services, user: &UserName) -> Vec<Reachable> 
 
 /// The same for people.
 pub(super) fn reach_table(reachable: &[Reachable]) -> Table {
-    let mut table = Table::new(["CREDENTIAL", "ASKS FOR", "OPEN", "GRANTS", "ACCESS GROUP"]);
+    let mut table = Table::new(["CREDENTIAL", "ASKS FOR", "OPEN", "GRANTS", "ACCESS GROUP"]).keeping([0, 2]);
     for line in reachable {
         let [credential, asks, grants] = line.cells();
         table.row([credential, asks, line.open(), grants, line.group.clone()]);

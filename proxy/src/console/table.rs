@@ -2,11 +2,14 @@
 //! terminal nothing is cut, so that other programs see all of it.
 
 use tidegate_common::unseen::{is_unseen, printable};
+use unicode_width::UnicodeWidthChar as _;
 
 /// A heading and rows.
 pub(super) struct Table {
     heading: Vec<String>,
     rows: Vec<Vec<String>>,
+    /// Columns that give way only after all others, the last of them first.
+    kept: Vec<usize>,
 }
 
 const GAP: usize = 2;
@@ -14,7 +17,12 @@ const LEAST: usize = 6;
 
 impl Table {
     pub fn new<const N: usize>(heading: [&str; N]) -> Self {
-        Self { heading: heading.map(str::to_owned).to_vec(), rows: Vec::new() }
+        Self { heading: heading.map(str::to_owned).to_vec(), rows: Vec::new(), kept: Vec::new() }
+    }
+
+    /// The same, where these columns give way only after all others, the last of them first.
+    pub fn keeping<const N: usize>(self, columns: [usize; N]) -> Self {
+        Self { kept: columns.to_vec(), ..self }
     }
 
     /// Adds a row. What could move the cursor is escaped, whoever wrote it.
@@ -34,7 +42,10 @@ impl Table {
         let width = |place: usize| all().filter_map(|row| row.get(place)).map(|cell| length(cell)).max();
         let mut widths: Vec<usize> = (0..count).map(|place| width(place).unwrap_or_default()).collect();
         if let Some(columns) = columns {
-            fit(&mut widths, columns.saturating_sub(GAP * count.saturating_sub(1)));
+            let room = columns.saturating_sub(GAP * count.saturating_sub(1));
+            for kept in (0..=self.kept.len()).rev() {
+                fit(&mut widths, self.kept.get(..kept).unwrap_or_default(), room);
+            }
         }
         let lines = all().map(|row| {
             let cells = row.iter().zip(&widths).map(|(cell, width)| pad(cell, *width));
@@ -66,14 +77,22 @@ pub(super) fn printable_json(json: &str) -> String {
     text
 }
 
-fn length(cell: &str) -> usize {
-    cell.chars().count()
+/// The columns that a text takes on a terminal.
+pub(super) fn length(cell: &str) -> usize {
+    cell.chars().map(columns).sum()
 }
 
-fn fit(widths: &mut [usize], room: usize) {
+/// The columns that a character takes.
+pub(super) fn columns(letter: char) -> usize {
+    letter.width().unwrap_or_default()
+}
+
+/// Makes columns narrower, the widest first, as far as need be; not those that are kept.
+fn fit(widths: &mut [usize], kept: &[usize], room: usize) {
     let mut over = widths.iter().sum::<usize>().saturating_sub(room);
     while over > 0 {
-        let Some(widest) = widths.iter_mut().max() else { return };
+        let others = widths.iter_mut().enumerate().filter(|(place, _)| !kept.contains(place));
+        let Some(widest) = others.map(|(_, width)| width).max() else { return };
         if *widest <= LEAST {
             return;
         }
@@ -83,11 +102,20 @@ fn fit(widths: &mut [usize], room: usize) {
 }
 
 fn pad(cell: &str, width: usize) -> String {
-    if length(cell) <= width {
-        return format!("{cell:<width$}");
+    let mut shown = cell.to_owned();
+    if length(cell) > width {
+        let mut left = width.saturating_sub(1);
+        let fits = |letter: &char| {
+            let taken = left.checked_sub(columns(*letter));
+            left = taken.unwrap_or(left);
+            taken.is_some()
+        };
+        shown = cell.chars().take_while(fits).collect();
+        shown.push('…');
     }
-    let kept: String = cell.chars().take(width.saturating_sub(1)).collect();
-    format!("{kept}…")
+    let rest = width.saturating_sub(length(&shown));
+    shown.extend(std::iter::repeat_n(' ', rest));
+    shown
 }
 
 #[cfg(test)]
@@ -112,6 +140,31 @@ mod tests {
         let shown = table().render(Some(20));
         assert!(shown.lines().all(|line| line.chars().count() <= 20), "{shown}");
         assert!(shown.contains("because of tick…"), "{shown}");
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns_and_are_not_cut_in_half() {
+        let mut table = Table::new(["WHY", "ID"]);
+        table.row(["データベース".to_owned(), "1".to_owned()]);
+        table.row(["abc".to_owned(), "2".to_owned()]);
+        assert_eq!(table.render(Some(20)), "WHY           ID\nデータベース  1\nabc           2");
+        assert_eq!(table.render(Some(14)), "WHY         ID\nデータベ…   1\nabc         2");
+        assert_eq!(table.render(Some(13)), "WHY        ID\nデータベ…  1\nabc        2");
+    }
+
+    #[test]
+    fn a_column_that_is_kept_gives_way_last() {
+        let render = |columns| {
+            let mut table = Table::new(["NAME", "WHY"]).keeping([0]);
+            table.row(["a-long-name@db01".to_owned(), "why it is".to_owned()]);
+            table.render(Some(columns))
+        };
+        assert_eq!(render(24), "NAME              WHY\na-long-name@db01  why i…");
+        assert_eq!(render(20), "NAME          WHY\na-long-name…  why i…");
+        let mut table = Table::new(["NAME", "WHY", "OPEN"]).keeping([0, 2]);
+        table.row(["ops@db01".to_owned(), "why it is so".to_owned(), "for an hour".to_owned()]);
+        assert_eq!(table.render(Some(29)), "NAME      WHY     OPEN\nops@db01  why i…  for an hour");
+        assert_eq!(table.render(Some(24)), "NAME      WHY     OPEN\nops@db01  why i…  for a…");
     }
 
     #[test]

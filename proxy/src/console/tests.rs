@@ -24,6 +24,11 @@ async fn a_request_goes_its_way_from_its_making_to_its_revocation() {
     let list: serde_json::Value = serde_json::from_str(&list).unwrap();
     assert_eq!((&list[0]["id"], &list[0]["state"]), (&1.into(), &"pending".into()));
     assert_eq!(list[0]["justification"], "ticket 7");
+    let asked = world.says("approver", "request show 1").await.out;
+    assert!(asked.contains("would open for") && asked.contains("30m"), "{asked}");
+    let asked = world.says("approver", "request show 1 -o json").await.out;
+    let asked: serde_json::Value = serde_json::from_str(&asked).unwrap();
+    assert_eq!((&asked["opens_for"], &asked["longest"]), (&"30m".into(), &serde_json::Value::Null));
     let own = world.says("operator", "request approve 1").await;
     assert_eq!((own.status, own.out.as_str()), (1, ""));
     assert_eq!(own.err, "tidegate: request 1 takes no vote of yours: nobody approves their own request\n");
@@ -204,7 +209,7 @@ async fn the_menu_goes_by_number_name_or_a_part_of_it() {
     world.says_with("root", "apply -f -", more).await;
     world.says("operator", "request create ops@db01 -j x").await;
     let actor = |name: &str| world.actor(name);
-    let mut menu = Menu::of(&world.services, &actor("operator"), 100).await.unwrap();
+    let mut menu = Menu::of(&world.services, &actor("operator"), 100, 30).await.unwrap();
     let first = menu.first();
     assert!(first.contains("1  ops@db01") && first.contains("request 1 waits"), "{first}");
     assert!(first.contains("3  web@db02    1 approval, a justification  always"), "{first}");
@@ -224,10 +229,65 @@ async fn the_menu_goes_by_number_name_or_a_part_of_it() {
         assert!(none.starts_with("Nothing matches"), "{none}");
     }
     assert_eq!(menu.choose("q"), Choice::Leave);
-    let stranger = Menu::of(&world.services, &actor("stranger"), 80).await.unwrap();
+    let mut stranger = Menu::of(&world.services, &actor("stranger"), 80, 24).await.unwrap();
     assert!(stranger.is_empty() && stranger.first().contains("You can reach nothing now"));
-    let approver = Menu::of(&world.services, &actor("approver"), 80).await.unwrap();
-    assert!(approver.first().contains("request approve 1"), "{}", approver.first());
+    let mut approver = Menu::of(&world.services, &actor("approver"), 80, 24).await.unwrap();
+    let first = approver.first();
+    assert!(first.contains("request approve 1"), "{first}");
+}
+
+#[tokio::test]
+async fn the_menu_fits_a_terminal_whatever_there_is_to_show_and_enter_shows_the_rest() {
+    use super::menu::{Choice, Menu, PROMPT};
+    let world = World::new().await;
+    let mut more = String::new();
+    for number in 10..70 {
+        let name = format!("db{number}-with-a-name-that-is-somewhat-long");
+        more.push_str(&format!("[[device]]\nname = \"{name}\"\n[[credential]]\nname = \"ops@{name}\"\n"));
+        more.push_str(
+            "privileges = [{ kind = \"sudo\" }, { kind = \"groups\", groups = [\"adm\", \"docker\"] }]\n",
+        );
+    }
+    more.push_str("[[access_group]]\nname = \"both\"\nusers = [\"approver\"]\n");
+    more.push_str("criteria = { devices = [\"db*\"] }\nsession = {}\n");
+    world.says_with("root", "apply -f -", &more).await;
+    for number in 10..20 {
+        let target = format!("ops@db{number}-with-a-name-that-is-somewhat-long");
+        let asked = format!("request create {target} -j 'データベースの保守とその他の長い理由を述べる'");
+        assert_eq!(world.says("operator", &asked).await.status, 0);
+    }
+    for (user, columns, rows) in
+        [("operator", 80, 24), ("operator", 60, 20), ("approver", 80, 24), ("approver", 60, 20)]
+    {
+        let mut menu = Menu::of(&world.services, &world.actor(user), columns, rows).await.unwrap();
+        let fits = |text: &str| {
+            // An empty row and the prompt come below.
+            let height = text.lines().count() + 2;
+            assert!(height <= rows as usize, "{height} rows of {rows}: {text}");
+            for line in text.lines() {
+                assert!(super::table::length(line) <= columns as usize, "{columns}: {line}");
+            }
+        };
+        assert!(PROMPT.len() < columns as usize);
+        let mut seen = menu.first();
+        fits(&seen);
+        // Who approves is told of what waits, and of how much more does.
+        assert_eq!(seen.contains("more: ssh approver@GATE request list"), user == "approver", "{seen}");
+        for _ in 0..60 {
+            let Choice::Show(page) = menu.choose("") else { panic!("Enter shows more") };
+            fits(&page);
+            seen.push_str(&page);
+        }
+        for number in 10..70 {
+            assert!(
+                seen.contains(&format!("ops@db{number}-with")),
+                "{number} of {columns}x{rows} is never shown"
+            );
+        }
+        let Choice::Show(part) = menu.choose("somewhat") else { panic!("a part of many names") };
+        fits(&part);
+        assert!(part.contains(" of 60; a longer part"), "{part}");
+    }
 }
 
 #[tokio::test]

@@ -12,8 +12,8 @@ use super::show::{ago, maybe};
 use super::table::Table;
 use super::{Actor, Failure, Services};
 
-/// Emergencies that are shown at once.
-const MOST_EMERGENCIES: usize = 10;
+/// Emergencies, and requests that wait, that are shown at once.
+const MOST: usize = 10;
 
 pub(super) async fn show(services: &Services, actor: &Actor, screen: &mut Screen<'_>) -> Result<u8, Failure> {
     let Some(user) = actor.name() else {
@@ -25,7 +25,7 @@ pub(super) async fn show(services: &Services, actor: &Actor, screen: &mut Screen
         return Ok(0);
     }
     screen.line(&format!("Welcome to Tidegate, {user}.\n")).await?;
-    screen.text(&emergencies(services, user, screen.columns).await?).await?;
+    screen.text(&emergencies(services, user, screen.columns, MOST).await?).await?;
     match reaches.first() {
         None => screen.line("You can reach nothing now; administrators add users to access groups.").await?,
         Some(first) => {
@@ -38,7 +38,7 @@ pub(super) async fn show(services: &Services, actor: &Actor, screen: &mut Screen
             screen.line(&how).await?;
         }
     }
-    let waiting = waiting(services, user, screen.columns).await?;
+    let waiting = waiting(services, user, screen.columns, MOST).await?;
     if !waiting.is_empty() {
         screen.text(&format!("\n{}", waiting.trim_end_matches('\n'))).await?;
         screen.line("").await?;
@@ -47,18 +47,19 @@ pub(super) async fn show(services: &Services, actor: &Actor, screen: &mut Screen
     Ok(0)
 }
 
-/// The emergencies that nobody has reviewed yet and this user may, with an empty line after
-/// them; nothing where there is none.
+/// The emergencies that nobody has reviewed yet and this user may, so many at most, with an
+/// empty line after them; nothing where there is none.
 pub(super) async fn emergencies(
     services: &Services,
     user: &UserName,
     columns: Option<usize>,
+    most: usize,
 ) -> Result<String, Failure> {
     let due = to_review(services, user).await?;
     let Some(first) = due.first() else { return Ok(String::new()) };
     let now = Timestamp::now();
     let mut table = Table::new(["ID", "USER", "CREDENTIAL", "MADE", "WHY IT COULD NOT WAIT"]);
-    for request in due.iter().take(MOST_EMERGENCIES) {
+    for request in due.iter().take(most) {
         table.row([
             request.id.to_string(),
             request.user.to_string(),
@@ -67,29 +68,37 @@ pub(super) async fn emergencies(
             maybe(request.claims.emergency.as_ref()),
         ]);
     }
-    let more = match due.len().saturating_sub(MOST_EMERGENCIES) {
+    let more = match due.len().saturating_sub(most) {
         0 => String::new(),
         more => format!("and {more} more: ssh {user}@GATE request list --to-review\n"),
     };
     let list = table.render(columns);
     Ok(format!(
-        "EMERGENCY: access that nobody approved. You are to review it:\n{list}\n{more}\n  \
+        "EMERGENCY: access that nobody approved, for you to review:\n{list}\n{more}\n  \
          ssh {user}@GATE request review {}\n\n",
         first.id
     ))
 }
 
-/// The requests that wait for the user's vote, with an empty line after them; nothing
-/// where none does.
+/// The requests that wait for the user's vote, so many at most, with an empty line after
+/// them; nothing where none does.
 pub(super) async fn waiting(
     services: &Services,
     user: &UserName,
     columns: Option<usize>,
+    most: usize,
 ) -> Result<String, Failure> {
     let waiting = waiting_for(services, user).await?;
     let Some(first) = waiting.first() else { return Ok(String::new()) };
-    let list = table(&waiting).render(columns);
-    Ok(format!("These requests wait for you:\n{list}\n\n  ssh {user}@GATE request approve {}\n\n", first.id))
+    let list = table(waiting.get(..most).unwrap_or(&waiting)).render(columns);
+    let more = match waiting.len().saturating_sub(most) {
+        0 => String::new(),
+        more => format!("and {more} more: ssh {user}@GATE request list --pending\n"),
+    };
+    Ok(format!(
+        "These requests wait for you:\n{list}\n{more}\n  ssh {user}@GATE request approve {}\n\n",
+        first.id
+    ))
 }
 
 fn table(requests: &[Request]) -> Table {

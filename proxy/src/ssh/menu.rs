@@ -84,7 +84,8 @@ impl Seat {
     async fn until_admitted(&mut self) -> Result<Option<Box<Permit>>, Left> {
         let Console { gate, proved, origin, .. } = &self.console;
         let actor = Actor::proved(&gate.access.snapshot(), proved, *origin);
-        let menu = Menu::of(&gate.console, &actor, self.terminal.size.columns).await;
+        let size = self.terminal.size;
+        let menu = Menu::of(&gate.console, &actor, size.columns, size.rows).await;
         let mut menu = match menu {
             Ok(menu) => menu,
             Err(failure) => {
@@ -99,7 +100,7 @@ impl Seat {
         loop {
             self.say(&format!("\n{PROMPT}")).await?;
             let line = self.line().await?;
-            menu.fit(self.terminal.size.columns);
+            menu.fit(self.terminal.size.columns, self.terminal.size.rows);
             match menu.choose(&line) {
                 Choice::Leave => return Err(Left),
                 Choice::Show(text) => self.say(&text).await?,

@@ -138,7 +138,8 @@ impl Walk<'_> {
             }
             (None, None, _) => {
                 let told = format!(
-                    "incomplete: {} commands so far, the agent has not told the last of it yet",
+                    "incomplete so far: {} commands, and the agent has not told the last of it yet; it does \
+                     when it has a link (`agent list`)",
                     self.account.execs
                 );
                 (Verdict::Incomplete, told)
