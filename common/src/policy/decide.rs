@@ -1,13 +1,16 @@
 //! The decision.
 
-use std::fmt;
+mod refusal;
+
+pub use refusal::{Miss, Refusal, Why};
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::criteria::{self, Field};
-use super::login::{Login, LoginGone};
+use super::criteria;
+use super::login::Login;
 use super::permit::Permit;
 use crate::id::RequestId;
 use crate::model::{
@@ -88,94 +91,6 @@ pub struct ApprovalNeed {
     pub waiting: Option<RequestId>,
     /// An approved request whose window opens later, and when.
     pub opens: Option<(RequestId, Timestamp)>,
-}
-
-/// No. What the user reads does not tell whether the credential exists.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    target: CredentialName,
-    why: Why,
-}
-
-impl Refusal {
-    /// The true reason, for administrators and the audit log only.
-    #[must_use]
-    pub fn why(&self) -> &Why {
-        &self.why
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.why {
-            Why::Login(gone) => write!(f, "{gone}; connect again"),
-            _ => write!(
-                f,
-                "access to {} is not given to you; `access list` shows what you may reach",
-                self.target
-            ),
-        }
-    }
-}
-
-impl std::error::Error for Refusal {}
-
-/// Why a decision is no.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Why {
-    /// No such user.
-    #[error("the user is not known")]
-    UnknownUser,
-    /// The user may not log in.
-    #[error("the user is disabled")]
-    DisabledUser,
-    /// What they logged in with does not prove it any more.
-    #[error("{0}")]
-    Login(LoginGone),
-    /// No such credential.
-    #[error("the credential does not exist")]
-    UnknownCredential,
-    /// The group's longest session is over.
-    #[error("the longest session that the group allows is over")]
-    TooLong,
-    /// No group counts; the one that came closest, and what it misses.
-    #[error("no access group gives it{}", closest_text(closest.as_ref()))]
-    NoGroup {
-        /// The group that came closest.
-        closest: Option<(AccessGroupName, Miss)>,
-    },
-}
-
-fn closest_text(closest: Option<&(AccessGroupName, Miss)>) -> String {
-    closest.map(|(group, miss)| format!(" (closest: `{group}`, but {miss})")).unwrap_or_default()
-}
-
-/// Why a group does not count.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Miss {
-    /// The user is not in it.
-    #[error("it does not list the user")]
-    NotListed,
-    /// A field of its criteria does not match.
-    #[error("its criteria do not match the credential in `{0}`")]
-    Criteria(Field),
-    /// It does not allow the action.
-    #[error("it does not allow the action `{0}`")]
-    Action(Action),
-    /// It is outside its dates, days or times.
-    #[error("it is outside its access limitation now")]
-    Closed,
-}
-
-impl Miss {
-    fn distance(&self) -> u8 {
-        match self {
-            Self::Closed => 0,
-            Self::Action(_) => 1,
-            Self::Criteria(_) => 2,
-            Self::NotListed => 3,
-        }
-    }
 }
 
 /// How much a group demands; the most demanding governs.
