@@ -1,4 +1,8 @@
-//! A session's recorder and its channels, as a relay uses them.
+//! A session's recorder, as a relay uses it.
+
+mod channel;
+
+pub use channel::{Channel, Open};
 
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -9,12 +13,11 @@ use std::time::Instant;
 
 use tidegate_common::audit::CommandText;
 use tidegate_common::digest::Digest;
-use tidegate_common::recording::{Control, END_LENGTH, Header, Kind, Size, Stream, Total};
+use tidegate_common::recording::{Control, END_LENGTH, Header, Stream};
 use tokio::sync::{Notify, watch};
 
 use super::RecordError;
 use super::flush::{self, Writing};
-use super::meter::Meter;
 use super::pending::{Pending, Pushed};
 use super::space::Growth;
 use super::store::Store;
@@ -22,23 +25,6 @@ use super::store::Store;
 /// One session's recording, while it is written. Dropped unsealed, it stays incomplete.
 #[derive(Clone)]
 pub struct Recorder(Arc<Inner>);
-
-/// One channel of it.
-#[derive(Clone)]
-pub struct Channel(Arc<Meters>);
-
-/// How a channel begins.
-#[derive(Debug, Clone, Copy)]
-pub struct Open<'a> {
-    /// What it carries.
-    pub kind: Kind,
-    /// The command of an exec request, or the name of a subsystem.
-    pub command: Option<&'a str>,
-    /// The terminal's type, for example `xterm-256color`.
-    pub term: Option<&'a str>,
-    /// The terminal's size.
-    pub size: Option<Size>,
-}
 
 /// How a session ended.
 #[derive(Debug, Clone, Copy)]
@@ -78,15 +64,6 @@ pub(super) struct Inner {
     growth: Mutex<Growth>,
     /// Why its session has to end although nothing failed.
     crowded: watch::Sender<Option<Arc<str>>>,
-}
-
-struct Meters {
-    recorder: Arc<Inner>,
-    id: u32,
-    command: Option<String>,
-    input: Mutex<Meter>,
-    output: Mutex<Meter>,
-    stderr: Mutex<Meter>,
 }
 
 /// A writer that panicked has failed its recording; what the lock guards is still sound.
@@ -140,15 +117,7 @@ impl Recorder {
             size,
         };
         self.0.control(control).await?;
-        let meter = |stream| Mutex::new(Meter::new(stream, kind, self.0.input, self.0.exec_output_limit));
-        Ok(Channel(Arc::new(Meters {
-            recorder: self.0.clone(),
-            id: channel,
-            command,
-            input: meter(Stream::Input),
-            output: meter(Stream::Output),
-            stderr: meter(Stream::Stderr),
-        })))
+        Ok(Channel::new(Arc::clone(&self.0), channel, kind, command))
     }
 
     /// Returns when the recording has failed, and why; the session must end then.
@@ -216,118 +185,6 @@ impl Recorder {
             }
             rested.await;
         }
-    }
-}
-
-impl Channel {
-    /// Bytes for the user's screen or standard output.
-    ///
-    /// # Errors
-    /// When the recording failed or is sealed: the bytes must not go on.
-    pub async fn output(&self, bytes: &[u8]) -> Result<(), RecordError> {
-        self.pass(Stream::Output, &self.0.output, bytes).await
-    }
-
-    /// Bytes for the user's standard error.
-    ///
-    /// # Errors
-    /// As for [`Self::output`].
-    pub async fn stderr(&self, bytes: &[u8]) -> Result<(), RecordError> {
-        self.pass(Stream::Stderr, &self.0.stderr, bytes).await
-    }
-
-    /// Bytes from the user.
-    ///
-    /// # Errors
-    /// As for [`Self::output`].
-    pub async fn input(&self, bytes: &[u8]) -> Result<(), RecordError> {
-        self.pass(Stream::Input, &self.0.input, bytes).await
-    }
-
-    /// Bytes of a transfer that its list does not tell of: kept as a command's are. They
-    /// were counted as they passed.
-    ///
-    /// # Errors
-    /// As for [`Self::output`].
-    pub async fn pick(&self, stream: Stream, bytes: &[u8]) -> Result<(), RecordError> {
-        let meter = match stream {
-            Stream::Input => &self.0.input,
-            Stream::Output => &self.0.output,
-            Stream::Stderr => &self.0.stderr,
-        };
-        let taken = lock(meter).pick(bytes);
-        self.keep(stream, meter, bytes, taken).await
-    }
-
-    /// The channel carries no transfer that could be followed: from here on it is shown as
-    /// the command that it is.
-    ///
-    /// # Errors
-    /// As for [`Self::output`].
-    pub async fn is_command(&self) -> Result<(), RecordError> {
-        let Meters { recorder, id, command, .. } = &*self.0;
-        let (channel, command) = (*id, command.clone());
-        recorder.control(Control::Opened { channel, kind: Kind::Exec, command, term: None, size: None }).await
-    }
-
-    /// The terminal has another size.
-    ///
-    /// # Errors
-    /// As for [`Self::output`].
-    pub async fn resize(&self, size: Size) -> Result<(), RecordError> {
-        self.0.recorder.control(Control::Resized { channel: self.0.id, size }).await
-    }
-
-    /// A place to jump to, for a person.
-    ///
-    /// # Errors
-    /// As for [`Self::output`].
-    pub async fn mark(&self, label: &str) -> Result<(), RecordError> {
-        let label = CommandText::new(label).to_string();
-        self.0.recorder.control(Control::Marker { label }).await
-    }
-
-    /// The channel is over. What went through it is told to the audit log too.
-    ///
-    /// # Errors
-    /// As for [`Self::output`].
-    pub async fn close(&self, exit: Option<u32>, signal: Option<&str>) -> Result<Vec<Total>, RecordError> {
-        let totals = self.totals();
-        let signal = signal.map(|signal| signal.chars().take(32).collect());
-        let control = Control::Closed { channel: self.0.id, exit, signal, totals: totals.clone() };
-        self.0.recorder.control(control).await?;
-        Ok(totals)
-    }
-
-    /// What went through each stream so far.
-    #[must_use]
-    pub fn totals(&self) -> Vec<Total> {
-        [&self.0.input, &self.0.output, &self.0.stderr].map(|meter| lock(meter).total()).to_vec()
-    }
-
-    async fn pass(&self, stream: Stream, meter: &Mutex<Meter>, bytes: &[u8]) -> Result<(), RecordError> {
-        let taken = lock(meter).pass(bytes);
-        self.keep(stream, meter, bytes, taken).await
-    }
-
-    async fn keep(
-        &self,
-        stream: Stream,
-        meter: &Mutex<Meter>,
-        bytes: &[u8],
-        (keep, limited): (usize, bool),
-    ) -> Result<(), RecordError> {
-        let Meters { recorder, id, .. } = &*self.0;
-        match bytes.get(..keep) {
-            Some(kept) if !kept.is_empty() => recorder.data(*id, stream, kept).await?,
-            _ if recorder.broken.load(Ordering::Relaxed) => return Err(recorder.failure()),
-            _ => {}
-        }
-        if limited {
-            let kept = lock(meter).kept();
-            recorder.control(Control::Limited { channel: *id, stream, kept }).await?;
-        }
-        Ok(())
     }
 }
 
