@@ -1,120 +1,16 @@
+mod talk;
+
 use proptest::prelude::*;
 use tidegate_common::audit::{Changed, Transfer, Way};
 
 use super::super::digest::sha256;
-use super::super::{Asked, Observer as Any};
 use super::*;
 use crate::transfers::sftp::packet::{CREATE, TRUNCATE, WRITE};
+use talk::Field::{Long, Number, Text};
+use talk::{Talk, asides, holds, packet, told};
 
 /// `SSH_FXF_READ`
 const READ: u32 = 1;
-
-/// Fields of a packet.
-enum Field<'a> {
-    Number(u32),
-    Long(u64),
-    Text(&'a [u8]),
-}
-use Field::{Long, Number, Text};
-
-fn packet(kind: u8, fields: &[Field<'_>]) -> Vec<u8> {
-    let mut body = vec![kind];
-    for field in fields {
-        match field {
-            Number(number) => body.extend(number.to_be_bytes()),
-            Long(number) => body.extend(number.to_be_bytes()),
-            Text(text) => {
-                body.extend(u32::try_from(text.len()).unwrap().to_be_bytes());
-                body.extend(*text);
-            }
-        }
-    }
-    [u32::try_from(body.len()).unwrap().to_be_bytes().as_slice(), &body].concat()
-}
-
-/// A conversation, packet by packet.
-#[derive(Clone, Default)]
-struct Talk(Vec<(Side, Vec<u8>)>);
-
-impl Talk {
-    /// With both versions said.
-    fn new() -> Self {
-        let mut talk = Self::default();
-        talk.client(1, &[Number(3)]);
-        talk.device(2, &[Number(3)]);
-        talk
-    }
-
-    fn client(&mut self, kind: u8, fields: &[Field<'_>]) -> &mut Self {
-        self.0.push((Side::Client, packet(kind, fields)));
-        self
-    }
-
-    fn device(&mut self, kind: u8, fields: &[Field<'_>]) -> &mut Self {
-        self.0.push((Side::Device, packet(kind, fields)));
-        self
-    }
-
-    fn open(&mut self, id: u32, path: &[u8], flags: u32, handle: &[u8]) -> &mut Self {
-        self.client(3, &[Number(id), Text(path), Number(flags), Number(0)]);
-        self.device(102, &[Number(id), Text(handle)])
-    }
-
-    fn close(&mut self, id: u32, handle: &[u8]) -> &mut Self {
-        self.client(4, &[Number(id), Text(handle)]).status(id, 0)
-    }
-
-    fn read(&mut self, id: u32, handle: &[u8], offset: u64) -> &mut Self {
-        self.client(5, &[Number(id), Text(handle), Long(offset), Number(32768)])
-    }
-
-    fn data(&mut self, id: u32, data: &[u8]) -> &mut Self {
-        self.device(103, &[Number(id), Text(data)])
-    }
-
-    fn write(&mut self, id: u32, handle: &[u8], offset: u64, data: &[u8]) -> &mut Self {
-        self.client(6, &[Number(id), Text(handle), Long(offset), Text(data)])
-    }
-
-    fn status(&mut self, id: u32, code: u32) -> &mut Self {
-        self.device(101, &[Number(id), Number(code), Text(b""), Text(b"")])
-    }
-
-    /// What an observer says of it, and then of its end.
-    fn told(&self) -> (Vec<Finding>, Vec<Finding>) {
-        told(self.0.iter().map(|(side, bytes)| (*side, bytes.as_slice())))
-    }
-}
-
-fn told<'a>(pieces: impl IntoIterator<Item = (Side, &'a [u8])>) -> (Vec<Finding>, Vec<Finding>) {
-    let (mut during, mut after) = all(pieces);
-    let listed = |finding: &Finding| !matches!(finding, Finding::Aside(..));
-    during.retain(listed);
-    after.retain(listed);
-    (during, after)
-}
-
-/// With what is kept aside.
-fn all<'a>(pieces: impl IntoIterator<Item = (Side, &'a [u8])>) -> (Vec<Finding>, Vec<Finding>) {
-    let (mut observer, mut during, mut after) = (Any::new(&Asked::Sftp), Vec::new(), Vec::new());
-    pieces.into_iter().for_each(|(side, bytes)| observer.feed(side, bytes, &mut during));
-    observer.end(&mut after);
-    (during, after)
-}
-
-/// What is kept aside of what the device sent.
-fn asides<'a>(pieces: impl IntoIterator<Item = (Side, &'a [u8])>) -> Vec<u8> {
-    let (during, after) = all(pieces);
-    let kept = during.into_iter().chain(after).filter_map(|finding| match finding {
-        Finding::Aside(Side::Device, bytes) => Some(bytes),
-        _ => None,
-    });
-    kept.flatten().collect()
-}
-
-fn holds(bytes: &[u8], text: &[u8]) -> bool {
-    bytes.windows(text.len()).any(|window| window == text)
-}
 
 #[test]
 fn what_a_server_says_beside_files_is_kept_aside_wherever_it_says_it() {
