@@ -7,24 +7,22 @@
 
 mod entry;
 mod forwards;
+mod login;
 mod open;
 mod state;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use russh::keys::Certificate;
 use russh::server::{Auth, ChannelOpenHandle, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey};
-use russh::{Channel, ChannelId, MethodKind, MethodSet, Pty, Sig};
-use tidegate_common::audit::LoginMethod;
-use tidegate_common::policy::{LoginGone, Proved};
+use russh::{Channel, ChannelId, Pty, Sig};
+use tidegate_common::policy::Proved;
 use tokio::sync::{RwLock, watch};
 use tokio::task::AbortHandle;
 
 use super::allowance::Allowance;
-use super::door::{Screen, Step};
 use super::forward::{Arrivals, Listener, Place, X11};
 use super::inbox::window_target;
 use super::program::{Control, Program, Size, Terminal};
@@ -104,15 +102,7 @@ impl russh::server::Handler for Handler {
     type Error = HandlerError;
 
     async fn auth_none(&mut self, name: &str) -> Result<Auth, HandlerError> {
-        match (&self.entrance, self.vouched(name)) {
-            (Entrance::Front, _) => Ok(Auth::Reject {
-                proceed_with_methods: Some(MethodSet::from(&[MethodKind::PublicKey][..])),
-                partial_success: false,
-            }),
-            (Entrance::Jump { .. }, Some((proved, target))) => Box::pin(self.knock(proved, target)).await,
-            // The first try of `none` is no failure, as of sshd; russh counts those after it.
-            (Entrance::Jump { .. }, None) => Ok(Auth::reject()),
-        }
+        self.none(name).await
     }
 
     async fn auth_publickey_offered(
@@ -120,28 +110,11 @@ impl russh::server::Handler for Handler {
         name: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, HandlerError> {
-        // An offer does not tell whether the key is a certificate's. Where a CA is trusted,
-        // every key may sign, and what it signs with decides.
-        let any = !self.gate.settings.trusted_user_cas.is_empty();
-        // One that is somebody else's too is refused only once it has signed, so that the log
-        // has it: whoever just shows a key has proved nothing.
-        let known = self.wanted(name).is_some_and(|(user, _)| {
-            any || !matches!(self.gate.takes_key(&user, offer.public_key), Err(LoginGone::Key))
-        });
-        if known { Ok(Auth::Accept) } else { self.rejected() }
+        self.offered(name, offer.public_key)
     }
 
     async fn auth_publickey(&mut self, name: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, HandlerError> {
-        let Some((user, target)) = self.wanted(name) else { return self.rejected() };
-        let shown = super::keys::fingerprint(key.public_key);
-        match self.gate.takes_key(&user, key.public_key) {
-            Ok(proved) => Box::pin(self.proved(proved, target, LoginMethod::PublicKey, shown)).await,
-            Err(LoginGone::SharedKey) => {
-                let why = format!("the key {shown} is another user's, too; `get users` shows whose");
-                self.refused(name, &user, why).await
-            }
-            Err(_) => self.rejected(),
-        }
+        self.key(name, key.public_key).await
     }
 
     async fn auth_openssh_certificate(
@@ -149,14 +122,7 @@ impl russh::server::Handler for Handler {
         name: &str,
         certificate: &Certificate,
     ) -> Result<Auth, HandlerError> {
-        let Some((user, target)) = self.wanted(name) else { return self.rejected() };
-        match self.gate.takes_certificate(&user, certificate, self.origin) {
-            Ok(proved) => {
-                let shown = format!("{} serial {}", certificate.key_id(), certificate.serial());
-                Box::pin(self.proved(proved, target, LoginMethod::Certificate, shown)).await
-            }
-            Err(why) => self.refused(name, &user, why.to_string()).await,
-        }
+        self.certificate(name, certificate).await
     }
 
     async fn auth_keyboard_interactive<'a>(
@@ -165,30 +131,10 @@ impl russh::server::Handler for Handler {
         _: &str,
         response: Option<Response<'a>>,
     ) -> Result<Auth, HandlerError> {
-        // A client that cannot ask for `none` may begin here.
-        if let Some((proved, target)) = self.vouched(name)
-            && Box::pin(self.knock(proved, target)).await? == Auth::Accept
-        {
-            return Ok(Auth::Accept);
-        }
         let answers = response.map(|response| {
             response.take(8).map(|answer| String::from_utf8_lossy(&answer).into_owned()).collect::<Vec<_>>()
         });
-        let State::Asking(mut door) = std::mem::replace(&mut self.state, State::Unproved) else {
-            return self.rejected();
-        };
-        let step = match answers {
-            None => Step::Ask(door.screen()),
-            Some(answers) => Box::pin(door.answer(answers)).await?,
-        };
-        Ok(match self.settle(step, door) {
-            None => Auth::Accept,
-            Some(Screen { instructions, prompts }) => Auth::Partial {
-                name: Cow::Borrowed(""),
-                instructions: Cow::Owned(instructions),
-                prompts: prompts.into_iter().map(|prompt| (Cow::Owned(prompt), true)).collect(),
-            },
-        })
+        self.answers(name, answers).await
     }
 
     async fn channel_open_session(

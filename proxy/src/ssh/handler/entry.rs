@@ -5,101 +5,18 @@ use std::sync::Arc;
 
 use russh::server::{Auth, Session};
 use russh::{ChannelId, MethodKind, MethodSet};
-use tidegate_common::audit::{EndCause, Event, LoginMethod, Note};
-use tidegate_common::name::{CredentialName, Login, UserName};
+use tidegate_common::audit::EndCause;
+use tidegate_common::name::CredentialName;
 use tidegate_common::policy::Proved;
 use tokio::sync::watch;
 
 use super::super::door::{Door, Screen, Step};
 use super::super::program::{Control, Program, Start};
-use super::super::{LEAVE_DEADLINE, MOST_ATTEMPTS, Standing, relay, terminal_console};
-use super::{Entrance, Handler, HandlerError, LONGEST_ENV, LONGEST_ENV_NAME, State};
+use super::super::{LEAVE_DEADLINE, Standing, relay, terminal_console};
+use super::{Handler, HandlerError, LONGEST_ENV, LONGEST_ENV_NAME, State};
 use crate::session::{End, Phase};
 
 impl Handler {
-    /// Whose keys and certificates open the log-in under this name, and what it leads to.
-    /// Inside a jump they are those of the user whom the outer connection has proved.
-    pub(super) fn wanted(&self, name: &str) -> Option<(UserName, Option<CredentialName>)> {
-        match &self.entrance {
-            Entrance::Front if self.may_prove() => {
-                let login = name.parse::<Login>().ok()?;
-                Some((login.user, login.target))
-            }
-            Entrance::Front => None,
-            Entrance::Jump { .. } => self.vouched(name).map(|(proved, target)| (proved.user, Some(target))),
-        }
-    }
-
-    /// Whom the outer connection of a jump has proved, and the credential under this name.
-    pub(super) fn vouched(&self, name: &str) -> Option<(Proved, CredentialName)> {
-        match &self.entrance {
-            Entrance::Jump { proved, device } if self.may_prove() => {
-                let account = name.parse().ok()?;
-                Some((proved.clone(), CredentialName { account, device: device.clone() }))
-            }
-            _ => None,
-        }
-    }
-
-    /// A key, a certificate or an answer was wrong. As sshd does, the last that may be is tried
-    /// like those before it, and the connection leaves once it was wrong too.
-    pub(super) fn rejected(&mut self) -> Result<Auth, HandlerError> {
-        self.attempts += 1;
-        if self.attempts > MOST_ATTEMPTS {
-            return Err(HandlerError::Attempts);
-        }
-        if self.attempts == MOST_ATTEMPTS {
-            // sshd's words, which people look for.
-            let sentence = "Too many authentication failures".into();
-            self.standing.send_replace(Standing::Leaving(Some(sentence)));
-        }
-        Ok(Auth::reject())
-    }
-
-    /// Whether somebody may still prove who they are.
-    fn may_prove(&self) -> bool {
-        matches!(self.state, State::Unproved) && self.attempts < MOST_ATTEMPTS
-    }
-
-    /// Who wrote the name `shown` proved nothing; the log has the true reason.
-    pub(super) async fn refused(
-        &mut self,
-        shown: &str,
-        user: &UserName,
-        why: String,
-    ) -> Result<Auth, HandlerError> {
-        let event = Event::LoginRefused { user: Note::new(shown), why: Note::new(why) };
-        self.gate.refusals.tell(self.origin, "log-ins", event.by_user(user, self.origin)).await?;
-        self.rejected()
-    }
-
-    /// A user proved who they are: lets them in, or begins to ask. Inside a jump it is the
-    /// outer connection's proof that all rests on, and that is in the log.
-    pub(super) async fn proved(
-        &mut self,
-        proved: Proved,
-        target: Option<CredentialName>,
-        method: LoginMethod,
-        key: String,
-    ) -> Result<Auth, HandlerError> {
-        if let (Entrance::Jump { proved, .. }, Some(target)) = (&self.entrance, &target) {
-            let (proved, target) = (proved.clone(), target.clone());
-            return self.knock(proved, target).await;
-        }
-        let event = Event::LoginAccepted { user: proved.user.clone(), method, key: Note::new(key) };
-        self.gate.audit.append(event.by_user(&proved.user, self.origin)).await?;
-        match target {
-            Some(target) => self.knock(proved, target).await,
-            None => {
-                self.proved = Some(proved.clone());
-                self.state = State::Console;
-                self.standing.send_replace(Standing::Proved);
-                self.leave_when_out(proved);
-                Ok(Auth::Accept)
-            }
-        }
-    }
-
     /// Whether what the connection rests on still holds; asked whenever something new opens.
     ///
     /// # Errors
@@ -176,7 +93,7 @@ impl Handler {
     }
 
     /// The connection leaves once what it rests on is gone; what runs on it says so first.
-    fn leave_when_out(&mut self, proved: Proved) {
+    pub(super) fn leave_when_out(&mut self, proved: Proved) {
         let (access, standing) = (self.gate.access.clone(), self.standing.clone());
         let (relays, told) = (Arc::clone(&self.relays), self.told.subscribe());
         let leaving = tokio::spawn(async move {
