@@ -7,11 +7,13 @@
 //! revoked is remembered as ending until its agent has said that it is gone.
 
 mod error;
+mod live;
 mod orders;
 mod questions;
 mod view;
 
 pub use error::GrantError;
+pub use live::LiveGrant;
 pub use view::{GrantSeen, GrantState, What};
 
 use std::collections::HashMap;
@@ -27,11 +29,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::budgets::Budgets;
 use super::vouching::Vouched;
-
-/// How long an agent may take to end one before the session's end is told without it.
-const REVOKE_DEADLINE: Duration = Duration::from_secs(10);
-/// Grants of one device that are remembered as ending; more are forgotten at once.
-const MOST_ENDING: usize = 1024;
 
 /// How a grant went without the session asking for it.
 #[derive(Debug, Clone)]
@@ -125,16 +122,6 @@ pub struct Registry {
     newest: watch::Sender<u64>,
 }
 
-/// A grant that lives. Dropping it revokes it, if nobody did.
-pub struct LiveGrant {
-    registry: Registry,
-    session: SessionId,
-    /// What the agent applied.
-    pub receipt: Receipt,
-    over: oneshot::Receiver<GrantOver>,
-    revoked: bool,
-}
-
 impl Registry {
     /// An empty registry with leases of this length.
     pub fn new(lease: Duration) -> Self {
@@ -164,23 +151,6 @@ impl Registry {
     /// The agent of a device, if it is connected.
     pub fn status(&self, device: &DeviceName) -> Option<LinkStatus> {
         self.state().links.get(device).map(|link| link.status.clone())
-    }
-
-    /// Takes a session off the leases and tells the agent, if it can be told at once.
-    /// Where it can't, the next lease tells it. Whoever waits for the agent's word waits
-    /// only for one that is linked.
-    fn withdraw(&self, session: SessionId, reply: Option<oneshot::Sender<Ended>>) {
-        let mut state = self.state();
-        let Some(Entry { what, renewed, .. }) = state.live.remove(&session) else { return };
-        let link = state.links.get(&what.device);
-        let reply = reply.filter(|_| link.is_some());
-        if let Some(link) = link {
-            let _ = link.sender.try_send(FromProxy::Revoke { session });
-        }
-        let as_many = state.ending.values().filter(|leaving| leaving.what.device == what.device);
-        if as_many.count() < MOST_ENDING {
-            state.ending.insert(session, Leaving { what, renewed, reply });
-        }
     }
 
     /// Tells the agent that the session is about to log in on its host, `from` here.
@@ -379,33 +349,6 @@ impl Entry {
             Stage::Active(over) => {
                 let _ = over.send(GrantOver::Lost);
             }
-        }
-    }
-}
-
-impl LiveGrant {
-    /// Waits until the grant is over without us having revoked it. Cancel safe.
-    pub async fn over(&mut self) -> GrantOver {
-        (&mut self.over).await.unwrap_or(GrantOver::Lost)
-    }
-
-    /// Revokes the grant and waits for the agent's word; `None` when it can't be reached
-    /// or does not answer: the lease ends the grant then.
-    pub async fn revoke(mut self) -> Option<Ended> {
-        self.revoked = true;
-        if let Ok(GrantOver::Ended(ended)) = self.over.try_recv() {
-            return Some(ended);
-        }
-        let (reply, answer) = oneshot::channel();
-        self.registry.withdraw(self.session, Some(reply));
-        tokio::time::timeout(REVOKE_DEADLINE, answer).await.ok()?.ok()
-    }
-}
-
-impl Drop for LiveGrant {
-    fn drop(&mut self) {
-        if !self.revoked {
-            self.registry.withdraw(self.session, None);
         }
     }
 }
