@@ -63,7 +63,7 @@ pub async fn run(
     let held = gate.sessions.start(*permit, origin);
     let start = Start { terminal: Some(terminal), ..start };
     if inbox.push_control(Control::Start(start)).is_ok() {
-        let client = relay::Client { id, write, handle, inbox, answered: true };
+        let client = relay::Client { id, write, handle, inbox };
         return relay::serve(client, held.phase()).await;
     }
     false

@@ -48,8 +48,6 @@ pub struct Client {
     pub handle: Handle,
     /// What it sends.
     pub inbox: Inbox<Control>,
-    /// Whether the request for its program was answered before the relay had it.
-    pub answered: bool,
 }
 
 /// How a channel ended before or after it was relayed.
@@ -79,13 +77,12 @@ pub async fn serve(client: Client, phase: watch::Receiver<Phase>) -> bool {
         };
         let tells = sentence.is_some();
         if let Some(sentence) = sentence {
+            // Success, whatever became of the request: ssh(1) exits at a failure without a look
+            // at what came before it. The exit status tells that nothing ran.
+            let _ = client.handle.channel_success(client.id).await;
             let text = format!("\r\ntidegate: {sentence}\r\n");
             let _ = client.write.extended_data_bytes(STDERR, text).await;
             let _ = client.handle.exit_status_request(client.id, 255).await;
-        }
-        // After the sentence: ssh(1) reads no further once its request has failed.
-        if matches!(done, Done::Failed(_)) && !client.answered {
-            let _ = client.handle.channel_failure(client.id).await;
         }
         let _ = client.write.close().await;
         tells
@@ -208,9 +205,7 @@ async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Box<R
     lease.carries_terminal(start.terminal.is_some());
     open.attached();
     let recorder = recorded(open, number, start).await.map_err(|error| error.to_string())?;
-    if !client.answered {
-        client.handle.channel_success(client.id).await.map_err(|()| "the client is gone".to_owned())?;
-    }
+    client.handle.channel_success(client.id).await.map_err(|()| "the client is gone".to_owned())?;
     let transfer = start.program.transfer().filter(|_| start.terminal.is_none());
     let transfers = Watch::of(transfer.as_ref(), open, number, &recorder);
     let warnings = Warnings::new(open, start.terminal.is_some());

@@ -32,8 +32,10 @@ use witness::{Reception, Witness};
 
 /// How long a device may take to be reached, to exchange keys and to log us in.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// The most channels open at once in one session.
-pub const MOST_CHANNELS: usize = 32;
+/// The most channels open at once in one session: twice what a browser behind `ssh -D` and a
+/// shell open. Each has a connection to the device, and holds a mebibyte here at most while
+/// nobody reads it.
+pub const MOST_CHANNELS: usize = 128;
 
 /// Why a device can't be used. The sentences are for the user.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,8 @@
-//! What one session may hold open at once: 32 channels, 16 listeners.
+//! What one session may hold open at once: 128 channels, 16 listeners.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use tidegate_tests::pty::PATIENCE;
 use tidegate_tests::wait;
@@ -12,7 +13,7 @@ use crate::pier::Pier;
 use crate::scene::text;
 use crate::support::{Scratch, random_bytes};
 
-const CHANNELS: usize = 32;
+const CHANNELS: usize = 128;
 const LISTENERS: usize = 16;
 
 /// Asks ssh's SOCKS for a port of the device (RFC 1928); `None` when the gate refuses it.
@@ -37,7 +38,11 @@ fn a_dynamic_forward_carries_every_byte_and_one_channel_over_the_bound_is_refuse
     let pier = Pier::new("pier-socks", "\"local\"");
     let (service, port) = pier.echo(&[]);
     let here = free_port();
-    let mut ssh = pier.ssh(&["-N", "-D", &format!("127.0.0.1:{here}")], &[]).start().unwrap();
+    let mut ssh = pier
+        .ssh(&["-N", "-D", &format!("127.0.0.1:{here}")], &[])
+        .within(Duration::from_secs(240))
+        .start()
+        .unwrap();
     let sent = random_bytes(3_000_001);
     let back = exchange(socks(here, &port).expect("the gate opens it"), &sent);
     assert!(back == sent, "{} bytes came back", back.len());
@@ -51,7 +56,7 @@ fn a_dynamic_forward_carries_every_byte_and_one_channel_over_the_bound_is_refuse
         held.push(stream);
     }
     assert!(socks(here, &port).is_none_or(|mut stream| !lives(&mut stream)), "one over the bound is open");
-    let why = "this session has 32 channels open, the most there may be; close one first";
+    let why = "this session has 128 channels open, the most there may be; close one first";
     wait::until_true("ssh says why", PATIENCE, || ssh.stderr_so_far().contains(why)).unwrap();
     let refused = pier.logged("direct-tcpip", "forward-refused", &port);
     assert_eq!(text(&refused, "why"), why);

@@ -1,5 +1,6 @@
 //! Many channels at once, to a device whose sshd is configured as Debian configures it.
 
+use std::io::{Read, Write};
 use std::thread;
 use std::time::Duration;
 
@@ -74,6 +75,40 @@ fn thirty_commands_at_once_over_one_connection_all_run() {
         }));
     }
     master.ssh.kill().unwrap();
+}
+
+#[test]
+fn thirty_commands_and_sixty_connections_of_a_forward_are_there_at_once() {
+    needs_devices!();
+    let pier = Pier::new("pier-ninety", "\"local\"");
+    let (service, port) = pier.echo(&[]);
+    let here = free_port();
+    let master = Master::start(&pier, &["-L", &format!("127.0.0.1:{here}:127.0.0.1:{port}")]);
+    let go = format!("/tmp/{}-go", pier.name);
+    let commands: Vec<Running> = (0..30)
+        .map(|number| format!("echo there; until [ -e {go} ]; do sleep 0.1; done; echo {number}"))
+        .map(|command| master.run(&pier, &command).within(Duration::from_secs(240)).start().unwrap())
+        .collect();
+    let streams = at_once(60, |_| {
+        let mut stream = connect(here);
+        stream.write_all(b"x").unwrap();
+        stream.read_exact(&mut [0]).unwrap();
+        stream
+    });
+    // Nobody has left before all ninety are there.
+    for command in &commands {
+        wait::until_true("a command runs", PATIENCE, || command.stdout_so_far().contains("there")).unwrap();
+    }
+    pier.street.device.ok(&["touch", &go]).unwrap();
+    for (number, command) in commands.into_iter().enumerate() {
+        let done = command.done().unwrap();
+        assert_eq!(done.out(), format!("there\n{number}\n"), "{}", done.all());
+    }
+    for stream in streams {
+        assert!(exchange(stream, &[7; 1000]) == [7; 1000]);
+    }
+    master.ssh.kill().unwrap();
+    service.kill().unwrap();
 }
 
 #[test]

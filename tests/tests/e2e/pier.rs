@@ -17,8 +17,8 @@ use crate::ways::{Street, street};
 const ECHO: &str = r#"
 use IO::Socket::INET; use IO::Socket::UNIX; $| = 1; $SIG{CHLD} = "IGNORE";
 my $path = shift;
-my $at = $path ? IO::Socket::UNIX->new(Local => $path, Listen => 8)
-               : IO::Socket::INET->new(LocalAddr => "127.0.0.1", Listen => 8, ReuseAddr => 1);
+my $at = $path ? IO::Socket::UNIX->new(Local => $path, Listen => 128)
+               : IO::Socket::INET->new(LocalAddr => "127.0.0.1", Listen => 128, ReuseAddr => 1);
 die $! unless $at;
 print $path ? "ready\n" : $at->sockport . "\n";
 while (my $one = $at->accept) {

@@ -95,7 +95,7 @@ impl Handler {
                 reply.accept().await;
                 let (_, write) = channel.split();
                 let inbox = inbox.clone();
-                let client = relay::Client { id, write, handle: client, inbox, answered: false };
+                let client = relay::Client { id, write, handle: client, inbox };
                 let phase = held.phase();
                 let told = self.told.clone();
                 tokio::spawn(async move {
