@@ -13,34 +13,9 @@ help: ## what there is
 deps: ## installs missing Debian packages (as root); starts no service
 	@.ci/deps
 
-# By this profile the compiler lays out the gate (docs/DECISIONS.md). It is of one compiler; another builds without,
-# and so does who has flags of his own.
-PROFILE := proxy/profile/$(shell rustc -vV 2>/dev/null | \
-    awk '/^release/ { r = $$2 } /^commit-hash/ { c = substr($$2, 1, 9) } /^host/ { h = $$2 } END { print r "-" c "-" h }').profdata
-BY_PROFILE := $(if $(RUSTFLAGS)$(CARGO_ENCODED_RUSTFLAGS),,$(wildcard $(PROFILE)))
-# No warning for each function that has changed since.
-QUIETLY := -Cllvm-args=-no-pgo-warn-mismatch
-# What runs often has a section of its own.
-HOT_TOGETHER := -Clink-arg=-Wl,-z,keep-text-section-prefix
-
 .PHONY: build
 build: deps ## builds the programs, in release
-ifeq ($(BY_PROFILE),)
-	@echo 'built without $(PROFILE): a key may take some 5 % longer'
 	cargo build --release --workspace --bins
-else
-	CARGO_ENCODED_RUSTFLAGS=$$'-Cprofile-use=$(CURDIR)/$(BY_PROFILE)\x1f$(QUIETLY)\x1f$(HOT_TOGETHER)' \
-	    cargo build --release --workspace --bins
-	@grep -aoE '_ZN[[:alnum:]_$$.]*tidegate_proxy[[:alnum:]_$$.]*17h[0-9a-f]{16}E' $(BY_PROFILE) | \
-	    grep -qFf - <(nm $(TARGET)/release/tidegate-proxy) || \
-	    echo '$(BY_PROFILE) is of a gate with other dependencies: `make profile` makes it anew'
-endif
-
-.PHONY: profile
-profile: build ## measures what runs for a key, for the next build; for another compiler, or when much has changed
-	@.ci/profile $(PROFILE)
-	@# cargo knows the file's name and not what is in it.
-	@cargo clean --release
 
 CARGO_DEB := $(TARGET)/tools/bin/cargo-deb
 CARGO_DEB_VERSION := 3.8.0

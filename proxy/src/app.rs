@@ -19,7 +19,6 @@ use crate::agents::{self, GrantSeen, Office, Registry};
 use crate::audit_log::AuditLog;
 use crate::config::Config;
 use crate::console;
-use crate::lanes::Lanes;
 use crate::record::{self, Floors, RecordingKey, Recordings};
 use crate::refusals::Refusals;
 use crate::requests::{self, Requests};
@@ -29,6 +28,7 @@ use crate::ssh::keys::Keys;
 use crate::ssh::upstream::{Means, Pace};
 use crate::ssh::{self, Gate};
 use crate::store::Store;
+use crate::threads::ConnectionThreads;
 use crate::witness::Witnesses;
 
 /// How long sessions may take to end when the gate stops.
@@ -106,7 +106,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         enrolling: tokio::sync::Mutex::default(),
         vouching: tokio::sync::Mutex::default(),
     });
-    let lanes = Lanes::start();
+    let threads = ConnectionThreads::for_processors();
     let expiry = requests.clone().keep_expiring();
     let gate = Arc::new(Gate {
         access,
@@ -129,7 +129,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
-        () = ssh::listen(gate, ssh_listener, &lanes) => {}
+        () = ssh::listen(gate, ssh_listener, &threads) => {}
         ended = agents::listen(Arc::clone(&office), agents_listener) => ended?,
         () = agents::keep_seen(&office) => {}
         () = refusals.keep_summing() => {}

@@ -12,7 +12,6 @@ mod cli;
 mod config;
 mod console;
 mod files;
-mod lanes;
 mod limits;
 mod log;
 mod memory;
@@ -24,6 +23,7 @@ mod service;
 mod session;
 mod ssh;
 mod store;
+mod threads;
 mod transfers;
 mod typed;
 mod witness;
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         Err(error) => return failed(&error),
     };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = match runtime.enable_all().thread_keep_alive(lanes::IDLE).build() {
+    let runtime = match runtime.enable_all().thread_keep_alive(threads::IDLE).build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };

@@ -32,13 +32,13 @@ use tokio::sync::watch;
 use crate::access::Access;
 use crate::audit_log::AuditLog;
 use crate::config;
-use crate::lanes::Lanes;
 use crate::limits::{Place, Places};
 use crate::origin::canonical;
 use crate::refusals::Refusals;
 use crate::requests::Requests;
 use crate::service::Services;
 use crate::session::Sessions;
+use crate::threads::ConnectionThreads;
 use handler::{Entrance, Handler};
 use inbox::WINDOW;
 use keys::Keys;
@@ -74,14 +74,14 @@ pub struct Gate {
     pub settings: config::Ssh,
 }
 
-/// Accepts connections for ever. Each has a task of its own on a lane, so that no
+/// Accepts connections for ever. Each has a task of its own on one thread, so that no
 /// handshake holds up another.
-pub async fn listen(gate: Arc<Gate>, listener: TcpListener, lanes: &Lanes) {
+pub async fn listen(gate: Arc<Gate>, listener: TcpListener, threads: &ConnectionThreads) {
     let places = Places::new(gate.settings.unproved_each, gate.settings.unproved_all);
     let config = server_config(&gate, Vec::new());
     loop {
         let accepted = listener.accept().await;
-        // Its lane's own I/O driver serves it, not this one's.
+        // Its thread's own I/O driver serves it, not this one's.
         let (stream, address) =
             match accepted.and_then(|(stream, from)| Ok((stream.into_std()?, canonical(from)))) {
                 Ok(accepted) => accepted,
@@ -96,7 +96,7 @@ pub async fn listen(gate: Arc<Gate>, listener: TcpListener, lanes: &Lanes) {
             continue;
         };
         let (gate, config) = (Arc::clone(&gate), Arc::clone(&config));
-        if let Err(error) = lanes.run(move || meet(gate, config, stream, address, place)) {
+        if let Err(error) = threads.run(move || meet(gate, config, stream, address, place)) {
             tracing::warn!(%address, %error, "a connection could not be served");
         }
     }

@@ -2,10 +2,9 @@
 //! to the system, and by the gathering while a terminal floods.
 //!
 //! sshd sends what a terminal shows in pieces of at most 4 KiB. When each of them wakes
-//! the lane, the lane wakes the client for each, and those two have no time left to be
+//! us, we wake the client for each, and those two have no time left to be
 //! fast. While much comes, the kernel is asked to wake us for [`GATHERING`] bytes only
-//! (SO_RCVLOWAT, socket(7)), and a timer fetches what is less when no more follows; the
-//! lane meanwhile runs wherever there is room. A person can't tell that millisecond; a
+//! (SO_RCVLOWAT, socket(7)), and a timer fetches what is less when no more follows. A person can't tell that millisecond; a
 //! program that answers to what it reads could, so connections without a terminal are
 //! read as their data come.
 
@@ -23,7 +22,6 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::super::READ_AHEAD;
-use crate::lanes::Outing;
 
 /// What wakes us while a terminal floods, in bytes.
 const GATHERING: usize = 16 * 1024;
@@ -67,7 +65,6 @@ pub struct Gathered {
 struct Flood {
     patience: Pin<Box<Sleep>>,
     waiting: bool,
-    _outing: Outing,
 }
 
 impl Gathered {
@@ -89,7 +86,7 @@ impl Gathered {
         (self.bytes, self.since) = (0, Instant::now());
         if floods && self.flood.is_none() && setsockopt(&self.stream, LowWater, &GATHERING).is_ok() {
             let patience = Box::pin(sleep(PATIENCE));
-            self.flood = Some(Flood { patience, waiting: false, _outing: Outing::begin() });
+            self.flood = Some(Flood { patience, waiting: false });
         }
     }
 
