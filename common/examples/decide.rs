@@ -64,7 +64,7 @@ fn main() {
                 login: None,
                 target: &target,
                 action: Action::Session,
-                origin: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                origin: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
                 claims: &claims,
                 requests: &[],
             };

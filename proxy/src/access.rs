@@ -175,6 +175,7 @@ impl Access {
         let snapshot = self.snapshot();
         let Proved { user, login } = proved;
         let login = Some(login);
+        let origin = Some(origin);
         let facts = Facts { now, user, login, target, action, origin, claims, requests: &[] };
         match policy::decide(&snapshot, &facts) {
             // Only where something is missing can a request make a difference.
@@ -239,9 +240,8 @@ impl Access {
         now: Timestamp,
     ) -> Result<Explanation, AccessError> {
         let requests = self.requests_for(user, target).await?;
-        let origin = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
         let claims = Claims::default();
-        let login = None;
+        let (origin, login) = (None, None);
         let facts = Facts { now, user, login, target, action, origin, claims: &claims, requests: &requests };
         Ok(policy::explain(&self.snapshot(), &facts))
     }

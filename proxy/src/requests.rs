@@ -149,7 +149,7 @@ impl Requests {
             login: None,
             target: &new.target,
             action: new.action,
-            origin: new.origin.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
+            origin: new.origin,
             claims: &new.claims,
             requests: &[],
         };

@@ -33,8 +33,8 @@ pub struct Facts<'a> {
     pub target: &'a CredentialName,
     /// To do what.
     pub action: Action,
-    /// From where.
-    pub origin: IpAddr,
+    /// From where, where that is known: who asks on the local console comes from nowhere.
+    pub origin: Option<IpAddr>,
     /// What the user says for it.
     pub claims: &'a Claims,
     /// Requests that may cover it; those that do not are ignored.

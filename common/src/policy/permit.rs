@@ -25,7 +25,7 @@ pub struct Permit {
     pub(super) device: Arc<Device>,
     pub(super) group: Arc<AccessGroup>,
     pub(super) action: Action,
-    pub(super) origin: IpAddr,
+    pub(super) origin: Option<IpAddr>,
     pub(super) login: Option<Arc<Login>>,
     pub(super) claims: Claims,
     pub(super) request: Option<RequestId>,
@@ -71,9 +71,9 @@ impl Permit {
         self.action
     }
 
-    /// From where.
+    /// From where, where that was known.
     #[must_use]
-    pub fn origin(&self) -> IpAddr {
+    pub fn origin(&self) -> Option<IpAddr> {
         self.origin
     }
 

@@ -91,7 +91,7 @@ impl Ask {
             login: None,
             target: &target,
             action: self.action,
-            origin: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            origin: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             claims: &self.claims,
             requests: &self.requests,
         };

@@ -76,8 +76,7 @@ fn of_file(path: &Path, connections: u32) -> ConnectOptions {
     let path = path.to_owned();
     // The path is set as it is: in a url, some of its characters would mean something else.
     let mut options = ConnectOptions::new("sqlite://");
-    // All of them now and for good: each has a thread, which would be a lane's when a lane
-    // asks for it.
+    // All of them now and for good: each has a thread.
     options.max_connections(connections).min_connections(connections);
     options.idle_timeout(None).max_lifetime(None).sqlx_logging(false).map_sqlx_sqlite_opts(move |options| {
         options

@@ -33,7 +33,7 @@ fn decided(snapshot: &Snapshot, login: &Arc<Login>) -> Decision {
         login: Some(login),
         target: &target,
         action: Action::Session,
-        origin: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        origin: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         claims: &Claims::default(),
         requests: &[],
     };

@@ -67,7 +67,7 @@ fn explain_names_the_group_that_decides_and_why_the_others_did_not() {
         login: None,
         target: &target,
         action: Action::Session,
-        origin: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        origin: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         claims: &Claims::default(),
         requests: &[],
     };

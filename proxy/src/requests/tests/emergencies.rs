@@ -88,7 +88,7 @@ async fn an_emergency_is_reviewed_once_by_another_approver_and_nothing_comes_aft
     let permit = world.permit().await;
     let session = crate::session::new_id();
     let now = Timestamp::now();
-    world.temporary.store.session_begin(session, &permit, permit.origin(), now).await.unwrap();
+    world.temporary.store.session_begin(session, &permit, permit.origin().unwrap(), now).await.unwrap();
     let lives =
         format!("its session {session} lives; review it once that is over, or end it with `request revoke`");
     assert_eq!(review(made.id, "boss").await, no(made.id, &lives));
