@@ -4,13 +4,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs::{self, Permissions};
+use std::io::{ErrorKind, Read as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use tidegate_tests::client::run_of;
-use tidegate_tests::pty::PATIENCE;
+use tidegate_tests::pty::{PATIENCE, Pty};
 use tidegate_tests::run::{Done, Run};
 use tidegate_tests::wait;
 
+use crate::forwards::free_port;
 use crate::needs_devices;
 use crate::support::Scratch;
 use crate::ways::{Street, street};
@@ -18,7 +23,7 @@ use crate::ways::{Street, street};
 const GOLDEN: &str = include_str!("matrix.txt");
 
 /// The conditions: what is said of user and group, and the target that is asked for.
-const CONDITIONS: [(&str, &str, &str, &str); 10] = [
+const CONDITIONS: [(&str, &str, &str, &str); 11] = [
     ("allowed", "", "session = {}", "matrix@db01"),
     (
         "forwards",
@@ -39,13 +44,21 @@ const CONDITIONS: [(&str, &str, &str, &str); 10] = [
         "session = { approval = { needed = 1 } }\napprovers = [{ user = \"matrix-approver\" }]",
         "matrix@db01",
     ),
+    (
+        "emergency-allowed",
+        "",
+        "session = { emergency = true, approval = { needed = 1 } }\napprovers = [{ user = \"matrix-approver\" }]",
+        "matrix@db01",
+    ),
 ];
 
-/// The kinds of channel.
-const KINDS: [&str; 14] = [
+/// The kinds of channel, and the ways in that are not a channel's.
+const KINDS: [&str; 18] = [
     "shell",
     "exec",
     "exec-terminal",
+    "menu",
+    "emergency",
     "sftp",
     "scp",
     "scp-legacy",
@@ -54,7 +67,9 @@ const KINDS: [&str; 14] = [
     "jump-other-port",
     "jump-forward",
     "forward-local",
+    "forward-socket",
     "forward-remote",
+    "forward-remote-socket",
     "forward-agent",
     "forward-x11",
 ];
@@ -80,8 +95,8 @@ fn every_kind_of_channel_opens_under_the_conditions_in_the_golden_file_only() {
     });
     let mut table = String::new();
     for (condition, ..) in CONDITIONS {
-        for (kind, opens) in KINDS.iter().zip(&found[condition]) {
-            let _ = writeln!(table, "{condition:<18}{kind:<18}{}", if *opens { "opens" } else { "refused" });
+        for (kind, became) in KINDS.iter().zip(&found[condition]) {
+            let _ = writeln!(table, "{condition:<18}{kind:<24}{became}");
         }
     }
     let golden: Vec<&str> =
@@ -90,7 +105,7 @@ fn every_kind_of_channel_opens_under_the_conditions_in_the_golden_file_only() {
     assert!(differing.is_empty() && table.lines().count() == golden.len(), "{differing:#?}\n{table}");
 }
 
-fn row(street: &Street, (name, user, group, target): &(&str, &str, &str, &str)) -> Vec<bool> {
+fn row(street: &Street, (name, user, group, target): &(&str, &str, &str, &str)) -> Vec<String> {
     let world = &street.world;
     let person = format!("matrix-{name}");
     let key = world.client().public_key(&person).unwrap();
@@ -103,73 +118,215 @@ fn row(street: &Street, (name, user, group, target): &(&str, &str, &str, &str)) 
              criteria = {{ devices = [\"db01\"], accounts = [\"matrix\"] }}\n{group}\n"
         ))
         .unwrap();
-    KINDS.iter().map(|kind| opens(street, &person, target, kind)).collect()
+    let row = Row { street, person, target, scratch: Scratch::new("matrix") };
+    KINDS.iter().map(|kind| row.became(kind)).collect()
 }
 
-fn opens(street: &Street, person: &str, target: &str, kind: &str) -> bool {
-    let client = street.world.client();
-    let scratch = Scratch::new("matrix");
-    let user = format!("User={person}[{target}]");
-    let (account, device) = target.split_once('@').unwrap();
-    let hop = format!("ProxyJump={person}@gate");
-    // The hop takes its key from the configuration, where there is one for each person.
-    let config = format!(
-        "Host *\n IdentityFile {}\nInclude {}\n",
-        client.key(person).unwrap().display(),
-        client.config().display()
-    );
-    let config = scratch.file("config", config.as_bytes());
-    let through = ["-o", user.as_str()];
-    let jump = ["-o", hop.as_str(), "-o", &format!("User={account}"), "-o", &format!("HostName={device}")];
-    let run = |program: &str, options: &[&str], rest: &[&str], stdin: &str| -> Done {
-        let words = ["setsid", "--wait", program, "-F", config.to_str().unwrap()];
+/// One person who tries each kind.
+struct Row<'a> {
+    street: &'a Street,
+    person: String,
+    target: &'a str,
+    scratch: Scratch,
+}
+
+impl Row<'_> {
+    /// What became of it: it opens, or the sentence that the person reads; where stock clients
+    /// show them none, the one that is in the audit log.
+    fn became(&self, kind: &str) -> String {
+        let before = self.logged().len();
+        let (opens, said) = self.try_to_open(kind);
+        if opens {
+            return "opens".to_owned();
+        }
+        let sentence = sentence(kind, &said).or_else(|| {
+            let new = || self.logged().get(before..).and_then(|new| new.last().cloned());
+            wait::until("the log tells why", PATIENCE, new).ok()
+        });
+        let sentence = sentence.unwrap_or_else(|| panic!("{} {kind}: nothing says why: {said}", self.person));
+        sentence.replace(&self.person, "USER")
+    }
+
+    /// Every reason that the log has for a refusal of this person.
+    fn logged(&self) -> Vec<String> {
+        let log = self.street.world.json(&["audit", "tail", "-n", "10000"]).unwrap();
+        let own =
+            log.as_array().unwrap().iter().filter(|record| record["actor"]["user"] == self.person.as_str());
+        own.filter_map(|record| record["event"]["why"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// Where the stock client finds its keys, and answers that it gives without a terminal.
+    fn config(&self) -> String {
+        let client = self.street.world.client();
+        let lines = format!(
+            "Host *\n IdentityFile {}\nInclude {}\n",
+            client.key(&self.person).unwrap().display(),
+            client.config().display()
+        );
+        // The hop takes its key from the configuration, where there is one for each person.
+        self.scratch.file("config", lines.as_bytes()).display().to_string()
+    }
+
+    fn run(&self, program: &str, options: &[&str], rest: &[&str], stdin: &str) -> Done {
+        let config = self.config();
+        let words = ["setsid", "--wait", program, "-F", &config];
         let words: Vec<String> =
             words.iter().chain(options).chain(rest).map(|word| (*word).to_owned()).collect();
-        let mut running = run_of(&words).env("DISPLAY", ":99").stdin(stdin).start().unwrap();
-        // Who waits for approval waits for ever; nothing may have opened by then.
-        let waits = |said: String| said.contains("You get in as soon as it is given");
-        let within = Duration::from_secs(60);
-        wait::until_true("", within, || !running.is_running() || waits(running.stderr_so_far())).unwrap();
-        if running.is_running() { running.kill().unwrap() } else { running.done().unwrap() }
-    };
-    let says = |done: &Done| done.out().contains(SAID);
-    let copy = scratch.path("copy").display().to_string();
-    match kind {
-        "shell" => says(&run("ssh", &through, &["-tt", "gate"], &format!("{SAY}; exit\n"))),
-        "exec" => says(&run("ssh", &through, &["-T", "gate", SAY], "")),
-        "exec-terminal" => says(&run("ssh", &through, &["-tt", "gate", SAY], "")),
-        "sftp" => run("sftp", &through, &["-b", "-", "gate"], "pwd\n").success(),
-        "scp" => run("scp", &through, &["-s", "gate:/etc/hostname", &copy], "").success(),
-        "scp-legacy" => run("scp", &through, &["-O", "gate:/etc/hostname", &copy], "").success(),
-        "jump-exec" => says(&run("ssh", &jump, &["-T", "there", SAY], "")),
-        "jump-sftp" => run("sftp", &jump, &["-b", "-", "there"], "pwd\n").success(),
-        "jump-other-port" => {
-            let user = format!("User={person}");
-            run("ssh", &["-o", &user], &["-W", &format!("{device}:80"), "gate"], "").success()
-        }
-        "jump-forward" => run("ssh", &jump, &["-W", "127.0.0.1:22", "there"], "").out().contains("SSH-2.0"),
-        "forward-local" => {
-            run("ssh", &through, &["-W", "127.0.0.1:22", "gate"], "").out().contains("SSH-2.0")
-        }
-        "forward-remote" => {
-            let options = ["-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:9", "gate", SAY];
-            says(&run("ssh", &through, &options, ""))
-        }
-        "forward-agent" => {
-            // Without an agent of its own, ssh would not ask.
-            let socket = scratch.path("agent").display().to_string();
-            let agent = Run::new("ssh-agent").args(["-D", "-a", &socket]).start().unwrap();
-            wait::until_true("the agent is there", PATIENCE, || scratch.path("agent").exists()).unwrap();
-            let from = format!("IdentityAgent={socket}");
-            let command = format!("test -S \"$SSH_AUTH_SOCK\" && {SAY}");
-            let done = run("ssh", &through, &["-o", &from, "-A", "gate", &command], "");
-            agent.kill().unwrap();
-            says(&done)
-        }
-        "forward-x11" => {
-            let done = run("ssh", &through, &["-Y", "gate", SAY], "");
-            says(&done) && !done.err().contains("X11 forwarding request failed")
-        }
-        other => panic!("nobody knows how to open `{other}`"),
+        ends_or_waits(run_of(&words).env("DISPLAY", ":99").stdin(stdin))
     }
+
+    /// Whether it opened, and all that was said.
+    fn try_to_open(&self, kind: &str) -> (bool, String) {
+        let Self { person, target, scratch, .. } = self;
+        let user = format!("User={person}[{target}]");
+        let (account, device) = target.split_once('@').unwrap();
+        let hop = format!("ProxyJump={person}@gate");
+        let through = ["-o", user.as_str()];
+        let jump =
+            ["-o", hop.as_str(), "-o", &format!("User={account}"), "-o", &format!("HostName={device}")];
+        let own = format!("User={person}");
+        let says = |done: Done| (done.out().contains(SAID), done.all());
+        let succeeds = |done: Done| (done.success(), done.all());
+        let reaches_sshd = |done: Done| (done.out().contains("SSH-2.0"), done.all());
+        let copy = scratch.path("copy").display().to_string();
+        match kind {
+            "shell" => says(self.run("ssh", &through, &["-tt", "gate"], &format!("{SAY}; exit\n"))),
+            "exec" => says(self.run("ssh", &through, &["-T", "gate", SAY], "")),
+            "exec-terminal" => says(self.run("ssh", &through, &["-tt", "gate", SAY], "")),
+            "menu" => self.menu(),
+            "emergency" => says(self.emergency(&through)),
+            "sftp" => succeeds(self.run("sftp", &through, &["-b", "-", "gate"], "pwd\n")),
+            "scp" => succeeds(self.run("scp", &through, &["-s", "gate:/etc/hostname", &copy], "")),
+            "scp-legacy" => succeeds(self.run("scp", &through, &["-O", "gate:/etc/hostname", &copy], "")),
+            "jump-exec" => says(self.run("ssh", &jump, &["-T", "there", SAY], "")),
+            "jump-sftp" => succeeds(self.run("sftp", &jump, &["-b", "-", "there"], "pwd\n")),
+            "jump-other-port" => {
+                succeeds(self.run("ssh", &["-o", &own], &["-W", &format!("{device}:80"), "gate"], ""))
+            }
+            "jump-forward" => reaches_sshd(self.run("ssh", &jump, &["-W", "127.0.0.1:22", "there"], "")),
+            "forward-local" => reaches_sshd(self.run("ssh", &through, &["-W", "127.0.0.1:22", "gate"], "")),
+            "forward-socket" => self.socket(&through),
+            "forward-remote" => {
+                let options = ["-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:9", "gate", SAY];
+                says(self.run("ssh", &through, &options, ""))
+            }
+            "forward-remote-socket" => {
+                let to = format!("/tmp/{person}-{}:127.0.0.1:9", std::process::id());
+                let options = ["-o", "ExitOnForwardFailure=yes", "-R", &to, "gate", SAY];
+                says(self.run("ssh", &through, &options, ""))
+            }
+            "forward-agent" => {
+                // Without an agent of its own, ssh would not ask.
+                let socket = scratch.path("agent").display().to_string();
+                let agent = Run::new("ssh-agent").args(["-D", "-a", &socket]).start().unwrap();
+                wait::until_true("the agent is there", PATIENCE, || scratch.path("agent").exists()).unwrap();
+                let from = format!("IdentityAgent={socket}");
+                let command = format!("test -S \"$SSH_AUTH_SOCK\" && {SAY}");
+                let done = self.run("ssh", &through, &["-o", &from, "-A", "gate", &command], "");
+                agent.kill().unwrap();
+                says(done)
+            }
+            "forward-x11" => {
+                let done = self.run("ssh", &through, &["-Y", "gate", SAY], "");
+                let refused = done.err().contains("X11 forwarding request failed");
+                (done.out().contains(SAID) && !refused, done.all())
+            }
+            other => panic!("nobody knows how to open `{other}`"),
+        }
+    }
+
+    /// By the menu of a login without a target.
+    fn menu(&self) -> (bool, String) {
+        let config = self.config();
+        let mut pty = Pty::start(&["ssh", "-F", &config, "-l", &self.person, "gate"]).unwrap();
+        let shown = |pty: &Pty| pty.screen().contains("leaves): ");
+        wait::until_true("a menu, or an end", PATIENCE, || shown(&pty) || !pty.is_running()).unwrap();
+        if shown(&pty) {
+            pty.send_line(self.target).unwrap();
+            let told = |pty: &mut Pty| {
+                let screen = pty.screen();
+                ["$ ", "tidegate: ", "wants a ", WAITS, "press Enter"]
+                    .iter()
+                    .any(|word| screen.contains(word))
+            };
+            wait::until_true("an answer", PATIENCE, || told(&mut pty)).unwrap();
+        }
+        let opens = pty.screen().contains("$ ") && {
+            pty.send_line(SAY).unwrap();
+            pty.expect(SAID).is_ok()
+        };
+        if shown(&pty) {
+            pty.kill().unwrap();
+        } else {
+            pty.end(PATIENCE).unwrap();
+        }
+        (opens, pty.screen())
+    }
+
+    /// Says that it is an emergency to whoever asks, and nothing else.
+    fn emergency(&self, through: &[&str]) -> Done {
+        let answers = "#!/bin/sh\ncase \"$1\" in *Emergency:*) echo the shop is down;; *) echo;; esac\n";
+        let askpass = self.scratch.file("askpass", answers.as_bytes());
+        fs::set_permissions(&askpass, Permissions::from_mode(0o700)).unwrap();
+        let config = self.config();
+        let words = [&["setsid", "--wait", "ssh", "-F", &config][..], through, &["-T", "gate", SAY]].concat();
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let run = run_of(&words).env("SSH_ASKPASS", &askpass).env("SSH_ASKPASS_REQUIRE", "force");
+        ends_or_waits(run.env("DISPLAY", ":99"))
+    }
+
+    /// A connection to a socket of the device.
+    fn socket(&self, through: &[&str]) -> (bool, String) {
+        let here = free_port();
+        let config = self.config();
+        let to = format!("127.0.0.1:{here}:/run/dbus/system_bus_socket");
+        let words =
+            [&["setsid", "--wait", "ssh", "-F", &config][..], through, &["-N", "-L", &to, "gate"]].concat();
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let mut ssh = run_of(&words).within(Duration::from_secs(60)).start().unwrap();
+        let mut stream = None;
+        wait::until_true("the client listens, waits or leaves", PATIENCE, || {
+            stream = TcpStream::connect(("127.0.0.1", here)).ok();
+            stream.is_some() || !ssh.is_running() || ssh.stderr_so_far().contains(WAITS)
+        })
+        .unwrap();
+        // Who is refused is closed at once, and told.
+        let opens = stream.is_some_and(|mut stream| {
+            stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+            matches!(stream.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+        });
+        let done = if ssh.is_running() { ssh.kill().unwrap() } else { ssh.done().unwrap() };
+        (opens, done.all())
+    }
+}
+
+/// What a person reads who waits for approval.
+const WAITS: &str = "You get in as soon as it is given";
+
+/// Who waits for approval waits for ever; nothing may have opened by then.
+fn ends_or_waits(run: Run) -> Done {
+    let mut running = run.start().unwrap();
+    let within = Duration::from_secs(60);
+    let waits = |said: String| said.contains(WAITS);
+    wait::until_true("it ends or waits", within, || !running.is_running() || waits(running.stderr_so_far()))
+        .unwrap();
+    if running.is_running() { running.kill().unwrap() } else { running.done().unwrap() }
+}
+
+/// The gate's sentence among what a client said.
+fn sentence(kind: &str, said: &str) -> Option<String> {
+    let lines = || said.lines().map(str::trim).filter(|line| !line.starts_with("Connection to "));
+    let after = |mark: &str| lines().find_map(|line| Some(line.split_once(mark)?.1.to_owned()));
+    after("tidegate: ")
+        .or_else(|| after("administratively prohibited: "))
+        .or_else(|| lines().find(|line| line.contains(WAITS)).map(|_| "waits for approval".to_owned()))
+        .or_else(|| {
+            lines().find(|line| line.contains("Permission denied")).map(|_| "Permission denied".to_owned())
+        })
+        // What the menu shows, where it goes no further.
+        .or_else(|| {
+            lines()
+                .rfind(|line| kind == "menu" && line.ends_with('.') && line.contains(' '))
+                .map(str::to_owned)
+        })
 }

@@ -32,7 +32,11 @@ impl Handler {
             (Some(_), Err(why)) => Some(why),
             (Some(context), Ok(())) if context.allows(about.forward).await => None,
             (Some(context), Ok(())) => Some(context.forbidden(about.forward)),
-            (None, _) => Some("forwards are not permitted here; jump to a device's port 22".to_owned()),
+            (None, _) => Some(match &self.state {
+                // Whatever was asked for first: no session, no forward.
+                State::Refused(sentence) => sentence.clone(),
+                _ => "forwards are not permitted here; jump to a device's port 22".to_owned(),
+            }),
         };
         match (context, why) {
             (Some(context), None) => Ok(Ok(context)),
