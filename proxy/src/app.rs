@@ -14,11 +14,13 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access::Access;
+use crate::admission::Admission;
 use crate::agents::ca::Ca;
 use crate::agents::{self, GrantSeen, Office, Registry};
 use crate::audit_log::AuditLog;
 use crate::config::Config;
 use crate::console;
+use crate::login::Logins;
 use crate::record::{self, Floors, RecordingKey, Recordings};
 use crate::refusals::Refusals;
 use crate::requests::{self, Requests};
@@ -109,8 +111,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let threads = ConnectionThreads::for_processors();
     let expiry = requests.clone().keep_expiring();
     let gate = Arc::new(Gate {
+        admission: Admission::new(access.clone(), requests, audit.clone()),
+        logins: Logins::new(access.clone(), audit.clone(), config.ssh.trusted_user_cas.clone()),
         access,
-        requests,
         audit: audit.clone(),
         sessions,
         console: Arc::clone(&services),

@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 mod access;
+mod admission;
 mod agents;
 mod app;
 mod audit_log;
@@ -14,6 +15,7 @@ mod console;
 mod files;
 mod limits;
 mod log;
+mod login;
 mod memory;
 mod origin;
 mod record;

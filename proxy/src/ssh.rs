@@ -3,7 +3,6 @@
 
 pub mod algorithms;
 mod allowance;
-mod door;
 mod forward;
 mod handler;
 pub mod inbox;
@@ -12,7 +11,6 @@ pub mod keys;
 mod leash;
 mod menu;
 mod program;
-mod proof;
 pub mod relay;
 mod terminal_console;
 pub mod upstream;
@@ -30,12 +28,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::access::Access;
+use crate::admission::Admission;
 use crate::audit_log::AuditLog;
 use crate::config;
 use crate::limits::{Place, Places};
+use crate::login::Logins;
 use crate::origin::canonical;
 use crate::refusals::Refusals;
-use crate::requests::Requests;
 use crate::service::Services;
 use crate::session::Sessions;
 use crate::threads::ConnectionThreads;
@@ -58,8 +57,10 @@ const MOST_ATTEMPTS: usize = 6;
 pub struct Gate {
     /// Policy and resources.
     pub access: Access,
-    /// Requests and approvals.
-    pub requests: Requests,
+    /// The way to a permit.
+    pub admission: Admission,
+    /// Who may log in.
+    pub logins: Logins,
     /// The audit log.
     pub audit: AuditLog,
     /// Sessions.

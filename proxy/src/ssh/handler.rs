@@ -131,10 +131,11 @@ impl russh::server::Handler for Handler {
         _: &str,
         response: Option<Response<'a>>,
     ) -> Result<Auth, HandlerError> {
-        let answers = response.map(|response| {
-            response.take(8).map(|answer| String::from_utf8_lossy(&answer).into_owned()).collect::<Vec<_>>()
+        // One thing is asked at a time.
+        let typed = response.map(|mut response| {
+            response.next().map(|typed| String::from_utf8_lossy(&typed).into_owned()).unwrap_or_default()
         });
-        self.answers(name, answers).await
+        self.answer(name, typed).await
     }
 
     async fn channel_open_session(

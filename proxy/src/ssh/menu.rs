@@ -2,7 +2,7 @@
 //! same channel.
 //!
 //! What the channel carries before admission is the gate's own: the menu and what
-//! [`Door`] asks. The device is dialled, and its channel opened, only with the permit.
+//! admission asks. The device is dialled, and its channel opened, only with the permit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,12 @@ use russh::{ChannelId, ChannelWriteHalf};
 use tidegate_common::name::CredentialName;
 use tidegate_common::policy::Permit;
 
-use super::door::{Door, Step};
 use super::inbox::Event;
 use super::program::{Control, Start, Terminal};
 use super::relay;
 use super::terminal_console::Console;
+use crate::admission::Step;
+use crate::audit_log::AuditError;
 use crate::console::{Choice, Line, Menu, PROMPT, Typed};
 use crate::service::Actor;
 
@@ -104,7 +105,7 @@ impl Seat {
             match menu.choose(&line) {
                 Choice::Leave => return Err(Left),
                 Choice::Show(text) => self.say(&text).await?,
-                Choice::Go(target) => match self.knock(target).await? {
+                Choice::Go(target) => match self.ask_policy(target).await? {
                     Ok(permit) => return Ok(Some(permit)),
                     Err(sentence) => self.say(&format!("tidegate: {sentence}\n")).await?,
                 },
@@ -113,25 +114,31 @@ impl Seat {
     }
 
     /// The talk that every way in has, on this terminal.
-    async fn knock(&mut self, target: CredentialName) -> Result<Result<Box<Permit>, String>, Left> {
+    async fn ask_policy(&mut self, target: CredentialName) -> Result<Result<Box<Permit>, String>, Left> {
         let Console { gate, proved, origin, .. } = &self.console;
-        let mut door = Door::new(Arc::clone(gate), proved.clone(), target, *origin);
-        let mut step = door.knock().await;
+        let begun = gate.admission.begin(proved.clone(), target, *origin).await;
+        let (mut conversation, first) = match begun {
+            Ok(begun) => begun,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let mut step = Ok::<_, AuditError>(first);
         loop {
-            let screen = match step {
+            let ask = match step {
                 Ok(Step::Admitted(permit)) => return Ok(Ok(permit)),
                 Ok(Step::Refused(sentence)) => return Ok(Err(sentence)),
-                Ok(Step::Ask(screen)) => screen,
+                Ok(Step::Ask(ask)) => ask,
                 Err(error) => return Ok(Err(error.to_string())),
             };
-            self.say(&format!("{}\n", screen.instructions.trim_end())).await?;
-            let mut answers = Vec::new();
-            for prompt in &screen.prompts {
-                self.say(prompt).await?;
-                answers.push(self.line().await?);
-            }
+            self.say(&format!("{}\n", ask.instructions().trim_end())).await?;
+            let typed = match ask.question.prompt() {
+                Some(prompt) => {
+                    self.say(prompt).await?;
+                    self.line().await?
+                }
+                None => String::new(),
+            };
             step = tokio::select! {
-                step = door.answer(answers) => step,
+                step = conversation.answer(&typed) => step,
                 left = self.left() => return Err(left),
             };
         }

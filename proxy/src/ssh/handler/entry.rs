@@ -10,10 +10,10 @@ use tidegate_common::name::CredentialName;
 use tidegate_common::policy::Proved;
 use tokio::sync::watch;
 
-use super::super::door::{Door, Screen, Step};
 use super::super::program::{Control, Program, Start};
 use super::super::{LEAVE_DEADLINE, Standing, relay, terminal_console};
 use super::{Handler, HandlerError, LONGEST_ENV, LONGEST_ENV_NAME, State};
+use crate::admission::{Ask, Conversation, Step};
 use crate::session::{End, Phase};
 
 impl Handler {
@@ -29,7 +29,7 @@ impl Handler {
     }
 
     /// Asks policy for a session to `target`.
-    pub(super) async fn knock(
+    pub(super) async fn ask_policy(
         &mut self,
         proved: Proved,
         target: CredentialName,
@@ -37,9 +37,8 @@ impl Handler {
         self.proved = Some(proved.clone());
         self.standing.send_replace(Standing::Proved);
         self.leave_when_out(proved.clone());
-        let mut door = Box::new(Door::new(Arc::clone(&self.gate), proved, target, self.origin));
-        let step = door.knock().await?;
-        Ok(match self.settle(step, door) {
+        let (conversation, step) = self.gate.admission.begin(proved, target, self.origin).await?;
+        Ok(match self.settle(step, Box::new(conversation)) {
             // What is to be asked is asked by keyboard-interactive.
             Some(_) => Auth::Reject {
                 proceed_with_methods: Some(MethodSet::from(&[MethodKind::KeyboardInteractive][..])),
@@ -49,8 +48,8 @@ impl Handler {
         })
     }
 
-    /// Takes a step of the door: `Some` when there is something to show.
-    pub(super) fn settle(&mut self, step: Step, door: Box<Door>) -> Option<Screen> {
+    /// Takes a step of the conversation: `Some` when there is something to show.
+    pub(super) fn settle(&mut self, step: Step, conversation: Box<Conversation>) -> Option<Ask> {
         match step {
             Step::Admitted(permit) => {
                 let held = self.gate.sessions.start(*permit, self.origin);
@@ -64,9 +63,9 @@ impl Handler {
                 self.state = State::Refused(sentence);
                 None
             }
-            Step::Ask(screen) => {
-                self.state = State::Asking(door);
-                Some(screen)
+            Step::Ask(ask) => {
+                self.state = State::Asking(conversation);
+                Some(ask)
             }
         }
     }

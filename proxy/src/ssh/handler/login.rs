@@ -9,10 +9,10 @@ use tidegate_common::audit::{Event, LoginMethod, Note};
 use tidegate_common::name::{CredentialName, Login, UserName};
 use tidegate_common::policy::{LoginGone, Proved};
 
-use super::super::door::{Screen, Step};
 use super::super::keys::fingerprint;
 use super::super::{MOST_ATTEMPTS, Standing};
 use super::{Entrance, Handler, HandlerError, State};
+use crate::admission::Step;
 
 impl Handler {
     /// `none`, which the user of a jump may use.
@@ -22,7 +22,9 @@ impl Handler {
                 proceed_with_methods: Some(MethodSet::from(&[MethodKind::PublicKey][..])),
                 partial_success: false,
             }),
-            (Entrance::Jump { .. }, Some((proved, target))) => Box::pin(self.knock(proved, target)).await,
+            (Entrance::Jump { .. }, Some((proved, target))) => {
+                Box::pin(self.ask_policy(proved, target)).await
+            }
             // The first try of `none` is no failure, as of sshd; russh counts those after it.
             (Entrance::Jump { .. }, None) => Ok(Auth::reject()),
         }
@@ -32,12 +34,12 @@ impl Handler {
     pub(super) fn offered(&mut self, name: &str, key: &PublicKey) -> Result<Auth, HandlerError> {
         // An offer does not tell whether the key is a certificate's. Where a CA is trusted,
         // every key may sign, and what it signs with decides.
-        let any = !self.gate.settings.trusted_user_cas.is_empty();
+        let any = self.gate.logins.takes_certificates();
         // One that is somebody else's too is refused only once it has signed, so that the log
         // has it: whoever just shows a key has proved nothing.
-        let known = self
-            .wanted(name)
-            .is_some_and(|(user, _)| any || !matches!(self.gate.takes_key(&user, key), Err(LoginGone::Key)));
+        let known = self.wanted(name).is_some_and(|(user, _)| {
+            any || !matches!(self.gate.logins.takes_key(&user, key), Err(LoginGone::Key))
+        });
         if known { Ok(Auth::Accept) } else { self.rejected() }
     }
 
@@ -45,7 +47,7 @@ impl Handler {
     pub(super) async fn key(&mut self, name: &str, key: &PublicKey) -> Result<Auth, HandlerError> {
         let Some((user, target)) = self.wanted(name) else { return self.rejected() };
         let shown = fingerprint(key);
-        match self.gate.takes_key(&user, key) {
+        match self.gate.logins.takes_key(&user, key) {
             Ok(proved) => Box::pin(self.proved(proved, target, LoginMethod::PublicKey, shown)).await,
             Err(LoginGone::SharedKey) => {
                 let why = format!("the key {shown} is another user's, too; `get users` shows whose");
@@ -62,7 +64,7 @@ impl Handler {
         certificate: &Certificate,
     ) -> Result<Auth, HandlerError> {
         let Some((user, target)) = self.wanted(name) else { return self.rejected() };
-        match self.gate.takes_certificate(&user, certificate, self.origin) {
+        match self.gate.logins.takes_certificate(&user, certificate, self.origin) {
             Ok(proved) => {
                 let shown = format!("{} serial {}", certificate.key_id(), certificate.serial());
                 Box::pin(self.proved(proved, target, LoginMethod::Certificate, shown)).await
@@ -71,31 +73,32 @@ impl Handler {
         }
     }
 
-    /// Answers to what was asked; none where the client begins.
-    pub(super) async fn answers(
-        &mut self,
-        name: &str,
-        answers: Option<Vec<String>>,
-    ) -> Result<Auth, HandlerError> {
+    /// The answer to what was asked; none where the client begins.
+    pub(super) async fn answer(&mut self, name: &str, typed: Option<String>) -> Result<Auth, HandlerError> {
         // A client that cannot ask for `none` may begin here.
         if let Some((proved, target)) = self.vouched(name)
-            && Box::pin(self.knock(proved, target)).await? == Auth::Accept
+            && Box::pin(self.ask_policy(proved, target)).await? == Auth::Accept
         {
             return Ok(Auth::Accept);
         }
-        let State::Asking(mut door) = std::mem::replace(&mut self.state, State::Unproved) else {
+        let State::Asking(mut conversation) = std::mem::replace(&mut self.state, State::Unproved) else {
             return self.rejected();
         };
-        let step = match answers {
-            None => Step::Ask(door.screen()),
-            Some(answers) => Box::pin(door.answer(answers)).await?,
+        let step = match typed {
+            None => Step::Ask(conversation.ask()),
+            Some(typed) => Box::pin(conversation.answer(&typed)).await?,
         };
-        Ok(match self.settle(step, door) {
+        Ok(match self.settle(step, conversation) {
             None => Auth::Accept,
-            Some(Screen { instructions, prompts }) => Auth::Partial {
+            Some(ask) => Auth::Partial {
                 name: Cow::Borrowed(""),
-                instructions: Cow::Owned(instructions),
-                prompts: prompts.into_iter().map(|prompt| (Cow::Owned(prompt), true)).collect(),
+                instructions: Cow::Owned(ask.instructions()),
+                prompts: ask
+                    .question
+                    .prompt()
+                    .map(|prompt| (Cow::Borrowed(prompt), true))
+                    .into_iter()
+                    .collect(),
             },
         })
     }
@@ -167,12 +170,11 @@ impl Handler {
     ) -> Result<Auth, HandlerError> {
         if let (Entrance::Jump { proved, .. }, Some(target)) = (&self.entrance, &target) {
             let (proved, target) = (proved.clone(), target.clone());
-            return self.knock(proved, target).await;
+            return self.ask_policy(proved, target).await;
         }
-        let event = Event::LoginAccepted { user: proved.user.clone(), method, key: Note::new(key) };
-        self.gate.audit.append(event.by_user(&proved.user, self.origin)).await?;
+        self.gate.logins.enter(&proved, method, &key, self.origin).await?;
         match target {
-            Some(target) => self.knock(proved, target).await,
+            Some(target) => self.ask_policy(proved, target).await,
             None => {
                 self.proved = Some(proved.clone());
                 self.state = State::Console;

@@ -5,11 +5,11 @@ use russh::server::Msg;
 use tidegate_common::name::DeviceName;
 use tidegate_common::policy::Proved;
 
-use super::super::door::Door;
 use super::super::forward::Asked;
 use super::super::inbox::Inbox;
 use super::super::program::{Control, Terminal};
 use super::MOST_ENV;
+use crate::admission::Conversation;
 use crate::session::Held;
 
 /// Why a connection is closed.
@@ -45,7 +45,7 @@ pub(super) enum State {
     /// Nobody is proved.
     Unproved,
     /// A user is proved; policy wants something.
-    Asking(Box<Door>),
+    Asking(Box<Conversation>),
     /// A session.
     Session(Held),
     /// No target: the console, and jumps.

@@ -1,15 +1,19 @@
-//! Who a key or a certificate proves someone to be.
+//! Who somebody is: what a key or a certificate proves them to be. Every way in (the console,
+//! a session, approvals, jumps) begins with [`Logins::enter`], so what a log-in has to show
+//! beyond the first proof is asked for there; what it rests on is watched by [`Access`].
 
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use russh::keys::ssh_key::certificate::CertType;
-use russh::keys::{Certificate, HashAlg, PublicKey};
+use ssh_key::certificate::CertType;
+use ssh_key::{Certificate, HashAlg, PublicKey};
+use tidegate_common::audit::{Event, LoginMethod, Note};
 use tidegate_common::model;
 use tidegate_common::name::UserName;
 use tidegate_common::policy::{EndReason, Login, LoginGone, Proved};
 
-use super::Gate;
+use crate::access::Access;
+use crate::audit_log::{AuditError, AuditLog};
 use crate::origin::is_in;
 
 /// Why a certificate proves nothing here. For the audit log; the client learns only
@@ -21,7 +25,7 @@ pub enum CertificateError {
     Kind,
     /// No CA is configured that signed it, or its time is not now.
     #[error("it is not signed by a CA of this gate, or not valid now: {0}")]
-    Signature(russh::keys::ssh_key::Error),
+    Signature(ssh_key::Error),
     /// It names others.
     #[error("it does not name {0}")]
     Principal(UserName),
@@ -39,7 +43,43 @@ pub enum CertificateError {
     Option(String),
 }
 
-impl Gate {
+/// Who may log in, and how. Clones share it.
+#[derive(Clone)]
+pub struct Logins {
+    access: Access,
+    audit: AuditLog,
+    /// Those whose certificates are taken, besides registered keys.
+    cas: Vec<model::PublicKey>,
+}
+
+impl Logins {
+    /// Log-ins by the keys of users, and by certificates of these CAs.
+    #[must_use]
+    pub fn new(access: Access, audit: AuditLog, cas: Vec<model::PublicKey>) -> Self {
+        Self { access, audit, cas }
+    }
+
+    /// Whether any key may turn out to be a certificate's.
+    #[must_use]
+    pub fn takes_certificates(&self) -> bool {
+        !self.cas.is_empty()
+    }
+
+    /// Lets somebody in who has proved who they are; `shown` is the key or certificate, for the log.
+    ///
+    /// # Errors
+    /// When it could not be logged; then nobody is in.
+    pub async fn enter(
+        &self,
+        proved: &Proved,
+        method: LoginMethod,
+        shown: &str,
+        origin: IpAddr,
+    ) -> Result<(), AuditError> {
+        let event = Event::LoginAccepted { user: proved.user.clone(), method, key: Note::new(shown) };
+        self.audit.append(event.by_user(&proved.user, origin)).await.map(drop)
+    }
+
     /// What a key proves `user` with, if the client holds it.
     ///
     /// # Errors
@@ -68,8 +108,7 @@ impl Gate {
             return Err(CertificateError::Kind);
         }
         let cas: Vec<_> = self
-            .settings
-            .trusted_user_cas
+            .cas
             .iter()
             .filter_map(|line| PublicKey::from_openssh(&line.to_string()).ok())
             .map(|ca| ca.fingerprint(HashAlg::Sha256))

@@ -1,0 +1,315 @@
+//! From a proven user and a target to a permit or a sentence: a conversation of typed
+//! questions and answers. Keyboard-interactive, the menu and whatever comes next show the
+//! same questions and hand back what was typed; nobody else asks policy for a session.
+//!
+//! - A permit is handed out only where policy says yes with what was answered.
+//! - A refusal is in the audit log before anybody reads it.
+//! - What waits already is joined, with what was said for it, and not asked anew.
+//! - Whoever is out (disabled, without the key that they came with) stops to wait.
+
+mod question;
+#[cfg(test)]
+mod tests;
+
+pub use question::{Ask, Question};
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use tidegate_common::audit::{Event, Note};
+use tidegate_common::id::RequestId;
+use tidegate_common::model::{Action, Claims, Request, RequestState, Text, Wish};
+use tidegate_common::name::{CredentialName, ReasonName};
+use tidegate_common::policy::{ApprovalNeed, Decision, Needs, Permit, Proved};
+
+use crate::access::Access;
+use crate::audit_log::{AuditError, AuditLog};
+use crate::requests::{NewRequest, RequestError, Requests};
+
+/// The first and the longest pause between two lines that say that all still wait.
+const FIRST_PAUSE: Duration = Duration::from_secs(15);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// So many empty answers in a row are a client's without a terminal.
+const MOST_EMPTY: u8 = 3;
+
+/// What admission rests on. Clones share it.
+#[derive(Clone)]
+pub struct Admission {
+    access: Access,
+    requests: Requests,
+    audit: AuditLog,
+}
+
+/// Where a conversation stands.
+#[derive(Debug)]
+pub enum Step {
+    /// Policy said yes.
+    Admitted(Box<Permit>),
+    /// It said no; the sentence is for the user.
+    Refused(String),
+    /// There is something to answer, or to wait for.
+    Ask(Ask),
+}
+
+/// One user who wants a session with one credential.
+pub struct Conversation {
+    admission: Admission,
+    proved: Proved,
+    target: CredentialName,
+    origin: IpAddr,
+    claims: Claims,
+    emergency_asked: bool,
+    /// Answers in a row that said nothing.
+    empty: u8,
+    ask: Ask,
+    since: Instant,
+    pause: Duration,
+}
+
+impl Admission {
+    /// Asks policy, makes requests, tells the log.
+    #[must_use]
+    pub fn new(access: Access, requests: Requests, audit: AuditLog) -> Self {
+        Self { access, requests, audit }
+    }
+
+    /// A conversation about a session with `target`, and its first step.
+    ///
+    /// # Errors
+    /// When a refusal could not be logged.
+    pub async fn begin(
+        &self,
+        proved: Proved,
+        target: CredentialName,
+        origin: IpAddr,
+    ) -> Result<(Conversation, Step), AuditError> {
+        let mut conversation = Conversation {
+            admission: self.clone(),
+            proved,
+            ask: Ask::of(Question::Justification { target: target.clone() }),
+            target,
+            origin,
+            claims: Claims::default(),
+            emergency_asked: false,
+            empty: 0,
+            since: Instant::now(),
+            pause: FIRST_PAUSE,
+        };
+        let step = conversation.decide().await?;
+        Ok((conversation, step))
+    }
+}
+
+impl Conversation {
+    /// What was asked last.
+    #[must_use]
+    pub fn ask(&self) -> Ask {
+        self.ask.clone()
+    }
+
+    /// Takes what was typed for what was asked last; where that is a wait, waits until the
+    /// request changes or there is more to say about it.
+    ///
+    /// # Errors
+    /// When a refusal could not be logged.
+    pub async fn answer(&mut self, typed: &str) -> Result<Step, AuditError> {
+        if let Question::Waiting { request, .. } = self.ask.question {
+            return self.wait(request).await;
+        }
+        let typed = typed.trim();
+        if let Err(wrong) = self.take(typed) {
+            self.empty = if typed.is_empty() { self.empty.saturating_add(1) } else { 0 };
+            // A client without a terminal answers with nothing, for ever.
+            if self.empty >= MOST_EMPTY {
+                return Ok(Step::Refused(self.without_terminal()));
+            }
+            let wrong =
+                if typed.is_empty() { "This can't be left empty; Ctrl-C leaves.".to_owned() } else { wrong };
+            self.ask.wrong = Some(wrong);
+            return Ok(Step::Ask(self.ask()));
+        }
+        self.empty = 0;
+        self.decide().await
+    }
+
+    /// Asks policy with what is known so far.
+    async fn decide(&mut self) -> Result<Step, AuditError> {
+        let Admission { access, audit, .. } = &self.admission;
+        let user = &self.proved.user;
+        match access.decide(&self.proved, &self.target, Action::Session, self.origin, &self.claims).await {
+            Ok(Decision::Permitted(permit)) => Ok(Step::Admitted(Box::new(permit))),
+            Ok(Decision::Refused(refusal)) => {
+                let event = Event::SessionRefused {
+                    session: crate::session::new_id(),
+                    user: user.clone(),
+                    target: self.target.clone(),
+                    why: Note::new(refusal.why().to_string()),
+                };
+                audit.append(event.by_user(user, self.origin)).await?;
+                Ok(Step::Refused(refusal.to_string()))
+            }
+            Ok(Decision::Needs(needs)) => self.ask_for(needs).await,
+            Err(error) => Ok(Step::Refused(format!("policy can't be asked now ({error}); try again"))),
+        }
+    }
+
+    async fn ask_for(&mut self, needs: Needs) -> Result<Step, AuditError> {
+        // What waits has its justification and all else: who comes again joins it.
+        let asked = needs.approval.as_ref().and_then(|need| need.waiting.or(need.opens.map(|(id, _)| id)));
+        let asked = asked.filter(|_| self.claims.emergency.is_none());
+        if let Some(id) = asked
+            && let Ok(request) = self.admission.requests.get(id).await
+        {
+            self.claims = self.claims.or(&request.claims);
+        }
+        let may_ask_emergency = needs.emergency_allowed && !self.emergency_asked;
+        let target = self.target.clone();
+        let question = if asked.is_none() && needs.justification {
+            Question::Justification { target }
+        } else if asked.is_none() && !needs.reasons.is_empty() {
+            Question::Reason { target, reasons: needs.reasons }
+        } else if asked.is_none() && needs.change {
+            Question::Change { target }
+        } else if asked.is_none() && needs.governance {
+            Question::Governance { target }
+        } else if may_ask_emergency {
+            self.emergency_asked = true;
+            Question::Emergency
+        } else if let Some(approval) = needs.approval {
+            return self.wait_for(approval, needs.emergency_allowed).await;
+        } else {
+            return Ok(Step::Refused(format!(
+                "access to {target} wants something that this gate can't ask for"
+            )));
+        };
+        self.ask = Ask::of(question);
+        Ok(Step::Ask(self.ask()))
+    }
+
+    fn without_terminal(&self) -> String {
+        format!(
+            "access to {target} needs an answer, and none was given; without a terminal, make a request \
+             first: ssh {user}@GATE request create {target} --justification '...'",
+            target = self.target,
+            user = self.proved.user,
+        )
+    }
+
+    /// What is wrong with the answer, if it is not taken.
+    fn take(&mut self, typed: &str) -> Result<(), String> {
+        let claims = &mut self.claims;
+        match &self.ask.question {
+            Question::Justification { .. } => claims.justification = Some(text(typed)?),
+            Question::Governance { .. } => claims.governance = Some(text(typed)?),
+            Question::Change { .. } => {
+                claims.change = Some(typed.parse().map_err(|error| format!("{error}"))?);
+            }
+            Question::Emergency => {
+                if !typed.is_empty() {
+                    claims.emergency = Some(text(typed)?);
+                }
+            }
+            Question::Reason { reasons, .. } => {
+                let number = typed.parse::<usize>().ok();
+                let by_number = number.and_then(|number| reasons.get(number.wrapping_sub(1)));
+                let chosen = by_number.or_else(|| reasons.iter().find(|reason| reason.as_str() == typed));
+                let none = || {
+                    let names: Vec<_> = reasons.iter().map(ReasonName::as_str).collect();
+                    format!("That is none of them; choose one of {}.", names.join(", "))
+                };
+                claims.reason = Some(chosen.ok_or_else(none)?.clone());
+            }
+            Question::Waiting { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Makes the request that approval needs, unless one waits already. An emergency waits for
+    /// nothing, whatever waits beside it.
+    async fn wait_for(&mut self, need: ApprovalNeed, urgent: bool) -> Result<Step, AuditError> {
+        if self.claims.emergency.is_some() {
+            return match self.request().await {
+                Ok(_) => Box::pin(self.decide()).await,
+                Err(error) => Ok(Step::Refused(error.to_string())),
+            };
+        }
+        if let Some((id, opens)) = need.opens {
+            let sentence =
+                format!("request {id} is approved, but its time begins only at {opens}; come again then");
+            return Ok(Step::Refused(sentence));
+        }
+        let (request, made) = match need.waiting {
+            Some(id) => (id, false),
+            None => match self.request().await {
+                Ok(request) => (request.id, true),
+                Err(error) => return Ok(Step::Refused(error.to_string())),
+            },
+        };
+        let target = self.target.clone();
+        let (needed, levels, waited) = (need.needed, need.levels, None);
+        self.ask = Ask::of(Question::Waiting { request, target, made, needed, levels, urgent, waited });
+        Ok(Step::Ask(self.ask()))
+    }
+
+    async fn request(&self) -> Result<Request, RequestError> {
+        let new = NewRequest {
+            user: self.proved.user.clone(),
+            target: self.target.clone(),
+            action: Action::Session,
+            claims: self.claims.clone(),
+            wish: Wish::default(),
+            origin: Some(self.origin),
+        };
+        self.admission.requests.create(new).await
+    }
+
+    /// Waits until the request changes, or until it is time to say that it has not.
+    async fn wait(&mut self, id: RequestId) -> Result<Step, AuditError> {
+        let (access, proved) = (self.admission.access.clone(), self.proved.clone());
+        tokio::select! {
+            // The connection does nothing else while it waits here.
+            biased;
+            why = access.until_out(&proved) => Ok(Step::Refused(why.to_string())),
+            step = self.wait_on(id) => step,
+        }
+    }
+
+    async fn wait_on(&mut self, id: RequestId) -> Result<Step, AuditError> {
+        let mut changed = self.admission.requests.changed();
+        let deadline = tokio::time::Instant::now() + self.pause;
+        loop {
+            match self.admission.requests.get(id).await {
+                Ok(request) => match request.state {
+                    RequestState::Pending => {}
+                    RequestState::Approved { .. } => return self.decide().await,
+                    _ => return Ok(Step::Refused(ended(&request))),
+                },
+                Err(error) => return Ok(Step::Refused(error.to_string())),
+            }
+            tokio::select! {
+                changed = changed.changed() => if changed.is_err() {
+                    return Ok(Step::Refused("the gate is stopping; connect again".to_owned()));
+                },
+                () = tokio::time::sleep_until(deadline) => break,
+            }
+        }
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        if let Question::Waiting { waited, .. } = &mut self.ask.question {
+            *waited = Some(self.since.elapsed().as_secs());
+        }
+        Ok(Step::Ask(self.ask()))
+    }
+}
+
+/// How a request ended that somebody waited for.
+fn ended(request: &Request) -> String {
+    let by = request.votes.last().map(|vote| {
+        let said = vote.comment.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+        format!(" by {}{said}", vote.by)
+    });
+    format!("request {} was {}{}", request.id, request.state.word(), by.unwrap_or_default())
+}
+
+fn text(typed: &str) -> Result<Text, String> {
+    typed.parse().map_err(|error| format!("{error}"))
+}

@@ -1,0 +1,126 @@
+//! What is asked before a session, and how it reads. The fields are for whoever shows it in a
+//! way of their own; [`Ask::instructions`] and [`Question::prompt`] are for terminals.
+
+use serde::Serialize;
+use tidegate_common::id::RequestId;
+use tidegate_common::name::{CredentialName, ReasonName};
+
+const EMERGENCY: &str = "In an emergency, say why this can't wait for approval: you get in at once, every approver is told, and one \
+                         of them reviews it afterwards. Otherwise just press Enter.";
+
+/// One question, or what is waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "question", rename_all = "kebab-case")]
+pub enum Question {
+    /// Why; a text.
+    Justification {
+        /// For which credential.
+        target: CredentialName,
+    },
+    /// One of the registered reasons, by its number (from 1) or its name.
+    Reason {
+        /// For which credential.
+        target: CredentialName,
+        /// Those to choose from.
+        reasons: Vec<ReasonName>,
+    },
+    /// Under which change; an id.
+    Change {
+        /// For which credential.
+        target: CredentialName,
+    },
+    /// A governance code; a text.
+    Governance {
+        /// For which credential.
+        target: CredentialName,
+    },
+    /// Why this can't wait; empty when it can.
+    Emergency,
+    /// Nothing to type: approvers are asked.
+    Waiting {
+        /// The request that they vote on.
+        request: RequestId,
+        /// For which credential.
+        target: CredentialName,
+        /// Whether it was made just now; else it waited already.
+        made: bool,
+        /// Approvals that it needs.
+        needed: u8,
+        /// Whether so many in each level.
+        levels: bool,
+        /// Whether an emergency would be let in at once.
+        urgent: bool,
+        /// For how many seconds it has been waited; none the first time that it is shown.
+        waited: Option<u64>,
+    },
+}
+
+impl Question {
+    /// What stands before the place to type; none where there is nothing to type.
+    #[must_use]
+    pub fn prompt(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Justification { .. } => "Justification: ",
+            Self::Reason { .. } => "Reason (number or name): ",
+            Self::Change { .. } => "Change ID: ",
+            Self::Governance { .. } => "Governance code: ",
+            Self::Emergency => "Emergency: ",
+            Self::Waiting { .. } => return None,
+        })
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Justification { target } => format!("Access to {target} wants a justification."),
+            Self::Reason { target, reasons } => {
+                let lines =
+                    reasons.iter().enumerate().map(|(at, reason)| format!("  {}  {reason}\n", at + 1));
+                format!("Access to {target} wants a reason:\n{}", lines.collect::<String>())
+            }
+            Self::Change { target } => format!("Access to {target} wants a change ID."),
+            Self::Governance { target } => format!("Access to {target} wants a governance code."),
+            Self::Emergency => EMERGENCY.to_owned(),
+            Self::Waiting { request, waited: Some(waited), .. } => {
+                format!(
+                    "Request {request} still waits for approval ({} min {:02} s).",
+                    waited / 60,
+                    waited % 60
+                )
+            }
+            Self::Waiting { request, target, made, needed, levels, urgent, waited: None } => {
+                let said = if *made { "is made" } else { "already waits" };
+                let people = if *needed == 1 { "approval" } else { "approvals" };
+                let per_level = if *levels { " in each level" } else { "" };
+                let emergency =
+                    if *urgent { " Should it become an emergency, leave and come again." } else { "" };
+                format!(
+                    "Request {request} for {target} {said} for {needed} {people}{per_level}. You get in as soon as \
+                     it is given; Ctrl-C leaves, and the request stays.{emergency}"
+                )
+            }
+        }
+    }
+}
+
+/// A question, and what was wrong with the answer to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ask {
+    /// What is asked.
+    #[serde(flatten)]
+    pub question: Question,
+    /// Why the last answer to it was not taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wrong: Option<String>,
+}
+
+impl Ask {
+    pub(super) fn of(question: Question) -> Self {
+        Self { question, wrong: None }
+    }
+
+    /// The text above the place to type.
+    #[must_use]
+    pub fn instructions(&self) -> String {
+        self.wrong.clone().unwrap_or_else(|| self.question.text())
+    }
+}

@@ -1,0 +1,289 @@
+use tidegate_common::name::UserName;
+
+use super::*;
+use crate::access::By;
+use crate::access::tests::proved;
+use crate::requests::Settings;
+use crate::store::testing::Temporary;
+
+const WORLD: &str = r#"
+user = [{ name = "operator" }, { name = "approver" }, { name = "boss" }]
+device = [{ name = "db01" }]
+credential = [
+    { name = "free@db01" }, { name = "all@db01" }, { name = "ops@db01" }, { name = "calm@db01" },
+    { name = "levels@db01" },
+]
+
+[[access_group]]
+name = "free"
+users = ["operator"]
+criteria = { accounts = ["free"] }
+session = {}
+
+[[access_group]]
+name = "all"
+users = ["operator"]
+criteria = { accounts = ["all"] }
+session = { justification = true, change = true }
+request = { governance = true }
+
+[[access_group]]
+name = "ops"
+users = ["operator"]
+approvers = ["approver"]
+criteria = { accounts = ["ops"] }
+session = { justification = true, emergency = true, approval = { needed = 1 } }
+
+[[access_group]]
+name = "calm"
+users = ["operator"]
+approvers = ["approver"]
+criteria = { accounts = ["calm"] }
+session = { approval = { needed = 1 } }
+
+[[access_group]]
+name = "levels"
+users = ["operator"]
+approvers = ["approver", { user = "boss", level = 2 }]
+criteria = { accounts = ["levels"] }
+session = { approval = { needed = 1, levels = true } }
+"#;
+
+struct World {
+    admission: Admission,
+    temporary: Temporary,
+}
+
+impl World {
+    async fn new() -> Self {
+        let temporary = Temporary::new().await;
+        let store = temporary.store.clone();
+        let audit = AuditLog::open(store.clone(), &temporary.directory().join("audit")).await.unwrap();
+        let access = Access::load(store.clone(), audit.clone()).await.unwrap();
+        access.apply(WORLD, &By::proxy(), false).await.unwrap();
+        let requests = Requests::new(store, access.clone(), audit.clone(), Settings::default());
+        Self { admission: Admission::new(access, requests, audit), temporary }
+    }
+
+    async fn apply(&self, text: &str) {
+        self.admission.access.apply(text, &By::proxy(), false).await.unwrap();
+    }
+
+    async fn begin(&self, target: &str) -> (Conversation, Step) {
+        let origin = "192.0.2.7".parse().unwrap();
+        self.admission.begin(proved("operator"), target.parse().unwrap(), origin).await.unwrap()
+    }
+
+    /// A conversation whose request waits, and the request.
+    async fn waiting(&self, target: &str) -> (Conversation, RequestId) {
+        let (mut conversation, step) = self.begin(target).await;
+        let request = waits(step);
+        conversation.pause = Duration::from_secs(600);
+        (conversation, request)
+    }
+
+    async fn votes(&self, who: &str, request: RequestId, yes: bool) {
+        let (user, comment) = (who.parse::<UserName>().unwrap(), Some("so be it".parse().unwrap()));
+        let by = By { actor: tidegate_common::audit::Actor::User(user.clone()), origin: None, login: None };
+        let requests = &self.admission.requests;
+        let done = if yes {
+            requests.approve(request, &user, &by, comment, Wish::default()).await
+        } else {
+            requests.reject(request, &user, &by, comment).await
+        };
+        done.unwrap();
+    }
+
+    async fn refusals(&self) -> usize {
+        let rows = self.temporary.store.audit_from(1, 100).await.unwrap();
+        rows.iter().filter(|row| row.body.contains("session-refused")).count()
+    }
+}
+
+fn asks(step: Step) -> Ask {
+    match step {
+        Step::Ask(ask) => ask,
+        other => panic!("nothing is asked: {other:?}"),
+    }
+}
+
+fn waits(step: Step) -> RequestId {
+    match asks(step).question {
+        Question::Waiting { request, .. } => request,
+        other => panic!("nothing is waited for: {other:?}"),
+    }
+}
+
+fn admitted(step: Step) -> Permit {
+    match step {
+        Step::Admitted(permit) => *permit,
+        other => panic!("not admitted: {other:?}"),
+    }
+}
+
+fn refused(step: Step) -> String {
+    match step {
+        Step::Refused(sentence) => sentence,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn who_needs_to_say_nothing_is_admitted_and_who_may_not_is_refused_and_logged() {
+    let world = World::new().await;
+    let permit = admitted(world.begin("free@db01").await.1);
+    assert_eq!(permit.origin(), Some("192.0.2.7".parse().unwrap()));
+    assert_eq!(world.refusals().await, 0);
+    let sentence = refused(world.begin("free@db02").await.1);
+    assert!(sentence.contains("access to free@db02 is not given to you"), "{sentence}");
+    assert_eq!(world.refusals().await, 1);
+}
+
+#[tokio::test]
+async fn what_the_group_wants_is_asked_one_by_one_and_a_wrong_answer_again() {
+    let world = World::new().await;
+    world.apply("[[reason]]\nname = \"incident\"\n[[reason]]\nname = \"patching\"\n").await;
+    let target = "all@db01".parse::<CredentialName>().unwrap();
+    let (mut conversation, step) = world.begin("all@db01").await;
+    assert_eq!(asks(step), Ask::of(Question::Justification { target: target.clone() }));
+    let again = asks(conversation.answer(" ").await.unwrap());
+    assert_eq!(again.instructions(), "This can't be left empty; Ctrl-C leaves.");
+    let again = asks(conversation.answer("a\u{7}b").await.unwrap());
+    assert!(again.wrong.is_some() && !again.instructions().contains('\u{7}'), "{again:?}");
+    let reasons = ["incident", "patching"].map(|reason| reason.parse().unwrap()).to_vec();
+    let ask = asks(conversation.answer("ticket 7").await.unwrap());
+    assert_eq!(ask, Ask::of(Question::Reason { target: target.clone(), reasons }));
+    assert_eq!(ask.instructions(), "Access to all@db01 wants a reason:\n  1  incident\n  2  patching\n");
+    for wrong in ["0", "3", "other"] {
+        let again = asks(conversation.answer(wrong).await.unwrap());
+        assert_eq!(
+            again.instructions(),
+            "That is none of them; choose one of incident, patching.",
+            "{wrong}"
+        );
+    }
+    let ask = asks(conversation.answer("2").await.unwrap());
+    assert_eq!(ask, Ask::of(Question::Change { target: target.clone() }));
+    assert!(asks(conversation.answer("not an id!").await.unwrap()).wrong.is_some());
+    let ask = asks(conversation.answer("CHG-7").await.unwrap());
+    assert_eq!(ask, Ask::of(Question::Governance { target }));
+    let permit = admitted(conversation.answer("INC-1").await.unwrap());
+    let claims = permit.claims();
+    assert_eq!(claims.justification, Some("ticket 7".parse().unwrap()));
+    assert_eq!(claims.reason, Some("patching".parse().unwrap()));
+    assert_eq!(claims.change, Some("CHG-7".parse().unwrap()));
+    assert_eq!(claims.governance, Some("INC-1".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn who_answers_with_nothing_for_ever_has_no_terminal() {
+    let world = World::new().await;
+    let (mut conversation, _) = world.begin("all@db01").await;
+    for _ in 1..MOST_EMPTY {
+        asks(conversation.answer("").await.unwrap());
+    }
+    let sentence = refused(conversation.answer("").await.unwrap());
+    assert!(sentence.contains("ssh operator@GATE request create all@db01"), "{sentence}");
+}
+
+#[tokio::test]
+async fn a_wait_ends_with_the_approval_and_says_meanwhile_that_it_lasts() {
+    let world = World::new().await;
+    let (mut conversation, request) = world.waiting("levels@db01").await;
+    let text = conversation.ask().instructions();
+    assert!(text.contains("is made for 1 approval in each level. You get in as soon as"), "{text}");
+    assert!(conversation.ask().question.prompt().is_none());
+    conversation.pause = Duration::from_millis(1);
+    let text = asks(conversation.answer("").await.unwrap()).instructions();
+    assert_eq!(text, format!("Request {request} still waits for approval (0 min 00 s)."));
+    conversation.pause = Duration::from_secs(600);
+    let ((), step) = tokio::join!(
+        async {
+            world.votes("approver", request, true).await;
+            world.votes("boss", request, true).await;
+        },
+        conversation.answer("")
+    );
+    assert_eq!(admitted(step.unwrap()).request(), Some(request));
+}
+
+#[tokio::test]
+async fn a_rejection_ends_the_wait_with_who_and_why() {
+    let world = World::new().await;
+    let (mut conversation, request) = world.waiting("calm@db01").await;
+    let ((), step) = tokio::join!(world.votes("approver", request, false), conversation.answer(""));
+    let sentence = refused(step.unwrap());
+    assert_eq!(sentence, format!("request {request} was rejected by approver: so be it"));
+}
+
+#[tokio::test]
+async fn who_is_disabled_while_they_wait_is_out() {
+    let world = World::new().await;
+    let (mut conversation, _) = world.waiting("calm@db01").await;
+    let out = world.apply("[[user]]\nname = \"operator\"\nenabled = false\n");
+    let ((), step) = tokio::join!(out, conversation.answer(""));
+    assert!(refused(step.unwrap()).contains("disabled"));
+}
+
+#[tokio::test]
+async fn who_comes_again_joins_what_waits_and_is_asked_nothing_twice() {
+    let world = World::new().await;
+    let (_, request) = world.waiting("calm@db01").await;
+    let (second, step) = world.begin("calm@db01").await;
+    assert_eq!(waits(step), request);
+    assert!(second.ask().instructions().contains("already waits"), "{:?}", second.ask());
+    // One that asks for a justification has it from the request.
+    let (mut first, _) = world.begin("ops@db01").await;
+    asks(first.answer("ticket 7").await.unwrap());
+    let request = waits(first.answer("").await.unwrap());
+    let (mut second, step) = world.begin("ops@db01").await;
+    assert_eq!(asks(step).question, Question::Emergency);
+    assert_eq!(waits(second.answer("").await.unwrap()), request);
+}
+
+#[tokio::test]
+async fn an_emergency_is_asked_for_where_the_group_allows_it_and_lets_in_at_once() {
+    let world = World::new().await;
+    let (mut conversation, _) = world.begin("ops@db01").await;
+    let ask = asks(conversation.answer("ticket 7").await.unwrap());
+    assert_eq!((ask.question.clone(), ask.question.prompt()), (Question::Emergency, Some("Emergency: ")));
+    // What is no text is asked again, and no emergency.
+    assert!(asks(conversation.answer("\u{202e}").await.unwrap()).wrong.is_some());
+    let permit = admitted(conversation.answer("the shop is down").await.unwrap());
+    assert_eq!(permit.claims().emergency, Some("the shop is down".parse().unwrap()));
+    let request = world.admission.requests.get(permit.request().unwrap()).await.unwrap();
+    assert!(request.wants_review());
+}
+
+#[tokio::test]
+async fn an_emergency_lets_in_beside_a_request_that_waits() {
+    let world = World::new().await;
+    let (mut first, _) = world.begin("ops@db01").await;
+    asks(first.answer("ticket 7").await.unwrap());
+    let request = waits(first.answer("").await.unwrap());
+    assert!(first.ask().instructions().ends_with("leave and come again."), "{:?}", first.ask());
+    let (mut second, _) = world.begin("ops@db01").await;
+    let permit = admitted(second.answer("the shop is down").await.unwrap());
+    assert!(permit.request().is_some_and(|own| own != request));
+}
+
+#[tokio::test]
+async fn an_approval_for_later_says_when() {
+    let world = World::new().await;
+    let start = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(2);
+    let new = NewRequest {
+        user: "operator".parse().unwrap(),
+        target: "calm@db01".parse().unwrap(),
+        action: Action::Session,
+        claims: Claims::default(),
+        wish: Wish { start: Some(start), duration: None },
+        origin: None,
+    };
+    let request = world.admission.requests.create(new).await.unwrap().id;
+    world.votes("approver", request, true).await;
+    let sentence = refused(world.begin("calm@db01").await.1);
+    assert!(
+        sentence.contains(&format!("request {request} is approved, but its time begins only at")),
+        "{sentence}"
+    );
+}
