@@ -1,4 +1,4 @@
-//! Whether who has logged in still is in. Every door asks when something new opens, and
+//! Whether who has logged in still is in. Every way in asks when something new opens, and
 //! watches for as long as the connection lives.
 
 use std::sync::Arc;
