@@ -34,7 +34,7 @@ pub use network::{Network, NetworkError};
 pub use pattern::{Pattern, PatternError};
 pub use read::{Mistake, Mistakes, Places, Update};
 pub use reason::Reason;
-pub use request::{Claims, Request, RequestState, Review, Verdict, Vote, Wish};
+pub use request::{Claims, Request, RequestState, Review, StateWord, Verdict, Vote, Wish};
 pub use resources::{Kind, Resource, ResourceName, Resources, Written};
 pub use sharing::Shared;
 pub(crate) use sharing::Token;

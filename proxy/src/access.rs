@@ -254,14 +254,6 @@ impl Access {
         Ok(self.0.store.resources().await?)
     }
 
-    /// Every resource as TOML that `apply` takes.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn export(&self) -> Result<String, AccessError> {
-        self.resources().await?.to_toml().map_err(|error| AccessError::Print(error.to_string()))
-    }
-
     /// Writes what a TOML text says, all or nothing, and tells what each resource did.
     /// With `dry` it only tells.
     ///

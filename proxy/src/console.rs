@@ -2,9 +2,11 @@
 //! `tidegate-proxy admin <command>`. It reads words and prints answers; who may do what, and
 //! the doing, is [`crate::service`]'s.
 
+mod access;
 mod agents;
 mod audit;
 mod commands;
+mod failure;
 mod grammar;
 mod grants;
 mod line;
@@ -22,6 +24,7 @@ mod tests;
 mod texts;
 mod welcome;
 
+pub use failure::Failure;
 pub use line::{Line, Typed};
 pub use menu::{Choice, Menu, PROMPT};
 pub use socket::{admin, listen};
@@ -31,7 +34,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 use tidegate_common::audit::{Event, Note};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::service::{Actor, Failure, Services};
+use crate::service::{self, Actor, Services};
 use grammar::{Cli, Command, Grant};
 use screen::Screen;
 
@@ -78,7 +81,7 @@ where
     let status = match ran {
         Ok(status) => status,
         Err(failure) => {
-            if failure.is_refusal() {
+            if matches!(&failure, Failure::Service(why) if why.is_refusal()) {
                 let (command, why) = (command_text(words), Note::new(failure.to_string()));
                 let refused = actor.by().did(Event::ConsoleRefused { command, why });
                 if let Err(error) = services.audit.append(refused).await {
@@ -114,7 +117,7 @@ async fn dispatch(
     // What changes something or hands out evidence is known before it happens.
     if command.is_notable() {
         let event = Event::ConsoleCommand { command: command_text(words) };
-        services.audit.append(actor.by().did(event)).await?;
+        services.audit.append(actor.by().did(event)).await.map_err(service::Failure::from)?;
     }
     let streams = command.streams();
     let work = async move { act(services, actor, command, screen, stdin).await };
@@ -123,12 +126,12 @@ async fn dispatch(
     }
     tokio::select! {
         done = work => done,
-        lost = role_lost(services, actor) => Err(lost),
+        lost = role_lost(services, actor) => Err(lost.into()),
     }
 }
 
 /// Returns when somebody who reads what is not their own no longer may.
-async fn role_lost(services: &Services, actor: &Actor) -> Failure {
+async fn role_lost(services: &Services, actor: &Actor) -> service::Failure {
     let mut changed = services.access.changed();
     // What has changed since the roles were read counts, too.
     changed.mark_changed();
@@ -150,11 +153,11 @@ async fn act(
     stdin: impl AsyncRead + Unpin + Send,
 ) -> Result<u8, Failure> {
     match command {
-        Command::Apply(asked) => resources::apply(services, actor, &asked, screen, stdin).await,
+        Command::Apply(asked) => resources::apply(services, actor, asked, screen, stdin).await,
         Command::Get(asked) => resources::get(services, actor, &asked, screen).await,
         Command::Delete(asked) => resources::delete(services, actor, &asked, screen).await,
         Command::Export => resources::export(services, actor, screen).await,
-        Command::Access(asked) => resources::access(services, actor, asked, screen).await,
+        Command::Access(asked) => access::run(services, actor, asked, screen).await,
         Command::Request(asked) => requests::run(services, actor, asked, screen).await,
         Command::Session(asked) => sessions::run(services, actor, asked, screen).await,
         Command::Agent(asked) => agents::run(services, actor, asked, screen).await,

@@ -6,12 +6,24 @@
 //! everything and end live sessions, administrators configure. Nobody but an approver approves, not even
 //! the local administrator.
 
+pub mod access;
 mod actor;
+pub mod agents;
+pub mod audit;
+pub mod commands;
+mod each;
 mod failure;
+pub mod grants;
+pub mod overview;
+pub mod recordings;
+pub mod requests;
+pub mod resources;
+pub mod sessions;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use actor::Actor;
+pub use each::Each;
 pub use failure::Failure;
 
 use std::sync::Arc;

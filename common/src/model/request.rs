@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -139,6 +140,70 @@ impl RequestState {
     }
 }
 
+/// A request's state as lists name it: an approval whose window has ended is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StateWord {
+    /// Waits for approvers.
+    Pending,
+    /// Good within its window.
+    Approved,
+    /// Was good within its window.
+    Over,
+    /// An approver said no.
+    Rejected,
+    /// The requester took it back.
+    Cancelled,
+    /// An approver or administrator took it back.
+    Revoked,
+    /// Nobody decided in time.
+    Expired,
+}
+
+impl StateWord {
+    /// In the order in which they come.
+    pub const ALL: [Self; 7] = [
+        Self::Pending,
+        Self::Approved,
+        Self::Over,
+        Self::Rejected,
+        Self::Cancelled,
+        Self::Revoked,
+        Self::Expired,
+    ];
+
+    /// As it is written.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Over => "over",
+            Self::Rejected => "rejected",
+            Self::Cancelled => "cancelled",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl fmt::Display for StateWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+impl FromStr for StateWord {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|state| state.word() == text)
+            .ok_or_else(|| format!("`{}` is no state of a request", crate::unseen::quoted(text, 40)))
+    }
+}
+
 /// What one approver said. A person has one vote in a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -200,6 +265,20 @@ impl Request {
                 RequestState::Approved { window: Window { end, ..window } }
             }
             state => state,
+        }
+    }
+
+    /// The state at a moment in one word.
+    #[must_use]
+    pub fn state_word(&self, now: Timestamp) -> StateWord {
+        match self.state_at(now) {
+            RequestState::Pending => StateWord::Pending,
+            RequestState::Approved { window } if window.end <= now => StateWord::Over,
+            RequestState::Approved { .. } => StateWord::Approved,
+            RequestState::Rejected { .. } => StateWord::Rejected,
+            RequestState::Cancelled { .. } => StateWord::Cancelled,
+            RequestState::Revoked { .. } => StateWord::Revoked,
+            RequestState::Expired { .. } => StateWord::Expired,
         }
     }
 

@@ -83,7 +83,7 @@ async fn what_is_exported_applies_to_an_empty_store() {
     let (first, second) = (Temporary::new().await, Temporary::new().await);
     let (from, to) = (access(&first).await, access(&second).await);
     from.apply(include_str!("../../../config/resources.toml"), &By::proxy(), false).await.unwrap();
-    to.apply(&from.export().await.unwrap(), &By::proxy(), false).await.unwrap();
+    to.apply(&from.resources().await.unwrap().to_toml().unwrap(), &By::proxy(), false).await.unwrap();
     assert_eq!(to.resources().await.unwrap(), from.resources().await.unwrap());
 }
 

@@ -1,11 +1,11 @@
 //! `audit …`
 
-use tidegate_common::audit::Event;
+use tidegate_common::audit::Record;
 
 use super::grammar::Audit;
 use super::screen::Screen;
 use super::{Actor, Failure, Services};
-use crate::audit_log::AuditError;
+use crate::service::audit::{self, Records, Verified};
 
 pub(super) async fn run(
     services: &Services,
@@ -13,69 +13,69 @@ pub(super) async fn run(
     asked: Audit,
     screen: &mut Screen<'_>,
 ) -> Result<u8, Failure> {
-    actor.must_read_all()?;
     match asked {
         Audit::Tail { count, follow } => {
-            let mut tail = services.audit.tail(count, follow);
-            // An array is written as it is read: a long log needs no memory for it.
-            let array = screen.json && !follow;
-            let mut before = "[\n";
-            while let Some(record) = tail.next_record().await? {
-                match (screen.json, follow) {
-                    // An array has no end while one follows: a line for each record then.
-                    (true, true) => {
-                        screen.json_text(&record).await?;
-                        screen.text("\n").await?;
-                    }
-                    (true, false) => {
-                        screen.text(std::mem::replace(&mut before, ",\n")).await?;
-                        screen.json_text(&record).await?;
-                    }
-                    (false, _) => screen.plain(&record.to_string()).await?,
-                }
-                if follow {
-                    screen.flush().await?;
-                }
-            }
-            if array {
-                screen.text(if before == "[\n" { "[]\n" } else { "\n]\n" }).await?;
-            }
+            let mut printer = Printer { screen, follow, before: "[\n" };
+            audit::tail(services, actor, count, follow, &mut printer).await?;
+            printer.end().await?;
             Ok(0)
         }
         Audit::Verify => {
-            let verified = services.audit.verify().await;
-            let (records, whole) = match &verified {
-                Ok(verified) => (verified.records, true),
-                Err(AuditError::Copy { records, .. }) => (*records, true),
-                Err(AuditError::Broken(broken)) => (broken.seq(), false),
-                Err(AuditError::Short { found, .. }) => (*found, false),
-                Err(AuditError::Differs(seq)) => (*seq, false),
-                Err(other) => return Err(other.clone().into()),
+            let found = audit::verify(services, actor).await?;
+            let text = match &found {
+                Verified::Whole { link, records, .. } => {
+                    format!("the audit log is whole: {records} records, the last link is {link}")
+                }
+                Verified::Copy { why, .. } | Verified::Broken { why, .. } => why.clone(),
             };
-            let event = Event::AuditVerified { records, whole };
-            services.audit.append(actor.by().did(event)).await?;
-            match &verified {
-                Ok(verified) => {
-                    let link = verified.link.to_string();
-                    let json = serde_json::json!({ "whole": true, "records": records, "link": link });
-                    let text = format!("the audit log is whole: {records} records, the last link is {link}");
-                    screen.one(&json, || text).await?;
-                    Ok(0)
-                }
-                Err(damaged @ AuditError::Copy { link, .. }) => {
-                    let json = serde_json::json!({
-                        "whole": true, "records": records, "link": link.to_string(), "why": damaged.to_string(),
-                    });
-                    screen.one(&json, || damaged.to_string()).await?;
-                    Ok(1)
-                }
-                Err(broken) => {
-                    let json =
-                        serde_json::json!({ "whole": false, "record": records, "why": broken.to_string() });
-                    screen.one(&json, || broken.to_string()).await?;
-                    Ok(1)
-                }
+            screen.one(&found, || text).await?;
+            Ok(u8::from(!matches!(found, Verified::Whole { .. })))
+        }
+    }
+}
+
+/// Prints each record as it comes: a long log needs no memory for it.
+struct Printer<'a, 'b> {
+    screen: &'a mut Screen<'b>,
+    follow: bool,
+    /// What stands before the next record of an array.
+    before: &'static str,
+}
+
+impl Printer<'_, '_> {
+    async fn print(&mut self, record: &Record) -> Result<(), Failure> {
+        match (self.screen.json, self.follow) {
+            // An array has no end while one follows: a line for each record then.
+            (true, true) => {
+                self.screen.json_text(record).await?;
+                self.screen.text("\n").await?;
             }
+            (true, false) => {
+                self.screen.text(std::mem::replace(&mut self.before, ",\n")).await?;
+                self.screen.json_text(record).await?;
+            }
+            (false, _) => self.screen.plain(&record.to_string()).await?,
+        }
+        if self.follow {
+            self.screen.flush().await?;
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self) -> Result<(), Failure> {
+        match (self.screen.json && !self.follow, self.before) {
+            (false, _) => Ok(()),
+            (true, "[\n") => self.screen.text("[]\n").await,
+            (true, _) => self.screen.text("\n]\n").await,
+        }
+    }
+}
+
+impl Records for Printer<'_, '_> {
+    async fn record(&mut self, record: Record) -> std::io::Result<()> {
+        match self.print(&record).await {
+            Err(Failure::Stream(error)) => Err(error),
+            other => other.map_err(std::io::Error::other),
         }
     }
 }

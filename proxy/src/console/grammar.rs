@@ -11,7 +11,7 @@ mod requests;
 mod sessions;
 
 pub(super) use fleet::{Agent, Grant, GrantList};
-pub(super) use requests::{Create, Request, RequestList, State};
+pub(super) use requests::{Create, Request, RequestList};
 pub(super) use sessions::{Session, SessionList};
 
 use std::ffi::OsStr;

@@ -3,15 +3,17 @@
 //! at once than fits on it, so that the first line is still there above the prompt.
 
 use jiff::Timestamp;
-use tidegate_common::model::RequestState;
-use tidegate_common::name::{CredentialName, UserName};
+use tidegate_common::model::StateWord;
+use tidegate_common::name::CredentialName;
 
-use super::resources::{Reachable, reachable};
+use super::access::{cells, open};
 use super::show::until;
 use super::table::{Table, length};
 use super::welcome::{emergencies, waiting};
 use super::{Actor, Failure, Services};
-use crate::store::RequestFilter;
+use crate::service::access::Reachable;
+use crate::service::overview::{Overview, overview};
+use crate::service::requests::RequestView;
 
 /// Shown at once on a terminal whose rows nobody knows.
 const MOST: usize = 40;
@@ -58,23 +60,23 @@ impl Menu {
     /// # Errors
     /// When they have no place here any more, or the store fails.
     pub async fn of(services: &Services, actor: &Actor, columns: u32, rows: u32) -> Result<Self, Failure> {
-        actor.must_be_enabled(&services.access.snapshot())?;
-        let user = actor.must_be_user()?;
-        let (heading, items) = (String::new(), Vec::new());
+        let Overview { user, reachable, emergencies: due, waiting: votes, own } =
+            overview(services, actor).await?;
+        let (heading, items) = (format!("Welcome to Tidegate, {user}.\n\n"), Vec::new());
         let mut menu = Self { heading, items, offered: None, columns: None, rows: None, next: 0 };
         menu.fit(columns, rows);
         // Of what waits for the user no more than leaves room for the menu itself.
         let most = menu.rows.map_or(usize::MAX, |rows| rows.saturating_sub(10) / 7).clamp(1, 10);
-        let mut heading = format!("Welcome to Tidegate, {user}.\n\n");
-        heading.push_str(&emergencies(services, user, menu.columns, most).await?);
-        heading.push_str(&waiting(services, user, menu.columns, most).await?);
-        let wishes = wishes(services, user).await?;
-        let items = reachable(services, user).into_iter().map(|reach| {
-            let wish = wishes.iter().find(|(target, _)| *target == reach.credential);
-            let now = wish.map_or_else(|| reach.open(), |(_, now)| now.clone());
-            Item { reach, now }
+        menu.heading.push_str(&emergencies(&due, &user, menu.columns, most));
+        menu.heading.push_str(&waiting(&votes, &user, menu.columns, most));
+        let now = Timestamp::now();
+        let items = reachable.into_iter().map(|reach| {
+            let wishes = own.iter().filter(|request| request.target == reach.credential);
+            let now = wishes.filter_map(|request| stands(request, now)).next();
+            Item { now: now.unwrap_or_else(|| open(&reach)), reach }
         });
-        Ok(Self { heading, items: items.collect(), ..menu })
+        menu.items = items.collect();
+        Ok(menu)
     }
 
     /// The terminal has so many columns and rows now; 0 where nobody knows.
@@ -162,13 +164,15 @@ impl Menu {
     }
 
     fn target(&self, place: usize) -> Option<CredentialName> {
-        self.items.get(place)?.reach.credential.parse().ok()
+        Some(self.items.get(place)?.reach.credential.clone())
     }
 
     /// Whether every word is in the line that is shown, in whatever case.
     fn fits(&self, place: usize, words: &str) -> bool {
         let Some(Item { reach, now }) = self.items.get(place) else { return false };
-        let text = format!("{} {} {now}", reach.text(), reach.credential).to_lowercase();
+        let Reachable { credential, group, asks, privileges, device_type, product, .. } = reach;
+        let text = format!("{credential} {group} {asks} {privileges} {device_type} {product} {now}");
+        let text = text.to_lowercase();
         words.to_lowercase().split_whitespace().all(|word| text.contains(word))
     }
 
@@ -194,30 +198,18 @@ impl Menu {
         for place in places {
             let Some(Item { reach, now }) = self.items.get(*place) else { continue };
             let number = (place + 1).to_string();
-            let [name, asks, grants] = reach.cells();
+            let [name, asks, grants] = cells(reach);
             table.row([number, name, asks, now.clone(), grants]);
         }
         format!("{}\n{more}", table.render(self.columns))
     }
 }
 
-/// Where the user's own requests stand, in a few words for each credential.
-async fn wishes(services: &Services, user: &UserName) -> Result<Vec<(String, String)>, Failure> {
-    let filter = RequestFilter {
-        user: Some(user.clone()),
-        states: &["pending", "approved"],
-        ..RequestFilter::default()
-    };
-    let now = Timestamp::now();
-    let told = services.requests.list(&filter).await?.into_iter().filter_map(|request| {
-        let told = match request.state_at(now) {
-            RequestState::Pending => format!("request {} waits", request.id),
-            RequestState::Approved { window } if window.contains(now) => {
-                format!("approved {}", until(window.end, now))
-            }
-            _ => return None,
-        };
-        Some((request.target.to_string(), told))
-    });
-    Ok(told.collect())
+/// Where one of the user's own requests stands, in a few words; nothing where it opens nothing.
+fn stands(request: &RequestView, now: Timestamp) -> Option<String> {
+    match (request.state, &request.window) {
+        (StateWord::Pending, _) => Some(format!("request {} waits", request.id)),
+        (_, Some(window)) if window.contains(now) => Some(format!("approved {}", until(window.end, now))),
+        _ => None,
+    }
 }

@@ -3,22 +3,16 @@
 mod show;
 
 use jiff::Timestamp;
-use tidegate_common::id::RequestId;
-use tidegate_common::model::{Action, Claims, Request, RequestState, Role, Text, Wish};
-use tidegate_common::name::UserName;
-use tidegate_common::policy;
+use tidegate_common::model::{Action, Claims, StateWord, Wish};
 
-use super::grammar::{Create, Request as Asked, RequestList, State};
+use super::grammar::{Create, Request as Asked, RequestList};
 use super::screen::Screen;
 use super::show::{ago, maybe};
 use super::table::Table;
 use super::{Actor, Failure, Services};
-use crate::requests::{NewRequest, RequestError};
-use crate::store::RequestFilter;
-use show::{Line, Shown, details, plan, sentence, word};
-
-/// Shown at once.
-const MOST: u64 = 1000;
+use crate::service::Each;
+use crate::service::requests::{self, Filter, Listed, RequestView, Wanted};
+use show::{details, plan, sentence};
 
 pub(super) async fn run(
     services: &Services,
@@ -26,92 +20,29 @@ pub(super) async fn run(
     asked: Asked,
     screen: &mut Screen<'_>,
 ) -> Result<u8, Failure> {
-    match asked {
-        Asked::Create(asked) => create(services, actor, asked, screen).await,
-        Asked::List(asked) => list(services, actor, &asked, screen).await,
+    let done = match asked {
+        Asked::List(asked) => return list(services, actor, asked, screen).await,
         Asked::Show { id } => {
-            let request = services.requests.get(id).await?;
-            if !may_see(services, actor, &request) {
-                return Err(RequestError::Unknown(id).into());
-            }
-            let opens = services.requests.would_open(&request);
-            let shown = Shown::of(&request, opens, plan(services, &request).await);
-            let plan = shown.plan.as_ref().map(ToString::to_string).unwrap_or_default();
-            screen.one_told(&shown, || details(&request, opens) + &plan).await?;
-            Ok(0)
+            let shown = requests::show(services, actor, id).await?;
+            let plan = shown.plan.as_ref().map(plan).unwrap_or_default();
+            screen.one_told(&shown, || details(&shown) + &plan).await?;
+            return Ok(0);
         }
+        Asked::Create(asked) => create(services, actor, asked).await?,
         Asked::Approve { ids, comment, start, duration } => {
             let start = start.map(|start| start.from(Timestamp::now()));
-            each(services, actor, ids, &Deed::Approve(comment, Wish { start, duration }), screen).await
+            let wish = Wish { start, duration };
+            requests::approve(services, actor, &ids, comment.as_ref(), wish).await?
         }
-        Asked::Reject { ids, comment } => each(services, actor, ids, &Deed::Reject(comment), screen).await,
-        Asked::Review { ids, comment } => each(services, actor, ids, &Deed::Review(comment), screen).await,
-        Asked::Cancel { ids } => each(services, actor, ids, &Deed::Cancel, screen).await,
-        Asked::Revoke { ids, comment } => each(services, actor, ids, &Deed::Revoke(comment), screen).await,
-    }
-}
-
-/// What can be done with a request.
-enum Deed {
-    Approve(Option<Text>, Wish),
-    Reject(Option<Text>),
-    Review(Option<Text>),
-    Cancel,
-    Revoke(Option<Text>),
-}
-
-async fn deal(services: &Services, actor: &Actor, id: RequestId, deed: &Deed) -> Result<Request, Failure> {
-    let (requests, by) = (&services.requests, actor.by());
-    let done = match deed {
-        Deed::Approve(comment, wish) => {
-            requests.approve(id, actor.must_be_user()?, &by, comment.clone(), *wish).await
-        }
-        Deed::Reject(comment) => requests.reject(id, actor.must_be_user()?, &by, comment.clone()).await,
-        Deed::Review(comment) => requests.review(id, actor.must_be_user()?, &by, comment.clone()).await,
-        Deed::Cancel => requests.cancel(id, actor.must_be_user()?, &by).await,
-        Deed::Revoke(comment) => requests.revoke(id, actor.name(), &by, comment.clone()).await,
+        Asked::Reject { ids, comment } => requests::reject(services, actor, &ids, comment.as_ref()).await?,
+        Asked::Review { ids, comment } => requests::review(services, actor, &ids, comment.as_ref()).await?,
+        Asked::Cancel { ids } => requests::cancel(services, actor, &ids).await?,
+        Asked::Revoke { ids, comment } => requests::revoke(services, actor, &ids, comment.as_ref()).await?,
     };
-    Ok(done?)
+    tell(done, screen).await
 }
 
-/// Does something with each request; goes on after one that fails.
-async fn each(
-    services: &Services,
-    actor: &Actor,
-    ids: Vec<RequestId>,
-    deed: &Deed,
-    screen: &mut Screen<'_>,
-) -> Result<u8, Failure> {
-    let alone = ids.len() == 1;
-    let (mut done, mut failed) = (Vec::new(), false);
-    for id in ids {
-        match deal(services, actor, id, deed).await {
-            Ok(request) => {
-                if !screen.json {
-                    screen.plain(&sentence(&request)).await?;
-                }
-                done.push(Line::of(&request));
-            }
-            Err(error) if alone => return Err(error),
-            Err(error) => {
-                screen.complain(&error.to_string()).await?;
-                failed = true;
-            }
-        }
-    }
-    if screen.json {
-        screen.list(&done, || Table::new([])).await?;
-    }
-    Ok(u8::from(failed))
-}
-
-async fn create(
-    services: &Services,
-    actor: &Actor,
-    asked: Create,
-    screen: &mut Screen<'_>,
-) -> Result<u8, Failure> {
-    let user = actor.must_be_user()?.clone();
+async fn create(services: &Services, actor: &Actor, asked: Create) -> Result<Each<RequestView>, Failure> {
     let Create {
         credentials,
         justification,
@@ -123,137 +54,81 @@ async fn create(
         emergency,
         view_password,
     } = asked;
-    let claims = Claims { justification, reason, change, governance, emergency };
-    let wish = Wish { start: start.map(|start| start.from(Timestamp::now())), duration };
-    let action = if view_password { Action::ViewPassword } else { Action::Session };
-    let alone = credentials.len() == 1;
-    let (mut made, mut failed) = (Vec::new(), false);
-    for target in credentials {
-        let (user, claims) = (user.clone(), claims.clone());
-        let new = NewRequest { user, target, action, claims, wish, origin: actor.origin() };
-        match services.requests.create(new).await {
-            Ok(request) => {
-                if !screen.json {
-                    screen.plain(&sentence(&request)).await?;
-                }
-                made.push(Line::of(&request));
-            }
-            Err(error) if alone => return Err(error.into()),
-            Err(error) => {
-                screen.complain(&error.to_string()).await?;
-                failed = true;
-            }
-        }
-    }
-    if screen.json {
-        screen.list(&made, || Table::new([])).await?;
-    }
-    Ok(u8::from(failed))
+    let wanted = Wanted {
+        action: if view_password { Action::ViewPassword } else { Action::Session },
+        claims: Claims { justification, reason, change, governance, emergency },
+        wish: Wish { start: start.map(|start| start.from(Timestamp::now())), duration },
+    };
+    Ok(requests::create(services, actor, credentials, &wanted).await?)
 }
 
-fn may_see(services: &Services, actor: &Actor, request: &Request) -> bool {
-    actor.reads_all() || actor.name().is_some_and(|user| services.requests.concerns(request, user))
+/// Tells what came of each request; one that was asked for alone fails alone.
+async fn tell(each: Each<RequestView>, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+    let Each { done, mut failed } = each;
+    if done.is_empty()
+        && failed.len() == 1
+        && let Some(alone) = failed.pop()
+    {
+        return Err(alone.into());
+    }
+    if screen.json {
+        screen.list(&done, || Table::new([])).await?;
+    } else {
+        for request in &done {
+            screen.plain(&sentence(request)).await?;
+        }
+    }
+    for failure in &failed {
+        screen.complain(&failure.to_string()).await?;
+    }
+    Ok(u8::from(!failed.is_empty()))
 }
 
 async fn list(
     services: &Services,
     actor: &Actor,
-    asked: &RequestList,
+    asked: RequestList,
     screen: &mut Screen<'_>,
 ) -> Result<u8, Failure> {
-    let state = if asked.pending { Some(State::Pending) } else { asked.state };
-    let limit = asked.limit.clamp(1, MOST);
-    let snapshot = services.access.snapshot();
-    let concerning = actor.name().filter(|_| !actor.reads_all()).map(|user| {
-        let groups = snapshot.approves(user).map(|group| group.name.clone()).collect();
-        (user.clone(), groups)
-    });
-    let filter = RequestFilter {
-        user: asked.user.clone(),
-        states: state.map(State::stored).unwrap_or_default(),
-        concerning,
-        since: asked.since.map(|since| since.from(Timestamp::now())),
-        limit: limit + 1,
-        ..RequestFilter::default()
-    };
-    let mut requests = Vec::new();
-    // What nobody approved comes first, until somebody has looked at it.
-    let due = RequestFilter { to_review: true, ..filter.clone() };
-    requests.append(&mut services.requests.list(&due).await?);
-    if !asked.to_review {
-        let rest = services.requests.list(&filter).await?.into_iter();
-        requests.extend(rest.filter(|request| !request.wants_review()));
-    }
-    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = requests.len() > shown;
-    requests.truncate(shown);
-    if let Some(state) = state {
-        requests.retain(|request| word(request) == state.word());
-    }
-    let lines: Vec<_> = requests.iter().map(Line::of).collect();
-    let table = || {
-        let mut table = Table::new(["ID", "STATE", "USER", "CREDENTIAL", "MADE", "UNTIL", "JUSTIFICATION"]);
-        for request in &requests {
-            let until = match &request.state {
-                RequestState::Pending => ago(request.expires, Timestamp::now()),
-                RequestState::Approved { window } => ago(window.end, Timestamp::now()),
-                _ => String::new(),
-            };
-            let emergency = if request.is_emergency() { "EMERGENCY: " } else { "" };
-            let why = request.claims.emergency.as_ref().or(request.claims.justification.as_ref());
-            let review = if request.wants_review() { ", TO REVIEW" } else { "" };
-            table.row([
-                request.id.to_string(),
-                format!("{}{review}", word(request)),
-                request.user.to_string(),
-                request.target.to_string(),
-                ago(request.created, Timestamp::now()),
-                until,
-                format!("{emergency}{}", maybe(why)),
-            ]);
-        }
-        table
-    };
-    let narrowed = state.is_some() || asked.to_review || asked.user.is_some() || asked.since.is_some();
+    let RequestList { pending, state, to_review, user, since, limit } = asked;
+    let state = if pending { Some(StateWord::Pending) } else { state };
+    let narrowed = state.is_some() || to_review || user.is_some() || since.is_some();
+    let since = since.map(|since| since.from(Timestamp::now()));
+    let filter = Filter { state, to_review, user, since, limit };
+    let Listed { requests, cut } = requests::list(services, actor, &filter).await?;
     let empty = match narrowed {
         true => "No request fits.",
         false => "No request concerns you; `request create` makes one.",
     };
-    screen.list_or(&lines, table, empty).await?;
-    if more {
+    screen.list_or(&requests, || table(&requests), empty).await?;
+    if let Some(limit) = cut {
         let narrow = "--state, --user and --since narrow the list";
         screen.remark(&format!("There are more; these are of the newest {limit}. {narrow}.")).await?;
     }
     Ok(0)
 }
 
-/// The requests on which the user may vote now.
-pub(super) async fn waiting_for(services: &Services, user: &UserName) -> Result<Vec<Request>, Failure> {
-    let snapshot = services.access.snapshot();
-    let groups: Vec<_> = snapshot.approves(user).map(|group| group.name.clone()).collect();
-    if groups.is_empty() {
-        return Ok(Vec::new());
+fn table(requests: &[RequestView]) -> Table {
+    let now = Timestamp::now();
+    let mut table = Table::new(["ID", "STATE", "USER", "CREDENTIAL", "MADE", "UNTIL", "JUSTIFICATION"]);
+    for request in requests {
+        let until = match (request.state, &request.window) {
+            (StateWord::Pending, _) => ago(request.expires, now),
+            (_, Some(window)) => ago(window.end, now),
+            _ => String::new(),
+        };
+        let emergency = if request.is_emergency() { "EMERGENCY: " } else { "" };
+        let why = request.claims.emergency.as_ref().or(request.claims.justification.as_ref());
+        let review = if request.to_review { ", TO REVIEW" } else { "" };
+        table.row([
+            request.id.to_string(),
+            format!("{}{review}", request.state),
+            request.user.to_string(),
+            request.target.to_string(),
+            ago(request.created, now),
+            until,
+            format!("{emergency}{}", maybe(why)),
+        ]);
     }
-    let concerning = Some((user.clone(), groups));
-    let filter = RequestFilter { concerning, states: &["pending"], ..RequestFilter::default() };
-    let mut requests = services.requests.list(&filter).await?;
-    requests.retain(|request| {
-        let group = snapshot.group(&request.group);
-        request.state == RequestState::Pending
-            && group.is_some_and(|group| policy::ballot(group, request, user).is_ok())
-    });
-    Ok(requests)
-}
-
-/// The emergencies that the user is to review.
-pub(super) async fn to_review(services: &Services, user: &UserName) -> Result<Vec<Request>, Failure> {
-    let snapshot = services.access.snapshot();
-    let is_admin = snapshot.user(user).is_some_and(|user| user.has_role(Role::Admin));
-    if !is_admin && !snapshot.is_approver(user) {
-        return Ok(Vec::new());
-    }
-    let filter = RequestFilter { to_review: true, ..RequestFilter::default() };
-    let mut requests = services.requests.list(&filter).await?;
-    requests.retain(|request| services.requests.reviews(request, user));
-    Ok(requests)
+    table
 }

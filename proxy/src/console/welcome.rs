@@ -2,30 +2,31 @@
 //! how, and which requests wait for this user's vote.
 
 use jiff::Timestamp;
-use tidegate_common::model::Request;
 use tidegate_common::name::UserName;
 
-use super::requests::{to_review, waiting_for};
-use super::resources::{reach_table, reachable};
+use super::access::reach_table;
 use super::screen::Screen;
 use super::show::{ago, maybe};
 use super::table::Table;
 use super::{Actor, Failure, Services};
+use crate::service::overview::{Overview, overview};
+use crate::service::requests::RequestView;
 
 /// Emergencies, and requests that wait, that are shown at once.
 const MOST: usize = 10;
 
 pub(super) async fn show(services: &Services, actor: &Actor, screen: &mut Screen<'_>) -> Result<u8, Failure> {
-    let Some(user) = actor.name() else {
+    if actor.name().is_none() {
         return Err(Failure::Usage("name a command; --help lists them".to_owned()));
-    };
-    let reaches = reachable(services, user);
+    }
+    let Overview { user, reachable: reaches, emergencies: due, waiting, .. } =
+        overview(services, actor).await?;
     if screen.json {
         screen.list(&reaches, || reach_table(&reaches)).await?;
         return Ok(0);
     }
     screen.line(&format!("Welcome to Tidegate, {user}.\n")).await?;
-    screen.text(&emergencies(services, user, screen.columns, MOST).await?).await?;
+    screen.text(&emergencies(&due, &user, screen.columns, MOST)).await?;
     match reaches.first() {
         None => screen.line("You can reach nothing now; administrators add users to access groups.").await?,
         Some(first) => {
@@ -38,7 +39,7 @@ pub(super) async fn show(services: &Services, actor: &Actor, screen: &mut Screen
             screen.line(&how).await?;
         }
     }
-    let waiting = waiting(services, user, screen.columns, MOST).await?;
+    let waiting = self::waiting(&waiting, &user, screen.columns, MOST);
     if !waiting.is_empty() {
         screen.text(&format!("\n{}", waiting.trim_end_matches('\n'))).await?;
         screen.line("").await?;
@@ -49,14 +50,13 @@ pub(super) async fn show(services: &Services, actor: &Actor, screen: &mut Screen
 
 /// The emergencies that nobody has reviewed yet and this user may, so many at most, with an
 /// empty line after them; nothing where there is none.
-pub(super) async fn emergencies(
-    services: &Services,
+pub(super) fn emergencies(
+    due: &[RequestView],
     user: &UserName,
     columns: Option<usize>,
     most: usize,
-) -> Result<String, Failure> {
-    let due = to_review(services, user).await?;
-    let Some(first) = due.first() else { return Ok(String::new()) };
+) -> String {
+    let Some(first) = due.first() else { return String::new() };
     let now = Timestamp::now();
     let mut table = Table::new(["ID", "USER", "CREDENTIAL", "MADE", "WHY IT COULD NOT WAIT"]);
     for request in due.iter().take(most) {
@@ -73,35 +73,34 @@ pub(super) async fn emergencies(
         more => format!("and {more} more: ssh {user}@GATE request list --to-review\n"),
     };
     let list = table.render(columns);
-    Ok(format!(
+    format!(
         "EMERGENCY: access that nobody approved, for you to review:\n{list}\n{more}\n  \
          ssh {user}@GATE request review {}\n\n",
         first.id
-    ))
+    )
 }
 
 /// The requests that wait for the user's vote, so many at most, with an empty line after
 /// them; nothing where none does.
-pub(super) async fn waiting(
-    services: &Services,
+pub(super) fn waiting(
+    waiting: &[RequestView],
     user: &UserName,
     columns: Option<usize>,
     most: usize,
-) -> Result<String, Failure> {
-    let waiting = waiting_for(services, user).await?;
-    let Some(first) = waiting.first() else { return Ok(String::new()) };
-    let list = table(waiting.get(..most).unwrap_or(&waiting)).render(columns);
+) -> String {
+    let Some(first) = waiting.first() else { return String::new() };
+    let list = table(waiting.get(..most).unwrap_or(waiting)).render(columns);
     let more = match waiting.len().saturating_sub(most) {
         0 => String::new(),
         more => format!("and {more} more: ssh {user}@GATE request list --pending\n"),
     };
-    Ok(format!(
+    format!(
         "These requests wait for you:\n{list}\n{more}\n  ssh {user}@GATE request approve {}\n\n",
         first.id
-    ))
+    )
 }
 
-fn table(requests: &[Request]) -> Table {
+fn table(requests: &[RequestView]) -> Table {
     let now = Timestamp::now();
     let mut table = Table::new(["ID", "USER", "CREDENTIAL", "MADE", "JUSTIFICATION"]);
     for request in requests {

@@ -90,6 +90,16 @@ impl Actor {
         }
     }
 
+    /// Whose things are shown where those of a user, or of all, are asked for; none for all.
+    pub(crate) fn own_or(&self, asked: Option<UserName>) -> Result<Option<UserName>, Failure> {
+        match (self.name().filter(|_| !self.reads_all()), asked) {
+            (None, asked) => Ok(asked),
+            (Some(own), None) => Ok(Some(own.clone())),
+            (Some(own), Some(other)) if *own == other => Ok(Some(other)),
+            (Some(_), Some(_)) => self.must_read_all().map(|()| None),
+        }
+    }
+
     /// A connection may outlive its user's place in Tidegate; an operation does not.
     pub(crate) fn must_be_enabled(&self, snapshot: &Snapshot) -> Result<(), Failure> {
         let enabled = |name| snapshot.user(name).is_some_and(|user| user.enabled);

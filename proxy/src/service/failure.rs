@@ -24,9 +24,9 @@ pub enum Failure {
         "the local administrator is no user, so has no access to ask for and no vote; log in with ssh for that"
     )]
     Local,
-    /// The words do not fit together.
-    #[error("{0}")]
-    Usage(String),
+    /// What was sent is no text.
+    #[error("the text is not UTF-8")]
+    NotText,
     /// Nothing of that name.
     #[error("{0}")]
     Missing(String),
@@ -56,10 +56,7 @@ pub enum Failure {
     /// The audit log.
     #[error(transparent)]
     Audit(#[from] AuditError),
-    /// A value does not print as JSON.
-    #[error("the answer cannot be written as JSON: {0}")]
-    Json(#[from] serde_json::Error),
-    /// Standard input or output.
+    /// What is sent or taken stopped in the middle.
     #[error("the connection to you broke: {0}")]
     Stream(#[from] std::io::Error),
 }
@@ -70,15 +67,6 @@ fn placed(file: &str, mistakes: &Mistakes) -> String {
 }
 
 impl Failure {
-    /// The exit status.
-    #[must_use]
-    pub fn status(&self) -> u8 {
-        match self {
-            Self::Usage(_) => 2,
-            _ => 1,
-        }
-    }
-
     /// Whether somebody tried what they may not.
     #[must_use]
     pub fn is_refusal(&self) -> bool {

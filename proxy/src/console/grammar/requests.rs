@@ -1,8 +1,9 @@
 //! `request …`
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Args, Subcommand};
 use tidegate_common::id::RequestId;
-use tidegate_common::model::Text;
+use tidegate_common::model::{StateWord, Text};
 use tidegate_common::name::{ChangeId, CredentialName, ReasonName, UserName};
 use tidegate_common::time::Length;
 
@@ -122,8 +123,8 @@ pub(in crate::console) struct RequestList {
     #[arg(long, conflicts_with = "state")]
     pub pending: bool,
     /// Only those in this state
-    #[arg(long, value_enum)]
-    pub state: Option<State>,
+    #[arg(long, value_parser = states())]
+    pub state: Option<StateWord>,
     /// Only emergencies that nobody has reviewed yet
     #[arg(long)]
     pub to_review: bool,
@@ -138,41 +139,6 @@ pub(in crate::console) struct RequestList {
     pub limit: u64,
 }
 
-/// A request's state, as `request list` names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(in crate::console) enum State {
-    Pending,
-    Approved,
-    Over,
-    Rejected,
-    Cancelled,
-    Revoked,
-    Expired,
-}
-
-impl State {
-    /// As it is shown.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Approved => "approved",
-            Self::Over => "over",
-            Self::Rejected => "rejected",
-            Self::Cancelled => "cancelled",
-            Self::Revoked => "revoked",
-            Self::Expired => "expired",
-        }
-    }
-
-    /// As it may be written down: time alone does not change a row.
-    pub fn stored(self) -> &'static [&'static str] {
-        match self {
-            Self::Pending => &["pending"],
-            Self::Approved | Self::Over => &["approved"],
-            Self::Rejected => &["rejected"],
-            Self::Cancelled => &["cancelled"],
-            Self::Revoked => &["revoked"],
-            Self::Expired => &["expired", "pending"],
-        }
-    }
+fn states() -> impl clap::builder::TypedValueParser<Value = StateWord> {
+    PossibleValuesParser::new(StateWord::ALL.map(StateWord::word)).try_map(|text| text.parse::<StateWord>())
 }

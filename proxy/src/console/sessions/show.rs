@@ -1,41 +1,91 @@
 //! `session show`: a session, the files that went through it, what its kernel did not tell,
 //! and what it left behind.
 
-use serde::Serialize;
 use tidegate_common::residue::Residue;
+use tidegate_common::unseen::printable;
 
-use super::residue::left_behind;
-use super::transfers::Transfers;
-use super::{Line, details};
-use crate::console::commands::Unseen;
-use crate::console::screen::Screen;
-use crate::console::{Failure, Services};
-use crate::store::SessionRow;
+use super::super::show::{maybe, moment, sheet};
+use super::super::table::Table;
+use super::super::{Failure, Screen};
+use super::{took, transfers};
+use crate::service::commands::Unseen;
+use crate::service::sessions::{SessionView, ShownSession};
 
-/// A session with all that is known of it, for machines.
-#[derive(Serialize)]
-struct Shown<'a> {
-    #[serde(flatten)]
-    session: Line,
-    #[serde(flatten)]
-    transfers: &'a Transfers,
-    unseen: &'a Unseen,
-    /// None until the agent's report came.
-    left_behind: Option<&'a Residue>,
+pub(super) async fn show(shown: &ShownSession, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    let columns = screen.columns;
+    let lines = || {
+        details(&shown.session)
+            + &transfers::text(shown, columns)
+            + &gaps(&shown.unseen)
+            + &left_behind(shown.left_behind.as_ref(), columns)
+    };
+    screen.one_told(shown, lines).await
 }
 
-pub(super) async fn show(
-    services: &Services,
-    session: &SessionRow,
-    screen: &mut Screen<'_>,
-) -> Result<(), Failure> {
-    let transfers = Transfers::of(services, session.id).await?;
-    let residue = services.store.residue(session.id).await?;
-    let unseen = Unseen::of(services, session).await?;
-    let left = residue.as_ref();
-    let shown =
-        Shown { session: Line::of(session), transfers: &transfers, unseen: &unseen, left_behind: left };
-    let columns = screen.columns;
-    let lines = || details(session) + &transfers.text(columns) + &unseen.text() + &left_behind(left, columns);
-    screen.one_told(&shown, lines).await
+fn details(session: &SessionView) -> String {
+    sheet([
+        ("session", session.id.to_string()),
+        ("user", session.user.to_string()),
+        ("credential", session.target.to_string()),
+        ("access group", session.group.to_string()),
+        ("request", maybe(session.request)),
+        ("emergency", if session.emergency { "yes".to_owned() } else { String::new() }),
+        ("from", session.origin.to_string()),
+        ("started", moment(session.started)),
+        ("ended", if session.live { "it lives".to_owned() } else { maybe(session.ended.map(moment)) }),
+        ("took", took(session)),
+        ("end", maybe(session.outcome.as_ref())),
+    ])
+}
+
+/// What the kernel's witness did not see; nothing where all was seen.
+pub(super) fn gaps(unseen: &Unseen) -> String {
+    let mut lines = Vec::new();
+    if unseen.lost > 0 {
+        lines.push(format!("  at least {} records were LOST", unseen.lost));
+    }
+    lines.extend(unseen.remarks.iter().map(|remark| format!("  {remark}")));
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!("\nWhat the host's kernel told has GAPS, the agent says:\n{}\n", lines.join("\n"))
+}
+
+/// What the agent found after the session; nothing when no report came.
+fn left_behind(residue: Option<&Residue>, columns: Option<usize>) -> String {
+    let Some(residue) = residue else { return String::new() };
+    let mut text = if residue.findings.is_empty() {
+        "\nLeft behind: nothing\n".to_owned()
+    } else {
+        let mut table = Table::new(["KIND", "CHANGE", "WHAT", "DETAIL"]);
+        for finding in &residue.findings {
+            let (kind, change) = (finding.kind.to_string(), finding.change.to_string());
+            table.row([kind, change, finding.what.clone(), finding.detail.clone()]);
+        }
+        format!("\nLeft behind, as the host differs from before:\n{}\n", table.render(columns))
+    };
+    if residue.more > 0 {
+        text.push_str(&format!("and {} more\n", residue.more));
+    }
+    for unseen in &residue.unseen {
+        let unseen: String = unseen.chars().map(printable).collect();
+        text.push_str(&format!("Not looked at: {unseen}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_seen_is_told_and_nothing_where_all_was() {
+        assert_eq!(gaps(&Unseen::default()), "");
+        let unseen = Unseen { lost: 6, remarks: vec!["somebody switched the kernel's audit off".to_owned()] };
+        let told = gaps(&unseen);
+        assert!(
+            told.ends_with("\n  at least 6 records were LOST\n  somebody switched the kernel's audit off\n"),
+            "{told}"
+        );
+    }
 }

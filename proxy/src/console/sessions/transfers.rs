@@ -1,54 +1,26 @@
 //! The files that went through a session.
 
-use jiff::Timestamp;
-use serde::Serialize;
 use tidegate_common::audit::{Changed, Event, Note, Outcome, Transfer};
-use tidegate_common::id::SessionId;
 
-use crate::console::show::{maybe, moment};
-use crate::console::table::Table;
-use crate::console::{Failure, Services};
+use super::super::show::{maybe, moment};
+use super::super::table::Table;
+use crate::service::sessions::{ListedTransfer, ShownSession};
 
-/// How many are shown; the audit log has all.
-const SHOWN: u64 = 2_000;
-
-/// The files that went through a session, for machines.
-#[derive(Serialize)]
-pub(super) struct Transfers {
-    transfers: Vec<Listed>,
-    /// How many there are; beyond those that are shown, the audit log has them.
-    transfers_in_all: u64,
-}
-
-#[derive(Serialize)]
-struct Listed {
-    at: Timestamp,
-    #[serde(flatten)]
-    event: Event,
-}
-
-impl Transfers {
-    pub(super) async fn of(services: &Services, session: SessionId) -> Result<Self, Failure> {
-        let transfers = services.store.transfers(session, SHOWN).await?;
-        let listed = transfers.first.into_iter().map(|(at, event)| Listed { at, event }).collect();
-        Ok(Self { transfers: listed, transfers_in_all: transfers.all })
+/// The list for people; nothing where there are none.
+pub(super) fn text(session: &ShownSession, columns: Option<usize>) -> String {
+    let table = table(&session.transfers);
+    if table.is_empty() {
+        return String::new();
     }
-
-    /// The list for people; nothing where there are none.
-    pub(super) fn text(&self, columns: Option<usize>) -> String {
-        let table = table(&self.transfers);
-        if table.is_empty() {
-            return String::new();
-        }
-        let hidden = self.transfers_in_all.saturating_sub(SHOWN);
-        let more = if hidden > 0 { format!("\n{hidden} more are in the audit log") } else { String::new() };
-        format!("\n{}{more}\n", table.render(columns))
-    }
+    let told = u64::try_from(session.transfers.len()).unwrap_or(u64::MAX);
+    let hidden = session.transfers_in_all.saturating_sub(told);
+    let more = if hidden > 0 { format!("\n{hidden} more are in the audit log") } else { String::new() };
+    format!("\n{}{more}\n", table.render(columns))
 }
 
-fn table(transfers: &[Listed]) -> Table {
+fn table(transfers: &[ListedTransfer]) -> Table {
     let mut table = Table::new(["ENDED", "WHAT", "PATH", "BYTES", "SHA-256", "RESULT"]);
-    for Listed { at, event } in transfers {
+    for ListedTransfer { at, event } in transfers {
         let at = moment(*at);
         match event {
             Event::FileTransferred {

@@ -10,8 +10,8 @@ use serde::Serialize;
 use tidegate_common::audit::{Event, Record, Verdict};
 use tidegate_common::digest::Digest;
 
-use crate::console::{Failure, Services};
 use crate::record::{self, Ending, Known};
+use crate::service::{Failure, Services};
 use crate::store::SessionRow;
 
 /// Records read at once.
@@ -49,8 +49,9 @@ pub(super) async fn of_copy(services: &Services, path: &Path) -> Result<Option<K
 }
 
 /// What a list of transfers is found to be.
-#[derive(Debug, Serialize)]
-pub(super) struct Listed {
+#[derive(Debug, Clone, Serialize)]
+pub struct Listed {
+    /// The verdict.
     pub verdict: Verdict,
     /// The verdict and why, as the end of a sentence.
     #[serde(rename = "detail")]

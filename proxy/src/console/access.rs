@@ -1,0 +1,79 @@
+//! `access …`
+
+use jiff::Timestamp;
+use tidegate_common::model::Action;
+use tidegate_common::policy::{GroupVerdict, Miss};
+
+use super::grammar::Access;
+use super::screen::Screen;
+use super::show::until;
+use super::table::Table;
+use super::{Actor, Failure, Services};
+use crate::service::access::{self, Explained, Explanation, Reachable};
+
+pub(super) async fn run(
+    services: &Services,
+    actor: &Actor,
+    asked: Access,
+    screen: &mut Screen<'_>,
+) -> Result<u8, Failure> {
+    match asked {
+        Access::List { user } => {
+            if user.is_none() && actor.name().is_none() {
+                return Err(Failure::Usage("say whose: access list --user NAME".to_owned()));
+            }
+            let reaches = access::list(services, actor, user.as_ref()).await?;
+            let empty = "Nothing can be reached now; administrators add users to access groups.";
+            screen.list_or(&reaches, || reach_table(&reaches), empty).await?;
+            Ok(0)
+        }
+        Access::Explain { user, credential, view_password } => {
+            let action = if view_password { Action::ViewPassword } else { Action::Session };
+            let explained = access::explain(services, actor, user, credential, action).await?;
+            explain(&explained, screen).await
+        }
+    }
+}
+
+async fn explain(explained: &Explained, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+    if screen.json {
+        screen.one(explained, String::new).await?;
+        return Ok(0);
+    }
+    let Explained { credential, decision, groups, user } = explained;
+    screen.line(&format!("{user} to {credential}: {decision}")).await?;
+    // Groups that do not list the user are many and say nothing new.
+    let (strangers, own): (Vec<_>, Vec<_>) =
+        groups.iter().partition(|one| one.verdict == GroupVerdict::Misses(Miss::NotListed));
+    let mut table = Table::new(["ACCESS GROUP", "VERDICT"]);
+    for Explanation { group, verdict } in own {
+        table.row([group.to_string(), verdict.to_string()]);
+    }
+    if !table.is_empty() {
+        screen.line(&table.render(screen.columns)).await?;
+    }
+    if !strangers.is_empty() {
+        screen.line(&format!("{} more do not list {user}", strangers.len())).await?;
+    }
+    Ok(0)
+}
+
+/// Until when it is open.
+pub(super) fn open(reach: &Reachable) -> String {
+    reach.closes.map_or_else(|| "always".to_owned(), |closes| until(closes, Timestamp::now()))
+}
+
+/// Its name, what it asks for, what it grants.
+pub(super) fn cells(reach: &Reachable) -> [String; 3] {
+    [reach.credential.to_string(), reach.asks.clone(), reach.privileges.clone()]
+}
+
+/// What may be reached, for people.
+pub(super) fn reach_table(reachable: &[Reachable]) -> Table {
+    let mut table = Table::new(["CREDENTIAL", "ASKS FOR", "OPEN", "GRANTS", "ACCESS GROUP"]).keeping([0, 2]);
+    for reach in reachable {
+        let [credential, asks, grants] = cells(reach);
+        table.row([credential, asks, open(reach), grants, reach.group.to_string()]);
+    }
+    table
+}

@@ -1,0 +1,141 @@
+//! What somebody may reach, and why.
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use tidegate_common::model::{AccessGroup, Action, Approval, Credential, Terms};
+use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
+use tidegate_common::policy::{self, Decision, GroupVerdict};
+
+use super::{Actor, Failure, Services};
+
+/// One credential that a user may reach.
+#[derive(Debug, Clone, Serialize)]
+pub struct Reachable {
+    /// Which.
+    pub credential: CredentialName,
+    /// Through which access group.
+    pub group: AccessGroupName,
+    /// What the group asks for, in a few words.
+    pub asks: String,
+    /// What a session is given on the device, in a few words.
+    pub privileges: String,
+    /// The device's type, or empty.
+    pub device_type: String,
+    /// What runs on the device, or empty.
+    pub product: String,
+    /// When its group stops granting by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closes: Option<Timestamp>,
+}
+
+/// What a user may reach now; the actor themselves unless another is named.
+///
+/// # Errors
+/// When the other is another and the actor reads only their own, or the actor is no user.
+pub async fn list(
+    services: &Services,
+    actor: &Actor,
+    user: Option<&UserName>,
+) -> Result<Vec<Reachable>, Failure> {
+    let user = match user {
+        Some(other) if actor.name() != Some(other) => {
+            actor.must_read_all()?;
+            other
+        }
+        _ => actor.must_be_user()?,
+    };
+    Ok(reachable(services, user))
+}
+
+/// How a decision comes about.
+#[derive(Debug, Clone, Serialize)]
+pub struct Explained {
+    /// To what.
+    pub credential: CredentialName,
+    /// What comes of it, as the end of a sentence.
+    pub decision: String,
+    /// What each access group says, in the order in which they are asked.
+    pub groups: Vec<Explanation>,
+    /// Who would go.
+    pub user: UserName,
+}
+
+/// What one access group says.
+#[derive(Debug, Clone, Serialize)]
+pub struct Explanation {
+    /// Which.
+    pub group: AccessGroupName,
+    /// What it says.
+    #[serde(serialize_with = "sentence")]
+    pub verdict: GroupVerdict,
+}
+
+fn sentence<S: Serializer>(verdict: &GroupVerdict, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(verdict)
+}
+
+/// Which access group decides, and why the others do not.
+///
+/// # Errors
+/// When the actor reads only their own, or the store fails.
+pub async fn explain(
+    services: &Services,
+    actor: &Actor,
+    user: UserName,
+    credential: CredentialName,
+    action: Action,
+) -> Result<Explained, Failure> {
+    actor.must_read_all()?;
+    let explained = services.access.explain(&user, &credential, action, Timestamp::now()).await?;
+    let decision = match &explained.decision {
+        Decision::Permitted(permit) => format!("permitted by access group `{}`", permit.group()),
+        Decision::Needs(needs) => format!("access group `{}` decides and asks for more", needs.group),
+        Decision::Refused(refusal) => format!("refused: {}", refusal.why()),
+    };
+    let groups = explained.groups.into_iter().map(|(group, verdict)| Explanation { group, verdict });
+    Ok(Explained { credential, decision, groups: groups.collect(), user })
+}
+
+pub(super) fn reachable(services: &Services, user: &UserName) -> Vec<Reachable> {
+    let snapshot = services.access.snapshot();
+    let now = Timestamp::now();
+    let reachable = policy::reachable(&snapshot, user, Action::Session, now);
+    let line = |(credential, group): (&Credential, &AccessGroup)| {
+        let device = snapshot.device(&credential.name.device);
+        let text = |label: Option<&tidegate_common::model::Label>| {
+            label.map(ToString::to_string).unwrap_or_default()
+        };
+        let privileges: Vec<_> = credential.privileges.iter().map(ToString::to_string).collect();
+        Reachable {
+            credential: credential.name.clone(),
+            group: group.name.clone(),
+            asks: asks(group, group.session.as_ref()),
+            privileges: privileges.join(", "),
+            device_type: text(device.and_then(|device| device.kind.as_ref())),
+            product: text(device.and_then(|device| device.product.as_ref())),
+            closes: group.limitation.closes(now),
+        }
+    };
+    reachable.into_iter().map(line).collect()
+}
+
+/// What an action asks for, in a few words.
+#[must_use]
+pub fn asks(group: &AccessGroup, terms: Option<&Terms>) -> String {
+    let Some(terms) = terms else { return "not allowed".to_owned() };
+    let approvals = |approval: &Approval| {
+        let levels = if approval.levels { " in each level" } else { "" };
+        match approval.needed {
+            1 => format!("1 approval{levels}"),
+            needed => format!("{needed} approvals{levels}"),
+        }
+    };
+    let parts = [
+        terms.approval.as_ref().map(approvals),
+        terms.change.then(|| "a change id".to_owned()),
+        terms.justification.then(|| "a justification".to_owned()),
+        group.request.governance.then(|| "a governance code".to_owned()),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
+}

@@ -1,0 +1,224 @@
+//! What a client asked for and a person typed in a session, beside what the kernel saw run.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tidegate_common::audit::{CommandSource, Event, Record, Verdict};
+use tidegate_common::id::SessionId;
+use tidegate_common::wire::{Exec, Witnessed};
+
+use super::sessions::find;
+use super::{Actor, Failure, Services};
+use crate::store::SessionRow;
+use crate::witness::{self, Checked, Logged, Mark};
+
+/// Sentences of the agent on what is missing, told of one session.
+const MOST_REMARKS: usize = 64;
+
+/// What failed because there is no such file: most often a search of `PATH`.
+const NO_FILE: i32 = -2;
+
+/// By how much a line may be told later than it was entered.
+const SLACK: Duration = Duration::from_millis(20);
+
+/// One command.
+#[derive(Debug, Clone, Serialize)]
+pub struct CommandLine {
+    /// When it was entered, or run.
+    pub at: Timestamp,
+    /// Who says so.
+    pub source: CommandSource,
+    /// Its words, as a shell would need them.
+    pub command: String,
+    /// What is odd about it; heuristics.
+    pub marks: Vec<Mark>,
+    /// What the kernel saw, where it is the one who says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exec: Option<Exec>,
+}
+
+impl CommandLine {
+    /// Kernels tell the time to their tick, and lines are logged after their Enter: of what
+    /// is about as old, the line comes before what it ran.
+    fn place(&self) -> Timestamp {
+        if self.exec.is_some() { self.at } else { self.at - SLACK }
+    }
+}
+
+/// What the files and the log say of a session.
+#[derive(Debug, Clone, Serialize)]
+pub struct SessionCommands {
+    /// Which.
+    pub session: SessionId,
+    /// What the witness's file is found to be; none where there is none.
+    pub witness: Option<Checked>,
+    /// Execs and records that were lost on the way, at least.
+    pub lost: u64,
+    /// What the agent says is missing.
+    pub remarks: Vec<String>,
+    /// The commands, in the order in which they came.
+    pub commands: Vec<CommandLine>,
+}
+
+impl SessionCommands {
+    /// Whether what the kernel saw is not what was written.
+    #[must_use]
+    pub fn is_altered(&self) -> bool {
+        self.witness.as_ref().is_some_and(|witness| witness.verdict == Verdict::Altered)
+    }
+}
+
+/// The commands of a session; with `all` also what failed because there was no such file.
+///
+/// # Errors
+/// When the actor reads only their own, there is no such session, or something cannot be read.
+pub async fn list(
+    services: &Services,
+    actor: &Actor,
+    id: &str,
+    all: bool,
+) -> Result<SessionCommands, Failure> {
+    actor.must_read_all()?;
+    let session = find(services, actor, id).await?;
+    gather(services, &session, all).await
+}
+
+async fn gather(services: &Services, session: &SessionRow, all: bool) -> Result<SessionCommands, Failure> {
+    let records = services.audit.of_session(session.id, session.started).await?;
+    let (said, witness) = witnessed(services, session, &records).await?;
+    let mut commands = asked(session, records);
+    let lines: Vec<String> = commands.iter().map(|line| line.command.clone()).collect();
+    let seen = witness::names(said.iter().flat_map(|message| &message.execs));
+    for line in &mut commands {
+        line.marks.extend(witness::mark_of_line(&line.command, &seen));
+    }
+    let mut unseen = Unseen::default();
+    for message in said {
+        unseen.add(&message);
+        let shown = message.execs.into_iter().filter(|exec| all || exec.exit != NO_FILE);
+        commands.extend(shown.map(|exec| CommandLine {
+            at: exec.at,
+            source: CommandSource::Witness,
+            command: command(&exec),
+            marks: witness::marks(&exec, &lines),
+            exec: Some(exec),
+        }));
+    }
+    commands.sort_by_key(CommandLine::place);
+    let Unseen { lost, remarks } = unseen;
+    Ok(SessionCommands { session: session.id, witness, lost, remarks, commands })
+}
+
+/// What the kernel saw, and what the file of it is found to be.
+async fn witnessed(
+    services: &Services,
+    session: &SessionRow,
+    records: &[Record],
+) -> Result<(Vec<Witnessed>, Option<Checked>), Failure> {
+    let (path, key) = (witness::path(&services.recordings, session.id), services.recordings.public_key());
+    let (id, logged) = (session.id, Logged::find(session.id, records));
+    let read = tokio::task::spawn_blocking(move || {
+        let mut said: Vec<Witnessed> = Vec::new();
+        let checked = witness::check(&path, id, &key, logged, |message| said.push(message));
+        checked.map(|checked| (said, checked))
+    });
+    Ok(read.await.map_err(std::io::Error::other)??)
+}
+
+/// What of a session its kernel's witness did not see, as the agent tells it.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Unseen {
+    /// Execs and records that were lost on the way, at least.
+    pub lost: u64,
+    /// What the agent says is missing.
+    pub remarks: Vec<String>,
+}
+
+impl Unseen {
+    /// Of the session's file, whatever that is found to be.
+    pub(super) async fn of(services: &Services, session: &SessionRow) -> Result<Self, Failure> {
+        let (path, key) = (witness::path(&services.recordings, session.id), services.recordings.public_key());
+        let (id, logged) = (session.id, Logged::find(session.id, &[]));
+        let read = tokio::task::spawn_blocking(move || {
+            let mut unseen = Self::default();
+            witness::check(&path, id, &key, logged, |message| unseen.add(&message)).map(|_| unseen)
+        });
+        Ok(read.await.map_err(std::io::Error::other)??)
+    }
+
+    fn add(&mut self, message: &Witnessed) {
+        self.lost = self.lost.saturating_add(message.lost);
+        for remark in &message.remarks {
+            let remark = remark.to_string();
+            if self.remarks.len() < MOST_REMARKS && !self.remarks.contains(&remark) {
+                self.remarks.push(remark);
+            }
+        }
+    }
+}
+
+/// Judges the file of what the kernel saw.
+pub(super) async fn verify(services: &Services, session: &SessionRow) -> Result<Option<Checked>, Failure> {
+    let records = services.audit.of_session(session.id, session.started).await?;
+    Ok(witnessed(services, session, &records).await?.1)
+}
+
+/// The lines that the proxy knows of a session, from the audit log.
+fn asked(session: &SessionRow, records: Vec<Record>) -> Vec<CommandLine> {
+    let commands = records.into_iter().filter_map(|record| match record.event {
+        Event::CommandRun { session: of, source, command, .. } if of == session.id => {
+            let command = command.to_string();
+            Some(CommandLine { at: record.at, source, command, marks: Vec::new(), exec: None })
+        }
+        _ => None,
+    });
+    commands.collect()
+}
+
+/// The words as a shell would need them, for reading.
+fn command(exec: &Exec) -> String {
+    if exec.argv.is_empty() {
+        return exec.exe.to_string();
+    }
+    let mut words: Vec<String> = exec.argv.iter().map(|word| quoted(word.as_str())).collect();
+    if exec.cut > 0 {
+        words.push(format!("… ({} more)", exec.cut));
+    }
+    words.join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "-_./:=@%+,…".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_common::audit::Note;
+
+    #[test]
+    fn what_was_not_seen_is_summed_up_and_bounded() {
+        let told = |lost: u64, remark: &str| {
+            let (session, remarks) = (SessionId::new(1, 1), vec![Note::new(remark)]);
+            Witnessed { number: 1, session, execs: Vec::new(), lost, remarks, last: false }
+        };
+        let mut unseen = Unseen::default();
+        (0..3).for_each(|_| unseen.add(&told(2, "somebody switched the kernel's audit off")));
+        assert_eq!((unseen.lost, unseen.remarks.len()), (6, 1));
+        (0..1000).for_each(|number| unseen.add(&told(u64::MAX, &number.to_string())));
+        assert_eq!((unseen.lost, unseen.remarks.len()), (u64::MAX, MOST_REMARKS));
+    }
+
+    #[test]
+    fn words_read_as_a_shell_would_need_them() {
+        assert_eq!(quoted("/usr/bin/ls"), "/usr/bin/ls");
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted(""), "''");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+    }
+}

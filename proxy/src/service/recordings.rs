@@ -1,0 +1,205 @@
+//! Recordings: played, handed out, judged.
+
+mod evidence;
+
+pub use evidence::Listed;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+use tidegate_common::audit::{Event, Verdict as Judged};
+use tidegate_common::id::SessionId;
+use tidegate_common::recording::Verdict;
+use tidegate_common::time::Length;
+use tokio::io::AsyncWrite;
+
+use super::sessions::find;
+use super::{Actor, Failure, Services, commands};
+use crate::record::{self, DumpFormat as Format};
+use crate::store::SessionRow;
+use crate::witness::Checked;
+
+/// How long [`verify`] waits for a session to end and be sealed.
+const SEALED: Duration = Duration::from_secs(3);
+
+/// The version of asciicast to hand out.
+pub use crate::record::DumpFormat as Asciicast;
+
+/// How fast to play.
+#[derive(Debug, Clone, Copy)]
+pub struct Speed {
+    /// So many times as fast as it was.
+    pub times: f64,
+    /// Pauses take at most so long.
+    pub longest_pause: Length,
+}
+
+/// What a recording that was shown is found to be.
+#[derive(Debug, Clone, Serialize)]
+pub struct Shown {
+    /// The verdict.
+    pub verdict: Judged,
+    /// The verdict and why, as the end of a sentence.
+    pub detail: String,
+}
+
+impl Shown {
+    fn of(verdict: &Verdict) -> Self {
+        Self { verdict: judged(verdict), detail: told(verdict) }
+    }
+
+    /// Whether it is not what was written.
+    #[must_use]
+    pub fn is_altered(&self) -> bool {
+        self.verdict == Judged::Altered
+    }
+}
+
+/// What takes the bytes of a recording.
+pub type Sink<'a> = &'a mut (dyn AsyncWrite + Unpin + Send);
+
+/// Plays a recording: what its screen showed goes to `sink` as it did then.
+///
+/// # Errors
+/// When the actor reads only their own, or no longer more than that; when there is no such
+/// session, its recording cannot be read, or the sink takes no more.
+pub async fn play(
+    services: &Services,
+    actor: &Actor,
+    id: &str,
+    speed: Speed,
+    mut sink: Sink<'_>,
+) -> Result<Shown, Failure> {
+    actor.must_read_all()?;
+    let session = begin(services, actor, id).await?;
+    let (path, key) = (services.recordings.path(session.id), services.recordings.public_key());
+    let known = Some(evidence::known(services, &session).await?);
+    let pause = Some(speed.longest_pause.approximate());
+    let verdict = record::play(&path, &key, known, &mut sink, speed.times, pause).await?;
+    Ok(Shown::of(&verdict))
+}
+
+/// Hands a recording out as asciicast.
+///
+/// # Errors
+/// As [`play`].
+pub async fn export(
+    services: &Services,
+    actor: &Actor,
+    id: &str,
+    format: Format,
+    mut sink: Sink<'_>,
+) -> Result<Shown, Failure> {
+    actor.must_read_all()?;
+    let session = begin(services, actor, id).await?;
+    let (path, key) = (services.recordings.path(session.id), services.recordings.public_key());
+    let known = Some(evidence::known(services, &session).await?);
+    Ok(Shown::of(&record::dump(&path, &key, known, &mut sink, format).await?))
+}
+
+/// The session whose recording is about to be shown, which the log knows by then.
+async fn begin(services: &Services, actor: &Actor, id: &str) -> Result<SessionRow, Failure> {
+    let session = find(services, actor, id).await?;
+    let played = Event::RecordingPlayed { session: session.id };
+    services.audit.append(actor.by().did(played)).await?;
+    Ok(session)
+}
+
+/// What a recording, what the kernel saw and the list of transfers are found to be.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verified {
+    /// What the kernel saw.
+    pub commands: Option<Checked>,
+    /// The recording's verdict and why, as the end of a sentence.
+    pub detail: String,
+    /// The recording's file.
+    pub file: PathBuf,
+    /// The fingerprint of the key that it must be signed with.
+    pub key: String,
+    /// Whose recording it is, where that is known.
+    pub session: Option<SessionId>,
+    /// The list of transfers.
+    pub transfers: Option<Listed>,
+    /// The recording's verdict.
+    pub verdict: Judged,
+    /// Whether it is a file that was kept elsewhere.
+    #[serde(skip)]
+    pub elsewhere: bool,
+}
+
+impl Verified {
+    /// Whether any of it is not as it shall be. An agent that is away may keep the rest of what
+    /// the kernel saw for days; that alone is no bad sign.
+    #[must_use]
+    pub fn is_bad(&self) -> bool {
+        self.verdict != Judged::Whole
+            || self.transfers.as_ref().is_some_and(|transfers| transfers.verdict != Judged::Whole)
+            || self.commands.as_ref().is_some_and(|commands| commands.verdict == Judged::Altered)
+    }
+}
+
+/// Judges a recording, what the kernel saw and the list of transfers. For the local
+/// administrator `id` may also be the path of a recording that was kept elsewhere.
+///
+/// # Errors
+/// When the actor reads only their own, there is no such session, or something cannot be read.
+pub async fn verify(services: &Services, actor: &Actor, id: &str) -> Result<Verified, Failure> {
+    actor.must_read_all()?;
+    let key = services.recordings.public_key();
+    let elsewhere = actor.name().is_none() && id.contains('/');
+    let row = if elsewhere { None } else { Some(find(services, actor, id).await?) };
+    let file = row.as_ref().map_or_else(|| PathBuf::from(id), |row| services.recordings.path(row.id));
+    // Whoever was just in it has left before it is sealed.
+    let lives = match &row {
+        Some(row) => !services.live.gone(row.id, SEALED).await,
+        None => false,
+    };
+    let known = match &row {
+        Some(row) => Some(evidence::known(services, row).await?),
+        None => evidence::of_copy(services, &file).await?,
+    };
+    let checked = record::verify(&file, &key, known).await?;
+    let verdict = judged(&checked.verdict);
+    let session = row.as_ref().map(|row| row.id).or(checked.header.map(|header| header.session));
+    if let Some(session) = session {
+        let event = Event::RecordingVerified { session, verdict };
+        services.audit.append(actor.by().did(event)).await?;
+    }
+    let (commands, transfers) = match &row {
+        Some(row) => (commands::verify(services, row).await?, evidence::transfers(services, row).await?),
+        None => (None, None),
+    };
+    if let (Some(row), Some(Checked { verdict, .. })) = (&row, &commands) {
+        let event = Event::CommandsVerified { session: row.id, verdict: *verdict };
+        services.audit.append(actor.by().did(event)).await?;
+    }
+    let detail = match &checked.verdict {
+        Verdict::Incomplete { chain, .. } if lives => {
+            format!("incomplete: good up to frame {}, and not sealed yet: its session lives", chain.frames)
+        }
+        verdict => told(verdict),
+    };
+    let key = key.fingerprint();
+    Ok(Verified { commands, detail, file, key, session, transfers, verdict, elsewhere })
+}
+
+fn judged(verdict: &Verdict) -> Judged {
+    match verdict {
+        Verdict::Whole(_) => Judged::Whole,
+        Verdict::Incomplete { .. } => Judged::Incomplete,
+        Verdict::Altered { .. } => Judged::Altered,
+    }
+}
+
+fn told(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Whole(chain) => {
+            format!("whole: {} frames, {} bytes of text, signed", chain.frames, chain.bytes)
+        }
+        Verdict::Incomplete { chain, .. } => {
+            format!("incomplete: good up to frame {}, then it was cut off", chain.frames)
+        }
+        Verdict::Altered { what, chain } => format!("altered after frame {}: {what}", chain.frames),
+    }
+}

@@ -1,0 +1,102 @@
+//! What is configured: resources written, shown, deleted and handed out.
+
+use serde::Serialize;
+use tidegate_common::model::{Kind, Resource, ResourceName, Resources, Written};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use super::{Actor, Failure, Services};
+use crate::access::AccessError;
+
+/// As much as a text of resources may be, in bytes.
+const MOST: u64 = 16 << 20;
+
+/// What a text did with one of its resources.
+#[derive(Debug, Clone, Serialize)]
+pub struct Applied {
+    /// Which.
+    #[serde(flatten)]
+    pub name: ResourceName,
+    /// What became of it.
+    pub result: Written,
+}
+
+/// A text of resources.
+pub struct Text<'a> {
+    /// TOML in UTF-8, at most 16 MiB. Nothing is read of it for whoever may not apply it.
+    pub source: &'a mut (dyn AsyncRead + Unpin + Send),
+    /// What it is called where it is wrong.
+    pub called: Option<String>,
+    /// Whether only to tell what would change.
+    pub dry_run: bool,
+}
+
+/// Writes what a text says, all or nothing, and tells of each resource in its order.
+///
+/// # Errors
+/// When the actor is no administrator; every mistake of the text; or nothing could be written.
+pub async fn apply(services: &Services, actor: &Actor, text: Text<'_>) -> Result<Vec<Applied>, Failure> {
+    actor.must_be_admin()?;
+    let Text { source, called, dry_run } = text;
+    let mut bytes = Vec::new();
+    source.take(MOST + 1).read_to_end(&mut bytes).await?;
+    let text = String::from_utf8(bytes).map_err(|_| Failure::NotText)?;
+    let written = services.access.apply(&text, &actor.by(), dry_run).await;
+    let written = written.map_err(|error| match (error, called) {
+        (AccessError::Mistakes(mistakes), Some(file)) => Failure::Mistakes { file, mistakes },
+        (error, _) => error.into(),
+    })?;
+    Ok(written.into_iter().map(|(name, result)| Applied { name, result }).collect())
+}
+
+/// Every resource of a kind, the oldest first.
+///
+/// # Errors
+/// When the actor reads only their own, or the store fails.
+pub async fn list(services: &Services, actor: &Actor, kind: Kind) -> Result<Vec<Resource>, Failure> {
+    actor.must_read_all()?;
+    Ok(services.access.resources().await?.of_kind(kind))
+}
+
+/// One resource.
+///
+/// # Errors
+/// When the actor reads only their own, there is none of the name, or the store fails.
+pub async fn get(services: &Services, actor: &Actor, kind: Kind, name: &str) -> Result<Resource, Failure> {
+    actor.must_read_all()?;
+    let all = services.access.resources().await?.of_kind(kind);
+    let one = all.into_iter().find(|resource| resource.name().name == name);
+    one.ok_or_else(|| Failure::Missing(format!("there is no {kind} `{}`", name.escape_default())))
+}
+
+/// Deletes resources, all or none, and tells which.
+///
+/// # Errors
+/// When the actor is no administrator, one is not there or in use, or nothing could be written.
+pub async fn delete(
+    services: &Services,
+    actor: &Actor,
+    kind: Kind,
+    names: &[String],
+) -> Result<Vec<ResourceName>, Failure> {
+    actor.must_be_admin()?;
+    let which: Vec<_> = names.iter().map(|name| ResourceName { kind, name: name.clone() }).collect();
+    services.access.delete(&which, &actor.by()).await?;
+    Ok(which)
+}
+
+/// Everything that is configured; [`text`] makes of it what [`apply`] takes.
+///
+/// # Errors
+/// When the actor reads only their own, or the store fails.
+pub async fn export(services: &Services, actor: &Actor) -> Result<Resources, Failure> {
+    actor.must_read_all()?;
+    Ok(services.access.resources().await?)
+}
+
+/// Resources as a text that [`apply`] takes.
+///
+/// # Errors
+/// Never for resources that were applied; the serializer's signature has it.
+pub fn text(resources: &Resources) -> Result<String, Failure> {
+    Ok(resources.to_toml().map_err(|error| AccessError::Print(error.to_string()))?)
+}

@@ -1,0 +1,177 @@
+//! Sessions: listed, shown with all that is known of them, ended.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tidegate_common::audit::Event;
+use tidegate_common::id::{RequestId, SessionId};
+use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
+use tidegate_common::residue::Residue;
+
+use super::commands::Unseen;
+use super::{Actor, Failure, Services};
+use crate::store::{SessionFilter, SessionRow};
+
+/// Transfers told with their session; the audit log has all.
+const SHOWN: u64 = 2_000;
+
+/// A session as it is known now.
+#[derive(Debug, Clone, Serialize)]
+pub struct SessionView {
+    /// Its id.
+    pub id: SessionId,
+    /// Who.
+    pub user: UserName,
+    /// To what.
+    pub target: CredentialName,
+    /// The access group that governed.
+    pub group: AccessGroupName,
+    /// The request it rested on.
+    pub request: Option<RequestId>,
+    /// Whether approval was skipped in an emergency.
+    pub emergency: bool,
+    /// From where.
+    pub origin: IpAddr,
+    /// When it was admitted.
+    pub started: Timestamp,
+    /// When it ended; none while it lives, or where that is not known.
+    pub ended: Option<Timestamp>,
+    /// How it ended, in one sentence.
+    pub outcome: Option<String>,
+    /// Whether nothing is known of its end.
+    pub live: bool,
+}
+
+impl SessionView {
+    fn of(session: &SessionRow) -> Self {
+        Self {
+            id: session.id,
+            user: session.user.clone(),
+            target: session.target.clone(),
+            group: session.group.clone(),
+            request: session.request,
+            emergency: session.emergency,
+            origin: session.origin,
+            started: session.started,
+            ended: session.ended,
+            outcome: session.outcome.clone(),
+            live: session.lives(),
+        }
+    }
+}
+
+/// Which sessions to list.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Those that live only.
+    pub live: bool,
+    /// Of this user only.
+    pub user: Option<UserName>,
+    /// To this credential only.
+    pub target: Option<CredentialName>,
+    /// At most so many.
+    pub limit: u64,
+}
+
+/// The actor's own sessions, or everybody's for those who read all; the newest first.
+///
+/// # Errors
+/// When another's are asked for and the actor reads only their own, or the store fails.
+pub async fn list(services: &Services, actor: &Actor, asked: Filter) -> Result<Vec<SessionView>, Failure> {
+    let Filter { live, user, target, limit } = asked;
+    let user = actor.own_or(user)?;
+    let filter = SessionFilter { user, target, live, limit };
+    let mut sessions = services.store.sessions(&filter).await?;
+    sessions.iter_mut().for_each(|session| settle(services, session));
+    sessions.retain(|session| !live || session.lives());
+    Ok(sessions.iter().map(SessionView::of).collect())
+}
+
+/// A session with all that is known of it.
+#[derive(Debug, Serialize)]
+pub struct ShownSession {
+    /// The session.
+    #[serde(flatten)]
+    pub session: SessionView,
+    /// The files that went through it, the oldest first; at most 2,000.
+    pub transfers: Vec<ListedTransfer>,
+    /// How many there are; beyond those that are told, the audit log has them.
+    pub transfers_in_all: u64,
+    /// What its kernel's witness did not see.
+    pub unseen: Unseen,
+    /// What it left behind on its host; none until the agent's report came.
+    pub left_behind: Option<Residue>,
+}
+
+/// A file that went through a session, or what was done with one.
+#[derive(Debug, Clone, Serialize)]
+pub struct ListedTransfer {
+    /// When it ended.
+    pub at: Timestamp,
+    /// What it was.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// One session of the actor's, or anybody's for those who read all. `id` is its id, or how
+/// that starts (four characters at least).
+///
+/// # Errors
+/// When there is none or more than one, or the store fails.
+pub async fn show(services: &Services, actor: &Actor, id: &str) -> Result<ShownSession, Failure> {
+    let session = find(services, actor, id).await?;
+    let transfers = services.store.transfers(session.id, SHOWN).await?;
+    let listed = transfers.first.into_iter().map(|(at, event)| ListedTransfer { at, event });
+    Ok(ShownSession {
+        session: SessionView::of(&session),
+        transfers: listed.collect(),
+        transfers_in_all: transfers.all,
+        unseen: Unseen::of(services, &session).await?,
+        left_behind: services.store.residue(session.id).await?,
+    })
+}
+
+/// Ends a live session; its user reads by whom.
+///
+/// # Errors
+/// When the actor reads only their own, there is no such session, or it does not live.
+pub async fn kill(services: &Services, actor: &Actor, id: &str) -> Result<SessionView, Failure> {
+    actor.must_read_all()?;
+    let session = find(services, actor, id).await?;
+    let order = Event::SessionKillOrdered { session: session.id };
+    services.audit.append(actor.by().did(order)).await?;
+    let who = actor.name().map_or_else(|| "an administrator".to_owned(), ToString::to_string);
+    if !services.live.kill(session.id, &who) {
+        return Err(Failure::Missing(format!("session {} does not live", session.id)));
+    }
+    Ok(SessionView::of(&session))
+}
+
+/// The session of that id, or whose id starts so. One that is not theirs is not there.
+pub(super) async fn find(services: &Services, actor: &Actor, id: &str) -> Result<SessionRow, Failure> {
+    let shown: String = id.chars().take(40).flat_map(char::escape_default).collect();
+    let id = id.to_ascii_lowercase();
+    let fits = id.len() >= 4 && id.len() <= 26 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let missing = || Failure::Missing(format!("there is no session `{shown}`; `session list` shows them"));
+    if !fits {
+        return Err(missing());
+    }
+    let mut found = services.store.sessions_like(&id).await?;
+    found.iter_mut().for_each(|session| settle(services, session));
+    found.retain(|session| actor.reads_all() || actor.name() == Some(&session.user));
+    match (found.pop(), found.is_empty()) {
+        (None, _) => Err(missing()),
+        (Some(one), true) => Ok(one),
+        (Some(_), false) => {
+            Err(Failure::Missing(format!("several sessions start with `{shown}`; write more of it")))
+        }
+    }
+}
+
+/// A session whose end the store could not take yet is over all the same.
+fn settle(services: &Services, session: &mut SessionRow) {
+    if session.lives() && !services.live.lives(session.id) {
+        session.outcome = Some("over; how and when could not be stored yet".to_owned());
+    }
+}
