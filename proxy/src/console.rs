@@ -31,10 +31,10 @@ pub use socket::{admin, listen};
 pub use texts::words;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
-use tidegate_common::audit::{Event, Note};
+use tidegate_common::audit::Note;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::service::{self, Actor, Services};
+use crate::service::{Actor, Services};
 use grammar::{Cli, Command, Grant};
 use screen::Screen;
 
@@ -77,17 +77,13 @@ where
         Err(told) => return screen.usage(&told).await,
     };
     screen.json = cli.output == grammar::Format::Json;
-    let ran = dispatch(services, actor, cli.command, words, &mut screen, stdin).await;
-    let status = match ran {
+    let actor = match words {
+        [] => actor.clone(),
+        words => actor.clone().in_words(Note::new(split::join(words))),
+    };
+    let status = match act(services, &actor, cli.command, &mut screen, stdin).await {
         Ok(status) => status,
         Err(failure) => {
-            if matches!(&failure, Failure::Service(why) if why.is_refusal()) {
-                let (command, why) = (command_text(words), Note::new(failure.to_string()));
-                let refused = actor.by().did(Event::ConsoleRefused { command, why });
-                if let Err(error) = services.audit.append(refused).await {
-                    tracing::error!(%error, "a refusal could not be logged");
-                }
-            }
             let _ = screen.complain(&failure.to_string()).await;
             failure.status()
         }
@@ -98,60 +94,16 @@ where
     }
 }
 
-fn command_text(words: &[String]) -> tidegate_common::audit::CommandText {
-    Note::new(split::join(words))
-}
-
-async fn dispatch(
-    services: &Services,
-    actor: &Actor,
-    command: Option<Command>,
-    words: &[String],
-    screen: &mut Screen<'_>,
-    stdin: impl AsyncRead + Unpin + Send,
-) -> Result<u8, Failure> {
-    actor.must_be_enabled(&services.access.snapshot())?;
-    let Some(command) = command else {
-        return welcome::show(services, actor, screen).await;
-    };
-    // What changes something or hands out evidence is known before it happens.
-    if command.is_notable() {
-        let event = Event::ConsoleCommand { command: command_text(words) };
-        services.audit.append(actor.by().did(event)).await.map_err(service::Failure::from)?;
-    }
-    let streams = command.streams();
-    let work = async move { act(services, actor, command, screen, stdin).await };
-    if !streams {
-        return work.await;
-    }
-    tokio::select! {
-        done = work => done,
-        lost = role_lost(services, actor) => Err(lost.into()),
-    }
-}
-
-/// Returns when somebody who reads what is not their own no longer may.
-async fn role_lost(services: &Services, actor: &Actor) -> service::Failure {
-    let mut changed = services.access.changed();
-    // What has changed since the roles were read counts, too.
-    changed.mark_changed();
-    while let (Some(name), Some(origin), Ok(())) = (actor.name(), actor.origin(), changed.changed().await) {
-        let snapshot = services.access.snapshot();
-        let now = Actor::user(&snapshot, name, origin);
-        if let Err(lost) = now.must_be_enabled(&snapshot).and_then(|()| now.must_read_all()) {
-            return lost;
-        }
-    }
-    std::future::pending().await
-}
-
 async fn act(
     services: &Services,
     actor: &Actor,
-    command: Command,
+    command: Option<Command>,
     screen: &mut Screen<'_>,
     stdin: impl AsyncRead + Unpin + Send,
 ) -> Result<u8, Failure> {
+    let Some(command) = command else {
+        return welcome::show(services, actor, screen).await;
+    };
     match command {
         Command::Apply(asked) => resources::apply(services, actor, asked, screen, stdin).await,
         Command::Get(asked) => resources::get(services, actor, &asked, screen).await,

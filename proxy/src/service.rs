@@ -14,6 +14,7 @@ pub mod commands;
 mod each;
 mod failure;
 pub mod grants;
+mod operation;
 pub mod overview;
 pub mod recordings;
 pub mod requests;
@@ -25,6 +26,7 @@ pub(crate) mod testing;
 pub use actor::Actor;
 pub use each::Each;
 pub use failure::Failure;
+pub use operation::Operation;
 
 use std::sync::Arc;
 use std::time::Duration;

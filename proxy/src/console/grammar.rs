@@ -86,21 +86,7 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// Whether it changes something or hands out evidence.
-    pub fn is_notable(&self) -> bool {
-        match self {
-            Self::Get(_) | Self::Access(_) | Self::Grant(_) => false,
-            Self::Apply(_) | Self::Delete(_) | Self::Export => true,
-            Self::Request(request) => !matches!(request, Request::List(_) | Request::Show { .. }),
-            Self::Session(session) => !matches!(session, Session::List(_) | Session::Show { .. }),
-            Self::Agent(agent) => !matches!(agent, Agent::List),
-            Self::Audit(audit) => !matches!(audit, Audit::Tail { .. }),
-        }
-    }
-}
-
-impl Command {
-    /// Whether it goes on until somebody ends it, and shows what is not one's own.
+    /// Whether it goes on until somebody ends it.
     pub fn streams(&self) -> bool {
         matches!(
             self,

@@ -6,6 +6,7 @@ use tidegate_common::model::{AccessGroup, Action, Approval, Credential, Terms};
 use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
 use tidegate_common::policy::{self, Decision, GroupVerdict};
 
+use super::operation::Operation;
 use super::{Actor, Failure, Services};
 
 /// One credential that a user may reach.
@@ -37,14 +38,17 @@ pub async fn list(
     actor: &Actor,
     user: Option<&UserName>,
 ) -> Result<Vec<Reachable>, Failure> {
-    let user = match user {
-        Some(other) if actor.name() != Some(other) => {
-            actor.must_read_all()?;
-            other
-        }
-        _ => actor.must_be_user()?,
+    let work = async {
+        let user = match user {
+            Some(other) if actor.name() != Some(other) => {
+                actor.must_read_all()?;
+                other
+            }
+            _ => actor.must_be_user()?,
+        };
+        Ok(reachable(services, user))
     };
-    Ok(reachable(services, user))
+    Operation::AccessList.perform(services, actor, work).await
 }
 
 /// How a decision comes about.
@@ -85,15 +89,17 @@ pub async fn explain(
     credential: CredentialName,
     action: Action,
 ) -> Result<Explained, Failure> {
-    actor.must_read_all()?;
-    let explained = services.access.explain(&user, &credential, action, Timestamp::now()).await?;
-    let decision = match &explained.decision {
-        Decision::Permitted(permit) => format!("permitted by access group `{}`", permit.group()),
-        Decision::Needs(needs) => format!("access group `{}` decides and asks for more", needs.group),
-        Decision::Refused(refusal) => format!("refused: {}", refusal.why()),
+    let work = async {
+        let explained = services.access.explain(&user, &credential, action, Timestamp::now()).await?;
+        let decision = match &explained.decision {
+            Decision::Permitted(permit) => format!("permitted by access group `{}`", permit.group()),
+            Decision::Needs(needs) => format!("access group `{}` decides and asks for more", needs.group),
+            Decision::Refused(refusal) => format!("refused: {}", refusal.why()),
+        };
+        let groups = explained.groups.into_iter().map(|(group, verdict)| Explanation { group, verdict });
+        Ok(Explained { credential, decision, groups: groups.collect(), user })
     };
-    let groups = explained.groups.into_iter().map(|(group, verdict)| Explanation { group, verdict });
-    Ok(Explained { credential, decision, groups: groups.collect(), user })
+    Operation::AccessExplain.perform(services, actor, work).await
 }
 
 pub(super) fn reachable(services: &Services, user: &UserName) -> Vec<Reachable> {

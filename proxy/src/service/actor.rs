@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tidegate_common::audit::Actor as AuditActor;
+use tidegate_common::audit::{Actor as AuditActor, CommandText};
 use tidegate_common::model::{Role, Snapshot};
 use tidegate_common::name::UserName;
 use tidegate_common::policy::{Login, Proved};
 
-use super::Failure;
+use super::{Failure, Operation};
 use crate::access::By;
 
 /// Who asks for an operation.
@@ -16,6 +16,8 @@ use crate::access::By;
 pub struct Actor {
     who: Who,
     origin: Option<IpAddr>,
+    /// What they have asked for in their own words, where the door has such.
+    words: Option<CommandText>,
 }
 
 #[derive(Debug, Clone)]
@@ -42,16 +44,37 @@ impl Actor {
         actor
     }
 
-    pub(crate) fn user(snapshot: &Snapshot, name: &UserName, origin: IpAddr) -> Self {
+    pub(super) fn user(snapshot: &Snapshot, name: &UserName, origin: IpAddr) -> Self {
         let user = snapshot.user(name).filter(|user| user.enabled);
         let roles = user.map(|user| user.roles.clone()).unwrap_or_default();
-        Self { who: Who::User { name: name.clone(), roles, login: None }, origin: Some(origin) }
+        Self { who: Who::User { name: name.clone(), roles, login: None }, origin: Some(origin), words: None }
     }
 
     /// Whoever may use the local socket.
     #[must_use]
     pub fn local_admin() -> Self {
-        Self { who: Who::LocalAdmin, origin: None }
+        Self { who: Who::LocalAdmin, origin: None, words: None }
+    }
+
+    /// The same, asking in these words: so the audit log has what they asked for.
+    #[must_use]
+    pub fn in_words(self, words: CommandText) -> Self {
+        Self { words: Some(words), ..self }
+    }
+
+    /// What they asked for, for the audit log.
+    pub(super) fn asked(&self, operation: Operation) -> CommandText {
+        self.words.clone().unwrap_or_else(|| CommandText::new(operation.word()))
+    }
+
+    /// The same user with the roles that they have now.
+    pub(super) fn now(&self, snapshot: &Snapshot) -> Self {
+        let mut now = self.clone();
+        if let Who::User { name, roles, .. } = &mut now.who {
+            let user = snapshot.user(name).filter(|user| user.enabled);
+            *roles = user.map(|user| user.roles.clone()).unwrap_or_default();
+        }
+        now
     }
 
     /// The user, unless it is the local administrator.
@@ -63,11 +86,11 @@ impl Actor {
         }
     }
 
-    pub(crate) fn origin(&self) -> Option<IpAddr> {
+    pub(super) fn origin(&self) -> Option<IpAddr> {
         self.origin
     }
 
-    pub(crate) fn by(&self) -> By {
+    pub(super) fn by(&self) -> By {
         let (actor, login) = match &self.who {
             Who::LocalAdmin => (AuditActor::LocalAdmin, None),
             Who::User { name, login, .. } => (AuditActor::User(name.clone()), login.clone()),
@@ -83,7 +106,7 @@ impl Actor {
     }
 
     /// Whether they may read what is not their own.
-    pub(crate) fn reads_all(&self) -> bool {
+    pub(super) fn reads_all(&self) -> bool {
         match &self.who {
             Who::LocalAdmin => true,
             Who::User { roles, .. } => !roles.is_empty(),
@@ -91,7 +114,7 @@ impl Actor {
     }
 
     /// Whose things are shown where those of a user, or of all, are asked for; none for all.
-    pub(crate) fn own_or(&self, asked: Option<UserName>) -> Result<Option<UserName>, Failure> {
+    pub(super) fn own_or(&self, asked: Option<UserName>) -> Result<Option<UserName>, Failure> {
         match (self.name().filter(|_| !self.reads_all()), asked) {
             (None, asked) => Ok(asked),
             (Some(own), None) => Ok(Some(own.clone())),
@@ -101,20 +124,20 @@ impl Actor {
     }
 
     /// A connection may outlive its user's place in Tidegate; an operation does not.
-    pub(crate) fn must_be_enabled(&self, snapshot: &Snapshot) -> Result<(), Failure> {
+    pub(super) fn must_be_enabled(&self, snapshot: &Snapshot) -> Result<(), Failure> {
         let enabled = |name| snapshot.user(name).is_some_and(|user| user.enabled);
         if self.name().is_none_or(enabled) { Ok(()) } else { Err(Failure::Disabled) }
     }
 
-    pub(crate) fn must_be_admin(&self) -> Result<(), Failure> {
+    pub(super) fn must_be_admin(&self) -> Result<(), Failure> {
         if self.is_admin() { Ok(()) } else { Err(Failure::Role("an administrator")) }
     }
 
-    pub(crate) fn must_read_all(&self) -> Result<(), Failure> {
+    pub(super) fn must_read_all(&self) -> Result<(), Failure> {
         if self.reads_all() { Ok(()) } else { Err(Failure::Role("an auditor or an administrator")) }
     }
 
-    pub(crate) fn must_be_user(&self) -> Result<&UserName, Failure> {
+    pub(super) fn must_be_user(&self) -> Result<&UserName, Failure> {
         self.name().ok_or(Failure::Local)
     }
 }

@@ -14,6 +14,7 @@ use tidegate_common::secret::Secret;
 use tidegate_common::time::Length;
 use tidegate_common::wire::Sight;
 
+use super::operation::Operation;
 use super::{Actor, Failure, Services};
 use crate::store::Drifts;
 
@@ -42,23 +43,25 @@ pub async fn token(
     device: &DeviceName,
     valid: Length,
 ) -> Result<Token, Failure> {
-    actor.must_be_admin()?;
-    if services.access.snapshot().device(device).is_none() {
-        return Err(Failure::Missing(format!("there is no device `{device}`; apply it first")));
-    }
-    let now = Timestamp::now();
-    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
-    let expires = valid.after(now);
-    let mut random = [0u8; 32];
-    rand::rng().fill_bytes(&mut random);
-    let secret = Secret::new(URL_SAFE_NO_PAD.encode(random));
-    let minted = Event::TokenMinted { device: device.clone(), expires };
-    services.audit.append(actor.by().did(minted)).await?;
-    services.store.token_minted(device, &secret, now, expires).await?;
-    let token = format!("tg1.{}.{}", services.ca_fingerprint, secret.reveal());
-    let proxy = services.agents_address.clone();
-    let install = format!("tidegate-agent install --proxy {proxy} --token {token}");
-    Ok(Token { device: device.clone(), expires, install, proxy, token })
+    let work = async {
+        if services.access.snapshot().device(device).is_none() {
+            return Err(Failure::Missing(format!("there is no device `{device}`; apply it first")));
+        }
+        let now = Timestamp::now();
+        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        let expires = valid.after(now);
+        let mut random = [0u8; 32];
+        rand::rng().fill_bytes(&mut random);
+        let secret = Secret::new(URL_SAFE_NO_PAD.encode(random));
+        let minted = Event::TokenMinted { device: device.clone(), expires };
+        services.audit.append(actor.by().did(minted)).await?;
+        services.store.token_minted(device, &secret, now, expires).await?;
+        let token = format!("tg1.{}.{}", services.ca_fingerprint, secret.reveal());
+        let proxy = services.agents_address.clone();
+        let install = format!("tidegate-agent install --proxy {proxy} --token {token}");
+        Ok(Token { device: device.clone(), expires, install, proxy, token })
+    };
+    Operation::AgentToken.perform(services, actor, work).await
 }
 
 /// A device whose agent was taken out.
@@ -75,24 +78,26 @@ pub struct Revoked {
 /// # Errors
 /// When the actor is no administrator, the device has no agent, or nothing could be written.
 pub async fn revoke(services: &Services, actor: &Actor, device: &DeviceName) -> Result<Revoked, Failure> {
-    actor.must_be_admin()?;
-    let agent = services.store.agent(device).await?;
-    if agent.is_none_or(|agent| agent.revoked) {
-        return Err(Failure::Missing(format!("device `{device}` has no agent that could be revoked")));
-    }
-    let entry = actor.by().did(Event::AgentRevoked { device: device.clone() });
-    let (audit, store) = (services.audit.clone(), services.store.clone());
-    let (agents, gone) = (Arc::clone(&services.agents), device.clone());
-    // Done to its end, also when the one who asked leaves meanwhile: no link stays
-    // up whose agent is revoked.
-    let done = tokio::spawn(async move {
-        audit.append(entry).await?;
-        store.revoke_agent(&gone).await?;
-        agents.disconnect(&gone);
-        Ok::<_, Failure>(())
-    });
-    done.await.map_err(std::io::Error::other)??;
-    Ok(Revoked { device: device.clone(), revoked: true })
+    let work = async {
+        let agent = services.store.agent(device).await?;
+        if agent.is_none_or(|agent| agent.revoked) {
+            return Err(Failure::Missing(format!("device `{device}` has no agent that could be revoked")));
+        }
+        let entry = actor.by().did(Event::AgentRevoked { device: device.clone() });
+        let (audit, store) = (services.audit.clone(), services.store.clone());
+        let (agents, gone) = (Arc::clone(&services.agents), device.clone());
+        // Done to its end, also when the one who asked leaves meanwhile: no link stays
+        // up whose agent is revoked.
+        let done = tokio::spawn(async move {
+            audit.append(entry).await?;
+            store.revoke_agent(&gone).await?;
+            agents.disconnect(&gone);
+            Ok::<_, Failure>(())
+        });
+        done.await.map_err(std::io::Error::other)??;
+        Ok(Revoked { device: device.clone(), revoked: true })
+    };
+    Operation::AgentRevoke.perform(services, actor, work).await
 }
 
 /// A device that has, had or shall have an agent.
@@ -138,48 +143,51 @@ pub struct AgentView {
 /// # Errors
 /// When the actor reads only their own, or the store fails.
 pub async fn list(services: &Services, actor: &Actor) -> Result<Vec<AgentView>, Failure> {
-    actor.must_read_all()?;
-    let enrolled = services.store.agents().await?;
-    let now = Timestamp::now();
-    let mut tokens = services.store.tokens().await?;
-    tokens.retain(|token| token.used.is_none() && token.expires > now);
-    let mut devices: Vec<DeviceName> = enrolled.iter().map(|agent| agent.device.clone()).collect();
-    let resources = services.access.resources().await?;
-    devices.extend(resources.devices.iter().filter(|device| device.agent).map(|device| device.name.clone()));
-    devices.sort();
-    devices.dedup();
-    let all_standing = services.store.standing(None).await?;
-    let mut drifts = services.store.drifts().await?;
-    let lines = devices.into_iter().map(|device| {
-        let agent = enrolled.iter().find(|agent| agent.device == device);
-        let link = services.agents.link(&device);
-        let state = match (agent, &link) {
-            (Some(agent), _) if agent.revoked => "revoked",
-            (_, Some(_)) => "linked",
-            (Some(_), None) => "away",
-            (None, None) if tokens.iter().any(|token| token.device == device) => "token waits",
-            (None, None) => "not enrolled",
-        };
-        let version = link.as_ref().map(|link| link.version.clone());
-        let standing = all_standing.iter().filter(|(of, _)| *of == device);
-        AgentView {
-            state,
-            version: version.or_else(|| agent.and_then(|agent| agent.version.clone())),
-            connected: link.is_some(),
-            linked_seconds: link.as_ref().map(|link| link.up.as_secs()),
-            seen: if link.is_some() { Some(now) } else { agent.and_then(|agent| agent.seen) },
-            certified: agent.map(|agent| agent.certified),
-            foreign_keys: link.as_ref().map(|link| link.foreign_keys.clone()).unwrap_or_default(),
-            witness: link.map(|link| link.witness),
-            lost: agent.map_or(0, |agent| agent.lost),
-            lost_at: agent.and_then(|agent| agent.lost_at),
-            over_now: services.agents.more(&device),
-            over_before: agent.map_or(0, |agent| agent.summed),
-            over_at: agent.and_then(|agent| agent.summed_at),
-            drift: drifts.remove(&device),
-            standing: standing.map(|(_, one)| one.clone()).collect(),
-            device,
-        }
-    });
-    Ok(lines.collect())
+    let work = async {
+        let enrolled = services.store.agents().await?;
+        let now = Timestamp::now();
+        let mut tokens = services.store.tokens().await?;
+        tokens.retain(|token| token.used.is_none() && token.expires > now);
+        let mut devices: Vec<DeviceName> = enrolled.iter().map(|agent| agent.device.clone()).collect();
+        let resources = services.access.resources().await?;
+        devices
+            .extend(resources.devices.iter().filter(|device| device.agent).map(|device| device.name.clone()));
+        devices.sort();
+        devices.dedup();
+        let all_standing = services.store.standing(None).await?;
+        let mut drifts = services.store.drifts().await?;
+        let lines = devices.into_iter().map(|device| {
+            let agent = enrolled.iter().find(|agent| agent.device == device);
+            let link = services.agents.link(&device);
+            let state = match (agent, &link) {
+                (Some(agent), _) if agent.revoked => "revoked",
+                (_, Some(_)) => "linked",
+                (Some(_), None) => "away",
+                (None, None) if tokens.iter().any(|token| token.device == device) => "token waits",
+                (None, None) => "not enrolled",
+            };
+            let version = link.as_ref().map(|link| link.version.clone());
+            let standing = all_standing.iter().filter(|(of, _)| *of == device);
+            AgentView {
+                state,
+                version: version.or_else(|| agent.and_then(|agent| agent.version.clone())),
+                connected: link.is_some(),
+                linked_seconds: link.as_ref().map(|link| link.up.as_secs()),
+                seen: if link.is_some() { Some(now) } else { agent.and_then(|agent| agent.seen) },
+                certified: agent.map(|agent| agent.certified),
+                foreign_keys: link.as_ref().map(|link| link.foreign_keys.clone()).unwrap_or_default(),
+                witness: link.map(|link| link.witness),
+                lost: agent.map_or(0, |agent| agent.lost),
+                lost_at: agent.and_then(|agent| agent.lost_at),
+                over_now: services.agents.more(&device),
+                over_before: agent.map_or(0, |agent| agent.summed),
+                over_at: agent.and_then(|agent| agent.summed_at),
+                drift: drifts.remove(&device),
+                standing: standing.map(|(_, one)| one.clone()).collect(),
+                device,
+            }
+        });
+        Ok(lines.collect())
+    };
+    Operation::AgentList.perform(services, actor, work).await
 }

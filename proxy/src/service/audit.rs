@@ -5,6 +5,7 @@ use std::future::Future;
 use serde::Serialize;
 use tidegate_common::audit::{Event, Record};
 
+use super::operation::{Operation, while_reading};
 use super::{Actor, Failure, Services};
 use crate::audit_log::AuditError;
 
@@ -29,12 +30,14 @@ pub async fn tail(
     follow: bool,
     sink: &mut impl Records,
 ) -> Result<(), Failure> {
-    actor.must_read_all()?;
-    let mut tail = services.audit.tail(count, follow);
-    while let Some(record) = tail.next_record().await? {
-        sink.record(record).await?;
-    }
-    Ok(())
+    let work = async {
+        let mut tail = services.audit.tail(count, follow);
+        while let Some(record) = tail.next_record().await? {
+            sink.record(record).await?;
+        }
+        Ok(())
+    };
+    Operation::AuditTail.perform(services, actor, while_reading(services, actor, work)).await
 }
 
 /// What the log is found to be.
@@ -77,27 +80,29 @@ pub enum Verified {
 /// # Errors
 /// When the actor reads only their own, or the log cannot be read.
 pub async fn verify(services: &Services, actor: &Actor) -> Result<Verified, Failure> {
-    actor.must_read_all()?;
-    let (records, found) = match services.audit.verify().await {
-        Ok(verified) => {
-            let (records, link) = (verified.records, verified.link.to_string());
-            (records, Verified::Whole { link, records, whole: true })
-        }
-        Err(error) => {
-            let why = error.to_string();
-            let broken = |record| (record, Verified::Broken { record, whole: false, why: why.clone() });
-            match error {
-                AuditError::Copy { records, link, .. } => {
-                    (records, Verified::Copy { link: link.to_string(), records, whole: true, why })
-                }
-                AuditError::Broken(at) => broken(at.seq()),
-                AuditError::Short { found, .. } => broken(found),
-                AuditError::Differs(seq) => broken(seq),
-                other => return Err(other.into()),
+    let work = async {
+        let (records, found) = match services.audit.verify().await {
+            Ok(verified) => {
+                let (records, link) = (verified.records, verified.link.to_string());
+                (records, Verified::Whole { link, records, whole: true })
             }
-        }
+            Err(error) => {
+                let why = error.to_string();
+                let broken = |record| (record, Verified::Broken { record, whole: false, why: why.clone() });
+                match error {
+                    AuditError::Copy { records, link, .. } => {
+                        (records, Verified::Copy { link: link.to_string(), records, whole: true, why })
+                    }
+                    AuditError::Broken(at) => broken(at.seq()),
+                    AuditError::Short { found, .. } => broken(found),
+                    AuditError::Differs(seq) => broken(seq),
+                    other => return Err(other.into()),
+                }
+            }
+        };
+        let event = Event::AuditVerified { records, whole: !matches!(found, Verified::Broken { .. }) };
+        services.audit.append(actor.by().did(event)).await?;
+        Ok(found)
     };
-    let event = Event::AuditVerified { records, whole: !matches!(found, Verified::Broken { .. }) };
-    services.audit.append(actor.by().did(event)).await?;
-    Ok(found)
+    Operation::AuditVerify.perform(services, actor, work).await
 }

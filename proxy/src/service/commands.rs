@@ -8,6 +8,7 @@ use tidegate_common::audit::{CommandSource, Event, Record, Verdict};
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::{Exec, Witnessed};
 
+use super::operation::Operation;
 use super::sessions::find;
 use super::{Actor, Failure, Services};
 use crate::store::SessionRow;
@@ -79,9 +80,11 @@ pub async fn list(
     id: &str,
     all: bool,
 ) -> Result<SessionCommands, Failure> {
-    actor.must_read_all()?;
-    let session = find(services, actor, id).await?;
-    gather(services, &session, all).await
+    let work = async {
+        let session = find(services, actor, id).await?;
+        gather(services, &session, all).await
+    };
+    Operation::CommandList.perform(services, actor, work).await
 }
 
 async fn gather(services: &Services, session: &SessionRow, all: bool) -> Result<SessionCommands, Failure> {

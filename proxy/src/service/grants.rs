@@ -8,6 +8,7 @@ use tidegate_common::grant::Standing;
 use tidegate_common::id::SessionId;
 use tidegate_common::name::{AccountName, CredentialName, DeviceName, UserName};
 
+use super::operation::Operation;
 use super::{Actor, Failure, Services};
 use crate::agents::{GrantSeen, GrantState, What};
 use crate::store::SessionRow;
@@ -127,12 +128,15 @@ pub struct Filter {
 /// # Errors
 /// When another's are asked for and the actor reads only their own, or the store fails.
 pub async fn list(services: &Services, actor: &Actor, asked: Filter) -> Result<Vec<GrantView>, Failure> {
-    let Filter { device, user } = asked;
-    let user = actor.own_or(user)?;
-    let mut grants = gather(services).await?;
-    grants.retain(|grant| device.as_ref().is_none_or(|device| grant.device == *device));
-    grants.retain(|grant| user.is_none() || grant.user == user);
-    Ok(grants)
+    let work = async {
+        let Filter { device, user } = asked;
+        let user = actor.own_or(user)?;
+        let mut grants = gather(services).await?;
+        grants.retain(|grant| device.as_ref().is_none_or(|device| grant.device == *device));
+        grants.retain(|grant| user.is_none() || grant.user == user);
+        Ok(grants)
+    };
+    Operation::GrantList.perform(services, actor, work).await
 }
 
 async fn gather(services: &Services) -> Result<Vec<GrantView>, Failure> {

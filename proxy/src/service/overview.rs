@@ -4,6 +4,7 @@ use serde::Serialize;
 use tidegate_common::name::UserName;
 
 use super::access::{self, Reachable};
+use super::operation::Operation;
 use super::requests::{self, RequestView};
 use super::{Actor, Failure, Services};
 
@@ -27,13 +28,15 @@ pub struct Overview {
 /// # Errors
 /// When the actor is no user, or the store fails.
 pub async fn overview(services: &Services, actor: &Actor) -> Result<Overview, Failure> {
-    actor.must_be_enabled(&services.access.snapshot())?;
-    let user = actor.must_be_user()?;
-    Ok(Overview {
-        user: user.clone(),
-        reachable: access::reachable(services, user),
-        emergencies: requests::to_review(services, user).await?,
-        waiting: requests::waiting_for(services, user).await?,
-        own: requests::own(services, user).await?,
-    })
+    let work = async {
+        let user = actor.must_be_user()?;
+        Ok(Overview {
+            user: user.clone(),
+            reachable: access::reachable(services, user),
+            emergencies: requests::to_review(services, user).await?,
+            waiting: requests::waiting_for(services, user).await?,
+            own: requests::own(services, user).await?,
+        })
+    };
+    Operation::Overview.perform(services, actor, work).await
 }

@@ -14,6 +14,7 @@ use tidegate_common::recording::Verdict;
 use tidegate_common::time::Length;
 use tokio::io::AsyncWrite;
 
+use super::operation::{Operation, while_reading};
 use super::sessions::find;
 use super::{Actor, Failure, Services, commands};
 use crate::record::{self, DumpFormat as Format};
@@ -71,13 +72,15 @@ pub async fn play(
     speed: Speed,
     mut sink: Sink<'_>,
 ) -> Result<Shown, Failure> {
-    actor.must_read_all()?;
-    let session = begin(services, actor, id).await?;
-    let (path, key) = (services.recordings.path(session.id), services.recordings.public_key());
-    let known = Some(evidence::known(services, &session).await?);
-    let pause = Some(speed.longest_pause.approximate());
-    let verdict = record::play(&path, &key, known, &mut sink, speed.times, pause).await?;
-    Ok(Shown::of(&verdict))
+    let work = async {
+        let session = begin(services, actor, id).await?;
+        let (path, key) = (services.recordings.path(session.id), services.recordings.public_key());
+        let known = Some(evidence::known(services, &session).await?);
+        let pause = Some(speed.longest_pause.approximate());
+        let verdict = record::play(&path, &key, known, &mut sink, speed.times, pause).await?;
+        Ok(Shown::of(&verdict))
+    };
+    Operation::RecordingPlay.perform(services, actor, while_reading(services, actor, work)).await
 }
 
 /// Hands a recording out as asciicast.
@@ -91,11 +94,13 @@ pub async fn export(
     format: Format,
     mut sink: Sink<'_>,
 ) -> Result<Shown, Failure> {
-    actor.must_read_all()?;
-    let session = begin(services, actor, id).await?;
-    let (path, key) = (services.recordings.path(session.id), services.recordings.public_key());
-    let known = Some(evidence::known(services, &session).await?);
-    Ok(Shown::of(&record::dump(&path, &key, known, &mut sink, format).await?))
+    let work = async {
+        let session = begin(services, actor, id).await?;
+        let (path, key) = (services.recordings.path(session.id), services.recordings.public_key());
+        let known = Some(evidence::known(services, &session).await?);
+        Ok(Shown::of(&record::dump(&path, &key, known, &mut sink, format).await?))
+    };
+    Operation::RecordingExport.perform(services, actor, while_reading(services, actor, work)).await
 }
 
 /// The session whose recording is about to be shown, which the log knows by then.
@@ -145,43 +150,48 @@ impl Verified {
 /// # Errors
 /// When the actor reads only their own, there is no such session, or something cannot be read.
 pub async fn verify(services: &Services, actor: &Actor, id: &str) -> Result<Verified, Failure> {
-    actor.must_read_all()?;
-    let key = services.recordings.public_key();
-    let elsewhere = actor.name().is_none() && id.contains('/');
-    let row = if elsewhere { None } else { Some(find(services, actor, id).await?) };
-    let file = row.as_ref().map_or_else(|| PathBuf::from(id), |row| services.recordings.path(row.id));
-    // Whoever was just in it has left before it is sealed.
-    let lives = match &row {
-        Some(row) => !services.live.gone(row.id, SEALED).await,
-        None => false,
-    };
-    let known = match &row {
-        Some(row) => Some(evidence::known(services, row).await?),
-        None => evidence::of_copy(services, &file).await?,
-    };
-    let checked = record::verify(&file, &key, known).await?;
-    let verdict = judged(&checked.verdict);
-    let session = row.as_ref().map(|row| row.id).or(checked.header.map(|header| header.session));
-    if let Some(session) = session {
-        let event = Event::RecordingVerified { session, verdict };
-        services.audit.append(actor.by().did(event)).await?;
-    }
-    let (commands, transfers) = match &row {
-        Some(row) => (commands::verify(services, row).await?, evidence::transfers(services, row).await?),
-        None => (None, None),
-    };
-    if let (Some(row), Some(Checked { verdict, .. })) = (&row, &commands) {
-        let event = Event::CommandsVerified { session: row.id, verdict: *verdict };
-        services.audit.append(actor.by().did(event)).await?;
-    }
-    let detail = match &checked.verdict {
-        Verdict::Incomplete { chain, .. } if lives => {
-            format!("incomplete: good up to frame {}, and not sealed yet: its session lives", chain.frames)
+    let work = async {
+        let key = services.recordings.public_key();
+        let elsewhere = actor.name().is_none() && id.contains('/');
+        let row = if elsewhere { None } else { Some(find(services, actor, id).await?) };
+        let file = row.as_ref().map_or_else(|| PathBuf::from(id), |row| services.recordings.path(row.id));
+        // Whoever was just in it has left before it is sealed.
+        let lives = match &row {
+            Some(row) => !services.live.gone(row.id, SEALED).await,
+            None => false,
+        };
+        let known = match &row {
+            Some(row) => Some(evidence::known(services, row).await?),
+            None => evidence::of_copy(services, &file).await?,
+        };
+        let checked = record::verify(&file, &key, known).await?;
+        let verdict = judged(&checked.verdict);
+        let session = row.as_ref().map(|row| row.id).or(checked.header.map(|header| header.session));
+        if let Some(session) = session {
+            let event = Event::RecordingVerified { session, verdict };
+            services.audit.append(actor.by().did(event)).await?;
         }
-        verdict => told(verdict),
+        let (commands, transfers) = match &row {
+            Some(row) => (commands::verify(services, row).await?, evidence::transfers(services, row).await?),
+            None => (None, None),
+        };
+        if let (Some(row), Some(Checked { verdict, .. })) = (&row, &commands) {
+            let event = Event::CommandsVerified { session: row.id, verdict: *verdict };
+            services.audit.append(actor.by().did(event)).await?;
+        }
+        let detail = match &checked.verdict {
+            Verdict::Incomplete { chain, .. } if lives => {
+                format!(
+                    "incomplete: good up to frame {}, and not sealed yet: its session lives",
+                    chain.frames
+                )
+            }
+            verdict => told(verdict),
+        };
+        let key = key.fingerprint();
+        Ok(Verified { commands, detail, file, key, session, transfers, verdict, elsewhere })
     };
-    let key = key.fingerprint();
-    Ok(Verified { commands, detail, file, key, session, transfers, verdict, elsewhere })
+    Operation::RecordingVerify.perform(services, actor, work).await
 }
 
 fn judged(verdict: &Verdict) -> Judged {

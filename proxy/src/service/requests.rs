@@ -10,6 +10,7 @@ use tidegate_common::model::{Action, Claims, RequestState, Role, StateWord, Text
 use tidegate_common::name::{CredentialName, UserName};
 use tidegate_common::policy;
 
+use super::operation::Operation;
 use super::{Actor, Each, Failure, Services};
 use crate::requests::{NewRequest, RequestError};
 use crate::store::RequestFilter;
@@ -38,15 +39,21 @@ pub async fn create(
     targets: Vec<CredentialName>,
     wanted: &Wanted,
 ) -> Result<Each<RequestView>, Failure> {
-    let user = actor.must_be_user()?;
-    let mut each = Each::default();
-    for target in targets {
-        let Wanted { action, claims, wish } = wanted.clone();
-        let new = NewRequest { user: user.clone(), target, action, claims, wish, origin: actor.origin() };
-        let made = services.requests.create(new).await;
-        each.add(made.map(|request| RequestView::of(&request)).map_err(Failure::from));
-    }
-    Ok(each)
+    let work = async {
+        let user = actor.must_be_user()?;
+        let mut each = Each::default();
+        for target in targets {
+            let Wanted { action, claims, wish } = wanted.clone();
+            let new = NewRequest { user: user.clone(), target, action, claims, wish, origin: actor.origin() };
+            let made = services.requests.create(new).await;
+            each.add(made.map(|request| RequestView::of(&request)).map_err(Failure::from));
+        }
+        for failure in &each.failed {
+            Operation::RequestCreate.refused(services, actor, failure).await;
+        }
+        Ok(each)
+    };
+    Operation::RequestCreate.perform(services, actor, work).await
 }
 
 /// Approves requests, maybe for less than was asked for; goes on after one that fails.
@@ -60,8 +67,10 @@ pub async fn approve(
     comment: Option<&Text>,
     wish: Wish,
 ) -> Result<Each<RequestView>, Failure> {
-    actor.must_be_user()?;
-    Ok(each(services, actor, ids, &Deed::Approve(comment, wish)).await)
+    let work = async {
+        Ok(each(services, actor, Operation::RequestApprove, ids, &Deed::Approve(comment, wish)).await)
+    };
+    Operation::RequestApprove.perform(services, actor, work).await
 }
 
 /// Rejects requests; goes on after one that fails.
@@ -74,8 +83,9 @@ pub async fn reject(
     ids: &[RequestId],
     comment: Option<&Text>,
 ) -> Result<Each<RequestView>, Failure> {
-    actor.must_be_user()?;
-    Ok(each(services, actor, ids, &Deed::Reject(comment)).await)
+    let work =
+        async { Ok(each(services, actor, Operation::RequestReject, ids, &Deed::Reject(comment)).await) };
+    Operation::RequestReject.perform(services, actor, work).await
 }
 
 /// Says that the actor has looked at emergencies; goes on after one that fails.
@@ -88,8 +98,9 @@ pub async fn review(
     ids: &[RequestId],
     comment: Option<&Text>,
 ) -> Result<Each<RequestView>, Failure> {
-    actor.must_be_user()?;
-    Ok(each(services, actor, ids, &Deed::Review(comment)).await)
+    let work =
+        async { Ok(each(services, actor, Operation::RequestReview, ids, &Deed::Review(comment)).await) };
+    Operation::RequestReview.perform(services, actor, work).await
 }
 
 /// Takes the actor's own requests back; goes on after one that fails.
@@ -101,8 +112,8 @@ pub async fn cancel(
     actor: &Actor,
     ids: &[RequestId],
 ) -> Result<Each<RequestView>, Failure> {
-    actor.must_be_user()?;
-    Ok(each(services, actor, ids, &Deed::Cancel).await)
+    let work = async { Ok(each(services, actor, Operation::RequestCancel, ids, &Deed::Cancel).await) };
+    Operation::RequestCancel.perform(services, actor, work).await
 }
 
 /// Takes requests back that the actor approves, also in use; goes on after one that fails.
@@ -115,7 +126,9 @@ pub async fn revoke(
     ids: &[RequestId],
     comment: Option<&Text>,
 ) -> Result<Each<RequestView>, Failure> {
-    Ok(each(services, actor, ids, &Deed::Revoke(comment)).await)
+    let work =
+        async { Ok(each(services, actor, Operation::RequestRevoke, ids, &Deed::Revoke(comment)).await) };
+    Operation::RequestRevoke.perform(services, actor, work).await
 }
 
 /// What can be done with a request.
@@ -146,10 +159,19 @@ async fn deal(
     Ok(RequestView::of(&done?))
 }
 
-async fn each(services: &Services, actor: &Actor, ids: &[RequestId], deed: &Deed<'_>) -> Each<RequestView> {
+async fn each(
+    services: &Services,
+    actor: &Actor,
+    operation: Operation,
+    ids: &[RequestId],
+    deed: &Deed<'_>,
+) -> Each<RequestView> {
     let mut each = Each::default();
     for id in ids {
         each.add(deal(services, actor, *id, deed).await);
+    }
+    for failure in &each.failed {
+        operation.refused(services, actor, failure).await;
     }
     each
 }
@@ -159,18 +181,21 @@ async fn each(services: &Services, actor: &Actor, ids: &[RequestId], deed: &Deed
 /// # Errors
 /// When there is none that concerns the actor, or the store fails.
 pub async fn show(services: &Services, actor: &Actor, id: RequestId) -> Result<ShownRequest, Failure> {
-    let request = services.requests.get(id).await?;
-    let concerns = |user| services.requests.concerns(&request, user);
-    if !actor.reads_all() && !actor.name().is_some_and(concerns) {
-        return Err(RequestError::Unknown(id).into());
-    }
-    let opens = services.requests.would_open(&request);
-    Ok(ShownRequest {
-        request: RequestView::of(&request),
-        opens_for: opens.map(|(length, _)| length),
-        longest: opens.and_then(|(_, longest)| longest),
-        plan: view::plan(services, &request).await,
-    })
+    let work = async {
+        let request = services.requests.get(id).await?;
+        let concerns = |user| services.requests.concerns(&request, user);
+        if !actor.reads_all() && !actor.name().is_some_and(concerns) {
+            return Err(RequestError::Unknown(id).into());
+        }
+        let opens = services.requests.would_open(&request);
+        Ok(ShownRequest {
+            request: RequestView::of(&request),
+            opens_for: opens.map(|(length, _)| length),
+            longest: opens.and_then(|(_, longest)| longest),
+            plan: view::plan(services, &request).await,
+        })
+    };
+    Operation::RequestShow.perform(services, actor, work).await
 }
 
 /// Which requests to list.
@@ -203,32 +228,35 @@ pub struct Listed {
 /// # Errors
 /// When the store fails.
 pub async fn list(services: &Services, actor: &Actor, asked: &Filter) -> Result<Listed, Failure> {
-    let limit = asked.limit.clamp(1, MOST);
-    let snapshot = services.access.snapshot();
-    let concerning = actor.name().filter(|_| !actor.reads_all()).map(|user| {
-        let groups = snapshot.approves(user).map(|group| group.name.clone()).collect();
-        (user.clone(), groups)
-    });
-    let filter = RequestFilter {
-        user: asked.user.clone(),
-        states: asked.state.map(stored).unwrap_or_default(),
-        concerning,
-        since: asked.since,
-        limit: limit + 1,
-        ..RequestFilter::default()
+    let work = async {
+        let limit = asked.limit.clamp(1, MOST);
+        let snapshot = services.access.snapshot();
+        let concerning = actor.name().filter(|_| !actor.reads_all()).map(|user| {
+            let groups = snapshot.approves(user).map(|group| group.name.clone()).collect();
+            (user.clone(), groups)
+        });
+        let filter = RequestFilter {
+            user: asked.user.clone(),
+            states: asked.state.map(stored).unwrap_or_default(),
+            concerning,
+            since: asked.since,
+            limit: limit + 1,
+            ..RequestFilter::default()
+        };
+        let due = RequestFilter { to_review: true, ..filter.clone() };
+        let mut requests = services.requests.list(&due).await?;
+        if !asked.to_review {
+            let rest = services.requests.list(&filter).await?.into_iter();
+            requests.extend(rest.filter(|request| !request.wants_review()));
+        }
+        let shown = usize::try_from(limit).unwrap_or(usize::MAX);
+        let cut = (requests.len() > shown).then_some(limit);
+        requests.truncate(shown);
+        let mut requests: Vec<_> = requests.iter().map(RequestView::of).collect();
+        requests.retain(|request| asked.state.is_none_or(|state| request.state == state));
+        Ok(Listed { requests, cut })
     };
-    let due = RequestFilter { to_review: true, ..filter.clone() };
-    let mut requests = services.requests.list(&due).await?;
-    if !asked.to_review {
-        let rest = services.requests.list(&filter).await?.into_iter();
-        requests.extend(rest.filter(|request| !request.wants_review()));
-    }
-    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
-    let cut = (requests.len() > shown).then_some(limit);
-    requests.truncate(shown);
-    let mut requests: Vec<_> = requests.iter().map(RequestView::of).collect();
-    requests.retain(|request| asked.state.is_none_or(|state| request.state == state));
-    Ok(Listed { requests, cut })
+    Operation::RequestList.perform(services, actor, work).await
 }
 
 /// A state as it may be written down: time alone does not change a row.

@@ -4,6 +4,7 @@ use serde::Serialize;
 use tidegate_common::model::{Kind, Resource, ResourceName, Resources, Written};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+use super::operation::Operation;
 use super::{Actor, Failure, Services};
 use crate::access::AccessError;
 
@@ -35,17 +36,19 @@ pub struct Text<'a> {
 /// # Errors
 /// When the actor is no administrator; every mistake of the text; or nothing could be written.
 pub async fn apply(services: &Services, actor: &Actor, text: Text<'_>) -> Result<Vec<Applied>, Failure> {
-    actor.must_be_admin()?;
-    let Text { source, called, dry_run } = text;
-    let mut bytes = Vec::new();
-    source.take(MOST + 1).read_to_end(&mut bytes).await?;
-    let text = String::from_utf8(bytes).map_err(|_| Failure::NotText)?;
-    let written = services.access.apply(&text, &actor.by(), dry_run).await;
-    let written = written.map_err(|error| match (error, called) {
-        (AccessError::Mistakes(mistakes), Some(file)) => Failure::Mistakes { file, mistakes },
-        (error, _) => error.into(),
-    })?;
-    Ok(written.into_iter().map(|(name, result)| Applied { name, result }).collect())
+    let work = async {
+        let Text { source, called, dry_run } = text;
+        let mut bytes = Vec::new();
+        source.take(MOST + 1).read_to_end(&mut bytes).await?;
+        let text = String::from_utf8(bytes).map_err(|_| Failure::NotText)?;
+        let written = services.access.apply(&text, &actor.by(), dry_run).await;
+        let written = written.map_err(|error| match (error, called) {
+            (AccessError::Mistakes(mistakes), Some(file)) => Failure::Mistakes { file, mistakes },
+            (error, _) => error.into(),
+        })?;
+        Ok(written.into_iter().map(|(name, result)| Applied { name, result }).collect())
+    };
+    Operation::ResourcesApply.perform(services, actor, work).await
 }
 
 /// Every resource of a kind, the oldest first.
@@ -53,8 +56,8 @@ pub async fn apply(services: &Services, actor: &Actor, text: Text<'_>) -> Result
 /// # Errors
 /// When the actor reads only their own, or the store fails.
 pub async fn list(services: &Services, actor: &Actor, kind: Kind) -> Result<Vec<Resource>, Failure> {
-    actor.must_read_all()?;
-    Ok(services.access.resources().await?.of_kind(kind))
+    let work = async { Ok(services.access.resources().await?.of_kind(kind)) };
+    Operation::ResourcesList.perform(services, actor, work).await
 }
 
 /// One resource.
@@ -62,10 +65,12 @@ pub async fn list(services: &Services, actor: &Actor, kind: Kind) -> Result<Vec<
 /// # Errors
 /// When the actor reads only their own, there is none of the name, or the store fails.
 pub async fn get(services: &Services, actor: &Actor, kind: Kind, name: &str) -> Result<Resource, Failure> {
-    actor.must_read_all()?;
-    let all = services.access.resources().await?.of_kind(kind);
-    let one = all.into_iter().find(|resource| resource.name().name == name);
-    one.ok_or_else(|| Failure::Missing(format!("there is no {kind} `{}`", name.escape_default())))
+    let work = async {
+        let all = services.access.resources().await?.of_kind(kind);
+        let one = all.into_iter().find(|resource| resource.name().name == name);
+        one.ok_or_else(|| Failure::Missing(format!("there is no {kind} `{}`", name.escape_default())))
+    };
+    Operation::ResourcesGet.perform(services, actor, work).await
 }
 
 /// Deletes resources, all or none, and tells which.
@@ -78,10 +83,12 @@ pub async fn delete(
     kind: Kind,
     names: &[String],
 ) -> Result<Vec<ResourceName>, Failure> {
-    actor.must_be_admin()?;
-    let which: Vec<_> = names.iter().map(|name| ResourceName { kind, name: name.clone() }).collect();
-    services.access.delete(&which, &actor.by()).await?;
-    Ok(which)
+    let work = async {
+        let which: Vec<_> = names.iter().map(|name| ResourceName { kind, name: name.clone() }).collect();
+        services.access.delete(&which, &actor.by()).await?;
+        Ok(which)
+    };
+    Operation::ResourcesDelete.perform(services, actor, work).await
 }
 
 /// Everything that is configured; [`text`] makes of it what [`apply`] takes.
@@ -89,8 +96,8 @@ pub async fn delete(
 /// # Errors
 /// When the actor reads only their own, or the store fails.
 pub async fn export(services: &Services, actor: &Actor) -> Result<Resources, Failure> {
-    actor.must_read_all()?;
-    Ok(services.access.resources().await?)
+    let work = async { Ok(services.access.resources().await?) };
+    Operation::ResourcesExport.perform(services, actor, work).await
 }
 
 /// Resources as a text that [`apply`] takes.

@@ -10,6 +10,7 @@ use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
 use tidegate_common::residue::Residue;
 
 use super::commands::Unseen;
+use super::operation::Operation;
 use super::{Actor, Failure, Services};
 use crate::store::{SessionFilter, SessionRow};
 
@@ -79,13 +80,16 @@ pub struct Filter {
 /// # Errors
 /// When another's are asked for and the actor reads only their own, or the store fails.
 pub async fn list(services: &Services, actor: &Actor, asked: Filter) -> Result<Vec<SessionView>, Failure> {
-    let Filter { live, user, target, limit } = asked;
-    let user = actor.own_or(user)?;
-    let filter = SessionFilter { user, target, live, limit };
-    let mut sessions = services.store.sessions(&filter).await?;
-    sessions.iter_mut().for_each(|session| settle(services, session));
-    sessions.retain(|session| !live || session.lives());
-    Ok(sessions.iter().map(SessionView::of).collect())
+    let work = async {
+        let Filter { live, user, target, limit } = asked;
+        let user = actor.own_or(user)?;
+        let filter = SessionFilter { user, target, live, limit };
+        let mut sessions = services.store.sessions(&filter).await?;
+        sessions.iter_mut().for_each(|session| settle(services, session));
+        sessions.retain(|session| !live || session.lives());
+        Ok(sessions.iter().map(SessionView::of).collect())
+    };
+    Operation::SessionList.perform(services, actor, work).await
 }
 
 /// A session with all that is known of it.
@@ -120,16 +124,19 @@ pub struct ListedTransfer {
 /// # Errors
 /// When there is none or more than one, or the store fails.
 pub async fn show(services: &Services, actor: &Actor, id: &str) -> Result<ShownSession, Failure> {
-    let session = find(services, actor, id).await?;
-    let transfers = services.store.transfers(session.id, SHOWN).await?;
-    let listed = transfers.first.into_iter().map(|(at, event)| ListedTransfer { at, event });
-    Ok(ShownSession {
-        session: SessionView::of(&session),
-        transfers: listed.collect(),
-        transfers_in_all: transfers.all,
-        unseen: Unseen::of(services, &session).await?,
-        left_behind: services.store.residue(session.id).await?,
-    })
+    let work = async {
+        let session = find(services, actor, id).await?;
+        let transfers = services.store.transfers(session.id, SHOWN).await?;
+        let listed = transfers.first.into_iter().map(|(at, event)| ListedTransfer { at, event });
+        Ok(ShownSession {
+            session: SessionView::of(&session),
+            transfers: listed.collect(),
+            transfers_in_all: transfers.all,
+            unseen: Unseen::of(services, &session).await?,
+            left_behind: services.store.residue(session.id).await?,
+        })
+    };
+    Operation::SessionShow.perform(services, actor, work).await
 }
 
 /// Ends a live session; its user reads by whom.
@@ -137,15 +144,17 @@ pub async fn show(services: &Services, actor: &Actor, id: &str) -> Result<ShownS
 /// # Errors
 /// When the actor reads only their own, there is no such session, or it does not live.
 pub async fn kill(services: &Services, actor: &Actor, id: &str) -> Result<SessionView, Failure> {
-    actor.must_read_all()?;
-    let session = find(services, actor, id).await?;
-    let order = Event::SessionKillOrdered { session: session.id };
-    services.audit.append(actor.by().did(order)).await?;
-    let who = actor.name().map_or_else(|| "an administrator".to_owned(), ToString::to_string);
-    if !services.live.kill(session.id, &who) {
-        return Err(Failure::Missing(format!("session {} does not live", session.id)));
-    }
-    Ok(SessionView::of(&session))
+    let work = async {
+        let session = find(services, actor, id).await?;
+        let order = Event::SessionKillOrdered { session: session.id };
+        services.audit.append(actor.by().did(order)).await?;
+        let who = actor.name().map_or_else(|| "an administrator".to_owned(), ToString::to_string);
+        if !services.live.kill(session.id, &who) {
+            return Err(Failure::Missing(format!("session {} does not live", session.id)));
+        }
+        Ok(SessionView::of(&session))
+    };
+    Operation::SessionKill.perform(services, actor, work).await
 }
 
 /// The session of that id, or whose id starts so. One that is not theirs is not there.

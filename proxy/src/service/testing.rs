@@ -1,14 +1,16 @@
 //! What tests of operations and of the console work on.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tidegate_common::audit::Note;
+use tidegate_common::audit::{Event, Note};
 use tidegate_common::digest::Digest;
 use tidegate_common::id::SessionId;
 use tidegate_common::model::{Action, Claims, Credential};
 use tidegate_common::name::DeviceName;
+use tidegate_common::recording::{FORMAT, Header, Kind};
 use tidegate_common::wire::Sight;
 
 use super::{Actor, AgentLinks, Link, LiveSessions, Services};
@@ -16,7 +18,7 @@ use crate::access::tests::proved;
 use crate::access::{Access, By};
 use crate::agents::GrantSeen;
 use crate::audit_log::AuditLog;
-use crate::record::{RecordingKey, Recordings, Settings};
+use crate::record::{End, Open, Recorder, RecordingKey, Recordings, Settings};
 use crate::requests::Requests;
 use crate::store::testing::Temporary;
 
@@ -152,4 +154,42 @@ impl World {
         self.services.store.session_begin(id, &permit, origin, jiff::Timestamp::now()).await.unwrap();
         id
     }
+
+    /// The session's recording, which showed `text`, sealed, and the log knows of it.
+    pub async fn sealed(&self, session: SessionId, text: &str) -> PathBuf {
+        let recorder = shown(&self.services.recordings, session, text).await;
+        let sealed = recorder.seal(DONE).await.unwrap();
+        let (bytes, frames, link) = (sealed.bytes, sealed.frames, sealed.link);
+        self.services.audit.append(Event::RecordingSealed { session, bytes, frames, link }).await.unwrap();
+        sealed.path
+    }
+}
+
+/// How recordings of tests end.
+pub const DONE: End<'static> = End { exit: Some(0), cause: "the user left" };
+
+fn header(session: SessionId) -> Header {
+    Header {
+        format: FORMAT,
+        session,
+        user: "operator".parse().unwrap(),
+        target: "ops@db01".parse().unwrap(),
+        origin: "192.0.2.7".parse().unwrap(),
+        started: jiff::Timestamp::now(),
+        group: None,
+        request: None,
+        emergency: false,
+        input: false,
+        exec_output_limit: 100,
+    }
+}
+
+/// A recording of a terminal that showed this, not sealed yet.
+pub async fn shown(recordings: &Recordings, session: SessionId, text: &str) -> Recorder {
+    let recorder = recordings.begin(header(session)).await.unwrap();
+    let open = Open { kind: Kind::Terminal, command: None, term: None, size: None };
+    let channel = recorder.open(0, open).await.unwrap();
+    channel.output(text.as_bytes()).await.unwrap();
+    recorder.rested().await;
+    recorder
 }

@@ -2,32 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tidegate_common::audit::{Changed, Event, FileChange, Outcome};
 use tidegate_common::id::SessionId;
-use tidegate_common::recording::{FORMAT, Header, Kind};
+use tidegate_common::recording::Kind;
 
 use super::world::World;
-use crate::record::{End, Open, Recorder, Recordings, Settings};
-
-const DONE: End<'static> = End { exit: Some(0), cause: "the user left" };
-
-fn header(session: SessionId) -> Header {
-    Header {
-        format: FORMAT,
-        session,
-        user: "operator".parse().unwrap(),
-        target: "ops@db01".parse().unwrap(),
-        origin: "192.0.2.7".parse().unwrap(),
-        started: jiff::Timestamp::now(),
-        group: None,
-        request: None,
-        emergency: false,
-        input: false,
-        exec_output_limit: 100,
-    }
-}
+use crate::record::{Open, Recordings, Settings};
+use crate::service::testing::{DONE, shown};
 
 /// A world with a session.
 async fn begun() -> (World, SessionId) {
@@ -36,16 +19,6 @@ async fn begun() -> (World, SessionId) {
     world.says("approver", "request approve 1").await;
     let session = world.session().await;
     (world, session)
-}
-
-/// A recording of a terminal that showed this, not sealed yet.
-async fn shown(recordings: &Recordings, session: SessionId, text: &str) -> Recorder {
-    let recorder = recordings.begin(header(session)).await.unwrap();
-    let open = Open { kind: Kind::Terminal, command: None, term: None, size: None };
-    let channel = recorder.open(0, open).await.unwrap();
-    channel.output(text.as_bytes()).await.unwrap();
-    recorder.rested().await;
-    recorder
 }
 
 /// Other recordings, signed with the same key.
@@ -58,15 +31,6 @@ fn replace(path: &Path, bytes: &[u8]) {
     let _ = fs::remove_file(path);
     fs::write(path, bytes).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o400)).unwrap();
-}
-
-/// The session's recording, sealed, and the log knows of it.
-async fn sealed(world: &World, session: SessionId) -> PathBuf {
-    let recorder = shown(&world.services.recordings, session, "the right one").await;
-    let sealed = recorder.seal(DONE).await.unwrap();
-    let (bytes, frames, link) = (sealed.bytes, sealed.frames, sealed.link);
-    world.services.audit.append(Event::RecordingSealed { session, bytes, frames, link }).await.unwrap();
-    sealed.path
 }
 
 /// What `verify` says is wrong, as `play` and `export` do; none shows another session's.
@@ -85,7 +49,7 @@ async fn wrong(world: &World, session: SessionId) -> String {
 #[tokio::test]
 async fn a_recording_that_is_anothers_cut_older_or_gone_is_altered_for_the_log_knows_better() {
     let (world, session) = begun().await;
-    let path = sealed(&world, session).await;
+    let path = world.sealed(session, "the right one").await;
     let whole = fs::read(&path).unwrap();
     let verified = world.says("root", &format!("session verify {session}")).await;
     assert!(verified.status == 0 && verified.out.contains("whole"), "{}", verified.out);
@@ -142,7 +106,7 @@ async fn a_live_recording_that_was_set_back_is_altered_and_one_that_was_not_is_o
 #[tokio::test]
 async fn a_list_of_transfers_that_is_not_the_logs_shows() {
     let (world, session) = begun().await;
-    sealed(&world, session).await;
+    world.sealed(session, "the right one").await;
     let removed = |path: &str| Event::FileChanged {
         session,
         channel: 0,
