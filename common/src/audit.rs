@@ -24,8 +24,8 @@ use crate::name::{DeviceName, UserName};
 
 pub use chain::{Broken, Chain, Linked, Stored, verify_chain};
 pub use event::{
-    Asked, ChannelKind, CommandSource, EndCause, Event, FileChange, ForwardKind, LoginMethod, Outcome,
-    ResourceKind, Verb, Verdict, Way,
+    Asked, ChannelKind, CommandSource, EndCause, Event, FileChange, ForwardKind, LoginMethod, Outcome, Verb,
+    Verdict, Way,
 };
 pub use note::{CommandText, Note, Notes};
 pub use transfer::{Changed, Transfer};

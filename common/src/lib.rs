@@ -9,6 +9,7 @@ pub mod audit;
 pub mod digest;
 pub mod grant;
 pub mod id;
+pub mod kind;
 pub mod model;
 pub mod name;
 pub mod policy;

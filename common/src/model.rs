@@ -22,6 +22,7 @@ mod text;
 mod user;
 mod write;
 
+pub use crate::kind::Kind;
 pub use access_group::{
     AccessGroup, Action, Approval, Approver, ByteSize, Conditions, Criteria, Forward, Level, RequestTerms,
     Terms,
@@ -35,7 +36,7 @@ pub use pattern::{Pattern, PatternError};
 pub use read::{Mistake, Mistakes, Places, Update};
 pub use reason::Reason;
 pub use request::{Claims, Request, RequestState, Review, StateWord, Verdict, Vote, Wish};
-pub use resources::{Kind, Resource, ResourceName, Resources, Written};
+pub use resources::{Resource, ResourceName, Resources, Written};
 pub use sharing::Shared;
 pub(crate) use sharing::Token;
 pub use snapshot::Snapshot;

@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use tidegate_common::audit::{self, Event, ResourceKind, Verb};
+use tidegate_common::audit::{self, Event, Verb};
 use tidegate_common::model::{
-    Action, Claims, Kind, Mistakes, Problem, Request, Resource, ResourceName, Resources, Snapshot, Written,
+    Action, Claims, Mistakes, Problem, Request, Resource, ResourceName, Resources, Snapshot, Written,
 };
 use tidegate_common::name::{CredentialName, UserName};
 use tidegate_common::policy::{self, Decision, EndReason, Explanation, Facts, Login, Permit, Proved};
@@ -281,7 +281,7 @@ impl Access {
                 Written::Unchanged => continue,
             };
             let ResourceName { kind, name } = resource.name();
-            let event = Event::ResourceApplied { kind: kind_of(kind), name: name.as_str().into(), verb };
+            let event = Event::ResourceApplied { kind, name: name.as_str().into(), verb };
             events.push(by.did(event));
             put.push(resource);
         }
@@ -309,7 +309,7 @@ impl Access {
             AccessError::InUse { what, problems }
         })?;
         let deleted = |which: &ResourceName| {
-            let (kind, name) = (kind_of(which.kind), which.name.as_str().into());
+            let (kind, name) = (which.kind, which.name.as_str().into());
             by.did(Event::ResourceDeleted { kind, name })
         };
         let events = which.iter().map(deleted).collect();
@@ -339,16 +339,6 @@ struct Change {
     events: Vec<audit::Entry>,
     snapshot: Snapshot,
     changing: OwnedMutexGuard<()>,
-}
-
-fn kind_of(kind: Kind) -> ResourceKind {
-    match kind {
-        Kind::User => ResourceKind::User,
-        Kind::Device => ResourceKind::Device,
-        Kind::Credential => ResourceKind::Credential,
-        Kind::AccessGroup => ResourceKind::AccessGroup,
-        Kind::Reason => ResourceKind::Reason,
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::{Changed, CommandText, Note, Notes, Transfer};
 use crate::digest::Digest;
 use crate::grant::{Ended, Privilege, Receipt};
 use crate::id::{RequestId, SessionId};
+use crate::kind::Kind;
 use crate::name::{AccessGroupName, ChangeId, CredentialName, DeviceName, ReasonName, UserName};
 use crate::residue::Residue;
 
@@ -169,9 +170,18 @@ pub enum Event {
 
     // Resources and the console.
     /// A resource was written.
-    ResourceApplied { kind: ResourceKind, name: Note, verb: Verb },
+    ResourceApplied {
+        #[serde(with = "crate::kind::logged")]
+        kind: Kind,
+        name: Note,
+        verb: Verb,
+    },
     /// A resource was removed.
-    ResourceDeleted { kind: ResourceKind, name: Note },
+    ResourceDeleted {
+        #[serde(with = "crate::kind::logged")]
+        kind: Kind,
+        name: Note,
+    },
     /// A console command is about to run; secrets are left out by the one who writes it.
     ConsoleCommand { command: CommandText },
     /// A console command was refused, for lack of a role for example.
@@ -338,16 +348,6 @@ words! {
         Cut = "cut off",
         /// The channel could not be followed to its end.
         Unknown = "not known",
-    }
-    /// Kinds of resources.
-    ResourceKind {
-        User = "user",
-        Device = "device",
-        Credential = "credential",
-        AccessGroup = "access group",
-        UserGroup = "user group",
-        Reason = "reason",
-        Change = "change",
     }
     /// What applying did.
     Verb {

@@ -1,5 +1,8 @@
 //! Who may use which credentials, under which conditions (docs: "Access group").
 
+mod check;
+mod resource;
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::read::Fields;
+use super::resources::{ResourceType, cell, joined};
 use super::user::{is_yes, yes};
 use super::{Label, Network, PublicKey};
 use crate::name::DeviceName;
@@ -114,6 +116,40 @@ impl From<Address> for String {
 impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(&self.0)
+    }
+}
+
+impl ResourceType for Device {
+    type Name = DeviceName;
+
+    const HEADING: &'static [&'static str] = &["NAME", "ADDRESS", "PRODUCT", "TYPE", "SITE", "TAGS", "AGENT"];
+
+    fn name(&self) -> &Self::Name {
+        &self.name
+    }
+
+    fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        let name = fields.required("name");
+        let address = fields.optional("address");
+        let port = fields.number("port", 22, 1, u16::MAX);
+        let (product, kind, site) =
+            (fields.optional("product"), fields.optional("type"), fields.optional("site"));
+        let tags = fields.list("tags");
+        let agent = fields.flag("agent", true);
+        let (host_keys, seen_from) = (fields.list("host_keys"), fields.list("seen_from"));
+        Some(Self { name: name?, address, port, product, kind, site, tags, agent, host_keys, seen_from })
+    }
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.name.to_string(),
+            format!("{}:{}", self.host(), self.port),
+            cell(self.product.as_ref()),
+            cell(self.kind.as_ref()),
+            cell(self.site.as_ref()),
+            joined(&self.tags),
+            if self.agent { "yes" } else { "no" }.to_owned(),
+        ]
     }
 }
 

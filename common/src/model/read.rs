@@ -13,6 +13,7 @@ use toml::de::DeTable;
 
 use super::resources::Written;
 use super::{Kind, Resource, ResourceName, Resources};
+pub(super) use fields::Fields;
 use fields::Reader;
 pub use places::Places;
 
@@ -112,7 +113,7 @@ fn sentence(message: &str) -> String {
 }
 
 /// What the reader remembers of the text.
-type Fields = HashMap<(Kind, String), HashMap<String, usize>>;
+type FieldPlaces = HashMap<(Kind, String), HashMap<String, usize>>;
 type Names = HashSet<ResourceName>;
 
 #[cfg(test)]

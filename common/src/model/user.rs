@@ -1,11 +1,15 @@
 //! A person known to Tidegate.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Email, Label, PublicKey};
+use super::check::Checker;
+use super::read::Fields;
+use super::resources::{ResourceType, cell, joined};
+use super::{Email, Kind, Label, PublicKey};
 use crate::name::UserName;
 
 /// What a user may do in Tidegate itself. Approvers need no role: an access group names them.
@@ -87,5 +91,46 @@ impl User {
     #[must_use]
     pub fn has_role(&self, role: Role) -> bool {
         self.roles.contains(&role)
+    }
+}
+
+impl ResourceType for User {
+    type Name = UserName;
+
+    const HEADING: &'static [&'static str] = &["NAME", "FULL NAME", "EMAIL", "ROLES", "KEYS", "ENABLED"];
+
+    fn name(&self) -> &Self::Name {
+        &self.name
+    }
+
+    fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        let name = fields.required("name");
+        let (full_name, email) = (fields.optional("full_name"), fields.optional("email"));
+        let enabled = fields.flag("enabled", true);
+        let (roles, keys, principals) =
+            (fields.list("roles"), fields.list("keys"), fields.list("principals"));
+        Some(Self { name: name?, full_name, email, enabled, roles, keys, principals })
+    }
+
+    fn check(checker: &mut Checker<'_>) {
+        let resources = checker.resources;
+        let mut seen: HashMap<String, &UserName> = HashMap::new();
+        for user in &resources.users {
+            if let Some(other) = seen.insert(user.name.as_str().to_lowercase(), &user.name) {
+                let why = format!("`{}` differs from user `{other}` only in upper and lower case", user.name);
+                checker.wrong(Kind::User, user.name.as_str(), "name", why);
+            }
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.name.to_string(),
+            cell(self.full_name.as_ref()),
+            cell(self.email.as_ref()),
+            joined(&self.roles),
+            self.keys.len().to_string(),
+            if self.enabled { "yes" } else { "no" }.to_owned(),
+        ]
     }
 }

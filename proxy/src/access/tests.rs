@@ -1,3 +1,5 @@
+use tidegate_common::model::Kind;
+
 use super::*;
 use crate::store::testing::{Temporary, on_both};
 
@@ -138,7 +140,7 @@ async fn a_store_of_before_in_which_two_users_have_a_key_opens_and_the_key_lets_
     let temporary = Temporary::new().await;
     let keyed = |user: &str| {
         let text = format!("[[user]]\nname = \"{user}\"\nkeys = [\"{KEY} of {user}\"]\n");
-        Resources::read(&text).unwrap().users.into_iter().map(Resource::User)
+        Resources::read(&text).unwrap().users.into_iter().map(Box::new).map(Resource::User)
     };
     let both: Vec<_> = keyed("one").chain(keyed("two")).collect();
     let step = Store::resources_step(both.to_vec(), Vec::new());

@@ -5,10 +5,8 @@ use tokio::io::AsyncRead;
 
 use super::grammar::{Apply, Delete, Get};
 use super::screen::Screen;
-use super::show::maybe;
 use super::table::Table;
 use super::{Actor, Failure, Services};
-use crate::service::access::asks;
 use crate::service::resources::{self, Applied};
 
 pub(super) async fn apply(
@@ -61,56 +59,9 @@ pub(super) async fn get(
     Ok(0)
 }
 
-fn joined<T: ToString>(items: &[T]) -> String {
-    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
 fn table(kind: Kind, all: &[Resource]) -> Table {
-    let mut table = match kind {
-        Kind::User => Table::new(["NAME", "FULL NAME", "EMAIL", "ROLES", "KEYS", "ENABLED"]),
-        Kind::Device => Table::new(["NAME", "ADDRESS", "PRODUCT", "TYPE", "SITE", "TAGS", "AGENT"]),
-        Kind::Credential => Table::new(["NAME", "TYPE", "TAGS", "PRIVILEGES"]),
-        Kind::AccessGroup => Table::new(["NAME", "USERS", "APPROVERS", "SESSION", "PASSWORD", "DESCRIPTION"]),
-        Kind::Reason => Table::new(["NAME", "DESCRIPTION"]),
-    };
-    for resource in all {
-        match resource {
-            Resource::User(user) => table.row([
-                user.name.to_string(),
-                maybe(user.full_name.as_ref()),
-                maybe(user.email.as_ref()),
-                joined(&user.roles),
-                user.keys.len().to_string(),
-                if user.enabled { "yes" } else { "no" }.to_owned(),
-            ]),
-            Resource::Device(device) => table.row([
-                device.name.to_string(),
-                format!("{}:{}", device.host(), device.port),
-                maybe(device.product.as_ref()),
-                maybe(device.kind.as_ref()),
-                maybe(device.site.as_ref()),
-                joined(&device.tags),
-                if device.agent { "yes" } else { "no" }.to_owned(),
-            ]),
-            Resource::Credential(credential) => table.row([
-                credential.name.to_string(),
-                maybe(credential.kind.as_ref()),
-                joined(&credential.tags),
-                joined(&credential.privileges),
-            ]),
-            Resource::AccessGroup(group) => table.row([
-                group.name.to_string(),
-                joined(&group.users),
-                joined(&group.approvers.iter().map(|approver| &approver.user).collect::<Vec<_>>()),
-                asks(group, group.session.as_ref()),
-                asks(group, group.password.as_ref()),
-                maybe(group.description.as_ref()),
-            ]),
-            Resource::Reason(reason) => {
-                table.row([reason.name.to_string(), maybe(reason.description.as_ref())]);
-            }
-        }
-    }
+    let mut table = Table::headed(kind.heading());
+    all.iter().for_each(|resource| table.line(resource.cells()));
     table
 }
 

@@ -17,7 +17,13 @@ const LEAST: usize = 6;
 
 impl Table {
     pub fn new<const N: usize>(heading: [&str; N]) -> Self {
-        Self { heading: heading.map(str::to_owned).to_vec(), rows: Vec::new(), kept: Vec::new() }
+        Self::headed(&heading)
+    }
+
+    /// The same where only the heading knows how many columns there are.
+    pub fn headed(heading: &[&str]) -> Self {
+        let heading = heading.iter().copied().map(str::to_owned).collect();
+        Self { heading, rows: Vec::new(), kept: Vec::new() }
     }
 
     /// The same, where these columns give way only after all others, the last of them first.
@@ -27,6 +33,11 @@ impl Table {
 
     /// Adds a row. What could move the cursor is escaped, whoever wrote it.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.line(cells.into());
+    }
+
+    /// The same with as many cells as the heading has.
+    pub fn line(&mut self, cells: Vec<String>) {
         let clean = |cell: String| cell.chars().map(printable).collect::<String>();
         self.rows.push(cells.into_iter().map(clean).collect());
     }

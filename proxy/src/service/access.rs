@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use tidegate_common::model::{AccessGroup, Action, Approval, Credential, Terms};
+use tidegate_common::model::{AccessGroup, Action, Credential};
 use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
 use tidegate_common::policy::{self, Decision, GroupVerdict};
 
@@ -115,7 +115,7 @@ pub(super) fn reachable(services: &Services, user: &UserName) -> Vec<Reachable> 
         Reachable {
             credential: credential.name.clone(),
             group: group.name.clone(),
-            asks: asks(group, group.session.as_ref()),
+            asks: group.asks(group.session.as_ref()),
             privileges: privileges.join(", "),
             device_type: text(device.and_then(|device| device.kind.as_ref())),
             product: text(device.and_then(|device| device.product.as_ref())),
@@ -123,25 +123,4 @@ pub(super) fn reachable(services: &Services, user: &UserName) -> Vec<Reachable> 
         }
     };
     reachable.into_iter().map(line).collect()
-}
-
-/// What an action asks for, in a few words.
-#[must_use]
-pub fn asks(group: &AccessGroup, terms: Option<&Terms>) -> String {
-    let Some(terms) = terms else { return "not allowed".to_owned() };
-    let approvals = |approval: &Approval| {
-        let levels = if approval.levels { " in each level" } else { "" };
-        match approval.needed {
-            1 => format!("1 approval{levels}"),
-            needed => format!("{needed} approvals{levels}"),
-        }
-    };
-    let parts = [
-        terms.approval.as_ref().map(approvals),
-        terms.change.then(|| "a change id".to_owned()),
-        terms.justification.then(|| "a justification".to_owned()),
-        group.request.governance.then(|| "a governance code".to_owned()),
-    ];
-    let parts: Vec<_> = parts.into_iter().flatten().collect();
-    if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Fields as Places, Mistake, Mistakes, Names};
+use super::{FieldPlaces, Mistake, Mistakes, Names};
 use crate::model::{Kind, ResourceName};
 
 /// Collects mistakes and places while a text is read.
@@ -18,13 +18,18 @@ pub(super) struct Reader {
     /// Resources that are written but could not be read.
     pub unreadable: Names,
     /// Where each resource and each of its fields is.
-    pub places: Places,
+    pub places: FieldPlaces,
     here: HashMap<String, usize>,
 }
 
 impl Reader {
     pub fn new() -> Self {
-        Self { mistakes: Vec::new(), unreadable: Names::new(), places: Places::new(), here: HashMap::new() }
+        Self {
+            mistakes: Vec::new(),
+            unreadable: Names::new(),
+            places: FieldPlaces::new(),
+            here: HashMap::new(),
+        }
     }
 
     pub fn wrong(&mut self, place: usize, why: impl Into<String>) {
@@ -81,7 +86,7 @@ impl Reader {
 type Value<'t> = Spanned<DeValue<'t>>;
 
 /// One table being read.
-pub(super) struct Fields<'r, 't> {
+pub(in crate::model) struct Fields<'r, 't> {
     reader: &'r mut Reader,
     table: &'r DeTable<'t>,
     place: usize,
@@ -93,7 +98,12 @@ pub(super) struct Fields<'r, 't> {
 }
 
 impl<'r, 't> Fields<'r, 't> {
-    pub fn new(reader: &'r mut Reader, table: &'r DeTable<'t>, place: usize, what: &'static str) -> Self {
+    pub(super) fn new(
+        reader: &'r mut Reader,
+        table: &'r DeTable<'t>,
+        place: usize,
+        what: &'static str,
+    ) -> Self {
         Self { reader, table, place, what, path: String::new(), known: Vec::new() }
     }
 

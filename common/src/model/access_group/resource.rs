@@ -1,0 +1,140 @@
+//! An access group as a kind of resource: read, shown.
+
+use super::{AccessGroup, Approval, Approver, Conditions, Criteria, Level, RequestTerms, Terms, check};
+use crate::model::check::Checker;
+use crate::model::read::Fields;
+use crate::model::resources::{ResourceType, cell, joined};
+use crate::name::AccessGroupName;
+use crate::time::{Limitation, Schedule};
+
+impl ResourceType for AccessGroup {
+    type Name = AccessGroupName;
+
+    const HEADING: &'static [&'static str] =
+        &["NAME", "USERS", "APPROVERS", "SESSION", "PASSWORD", "DESCRIPTION"];
+
+    fn name(&self) -> &Self::Name {
+        &self.name
+    }
+
+    fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        let name = fields.required("name");
+        let description = fields.optional("description");
+        let users = fields.list("users");
+        let approvers = fields.list_of("approvers", |fields, value| {
+            let text = |text: &str| {
+                let user = text.parse().map_err(|error: crate::name::NameError| error.to_string())?;
+                Ok(Approver { user, level: Level::default() })
+            };
+            fields.text_or_table("approvers", "approver", value, text, |fields| {
+                let user = fields.required("user");
+                let level = fields.number("level", 1, 1, 3);
+                let level = u8::try_from(level).ok().and_then(|level| Level::try_from(level).ok());
+                Some(Approver { user: user?, level: level? })
+            })
+        });
+        let criteria = fields.table("criteria", "[access_group.criteria]", |fields| Criteria {
+            devices: fields.list("devices"),
+            products: fields.list("products"),
+            accounts: fields.list("accounts"),
+            device_tags: fields.list("device_tags"),
+            credential_tags: fields.list("credential_tags"),
+            sites: fields.list("sites"),
+            device_types: fields.list("device_types"),
+            credential_types: fields.list("credential_types"),
+        });
+        let session = fields.table("session", "[access_group.session]", |fields| {
+            let change = fields.flag("change", false);
+            Terms { change, ..terms(fields) }
+        });
+        let password = fields.table("password", "[access_group.password]", terms);
+        let request = fields.table("request", "[access_group.request]", |fields| RequestTerms {
+            governance: fields.flag("governance", false),
+        });
+        let limitation = fields.table("limitation", "[access_group.limitation]", |fields| Limitation {
+            zone: fields.optional("zone").unwrap_or_default(),
+            from: fields.optional("from"),
+            until: fields.optional("until"),
+            weekdays: fields.list("weekdays"),
+            slots: fields.list("slots"),
+        });
+        let conditions = fields.table("conditions", "[access_group.conditions]", |fields| Conditions {
+            forwards: fields.list("forwards"),
+            longest: fields.optional("longest"),
+            exec_output_limit: fields.optional("exec_output_limit").unwrap_or_default(),
+            record_input: fields.flag("record_input", false),
+        });
+        Some(Self {
+            name: name?,
+            description,
+            users,
+            approvers,
+            criteria: criteria.unwrap_or_default(),
+            session,
+            password,
+            request: request.unwrap_or_default(),
+            limitation: limitation.unwrap_or_default(),
+            conditions: conditions.unwrap_or_default(),
+        })
+    }
+
+    fn check(checker: &mut Checker<'_>) {
+        check::groups(checker);
+    }
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.name.to_string(),
+            joined(&self.users),
+            joined(&self.approvers.iter().map(|approver| &approver.user).collect::<Vec<_>>()),
+            self.asks(self.session.as_ref()),
+            self.asks(self.password.as_ref()),
+            cell(self.description.as_ref()),
+        ]
+    }
+}
+
+impl AccessGroup {
+    /// What an action under these terms asks for, in a few words.
+    #[must_use]
+    pub fn asks(&self, terms: Option<&Terms>) -> String {
+        let Some(terms) = terms else { return "not allowed".to_owned() };
+        let approvals = |approval: &Approval| {
+            let levels = if approval.levels { " in each level" } else { "" };
+            match approval.needed {
+                1 => format!("1 approval{levels}"),
+                needed => format!("{needed} approvals{levels}"),
+            }
+        };
+        let parts = [
+            terms.approval.as_ref().map(approvals),
+            terms.change.then(|| "a change id".to_owned()),
+            terms.justification.then(|| "a justification".to_owned()),
+            self.request.governance.then(|| "a governance code".to_owned()),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
+    }
+}
+
+fn terms(fields: &mut Fields<'_, '_>) -> Terms {
+    let justification = fields.flag("justification", false);
+    let approval = fields.table("approval", "`approval`", |fields| {
+        let number =
+            |fields: &mut Fields<'_, '_>, key| u8::try_from(fields.number(key, 1, 1, 99)).unwrap_or(1);
+        Approval {
+            needed: number(fields, "needed"),
+            rejections: number(fields, "rejections"),
+            levels: fields.flag("levels", false),
+            when: fields
+                .table("when", "`approval.when`", |fields| Schedule {
+                    weekdays: fields.list("weekdays"),
+                    slots: fields.list("slots"),
+                })
+                .unwrap_or_default(),
+        }
+    });
+    let emergency = fields.flag("emergency", false);
+    let emergency_window = fields.optional("emergency_window");
+    Terms { justification, change: false, approval, emergency, emergency_window }
+}
