@@ -1,6 +1,10 @@
 //! The list of operations, and the one way in which each of them is carried out.
 //!
-//! Whoever adds one adds a row here and a function in the file of its resource.
+//! Whoever adds one adds a row here and a function in the file of its resource; the test of what
+//! each role may ([`tests`]) fails until it has rows for it.
+
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 
@@ -39,6 +43,10 @@ macro_rules! operations {
         }
 
         impl Operation {
+            /// Every one.
+            #[cfg(test)]
+            const ALL: &[Self] = &[$( Self::$name, )+];
+
             /// As a command line writes it.
             #[must_use]
             pub fn word(self) -> &'static str {

@@ -1,0 +1,378 @@
+//! What each role may: every operation, tried by everybody.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tidegate_common::audit::{Event, Record};
+use tidegate_common::id::{RequestId, SessionId};
+use tidegate_common::model::{Action, Claims, Kind, Wish};
+use tidegate_common::time::Length;
+
+use super::*;
+use crate::agents::{GrantSeen, GrantState, What};
+use crate::service::testing::World;
+use crate::service::{
+    Each, access, agents, audit, commands, grants, overview, recordings, requests, resources, sessions,
+};
+
+/// Who tries. `operator` is the user whose things they are, `stranger` another without a role;
+/// `approver` approves for `operator`; `root` is the local administrator; `gone` was an
+/// administrator when the connection began, and is disabled.
+const ROLES: [&str; 7] = ["operator", "stranger", "approver", "auditor", "admin", "root", "gone"];
+
+/// For each operation what comes of it: `yes`, `none` where it works and shows nothing, or the
+/// number of the sentence that refuses it. After a colon is whose things are asked for, where
+/// that makes a difference.
+const CELLS: &str = "
+                            operator stranger approver auditor admin root gone
+overview                    yes      yes      yes      yes     yes   4    1
+access list                 yes      none     none     none    none  4    1
+access list: of operator    yes      3        3        yes     yes   yes  1
+access explain              3        3        3        yes     yes   yes  1
+apply                       2        2        2        2       yes   yes  1
+get                         3        3        3        yes     yes   yes  1
+get one                     3        3        3        yes     yes   yes  1
+delete                      2        2        2        2       yes   yes  1
+export                      3        3        3        yes     yes   yes  1
+request create              yes      5        5        5       5     4    1
+request list                yes      none     yes      yes     yes   yes  1
+request list: of operator   yes      none     yes      yes     yes   yes  1
+request show                yes      6        yes      yes     yes   yes  1
+request approve             7        6        yes      6       6     4    1
+request reject              7        6        yes      6       6     4    1
+request review              8        6        yes      6       6     4    1
+request cancel              yes      6        9        6       6     4    1
+request revoke              10       6        yes      6       yes   yes  1
+session list                yes      none     none     yes     yes   yes  1
+session list: of operator   yes      3        3        yes     yes   yes  1
+session show                yes      11       11       yes     yes   yes  1
+session kill                3        3        3        yes     yes   yes  1
+session play                3        3        3        yes     yes   yes  1
+session export              3        3        3        yes     yes   yes  1
+session verify              3        3        3        yes     yes   yes  1
+session commands            3        3        3        yes     yes   yes  1
+grant list                  yes      none     none     yes     yes   yes  1
+grant list: of operator     yes      3        3        yes     yes   yes  1
+agent token                 2        2        2        2       yes   yes  1
+agent list                  3        3        3        yes     yes   yes  1
+agent revoke                2        2        2        2       yes   yes  1
+audit tail                  3        3        3        yes     yes   yes  1
+audit verify                3        3        3        yes     yes   yes  1
+";
+
+const SENTENCES: [(&str, &str); 11] = [
+    ("1", "your account in Tidegate is disabled; ask an administrator"),
+    ("2", "this needs an administrator"),
+    ("3", "this needs an auditor or an administrator"),
+    (
+        "4",
+        "the local administrator is no user, so has no access to ask for and no vote; log in with ssh for that",
+    ),
+    ("5", "access to ops@db01 is not given to you; `access list` shows what you may reach"),
+    ("6", "there is no request 1 that concerns you; `request list` shows those that do"),
+    ("7", "request 1 takes no vote of yours: nobody approves their own request"),
+    (
+        "8",
+        "request 1 takes no review of yours: nobody reviews their own emergency; an approver of the access \
+         group does",
+    ),
+    ("9", "request 1 is not yours to cancel; `request revoke` takes it back"),
+    ("10", "request 1 is your own; `request cancel` takes it back"),
+    ("11", "there is no session `SESSION`; `session list` shows them"),
+];
+
+/// A world with a session of `operator`'s, its recording, its grant, and a request that waits,
+/// or an emergency that waits for its review.
+struct Scene {
+    world: World,
+    session: String,
+    gone: Actor,
+    emergency: bool,
+}
+
+const MORE: &str = r#"
+[[user]]
+name = "gone"
+roles = ["admin"]
+[[device]]
+name = "web01"
+agent = false
+[[credential]]
+name = "web@web01"
+[[access_group]]
+name = "urgent"
+users = ["operator"]
+approvers = ["approver"]
+criteria = { accounts = ["web"] }
+session = { justification = true, approval = { needed = 1 }, emergency = true }
+"#;
+
+impl Scene {
+    async fn new(emergency: bool) -> Self {
+        let world = World::new().await;
+        let by = crate::access::By::proxy();
+        world.services.access.apply(MORE, &by, false).await.unwrap();
+        let gone = world.actor("gone");
+        let off = "[[user]]\nname = \"gone\"\nroles = [\"admin\"]\nenabled = false\n";
+        world.services.access.apply(off, &by, false).await.unwrap();
+        for (target, emergency) in [("web@web01", emergency), ("ops@db01", false)] {
+            let made = ask(&world, "operator", target, emergency).await;
+            assert_eq!(made.unwrap().done.len(), 1);
+        }
+        let (approver, ids) = (world.actor("approver"), [RequestId(2)]);
+        let approved = requests::approve(&world.services, &approver, &ids, None, Wish::default()).await;
+        assert_eq!(approved.unwrap().done.len(), 1);
+        let session = world.session().await;
+        world.sealed(session, "shown").await;
+        world.live.grants.lock().unwrap().push(grant(session));
+        let now = Timestamp::now();
+        world.services.store.enrol(&"db01".parse().unwrap(), "x", now).await;
+        Self { world, session: session.to_string(), gone, emergency }
+    }
+
+    fn actor(&self, role: &str) -> Actor {
+        if role == "gone" { self.gone.clone() } else { self.world.actor(role) }
+    }
+
+    async fn newest(&self, count: u64) -> Vec<Record> {
+        let mut tail = self.world.services.audit.tail(count, false);
+        let mut records = Vec::new();
+        while let Some(record) = tail.next_record().await.unwrap() {
+            records.push(record);
+        }
+        records
+    }
+}
+
+fn grant(session: SessionId) -> GrantSeen {
+    let what = What {
+        device: "db01".parse().unwrap(),
+        account: "ops".parse().unwrap(),
+        privileges: Vec::new(),
+        applied: Vec::new(),
+        since: Timestamp::now(),
+        expires: None,
+    };
+    let lease_left = Duration::from_secs(27);
+    GrantSeen { session, what, lease_left, linked: true, state: GrantState::Active }
+}
+
+async fn ask(
+    world: &World,
+    who: &str,
+    target: &str,
+    emergency: bool,
+) -> Result<Each<requests::RequestView>, Failure> {
+    let claims = Claims {
+        justification: Some("x".parse().unwrap()),
+        emergency: emergency.then(|| "the shop is down".parse().unwrap()),
+        ..Claims::default()
+    };
+    let wanted = requests::Wanted { action: Action::Session, claims, wish: Wish::default() };
+    requests::create(&world.services, &world.actor(who), vec![target.parse().unwrap()], &wanted).await
+}
+
+/// Whether anything is shown; of one deed done to several things, what became of the only one.
+fn only<T>(each: Each<T>) -> Result<bool, Failure> {
+    let Each { mut done, mut failed } = each;
+    match (done.pop(), failed.pop()) {
+        (Some(_), None) => Ok(true),
+        (_, Some(failure)) => Err(failure),
+        (None, None) => Ok(false),
+    }
+}
+
+/// Takes all that comes.
+#[derive(Default)]
+struct Taken(usize);
+
+impl audit::Records for Taken {
+    async fn record(&mut self, _: Record) -> std::io::Result<()> {
+        self.0 += 1;
+        Ok(())
+    }
+}
+
+/// Tries an operation on `operator`'s things; says whether it shows or does anything.
+async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor) -> Result<bool, Failure> {
+    let (services, session) = (&*scene.world.services, scene.session.as_str());
+    let operator = || "operator".parse().unwrap();
+    let user = (whose == "of operator").then(operator);
+    let (ids, db01) = ([RequestId(1)], "db01".parse().unwrap());
+    let length: Length = "1h".parse().unwrap();
+    match operation {
+        Operation::Overview => overview::overview(services, actor).await.map(|_| true),
+        Operation::AccessList => {
+            access::list(services, actor, user.as_ref()).await.map(|reaches| !reaches.is_empty())
+        }
+        Operation::AccessExplain => {
+            let (target, action) = ("ops@db01".parse().unwrap(), Action::Session);
+            access::explain(services, actor, operator(), target, action).await.map(|_| true)
+        }
+        Operation::ResourcesApply => {
+            let mut source = &b"[[user]]\nname = \"late\"\n"[..];
+            let text = resources::Text { source: &mut source, called: None, dry_run: false };
+            resources::apply(services, actor, text).await.map(|applied| !applied.is_empty())
+        }
+        Operation::ResourcesList => {
+            resources::list(services, actor, Kind::User).await.map(|all| !all.is_empty())
+        }
+        Operation::ResourcesGet => {
+            resources::get(services, actor, Kind::User, "operator").await.map(|_| true)
+        }
+        Operation::ResourcesDelete => {
+            let names = ["stranger".to_owned()];
+            resources::delete(services, actor, Kind::User, &names).await.map(|gone| !gone.is_empty())
+        }
+        Operation::ResourcesExport => {
+            resources::export(services, actor).await.map(|all| !all.users.is_empty())
+        }
+        Operation::RequestCreate => {
+            let wanted = requests::Wanted {
+                action: Action::Session,
+                claims: Claims { justification: Some("x".parse().unwrap()), ..Claims::default() },
+                wish: Wish::default(),
+            };
+            let targets = vec!["ops@db01".parse().unwrap()];
+            only(requests::create(services, actor, targets, &wanted).await?)
+        }
+        Operation::RequestList => {
+            let filter = requests::Filter { user, limit: 10, ..requests::Filter::default() };
+            requests::list(services, actor, &filter).await.map(|listed| !listed.requests.is_empty())
+        }
+        Operation::RequestShow => requests::show(services, actor, ids[0]).await.map(|_| true),
+        Operation::RequestApprove => {
+            only(requests::approve(services, actor, &ids, None, Wish::default()).await?)
+        }
+        Operation::RequestReject => only(requests::reject(services, actor, &ids, None).await?),
+        Operation::RequestReview => only(requests::review(services, actor, &ids, None).await?),
+        Operation::RequestCancel => only(requests::cancel(services, actor, &ids).await?),
+        Operation::RequestRevoke => only(requests::revoke(services, actor, &ids, None).await?),
+        Operation::SessionList => {
+            let filter = sessions::Filter { user, limit: 10, ..sessions::Filter::default() };
+            sessions::list(services, actor, filter).await.map(|listed| !listed.is_empty())
+        }
+        Operation::SessionShow => sessions::show(services, actor, session).await.map(|_| true),
+        Operation::SessionKill => sessions::kill(services, actor, session).await.map(|_| true),
+        Operation::RecordingPlay => {
+            let (mut out, speed) = (Vec::new(), recordings::Speed { times: 1000.0, longest_pause: length });
+            recordings::play(services, actor, session, speed, &mut out).await.map(|_| !out.is_empty())
+        }
+        Operation::RecordingExport => {
+            let (mut out, version) = (Vec::new(), recordings::Asciicast::V3);
+            recordings::export(services, actor, session, version, &mut out).await.map(|_| !out.is_empty())
+        }
+        Operation::RecordingVerify => {
+            recordings::verify(services, actor, session).await.map(|found| !found.is_bad())
+        }
+        Operation::CommandList => commands::list(services, actor, session, false).await.map(|_| true),
+        Operation::GrantList => {
+            let filter = grants::Filter { user, device: None };
+            grants::list(services, actor, filter).await.map(|listed| !listed.is_empty())
+        }
+        Operation::AgentToken => agents::token(services, actor, &db01, length).await.map(|_| true),
+        Operation::AgentList => agents::list(services, actor).await.map(|listed| !listed.is_empty()),
+        Operation::AgentRevoke => agents::revoke(services, actor, &db01).await.map(|_| true),
+        Operation::AuditTail => {
+            let mut taken = Taken::default();
+            audit::tail(services, actor, 10, false, &mut taken).await.map(|()| taken.0 > 0)
+        }
+        Operation::AuditVerify => {
+            let found = audit::verify(services, actor).await?;
+            Ok(matches!(found, audit::Verified::Whole { .. }))
+        }
+    }
+}
+
+/// The number of a sentence, or the sentence where it has none.
+fn number(failure: &Failure, session: &str) -> String {
+    let told = failure.to_string().replace(session, "SESSION");
+    let known = SENTENCES.iter().find(|(_, sentence)| *sentence == told);
+    known.map_or(told, |(number, _)| (*number).to_owned())
+}
+
+#[tokio::test]
+async fn each_operation_is_for_those_it_is_for_and_refuses_the_others_in_these_words() {
+    let mut lines = CELLS.lines().filter(|line| !line.is_empty());
+    let heading: Vec<_> = lines.next().unwrap().split_whitespace().collect();
+    assert_eq!(heading, ROLES);
+    let (mut rows, mut wrong, mut scene) = (Vec::new(), Vec::new(), None);
+    for line in lines {
+        let (what, cells) = line.split_at(28);
+        let (word, whose) = what.trim().split_once(": ").unwrap_or((what.trim(), ""));
+        let operation = Operation::ALL.iter().find(|operation| operation.word() == word);
+        let operation = *operation.unwrap_or_else(|| panic!("`{word}` is no operation"));
+        rows.push(operation);
+        // An emergency is only there to be reviewed.
+        let emergency = operation == Operation::RequestReview;
+        scene = scene.filter(|scene: &Scene| scene.emergency == emergency);
+        for (role, expected) in ROLES.into_iter().zip(cells.split_whitespace()) {
+            if scene.is_none() {
+                scene = Some(Scene::new(emergency).await);
+            }
+            let here = scene.as_ref().unwrap();
+            let actor = here.actor(role);
+            let before = here.newest(1).await.last().unwrap().seq;
+            let done = attempt(here, operation, whose, &actor).await;
+            let found = match &done {
+                Ok(true) => "yes".to_owned(),
+                Ok(false) => "none".to_owned(),
+                Err(failure) => number(failure, &here.session),
+            };
+            if found != expected {
+                wrong.push(format!("{role}: {what}: {found}, not {expected}"));
+            }
+            let new = here.newest(100).await.into_iter().filter(|record| record.seq > before);
+            let new: Vec<_> = new.filter(|record| record.actor == actor.by().actor).collect();
+            let (logged, refused) = told(&new, operation);
+            let enabled = role != "gone";
+            if logged != (enabled && operation.log() == Log::Before) {
+                wrong.push(format!("{role}: {what}: in the log before: {logged}"));
+            }
+            if refused != done.as_ref().err().filter(|why| why.is_refusal()).map(ToString::to_string) {
+                wrong.push(format!("{role}: {what}: the log has the refusal as {refused:?}"));
+            }
+            if done.is_ok() && changes(operation) {
+                scene = None;
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for operation in Operation::ALL {
+        assert!(rows.contains(operation), "`{}` has no row: what may each role?", operation.word());
+    }
+}
+
+/// Whether it leaves the scene so that somebody else could not try it again.
+fn changes(operation: Operation) -> bool {
+    use Operation::{
+        AgentRevoke, RequestApprove, RequestCancel, RequestCreate, RequestReject, RequestReview,
+        RequestRevoke, ResourcesDelete,
+    };
+    let once = [
+        AgentRevoke,
+        RequestApprove,
+        RequestCancel,
+        RequestCreate,
+        RequestReject,
+        RequestReview,
+        RequestRevoke,
+        ResourcesDelete,
+    ];
+    once.contains(&operation)
+}
+
+/// Whether the records have the operation first of all, and how they have its refusal.
+fn told(records: &[Record], operation: Operation) -> (bool, Option<String>) {
+    let logged = records.first().is_some_and(|record| match &record.event {
+        Event::ConsoleCommand { command } => command.as_str() == operation.word(),
+        _ => false,
+    });
+    let refused = records.iter().find_map(|record| match &record.event {
+        Event::ConsoleRefused { command, why } if command.as_str() == operation.word() => {
+            Some(why.to_string())
+        }
+        _ => None,
+    });
+    (logged, refused)
+}
