@@ -6,11 +6,14 @@ mod support;
 
 use std::path::Path;
 
+use tidegate_common::recording::{Recording, What};
 use tidegate_screen::{Screen, Size};
 use tidegate_video::draw::picture::Picture;
+use tidegate_video::draw::planes::Planes;
 use tidegate_video::draw::stage::{CursorStyle, Stage};
 use tidegate_video::draw::{Glyphs, Tiles, theme};
-use tidegate_video::fonts::Fonts;
+use tidegate_video::fonts::{self, Fonts};
+use tidegate_video::survey::micros;
 
 fn stage(columns: u16, rows: u16, text_size: u16, bar: bool) -> Stage {
     let tiles = Tiles::new(Glyphs::new(Fonts::compiled_in()), text_size);
@@ -180,4 +183,58 @@ fn the_text_of_a_session_can_be_read_back_from_the_video_cell_by_cell() {
     };
     let found: Vec<String> = (0..3).map(row).collect();
     assert_eq!(found, lines.iter().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>());
+}
+
+/// What three programs showed (top, vim and a build by cargo, recorded with a pseudo-terminal),
+/// against screens that are drawn on their own.
+#[test]
+fn each_screen_of_real_programs_that_stood_for_40_ms_is_in_the_video_and_none_is_torn() {
+    for name in ["top", "vim", "build"] {
+        let place = support::Place::new(&format!("real-{name}"));
+        let cast = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/casts").join(format!("{name}.cast.zst"));
+        let video = place.path("a.mp4");
+        support::make(&[&cast, &video, &"--no-title", &"--quality=1"]);
+        let frames = support::frames(&video);
+
+        let fonts = Fonts::find(Path::new(fonts::DIRECTORY), None).unwrap();
+        let tiles = Tiles::new(Glyphs::new(fonts), 17);
+        let size = Size { columns: 80, rows: 24 };
+        let mut stage = Stage::new(tiles, theme::DARK, CursorStyle::Program, size, false);
+        let (width, height) = stage.pixels();
+        let (mut planes, mut bar) = (Planes::new(width, height), stage.bar());
+        stage.prepare(&mut planes);
+        let mut screen = Screen::new(size);
+        stage.draw(&mut screen, &mut bar, &mut planes);
+        // Each screen with when it came; the first is empty.
+        let mut screens = vec![(0, planes.planes()[0].0.to_vec())];
+        let bytes = std::fs::read(&cast).unwrap();
+        let mut recording = Recording::open(&bytes[..], None).unwrap();
+        let mut end = 0;
+        while let Some(event) = recording.next_event().unwrap() {
+            let What::Output(text) = event.what else { continue };
+            screen.write(text.as_bytes());
+            end = micros(event.at);
+            if stage.draw(&mut screen, &mut bar, &mut planes) {
+                screens.push((end, planes.planes()[0].0.to_vec()));
+            }
+        }
+        // What the encoder rounds away is less than what tells two letters apart.
+        let same = |one: &[u8], two: &[u8]| one.iter().zip(two).all(|(one, two)| one.abs_diff(*two) < 16);
+        let ends: Vec<u64> = screens.iter().skip(1).map(|(from, _)| *from).chain([end + 500_000]).collect();
+        let mut stood = 0;
+        for ((from, luma), until) in screens.iter().zip(&ends) {
+            if until - from >= 40_000 {
+                stood += 1;
+                let middle = (from + until) / 2000;
+                let (at, shown) = frames.iter().rfind(|(at, _)| *at <= middle).unwrap();
+                assert!(same(shown, luma), "{name}: the screen of {from} us is not what {at} ms shows");
+            }
+        }
+        assert!(stood > 20, "{name}: only {stood} screens stood");
+        for (at, shown) in &frames {
+            // The first one is there from 0 on, and shows what stood first.
+            let whole = screens.iter().any(|(from, luma)| *from <= at * 1000 + 17_000 && same(shown, luma));
+            assert!(whole, "{name}: what {at} ms shows never stood there");
+        }
+    }
 }

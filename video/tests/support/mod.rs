@@ -162,10 +162,32 @@ pub fn probe(path: &Path) -> serde_json::Value {
 
 /// The luma of the frame that a video shows at a time: as many bytes as it has pixels.
 pub fn luma(path: &Path, seconds: &str) -> Vec<u8> {
+    raw(path, &["-ss", seconds, "-frames:v", "1", "-pix_fmt", "gray"])
+}
+
+/// Every frame of a video: the millisecond that it comes at, and its luma (16 to 235).
+pub fn frames(path: &Path) -> Vec<(u64, Vec<u8>)> {
+    let probed = Command::new("ffprobe")
+        .args(["-v", "error", "-select_streams", "v:0", "-show_entries", "packet=pts_time", "-of", "csv=p=0"])
+        .arg(path)
+        .output()
+        .expect("ffprobe is needed (Debian: ffmpeg)");
+    let probed = String::from_utf8(probed.stdout).unwrap();
+    let milliseconds = |line: &str| (line.trim_matches(',').parse::<f64>().unwrap() * 1000.0).round() as u64;
+    let times: Vec<u64> = probed.lines().map(milliseconds).collect();
+    // As they are in the file; for grey alone they would be spread to the full range.
+    let planes = raw(path, &["-vsync", "passthrough", "-pix_fmt", "yuv420p"]);
+    assert!(!times.is_empty() && planes.len().is_multiple_of(times.len()));
+    let size = planes.len() / times.len();
+    times.iter().copied().zip(planes.chunks(size).map(|frame| frame[..size / 3 * 2].to_vec())).collect()
+}
+
+fn raw(path: &Path, which: &[&str]) -> Vec<u8> {
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-i"])
         .arg(path)
-        .args(["-ss", seconds, "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "gray", "-"])
+        .args(which)
+        .args(["-f", "rawvideo", "-"])
         .output()
         .expect("ffmpeg is needed");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
