@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
+use crate::encode::USUAL_QUALITY;
+
 /// Makes a video of a recording: of Tidegate, or any asciicast.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate-video", version)]
@@ -21,10 +23,9 @@ pub struct Cli {
     /// How to compress: H.264 makes an MP4, the others a WebM
     #[arg(long, value_enum, default_value_t = Codec::H264)]
     pub codec: Codec,
-    /// Constant quality of the encoder, from 0, the best, to 63, the smallest [default: 32 for
-    /// h264, 34 for the others]
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(..=63))]
-    pub quality: Option<u8>,
+    /// Constant quality of the encoder, from 0, the best, to 63, the smallest
+    #[arg(long, value_name = "NUMBER", default_value_t = USUAL_QUALITY, value_parser = clap::value_parser!(u8).range(..=63))]
+    pub quality: u8,
     /// Size of the text in pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 17, value_parser = clap::value_parser!(u16).range(6..=72))]
     pub text_size: u16,

@@ -1,6 +1,7 @@
 //! Frames to a video file, by FFmpeg.
 
 mod codec;
+mod index;
 mod pool;
 mod subtitles;
 
@@ -12,7 +13,7 @@ use ffmpeg::codec::packet::Packet;
 use ffmpeg::format::context::{Output, StreamIo};
 use ffmpeg::{Dictionary, Rational, format, frame, picture};
 
-pub use codec::Codec;
+pub use codec::{Codec, USUAL_QUALITY};
 pub use pool::{Encoding, start};
 
 /// Milliseconds: no two screens that can be told apart are closer.
@@ -78,6 +79,8 @@ fn failed(what: &'static str) -> impl Fn(ffmpeg::Error) -> EncodeError {
 
 /// Writes a video.
 pub struct Writer {
+    /// Where `output` writes to.
+    file: File,
     output: Output,
     encoder: ffmpeg::encoder::Video,
     time_base: Rational,
@@ -93,7 +96,8 @@ impl Writer {
     /// When the library cannot, or the disk is full.
     pub fn open(file: File, settings: &Settings) -> Result<Self, EncodeError> {
         let container = settings.codec.container();
-        let stream = StreamIo::from_write_seek(file).map_err(failed("open the file"))?;
+        let stream = file.try_clone().map_err(EncodeError::Write)?;
+        let stream = StreamIo::from_write_seek(stream).map_err(failed("open the file"))?;
         let mut output =
             format::output_to_stream(stream, None, Some(container)).map_err(failed("open the file"))?;
         let encoder = codec::open(settings)?;
@@ -111,7 +115,7 @@ impl Writer {
         }
         output.write_header_with(options).map_err(failed("begin the file"))?;
         let time_base = output.stream(0).map_or(Rational(1, 1000), |stream| stream.time_base());
-        Ok(Self { output, encoder, time_base, subtitles, held: None })
+        Ok(Self { file, output, encoder, time_base, subtitles, held: None })
     }
 
     /// Adds a frame that stands from `at` on; `key` says that one can jump to it.
@@ -137,7 +141,10 @@ impl Writer {
             self.write(last, length)?;
         }
         self.subtitles.write_until(i64::MAX, &mut self.output)?;
-        self.output.write_trailer().map_err(failed("end the file"))
+        self.output.write_trailer().map_err(failed("end the file"))?;
+        // What is still kept back is written.
+        drop(self.output);
+        index::to_front(&self.file).map_err(EncodeError::Write)
     }
 
     fn drain(&mut self) -> Result<(), EncodeError> {

@@ -114,7 +114,7 @@ impl Job<'_> {
                 codec,
                 width,
                 height,
-                quality: cli.quality.unwrap_or(codec.usual_quality()),
+                quality: cli.quality,
                 metadata: metadata::of(&self.survey.head, &self.words),
                 marks: self.survey.marks.clone(),
                 length: self.survey.length / 1000,

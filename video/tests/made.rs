@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::io::Write as _;
 use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
@@ -55,6 +56,56 @@ fn a_recording_becomes_an_mp4_that_leads_back_to_its_session() {
     assert_eq!(tags["tidegate_last_link"], sealed.link.as_str());
     assert!(tags["tidegate_verdict"].as_str().unwrap().starts_with("whole"), "{tags}");
     assert_eq!(tags["creation_time"], "2026-11-28T13:02:21.512Z");
+}
+
+#[test]
+fn a_player_needs_only_the_start_of_a_file_to_begin() {
+    let place = Place::new("start");
+    let lines: Vec<String> =
+        (0..200).map(|n: u32| format!("{:x}\r\n", n.wrapping_mul(2_654_435_761))).collect();
+    let events = lines.iter().zip(0u32..).map(|(line, n)| (f64::from(n) / 10.0, "o", line.as_str()));
+    let from = place.write("a.cast", cast(80, 24, &events.collect::<Vec<_>>()));
+    let video = place.path("a.mp4");
+    make(&[&from, &video]);
+    let whole = support::frames(&video);
+    assert!(whole.len() >= 200);
+    // What a browser has after half of the way.
+    let bytes = std::fs::read(&video).unwrap();
+    let mut player = std::process::Command::new("ffmpeg")
+        .args([
+            "-v",
+            "quiet",
+            "-i",
+            "pipe:0",
+            "-vsync",
+            "passthrough",
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "yuv420p",
+            "-",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = player.stdin.take().unwrap();
+    let feeding = std::thread::spawn(move || input.write_all(&bytes[..bytes.len() / 2]));
+    let shown = player.wait_with_output().unwrap().stdout;
+    let _ = feeding.join().unwrap();
+    let shown: Vec<&[u8]> = shown.chunks_exact(whole[0].1.len() / 2 * 3).collect();
+    assert!(shown.len() >= 60, "only {} frames", shown.len());
+    assert!(shown.iter().zip(&whole).take(60).all(|(shown, (_, luma))| shown.starts_with(luma)));
+}
+
+#[test]
+fn the_best_quality_is_still_one_that_every_player_shows() {
+    let place = Place::new("best");
+    let from = place.write("a.cast", cast(30, 5, &[(0.5, "o", "one")]));
+    make(&[&from, &place.path("a.mp4"), &"--quality=0"]);
+    let probed = probe(&place.path("a.mp4"));
+    let profile = stream(&probed, "video")["profile"].as_str().unwrap();
+    assert!(["Constrained Baseline", "Main", "High"].contains(&profile), "{profile}");
 }
 
 #[test]

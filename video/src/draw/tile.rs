@@ -142,6 +142,8 @@ pub struct Tiles {
     glyphs: Glyphs,
     metrics: Metrics,
     made: HashMap<Look, Rc<Tile>>,
+    /// Neighbours often look alike.
+    last: Option<(Look, Rc<Tile>)>,
     bytes: usize,
 }
 
@@ -149,7 +151,7 @@ impl Tiles {
     #[must_use]
     pub fn new(glyphs: Glyphs, text_size: u16) -> Self {
         let metrics = glyphs.metrics(text_size);
-        Self { glyphs, metrics, made: HashMap::new(), bytes: 0 }
+        Self { glyphs, metrics, made: HashMap::new(), last: None, bytes: 0 }
     }
 
     #[must_use]
@@ -159,9 +161,17 @@ impl Tiles {
 
     /// The tile of a cell.
     pub fn get(&mut self, look: &Look) -> Rc<Tile> {
-        if let Some(tile) = self.made.get(look) {
+        if let Some((last, tile)) = &self.last
+            && last == look
+        {
             return Rc::clone(tile);
         }
+        let tile = self.made.get(look).map(Rc::clone).unwrap_or_else(|| self.make(look));
+        self.last = Some((*look, Rc::clone(&tile)));
+        tile
+    }
+
+    fn make(&mut self, look: &Look) -> Rc<Tile> {
         let tile = Rc::new(self.draw(look));
         if self.bytes > MOST_BYTES {
             self.made.clear();

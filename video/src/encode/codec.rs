@@ -7,6 +7,12 @@ use ffmpeg::{Dictionary, Rational, color, format};
 
 use super::{EncodeError, Settings, TIME_BASE, failed};
 
+/// The quality that keeps small text sharp.
+pub const USUAL_QUALITY: u8 = 34;
+/// From so many pixels on, moved text is not looked for far away: what a change of the whole
+/// picture costs grows with it, and nobody reads text that small.
+const HUGE: usize = 3_000_000;
+
 /// How pictures are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
@@ -35,15 +41,6 @@ impl Codec {
         match self {
             Self::H264 => "mp4",
             Self::Vp9 | Self::Av1 => "webm",
-        }
-    }
-
-    /// The quality that keeps small text sharp.
-    #[must_use]
-    pub fn usual_quality(self) -> u8 {
-        match self {
-            Self::H264 => 32,
-            Self::Vp9 | Self::Av1 => 34,
         }
     }
 
@@ -78,26 +75,24 @@ pub fn open(settings: &Settings) -> Result<encoder::Video, EncodeError> {
     video.set_color_range(color::Range::MPEG);
     video.set_color_primaries(color::Primaries::BT709);
     video.set_color_transfer_characteristic(color::TransferCharacteristic::BT709);
-    video.open_with(options(&name, settings.quality)).map_err(failed("open the encoder"))
+    let options = options(&name, settings.quality, settings.width * settings.height);
+    video.open_with(options).map_err(failed("open the encoder"))
 }
 
-fn options(encoder: &str, quality: u8) -> Dictionary<'static> {
-    let quality = quality.to_string();
+fn options(encoder: &str, quality: u8, pixels: usize) -> Dictionary<'static> {
+    // 0 would be without loss, which few players can show.
+    let quality = if encoder == "libx264" { quality.max(1) } else { quality }.to_string();
+    let x264 = x264(pixels);
     // The number of threads is part of what decides the bytes.
     let set: &[(&str, &str)] = match encoder {
         "libx264" => &[
             ("threads", "2"),
-            ("thread_type", "slice"),
+            ("thread_type", "frame"),
             ("preset", "ultrafast"),
-            ("crf", &quality),
-            // Each frame is as good as the next, however long it stands.
-            ("qcomp", "1.0"),
+            // Each frame is as good as the next, however long it stands: no rate is reckoned with.
+            ("qp", &quality),
             ("forced-idr", "1"),
-            // Text scrolls by many pixels at once: what moved is looked for far away.
-            (
-                "x264-params",
-                "me=umh:merange=128:partitions=p8x8+i4x4:cabac=1:deadzone-inter=32:deadzone-intra=20",
-            ),
+            ("x264-params", &x264),
         ],
         "libvpx-vp9" => &[
             ("threads", "1"),
@@ -122,4 +117,19 @@ fn options(encoder: &str, quality: u8) -> Dictionary<'static> {
     let mut options = Dictionary::new();
     set.iter().for_each(|(name, value)| options.set(name, value));
     options
+}
+
+/// What x264 is told of screens, beyond its fastest preset.
+fn x264(pixels: usize) -> String {
+    // Text scrolls by many pixels at once, and what comes stood there a frame ago or looks like
+    // what did: it is looked for far away, in parts of blocks, and in two frames.
+    let motion = if pixels < HUGE {
+        "me=umh:merange=64:ref=2:partitions=p8x8+i4x4"
+    } else {
+        "me=dia:ref=2:partitions=none"
+    };
+    // Key frames are rare, and what rests keeps their quality: the title bar does. Where less
+    // than the usual is rounded away, flat areas and grey text show no blocks; and thin text
+    // in colours lives of chroma.
+    format!("{motion}:cabac=1:ipratio=4:deadzone-inter=21:deadzone-intra=11:chroma-qp-offset=-2")
 }
