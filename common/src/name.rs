@@ -149,6 +149,10 @@ name! {
     UserName, "a user's name", 64, "letters, digits and . _ -, no dash or dot first", word, word_dash_dot
 }
 name! {
+    /// A gate among those that share a store.
+    GateName, "a gate's name", 64, "letters, digits and . _ -, no dash or dot first", word, word_dash_dot
+}
+name! {
     /// A device, as written after the `@` of a credential; a host name fits.
     DeviceName, "a device's name", 64, "letters, digits and . _ -, no dash or dot first", word, word_dash_dot
 }

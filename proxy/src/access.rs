@@ -17,10 +17,13 @@ use tidegate_common::model::{
 };
 use tidegate_common::name::{CredentialName, UserName};
 use tidegate_common::policy::{self, Decision, EndReason, Explanation, Facts, Login, Permit, Proved};
-use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio::sync::{Mutex, watch};
 
 use crate::audit_log::{AuditError, AuditLog};
-use crate::store::{RequestFilter, Store, StoreError};
+use crate::store::{RequestFilter, Revision, Store, StoreError};
+
+/// How often another gate may be faster.
+const MOST_TRIES: u32 = 50;
 
 /// Why resources were not read, changed or asked.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +60,13 @@ pub enum AccessError {
     /// The proxy is stopping.
     #[error("the gate is stopping; try again later")]
     Stopping,
+}
+
+impl AccessError {
+    /// Whether somebody else changed what was read, so that it is to be read again.
+    fn is_changed(&self) -> bool {
+        matches!(self, Self::Audit(error) if error.is_changed())
+    }
 }
 
 fn list(problems: &[Problem]) -> String {
@@ -105,9 +115,11 @@ struct Inner {
     store: Store,
     audit: AuditLog,
     snapshot: ArcSwap<Snapshot>,
+    /// Which revision of the resources it is of, at least.
+    shown: std::sync::Mutex<Revision>,
     generation: watch::Sender<u64>,
-    /// Held while resources change.
-    changing: Arc<Mutex<()>>,
+    /// Held while this gate changes resources.
+    changing: Mutex<()>,
 }
 
 impl Access {
@@ -116,7 +128,7 @@ impl Access {
     /// # Errors
     /// When the store fails, or what is in it does not hold together.
     pub async fn load(store: Store, audit: AuditLog) -> Result<Self, AccessError> {
-        let resources = store.resources().await?;
+        let (resources, shown) = store.resources_to_change().await?;
         let snapshot = Snapshot::new(&resources).map_err(AccessError::Broken)?;
         // A store of before may have such; `apply` takes no new ones.
         for shared in resources.shared() {
@@ -126,8 +138,9 @@ impl Access {
             store,
             audit,
             snapshot: ArcSwap::from_pointee(snapshot),
+            shown: shown.into(),
             generation: watch::channel(0).0,
-            changing: Arc::default(),
+            changing: Mutex::default(),
         })))
     }
 
@@ -146,6 +159,37 @@ impl Access {
     /// Makes everybody look again.
     pub(crate) fn tick(&self) {
         self.0.generation.send_modify(|generation| *generation = generation.wrapping_add(1));
+    }
+
+    /// Takes what another gate wrote.
+    ///
+    /// # Errors
+    /// When the store fails, or what is in it does not hold together; all stays as it was then.
+    pub async fn refresh(&self) -> Result<(), AccessError> {
+        let (resources, revision) = self.0.store.resources_to_change().await?;
+        self.take(&resources, revision)
+    }
+
+    fn take(&self, resources: &Resources, revision: Revision) -> Result<(), AccessError> {
+        if revision > *self.shown() {
+            self.show(Snapshot::new(resources).map_err(AccessError::Broken)?, revision);
+        }
+        Ok(())
+    }
+
+    /// Decides by this from now on, unless a newer one is there.
+    fn show(&self, snapshot: Snapshot, revision: Revision) {
+        let mut shown = self.shown();
+        if revision > *shown {
+            self.0.snapshot.store(Arc::new(snapshot));
+            *shown = revision;
+            drop(shown);
+            self.tick();
+        }
+    }
+
+    fn shown(&self) -> std::sync::MutexGuard<'_, Revision> {
+        self.0.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Decides now.
@@ -219,6 +263,11 @@ impl Access {
             None => Vec::new(),
             Some(id) => match self.0.store.request(id).await {
                 Ok(request) => request.into_iter().collect(),
+                // Nobody can take anything back meanwhile; once it is back, everybody looks again.
+                Err(StoreError::Away { .. }) => {
+                    let over = permit.expires().is_some_and(|end| end <= now);
+                    return if over { Err(EndReason::TimeOver) } else { Ok(permit.clone()) };
+                }
                 Err(error) => {
                     tracing::error!(%error, "a live session cannot be checked and ends");
                     return Err(EndReason::Unchecked);
@@ -265,9 +314,27 @@ impl Access {
         by: &By,
         dry: bool,
     ) -> Result<Vec<(ResourceName, Written)>, AccessError> {
-        let changing = Arc::clone(&self.0.changing).lock_owned().await;
+        let _turn = self.0.changing.lock().await;
+        let mut tries = 0;
+        loop {
+            let done = self.apply_once(text, by, dry).await;
+            tries += 1;
+            if tries == MOST_TRIES || !done.as_ref().is_err_and(AccessError::is_changed) {
+                return done;
+            }
+        }
+    }
+
+    async fn apply_once(
+        &self,
+        text: &str,
+        by: &By,
+        dry: bool,
+    ) -> Result<Vec<(ResourceName, Written)>, AccessError> {
+        let (resources, was) = self.0.store.resources_to_change().await?;
+        self.take(&resources, was)?;
         self.may_change(by)?;
-        let update = self.0.store.resources().await?.update(text).map_err(AccessError::Mistakes)?;
+        let update = resources.update(text).map_err(AccessError::Mistakes)?;
         let told = update.written.iter().map(|(resource, did)| (resource.name(), *did)).collect();
         if dry {
             return Ok(told);
@@ -286,7 +353,7 @@ impl Access {
             put.push(resource);
         }
         if !put.is_empty() {
-            self.commit(Change { put, remove: Vec::new(), events, snapshot, changing }).await?;
+            self.commit(Change { put, remove: Vec::new(), events, snapshot, was }).await?;
         }
         Ok(told)
     }
@@ -296,9 +363,21 @@ impl Access {
     /// # Errors
     /// When one is not there or still in use; or the store or the audit log failed.
     pub async fn delete(&self, which: &[ResourceName], by: &By) -> Result<(), AccessError> {
-        let changing = Arc::clone(&self.0.changing).lock_owned().await;
+        let _turn = self.0.changing.lock().await;
+        let mut tries = 0;
+        loop {
+            let done = self.delete_once(which, by).await;
+            tries += 1;
+            if tries == MOST_TRIES || !done.as_ref().is_err_and(AccessError::is_changed) {
+                return done;
+            }
+        }
+    }
+
+    async fn delete_once(&self, which: &[ResourceName], by: &By) -> Result<(), AccessError> {
+        let (mut resources, was) = self.0.store.resources_to_change().await?;
+        self.take(&resources, was)?;
         self.may_change(by)?;
-        let mut resources = self.0.store.resources().await?;
         for name in which {
             if !resources.remove(name) {
                 return Err(AccessError::Unknown(name.clone()));
@@ -313,7 +392,7 @@ impl Access {
             by.did(Event::ResourceDeleted { kind, name })
         };
         let events = which.iter().map(deleted).collect();
-        self.commit(Change { put: Vec::new(), remove: which.to_vec(), events, snapshot, changing }).await
+        self.commit(Change { put: Vec::new(), remove: which.to_vec(), events, snapshot, was }).await
     }
 
     /// Carries a change out as a task of its own: whoever asked may leave in the middle,
@@ -321,24 +400,22 @@ impl Access {
     async fn commit(&self, change: Change) -> Result<(), AccessError> {
         let access = self.clone();
         let done = tokio::spawn(async move {
-            let Change { put, remove, events, snapshot, changing } = change;
-            access.0.audit.step(events, Store::resources_step(put, remove)).await?;
-            access.0.snapshot.store(Arc::new(snapshot));
-            access.tick();
-            drop(changing);
+            let Change { put, remove, events, snapshot, was } = change;
+            access.0.audit.step(events, Store::resources_step(put, remove, was)).await?;
+            access.show(snapshot, was.next());
             Ok(())
         });
         done.await.unwrap_or(Err(AccessError::Stopping))
     }
 }
 
-/// What is to be written, and the right to do so.
+/// What is to be written, and what it was made of.
 struct Change {
     put: Vec<Resource>,
     remove: Vec<ResourceName>,
     events: Vec<audit::Entry>,
     snapshot: Snapshot,
-    changing: OwnedMutexGuard<()>,
+    was: Revision,
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The wiring: settings in, a running gate out.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +18,10 @@ use crate::access::Access;
 use crate::admission::Admission;
 use crate::agents::ca::Ca;
 use crate::agents::{self, GrantSeen, Office, Registry};
-use crate::audit_log::AuditLog;
+use crate::audit_log::{self, AuditLog};
 use crate::config::Config;
 use crate::console;
+use crate::elsewhere;
 use crate::login::Logins;
 use crate::record::{self, Floors, RecordingKey, Recordings};
 use crate::refusals::Refusals;
@@ -29,7 +31,7 @@ use crate::session::{End, LiveSessions, Sessions};
 use crate::ssh::keys::Keys;
 use crate::ssh::upstream::{Means, Pace};
 use crate::ssh::{self, Gate};
-use crate::store::Store;
+use crate::store::{self, Store, StoreUrl};
 use crate::threads::ConnectionThreads;
 use crate::witness::Witnesses;
 
@@ -43,7 +45,9 @@ const STOP_DEADLINE: Duration = Duration::from_secs(15);
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     crate::log::start(&config.log.filter);
     let state = config.state_dir.clone();
-    let store = Store::open(&config.store.url).await.context("the store")?;
+    let store = Store::open(&config.store.url, &config.gate.name).await.context("the store")?;
+    store.clock_is_right().context("the store")?;
+    let watch = store.watch().await.context("the store")?;
     let audit = AuditLog::open(store.clone(), &config.audit.dir).await.context("the audit log")?;
     let access = Access::load(store.clone(), audit.clone()).await.context("the resources")?;
     let workflow = requests::Settings { pending: config.requests.pending, window: config.requests.window };
@@ -105,11 +109,11 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         witnesses: Witnesses::new(recordings.clone(), store.clone()),
         access: access.clone(),
         refusals: refusals.clone(),
-        enrolling: tokio::sync::Mutex::default(),
         vouching: tokio::sync::Mutex::default(),
     });
     let threads = ConnectionThreads::for_processors();
     let expiry = requests.clone().keep_expiring();
+    let elsewhere = elsewhere::keep_up(store.clone(), watch, access.clone(), requests.clone());
     let gate = Arc::new(Gate {
         admission: Admission::new(access.clone(), requests, audit.clone()),
         logins: Logins::new(access.clone(), audit.clone(), config.ssh.trusted_user_cas.clone()),
@@ -138,6 +142,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         () = refusals.keep_summing() => {}
         () = admin => {}
         () = expiry => {}
+        () = elsewhere => {}
         () = watchdog() => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -146,6 +151,31 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     office.sum_up(true).await;
     stop(&live, &audit).await;
     store.close().await.context("the store")
+}
+
+/// Copies one store into another, which no gate may use meanwhile; says what the copy has.
+///
+/// # Errors
+/// When a gate runs, the target is not empty, a store fails, or the copy's audit log does not hold.
+pub async fn copy_store(socket: &Path, from: &str, to: &str) -> anyhow::Result<String> {
+    let url = |what: &str, text: &str| -> anyhow::Result<StoreUrl> {
+        text.parse().map_err(|why: String| anyhow::anyhow!("{what} is no store: {why}"))
+    };
+    let (from, to) = (url("FROM", from)?, url("TO", to)?);
+    if std::os::unix::net::UnixStream::connect(socket).is_ok() {
+        anyhow::bail!("the gate of these settings runs; stop it first (systemctl stop tidegate-proxy)");
+    }
+    let (copied, rows) = store::copy(&from, &to).await.context("nothing was copied")?;
+    let parts = audit_log::verify_parts(&copied).await.context("the copy's audit log does not hold")?;
+    copied.close().await?;
+    let mut told = format!("copied {rows} rows; change `store.url` to use them");
+    for (gate, end) in parts {
+        told.push_str(&format!(
+            "\nthe audit log of gate {gate} is whole: {} records, the last link is {}",
+            end.seq, end.link
+        ));
+    }
+    Ok(told)
 }
 
 /// Where recordings go, and what must stay free on every disk that the gate writes to.

@@ -1,7 +1,7 @@
 //! The audit log: [`AuditLog::append`] returns when the record is on the disk, so that
 //! what it tells of may be seen only after that.
 //!
-//! One task owns the chain's end. Records that are handed in while a transaction runs
+//! Each gate that shares the store has a chain of its own. One task owns its end. Records that are handed in while a transaction runs
 //! are written together in the next one, so that many sessions beginning at once
 //! share one fsync. The store is the log; a copy goes to JSON lines, one file a day,
 //! each line with its link, for collectors, and so that a log cut off at its end shows.
@@ -18,19 +18,19 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
-use jiff::Timestamp;
 use tidegate_common::audit::{Broken, Entry, Record};
 use tidegate_common::digest::Digest;
 use tidegate_common::id::SessionId;
+use tidegate_common::name::GateName;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::store::{Step, Store, StoreError};
 
 pub use lines::Damage;
 pub use tail::Tail;
-pub use verify::Verified;
+pub use verify::{Verified, verify_parts};
 
 /// How many records may wait for the store before those who append wait too.
 const QUEUE: usize = 1024;
@@ -86,9 +86,36 @@ pub enum AuditError {
         /// The last one's link.
         link: Digest,
     },
+    /// Another gate's part of the log does not hold.
+    #[error("the part of gate `{gate}`: {why}")]
+    Other {
+        /// Which gate.
+        gate: GateName,
+        /// What does not.
+        why: Box<AuditError>,
+    },
     /// The log's task has ended, because the proxy is stopping.
     #[error("the audit log is closed, because the proxy is stopping")]
     Closed,
+}
+
+impl AuditError {
+    /// Whether a step was refused because somebody else changed what it rests on.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        matches!(self, Self::Append(error) if matches!(**error, StoreError::Changed))
+    }
+}
+
+impl AuditError {
+    /// Whether the store's database is away.
+    pub(crate) fn is_away(&self) -> bool {
+        match self {
+            Self::Append(error) | Self::Read(error) => matches!(**error, StoreError::Away { .. }),
+            Self::Kept(error) => error.is_away(),
+            _ => false,
+        }
+    }
 }
 
 /// The log. Clones share it.
@@ -109,6 +136,8 @@ struct Waiting {
     done: oneshot::Sender<Result<u64, AuditError>>,
     /// Whether what they tell of has happened already.
     happened: bool,
+    /// When they were handed in.
+    since: Instant,
 }
 
 /// A record on its way to the disk.
@@ -182,8 +211,12 @@ impl AuditLog {
         step: Option<Step>,
         happened: bool,
     ) -> Result<HandedIn, AuditError> {
+        // What has happened is told in any case.
+        if !happened {
+            self.store.clock_is_right().map_err(|error| AuditError::Append(Arc::new(error)))?;
+        }
         let (done, written) = oneshot::channel();
-        let waiting = Waiting { entries, step, done, happened };
+        let waiting = Waiting { entries, step, done, happened, since: Instant::now() };
         self.queue.send(waiting).await.map_err(|_| AuditError::Closed)?;
         Ok(HandedIn(written))
     }
@@ -200,19 +233,21 @@ impl AuditLog {
         Tail::new(self.store.clone(), self.newest.clone(), count, follow)
     }
 
-    /// Records that name a session that began at `since`, at most [`MOST_OF_SESSION`].
+    /// Records of all gates that name a session, at most [`MOST_OF_SESSION`], by time.
     ///
     /// # Errors
     /// When the store can't be read.
-    pub async fn of_session(&self, session: SessionId, since: Timestamp) -> Result<Vec<Record>, AuditError> {
-        // The log's clock and the session's are read one after the other.
-        let since = since - Duration::from_secs(1);
-        let rows = self.store.audit_with(0, since, &session.to_string(), MOST_OF_SESSION).await;
-        rows.map_err(read_error)?.iter().map(|row| tail::record(row).map_err(read_error)).collect()
+    pub async fn of_session(&self, session: SessionId) -> Result<Vec<Record>, AuditError> {
+        let rows = self.store.audit_of_session(session, None, MOST_OF_SESSION).await.map_err(read_error)?;
+        let records = rows.iter().map(|row| tail::record(row).map_err(read_error));
+        let mut records = records.collect::<Result<Vec<_>, _>>()?;
+        // Of one gate they stay in their order.
+        records.sort_by_key(|record| record.at);
+        Ok(records)
     }
 
-    /// Walks the whole log, and compares it with what is known of it elsewhere: its end
-    /// in memory, and each of the JSON lines.
+    /// Walks the whole log, of every gate, and compares this gate's with what is known of it
+    /// elsewhere: its end in memory, and each of the JSON lines.
     ///
     /// # Errors
     /// Says what does not hold, or that the log can't be read.

@@ -21,11 +21,30 @@ pub(crate) enum Command {
     Serve,
     /// Reads the settings and reports every mistake.
     CheckConfig,
+    /// Moves the store.
+    Store {
+        #[command(subcommand)]
+        command: StoreCommand,
+    },
     /// Runs a command of the console on the gate that runs here.
     #[command(disable_help_flag = true)]
     Admin {
         /// The command; `admin help` lists them.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Copies the whole store into an empty one and verifies the copy's audit log; no gate may run
+    /// on either. Then change `store.url`.
+    Copy {
+        /// sqlite:PATH or postgres://…
+        #[arg(value_name = "FROM")]
+        from: String,
+        /// sqlite:PATH of a file that is not there, or postgres://… of an empty database.
+        #[arg(value_name = "TO")]
+        to: String,
     },
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tidegate_common::model::{ByteSize, PublicKey};
+use tidegate_common::name::GateName;
 use tidegate_common::time::Length;
 
 use crate::ssh::algorithms::{self, Algorithms};
@@ -45,6 +46,8 @@ pub struct Config {
     pub recordings_dir: PathBuf,
     /// `[listen]`
     pub listen: Listen,
+    /// `[gate]`
+    pub gate: Gate,
     /// `[store]`
     pub store: Store,
     /// `[ssh]`
@@ -70,6 +73,13 @@ pub struct Listen {
     pub agents: SocketAddr,
     /// Host name and port that agents are told to dial.
     pub agents_name: Option<String>,
+}
+
+/// This gate among those that share a store.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    /// Its name, which no other has.
+    pub name: GateName,
 }
 
 /// The database.
@@ -157,6 +167,7 @@ impl Config {
             agents: reader.optional("listen.agents", address).unwrap_or(any(7443)),
             agents_name: reader.optional("listen.agents_name", host_and_port),
         };
+        let gate = Gate { name: reader.parsed("gate.name", host()) };
         let store = Store {
             url: reader
                 .optional("store.url", str::parse)
@@ -191,7 +202,19 @@ impl Config {
                 .unwrap_or_else(|| "info".to_owned()),
         };
         reader.finish()?;
-        Ok(Self { state_dir, recordings_dir, listen, store, ssh, lease, requests, recordings, audit, log })
+        Ok(Self {
+            state_dir,
+            recordings_dir,
+            listen,
+            gate,
+            store,
+            ssh,
+            lease,
+            requests,
+            recordings,
+            audit,
+            log,
+        })
     }
 
     /// What is no mistake and wants something beside the settings.
@@ -242,6 +265,19 @@ fn some<T>(
         reader.wrong(key, format!("`{key}` names nothing; leave the key out to offer all that is safe"));
     }
     Some(list)
+}
+
+/// This machine's name, as far as it can be a gate's.
+fn host() -> GateName {
+    let name = nix::unistd::gethostname().unwrap_or_default();
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || ['-', '.', '_'].contains(&letter);
+    let name: String = name.to_string_lossy().chars().filter(|letter| fits(*letter)).take(64).collect();
+    name.trim_start_matches(['-', '.']).parse().unwrap_or_else(|_| unnamed())
+}
+
+#[expect(clippy::expect_used, reason = "a constant, which a test reads")]
+fn unnamed() -> GateName {
+    "gate".parse().expect("a name")
 }
 
 fn seconds(count: u64) -> Length {
@@ -320,7 +356,11 @@ mod tests {
         let without = |config: Config| {
             format!(
                 "{:?}",
-                Config { listen: Listen { agents_name: None, ..config.listen.clone() }, ..config }
+                Config {
+                    listen: Listen { agents_name: None, ..config.listen.clone() },
+                    gate: Gate { name: unnamed() },
+                    ..config
+                }
             )
         };
         assert_eq!(without(example), without(defaults));

@@ -12,6 +12,7 @@ mod audit_log;
 mod cli;
 mod config;
 mod console;
+mod elsewhere;
 mod files;
 mod limits;
 mod log;
@@ -35,7 +36,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, StoreCommand};
 use config::Config;
 
 fn main() -> ExitCode {
@@ -58,6 +59,12 @@ fn main() -> ExitCode {
             lines.extend(config.hints());
             let told = lines.iter().try_for_each(|line| writeln!(std::io::stdout(), "{line}"));
             shown(told, ExitCode::SUCCESS)
+        }
+        Command::Store { command: StoreCommand::Copy { from, to } } => {
+            match runtime.block_on(app::copy_store(&config.socket(), &from, &to)) {
+                Ok(told) => shown(writeln!(std::io::stdout(), "{told}"), ExitCode::SUCCESS),
+                Err(error) => failed(&format!("{error:#}")),
+            }
         }
         Command::Admin { command } => {
             ExitCode::from(runtime.block_on(console::admin(&config.socket(), command)))

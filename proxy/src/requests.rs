@@ -7,6 +7,7 @@
 mod error;
 mod review;
 mod story;
+mod turn;
 mod votes;
 mod wish;
 
@@ -22,11 +23,11 @@ use tidegate_common::model::{Action, Claims, Request, RequestState, Role, Text, 
 use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
 use tidegate_common::policy::{self, Decision, Facts};
 use tidegate_common::time::{Length, Window};
-use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio::sync::{Mutex, watch};
 
 use crate::access::{Access, By};
 use crate::audit_log::AuditLog;
-use crate::store::{RequestFilter, Store};
+use crate::store::{RequestFilter, Revision, Step, Store};
 use story::{created, note};
 
 /// Requests of one user that may wait at once, and emergencies that nobody has reviewed.
@@ -74,15 +75,15 @@ struct Inner {
     audit: AuditLog,
     settings: Settings,
     changed: watch::Sender<u64>,
-    /// Held while a request changes.
-    changing: Arc<Mutex<()>>,
+    /// Held while this gate changes a request.
+    changing: Mutex<()>,
 }
 
 impl Requests {
     /// The workflow over the store.
     #[must_use]
     pub fn new(store: Store, access: Access, audit: AuditLog, settings: Settings) -> Self {
-        let (changed, changing) = (watch::channel(0).0, Arc::default());
+        let (changed, changing) = (watch::channel(0).0, Mutex::default());
         Self(Arc::new(Inner { store, access, audit, settings, changed, changing }))
     }
 
@@ -136,11 +137,17 @@ impl Requests {
     /// # Errors
     /// When access is refused, needs no request, lacks a claim, or waits already.
     pub async fn create(&self, new: NewRequest) -> Result<Request, RequestError> {
-        self.create_at(new, moment()).await
+        let mut turn = self.turn().await;
+        loop {
+            let done = self.create_at(new.clone(), moment()).await;
+            if !turn.again(&done) {
+                return done;
+            }
+        }
     }
 
     async fn create_at(&self, new: NewRequest, now: Timestamp) -> Result<Request, RequestError> {
-        let changing = self.change().await;
+        let was = self.0.store.requester(&new.user).await?;
         let start = wish::start(new.wish.start, now)?;
         let snapshot = self.0.access.snapshot();
         let facts = Facts {
@@ -200,7 +207,7 @@ impl Requests {
         };
         let by = By { actor: tidegate_common::audit::Actor::User(request.user.clone()), origin, login: None };
         let event = created(&request);
-        self.write(changing, &request, &by, event).await?;
+        self.write(Store::request_made(request.clone(), was), &by, event).await?;
         Ok(request)
     }
 
@@ -248,15 +255,31 @@ impl Requests {
     /// # Errors
     /// When it is not theirs or is over.
     pub async fn cancel(&self, id: RequestId, user: &UserName, by: &By) -> Result<Request, RequestError> {
-        let (changing, now) = (self.change().await, moment());
-        let mut request = self.get_at(id, now).await?;
+        let mut turn = self.turn().await;
+        loop {
+            let done = self.cancel_at(id, user, by, moment()).await;
+            if !turn.again(&done) {
+                return done;
+            }
+        }
+    }
+
+    async fn cancel_at(
+        &self,
+        id: RequestId,
+        user: &UserName,
+        by: &By,
+        now: Timestamp,
+    ) -> Result<Request, RequestError> {
+        let (mut request, was) = self.to_change(id, now).await?;
         if request.user != *user {
             let seen = self.concerns(&request, user);
             return Err(if seen { RequestError::NotYours(id) } else { RequestError::Unknown(id) });
         }
         still_good(&request, now)?;
         request.state = RequestState::Cancelled { at: now };
-        self.write(changing, &request, by, Event::RequestCancelled { request: id, comment: None }).await?;
+        let event = Event::RequestCancelled { request: id, comment: None };
+        self.write(Store::request_changed(request.clone(), was), by, event).await?;
         Ok(request)
     }
 
@@ -272,8 +295,24 @@ impl Requests {
         by: &By,
         comment: Option<Text>,
     ) -> Result<Request, RequestError> {
-        let (changing, now) = (self.change().await, moment());
-        let mut request = self.get_at(id, now).await?;
+        let mut turn = self.turn().await;
+        loop {
+            let done = self.revoke_at(id, user, by, comment.clone(), moment()).await;
+            if !turn.again(&done) {
+                return done;
+            }
+        }
+    }
+
+    async fn revoke_at(
+        &self,
+        id: RequestId,
+        user: Option<&UserName>,
+        by: &By,
+        comment: Option<Text>,
+        now: Timestamp,
+    ) -> Result<Request, RequestError> {
+        let (mut request, was) = self.to_change(id, now).await?;
         if let Some(user) = user {
             let snapshot = self.0.access.snapshot();
             let admin = snapshot.user(user).is_some_and(|user| user.has_role(Role::Admin));
@@ -286,31 +325,38 @@ impl Requests {
         let who = user.map_or_else(|| "an administrator".to_owned(), ToString::to_string);
         request.state = RequestState::Revoked { at: now, by: who, comment: comment.clone() };
         let event = Event::RequestRevoked { request: id, comment: note(comment.as_ref()) };
-        self.write(changing, &request, by, event).await?;
+        self.write(Store::request_changed(request.clone(), was), by, event).await?;
         Ok(request)
     }
 
-    /// Writes down which waiting requests have expired; whoever looks sees it before, too.
+    /// Writes down which waiting requests have expired, and says how many; whoever looks sees
+    /// it before, too.
     ///
     /// # Errors
     /// When the store or the audit log fails.
     pub async fn expire(&self, now: Timestamp) -> Result<usize, RequestError> {
-        let changing = self.change().await;
         let filter = RequestFilter { states: &["pending"], ..RequestFilter::default() };
         let waiting = self.0.store.requests(&filter).await?.into_iter();
         let over: Vec<_> = waiting.filter(|request| request.state_at(now) != request.state).collect();
-        drop(changing);
-        for request in &over {
-            let changing = self.change().await;
-            // It may have been decided on since.
-            let request = self.0.store.request(request.id).await?.ok_or(RequestError::Unknown(request.id))?;
+        let mut written = 0;
+        for Request { id, .. } in over {
+            let _turn = self.turn().await;
+            let read = self.0.store.request_to_change(id).await?;
+            let (request, was) = read.ok_or(RequestError::Unknown(id))?;
             let state = request.state_at(now);
-            if state != request.state {
-                let event = Event::RequestExpired { request: request.id };
-                self.write(changing, &Request { state, ..request }, &By::proxy(), event).await?;
+            // It may have been decided on since.
+            if state == request.state {
+                continue;
+            }
+            let step = Store::request_changed(Request { state, ..request }, was);
+            match self.write(step, &By::proxy(), Event::RequestExpired { request: id }).await {
+                Ok(()) => written += 1,
+                // Another gate has.
+                Err(error) if error.is_changed() => {}
+                Err(error) => return Err(error),
             }
         }
-        Ok(over.len())
+        Ok(written)
     }
 
     /// Writes expired requests down, once a minute, for as long as it is polled.
@@ -323,25 +369,26 @@ impl Requests {
         }
     }
 
-    async fn change(&self) -> OwnedMutexGuard<()> {
-        Arc::clone(&self.0.changing).lock_owned().await
+    /// A request as it stands now, to be changed.
+    async fn to_change(&self, id: RequestId, now: Timestamp) -> Result<(Request, Revision), RequestError> {
+        let read = self.0.store.request_to_change(id).await?;
+        let (request, was) = read.ok_or(RequestError::Unknown(id))?;
+        Ok((self.standing(request, now), was))
+    }
+
+    /// Has everybody look again who waits for a request, or rests on one.
+    pub fn tick(&self) {
+        self.0.changed.send_modify(|generation| *generation = generation.wrapping_add(1));
+        self.0.access.tick();
     }
 
     /// Carries a change out as a task of its own: whoever asked may leave in the middle,
     /// and those who wait must hear of it.
-    async fn write(
-        &self,
-        changing: OwnedMutexGuard<()>,
-        request: &Request,
-        by: &By,
-        event: Event,
-    ) -> Result<(), RequestError> {
-        let (inner, request, entry) = (Arc::clone(&self.0), request.clone(), by.did(event));
+    async fn write(&self, step: Step, by: &By, event: Event) -> Result<(), RequestError> {
+        let (requests, entry) = (self.clone(), by.did(event));
         let done = tokio::spawn(async move {
-            inner.audit.step(vec![entry], Store::request_step(request)).await?;
-            inner.changed.send_modify(|generation| *generation = generation.wrapping_add(1));
-            inner.access.tick();
-            drop(changing);
+            requests.0.audit.step(vec![entry], step).await?;
+            requests.tick();
             Ok(())
         });
         done.await.unwrap_or(Err(RequestError::Stopping))

@@ -13,31 +13,41 @@
 mod agents;
 mod audit;
 mod connect;
+mod copy;
 mod fleet;
+mod gates;
 mod host_keys;
 mod migration;
 mod requests;
 mod residue;
 mod resources;
+mod revisions;
 mod sessions;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tokens;
 mod transfers;
 mod url;
+mod watch;
 
 pub use agents::{AgentRow, Enrolled};
 pub use audit::AuditRow;
+pub use copy::copy;
 pub use fleet::Drifts;
+pub use gates::{Gate, GateId};
 pub use requests::RequestFilter;
+pub use revisions::{Revision, Revisions};
 pub use sessions::{SessionFilter, SessionRow};
 pub use url::StoreUrl;
+pub use watch::Watch;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use connect::Connections;
 use futures::future::BoxFuture;
-use sea_orm::{ConnAcquireErr, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, sqlx};
+use sea_orm::{ConnAcquireErr, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, SqlErr, sqlx};
+use tidegate_common::name::GateName;
 
 /// Rows that one statement names, at most; databases bound it.
 const MOST_NAMED: usize = 500;
@@ -79,6 +89,43 @@ pub enum StoreError {
         /// The first step that is not known.
         step: String,
     },
+    /// What is to be copied, or where to, is in use.
+    #[error("gate `{gate}` uses {at}; stop it first (systemctl stop tidegate-proxy)")]
+    InUse {
+        /// Which gate.
+        gate: String,
+        /// The store's url, without a password.
+        at: String,
+    },
+    /// A copy would be mixed with what is there.
+    #[error(
+        "the target is not empty: its table `{table}` has rows; give an empty database, or a file that is not there"
+    )]
+    NotEmpty {
+        /// The first table with rows.
+        table: String,
+    },
+    /// Another process has the gate's name.
+    #[error(
+        "another gate named `{gate}` uses the database; end it, or give this one a name of its own (`gate.name`)"
+    )]
+    Taken {
+        /// The name.
+        gate: String,
+    },
+    /// The gate's clock is not the database's.
+    #[error(
+        "this gate's clock is {seconds} s {way} the database's, so nothing new begins; set the clock that is wrong"
+    )]
+    Clock {
+        /// How far.
+        seconds: u64,
+        /// Which way.
+        way: &'static str,
+    },
+    /// Somebody else wrote what this step rests on, after it was read. Nothing was written.
+    #[error("somebody else changed it at the same moment, so nothing was changed; try again")]
+    Changed,
     /// The database said no.
     #[error("the store failed while it {doing}: {source}")]
     Database {
@@ -110,10 +157,22 @@ trait Doing<T> {
 
 impl<T> Doing<T> for Result<T, DbErr> {
     fn doing(self, doing: &'static str) -> Result<T, StoreError> {
-        self.map_err(|source| match is_away(&source) {
-            true => StoreError::Away { doing, source },
-            false => StoreError::Database { doing, source },
-        })
+        self.map_err(|source| doing_failed(source, doing))
+    }
+}
+
+/// A row that is there already was written by somebody else after it was looked for.
+fn changed_if_there<T>(done: Result<T, DbErr>, doing: &'static str) -> Result<T, StoreError> {
+    done.map_err(|error| match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(_)) => StoreError::Changed,
+        _ => doing_failed(error, doing),
+    })
+}
+
+fn doing_failed(source: DbErr, doing: &'static str) -> StoreError {
+    match is_away(&source) {
+        true => StoreError::Away { doing, source },
+        false => StoreError::Database { doing, source },
     }
 }
 
@@ -157,16 +216,22 @@ impl Step {
 pub struct Store {
     writer: DatabaseConnection,
     readers: DatabaseConnection,
+    gate: GateId,
+    url: StoreUrl,
+    apart: Arc<watch::Apart>,
 }
 
 impl Store {
-    /// Opens or makes the database and brings its schema up to date.
+    /// Opens or makes the database for the gate of this name and brings its schema up to date.
     ///
     /// # Errors
     /// When the file or the server cannot be opened, or the schema is newer or cannot be brought up to date.
-    pub async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
+    pub async fn open(url: &StoreUrl, gate: &GateName) -> Result<Self, StoreError> {
         let Connections { writer, readers } = connect::open(url).await?;
-        Ok(Self { writer, readers })
+        let gate = connect::number(url, &writer, gate).await?;
+        let store = Self { writer, readers, gate, url: url.clone(), apart: Arc::default() };
+        store.compare_clocks().await?;
+        Ok(store)
     }
 
     /// Closes every connection, after which the file is complete without its WAL.

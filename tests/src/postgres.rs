@@ -33,9 +33,12 @@ as "$bin/pg_ctl" -D data -m immediate stop
 rm -rf --one-file-system "$dir"
 "#;
 
-/// What the server is told: nothing of it survives, so it need not reach the disk.
-const SETTINGS: &str = "\nlisten_addresses = ''\nfsync = off\nfull_page_writes = off\nsynchronous_commit = off\n\
-                        shared_buffers = '16MB'\nmax_connections = 300\n";
+/// What the server is told.
+const SETTINGS: &str = "\nlisten_addresses = ''\nshared_buffers = '16MB'\nmax_connections = 300\n";
+
+/// Nothing of it survives the tests, so it need not reach the disk. It does survive the server:
+/// without synchronous commits one that is stopped at once forgets what it has acknowledged.
+const HASTY: &str = "fsync = off\nfull_page_writes = off\n";
 
 /// A running server. Dropping it ends and removes it.
 #[derive(Debug)]
@@ -53,9 +56,21 @@ impl Server {
     /// # Errors
     /// When Debian's package `postgresql-15` (or a later one) is missing, or it does not start.
     pub fn start() -> Result<Self> {
+        Self::with(HASTY)
+    }
+
+    /// Starts one that keeps what it has acknowledged, as a real one does.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn durable() -> Result<Self> {
+        Self::with("")
+    }
+
+    fn with(more: &str) -> Result<Self> {
         let bin = programs()?;
         let dir = nix::unistd::mkdtemp(&std::env::temp_dir().join("tidegate-postgres-XXXXXX"))?;
-        let settings = format!("unix_socket_directories = '{}'{SETTINGS}", dir.display());
+        let settings = format!("unix_socket_directories = '{}'{SETTINGS}{more}", dir.display());
         std::fs::write(dir.join("settings"), settings)?;
         let mut process = Command::new("setsid")
             .args(["sh", "-c", SCRIPT, "tidegate-postgres"])

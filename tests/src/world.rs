@@ -42,6 +42,8 @@ pub struct Options {
     pub free_floor: &'static str,
     /// The url of the store, where it is not a file in the proxy's state directory.
     pub store: Option<String>,
+    /// What the proxy has in its environment beside the test's own.
+    pub environment: Vec<(String, String)>,
     /// Lines for the end of the proxy's configuration.
     pub more: String,
     /// Recordings go to a tmpfs of so many bytes, when one is given.
@@ -58,6 +60,7 @@ impl Default for Options {
             dual: false,
             free_floor: "64 MiB",
             store: None,
+            environment: Vec::new(),
             more: String::new(),
             recordings_bytes: None,
             disk_bytes: None,
@@ -270,7 +273,11 @@ impl World {
     }
 
     fn serve(&self) -> Result<Run> {
-        Ok(Run::new(program("tidegate-proxy")?).args(["serve", "--config"]).arg(self.config()))
+        let mut run = Run::new(program("tidegate-proxy")?);
+        for (name, value) in &self.options.environment {
+            run = run.env(name, value);
+        }
+        Ok(run.args(["serve", "--config"]).arg(self.config()))
     }
 
     /// The words before a command of the local console.

@@ -1,6 +1,7 @@
 use tidegate_common::model::Kind;
 
 use super::*;
+use crate::store::Revision;
 use crate::store::testing::{Temporary, on_both};
 
 const WORLD: &str = "[[user]]\nname = \"operator\"\n[[device]]\nname = \"db01\"\n[[credential]]\nname = \"ops@db01\"\n\
@@ -43,7 +44,11 @@ async fn what_is_applied_counts_at_once_and_after_a_restart() {
     assert!(told(&again).iter().all(|line| line.ends_with("unchanged")), "{again:?}");
     assert!(!changed.has_changed().unwrap(), "nothing changed, so nobody looks again");
     assert!(permitted(&super::tests::access(&temporary).await).await);
-    assert_eq!(temporary.store.audit_last().await.unwrap().unwrap().seq, 4, "one record for each resource");
+    assert_eq!(
+        temporary.store.audit_last(temporary.store.own_gate()).await.unwrap().unwrap().seq,
+        4,
+        "one record for each resource"
+    );
 }
 
 async fn a_dry_run_tells_and_changes_nothing() {
@@ -52,7 +57,7 @@ async fn a_dry_run_tells_and_changes_nothing() {
     let lines = told(&access.apply(WORLD, &By::proxy(), true).await.unwrap());
     assert_eq!(lines[2], "credential `ops@db01` created");
     assert_eq!(access.resources().await.unwrap(), Resources::default());
-    assert_eq!(temporary.store.audit_last().await.unwrap(), None);
+    assert_eq!(temporary.store.audit_last(temporary.store.own_gate()).await.unwrap(), None);
 }
 
 async fn a_text_with_a_mistake_changes_nothing() {
@@ -143,7 +148,7 @@ async fn a_store_of_before_in_which_two_users_have_a_key_opens_and_the_key_lets_
         Resources::read(&text).unwrap().users.into_iter().map(Box::new).map(Resource::User)
     };
     let both: Vec<_> = keyed("one").chain(keyed("two")).collect();
-    let step = Store::resources_step(both.to_vec(), Vec::new());
+    let step = Store::resources_step(both.to_vec(), Vec::new(), Revision::default());
     temporary.store.audit_append_all(Vec::new(), Some(step)).await.unwrap();
     let access = access(&temporary).await;
     let by_key =

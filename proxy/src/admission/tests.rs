@@ -95,7 +95,7 @@ impl World {
     }
 
     async fn refusals(&self) -> usize {
-        let rows = self.temporary.store.audit_from(1, 100).await.unwrap();
+        let rows = self.temporary.store.audit_from(self.temporary.store.own_gate(), 1, 100).await.unwrap();
         rows.iter().filter(|row| row.body.contains("session-refused")).count()
     }
 }

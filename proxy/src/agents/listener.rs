@@ -25,7 +25,7 @@ use crate::audit_log::AuditLog;
 use crate::limits::{Place, Places};
 use crate::origin::canonical;
 use crate::refusals::Refusals;
-use crate::store::{AgentRow, Enrolled, Store, StoreError};
+use crate::store::{AgentRow, Enrolled, Step, Store, StoreError};
 use crate::witness::Witnesses;
 
 /// How long a TLS handshake may take.
@@ -57,9 +57,7 @@ pub struct Office {
     pub access: Access,
     /// Where it is told who was refused before they proved who they are.
     pub refusals: Refusals,
-    /// Held while a token is used: its record and its use are one after the other.
-    pub enrolling: Mutex<()>,
-    /// Held while it is decided whose a host key is.
+    /// Held while this gate decides whose a host key is.
     pub vouching: Mutex<()>,
 }
 
@@ -175,10 +173,6 @@ impl Office {
             return Err(LinkError::Version(protocol));
         }
         let now = jiff::Timestamp::now();
-        if self.device_of(&token, now).await?.is_none() {
-            return self.no_such_token(from).await;
-        }
-        let _alone = self.enrolling.lock().await;
         let Some(device) = self.device_of(&token, now).await? else {
             return self.no_such_token(from).await;
         };
@@ -193,10 +187,10 @@ impl Office {
             }
         };
         let event = Event::AgentEnrolled { device: device.clone(), certificate: signed.fingerprint };
-        self.audit(event).await?;
         let (certificate, public_key) = (signed.fingerprint.to_string(), signed.public_key.to_string());
         let enrolled = Enrolled { device: &device, certificate: &certificate, public_key: &public_key };
-        if !self.store.token_redeem(&token, &enrolled, now).await.map_err(ours)? {
+        // Of two that use it at once, one has it.
+        if !self.step(vec![event], Store::token_redeemed(&token, &enrolled, now)).await? {
             return self.no_such_token(from).await;
         }
         self.registry.dismiss(&device, "the device enrolled again");
@@ -227,10 +221,9 @@ impl Office {
             return Err(LinkError::Turn("a request for a certificate for another key"));
         }
         let event = Event::AgentRenewed { device: device.clone(), certificate: signed.fingerprint };
-        self.audit(event).await?;
         let (certificate, public_key) = (signed.fingerprint.to_string(), signed.public_key.to_string());
         let renewed = Enrolled { device, certificate: &certificate, public_key: &public_key };
-        if !self.store.agent_renewed(&renewed, jiff::Timestamp::now()).await.map_err(ours)? {
+        if !self.step(vec![event], Store::agent_renewed(&renewed, jiff::Timestamp::now())).await? {
             return Err(LinkError::Turn("a request for a certificate of an enrolment that was revoked"));
         }
         Ok(signed.certificate)
@@ -291,6 +284,16 @@ impl Office {
         self.append(event.by(Actor::Proxy)).await
     }
 
+    /// Takes a step with the events that tell of it; `false` when it was refused, because what it
+    /// rests on has changed.
+    pub(super) async fn step(&self, events: Vec<Event>, step: Step) -> Result<bool, LinkError> {
+        match self.audit.step(events.into_iter().map(Entry::from).collect(), step).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_changed() => Ok(false),
+            Err(error) => Err(LinkError::Office(error.to_string())),
+        }
+    }
+
     /// Appends an entry.
     pub async fn append(&self, entry: Entry) -> Result<(), LinkError> {
         self.audit.append(entry).await.map_err(|error| LinkError::Office(error.to_string()))?;
@@ -312,7 +315,6 @@ impl Office {
             witnesses: Witnesses::testing(&store, directory),
             access: Access::load(store.clone(), audit.clone()).await.unwrap(),
             refusals: Refusals::new(audit.clone()),
-            enrolling: Mutex::default(),
             vouching: Mutex::default(),
             store,
             audit,

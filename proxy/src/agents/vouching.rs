@@ -63,10 +63,25 @@ fn pinned(snapshot: &Snapshot, key: &str, but: &DeviceName) -> Option<DeviceName
 impl Office {
     /// Keeps the host keys that an agent vouches for, as far as they are its own.
     pub(super) async fn vouched(&self, device: &DeviceName, lines: &[String]) -> Result<Vouched, LinkError> {
+        // Those of this gate take turns; of two that vouch for the same key at once, one is the
+        // first, and the other is looked at anew.
+        let _turn = self.vouching.lock().await;
+        loop {
+            if let Some(vouched) = self.vouched_once(device, lines).await? {
+                return Ok(vouched);
+            }
+        }
+    }
+
+    /// `None` where a key became another's meanwhile.
+    async fn vouched_once(
+        &self,
+        device: &DeviceName,
+        lines: &[String],
+    ) -> Result<Option<Vouched>, LinkError> {
         let office = |error: StoreError| LinkError::Office(error.to_string());
         let keys: Vec<(String, PublicKey)> = lines.iter().filter_map(|line| plain(line)).collect();
-        // One at a time: of two that vouch for the same key at once, one is the first.
-        let _alone = self.vouching.lock().await;
+        let was = self.store.host_keys_revision().await.map_err(office)?;
         let names: Vec<String> = keys.iter().map(|(name, _)| name.clone()).collect();
         let owners = self.store.host_key_owners(&names).await.map_err(office)?;
         let snapshot = self.access.snapshot();
@@ -97,18 +112,19 @@ impl Office {
         let before: Vec<String> =
             before.iter().filter_map(|line| plain(line)).map(|(name, _)| name).collect();
         if known && before == vouched.own {
-            return Ok(vouched);
+            return Ok(Some(vouched));
         }
         self.now_and_then(device, "has other host keys").await?;
+        let mut events = Vec::new();
         if !before.is_empty() && before != vouched.own {
             let shown = |names: &[String]| {
                 Notes::of(names.iter().filter_map(|name| plain(name)).map(|(_, key)| fingerprint(&key)))
             };
             let (before, now) = (shown(&before), shown(&vouched.own));
-            self.audit(Event::HostKeysChanged { device: device.clone(), before, now }).await?;
+            events.push(Event::HostKeysChanged { device: device.clone(), before, now });
         }
-        self.store.set_host_keys(device, &vouched.own, Timestamp::now()).await.map_err(office)?;
-        Ok(vouched)
+        let step = Store::host_keys_step(device.clone(), vouched.own.clone(), Timestamp::now(), was);
+        Ok(self.step(events, step).await?.then_some(vouched))
     }
 
     /// Whether a device still is there for its keys to be its own.

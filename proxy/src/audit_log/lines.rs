@@ -139,7 +139,8 @@ pub async fn follow(store: Store, mut lines: Lines, mut newest: watch::Receiver<
 async fn catch_up(store: &Store, mut lines: Lines, end: u64) -> Result<Lines, (Option<Lines>, String)> {
     while lines.copied < end || lines.torn {
         let from = lines.copied.saturating_add(1);
-        let rows = match store.audit_from(i64::try_from(from).unwrap_or(i64::MAX), PAGE).await {
+        let seq = i64::try_from(from).unwrap_or(i64::MAX);
+        let rows = match store.audit_from(store.own_gate(), seq, PAGE).await {
             Ok(rows) if rows.is_empty() && !lines.torn => {
                 return Err((Some(lines), format!("record {from} is not in the store")));
             }

@@ -20,7 +20,7 @@ fn stopped(why: &str) -> Event {
 
 /// Rewrites the stored log as somebody with the file would.
 async fn tamper(temporary: &Temporary, change: impl FnOnce(&mut Vec<crate::store::AuditRow>)) -> Temporary {
-    let mut rows = temporary.store.audit_from(1, 1000).await.unwrap();
+    let mut rows = temporary.store.audit_from(temporary.store.own_gate(), 1, 1000).await.unwrap();
     change(&mut rows);
     let other = Temporary::new().await;
     other.store.audit_append_all(rows, None).await.unwrap();

@@ -5,35 +5,38 @@ use std::path::Path;
 
 use tidegate_common::audit::Chain;
 use tidegate_common::digest::Digest;
+use tidegate_common::name::GateName;
 use tokio::sync::mpsc;
 
 use super::lines::{self, Copied, Damage};
 use super::writer::stored;
 use super::{AuditError, read_error};
-use crate::store::{AuditRow, Store};
+use crate::store::{AuditRow, Gate, GateId, Store};
 
 /// Records read at a time.
 const PAGE: u64 = 512;
 
 /// A log that holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// How many records there are.
+    /// How many records this gate has.
     pub records: u64,
     /// The last one's link: whoever writes it down can tell later that nothing before
     /// it was changed.
     pub link: Digest,
+    /// The same of each other gate.
+    pub others: Vec<(GateName, Chain)>,
 }
 
-/// Walks the log and its copy side by side; `known` is the newest record that the log's
-/// task wrote. What does not hold in the log comes before what does not in the copy.
+/// Walks the log and its copy side by side, then the other gates' parts, whose copies are with
+/// them; `known` is the newest record that the log's task wrote. What does not hold in the log comes before what does not in the copy.
 pub async fn verify(store: &Store, dir: &Path, known: u64) -> Result<Verified, AuditError> {
     let (send, mut lines) = mpsc::channel(64);
     let at = dir.to_owned();
     let reading = tokio::task::spawn_blocking(move || {
         lines::each(&at, |read, file, line| send.blocking_send((read, file.to_owned(), line)).is_ok())
     });
-    let mut walk = Walk { store, chain: Chain::start(), page: VecDeque::new() };
+    let mut walk = Walk::of(store, store.own_gate());
     let (mut copied, mut damage) = (None, None);
     while let Some((read, file, line)) = lines.recv().await {
         let why = match read {
@@ -52,23 +55,51 @@ pub async fn verify(store: &Store, dir: &Path, known: u64) -> Result<Verified, A
     match damage {
         _ if records < known => Err(AuditError::Short { found: records, known }),
         Some(damage) => Err(AuditError::Copy { damage, records, link }),
-        None => Ok(Verified { records, link }),
+        None => Ok(Verified { records, link, others: verify_parts(store).await? }),
     }
 }
 
-/// A walk through the stored log.
+/// Where the parts of all gates but the store's own end, if each holds.
+///
+/// # Errors
+/// Says what does not hold, or that the store can't be read.
+pub async fn verify_parts(store: &Store) -> Result<Vec<(GateName, Chain)>, AuditError> {
+    let mut ends = Vec::new();
+    for Gate { id, name } in store.gates().await.map_err(read_error)? {
+        if id == store.own_gate() {
+            continue;
+        }
+        let mut walk = Walk::of(store, id);
+        let whole = async {
+            while walk.step().await? {}
+            Ok(())
+        };
+        match whole.await {
+            Ok(()) => ends.push((name, walk.chain)),
+            Err(why) => return Err(AuditError::Other { gate: name, why: Box::new(why) }),
+        }
+    }
+    Ok(ends)
+}
+
+/// A walk through the part of one gate.
 struct Walk<'a> {
     store: &'a Store,
+    gate: GateId,
     chain: Chain,
     page: VecDeque<AuditRow>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn of(store: &'a Store, gate: GateId) -> Self {
+        Self { store, gate, chain: Chain::start(), page: VecDeque::new() }
+    }
+
     /// Checks the next record; `false` when there is none.
     async fn step(&mut self) -> Result<bool, AuditError> {
         if self.page.is_empty() {
             let from = i64::try_from(self.chain.seq.saturating_add(1)).unwrap_or(i64::MAX);
-            self.page = self.store.audit_from(from, PAGE).await.map_err(read_error)?.into();
+            self.page = self.store.audit_from(self.gate, from, PAGE).await.map_err(read_error)?.into();
         }
         let Some(row) = self.page.pop_front() else { return Ok(false) };
         self.chain.check(&stored(row).map_err(read_error)?)?;

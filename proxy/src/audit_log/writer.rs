@@ -5,17 +5,19 @@
 //! takes it: a disk that was full for a while leaves no gap.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use tidegate_common::audit::{Chain, Entry, Event, Linked, Stored};
 use tidegate_common::digest::Digest;
+use tidegate_common::id::SessionId;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::lines::{self, Lines};
 use super::{AuditError, Waiting, read_error};
-use crate::store::{AuditRow, Step, Store, StoreError};
+use crate::store::{AuditRow, GateId, Step, Store, StoreError};
 
 /// The most records of one transaction.
 const BATCH: usize = 256;
@@ -39,7 +41,8 @@ pub async fn run(
 ) {
     let (tell_copy, copied_to) = watch::channel(chain.seq);
     let copying = tokio::spawn(lines::follow(store.clone(), lines, copied_to));
-    let mut writer = Writer { store, chain, sure: true, kept: Vec::new(), tried: 0, dropped: 0, newest };
+    let mut writer =
+        Writer { store, chain, sure: true, kept: Vec::new(), tried: 0, dropped: 0, away: None, newest };
     let mut batch = Vec::new();
     loop {
         let next = waiting.recv_many(&mut batch, BATCH);
@@ -83,6 +86,9 @@ struct Writer {
     tried: usize,
     /// How many there was no room for.
     dropped: u64,
+    /// When the database was found away last, and what it said: those who waited already then
+    /// are not kept waiting for the same.
+    away: Option<(Instant, AuditError)>,
     newest: watch::Sender<u64>,
 }
 
@@ -112,20 +118,16 @@ impl Writer {
             return;
         }
         let at = now();
+        let newest = together.iter().map(|waiting| waiting.since).max().unwrap_or_else(Instant::now);
         let mut entries = Vec::with_capacity(together.len());
         let mut waiting = Vec::with_capacity(together.len());
         for Waiting { entries: some, done, happened, .. } in together {
             waiting.push((some.len(), done, happened));
             entries.extend(some.into_iter().map(|entry| (entry, at)));
         }
-        let written = match self.settle().await {
-            Ok(()) => {
-                let written = self.commit(&entries, step).await;
-                // If it was written all the same, so were those of it that are kept now.
-                self.tried = usize::MAX;
-                written
-            }
-            Err(error) => Err(error),
+        let written = match &self.away {
+            Some((found, error)) if newest < *found => Err(error.clone()),
+            _ => self.try_together(&entries, step).await,
         };
         let mut entries = entries.into_iter();
         let mut next = written.as_ref().copied().unwrap_or_default();
@@ -140,6 +142,23 @@ impl Writer {
             // Whoever no longer waits has its record all the same.
             let _ = done.send(answer);
         }
+    }
+
+    async fn try_together(&mut self, entries: &[Moment], step: Option<Step>) -> Result<u64, AuditError> {
+        let written = match self.settle().await {
+            Ok(()) => {
+                let written = self.commit(entries, step).await;
+                // If it was written all the same, so were those of it that are kept now.
+                self.tried = usize::MAX;
+                written
+            }
+            Err(error) => Err(error),
+        };
+        self.away = match &written {
+            Err(error) if error.is_away() => Some((Instant::now(), error.clone())),
+            _ => None,
+        };
+        written
     }
 
     fn keep(&mut self, entries: Vec<Moment>, error: &AuditError) -> AuditError {
@@ -185,7 +204,11 @@ impl Writer {
             entries.iter().cloned().map(|(entry, at)| next.append(entry, at)).collect();
         let linked = linked.map_err(|error| StoreError::damaged("record of the audit log", error));
         let written = match linked {
-            Ok(linked) => self.store.audit_append_all(linked.iter().map(row).collect(), step).await,
+            Ok(linked) => {
+                let gate = self.store.own_gate();
+                let rows = linked.iter().map(|linked| row(gate, linked)).collect();
+                self.store.audit_append_all(rows, step).await
+            }
             Err(error) => Err(error),
         };
         match written {
@@ -194,6 +217,8 @@ impl Writer {
                 self.moved(next);
                 Ok(first)
             }
+            // Refused by the store before anything of it was committed.
+            Err(error @ StoreError::Changed) => Err(AuditError::Append(Arc::new(error))),
             Err(error) => {
                 self.sure = false;
                 Err(AuditError::Append(Arc::new(error)))
@@ -209,7 +234,7 @@ impl Writer {
 
 /// Where the stored log ends.
 pub async fn last(store: &Store) -> Result<Chain, AuditError> {
-    match store.audit_last().await.map_err(read_error)? {
+    match store.audit_last(store.own_gate()).await.map_err(read_error)? {
         None => Ok(Chain::start()),
         Some(row) => {
             stored(row).map(|stored| Chain { seq: stored.seq, link: stored.link }).map_err(read_error)
@@ -225,13 +250,29 @@ pub fn stored(row: AuditRow) -> Result<Stored<String>, StoreError> {
     Ok(Stored { seq, body: row.body, link })
 }
 
-fn row(linked: &Linked) -> AuditRow {
+fn row(gate: GateId, linked: &Linked) -> AuditRow {
     AuditRow {
+        gate,
         seq: i64::try_from(linked.record.seq).unwrap_or(i64::MAX),
         at_millis: linked.record.at.as_millisecond(),
         body: linked.body.clone(),
         link: linked.link.0.to_vec(),
+        session: session(&linked.body),
     }
+}
+
+/// The session that a record's event names.
+fn session(body: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Body {
+        event: Named,
+    }
+    #[derive(Deserialize)]
+    struct Named {
+        session: Option<SessionId>,
+    }
+    let named = serde_json::from_str::<Body>(body).ok()?.event.session;
+    named.map(|session| session.to_string())
 }
 
 /// To the millisecond, as records have it.

@@ -1,11 +1,12 @@
 //! `audit …`
 
 use tidegate_common::audit::Record;
+use tidegate_common::name::GateName;
 
 use super::grammar::Audit;
 use super::screen::Screen;
 use super::{Actor, Failure, Services};
-use crate::service::audit::{self, Records, Verified};
+use crate::service::audit::{self, Part, Records, Verified};
 
 pub(super) async fn run(
     services: &Services,
@@ -23,8 +24,15 @@ pub(super) async fn run(
         Audit::Verify => {
             let found = audit::verify(services, actor).await?;
             let text = match &found {
-                Verified::Whole { link, records, .. } => {
-                    format!("the audit log is whole: {records} records, the last link is {link}")
+                Verified::Whole { link, records, others, .. } => {
+                    let mut text =
+                        format!("the audit log is whole: {records} records, the last link is {link}");
+                    for (gate, Part { link, records }) in others {
+                        text.push_str(&format!(
+                            "\nof gate {gate}: {records} records, the last link is {link}"
+                        ));
+                    }
+                    text
                 }
                 Verified::Copy { why, .. } | Verified::Broken { why, .. } => why.clone(),
             };
@@ -43,7 +51,7 @@ struct Printer<'a, 'b> {
 }
 
 impl Printer<'_, '_> {
-    async fn print(&mut self, record: &Record) -> Result<(), Failure> {
+    async fn print(&mut self, gate: Option<&GateName>, record: &Record) -> Result<(), Failure> {
         match (self.screen.json, self.follow) {
             // An array has no end while one follows: a line for each record then.
             (true, true) => {
@@ -54,7 +62,10 @@ impl Printer<'_, '_> {
                 self.screen.text(std::mem::replace(&mut self.before, ",\n")).await?;
                 self.screen.json_text(record).await?;
             }
-            (false, _) => self.screen.plain(&record.to_string()).await?,
+            (false, _) => match gate {
+                Some(gate) => self.screen.plain(&format!("{gate}: {record}")).await?,
+                None => self.screen.plain(&record.to_string()).await?,
+            },
         }
         if self.follow {
             self.screen.flush().await?;
@@ -72,8 +83,8 @@ impl Printer<'_, '_> {
 }
 
 impl Records for Printer<'_, '_> {
-    async fn record(&mut self, record: Record) -> std::io::Result<()> {
-        match self.print(&record).await {
+    async fn record(&mut self, gate: Option<&GateName>, record: Record) -> std::io::Result<()> {
+        match self.print(gate, &record).await {
             Err(Failure::Stream(error)) => Err(error),
             other => other.map_err(std::io::Error::other),
         }

@@ -113,6 +113,17 @@ pub enum RequestError {
     Stopping,
 }
 
+impl RequestError {
+    /// Whether somebody else changed what was read, so that it is to be read again.
+    pub(super) fn is_changed(&self) -> bool {
+        match self {
+            Self::Store(error) => matches!(error, StoreError::Changed),
+            Self::Audit(error) => error.is_changed(),
+            _ => false,
+        }
+    }
+}
+
 fn missing(needs: &Needs) -> String {
     let reasons: Vec<_> = needs.reasons.iter().map(ToString::to_string).collect();
     let parts = [

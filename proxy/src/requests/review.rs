@@ -10,7 +10,7 @@ use tidegate_common::name::UserName;
 use super::story::note;
 use super::{RequestError, Requests, moment};
 use crate::access::By;
-use crate::store::SessionFilter;
+use crate::store::{SessionFilter, Store};
 
 /// Sessions of one user to one credential that may live at once.
 const MOST_LIVE: u64 = 1000;
@@ -48,8 +48,24 @@ impl Requests {
         by: &By,
         comment: Option<Text>,
     ) -> Result<Request, RequestError> {
-        let (changing, now) = (self.change().await, moment());
-        let mut request = self.get_at(id, now).await?;
+        let mut turn = self.turn().await;
+        loop {
+            let done = self.review_at(id, reviewer, by, comment.clone(), moment()).await;
+            if !turn.again(&done) {
+                return done;
+            }
+        }
+    }
+
+    async fn review_at(
+        &self,
+        id: RequestId,
+        reviewer: &UserName,
+        by: &By,
+        comment: Option<Text>,
+        now: Timestamp,
+    ) -> Result<Request, RequestError> {
+        let (mut request, was) = self.to_change(id, now).await?;
         self.may_review(&request, reviewer)?;
         if let Some(session) = self.live_session(&request).await? {
             return Err(RequestError::NoReview { id, why: NoReview::Live(session) });
@@ -59,7 +75,7 @@ impl Requests {
         }
         let event = Event::RequestReviewed { request: id, comment: note(comment.as_ref()) };
         request.review = Some(Review { by: reviewer.clone(), at: now, origin: by.origin, comment });
-        self.write(changing, &request, by, event).await?;
+        self.write(Store::request_changed(request.clone(), was), by, event).await?;
         Ok(request)
     }
 

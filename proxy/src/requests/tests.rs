@@ -111,7 +111,7 @@ impl World {
     }
 
     async fn audit(&self) -> Vec<String> {
-        let rows = self.temporary.store.audit_from(1, 100).await.unwrap();
+        let rows = self.temporary.store.audit_from(self.temporary.store.own_gate(), 1, 100).await.unwrap();
         let kind = |body: &str| {
             let body: serde_json::Value = serde_json::from_str(body).unwrap();
             body["event"]["type"].as_str().unwrap().to_owned()

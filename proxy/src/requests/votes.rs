@@ -11,6 +11,7 @@ use tidegate_common::time::{Length, Window};
 use super::story::note;
 use super::{RequestError, Requests, moment, wish};
 use crate::access::By;
+use crate::store::Store;
 
 impl Requests {
     /// Approves; `start` and `duration` move or shorten what was asked for.
@@ -25,7 +26,7 @@ impl Requests {
         comment: Option<Text>,
         wish: Wish,
     ) -> Result<Request, RequestError> {
-        self.vote(id, voter, by, Verdict::Approve, comment, wish, moment()).await
+        self.vote(id, voter, by, Verdict::Approve, comment, wish).await
     }
 
     /// Rejects.
@@ -39,11 +40,29 @@ impl Requests {
         by: &By,
         comment: Option<Text>,
     ) -> Result<Request, RequestError> {
-        self.vote(id, voter, by, Verdict::Reject, comment, Wish::default(), moment()).await
+        self.vote(id, voter, by, Verdict::Reject, comment, Wish::default()).await
+    }
+
+    async fn vote(
+        &self,
+        id: RequestId,
+        voter: &UserName,
+        by: &By,
+        verdict: Verdict,
+        comment: Option<Text>,
+        wish: Wish,
+    ) -> Result<Request, RequestError> {
+        let mut turn = self.turn().await;
+        loop {
+            let done = self.vote_at(id, voter, by, verdict, comment.clone(), wish, moment()).await;
+            if !turn.again(&done) {
+                return done;
+            }
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "one private path for both votes")]
-    async fn vote(
+    async fn vote_at(
         &self,
         id: RequestId,
         voter: &UserName,
@@ -53,8 +72,7 @@ impl Requests {
         wish: Wish,
         now: Timestamp,
     ) -> Result<Request, RequestError> {
-        let changing = self.change().await;
-        let mut request = self.get_at(id, now).await?;
+        let (mut request, was) = self.to_change(id, now).await?;
         // Whoever has nothing to do with it learns nothing of it.
         if !self.concerns(&request, voter) {
             return Err(RequestError::Unknown(id));
@@ -80,7 +98,7 @@ impl Requests {
             Verdict::Approve => Event::RequestApproved { request: id, level, comment, complete, from, until },
             Verdict::Reject => Event::RequestRejected { request: id, level, comment, complete },
         };
-        self.write(changing, &request, by, event).await?;
+        self.write(Store::request_changed(request.clone(), was), by, event).await?;
         Ok(request)
     }
 

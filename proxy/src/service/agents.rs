@@ -16,7 +16,7 @@ use tidegate_common::wire::Sight;
 
 use super::operation::Operation;
 use super::{Actor, Failure, Services};
-use crate::store::Drifts;
+use crate::store::{Drifts, Store};
 
 /// A token that enrols one device's agent once.
 #[derive(Clone, Serialize)]
@@ -54,8 +54,8 @@ pub async fn token(
         rand::rng().fill_bytes(&mut random);
         let secret = Secret::new(URL_SAFE_NO_PAD.encode(random));
         let minted = Event::TokenMinted { device: device.clone(), expires };
-        services.audit.append(actor.by().did(minted)).await?;
-        services.store.token_minted(device, &secret, now, expires).await?;
+        let step = Store::token_minted(device, &secret, now, expires);
+        services.audit.step(vec![actor.by().did(minted)], step).await?;
         let token = format!("tg1.{}.{}", services.ca_fingerprint, secret.reveal());
         let proxy = services.agents_address.clone();
         let install = format!("tidegate-agent install --proxy {proxy} --token {token}");
@@ -84,13 +84,16 @@ pub async fn revoke(services: &Services, actor: &Actor, device: &DeviceName) -> 
             return Err(Failure::Missing(format!("device `{device}` has no agent that could be revoked")));
         }
         let entry = actor.by().did(Event::AgentRevoked { device: device.clone() });
-        let (audit, store) = (services.audit.clone(), services.store.clone());
+        let audit = services.audit.clone();
         let (agents, gone) = (Arc::clone(&services.agents), device.clone());
         // Done to its end, also when the one who asked leaves meanwhile: no link stays
         // up whose agent is revoked.
         let done = tokio::spawn(async move {
-            audit.append(entry).await?;
-            store.revoke_agent(&gone).await?;
+            match audit.step(vec![entry], Store::agent_revoked(&gone)).await {
+                // Somebody else did at the same moment.
+                Err(error) if error.is_changed() => {}
+                done => done?,
+            }
             agents.disconnect(&gone);
             Ok::<_, Failure>(())
         });

@@ -1,9 +1,11 @@
 //! The audit log, read and judged.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use serde::Serialize;
-use tidegate_common::audit::{Event, Record};
+use tidegate_common::audit::{Chain, Event, Record};
+use tidegate_common::name::GateName;
 
 use super::operation::{Operation, while_reading};
 use super::{Actor, Failure, Services};
@@ -11,11 +13,15 @@ use crate::audit_log::AuditError;
 
 /// What takes the log's records, one by one.
 pub trait Records: Send {
-    /// Takes the next record.
+    /// Takes the next record, with its gate where several share the log.
     ///
     /// # Errors
     /// When it takes no more; the log is read no further then.
-    fn record(&mut self, record: Record) -> impl Future<Output = std::io::Result<()>> + Send;
+    fn record(
+        &mut self,
+        gate: Option<&GateName>,
+        record: Record,
+    ) -> impl Future<Output = std::io::Result<()>> + Send;
 }
 
 /// Gives the last `count` records, and with `follow` those that come, for ever.
@@ -33,7 +39,7 @@ pub async fn tail(
     let work = async {
         let mut tail = services.audit.tail(count, follow);
         while let Some(record) = tail.next_record().await? {
-            sink.record(record).await?;
+            sink.record(tail.gate(), record).await?;
         }
         Ok(())
     };
@@ -52,6 +58,9 @@ pub enum Verified {
         records: u64,
         /// Always true.
         whole: bool,
+        /// The same of each other gate that shares the log, by name.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        others: BTreeMap<String, Part>,
     },
     /// It holds, but its copy does not.
     Copy {
@@ -75,6 +84,15 @@ pub enum Verified {
     },
 }
 
+/// Another gate's part of the log, which holds.
+#[derive(Debug, Clone, Serialize)]
+pub struct Part {
+    /// The last record's link.
+    pub link: String,
+    /// How many records it has.
+    pub records: u64,
+}
+
 /// Walks the chain and tells whether anything was altered.
 ///
 /// # Errors
@@ -84,7 +102,11 @@ pub async fn verify(services: &Services, actor: &Actor) -> Result<Verified, Fail
         let (records, found) = match services.audit.verify().await {
             Ok(verified) => {
                 let (records, link) = (verified.records, verified.link.to_string());
-                (records, Verified::Whole { link, records, whole: true })
+                let part = |end: Chain| Part { link: end.link.to_string(), records: end.seq };
+                let others: BTreeMap<String, Part> =
+                    verified.others.into_iter().map(|(gate, end)| (gate.to_string(), part(end))).collect();
+                let all = others.values().fold(records, |all, part| all.saturating_add(part.records));
+                (all, Verified::Whole { link, records, whole: true, others })
             }
             Err(error) => {
                 let why = error.to_string();
@@ -96,6 +118,10 @@ pub async fn verify(services: &Services, actor: &Actor) -> Result<Verified, Fail
                     AuditError::Broken(at) => broken(at.seq()),
                     AuditError::Short { found, .. } => broken(found),
                     AuditError::Differs(seq) => broken(seq),
+                    AuditError::Other { why: of, gate } => match *of {
+                        AuditError::Broken(at) => broken(at.seq()),
+                        of => return Err(AuditError::Other { why: of.into(), gate }.into()),
+                    },
                     other => return Err(other.into()),
                 }
             }

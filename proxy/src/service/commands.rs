@@ -88,7 +88,7 @@ pub async fn list(
 }
 
 async fn gather(services: &Services, session: &SessionRow, all: bool) -> Result<SessionCommands, Failure> {
-    let records = services.audit.of_session(session.id, session.started).await?;
+    let records = services.audit.of_session(session.id).await?;
     let (said, witness) = witnessed(services, session, &records).await?;
     let mut commands = asked(session, records);
     let lines: Vec<String> = commands.iter().map(|line| line.command.clone()).collect();
@@ -163,7 +163,7 @@ impl Unseen {
 
 /// Judges the file of what the kernel saw.
 pub(super) async fn verify(services: &Services, session: &SessionRow) -> Result<Option<Checked>, Failure> {
-    let records = services.audit.of_session(session.id, session.started).await?;
+    let records = services.audit.of_session(session.id).await?;
     Ok(witnessed(services, session, &records).await?.1)
 }
 

@@ -199,16 +199,14 @@ impl Closing {
     async fn admit(&mut self) -> Result<(), End> {
         let Requested { sessions, id, permit, origin, .. } = &self.requested;
         let event = admitted(*id, permit).by_user(permit.user(), *origin);
-        let row = sessions.store.session_begin(*id, permit, *origin, Timestamp::now());
+        let step = sessions.store.session_step(*id, permit, *origin, Timestamp::now());
+        let events = std::iter::once(event).chain(self.requested.order()).collect();
         // A user who leaves meanwhile cuts this short, and the log may have it all the same.
         self.admitted = true;
-        // The order's record is in the same transaction, so that it costs no wait of its own.
-        let (logged, ordered, stored) =
-            tokio::join!(self.requested.log(event), self.requested.log_order(), row);
+        let admitted = sessions.audit.step(events, step).await;
         // What the log has of it has an end there, whatever else fails.
-        self.admitted = logged.is_ok();
-        logged.and(ordered)?;
-        stored.map_err(|error| failed(EndCause::Shutdown, error))
+        self.admitted = admitted.is_ok();
+        admitted.map_err(|error| failed(EndCause::Shutdown, error))
     }
 
     async fn login(&mut self, route: Route, connected: Connected) -> Result<Arc<Open>, End> {
@@ -308,13 +306,11 @@ impl Requested {
         })
     }
 
-    /// Logs that the grant is ordered, where there is one to order.
-    async fn log_order(&self) -> Result<(), End> {
+    /// That the grant is ordered, where there is one to order.
+    fn order(&self) -> Option<Entry> {
         let permit = &self.permit;
-        if permit.privileges().is_empty() {
-            return Ok(());
-        }
-        self.log(Event::grant_ordered(self.id, permit.target().clone(), permit.privileges())).await
+        let some = !permit.privileges().is_empty();
+        some.then(|| Event::grant_ordered(self.id, permit.target().clone(), permit.privileges()).into())
     }
 
     /// Orders the grant that the log knows of, and tells the log how that went; none where the

@@ -4,11 +4,11 @@
 use jiff::Timestamp;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{BinOper, ExprTrait as _, OnConflict};
-use sea_orm::{ActiveValue::Set, QueryOrder as _};
+use sea_orm::{ActiveValue::Set, Insert, QueryOrder as _, UpdateMany};
 use tidegate_common::audit::Note;
 use tidegate_common::name::DeviceName;
 
-use super::{Doing as _, MOST_NAMED, Store, StoreError};
+use super::{Doing as _, MOST_NAMED, Step, Store, StoreError};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "agent")]
@@ -76,11 +76,7 @@ pub struct Enrolled<'a> {
 }
 
 /// The device's agent is the one that has this key, and no other any more.
-pub(super) async fn enrol(
-    change: &impl ConnectionTrait,
-    enrolled: &Enrolled<'_>,
-    now: Timestamp,
-) -> Result<(), DbErr> {
+pub(super) fn enrol(enrolled: &Enrolled<'_>, now: Timestamp) -> Insert<ActiveModel> {
     let row = ActiveModel {
         device: Set(enrolled.device.to_string()),
         certificate: Set(enrolled.certificate.to_owned()),
@@ -104,7 +100,7 @@ pub(super) async fn enrol(
             Column::Bound,
         ])
         .to_owned();
-    Entity::insert(row).on_conflict(again).exec_without_returning(change).await.map(drop)
+    Entity::insert(row).on_conflict(again)
 }
 
 /// What is added to a count at a time, at most.
@@ -140,13 +136,24 @@ fn read(row: Model) -> Result<AgentRow, StoreError> {
     })
 }
 
+/// A step that changes one row, or is refused.
+fn one_changes(update: UpdateMany<Entity>) -> Step {
+    Step::new(move |change| {
+        Box::pin(async move {
+            match update.exec(change).await.doing("wrote an agent")?.rows_affected {
+                0 => Err(StoreError::Changed),
+                _ => Ok(()),
+            }
+        })
+    })
+}
+
 impl Store {
     /// Keeps that the device's agent has a new certificate for the key it enrolled with.
-    /// Says `false` of one that was revoked, or enrolled with another key meanwhile.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn agent_renewed(&self, renewed: &Enrolled<'_>, now: Timestamp) -> Result<bool, StoreError> {
+    /// Of one that was revoked, or enrolled with another key meanwhile, the step is refused as
+    /// [`StoreError::Changed`].
+    #[must_use]
+    pub fn agent_renewed(renewed: &Enrolled<'_>, now: Timestamp) -> Step {
         let own = Column::PublicKey.eq(renewed.public_key).or(Column::PublicKey.is_null());
         let renew = Entity::update_many()
             .col_expr(Column::Certificate, Expr::value(renewed.certificate))
@@ -155,7 +162,7 @@ impl Store {
             .filter(Column::Device.eq(renewed.device.as_str()))
             .filter(Column::Revoked.eq(false))
             .filter(own);
-        Ok(renew.exec(&self.writer).await.doing("wrote an agent")?.rows_affected == 1)
+        one_changes(renew)
     }
 
     /// The agent of a device.
@@ -177,16 +184,14 @@ impl Store {
         rows.into_iter().map(read).collect()
     }
 
-    /// Takes an agent out; says whether it was in.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn revoke_agent(&self, device: &DeviceName) -> Result<bool, StoreError> {
+    /// Takes an agent out. Of one that is out the step is refused as [`StoreError::Changed`].
+    #[must_use]
+    pub fn agent_revoked(device: &DeviceName) -> Step {
         let revoked = Entity::update_many()
             .col_expr(Column::Revoked, Expr::value(true))
             .filter(Column::Device.eq(device.as_str()))
             .filter(Column::Revoked.eq(false));
-        Ok(revoked.exec(&self.writer).await.doing("revoked an agent")?.rows_affected > 0)
+        one_changes(revoked)
     }
 
     /// Writes that an agent is linked now. That its sshd is `bound` to its device is never
@@ -274,18 +279,18 @@ mod tests {
         let store = &temporary.store;
         store.enrol(&db01(), "one", second(0)).await;
         store.agent_seen(&db01(), "0.1.0", true, second(5)).await.unwrap();
-        assert!(store.revoke_agent(&db01()).await.unwrap());
-        assert!(!store.revoke_agent(&db01()).await.unwrap());
+        assert!(store.takes(Store::agent_revoked(&db01())).await);
+        assert!(!store.takes(Store::agent_revoked(&db01())).await);
         let device = db01();
         let renewed = |public_key| Enrolled { device: &device, certificate: "two", public_key };
-        assert!(!store.agent_renewed(&renewed("one"), second(6)).await.unwrap());
+        assert!(!store.takes(Store::agent_renewed(&renewed("one"), second(6))).await);
         let agent = store.agent(&db01()).await.unwrap().unwrap();
         assert!(agent.revoked && agent.certificate == "one", "a renewal does not bring it back: {agent:?}");
         store.enrol(&db01(), "new", second(8)).await;
         let agent = store.agent(&db01()).await.unwrap().unwrap();
         assert!(!agent.revoked && !agent.bound && agent.public_key.as_deref() == Some("new"), "{agent:?}");
-        assert!(!store.agent_renewed(&renewed("one"), second(9)).await.unwrap(), "an earlier key");
-        assert!(store.agent_renewed(&renewed("new"), second(9)).await.unwrap());
+        assert!(!store.takes(Store::agent_renewed(&renewed("one"), second(9))).await, "an earlier key");
+        assert!(store.takes(Store::agent_renewed(&renewed("new"), second(9))).await);
     }
 
     async fn an_sshd_that_was_bound_to_its_device_stays_so_until_the_device_enrols_again() {

@@ -6,11 +6,16 @@ use std::time::Duration;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{ConnectOptions as _, Connection as _};
-use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, TransactionTrait as _};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction, DbErr,
+    TransactionTrait as _,
+};
 use sea_orm_migration::MigratorTrait as _;
 
 use super::migration::Migrator;
-use super::{Doing as _, StoreError, StoreUrl};
+use tidegate_common::name::GateName;
+
+use super::{Doing as _, GateId, StoreError, StoreUrl, gates};
 
 const READERS: u32 = 4;
 /// How long a writer of another process may hold an SQLite file.
@@ -109,6 +114,29 @@ fn of_server(postgres: &PgConnectOptions, connections: u32) -> ConnectOptions {
     options
 }
 
+/// The number of the gate of this name.
+pub(super) async fn number(
+    url: &StoreUrl,
+    writer: &DatabaseConnection,
+    gate: &GateName,
+) -> Result<GateId, StoreError> {
+    const DOING: &str = "wrote the gate's name";
+    let change = writer.begin().await.doing(DOING)?;
+    let alone = matches!(url, StoreUrl::Sqlite(_));
+    if !alone {
+        locked(&change).await.doing(DOING)?;
+    }
+    let number = gates::number(&change, gate, alone).await.doing(DOING)?;
+    change.commit().await.doing(DOING)?;
+    Ok(number)
+}
+
+/// Waits for whoever changes the schema or the gates' names.
+async fn locked(change: &DatabaseTransaction) -> Result<(), DbErr> {
+    let lock = format!("SELECT pg_advisory_xact_lock({SCHEMA_LOCK})");
+    change.execute_unprepared(&lock).await.map(drop)
+}
+
 /// Takes every step of the schema that is missing. Of several gates at once one does; on
 /// PostgreSQL all steps are one transaction.
 async fn up_to_date(url: &StoreUrl, writer: &DatabaseConnection) -> Result<(), StoreError> {
@@ -120,8 +148,7 @@ async fn up_to_date(url: &StoreUrl, writer: &DatabaseConnection) -> Result<(), S
         }
         StoreUrl::Postgres(_) => {
             let change = writer.begin().await.doing(DOING)?;
-            let lock = format!("SELECT pg_advisory_xact_lock({SCHEMA_LOCK})");
-            change.execute_unprepared(&lock).await.doing(DOING)?;
+            locked(&change).await.doing(DOING)?;
             is_not_newer(&change).await?;
             Migrator::up(&change, None).await.doing(DOING)?;
             change.commit().await.doing(DOING)

@@ -14,7 +14,7 @@ use tidegate_common::name::DeviceName;
 
 use super::{Doing as _, Store, StoreError};
 
-mod standing {
+pub(super) mod standing {
     use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -34,7 +34,7 @@ mod standing {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-mod drift {
+pub(super) mod drift {
     use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, QueryOrder as _, QuerySelect as _};
 use tidegate_common::id::RequestId;
 use tidegate_common::model::{Request, Vote};
 use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
 
-use super::{Doing as _, Step, Store, StoreError};
+use super::revisions::{self, Of, Revision};
+use super::{Doing as _, Step, Store, StoreError, changed_if_there};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "request")]
@@ -25,6 +25,8 @@ pub struct Model {
     pub document: String,
     /// Of an emergency: [`DUE`] until somebody has looked at it.
     pub review: Option<String>,
+    /// How often it was written after it was made.
+    pub revision: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -36,7 +38,7 @@ impl ActiveModelBehavior for ActiveModel {}
 const DUE: &str = "due";
 const DONE: &str = "done";
 
-mod vote {
+pub(super) mod vote {
     use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -106,11 +108,54 @@ impl Store {
         Ok(RequestId(last.saturating_add(1)))
     }
 
-    /// Writes a request as it is now, with the votes it has gained. A vote is never changed,
-    /// and a person who voted before makes the step fail.
+    /// How often this user has made requests: whoever looks at them before they make another
+    /// reads this first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn requester(&self, user: &UserName) -> Result<Revision, StoreError> {
+        self.revision(Of::Requester(user.as_str())).await
+    }
+
+    /// Writes a new request, if nobody has its number and its user has made none since `was`.
     #[must_use]
-    pub fn request_step(request: Request) -> Step {
-        Step::new(move |change| Box::pin(async move { write(change, &request).await }))
+    pub fn request_made(request: Request, was: Revision) -> Step {
+        Step::new(move |change| {
+            Box::pin(async move {
+                revisions::move_on(change, Of::Requester(request.user.as_str()), Some(was)).await?;
+                revisions::move_on(change, Of::Requests, None).await?;
+                let row = row(&request)?;
+                changed_if_there(Entity::insert(row).exec_without_returning(change).await, DOING)?;
+                add_votes(change, &request).await
+            })
+        })
+    }
+
+    /// Writes a request as it is now, with the votes it has gained, if nobody has written it
+    /// since `was`. A vote is never changed, and nobody has two.
+    #[must_use]
+    pub fn request_changed(request: Request, was: Revision) -> Step {
+        Step::new(move |change| {
+            Box::pin(async move {
+                let row = row(&request)?;
+                let next = was.0.saturating_add(1);
+                let written = Entity::update_many()
+                    .set(ActiveModel {
+                        state: row.state,
+                        document: row.document,
+                        review: row.review,
+                        revision: Set(next),
+                        ..Default::default()
+                    })
+                    .filter(Column::Id.eq(number(request.id)))
+                    .filter(Column::Revision.eq(was.0));
+                if written.exec(change).await.doing(DOING)?.rows_affected != 1 {
+                    return Err(StoreError::Changed);
+                }
+                revisions::move_on(change, Of::Requests, None).await?;
+                add_votes(change, &request).await
+            })
+        })
     }
 
     /// One request.
@@ -120,6 +165,19 @@ impl Store {
     pub async fn request(&self, id: RequestId) -> Result<Option<Request>, StoreError> {
         let row = Entity::find_by_id(number(id)).one(&self.readers).await.doing("read requests")?;
         Ok(self.with_votes(row.into_iter().collect()).await?.pop())
+    }
+
+    /// One request, and which writing of it that is: what is made of it is written only if
+    /// that is still the newest.
+    ///
+    /// # Errors
+    /// When the database fails or the request is damaged.
+    pub async fn request_to_change(&self, id: RequestId) -> Result<Option<(Request, Revision)>, StoreError> {
+        let row = Entity::find_by_id(number(id)).one(&self.readers).await.doing("read requests")?;
+        let Some(row) = row else { return Ok(None) };
+        // Votes that came since the row was read are of a later writing.
+        let revision = Revision(row.revision);
+        Ok(self.with_votes(vec![row]).await?.pop().map(|request| (request, revision)))
     }
 
     /// Requests, the newest first.
@@ -170,29 +228,32 @@ impl Store {
     }
 }
 
-async fn write(change: &DatabaseTransaction, request: &Request) -> Result<(), StoreError> {
-    const DOING: &str = "wrote a request";
-    let damaged = |error| StoreError::damaged(format!("request {}", request.id), error);
-    let id = number(request.id);
-    let document =
-        serde_json::to_string(&Request { votes: Vec::new(), ..request.clone() }).map_err(damaged)?;
-    let row = ActiveModel {
-        id: Set(id),
+const DOING: &str = "wrote a request";
+
+fn damaged(request: &Request, why: serde_json::Error) -> StoreError {
+    StoreError::damaged(format!("request {}", request.id), why)
+}
+
+fn row(request: &Request) -> Result<ActiveModel, StoreError> {
+    let alone = Request { votes: Vec::new(), ..request.clone() };
+    Ok(ActiveModel {
+        id: Set(number(request.id)),
         user_name: Set(request.user.to_string()),
         target: Set(request.target.to_string()),
         group_name: Set(request.group.to_string()),
         state: Set(request.state.word().to_owned()),
         created: Set(request.created.as_millisecond()),
-        document: Set(document),
+        document: Set(serde_json::to_string(&alone).map_err(|why| damaged(request, why))?),
         review: Set(request.is_emergency().then(|| {
             let word = if request.wants_review() { DUE } else { DONE };
             word.to_owned()
         })),
-    };
-    let replace = OnConflict::column(Column::Id)
-        .update_columns([Column::State, Column::Document, Column::Review])
-        .to_owned();
-    Entity::insert(row).on_conflict(replace).exec_without_returning(change).await.doing(DOING)?;
+        revision: Set(0),
+    })
+}
+
+async fn add_votes(change: &DatabaseTransaction, request: &Request) -> Result<(), StoreError> {
+    let id = number(request.id);
     let kept =
         vote::Entity::find().filter(vote::Column::RequestId.eq(id)).count(change).await.doing(DOING)?;
     let kept = usize::try_from(kept).unwrap_or(usize::MAX);
@@ -201,9 +262,9 @@ async fn write(change: &DatabaseTransaction, request: &Request) -> Result<(), St
             request_id: Set(id),
             voter: Set(vote.by.to_string()),
             place: Set(i32::try_from(place).unwrap_or(i32::MAX)),
-            document: Set(serde_json::to_string(vote).map_err(damaged)?),
+            document: Set(serde_json::to_string(vote).map_err(|why| damaged(request, why))?),
         };
-        vote::Entity::insert(row).exec_without_returning(change).await.doing(DOING)?;
+        changed_if_there(vote::Entity::insert(row).exec_without_returning(change).await, DOING)?;
     }
     Ok(())
 }
@@ -240,18 +301,23 @@ mod tests {
         Vote { by, level, verdict: Verdict::Approve, at, origin: None, comment: None }
     }
 
-    async fn take(store: &Store, request: Request) -> Result<(), StoreError> {
-        store.audit_append_all(Vec::new(), Some(Store::request_step(request))).await
+    async fn take(store: &Store, step: Step) -> Result<(), StoreError> {
+        store.audit_append_all(Vec::new(), Some(step)).await
+    }
+
+    async fn made(store: &Store, request: Request) -> Result<(), StoreError> {
+        let was = store.requester(&request.user).await.unwrap();
+        take(store, Store::request_made(request, was)).await
     }
 
     async fn a_request_comes_back_with_its_votes_in_order() {
         let temporary = Temporary::new().await;
         let store = &temporary.store;
         assert_eq!(store.next_request_id().await.unwrap(), RequestId(1));
-        take(store, request(1)).await.unwrap();
+        made(store, request(1)).await.unwrap();
         let voted = Request { votes: vec![vote("zoe"), vote("adam")], ..request(1) };
-        take(store, voted.clone()).await.unwrap();
-        take(store, request(2)).await.unwrap();
+        take(store, Store::request_changed(voted.clone(), Revision::default())).await.unwrap();
+        made(store, request(2)).await.unwrap();
         assert_eq!(store.request(RequestId(1)).await.unwrap(), Some(voted));
         assert_eq!(store.next_request_id().await.unwrap(), RequestId(3));
         let concerning = |user: &str, group: &str| RequestFilter {
@@ -265,15 +331,38 @@ mod tests {
         assert_eq!(found.unwrap().iter().map(|request| request.id.0).collect::<Vec<_>>(), [2, 1]);
     }
 
+    async fn what_was_made_of_an_earlier_state_is_refused_and_nothing_of_it_is_written() {
+        let temporary = Temporary::new().await;
+        let store = &temporary.store;
+        let was = store.requester(&request(1).user).await.unwrap();
+        made(store, request(1)).await.unwrap();
+        let late = take(store, Store::request_made(request(2), was)).await;
+        assert!(matches!(late, Err(StoreError::Changed)), "its user has made one since: {late:?}");
+        let same = made(store, Request { user: "adam".parse().unwrap(), ..request(1) }).await;
+        assert!(matches!(same, Err(StoreError::Changed)), "the number is taken: {same:?}");
+        let (read, was) = store.request_to_change(RequestId(1)).await.unwrap().unwrap();
+        let with = |by| Store::request_changed(Request { votes: vec![vote(by)], ..read.clone() }, was);
+        take(store, with("zoe")).await.unwrap();
+        let late = take(store, with("adam")).await;
+        assert!(matches!(late, Err(StoreError::Changed)), "{late:?}");
+        let (read, was) = store.request_to_change(RequestId(1)).await.unwrap().unwrap();
+        assert_eq!(read.votes, [vote("zoe")]);
+        let both = Request { votes: vec![vote("zoe"), vote("adam")], ..read };
+        take(store, Store::request_changed(both.clone(), was)).await.unwrap();
+        assert_eq!(store.request(RequestId(1)).await.unwrap(), Some(both));
+        assert_eq!(store.requests(&RequestFilter::default()).await.unwrap().len(), 1);
+    }
+
     async fn the_store_itself_refuses_a_second_vote_of_a_person() {
         let temporary = Temporary::new().await;
         let twice = Request { votes: vec![vote("zoe"), vote("zoe")], ..request(1) };
-        assert!(take(&temporary.store, twice).await.is_err());
+        assert!(made(&temporary.store, twice).await.is_err());
         assert_eq!(temporary.store.request(RequestId(1)).await.unwrap(), None);
     }
 
     on_both! {
         a_request_comes_back_with_its_votes_in_order,
+        what_was_made_of_an_earlier_state_is_refused_and_nothing_of_it_is_written,
         the_store_itself_refuses_a_second_vote_of_a_person,
     }
 }

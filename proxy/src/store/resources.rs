@@ -4,6 +4,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, IntoActiveModel as _, QueryOrder as _};
 use tidegate_common::model::{Kind, Resource, ResourceName, Resources};
 
+use super::revisions::{self, Of, Revision};
 use super::{Doing as _, Step, Store, StoreError};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -44,10 +45,25 @@ impl Store {
         Ok(all)
     }
 
-    /// Writes and removes resources, all or none.
+    /// The same, with the revision that they are at least of: what is made of them is written
+    /// only if that is still the newest.
+    ///
+    /// # Errors
+    /// As [`Self::resources`].
+    pub async fn resources_to_change(&self) -> Result<(Resources, Revision), StoreError> {
+        let revision = self.revision(Of::Resources).await?;
+        Ok((self.resources().await?, revision))
+    }
+
+    /// Writes and removes resources, all or none, and none if they have changed since `was`.
     #[must_use]
-    pub fn resources_step(put: Vec<Resource>, remove: Vec<ResourceName>) -> Step {
-        Step::new(move |change| Box::pin(async move { write(change, &put, &remove).await }))
+    pub fn resources_step(put: Vec<Resource>, remove: Vec<ResourceName>, was: Revision) -> Step {
+        Step::new(move |change| {
+            Box::pin(async move {
+                revisions::move_on(change, Of::Resources, Some(was)).await?;
+                write(change, &put, &remove).await
+            })
+        })
     }
 }
 
@@ -92,7 +108,9 @@ mod tests {
 
     const EXAMPLE: &str = include_str!("../../../config/resources.toml");
 
-    async fn take(temporary: &Temporary, step: Step) {
+    async fn take(temporary: &Temporary, put: Vec<Resource>, remove: Vec<ResourceName>) {
+        let (_, was) = temporary.store.resources_to_change().await.unwrap();
+        let step = Store::resources_step(put, remove, was);
         temporary.store.audit_append_all(Vec::new(), Some(step)).await.unwrap();
     }
 
@@ -100,17 +118,17 @@ mod tests {
         let temporary = Temporary::new().await;
         let update = Resources::default().update(EXAMPLE).unwrap();
         let all: Vec<_> = update.written.into_iter().map(|(resource, _)| resource).collect();
-        take(&temporary, Store::resources_step(all, Vec::new())).await;
+        take(&temporary, all, Vec::new()).await;
         assert_eq!(temporary.store.resources().await.unwrap(), update.whole);
 
         let changed = update.whole.update("[[user]]\nname = \"operator\"\nenabled = false\n").unwrap();
-        take(&temporary, Store::resources_step(vec![changed.written[0].0.clone()], Vec::new())).await;
+        take(&temporary, vec![changed.written[0].0.clone()], Vec::new()).await;
         let read = temporary.store.resources().await.unwrap();
         assert_eq!(read, changed.whole);
         assert_eq!(read.users[0].name.as_str(), "operator");
 
         let reason = ResourceName { kind: Kind::Reason, name: "incident".to_owned() };
-        take(&temporary, Store::resources_step(Vec::new(), vec![reason])).await;
+        take(&temporary, Vec::new(), vec![reason]).await;
         assert_eq!(temporary.store.resources().await.unwrap().reasons.len(), 1);
     }
 

@@ -10,7 +10,7 @@ use tidegate_common::id::{RequestId, SessionId};
 use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
 use tidegate_common::policy::Permit;
 
-use super::{Doing as _, MOST_NAMED, Store, StoreError};
+use super::{Doing as _, MOST_NAMED, Step, Store, StoreError};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "session")]
@@ -26,6 +26,8 @@ pub struct Model {
     pub started: i64,
     pub ended: Option<i64>,
     pub outcome: Option<String>,
+    /// Which gate it is on.
+    pub gate: i32,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -101,18 +103,10 @@ fn read(row: Model) -> Result<SessionRow, StoreError> {
 }
 
 impl Store {
-    /// Writes a session that begins.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn session_begin(
-        &self,
-        id: SessionId,
-        permit: &Permit,
-        origin: IpAddr,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.session_put(&SessionRow {
+    /// Writes a session that begins on this gate.
+    #[must_use]
+    pub fn session_step(&self, id: SessionId, permit: &Permit, origin: IpAddr, now: Timestamp) -> Step {
+        self.session_put_step(SessionRow {
             id,
             user: permit.user().clone(),
             target: permit.target().clone(),
@@ -124,11 +118,11 @@ impl Store {
             ended: None,
             outcome: None,
         })
-        .await
     }
 
-    pub(crate) async fn session_put(&self, session: &SessionRow) -> Result<(), StoreError> {
+    pub(super) fn session_put_step(&self, session: SessionRow) -> Step {
         let row = ActiveModel {
+            gate: Set(self.gate.0),
             id: Set(session.id.to_string()),
             user_name: Set(session.user.to_string()),
             target: Set(session.target.to_string()),
@@ -138,9 +132,13 @@ impl Store {
             origin: Set(session.origin.to_string()),
             started: Set(session.started.as_millisecond()),
             ended: Set(session.ended.map(Timestamp::as_millisecond)),
-            outcome: Set(session.outcome.clone()),
+            outcome: Set(session.outcome),
         };
-        Entity::insert(row).exec_without_returning(&self.writer).await.doing("wrote a session").map(drop)
+        Step::new(move |change| {
+            Box::pin(async move {
+                Entity::insert(row).exec_without_returning(change).await.doing("wrote a session").map(drop)
+            })
+        })
     }
 
     /// Writes how a session ended.
@@ -159,13 +157,14 @@ impl Store {
         ended.exec(&self.writer).await.doing("wrote a session's end").map(drop)
     }
 
-    /// Marks every session that never ended, at start: the proxy died with them.
+    /// Marks every session of this gate that never ended, at start: the proxy died with them.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn sessions_interrupted(&self, at: Timestamp) -> Result<Vec<SessionRow>, StoreError> {
-        let live =
-            self.sessions(&SessionFilter { live: true, limit: MOST, ..SessionFilter::default() }).await?;
+        let own = Entity::find().filter(Column::Gate.eq(self.gate.0)).filter(Column::Ended.is_null());
+        let live = own.order_by_desc(Column::Id).all(&self.readers).await.doing("read sessions")?;
+        let live = live.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
         for session in &live {
             self.end(session.id, "the proxy was ended by force", at).await?;
         }
@@ -200,7 +199,11 @@ impl Store {
     /// # Errors
     /// When the database fails or a row is damaged.
     pub async fn sessions_like(&self, start: &str) -> Result<Vec<SessionRow>, StoreError> {
-        let rows = Entity::find().filter(Column::Id.starts_with(start)).limit(3).all(&self.readers).await;
+        let rows = Entity::find()
+            .filter(Column::Id.starts_with(start.to_ascii_lowercase()))
+            .limit(3)
+            .all(&self.readers)
+            .await;
         rows.doing("read sessions")?.into_iter().map(read).collect()
     }
 

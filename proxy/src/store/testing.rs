@@ -1,10 +1,16 @@
 //! Stores of tests: a test that is listed in [`on_both!`] runs on SQLite and on PostgreSQL.
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::{Enrolled, Store, StoreUrl, agents};
+use jiff::Timestamp;
+use tidegate_common::id::SessionId;
+use tidegate_common::name::{DeviceName, GateName};
+use tidegate_common::policy::Permit;
+
+use super::{Enrolled, SessionRow, Step, Store, StoreError, StoreUrl, agents};
 
 #[path = "../../../tests/src/postgres.rs"]
 #[allow(dead_code, reason = "the end-to-end tests use the rest")]
@@ -51,11 +57,51 @@ pub fn server() -> &'static postgres::Server {
     SERVER.get_or_init(|| postgres::Server::start().unwrap())
 }
 
+/// The name of a gate.
+pub fn gate(name: &str) -> GateName {
+    name.parse().unwrap()
+}
+
 impl Store {
+    pub fn url(&self) -> &StoreUrl {
+        &self.url
+    }
+
+    /// Takes a step; says whether it was not refused.
+    pub async fn takes(&self, step: Step) -> bool {
+        match self.audit_append_all(Vec::new(), Some(step)).await {
+            Ok(()) => true,
+            Err(StoreError::Changed) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The device has these host keys now.
+    pub async fn set_host_keys(&self, device: &DeviceName, keys: &[String], now: Timestamp) {
+        let was = self.host_keys_revision().await.unwrap();
+        assert!(self.takes(Self::host_keys_step(device.clone(), keys.to_vec(), now, was)).await);
+    }
+
+    /// A session begins.
+    pub async fn session_begin(
+        &self,
+        id: SessionId,
+        permit: &Permit,
+        origin: IpAddr,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.audit_append_all(Vec::new(), Some(self.session_step(id, permit, origin, now))).await
+    }
+
+    /// A session is this now.
+    pub async fn session_put(&self, session: &SessionRow) -> Result<(), StoreError> {
+        self.audit_append_all(Vec::new(), Some(self.session_put_step(session.clone()))).await
+    }
+
     /// The device's agent has this key now, and a certificate of the same name.
-    pub async fn enrol(&self, device: &tidegate_common::name::DeviceName, key: &str, now: jiff::Timestamp) {
+    pub async fn enrol(&self, device: &DeviceName, key: &str, now: Timestamp) {
         let enrolled = Enrolled { device, certificate: key, public_key: key };
-        agents::enrol(&self.writer, &enrolled, now).await.unwrap();
+        agents::enrol(&enrolled, now).exec_without_returning(&self.writer).await.unwrap();
     }
 }
 
@@ -76,7 +122,7 @@ impl Temporary {
             On::Postgres => server().database().unwrap(),
         };
         let url = url.parse().unwrap();
-        let store = Store::open(&url).await.unwrap();
+        let store = Store::open(&url, &gate("gate1")).await.unwrap();
         Self { store, url, directory }
     }
 

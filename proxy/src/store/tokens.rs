@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, QueryOrder as _, TransactionTrait as _};
+use sea_orm::{ActiveValue::Set, QueryOrder as _};
 use tidegate_common::name::DeviceName;
 use tidegate_common::secret::Secret;
 
 use super::agents::{self, Enrolled, at, device};
-use super::{Doing as _, Store, StoreError};
+use super::{Doing as _, Step, Store, StoreError};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "agent_token")]
@@ -33,9 +33,9 @@ fn digest(secret: &Secret) -> String {
         .collect()
 }
 
-/// Of tokens, the one of this secret, if it can be used now.
-fn good<Q: QueryFilter>(of: Q, secret: &Secret, now: Timestamp) -> Q {
-    of.filter(Column::Hash.eq(digest(secret)))
+/// Of tokens, the one of this digest, if it can be used now.
+fn good<Q: QueryFilter>(of: Q, hash: &str, now: Timestamp) -> Q {
+    of.filter(Column::Hash.eq(hash))
         .filter(Column::Used.is_null())
         .filter(Column::Expires.gt(now.as_millisecond()))
 }
@@ -55,21 +55,9 @@ pub struct TokenRow {
 
 impl Store {
     /// Keeps a token, hashed; earlier unused ones of the device can no longer be used.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn token_minted(
-        &self,
-        device: &DeviceName,
-        secret: &Secret,
-        now: Timestamp,
-        expires: Timestamp,
-    ) -> Result<(), StoreError> {
+    #[must_use]
+    pub fn token_minted(device: &DeviceName, secret: &Secret, now: Timestamp, expires: Timestamp) -> Step {
         const DOING: &str = "wrote a token";
-        let change = self.writer.begin().await.doing(DOING)?;
-        let earlier =
-            Entity::delete_many().filter(Column::Device.eq(device.as_str())).filter(Column::Used.is_null());
-        earlier.exec(&change).await.doing(DOING)?;
         let row = ActiveModel {
             hash: Set(digest(secret)),
             device: Set(device.to_string()),
@@ -77,8 +65,14 @@ impl Store {
             expires: Set(expires.as_millisecond()),
             used: Set(None),
         };
-        Entity::insert(row).exec_without_returning(&change).await.doing(DOING)?;
-        change.commit().await.doing(DOING)
+        let earlier =
+            Entity::delete_many().filter(Column::Device.eq(device.as_str())).filter(Column::Used.is_null());
+        Step::new(move |change| {
+            Box::pin(async move {
+                earlier.exec(change).await.doing(DOING)?;
+                Entity::insert(row).exec_without_returning(change).await.doing(DOING).map(drop)
+            })
+        })
     }
 
     /// The device that a token enrols, if the token is known, unused and not expired.
@@ -90,34 +84,28 @@ impl Store {
         secret: &Secret,
         now: Timestamp,
     ) -> Result<Option<DeviceName>, StoreError> {
-        let good = good(Entity::find(), secret, now);
+        let good = good(Entity::find(), &digest(secret), now);
         let row = good.one(&self.readers).await.doing("read tokens")?;
         row.map(|row| device(&row.device)).transpose()
     }
 
     /// Uses a token up for a certificate of its device, in one step: until then what was
-    /// revoked stays so, from then on only the new key is good. Says whether the token was
-    /// still good; of two callers at once, one has it.
-    ///
-    /// # Errors
-    /// When the database fails; the token is as it was then.
-    pub async fn token_redeem(
-        &self,
-        secret: &Secret,
-        enrolled: &Enrolled<'_>,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    /// revoked stays so, from then on only the new key is good. Of two that do so at once, one
+    /// has it, and the other's step is refused as [`StoreError::Changed`].
+    #[must_use]
+    pub fn token_redeemed(secret: &Secret, enrolled: &Enrolled<'_>, now: Timestamp) -> Step {
         const DOING: &str = "used a token";
-        let change = self.writer.begin().await.doing(DOING)?;
         let used = Entity::update_many().col_expr(Column::Used, Expr::value(now.as_millisecond()));
-        let of_device = good(used, secret, now).filter(Column::Device.eq(enrolled.device.as_str()));
-        if of_device.exec(&change).await.doing(DOING)?.rows_affected != 1 {
-            change.rollback().await.doing(DOING)?;
-            return Ok(false);
-        }
-        agents::enrol(&change, enrolled, now).await.doing(DOING)?;
-        change.commit().await.doing(DOING)?;
-        Ok(true)
+        let of_device = good(used, &digest(secret), now).filter(Column::Device.eq(enrolled.device.as_str()));
+        let enrol = agents::enrol(enrolled, now);
+        Step::new(move |change| {
+            Box::pin(async move {
+                if of_device.exec(change).await.doing(DOING)?.rows_affected != 1 {
+                    return Err(StoreError::Changed);
+                }
+                enrol.exec_without_returning(change).await.doing(DOING).map(drop)
+            })
+        })
     }
 
     /// Tokens, of every device; the newest first.
@@ -145,13 +133,13 @@ mod tests {
         let second = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
         let mint = async |secret: &str| {
             let secret = Secret::new(secret.to_owned());
-            temporary.store.token_minted(&db01, &secret, second(0), second(60)).await.unwrap();
+            assert!(temporary.store.takes(Store::token_minted(&db01, &secret, second(0), second(60))).await);
         };
         let redeem = async |secret: &str, at| {
             let (store, secret) = (&temporary.store, Secret::new(secret.to_owned()));
             let known = store.token_device(&secret, second(at)).await.unwrap();
             let enrolled = Enrolled { device: &db01, certificate: "one", public_key: "key" };
-            let redeemed = store.token_redeem(&secret, &enrolled, second(at)).await.unwrap();
+            let redeemed = store.takes(Store::token_redeemed(&secret, &enrolled, second(at))).await;
             assert_eq!(known.as_ref(), redeemed.then_some(&db01));
             redeemed
         };
@@ -172,11 +160,11 @@ mod tests {
         let (db01, db02): (DeviceName, DeviceName) = ("db01".parse().unwrap(), "db02".parse().unwrap());
         let (secret, now) = (Secret::new("a".to_owned()), Timestamp::UNIX_EPOCH);
         let later = now + std::time::Duration::from_secs(60);
-        temporary.store.token_minted(&db01, &secret, now, later).await.unwrap();
+        assert!(temporary.store.takes(Store::token_minted(&db01, &secret, now, later)).await);
         let enrolled = |device| Enrolled { device, certificate: "one", public_key: "key" };
-        assert!(!temporary.store.token_redeem(&secret, &enrolled(&db02), now).await.unwrap());
+        assert!(!temporary.store.takes(Store::token_redeemed(&secret, &enrolled(&db02), now)).await);
         assert!(temporary.store.agents().await.unwrap().is_empty());
-        assert!(temporary.store.token_redeem(&secret, &enrolled(&db01), now).await.unwrap());
+        assert!(temporary.store.takes(Store::token_redeemed(&secret, &enrolled(&db01), now)).await);
     }
 
     on_both! {

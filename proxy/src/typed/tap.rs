@@ -146,10 +146,18 @@ async fn write(
         // A recording that fails ends the session by itself.
         let _ = recorder.mark(&line).await;
         let command = CommandText::new(line);
-        open.audit.tell(Event::CommandRun { session, channel, source, command }).await?;
+        unless_away(open.audit.tell(Event::CommandRun { session, channel, source, command }).await)?;
     }
     if more > 0 {
-        open.audit.tell(Event::TypedNotListed { session, channel, more }).await?;
+        unless_away(open.audit.tell(Event::TypedNotListed { session, channel, more }).await)?;
     }
     Ok(())
+}
+
+/// A session outlasts the database: what it tells meanwhile is kept until that is back.
+fn unless_away(told: Result<u64, AuditError>) -> Result<(), AuditError> {
+    match told {
+        Err(error) if error.is_away() => Ok(()),
+        told => told.map(drop),
+    }
 }

@@ -21,7 +21,7 @@ impl Desk {
     async fn token(&self, secret: &str) -> Secret {
         let (token, now) = (Secret::new(secret.to_owned()), jiff::Timestamp::now());
         let later = now + Duration::from_secs(60);
-        self.office.store.token_minted(&device(), &token, now, later).await.unwrap();
+        assert!(self.office.store.takes(Store::token_minted(&device(), &token, now, later)).await);
         token
     }
 
@@ -44,7 +44,7 @@ impl Desk {
     }
 
     async fn revoke(&self) {
-        assert!(self.office.store.revoke_agent(&device()).await.unwrap());
+        assert!(self.office.store.takes(Store::agent_revoked(&device())).await);
         self.office.registry.dismiss(&device(), "this agent's enrolment was revoked");
     }
 }

@@ -70,7 +70,7 @@ async fn a_key_is_free_once_its_device_is_gone_or_its_agent_revoked() {
     office.hears("db02", &[&one]).await;
     office.hears("db03", &[&two]).await;
     assert_eq!(office.hears("db01", &[&one, &two]).await.foreign.len(), 2);
-    office.store.revoke_agent(&name("db02")).await.unwrap();
+    assert!(office.store.takes(Store::agent_revoked(&name("db02"))).await);
     assert_eq!(office.hears("db01", &[&one, &two]).await.own, [one.as_str()]);
     let db03 = ResourceName { kind: Kind::Device, name: "db03".to_owned() };
     office.access.delete(&[db03], &By::proxy()).await.unwrap();

@@ -14,6 +14,7 @@ use tidegate_common::model::Resources;
 
 use super::{lines, wait_for_the_end};
 use crate::audit_log::AuditLog;
+use crate::store::testing::gate;
 use crate::store::{SessionRow, Store, StoreUrl};
 
 const CONTROL: &str = "TIDEGATE_FAULTS_CONTROL";
@@ -70,7 +71,7 @@ async fn every_fault(control: &Path) {
     faults.disarm();
     let template = disk.join("template");
     fs::create_dir(&template).unwrap();
-    Store::open(&url(&template)).await.unwrap().close().await.unwrap();
+    Store::open(&url(&template), &gate("gate1")).await.unwrap().close().await.unwrap();
     let mut places = Vec::new();
     for (what, fault, for_good) in FAULTS {
         let mut place = 0;
@@ -93,7 +94,7 @@ async fn every_fault(control: &Path) {
 
 /// Plays the scene with one fault; `false` when it was never met.
 async fn one_fault(faults: &Faults, dir: &Path, fault: (i64, i64, bool), context: &str) -> bool {
-    let store = Store::open(&url(dir)).await.unwrap();
+    let store = Store::open(&url(dir), &gate("gate1")).await.unwrap();
     let log = AuditLog::open(store.clone(), &dir.join("audit")).await.unwrap();
     faults.arm(fault);
     let mut known = Known::default();
@@ -145,8 +146,9 @@ impl Known {
         let user = format!("user-{when}");
         let resources = Resources::default().update(&format!("[[user]]\nname = \"{user}\"\n")).unwrap();
         let put: Vec<_> = resources.written.into_iter().map(|(resource, _)| resource).collect();
+        let (_, was) = store.resources_to_change().await.unwrap();
         let applied = record(&format!("{user} is there"));
-        match log.step(vec![applied.into()], Store::resources_step(put, Vec::new())).await {
+        match log.step(vec![applied.into()], Store::resources_step(put, Vec::new(), was)).await {
             Ok(()) => self.users.push(user),
             Err(_) => self.refused.push(user),
         }
@@ -167,8 +169,9 @@ impl Known {
 
     /// Opens what a disk has and looks for all of it; `later` is after all could be written.
     async fn hold_in(&self, dir: &Path, context: &str, later: bool) {
-        let store = Store::open(&url(dir)).await.unwrap_or_else(|error| panic!("{context}: {error}"));
-        let rows = store.audit_from(1, 1000).await.unwrap();
+        let store =
+            Store::open(&url(dir), &gate("gate1")).await.unwrap_or_else(|error| panic!("{context}: {error}"));
+        let rows = store.audit_from(store.own_gate(), 1, 1000).await.unwrap();
         let has = |text: &str| rows.iter().filter(|row| row.body.contains(&format!("\"{text}\""))).count();
         for (seq, text) in &self.records {
             let row = rows.iter().find(|row| row.seq == i64::try_from(*seq).unwrap());

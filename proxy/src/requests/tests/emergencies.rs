@@ -46,7 +46,8 @@ async fn an_emergency_of_before_that_was_open_for_years_is_over_with_its_groups_
     // As it was written down before there was a bound: made two hours ago, until 2036.
     let made = Timestamp::now() - std::time::Duration::from_secs(7200);
     old.state = RequestState::Approved { window: Window::starting(made, "120 months".parse().unwrap()) };
-    let written = crate::store::Store::request_step(old.clone());
+    let (_, was) = world.temporary.store.request_to_change(old.id).await.unwrap().unwrap();
+    let written = crate::store::Store::request_changed(old.clone(), was);
     world.temporary.store.audit_append_all(Vec::new(), Some(written)).await.unwrap();
     assert_eq!(world.access.still_permits(&permit).await.unwrap_err(), EndReason::TimeOver);
     assert_eq!(length(&world.requests.get(old.id).await.unwrap()), 3600);

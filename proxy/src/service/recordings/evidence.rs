@@ -3,9 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_common::audit::{Event, Record, Verdict};
 use tidegate_common::digest::Digest;
@@ -108,16 +106,14 @@ async fn each(
     kind: &str,
     mut with: impl FnMut(Event),
 ) -> Result<(), Failure> {
-    // As records are written: the type is an event's first field, the session its second.
-    let text = format!("\"type\":\"{kind}\",\"session\":\"{}\"", session.id);
-    // The log's clock and the session's are read one after the other.
-    let since: Timestamp = session.started - Duration::from_secs(1);
-    let mut seq = 0;
+    // As records are written: the type is an event's first field.
+    let typed = format!("\"event\":{{\"type\":\"{kind}\"");
+    let mut after = None;
     loop {
-        let page = services.store.audit_with(seq, since, &text, PAGE).await?;
+        let page = services.store.audit_of_session(session.id, after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(()) };
-        seq = last.seq;
-        for row in &page {
+        after = Some((last.gate, last.seq));
+        for row in page.iter().filter(|row| row.body.contains(&typed)) {
             // One that does not read is told of by `audit verify`.
             if let Ok(record) = serde_json::from_str::<Record>(&row.body) {
                 with(record.event);
@@ -128,18 +124,18 @@ async fn each(
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use tidegate_common::audit::Actor;
     use tidegate_common::id::SessionId;
 
     use super::*;
 
     #[test]
-    fn an_event_names_its_type_and_its_session_first() {
+    fn a_record_names_the_type_of_its_event_first() {
         let (session, link) = (SessionId::new(1, 1), Digest::default());
         let event = Event::RecordingSealed { session, bytes: 1, frames: 2, link };
-        let text = serde_json::to_string(&event).unwrap();
-        assert!(
-            text.starts_with(&format!("{{\"type\":\"recording-sealed\",\"session\":\"{session}\"")),
-            "{text}"
-        );
+        let record = Record { seq: 1, at: Timestamp::UNIX_EPOCH, actor: Actor::Proxy, origin: None, event };
+        let text = serde_json::to_string(&record).unwrap();
+        assert!(text.contains("\"event\":{\"type\":\"recording-sealed\""), "{text}");
     }
 }

@@ -172,7 +172,14 @@ impl Handler {
             let (proved, target) = (proved.clone(), target.clone());
             return self.ask_policy(proved, target).await;
         }
-        self.gate.logins.enter(&proved, method, &key, self.origin).await?;
+        if let Err(error) = self.gate.logins.enter(&proved, method, &key, self.origin).await {
+            // Nothing opens but a channel, on which it is read.
+            self.proved = Some(proved.clone());
+            self.standing.send_replace(Standing::Proved);
+            self.leave_when_out(proved);
+            self.state = State::Refused(error.to_string());
+            return Ok(Auth::Accept);
+        }
         match target {
             Some(target) => self.ask_policy(proved, target).await,
             None => {

@@ -56,7 +56,7 @@ impl Pair {
     }
 
     async fn log(&self) -> Vec<Event> {
-        let rows = self.temporary.store.audit_from(1, 1000).await.unwrap();
+        let rows = self.temporary.store.audit_from(self.temporary.store.own_gate(), 1, 1000).await.unwrap();
         rows.iter().map(|row| serde_json::from_str::<Record>(&row.body).unwrap().event).collect()
     }
 }

@@ -3,7 +3,8 @@
 //! gate share this machine's processors, so the ratios are what counts.
 //!
 //! `BENCH_QUICK=1` takes smaller sizes; `BENCH_ONLY=words` takes the measures whose
-//! name contains one of the words.
+//! name contains one of the words. With `BENCH_POSTGRES=1` the gate's store is a database of
+//! PostgreSQL, on this machine and as durable as a file.
 
 mod agents;
 mod channels;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tidegate_tests::device::{ACCOUNT, Device};
 use tidegate_tests::host::Host;
+use tidegate_tests::postgres::Server;
 use tidegate_tests::run::{Run, Running};
 use tidegate_tests::wait;
 use tidegate_tests::world::{Options, World};
@@ -48,6 +49,7 @@ pub struct Course {
     pub device: Device,
     jump: Running,
     config: PathBuf,
+    _server: Option<Server>,
 }
 
 impl Course {
@@ -56,7 +58,12 @@ impl Course {
         let device = Device::boot(base, "bench01")?;
         device.add_account(GRANTED)?;
         keep_manager(&device, GRANTED)?;
-        let world = World::start(Options::default())?;
+        let server = match std::env::var_os("BENCH_POSTGRES") {
+            Some(_) => Some(Server::durable()?),
+            None => None,
+        };
+        let store = server.as_ref().map(Server::database).transpose()?;
+        let world = World::start(Options { store, ..Options::default() })?;
         let client = world.client();
         let key = client.public_key(USER)?;
         device.authorize(ACCOUNT, &key)?;
@@ -96,7 +103,7 @@ impl Course {
         let hosts = hosts(&world, &device, port)?;
         world.trust(&hosts)?;
         let config = client.config();
-        Ok(Self { world, device, jump, config })
+        Ok(Self { world, device, jump, config, _server: server })
     }
 
     /// The words of ssh on this way. The `setting` of ssh_config(5) holds for every hop,

@@ -1,0 +1,62 @@
+//! What other gates on the same store have changed: seen within a second, and at once where
+//! the database's hint arrives.
+
+use std::time::Duration;
+
+use crate::access::Access;
+use crate::requests::Requests;
+use crate::store::{Revisions, Store, StoreError, Watch};
+
+/// How long until the store is looked at without a hint.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Keeps policy and the workflow up with the store, for as long as it is polled. Without a
+/// `watch` nobody else changes it.
+pub async fn keep_up(store: Store, watch: Option<Watch>, access: Access, requests: Requests) {
+    let Some(mut watch) = watch else { return std::future::pending().await };
+    let mut seen = Revisions::default();
+    let mut away = false;
+    loop {
+        match look(&store, &access, &requests, &mut seen, away).await {
+            Ok(()) if away => {
+                tracing::info!("the store's database is back");
+                away = false;
+            }
+            Ok(()) => {}
+            Err(error) if !away => {
+                tracing::error!(%error, "what other gates change is not seen");
+                away = true;
+            }
+            Err(_) => {}
+        }
+        watch.hint(AGAIN).await;
+    }
+}
+
+/// Looks once; `all` has everybody look again who rests on something.
+async fn look(
+    store: &Store,
+    access: &Access,
+    requests: &Requests,
+    seen: &mut Revisions,
+    all: bool,
+) -> Result<(), StoreError> {
+    store.compare_clocks().await?;
+    let now = store.revisions().await?;
+    if now.resources != seen.resources {
+        if let Err(error) = access.refresh().await {
+            // The next look tries again.
+            tracing::error!(%error, "the resources that another gate wrote were not taken");
+            return Ok(());
+        }
+        seen.resources = now.resources;
+    }
+    if now.requests != seen.requests || all {
+        requests.tick();
+        seen.requests = now.requests;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,321 @@
+//! Several gates on one database of PostgreSQL.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use tidegate_common::audit::{Actor, Event, Note};
+use tidegate_common::id::{RequestId, SessionId};
+use tidegate_common::model::{Action, Claims, RequestState, Resources, Wish};
+use tidegate_common::name::UserName;
+
+use super::*;
+use crate::access::By;
+use crate::audit_log::{AuditError, AuditLog};
+use crate::requests::{NewRequest, RequestError, Settings};
+use crate::store::testing::postgres::Server;
+use crate::store::testing::{gate, server};
+use crate::store::{RequestFilter, SessionRow, StoreUrl};
+
+const WORLD: &str = r#"
+[[user]]
+name = "operator"
+[[user]]
+name = "one"
+[[user]]
+name = "two"
+[[device]]
+name = "db01"
+[[credential]]
+name = "ops@db01"
+[[access_group]]
+name = "dba"
+users = ["operator"]
+approvers = ["one", "two"]
+criteria = { accounts = ["ops"] }
+session = { approval = { needed = 2 } }
+"#;
+
+/// A gate without doors.
+struct Gate {
+    store: Store,
+    audit: AuditLog,
+    access: Access,
+    requests: Requests,
+    directory: PathBuf,
+}
+
+impl Gate {
+    async fn new(url: &StoreUrl, name: &str) -> Self {
+        let directory = std::env::temp_dir().join(format!("tidegate-gate-{:032x}", rand::random::<u128>()));
+        std::fs::create_dir(&directory).unwrap();
+        let store = Store::open(url, &gate(name)).await.unwrap();
+        let audit = AuditLog::open(store.clone(), &directory.join("audit")).await.unwrap();
+        let access = Access::load(store.clone(), audit.clone()).await.unwrap();
+        let requests = Requests::new(store.clone(), access.clone(), audit.clone(), Settings::default());
+        Self { store, audit, access, requests, directory }
+    }
+
+    /// Keeps up with the others until the test ends.
+    async fn keep_up(&self) {
+        let watch = self.store.watch().await.unwrap();
+        assert!(watch.is_some());
+        tokio::spawn(keep_up(self.store.clone(), watch, self.access.clone(), self.requests.clone()));
+    }
+
+    async fn ask(&self) -> Result<RequestId, RequestError> {
+        let new = NewRequest {
+            user: user("operator"),
+            target: "ops@db01".parse().unwrap(),
+            action: Action::Session,
+            claims: Claims::default(),
+            wish: Wish::default(),
+            origin: None,
+        };
+        self.requests.create(new).await.map(|request| request.id)
+    }
+
+    async fn approve(&self, id: RequestId, who: &str) -> Result<RequestState, RequestError> {
+        let voted = self.requests.approve(id, &user(who), &by(who), None, Wish::default()).await;
+        voted.map(|request| request.state)
+    }
+
+    async fn cancel(&self, id: RequestId) -> Result<RequestState, RequestError> {
+        let cancelled = self.requests.cancel(id, &user("operator"), &by("operator")).await;
+        cancelled.map(|request| request.state)
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn user(name: &str) -> UserName {
+    name.parse().unwrap()
+}
+
+fn by(name: &str) -> By {
+    By { actor: Actor::User(user(name)), origin: None, login: None }
+}
+
+fn url(server: &Server) -> StoreUrl {
+    server.database().unwrap().parse().unwrap()
+}
+
+async fn two_gates() -> (Gate, Gate) {
+    let url = url(server());
+    let one = Gate::new(&url, "gate1").await;
+    one.access.apply(WORLD, &By::proxy(), false).await.unwrap();
+    (one, Gate::new(&url, "gate2").await)
+}
+
+fn session(number: u64) -> SessionRow {
+    SessionRow {
+        id: SessionId::new(number, 7),
+        user: user("operator"),
+        target: "ops@db01".parse().unwrap(),
+        group: "dba".parse().unwrap(),
+        request: None,
+        emergency: false,
+        origin: "::1".parse().unwrap(),
+        started: jiff::Timestamp::UNIX_EPOCH,
+        ended: None,
+        outcome: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_gate_changes_another_decides_by_within_a_second() {
+    let (one, two) = two_gates().await;
+    two.keep_up().await;
+    let within = std::time::Duration::from_secs(1);
+    let mut changed = two.access.changed();
+    changed.mark_unchanged();
+    one.access.apply("[[user]]\nname = \"late\"\n", &By::proxy(), false).await.unwrap();
+    let seen = async {
+        while two.access.snapshot().user(&user("late")).is_none() {
+            changed.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(within, seen).await.expect("the other gate knows the user");
+    let mut changed = two.requests.changed();
+    changed.mark_unchanged();
+    one.ask().await.unwrap();
+    tokio::time::timeout(within, changed.changed()).await.expect("the other gate looks again").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_gates_that_vote_and_decide_at_once_nothing_is_lost() {
+    let (one, two) = two_gates().await;
+    for _ in 0..20 {
+        let id = one.ask().await.unwrap();
+        let (first, second) = tokio::join!(one.approve(id, "one"), two.approve(id, "two"));
+        let complete = [first.unwrap(), second.unwrap()];
+        let complete = complete.iter().filter(|state| matches!(state, RequestState::Approved { .. })).count();
+        assert_eq!(complete, 1, "the later of both completes it");
+        let request = two.requests.get(id).await.unwrap();
+        assert!(matches!(request.state, RequestState::Approved { .. }), "{request:?}");
+        assert_eq!(request.votes.len(), 2, "{request:?}");
+        two.cancel(id).await.unwrap();
+    }
+    for _ in 0..20 {
+        // A vote that completes it, and its end.
+        let id = one.ask().await.unwrap();
+        one.approve(id, "one").await.unwrap();
+        let (approved, cancelled) = tokio::join!(one.approve(id, "two"), two.cancel(id));
+        cancelled.unwrap();
+        let request = one.requests.get(id).await.unwrap();
+        assert!(matches!(request.state, RequestState::Cancelled { .. }), "{request:?}");
+        match approved {
+            Ok(_) => assert_eq!(request.votes.len(), 2),
+            Err(RequestError::State { state: "cancelled", .. }) => assert_eq!(request.votes.len(), 1),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    let verified = one.audit.verify().await.unwrap();
+    let others: u64 = verified.others.iter().map(|(_, end)| end.seq).sum();
+    let kinds = ["request-created", "request-approved", "request-cancelled"];
+    let mut counts = [0; 3];
+    let mut tail = one.audit.tail(10_000, false);
+    let mut all = 0;
+    while let Some(record) = tail.next_record().await.unwrap() {
+        let text = serde_json::to_string(&record.event).unwrap();
+        for (count, kind) in counts.iter_mut().zip(kinds) {
+            *count += usize::from(text.contains(kind));
+        }
+        all += 1;
+    }
+    assert_eq!(all, verified.records + others, "the end of the log has the records of both");
+    let votes = one.requests.list(&RequestFilter::default()).await.unwrap();
+    let votes: usize = votes.iter().map(|request| request.votes.len()).sum();
+    assert_eq!(counts, [40, votes, 40], "a record for each step, and none for what was not done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_gates_that_make_the_same_request_at_once_one_does_and_no_number_is_given_twice() {
+    let (one, two) = two_gates().await;
+    for _ in 0..20 {
+        let (first, second) = tokio::join!(one.ask(), two.ask());
+        let (made, refused) = match (first, second) {
+            (Ok(made), Err(refused)) | (Err(refused), Ok(made)) => (made, refused),
+            other => panic!("{other:?}"),
+        };
+        assert!(matches!(refused, RequestError::Waiting { id, .. } if id == made), "{refused}");
+        two.cancel(made).await.unwrap();
+    }
+    let all = one.requests.list(&RequestFilter::default()).await.unwrap();
+    assert_eq!(
+        all.iter().map(|request| request.id.0).collect::<Vec<_>>(),
+        (1..=20).rev().collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resources_that_two_gates_apply_at_once_are_all_there() {
+    let (one, two) = two_gates().await;
+    for number in 0..20 {
+        let text = |gate: &str| format!("[[user]]\nname = \"{gate}-{number}\"\n");
+        let (first, second) = (text("one"), text("two"));
+        let proxy = By::proxy();
+        let done =
+            tokio::join!(one.access.apply(&first, &proxy, false), two.access.apply(&second, &proxy, false));
+        assert!(done.0.is_ok() && done.1.is_ok(), "{done:?}");
+    }
+    let Resources { users, .. } = one.access.resources().await.unwrap();
+    assert_eq!(users.len(), 3 + 40);
+    one.access.refresh().await.unwrap();
+    assert!(one.access.snapshot().user(&user("two-19")).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_that_starts_again_interrupts_its_own_sessions_only() {
+    let (one, two) = two_gates().await;
+    one.store.session_put(&session(1)).await.unwrap();
+    two.store.session_put(&session(2)).await.unwrap();
+    let interrupted = two.store.sessions_interrupted(jiff::Timestamp::now()).await.unwrap();
+    assert_eq!(interrupted, [session(2)]);
+    assert!(one.store.session(session(1).id).await.unwrap().unwrap().lives());
+    assert!(!one.store.session(session(2).id).await.unwrap().unwrap().lives());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_gate_has_a_chain_of_its_own_and_a_change_in_any_is_found() {
+    let (one, two) = two_gates().await;
+    let before = one.audit.newest();
+    for number in 0..3 {
+        one.audit.append(Event::ProxyStopped { why: Note::new(format!("one {number}")) }).await.unwrap();
+        let seq = two.audit.append(Event::ProxyStopped { why: Note::new(format!("two {number}")) }).await;
+        assert_eq!(seq.unwrap(), number + 1);
+    }
+    let verified = one.audit.verify().await.unwrap();
+    assert_eq!(verified.records, before + 3);
+    let others: Vec<_> = verified.others.iter().map(|(gate, end)| (gate.as_str(), end.seq)).collect();
+    assert_eq!(others, [("gate2", 3)]);
+    let StoreUrl::Postgres(options) = two.store.url() else { panic!() };
+    let database = options.get_database().unwrap();
+    let change = "UPDATE audit SET body = replace(body, 'two 1', 'two 7') WHERE seq = 2 AND gate = \
+                  (SELECT id FROM gate WHERE name = 'gate2')";
+    server().sql(database, change).unwrap();
+    let error = one.audit.verify().await.unwrap_err();
+    assert!(matches!(&error, AuditError::Other { gate, .. } if gate.as_str() == "gate2"), "{error}");
+    assert!(error.to_string().contains("record 2 was altered"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_with_a_gate_s_name_is_refused_until_the_first_has_ended() {
+    let url = url(server());
+    let first = Gate::new(&url, "gate1").await;
+    let held = first.store.watch().await.unwrap();
+    let second = Gate::new(&url, "gate1").await;
+    let refused = second.store.watch().await.err().unwrap().to_string();
+    assert!(refused.contains("another gate named `gate1` uses the database"), "{refused}");
+    assert!(Gate::new(&url, "gate2").await.store.watch().await.is_ok());
+    let (taken, ()) = tokio::join!(second.store.watch(), async { drop(held) });
+    assert!(taken.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_goes_away_refuses_what_is_new_keeps_what_happened_and_all_goes_on_when_it_is_back() {
+    let server = Server::start().unwrap();
+    let gate = Gate::new(&url(&server), "gate1").await;
+    gate.access.apply(WORLD, &By::proxy(), false).await.unwrap();
+    gate.keep_up().await;
+    let id = gate.ask().await.unwrap();
+    gate.approve(id, "one").await.unwrap();
+    gate.approve(id, "two").await.unwrap();
+    let proved = crate::access::tests::proved("operator");
+    let target = "ops@db01".parse().unwrap();
+    let origin = "192.0.2.7".parse().unwrap();
+    let decided = gate.access.decide(&proved, &target, Action::Session, origin, &Claims::default()).await;
+    let tidegate_common::policy::Decision::Permitted(permit) = decided.unwrap() else { panic!() };
+    assert_eq!(permit.request(), Some(id));
+
+    server.stop().unwrap();
+    let refused = gate.cancel(id).await.unwrap_err().to_string();
+    assert!(refused.contains("away") && refused.contains("nothing new begins until it is back"), "{refused}");
+    let refused = gate.audit.append(Event::ProxyStopped { why: Note::new("to be") }).await.unwrap_err();
+    assert!(refused.to_string().contains("so nothing was done"), "{refused}");
+    let start = Instant::now();
+    assert!(gate.audit.append(Event::ProxyStopped { why: Note::new("to be too") }).await.is_err());
+    assert!(start.elapsed().as_secs() < 8, "nobody waits long: {:?}", start.elapsed());
+    let told = gate.audit.tell(Event::ProxyStopped { why: Note::new("has been") }).await.unwrap_err();
+    assert!(matches!(told, AuditError::Kept(_)), "{told}");
+    assert!(gate.access.still_permits(&permit).await.is_ok(), "what lives goes on");
+    let over = permit.expires().unwrap();
+    let ended = gate.access.still_permits_at(&permit, over).await.unwrap_err();
+    assert_eq!(ended, tidegate_common::policy::EndReason::TimeOver);
+
+    let mut changed = gate.access.changed();
+    changed.mark_unchanged();
+    server.go_on().unwrap();
+    let patience = std::time::Duration::from_secs(20);
+    tokio::time::timeout(patience, changed.changed()).await.expect("everybody looks again").unwrap();
+    gate.cancel(id).await.unwrap();
+    assert!(gate.access.still_permits(&permit).await.is_err(), "it was taken back");
+    let verified = gate.audit.verify().await.unwrap();
+    let rows = gate.store.audit_from(gate.store.own_gate(), 1, 1000).await.unwrap();
+    assert_eq!(verified.records, rows.len() as u64);
+    let has = |text: &str| rows.iter().filter(|row| row.body.contains(&format!("\"{text}\""))).count();
+    assert_eq!([has("to be"), has("to be too"), has("has been")], [0, 0, 1]);
+}

@@ -1,0 +1,80 @@
+//! The gates that share the store.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{ActiveValue::Set, DatabaseTransaction, QueryOrder as _};
+use tidegate_common::name::GateName;
+
+use super::{Doing as _, Store, StoreError};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "gate")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i32,
+    pub name: String,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// A gate's number in the store; it stays when the gate gets another name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GateId(pub(super) i32);
+
+/// A gate that has used the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gate {
+    /// Its number.
+    pub id: GateId,
+    /// Its name, which no other has.
+    pub name: GateName,
+}
+
+/// The number of the gate of this name, which is given one where it is new. A file is one
+/// gate's: what stands in it stays its own under another name.
+pub(super) async fn number(
+    change: &DatabaseTransaction,
+    name: &GateName,
+    alone: bool,
+) -> Result<GateId, DbErr> {
+    let known = Entity::find().filter(Column::Name.eq(name.as_str())).one(change).await?;
+    if let Some(known) = known {
+        return Ok(GateId(known.id));
+    }
+    let mut others = Entity::find().all(change).await?;
+    // The name of who used it before there were names is empty.
+    let same = match (others.pop(), others.is_empty()) {
+        (Some(one), true) if alone || one.name.is_empty() => Some(one.id),
+        _ => None,
+    };
+    let row = ActiveModel { name: Set(name.to_string()), ..Default::default() };
+    match same {
+        Some(id) => {
+            Entity::update(ActiveModel { id: Set(id), ..row }).exec(change).await.map(|row| GateId(row.id))
+        }
+        None => Entity::insert(row).exec(change).await.map(|inserted| GateId(inserted.last_insert_id)),
+    }
+}
+
+impl Store {
+    /// The number of this gate.
+    #[must_use]
+    pub fn own_gate(&self) -> GateId {
+        self.gate
+    }
+
+    /// Every gate that has used the store, by number.
+    ///
+    /// # Errors
+    /// When the database fails or a row is damaged.
+    pub async fn gates(&self) -> Result<Vec<Gate>, StoreError> {
+        let rows = Entity::find().order_by_asc(Column::Id).all(&self.readers).await.doing("read gates")?;
+        let read = |row: Model| {
+            let name = row.name.parse().map_err(|why| StoreError::damaged("gate", why))?;
+            Ok(Gate { id: GateId(row.id), name })
+        };
+        rows.into_iter().map(read).collect()
+    }
+}

@@ -1,0 +1,118 @@
+//! How often what every gate must know of has changed: each step that changes it moves its
+//! number in the same transaction. Who wants to write what they made of an earlier state
+//! says which number that had, and is refused when it has moved meanwhile.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::{BinOper, ExprTrait as _};
+use sea_orm::{ActiveValue::Set, DatabaseTransaction, DbBackend, Statement};
+
+use super::{Doing as _, Store, StoreError, changed_if_there};
+
+/// The channel on which PostgreSQL tells that some number has moved.
+pub(super) const CHANNEL: &str = "tidegate";
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "revision")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub what: String,
+    pub number: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// A number that was read; it only ever grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Revision(pub(super) i64);
+
+impl Revision {
+    /// Where a step moved it that was made of this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// What has a number.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Of<'a> {
+    Resources,
+    Requests,
+    /// Whose host keys are.
+    HostKeys,
+    /// The requests that this user made.
+    Requester(&'a str),
+}
+
+impl Of<'_> {
+    fn key(self) -> String {
+        match self {
+            Self::Resources => "resources".to_owned(),
+            Self::Requests => "requests".to_owned(),
+            Self::HostKeys => "host keys".to_owned(),
+            Self::Requester(user) => format!("requester {user}"),
+        }
+    }
+}
+
+/// The numbers that are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Revisions {
+    /// Of all resources.
+    pub resources: Revision,
+    /// Of all requests.
+    pub requests: Revision,
+}
+
+/// Moves a number: from where it was read, or else the step is refused as [`StoreError::Changed`].
+pub(super) async fn move_on(
+    change: &DatabaseTransaction,
+    of: Of<'_>,
+    was: Option<Revision>,
+) -> Result<(), StoreError> {
+    const DOING: &str = "counted a change";
+    let mut moved = Entity::update_many()
+        .col_expr(Column::Number, Expr::col(Column::Number).binary(BinOper::Add, 1))
+        .filter(Column::What.eq(of.key()));
+    if let Some(Revision(was)) = was {
+        moved = moved.filter(Column::Number.eq(was));
+    }
+    if moved.exec(change).await.doing(DOING)?.rows_affected == 0 {
+        if was.is_some_and(|was| was != Revision::default()) {
+            return Err(StoreError::Changed);
+        }
+        let first = ActiveModel { what: Set(of.key()), number: Set(1) };
+        changed_if_there(Entity::insert(first).exec_without_returning(change).await, DOING)?;
+    }
+    if change.get_database_backend() == DbBackend::Postgres {
+        // Told when the step is committed, and not if it is not.
+        let tell = Statement::from_string(DbBackend::Postgres, format!("NOTIFY {CHANNEL}"));
+        change.execute_raw(tell).await.doing(DOING)?;
+    }
+    Ok(())
+}
+
+impl Store {
+    pub(super) async fn revision(&self, of: Of<'_>) -> Result<Revision, StoreError> {
+        let row = Entity::find_by_id(of.key()).one(&self.readers).await.doing("read what changed")?;
+        Ok(row.map(|row| Revision(row.number)).unwrap_or_default())
+    }
+
+    /// The numbers that are watched, as they are now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn revisions(&self) -> Result<Revisions, StoreError> {
+        let keys = [Of::Resources.key(), Of::Requests.key()];
+        let rows = Entity::find().filter(Column::What.is_in(&keys)).all(&self.readers).await;
+        let rows = rows.doing("read what changed")?;
+        let number = |of: Of<'_>| {
+            let row = rows.iter().find(|row| row.what == of.key());
+            row.map(|row| Revision(row.number)).unwrap_or_default()
+        };
+        Ok(Revisions { resources: number(Of::Resources), requests: number(Of::Requests) })
+    }
+}
