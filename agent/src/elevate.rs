@@ -20,8 +20,8 @@ mod preview;
 pub mod program;
 mod removal;
 mod replace;
+mod reserve;
 mod returned;
-mod room;
 mod sudo;
 pub mod sudoers;
 mod timestamps;
@@ -221,7 +221,7 @@ impl Elevator {
         let edits = fresh.iter().find(|(unit, delta)| edits_accounts(unit) && !delta.is_nothing());
         let Some((first, _)) = edits else { return Ok(()) };
         let not_yet = |why| NotApplied { failure: first.failure(why), untouched: true };
-        room::keep(&self.paths).map_err(|error| {
+        reserve::keep(&self.paths).map_err(|error| {
             not_yet(format!("there is no room on the disk to take it back later: {error}"))
         })?;
         let lock = self.accounts.take(&self.paths).map_err(not_yet)?;

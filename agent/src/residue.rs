@@ -1,5 +1,5 @@
 //! What a session leaves behind on the host: its processes, which are ended, and
-//! changes, which are reported ([`Keeper`]).
+//! changes, which are reported ([`Comparer`]).
 //!
 //! A process belongs to the session when its environment carries the session's
 //! marker, when it descends from such a process, when it lives in the same logind
@@ -43,7 +43,7 @@ use ending::Ending;
 use systemd::Services;
 use table::Table;
 
-pub use changes::{Beginning, Keeper, Notes, missed};
+pub use changes::{Beginning, Comparer, Notes, missed};
 pub use late::{Late, Lates, Lost};
 pub use own::Own;
 pub use process::{Status, command_of, is_gone, shown};

@@ -11,11 +11,11 @@
 //! and the proxy is told why.
 
 mod assembler;
-mod book;
+mod attribution;
 mod events;
-mod hold;
 mod kernel;
-mod post;
+mod listener;
+mod loaded_rules;
 mod record;
 mod rules;
 mod spool;
@@ -38,7 +38,7 @@ use crate::paths::Paths;
 use crate::shell::Link;
 use watcher::{Listening, Watcher};
 
-pub use hold::{obstacles, put_back_after_crash};
+pub use loaded_rules::{obstacles, put_back_after_crash};
 pub use watcher::Carried;
 
 /// How long the thread may take to put the kernel's audit back at a stop.
@@ -108,13 +108,13 @@ pub fn start(
     logins: &Logins,
     carried: Option<Carried>,
 ) -> std::io::Result<(Witness, Running)> {
-    let (mut book, assembler, post): (book::Book, _, _) =
-        carried.map_or_else(Default::default, |carried| (carried.book, carried.assembler, carried.post));
-    for (from, session) in book.connections() {
+    let (mut attribution, assembler, listener): (attribution::Attribution, _, _) = carried
+        .map_or_else(Default::default, |carried| (carried.attribution, carried.assembler, carried.listener));
+    for (from, session) in attribution.connections() {
         logins.dialled(session, from);
     }
-    let listening = post.and_then(|left| match left.take_over(paths) {
-        Ok(post) => Some(Listening::Yes(Box::new(post))),
+    let listening = listener.and_then(|left| match left.take_over(paths) {
+        Ok(listener) => Some(Listening::Yes(Box::new(listener))),
         Err(error) => {
             tracing::error!(%error, "what the kernel told during the handover is lost");
             None
@@ -132,7 +132,7 @@ pub fn start(
         spool: spool::Spool::open(&paths.state.join("witness"), started)?,
         wake: Arc::clone(&wake),
         linked: false,
-        book,
+        attribution,
         logins: logins.clone(),
         assembler,
         listening: listening.unwrap_or(Listening::Not),
@@ -155,7 +155,7 @@ pub fn start(
 /// Nobody is to watch any more: puts back what the agent before has left.
 pub fn let_go(paths: &Paths, carried: Option<Carried>) {
     if let Some(carried) = carried {
-        drop(carried.post.map(|left| left.take_over(paths)));
+        drop(carried.listener.map(|left| left.take_over(paths)));
         put_back_after_crash(paths);
     }
 }
@@ -225,7 +225,7 @@ impl Witness {
     #[must_use]
     pub fn sight(&self) -> Sight {
         match self.0 {
-            Some(_) => hold::sight(),
+            Some(_) => loaded_rules::sight(),
             None => Sight::Blind { why: Note::new("it is switched off in the agent's configuration") },
         }
     }

@@ -15,6 +15,6 @@ mod reports;
 mod texts;
 mod vouching;
 
-pub use listener::{Office, keep_seen, listen};
+pub use listener::{ListenerContext, keep_seen, listen};
 pub use registry::{GrantOver, GrantSeen, GrantState, LiveGrant, Registry, What};
 pub use vouching::{Trust, trust};

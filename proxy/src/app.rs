@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::access::Access;
 use crate::admission::Admission;
 use crate::agents::ca::Ca;
-use crate::agents::{self, GrantSeen, Office, Registry};
+use crate::agents::{self, GrantSeen, ListenerContext, Registry};
 use crate::audit_log::{self, AuditLog};
 use crate::config::Config;
 use crate::console;
@@ -100,7 +100,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         agents_address: config.listen.agents_name.clone().unwrap_or_else(|| agents_address.to_string()),
     });
     let refusals = Refusals::new(audit.clone());
-    let office = Arc::new(Office {
+    let context = Arc::new(ListenerContext {
         registry,
         ca,
         user_ca: keys.user_ca().to_openssh().context("the user CA")?,
@@ -137,8 +137,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         () = ssh::listen(gate, ssh_listener, &threads) => {}
-        ended = agents::listen(Arc::clone(&office), agents_listener) => ended?,
-        () = agents::keep_seen(&office) => {}
+        ended = agents::listen(Arc::clone(&context), agents_listener) => ended?,
+        () = agents::keep_seen(&context) => {}
         () = refusals.keep_summing() => {}
         () = admin => {}
         () = expiry => {}
@@ -148,7 +148,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
     }
     refusals.sum_up(true).await;
-    office.sum_up(true).await;
+    context.sum_up(true).await;
     stop(&live, &audit).await;
     store.close().await.context("the store")
 }

@@ -10,19 +10,19 @@
 //! told of by its size and digest.)
 //!
 //! [`Watch`] is the part with a task: the relay hands it cheap clones of what passes,
-//! and waits only when that task is [`tap::ROOM`] bytes behind.
+//! and waits only when that task is [`follower::ROOM`] bytes behind.
 
 mod asked;
 mod digest;
+mod follower;
 mod scp;
 mod sftp;
-mod tap;
 
 use tidegate_common::audit::{Changed, Event, Note, Outcome, Transfer};
 use tidegate_common::id::SessionId;
 
 pub use asked::Asked;
-pub use tap::Watch;
+pub use follower::Watch;
 
 /// Who sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,17 +15,17 @@
 //! [`Lines`] decides, without I/O. [`Typed`] is the part with a task; the relay's bytes
 //! cost it a search for the last line feed while nobody types.
 
+mod follower;
 mod keys;
 mod row;
 mod sequences;
-mod tap;
 #[cfg(test)]
 mod tests;
 
 use keys::Keys;
 use row::Row;
 
-pub use tap::Typed;
+pub use follower::Typed;
 
 /// How much may be shown after the last key before what was typed is given up, in bytes.
 const PATIENCE: usize = 64 * 1024;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-use crate::encode::USUAL_QUALITY;
+/// The quality that keeps small text sharp.
+const USUAL_QUALITY: u8 = 34;
 
 /// Makes a video of a recording: of Tidegate, or any asciicast.
 #[derive(Debug, Parser)]

@@ -13,7 +13,7 @@ use ffmpeg::codec::packet::Packet;
 use ffmpeg::format::context::{Output, StreamIo};
 use ffmpeg::{Dictionary, Rational, format, frame, picture};
 
-pub use codec::{Codec, USUAL_QUALITY};
+pub use codec::Codec;
 pub use pool::{Encoding, start};
 
 /// Milliseconds: no two screens that can be told apart are closer.

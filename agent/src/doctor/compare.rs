@@ -17,7 +17,7 @@ const WORTH_A_WORD: SignedDuration = SignedDuration::from_secs(2);
 
 /// Who can set this host's clock right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keeper {
+pub enum ClockSetter {
     /// The machine on which this container runs.
     Machine,
     /// chronyd(8).
@@ -30,7 +30,7 @@ pub enum Keeper {
 
 /// How far this host's clock is ahead of the proxy's. `synchronized` says that this
 /// host's is right as far as the host knows.
-pub fn clocks(ahead: Option<SignedDuration>, synchronized: bool, keeper: Keeper) -> Point {
+pub fn clocks(ahead: Option<SignedDuration>, synchronized: bool, setter: ClockSetter) -> Point {
     const NAME: &str = "proxy clock";
     let Some(ahead) = ahead else {
         let found = "it was not compared with the proxy's: no link since the host was booted";
@@ -43,14 +43,14 @@ pub fn clocks(ahead: Option<SignedDuration>, synchronized: bool, keeper: Keeper)
     }
     let way = if ahead.is_negative() { "behind" } else { "ahead of" };
     let found = format!("this host's clock is {seconds} {way} the proxy's");
-    let mend = match (synchronized, keeper) {
+    let mend = match (synchronized, setter) {
         (true, _) => {
             "this host is synchronized, so look at `timedatectl` on the proxy; then restart tidegate-agent.service"
         }
-        (false, Keeper::Machine) => "set the clock of the machine on which this container runs",
-        (false, Keeper::Chrony) => "systemctl enable --now chrony && chronyc makestep",
-        (false, Keeper::Timedatectl) => "timedatectl set-ntp true",
-        (false, Keeper::Nobody) => "apt install systemd-timesyncd && timedatectl set-ntp true",
+        (false, ClockSetter::Machine) => "set the clock of the machine on which this container runs",
+        (false, ClockSetter::Chrony) => "systemctl enable --now chrony && chronyc makestep",
+        (false, ClockSetter::Timedatectl) => "timedatectl set-ntp true",
+        (false, ClockSetter::Nobody) => "apt install systemd-timesyncd && timedatectl set-ntp true",
     };
     if apart.as_secs().unsigned_abs() < MOST_SKEW_SECONDS {
         return Point::warning(
@@ -138,23 +138,23 @@ mod tests {
             (60, Verdict::Wrong, "60.0 s ahead of the proxy's; no session can log in"),
             (-3600, Verdict::Wrong, "3600.0 s behind the proxy's; no session can log in"),
         ] {
-            let point = clocks(seconds(ahead), false, Keeper::Nobody);
+            let point = clocks(seconds(ahead), false, ClockSetter::Nobody);
             assert_eq!(point.verdict, verdict, "{point}");
             assert!(point.found.contains(way), "{point}");
         }
-        assert_eq!(clocks(None, true, Keeper::Nobody).verdict, Verdict::Warning);
+        assert_eq!(clocks(None, true, ClockSetter::Nobody).verdict, Verdict::Warning);
     }
 
     #[test]
     fn a_clock_is_mended_by_what_the_host_has_or_on_the_proxy() {
-        for (synchronized, keeper, mend) in [
-            (false, Keeper::Chrony, "chronyc makestep"),
-            (false, Keeper::Timedatectl, "set-ntp true"),
-            (false, Keeper::Nobody, "apt install systemd-timesyncd"),
-            (false, Keeper::Machine, "the machine on which"),
-            (true, Keeper::Chrony, "on the proxy"),
+        for (synchronized, setter, mend) in [
+            (false, ClockSetter::Chrony, "chronyc makestep"),
+            (false, ClockSetter::Timedatectl, "set-ntp true"),
+            (false, ClockSetter::Nobody, "apt install systemd-timesyncd"),
+            (false, ClockSetter::Machine, "the machine on which"),
+            (true, ClockSetter::Chrony, "on the proxy"),
         ] {
-            let point = clocks(seconds(99), synchronized, keeper);
+            let point = clocks(seconds(99), synchronized, setter);
             assert!(point.mend.as_ref().unwrap().contains(mend), "{point}");
         }
     }

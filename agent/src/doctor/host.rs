@@ -67,9 +67,9 @@ pub fn examine(config: Result<Config, ConfigError>, asked: Option<&Asked>) -> Ve
     let contained = contained();
     let told = run("timedatectl", &["show"], DEADLINE).map(|answer| answer.text).unwrap_or_default();
     let synchronized = judge::clock(&told);
-    let keeper = judge::keeper(&told, contained, Path::new("/usr/bin/chronyc").exists());
+    let setter = judge::setter(&told, contained, Path::new("/usr/bin/chronyc").exists());
     let ahead = heard.map(|heard| heard.ahead(clock::now()));
-    points.push(compare::clocks(ahead, synchronized.verdict == Verdict::Ok, keeper));
+    points.push(compare::clocks(ahead, synchronized.verdict == Verdict::Ok, setter));
     points.push(synchronized);
     points.push(audit(&paths, contained));
     points.push(journal(&paths));

@@ -9,7 +9,7 @@ use tidegate_common::name::DeviceName;
 use tidegate_common::wire::SESSION_VARIABLE;
 
 use super::Point;
-use super::compare::Keeper;
+use super::compare::ClockSetter;
 use crate::elevate::sudoers::Policy;
 use crate::setup;
 
@@ -205,12 +205,12 @@ pub fn clock(told: &str) -> Point {
 }
 
 /// Who can set the clock right, by what `timedatectl show` says and what is there.
-pub fn keeper(told: &str, contained: bool, chrony: bool) -> Keeper {
+pub fn setter(told: &str, contained: bool, chrony: bool) -> ClockSetter {
     match (contained, chrony) {
-        (true, _) => Keeper::Machine,
-        (false, true) => Keeper::Chrony,
-        (false, false) if told.lines().any(|said| said.trim() == "CanNTP=yes") => Keeper::Timedatectl,
-        (false, false) => Keeper::Nobody,
+        (true, _) => ClockSetter::Machine,
+        (false, true) => ClockSetter::Chrony,
+        (false, false) if told.lines().any(|said| said.trim() == "CanNTP=yes") => ClockSetter::Timedatectl,
+        (false, false) => ClockSetter::Nobody,
     }
 }
 
@@ -297,9 +297,9 @@ mod tests {
     #[test]
     fn who_keeps_the_clock_is_known_by_what_the_host_has() {
         let can = "CanNTP=yes\nNTP=no\n";
-        assert_eq!(keeper(can, false, false), Keeper::Timedatectl);
-        assert_eq!(keeper(can, false, true), Keeper::Chrony);
-        assert_eq!(keeper(can, true, true), Keeper::Machine);
-        assert_eq!(keeper("CanNTP=no\n", false, false), Keeper::Nobody);
+        assert_eq!(setter(can, false, false), ClockSetter::Timedatectl);
+        assert_eq!(setter(can, false, true), ClockSetter::Chrony);
+        assert_eq!(setter(can, true, true), ClockSetter::Machine);
+        assert_eq!(setter("CanNTP=no\n", false, false), ClockSetter::Nobody);
     }
 }

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::replace::replace_in;
-use super::room;
+use super::reserve;
 use crate::paths::Paths;
 use crate::text;
 
@@ -26,7 +26,7 @@ pub fn write(paths: &Paths, files: &[(&str, Vec<u8>)]) -> Result<(), String> {
 /// The same to take something back: on a full disk, with the room that was kept for it.
 pub fn put_back(paths: &Paths, files: &[(&str, Vec<u8>)]) -> Result<(), String> {
     let replaced = match replace_in(&paths.etc, files, 0o600) {
-        Err(error) if error.kind() == io::ErrorKind::StorageFull && room::give_up(paths) => {
+        Err(error) if error.kind() == io::ErrorKind::StorageFull && reserve::give_up(paths) => {
             replace_in(&paths.etc, files, 0o600)
         }
         replaced => replaced,

@@ -20,7 +20,7 @@ use super::create::FILES;
 use super::lines::{fields, put_back, read, unwritten, write};
 use super::lock::AccountLock;
 use super::program::run_with;
-use super::{lock_files, replace, room};
+use super::{lock_files, replace, reserve};
 use crate::core::Delta;
 use crate::paths::Paths;
 
@@ -229,7 +229,7 @@ fn run_all(paths: &Paths, lock: &AccountLock, tools: &[Tool], deadline: Duration
     }
     // Else the tool would wait, and die of it.
     lock_files::wait(paths, deadline)?;
-    room::is_there(paths).map_err(|error| unwritten(paths, &error))?;
+    reserve::is_there(paths).map_err(|error| unwritten(paths, &error))?;
     let backups: Vec<Backup> = FILES.iter().map(|file| Backup::of(paths, file)).collect();
     let ran = backups
         .iter()
@@ -272,7 +272,7 @@ impl Backup {
 /// lock, so that no tool is at work; what a lock file of somebody else's guards is theirs.
 pub fn clear(paths: &Paths) {
     replace::clear(&paths.etc, &FILES);
-    replace::clear(&paths.etc, &[room::PROBE]);
+    replace::clear(&paths.etc, &[reserve::PROBE]);
     for file in FILES {
         let backup = Backup::of(paths, file);
         told(fs::rename(&backup.aside, &backup.path), &backup.path);

@@ -1,7 +1,7 @@
 //! What changed on the host while a session lived: two pictures of it, compared.
 //!
 //! `Snapshot::compare` is a function of values; `gather` takes the pictures;
-//! [`Keeper`] is the thread that keeps standing pictures between sessions, so that
+//! [`Comparer`] is the thread that keeps standing pictures between sessions, so that
 //! no grant waits for one.
 //!
 //! Seen: what runs at a time, at boot, on an event or with a login, who becomes root, who a
@@ -22,15 +22,15 @@
 //! it may be the other's ([`lives`]).
 
 mod accounts;
-mod album;
+mod comparer;
 mod files;
 mod gather;
 mod json;
-mod keeper;
 mod lives;
 mod mounts;
 mod notes;
 mod places;
+mod records;
 mod rights;
 mod skeleton;
 mod snapshot;
@@ -41,6 +41,6 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub use album::missed;
-pub use keeper::{Beginning, Keeper};
+pub use comparer::{Beginning, Comparer};
 pub use notes::Notes;
+pub use records::missed;

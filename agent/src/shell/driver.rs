@@ -25,7 +25,7 @@ use crate::config::{Config, Watch};
 use crate::core::{Carried, Event, State, step};
 use crate::elevate::{self, Elevator};
 use crate::logins::{Logins, News};
-use crate::residue::{Beginning, Job, Keeper, Lates};
+use crate::residue::{Beginning, Comparer, Job, Lates};
 use crate::sshd::LogIn;
 use crate::witness::{self, Witness};
 use tidegate_common::wire::FromAgent;
@@ -101,7 +101,7 @@ pub async fn run(config: Config, file: Option<&Path>) -> Result<(), DriverError>
     let link = Link::default();
     let leisure = link.clone();
     let beginning = Beginning { ledger: ledger.clone(), without: elevate::without, at_once: reloads > 0 };
-    let notes = Keeper::start(&paths, beginning, move |session, residue| {
+    let notes = Comparer::start(&paths, beginning, move |session, residue| {
         leisure.send_at_leisure(FromAgent::Residue { session, residue })
     })?;
     let logins = Logins::recovered(&paths, &ledger);

@@ -270,7 +270,7 @@ impl Tools {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::residue::{Beginning, Keeper};
+    use crate::residue::{Beginning, Comparer};
     use crate::test::Scratch;
     use tidegate_common::id::SessionId;
 
@@ -294,7 +294,7 @@ mod tests {
             journal,
             host_keys: Vec::new(),
             reaper: channel().0,
-            notes: Keeper::start(&paths, beginning, |_, _| true).unwrap(),
+            notes: Comparer::start(&paths, beginning, |_, _| true).unwrap(),
             lates: Lates::open(scratch.paths()),
             link: Link::default(),
             witness: Witness::default(),

@@ -12,7 +12,7 @@ use tidegate_common::audit::Note;
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::Witnessed;
 
-use super::book::Told;
+use super::attribution::Told;
 
 /// The whole spool, in bytes.
 pub const MOST_BYTES: u64 = 16 * 1024 * 1024;

@@ -14,11 +14,11 @@ use tidegate_common::wire::FromAgent;
 
 use super::Order;
 use super::assembler::{Assembler, Seen};
-use super::book::{Book, Told};
+use super::attribution::{Attribution, Told};
 use super::events::{self, Change};
-use super::hold::Found;
 use super::kernel::{Heard, PAYLOAD};
-use super::post::{KEEP, Left, Post};
+use super::listener::{KEEP, Left, Listener};
+use super::loaded_rules::Found;
 use super::record;
 use super::spool::Spool;
 use crate::logins::{Login, Logins};
@@ -53,7 +53,7 @@ pub struct Watcher {
     pub spool: Spool,
     pub wake: Arc<EventFd>,
     pub linked: bool,
-    pub book: Book,
+    pub attribution: Attribution,
     pub logins: Logins,
     pub assembler: Assembler,
     pub listening: Listening,
@@ -62,15 +62,17 @@ pub struct Watcher {
 /// Whether the kernel tells.
 pub enum Listening {
     Not,
-    Yes(Box<Post>),
+    Yes(Box<Listener>),
 }
 
 /// What the next agent's witness goes on with.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Carried {
-    pub book: Book,
+    #[serde(alias = "book")]
+    pub attribution: Attribution,
     pub assembler: Assembler,
-    pub post: Option<Left>,
+    #[serde(alias = "post")]
+    pub listener: Option<Left>,
 }
 
 /// How much was read.
@@ -111,29 +113,29 @@ impl Watcher {
                 return None;
             }
             let now = clock::now().boot;
-            let due = self.book.due(now);
+            let due = self.attribution.due(now);
             self.tell(due);
         }
     }
 
     fn wait(&self) {
         let now = clock::now().boot;
-        let post = match &self.listening {
-            Listening::Yes(post) => Some(&**post),
+        let listener = match &self.listening {
+            Listening::Yes(listener) => Some(&**listener),
             Listening::Not => None,
         };
         let times = [
-            self.book.next(),
+            self.attribution.next(),
             self.logins.next(),
             (!self.assembler.is_idle()).then(|| now.saturating_add(ASK)),
-            post.and_then(Post::next),
+            listener.and_then(Listener::next),
         ];
         let timeout = times.into_iter().flatten().min().map_or(PollTimeout::NONE, |at| {
             let millis = at.saturating_sub(now).div_ceil(1000);
             PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
         });
         let mut waiting = vec![PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
-        waiting.extend(post.into_iter().flat_map(Post::ears));
+        waiting.extend(listener.into_iter().flat_map(Listener::ears));
         let _ = poll(&mut waiting, timeout);
         let woken = waiting.first().and_then(PollFd::any).unwrap_or_default();
         if woken {
@@ -146,21 +148,21 @@ impl Watcher {
         match order {
             Order::Watch { session, account } => {
                 let user = nix::unistd::User::from_name(account.as_str()).ok().flatten();
-                self.book.watch(session, user.map(|user| user.uid.as_raw()), now);
+                self.attribution.watch(session, user.map(|user| user.uid.as_raw()), now);
                 self.listen(session, now);
             }
             Order::Claim { session, logins } => {
-                logins.into_iter().for_each(|ses| self.book.claim(session, ses, now));
+                logins.into_iter().for_each(|ses| self.attribution.claim(session, ses, now));
             }
-            Order::Missed { session, why } => self.book.lose(session, 1, &why, now),
+            Order::Missed { session, why } => self.attribution.lose(session, 1, &why, now),
             Order::Heed(heeded) => {
                 let _ = heeded.send(());
             }
             Order::Over { session } => {
-                self.book.over(session, now);
-                if let Listening::Yes(post) = &mut self.listening {
+                self.attribution.over(session, now);
+                if let Listening::Yes(listener) = &mut self.listening {
                     // What was asked before it says nothing of it.
-                    (post.ask, post.drained) = (Some(now.saturating_add(ASK_AT_END)), false);
+                    (listener.ask, listener.drained) = (Some(now.saturating_add(ASK_AT_END)), false);
                 }
             }
             Order::Linked => {
@@ -174,18 +176,18 @@ impl Watcher {
     }
 
     fn listen(&mut self, session: SessionId, now: u64) {
-        if let Listening::Yes(post) = &mut self.listening {
-            post.idle = None;
+        if let Listening::Yes(listener) = &mut self.listening {
+            listener.idle = None;
             // Nobody looked after the rules while no session lived.
-            (post.look, post.ask) = (Some(now), Some(now));
-            post.stands.iter().for_each(|why| self.book.lose(Some(session), 1, why, now));
+            (listener.look, listener.ask) = (Some(now), Some(now));
+            listener.stands.iter().for_each(|why| self.attribution.lose(Some(session), 1, why, now));
             return;
         }
-        match Post::take(&self.paths) {
-            Ok(post) => self.listening = Listening::Yes(Box::new(post)),
+        match Listener::take(&self.paths) {
+            Ok(listener) => self.listening = Listening::Yes(Box::new(listener)),
             Err(why) => {
                 tracing::warn!(%session, "nobody sees what runs: {why}");
-                self.book.remark(session, &format!("nobody saw what ran: {why}"), now);
+                self.attribution.remark(session, &format!("nobody saw what ran: {why}"), now);
             }
         }
     }
@@ -193,11 +195,11 @@ impl Watcher {
     /// Whatever the kernel had at the end of a session has been read.
     fn settle(&mut self) {
         let drained = match &mut self.listening {
-            Listening::Yes(post) => std::mem::take(&mut post.drained),
+            Listening::Yes(listener) => std::mem::take(&mut listener.drained),
             Listening::Not => true,
         };
         if drained {
-            self.book.settle(clock::now().boot);
+            self.attribution.settle(clock::now().boot);
         }
     }
 
@@ -205,24 +207,24 @@ impl Watcher {
     /// is so new that its processes have to be looked at as they come.
     fn pause(&mut self, read: Read) {
         let now = clock::now().boot;
-        let curious = self.book.is_curious(now);
-        if let Listening::Yes(post) = &mut self.listening {
-            post.pause = (read == Read::All && !curious).then(|| now.saturating_add(PAUSE));
+        let curious = self.attribution.is_curious(now);
+        if let Listening::Yes(listener) = &mut self.listening {
+            listener.pause = (read == Read::All && !curious).then(|| now.saturating_add(PAUSE));
         }
     }
 
     fn hear_of_logins(&mut self, buffer: &mut [u8]) {
-        let Listening::Yes(post) = &self.listening else { return };
+        let Listening::Yes(listener) = &self.listening else { return };
         let now = clock::now().boot;
         for _ in 0..AT_ONE_GO {
             // Whatever else it hears, the execs' ear will tell of it too.
-            let Ok(Heard::Message(_, length)) = post.logins.hear(buffer) else { return };
+            let Ok(Heard::Message(_, length)) = listener.logins.hear(buffer) else { return };
             let payload = buffer.get(PAYLOAD..PAYLOAD + length).unwrap_or_default();
             match events::login(payload) {
                 Some(events::Login { ses: Some(ses), pid, before }) => {
                     self.logins.made(Login { ses: Some(ses), pid, before });
                     if self.logins.session_of(ses).is_none() {
-                        self.book.login(ses, now);
+                        self.attribution.login(ses, now);
                     }
                 }
                 Some(events::Login { ses: None, pid, before: Some(before) }) => {
@@ -237,9 +239,9 @@ impl Watcher {
     fn hear(&mut self, buffer: &mut [u8]) -> Read {
         let mut read = Read::Nothing;
         for _ in 0..AT_ONE_GO {
-            let Listening::Yes(post) = &mut self.listening else { return read };
+            let Listening::Yes(listener) = &mut self.listening else { return read };
             let now = clock::now().boot;
-            let heard = post.ear.hear(buffer);
+            let heard = listener.ear.hear(buffer);
             if matches!(heard, Ok(Heard::Nothing)) {
                 return read;
             }
@@ -247,13 +249,15 @@ impl Watcher {
             match heard {
                 Ok(Heard::Message(record::CONFIG_CHANGE, length)) => {
                     let soon = now.saturating_add(LOOK);
-                    post.look = post.look.map(|at| at.min(soon)).or(Some(soon));
+                    listener.look = listener.look.map(|at| at.min(soon)).or(Some(soon));
                     match events::change(buffer.get(PAYLOAD..PAYLOAD + length).unwrap_or_default()) {
-                        Change::Removed => post.changes.removed = post.changes.removed.saturating_add(1),
-                        Change::Off => post.changes.off = true,
+                        Change::Removed => {
+                            listener.changes.removed = listener.changes.removed.saturating_add(1)
+                        }
+                        Change::Off => listener.changes.off = true,
                         Change::LostReset(from) => {
-                            let lost = post.hold.lost_reset(from);
-                            self.book.lose(None, lost, "the kernel lost audit records", now);
+                            let lost = listener.loaded.lost_reset(from);
+                            self.attribution.lose(None, lost, "the kernel lost audit records", now);
                         }
                         Change::Other => {}
                     }
@@ -265,7 +269,7 @@ impl Watcher {
                     }
                 }
                 Ok(Heard::Overrun) => {
-                    self.book.lose(
+                    self.attribution.lose(
                         None,
                         1,
                         "the host was faster than the agent; the kernel left out events",
@@ -275,7 +279,7 @@ impl Watcher {
                 Ok(Heard::Nothing) => {}
                 Err(error) => {
                     tracing::error!(%error, "the kernel's audit cannot be heard any more");
-                    self.book.lose(None, 1, "the kernel's audit could not be heard any more", now);
+                    self.attribution.lose(None, 1, "the kernel's audit could not be heard any more", now);
                     self.leave_post();
                 }
             }
@@ -285,15 +289,15 @@ impl Watcher {
 
     fn enter(&mut self, seen: Seen, now: u64) {
         let (pid, ses, auid) = (seen.exec.pid, seen.ses, seen.auid);
-        if !self.book.is_claimed(ses) {
+        if !self.attribution.is_claimed(ses) {
             // What turned out a moment ago may not have been heard yet.
             match self.logins.session_of(ses) {
-                Some(session) => self.book.claim(session, ses, now),
+                Some(session) => self.attribution.claim(session, ses, now),
                 None if self.logins.is_foreign(ses, auid) => return,
                 None => {}
             }
         }
-        if let Some(ses) = self.book.see(seen, now)
+        if let Some(ses) = self.attribution.see(seen, now)
             && let Some(session) = marker_in_login(&self.paths.proc, pid, ses)
         {
             self.logins.marked(session, ses, pid);
@@ -305,47 +309,47 @@ impl Watcher {
         for seen in self.assembler.give_up(now) {
             self.enter(seen, now);
         }
-        let Listening::Yes(post) = &mut self.listening else { return };
-        if self.book.is_empty() {
-            (post.ask, post.look) = (None, None);
-            let since = *post.idle.get_or_insert(now);
+        let Listening::Yes(listener) = &mut self.listening else { return };
+        if self.attribution.is_empty() {
+            (listener.ask, listener.look) = (None, None);
+            let since = *listener.idle.get_or_insert(now);
             if since.saturating_add(KEEP) <= now {
                 self.leave_post();
             }
             return;
         }
-        if post.look.is_some_and(|at| at <= now) {
-            post.look = Some(now.saturating_add(ASK));
-            let found = post.hold.look(std::mem::take(&mut post.changes)).unwrap_or_else(|error| {
+        if listener.look.is_some_and(|at| at <= now) {
+            listener.look = Some(now.saturating_add(ASK));
+            let found = listener.loaded.look(std::mem::take(&mut listener.changes)).unwrap_or_else(|error| {
                 let why =
                     format!("the kernel's audit does not answer any more, or keeps the agent out: {error}");
                 Found { gone: Vec::new(), stands: BTreeSet::from([why]) }
             });
-            let fresh = found.stands.difference(&post.stands).chain(&found.gone);
+            let fresh = found.stands.difference(&listener.stands).chain(&found.gone);
             for why in fresh {
                 tracing::error!("{why}");
-                self.book.lose(None, 1, why, now);
+                self.attribution.lose(None, 1, why, now);
             }
-            post.stands = found.stands;
+            listener.stands = found.stands;
         }
-        if let Listening::Yes(post) = &mut self.listening
-            && post.ask.is_some_and(|at| at <= now)
+        if let Listening::Yes(listener) = &mut self.listening
+            && listener.ask.is_some_and(|at| at <= now)
         {
-            post.ask = Some(now.saturating_add(ASK));
-            let tally = post.hold.tally();
+            listener.ask = Some(now.saturating_add(ASK));
+            let tally = listener.loaded.tally();
             if let Some(lost) = tally.map(|tally| tally.lost).filter(|lost| *lost > 0) {
-                self.book.lose(None, lost, "the kernel lost audit records", now);
+                self.attribution.lose(None, lost, "the kernel lost audit records", now);
             }
-            if self.book.is_settling() {
-                post.drained = tally.is_some_and(|tally| tally.waiting == 0);
-                post.ask = Some(now.saturating_add(ASK_AT_END));
+            if self.attribution.is_settling() {
+                listener.drained = tally.is_some_and(|tally| tally.waiting == 0);
+                listener.ask = Some(now.saturating_add(ASK_AT_END));
             }
         }
     }
 
     fn leave_post(&mut self) {
-        if let Listening::Yes(post) = std::mem::replace(&mut self.listening, Listening::Not) {
-            post.hold.release();
+        if let Listening::Yes(listener) = std::mem::replace(&mut self.listening, Listening::Not) {
+            listener.loaded.release();
         }
     }
 
@@ -362,18 +366,18 @@ impl Watcher {
     /// What is written goes to the spool; what the kernel tells from here on waits in the
     /// ear for the next agent.
     fn hand_over(mut self) -> Option<Carried> {
-        let told = self.book.written(clock::now().boot);
+        let told = self.attribution.written(clock::now().boot);
         self.tell(told);
-        self.book.keep_connections(self.logins.open_connections());
-        let post = match self.listening {
-            Listening::Yes(post) => {
-                let left = post.leave();
+        self.attribution.keep_connections(self.logins.open_connections());
+        let listener = match self.listening {
+            Listening::Yes(listener) => {
+                let left = listener.leave();
                 left.inspect_err(|error| tracing::error!(%error, "the next agent will not hear the kernel"))
                     .ok()
             }
             Listening::Not => None,
         };
-        Some(Carried { book: self.book, assembler: self.assembler, post })
+        Some(Carried { attribution: self.attribution, assembler: self.assembler, listener })
     }
 
     fn stop(mut self, buffer: &mut [u8]) {
@@ -382,7 +386,7 @@ impl Watcher {
                 break;
             }
         }
-        let told = self.book.all(clock::now().boot);
+        let told = self.attribution.all(clock::now().boot);
         self.tell(told);
         self.leave_post();
     }

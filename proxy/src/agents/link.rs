@@ -9,7 +9,7 @@ use tidegate_common::wire::{self, Decoder, FrameError, FromAgent, FromProxy, Hel
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 
-use super::listener::{Office, Peer};
+use super::listener::{ListenerContext, Peer};
 use super::registry::{Connected, LinkStatus};
 use super::reports::Told;
 use super::texts;
@@ -59,7 +59,7 @@ pub enum LinkError {
     Replaced,
     /// What the log or the store said.
     #[error("{0}")]
-    Office(String),
+    ListenerContext(String),
 }
 
 /// Frames over a stream.
@@ -119,34 +119,34 @@ impl<S: AsyncRead + AsyncWrite> Frames<S> {
 
 /// Serves the link of an enrolled device until it ends.
 pub async fn serve<S: AsyncRead + AsyncWrite>(
-    office: &Office,
+    context: &ListenerContext,
     peer: &Peer,
     frames: &mut Frames<S>,
 ) -> Result<Infallible, LinkError> {
     let device = &peer.device;
-    let linking = office.registry.budgets().link(device).ok_or(LinkError::TooOften("connects"))?;
+    let linking = context.registry.budgets().link(device).ok_or(LinkError::TooOften("connects"))?;
     let FromAgent::Hello(hello) = frames.first().await? else {
         return Err(LinkError::Turn("something before its hello"));
     };
     check(&hello)?;
     // It may have taken its time.
-    office.admit(peer).await?;
-    let vouched = office.vouched(device, &hello.host_keys).await?;
-    let lease = office.registry.lease();
+    context.admit(peer).await?;
+    let vouched = context.vouched(device, &hello.host_keys).await?;
+    let lease = context.registry.lease();
     let welcome = Welcome {
         protocol: wire::VERSION,
         lease_millis: u64::try_from(lease.as_millis()).unwrap_or(u64::MAX),
-        user_ca: vec![office.user_ca.clone()],
+        user_ca: vec![context.user_ca.clone()],
         now: jiff::Timestamp::now(),
     };
     frames.send(&FromProxy::Welcome(welcome)).await?;
     let up = Event::AgentConnected { device: device.clone(), version: Note::new(&hello.version) };
-    office.linking(device, "links that came up", up).await?;
+    context.linking(device, "links that came up", up).await?;
 
-    let seen = office.store.agent_seen(device, &hello.version, hello.bound, jiff::Timestamp::now()).await;
-    seen.map_err(|error| LinkError::Office(error.to_string()))?;
-    office.stands(device, hello.standing).await?;
-    let bound = office.agent(device).await?.is_some_and(|agent| agent.bound);
+    let seen = context.store.agent_seen(device, &hello.version, hello.bound, jiff::Timestamp::now()).await;
+    seen.map_err(|error| LinkError::ListenerContext(error.to_string()))?;
+    context.stands(device, hello.standing).await?;
+    let bound = context.agent(device).await?.is_some_and(|agent| agent.bound);
 
     let (sender, mut orders) = mpsc::channel(QUEUE);
     let alive = hello.live.clone();
@@ -159,18 +159,18 @@ pub async fn serve<S: AsyncRead + AsyncWrite>(
         witness: hello.witness,
         since: Instant::now(),
     };
-    let Connected { number, leave } = office.registry.connected(device, status, &alive, sender);
+    let Connected { number, leave } = context.registry.connected(device, status, &alive, sender);
     drop(linking);
-    let result = match office.admit(peer).await {
+    let result = match context.admit(peer).await {
         // Whoever revoked it before found no link to end; whoever does it from now on finds one.
         Err(error) => Err(error),
-        Ok(()) => talk(office, device, number, frames, &mut orders, leave).await,
+        Ok(()) => talk(context, device, number, frames, &mut orders, leave).await,
     };
-    office.registry.disconnected(device, number);
-    office.seen(std::slice::from_ref(device)).await;
+    context.registry.disconnected(device, number);
+    context.seen(std::slice::from_ref(device)).await;
     let Err(error) = result;
     let lost = Event::AgentLost { device: device.clone(), why: Note::new(error.to_string()) };
-    office.linking(device, "links that were lost", lost).await?;
+    context.linking(device, "links that were lost", lost).await?;
     Err(error)
 }
 
@@ -185,14 +185,14 @@ fn check(hello: &Hello) -> Result<(), LinkError> {
 }
 
 async fn talk<S: AsyncRead + AsyncWrite>(
-    office: &Office,
+    context: &ListenerContext,
     device: &DeviceName,
     number: u64,
     frames: &mut Frames<S>,
     orders: &mut mpsc::Receiver<FromProxy>,
     mut leave: oneshot::Receiver<String>,
 ) -> Result<Infallible, LinkError> {
-    let registry = &office.registry;
+    let registry = &context.registry;
     let lease = registry.lease();
     let mut beat = tokio::time::interval(lease / 3);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -225,24 +225,24 @@ async fn talk<S: AsyncRead + AsyncWrite>(
                     FromAgent::Ended { session, ended } => {
                         let again = told.again(session, &ended);
                         if !registry.ended(session, device, &ended) && !again {
-                            office.ended_late(device, session, &ended).await?;
+                            context.ended_late(device, session, &ended).await?;
                         }
                         if !again {
-                            office.drifted(device, session, &ended.drift).await?;
+                            context.drifted(device, session, &ended.drift).await?;
                         }
                     }
-                    FromAgent::Standing { standing } => office.stands(device, standing).await?,
+                    FromAgent::Standing { standing } => context.stands(device, standing).await?,
                     FromAgent::Residue { session, residue } => {
-                        office.left_behind(device, session, residue).await?;
+                        context.left_behind(device, session, residue).await?;
                         frames.send(&FromProxy::Reported { session }).await?;
                     }
                     FromAgent::Renew { csr } => {
-                        let certificate = office.renew(device, &csr).await?;
+                        let certificate = context.renew(device, &csr).await?;
                         frames.send(&FromProxy::Enrolled(certificate)).await?;
                     }
                     FromAgent::Witnessed(said) => {
                         let number = said.number;
-                        if office.witnessed(device, said).await? {
+                        if context.witnessed(device, said).await? {
                             frames.send(&FromProxy::Noted { number }).await?;
                         }
                     }

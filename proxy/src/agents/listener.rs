@@ -40,7 +40,7 @@ const TOKENS: &str = "tokens";
 const AGENTS: &str = "agents whose enrolment does not stand";
 
 /// What serving agents needs.
-pub struct Office {
+pub struct ListenerContext {
     /// The grants and links.
     pub registry: Registry,
     /// Signs the agents' certificates.
@@ -79,13 +79,13 @@ struct Signed {
 
 /// Writes now and then which agents are linked, for ever: so one that is away when the
 /// proxy starts again was last seen about when it was.
-pub async fn keep_seen(office: &Office) {
+pub async fn keep_seen(context: &ListenerContext) {
     let mut minute = tokio::time::interval(Duration::from_secs(60));
     minute.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         minute.tick().await;
-        office.seen(&office.registry.linked()).await;
-        office.sum_up(false).await;
+        context.seen(&context.registry.linked()).await;
+        context.sum_up(false).await;
     }
 }
 
@@ -93,8 +93,8 @@ pub async fn keep_seen(office: &Office) {
 ///
 /// # Errors
 /// When TLS can't be set up.
-pub async fn listen(office: Arc<Office>, listener: TcpListener) -> Result<(), ca::CaError> {
-    let config = office.ca.server_config()?;
+pub async fn listen(context: Arc<ListenerContext>, listener: TcpListener) -> Result<(), ca::CaError> {
+    let config = context.ca.server_config()?;
     let unproved = Places::new(MOST_UNPROVED, MOST_UNPROVED_IN_ALL);
     loop {
         let (stream, address) = match listener.accept().await {
@@ -109,9 +109,9 @@ pub async fn listen(office: Arc<Office>, listener: TcpListener) -> Result<(), ca
             tracing::warn!(%address, "too many unproved connections from there; this one is closed");
             continue;
         };
-        let (office, config) = (Arc::clone(&office), Arc::clone(&config));
+        let (context, config) = (Arc::clone(&context), Arc::clone(&config));
         tokio::spawn(async move {
-            if let Err(error) = meet(&office, config, stream, address.ip(), place).await {
+            if let Err(error) = meet(&context, config, stream, address.ip(), place).await {
                 // What a frame held that could not be read is in it.
                 let error = Note::<512>::new(error.to_string());
                 tracing::info!(%address, %error, "an agent's link ended");
@@ -121,7 +121,7 @@ pub async fn listen(office: Arc<Office>, listener: TcpListener) -> Result<(), ca
 }
 
 async fn meet(
-    office: &Office,
+    context: &ListenerContext,
     config: Arc<ServerConfig>,
     stream: TcpStream,
     from: IpAddr,
@@ -134,15 +134,15 @@ async fn meet(
     let mut frames = Frames::new(stream);
     match certificate {
         None => {
-            let answer = office.enrol(frames.first().await?, from).await?;
+            let answer = context.enrol(frames.first().await?, from).await?;
             drop(place);
             frames.send(&answer).await
         }
         Some(certificate) => {
             let served = async {
-                let peer = office.recognise(&certificate, from).await?;
+                let peer = context.recognise(&certificate, from).await?;
                 drop(place);
-                link::serve(office, &peer, &mut frames).await
+                link::serve(context, &peer, &mut frames).await
             };
             let Err(error) = served.await;
             if let LinkError::Dismissed(why) = &error {
@@ -160,10 +160,10 @@ fn peer(stream: &TlsStream<TcpStream>) -> Option<CertificateDer<'static>> {
 
 /// The store's, not the peer's.
 fn ours(error: StoreError) -> LinkError {
-    LinkError::Office(error.to_string())
+    LinkError::ListenerContext(error.to_string())
 }
 
-impl Office {
+impl ListenerContext {
     /// A certificate for a token that is good, a goodbye for one that is not.
     async fn enrol(&self, message: FromAgent, from: IpAddr) -> Result<FromProxy, LinkError> {
         let FromAgent::Enrol(Enrol { protocol, token, csr }) = message else {
@@ -230,11 +230,11 @@ impl Office {
     }
 
     fn sign(&self, device: &DeviceName, csr: &Csr) -> Result<Signed, LinkError> {
-        let office = |error: &dyn std::fmt::Display| LinkError::Office(error.to_string());
-        let (certificate, fingerprint) = self.ca.sign(csr, device).map_err(|error| office(&error))?;
+        let context = |error: &dyn std::fmt::Display| LinkError::ListenerContext(error.to_string());
+        let (certificate, fingerprint) = self.ca.sign(csr, device).map_err(|error| context(&error))?;
         let der = CertificateDer::from_pem_slice(certificate.certificate.as_bytes());
-        let public_key = ca::public_key(&der.map_err(|error| office(&error))?)
-            .ok_or_else(|| office(&"the certificate that was signed holds no key"))?;
+        let public_key = ca::public_key(&der.map_err(|error| context(&error))?)
+            .ok_or_else(|| context(&"the certificate that was signed holds no key"))?;
         Ok(Signed { certificate, fingerprint, public_key })
     }
 
@@ -272,7 +272,7 @@ impl Office {
     /// Tells the log of a peer that has not proved that it may be here.
     async fn refused(&self, from: IpAddr, what: &'static str, event: Event) -> Result<(), LinkError> {
         let told = self.refusals.tell(from, what, event).await;
-        told.map_err(|error| LinkError::Office(error.to_string()))
+        told.map_err(|error| LinkError::ListenerContext(error.to_string()))
     }
 
     pub(super) async fn agent(&self, device: &DeviceName) -> Result<Option<AgentRow>, LinkError> {
@@ -290,19 +290,19 @@ impl Office {
         match self.audit.step(events.into_iter().map(Entry::from).collect(), step).await {
             Ok(()) => Ok(true),
             Err(error) if error.is_changed() => Ok(false),
-            Err(error) => Err(LinkError::Office(error.to_string())),
+            Err(error) => Err(LinkError::ListenerContext(error.to_string())),
         }
     }
 
     /// Appends an entry.
     pub async fn append(&self, entry: Entry) -> Result<(), LinkError> {
-        self.audit.append(entry).await.map_err(|error| LinkError::Office(error.to_string()))?;
+        self.audit.append(entry).await.map_err(|error| LinkError::ListenerContext(error.to_string()))?;
         Ok(())
     }
 }
 
 #[cfg(test)]
-impl Office {
+impl ListenerContext {
     /// One with a store and a log of its own.
     pub async fn testing(temporary: &crate::store::testing::Temporary) -> Self {
         let (store, directory) = (temporary.store.clone(), temporary.directory());

@@ -16,7 +16,7 @@ use tidegate_common::residue::Residue;
 use tidegate_common::wire::{MOST_STANDING, Witnessed};
 
 use super::link::LinkError;
-use super::listener::Office;
+use super::listener::ListenerContext;
 use crate::store::StoreError;
 use crate::witness::Kept;
 
@@ -44,8 +44,8 @@ impl Told {
     }
 }
 
-fn office(error: StoreError) -> LinkError {
-    LinkError::Office(error.to_string())
+fn context(error: StoreError) -> LinkError {
+    LinkError::ListenerContext(error.to_string())
 }
 
 /// What stood before and does not now, by the session that it was for. Why it stands may change.
@@ -62,7 +62,7 @@ fn gone<'a>(before: &'a [Standing], now: &[Standing]) -> BTreeMap<SessionId, Vec
     gone
 }
 
-impl Office {
+impl ListenerContext {
     /// What a session was on, if it was on this device; otherwise the log hears what
     /// the agent claims to report.
     async fn served(
@@ -71,7 +71,7 @@ impl Office {
         session: SessionId,
         report: &str,
     ) -> Result<Option<CredentialName>, LinkError> {
-        let row = self.store.session(session).await.map_err(office)?;
+        let row = self.store.session(session).await.map_err(context)?;
         let target = row.map(|row| row.target).filter(|target| target.device == *device);
         if target.is_none() {
             self.not_served(device, session, report).await?;
@@ -143,7 +143,7 @@ impl Office {
             let (device, since, more) = (sum.device.clone(), sum.since, sum.notes());
             let told = self.audit(Event::AgentSummedUp { device, since, more }).await;
             let kept = self.store.agent_summed(&sum.device, sum.count(), Timestamp::now()).await;
-            if let Err(error) = told.and(kept.map_err(office)) {
+            if let Err(error) = told.and(kept.map_err(context)) {
                 tracing::error!(device = %sum.device, %error, "what it told beyond its budget is not logged");
             }
         }
@@ -170,14 +170,14 @@ impl Office {
             let others: Vec<Standing> =
                 known.iter().filter(|one| one.session != Some(session)).cloned().collect();
             if others != known {
-                self.store.set_standing(device, &others).await.map_err(office)?;
+                self.store.set_standing(device, &others).await.map_err(context)?;
             }
         }
         Ok(())
     }
 
     async fn standing(&self, device: &DeviceName) -> Result<Vec<Standing>, LinkError> {
-        let standing = self.store.standing(Some(device)).await.map_err(office)?;
+        let standing = self.store.standing(Some(device)).await.map_err(context)?;
         Ok(standing.into_iter().map(|(_, one)| one).collect())
     }
 
@@ -205,7 +205,7 @@ impl Office {
                 self.due(device, session, "what stands no more, again", event).await?;
             }
         }
-        self.store.set_standing(device, &standing).await.map_err(office)
+        self.store.set_standing(device, &standing).await.map_err(context)
     }
 
     /// Keeps what somebody else had changed when a grant was undone.
@@ -220,7 +220,7 @@ impl Office {
         }
         let plain = |one: &Drift| Drift { kind: one.kind, found: Note::<512>::new(&one.found).to_string() };
         let drift: Vec<Drift> = drift.iter().take(MOST_DRIFT).map(plain).collect();
-        self.store.set_drift(device, session, &drift, Timestamp::now()).await.map_err(office)
+        self.store.set_drift(device, session, &drift, Timestamp::now()).await.map_err(context)
     }
 
     /// Writes that these devices' agents are linked now. It is for people to look at, so
@@ -242,13 +242,13 @@ impl Office {
         let Some(target) = self.served(device, session, "what was left behind by").await? else {
             return Ok(());
         };
-        if self.store.residue(session).await.map_err(office)?.is_some() {
+        if self.store.residue(session).await.map_err(context)?.is_some() {
             return Ok(());
         }
         let residue = residue.bounded();
         let event = Event::residue_reported(session, target, &residue);
         self.due(device, session, "what was left behind, again", event).await?;
-        self.store.residue_put(session, &residue).await.map_err(office)
+        self.store.residue_put(session, &residue).await.map_err(context)
     }
 
     /// Keeps what a kernel saw; `false` when it could not be kept, so that the agent
@@ -264,7 +264,7 @@ impl Office {
             }
         };
         if taken.lost > 0 {
-            self.store.agent_lost(device, taken.lost, Timestamp::now()).await.map_err(office)?;
+            self.store.agent_lost(device, taken.lost, Timestamp::now()).await.map_err(context)?;
         }
         if let Some(event) = taken.event {
             self.due(device, session, "what a kernel saw last, again", event).await?;

@@ -14,7 +14,7 @@ use tidegate_common::name::DeviceName;
 
 use super::Registry;
 use super::link::LinkError;
-use super::listener::Office;
+use super::listener::ListenerContext;
 use crate::ssh::keys::fingerprint;
 use crate::store::{Store, StoreError};
 
@@ -60,7 +60,7 @@ fn pinned(snapshot: &Snapshot, key: &str, but: &DeviceName) -> Option<DeviceName
     snapshot.devices().find(pins).map(|device| device.name.clone())
 }
 
-impl Office {
+impl ListenerContext {
     /// Keeps the host keys that an agent vouches for, as far as they are its own.
     pub(super) async fn vouched(&self, device: &DeviceName, lines: &[String]) -> Result<Vouched, LinkError> {
         // Those of this gate take turns; of two that vouch for the same key at once, one is the
@@ -79,11 +79,11 @@ impl Office {
         device: &DeviceName,
         lines: &[String],
     ) -> Result<Option<Vouched>, LinkError> {
-        let office = |error: StoreError| LinkError::Office(error.to_string());
+        let context = |error: StoreError| LinkError::ListenerContext(error.to_string());
         let keys: Vec<(String, PublicKey)> = lines.iter().filter_map(|line| plain(line)).collect();
-        let was = self.store.host_keys_revision().await.map_err(office)?;
+        let was = self.store.host_keys_revision().await.map_err(context)?;
         let names: Vec<String> = keys.iter().map(|(name, _)| name.clone()).collect();
-        let owners = self.store.host_key_owners(&names).await.map_err(office)?;
+        let owners = self.store.host_key_owners(&names).await.map_err(context)?;
         let snapshot = self.access.snapshot();
         let mut vouched = Vouched::default();
         let mut known = true;
@@ -108,7 +108,7 @@ impl Office {
             let (device, keys) = (device.clone(), Notes::of(&vouched.foreign));
             self.audit(Event::HostKeysRefused { device, keys }).await?;
         }
-        let before = self.store.host_keys(device).await.map_err(office)?;
+        let before = self.store.host_keys(device).await.map_err(context)?;
         let before: Vec<String> =
             before.iter().filter_map(|line| plain(line)).map(|(name, _)| name).collect();
         if known && before == vouched.own {
@@ -132,7 +132,8 @@ impl Office {
         if snapshot.device(owner).is_none() {
             return Ok(false);
         }
-        let agent = self.store.agent(owner).await.map_err(|error| LinkError::Office(error.to_string()))?;
+        let agent =
+            self.store.agent(owner).await.map_err(|error| LinkError::ListenerContext(error.to_string()))?;
         Ok(agent.is_some_and(|agent| !agent.revoked))
     }
 }

@@ -1,7 +1,7 @@
 //! The stages of a session: requested, admitted, recorded and granted, logged in,
 //! relaying, closing.
 //!
-//! [`Closing`] holds what is open so far, each part from the moment it is there, and
+//! [`Opened`] holds what is open so far, each part from the moment it is there, and
 //! closes it however far the session came: the order to revoke goes out first.
 
 mod closing;
@@ -65,9 +65,9 @@ impl Requested {
         self,
         user_left: &mut mpsc::Receiver<End>,
         ordered: &mut mpsc::Receiver<End>,
-    ) -> Result<Relaying, (Closing, End)> {
+    ) -> Result<Relaying, (Opened, End)> {
         let (phase, late) = (self.phase.clone(), self.late());
-        let mut closing = Closing::new(self);
+        let mut closing = Opened::new(self);
         // Boxed, as `close` is: a session's task lives long, and shall not be as large as
         // its largest stage all the while.
         let opening = Box::pin(async {
@@ -93,7 +93,7 @@ impl Requested {
 /// An open session.
 struct Relaying {
     open: Arc<Open>,
-    closing: Closing,
+    closing: Opened,
 }
 
 impl Relaying {
@@ -101,7 +101,7 @@ impl Relaying {
         mut self,
         user_left: &mut mpsc::Receiver<End>,
         ordered: &mut mpsc::Receiver<End>,
-    ) -> (Closing, End) {
+    ) -> (Opened, End) {
         self.closing.requested.phase.send_replace(Phase::Open(Arc::clone(&self.open)));
         crate::memory::tidy();
         let end = self.watch(user_left, ordered).await;
@@ -111,7 +111,7 @@ impl Relaying {
     /// Waits for whatever ends a session: its user, an order, policy, time, its
     /// recording, its grant.
     async fn watch(&mut self, user_left: &mut mpsc::Receiver<End>, ordered: &mut mpsc::Receiver<End>) -> End {
-        let Closing { requested, grant, .. } = &mut self.closing;
+        let Opened { requested, grant, .. } = &mut self.closing;
         let policy = until_not_permitted(&requested.sessions.access, &requested.permit, &self.open.warnings);
         tokio::select! {
             end = first_end(user_left, ordered) => end,
@@ -153,7 +153,7 @@ async fn over(grant: &mut Option<LiveGrant>) -> GrantOver {
 }
 
 /// What a session has opened so far, and has to close.
-struct Closing {
+struct Opened {
     requested: Requested,
     admitted: bool,
     recorder: Option<Recorder>,
@@ -164,7 +164,7 @@ struct Closing {
     traffic: Traffic,
 }
 
-impl Closing {
+impl Opened {
     fn new(requested: Requested) -> Self {
         let traffic = Traffic::default();
         let (recorder, grant, applied, upstream) = (None, None, None, None);

@@ -7,7 +7,7 @@
 //! digest of each stream; what went through is kept nowhere. All end with their session.
 
 mod asked;
-mod guests;
+mod device_channels;
 mod local;
 mod relay;
 mod remote;

@@ -5,8 +5,8 @@
 //! the device waits.
 
 mod alternate;
-mod kept;
-mod said;
+mod device_messages;
+mod recorded;
 mod start;
 mod warnings;
 
@@ -21,8 +21,8 @@ use russh::{ChannelId, ChannelMsg, ChannelWriteHalf};
 use tidegate_common::audit::{Event, Note};
 use tokio::sync::watch;
 
-use kept::{Exit, Kept};
-use said::Said;
+use device_messages::DeviceMessages;
+use recorded::{Exit, Recorded};
 use start::{INTERRUPTED, UNKNOWN, interrupted, logged, recorded, start_program};
 use warnings::Warnings;
 
@@ -176,10 +176,10 @@ async fn opened(client: &Client, mut phase: watch::Receiver<Phase>) -> Done {
 
 /// A program that runs on the device, and its record.
 struct Running {
-    said: Said,
+    messages: DeviceMessages,
     write: ChannelWriteHalf<UpMsg>,
     lease: Lease,
-    kept: Kept,
+    kept: Recorded,
     warnings: Warnings,
 }
 
@@ -211,8 +211,8 @@ async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Box<R
     let warnings = Warnings::new(open, start.terminal.is_some());
     let columns = start.terminal.as_ref().map(|terminal| terminal.size.known().unwrap_or(UNKNOWN).cols);
     let typed = Typed::of(open, number, &recorder, columns);
-    let (said, kept) = (Said::new(read), Kept { recorder, transfers, typed });
-    Ok(Box::new(Running { said, write, lease, kept, warnings }))
+    let (messages, kept) = (DeviceMessages::new(read), Recorded { recorder, transfers, typed });
+    Ok(Box::new(Running { messages, write, lease, kept, warnings }))
 }
 
 impl Running {
@@ -223,7 +223,7 @@ impl Running {
         open: &Open,
         phase: &mut watch::Receiver<Phase>,
     ) -> Done {
-        let Self { said, write, kept, warnings, .. } = &mut *self;
+        let Self { messages, write, kept, warnings, .. } = &mut *self;
         let (write, kept) = (&*write, &*kept);
         let (mut tally, mut into) = (Tally::default(), 0);
         let client_ended = AtomicBool::new(false);
@@ -232,7 +232,7 @@ impl Running {
             // must not hide why.
             biased;
             done = over(phase) => done,
-            done = down_stream(said, client, kept, warnings, &mut tally, &client_ended) => done,
+            done = down_stream(messages, client, kept, warnings, &mut tally, &client_ended) => done,
             done = up_stream(write, client, kept, &mut into, &client_ended) => done,
         };
         Box::pin(self.end(client, open, &done, tally, into)).await;
@@ -269,9 +269,9 @@ struct Tally {
 }
 
 async fn down_stream(
-    said: &mut Said,
+    messages: &mut DeviceMessages,
     client: &Client,
-    kept: &Kept,
+    kept: &Recorded,
     warnings: &mut Warnings,
     tally: &mut Tally,
     client_ended: &AtomicBool,
@@ -281,18 +281,18 @@ async fn down_stream(
     loop {
         let message = tokio::select! {
             biased;
-            message = said.next(client_ended) => message,
+            message = messages.next(client_ended) => message,
             data = warnings.due() => Some(Some(ChannelMsg::Data { data })),
         };
         let Some(message) = message else {
-            if !said.release(client).await {
+            if !messages.release(client).await {
                 return Done::Client;
             }
             continue;
         };
         let sent = match message {
             Some(ChannelMsg::Data { data }) => {
-                let data = said.joined(data);
+                let data = messages.joined(data);
                 *out += length(&data);
                 let alternate = warnings.see(&data);
                 if let Err(why) = kept.output(&data, alternate).await {
@@ -307,16 +307,16 @@ async fn down_stream(
                 }
                 write.extended_data_bytes(ext, data).await.is_ok()
             }
-            Some(ChannelMsg::Eof) if !said.end() => {
+            Some(ChannelMsg::Eof) if !messages.end() => {
                 return Done::Device(Some(repeats("the end of its data")));
             }
-            Some(ChannelMsg::Eof) => exit.is_none() || said.release(client).await,
+            Some(ChannelMsg::Eof) => exit.is_none() || messages.release(client).await,
             Some(ChannelMsg::ExitStatus { .. } | ChannelMsg::ExitSignal { .. }) if exit.is_some() => {
                 return Done::Device(Some(repeats("how its program ended")));
             }
             Some(ChannelMsg::ExitStatus { exit_status }) => {
                 *exit = Some(Exit::Status(exit_status));
-                handle.exit_status_request(id, exit_status).await.is_ok() && said.release(client).await
+                handle.exit_status_request(id, exit_status).await.is_ok() && messages.release(client).await
             }
             Some(ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, lang_tag }) => {
                 *exit = Some(Exit::Signal(format!("{signal_name:?}")));
@@ -324,13 +324,13 @@ async fn down_stream(
                     .exit_signal_request(id, signal_name, core_dumped, error_message, lang_tag)
                     .await
                     .is_ok()
-                    && said.release(client).await
+                    && messages.release(client).await
             }
             Some(ChannelMsg::XonXoff { client_can_do }) => {
                 handle.xon_xoff_request(id, client_can_do).await.is_ok()
             }
             Some(ChannelMsg::Close) => {
-                let _ = said.release(client).await;
+                let _ = messages.release(client).await;
                 return Done::Device(None);
             }
             Some(_) => true,
@@ -350,7 +350,7 @@ fn repeats(what: &str) -> String {
 async fn up_stream(
     write: &ChannelWriteHalf<UpMsg>,
     client: &Client,
-    kept: &Kept,
+    kept: &Recorded,
     count: &mut u64,
     client_ended: &AtomicBool,
 ) -> Done {

@@ -8,11 +8,11 @@
 //! login; only channels that are open at once cost one each.
 
 mod gather;
+mod handler;
 mod pace;
 mod route;
 #[cfg(test)]
 mod tests;
-mod witness;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,12 +23,12 @@ use russh::{Channel, ChannelOpenFailure, Disconnect};
 use tidegate_common::name::AccountName;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+pub use handler::{DeviceChannel, DeviceOpen, MOST_UNASKED};
 pub use pace::Pace;
 pub use route::{Connected, LoggedIn, Means, Route};
-pub use witness::{Guest, MOST_UNASKED, Visit};
 
 use gather::TerminalFlag;
-use witness::{Reception, Witness};
+use handler::{DeviceHandler, Reception};
 
 /// How long a device may take to be reached, to exchange keys and to log us in.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -131,7 +131,7 @@ impl Way {
 
 /// A logged in connection; says goodbye when nobody holds it any more.
 pub struct Conn {
-    handle: Option<client::Handle<Witness>>,
+    handle: Option<client::Handle<DeviceHandler>>,
     reception: Reception,
     terminal: TerminalFlag,
 }
@@ -162,7 +162,7 @@ impl Conn {
     }
 
     /// The connection itself, for requests that are not a channel's.
-    pub fn handle(&self) -> Result<&client::Handle<Witness>, russh::Error> {
+    pub fn handle(&self) -> Result<&client::Handle<DeviceHandler>, russh::Error> {
         self.handle.as_ref().ok_or(russh::Error::Disconnect)
     }
 }
@@ -284,7 +284,7 @@ impl Upstream {
 }
 
 /// Ends a connection without waiting for a device that may not answer.
-fn goodbye(handle: client::Handle<Witness>) {
+fn goodbye(handle: client::Handle<DeviceHandler>) {
     tokio::spawn(async move {
         let leave = handle.disconnect(Disconnect::ByApplication, "the session is over", "en");
         let _ = tokio::time::timeout(Duration::from_secs(1), leave).await;
@@ -294,7 +294,7 @@ fn goodbye(handle: client::Handle<Witness>) {
 impl Lease {
     /// What the device opens on the connection comes out here. It will open more even
     /// after the channel, so the connection is not used again.
-    pub fn receive(&mut self) -> mpsc::Receiver<Guest> {
+    pub fn receive(&mut self) -> mpsc::Receiver<DeviceChannel> {
         self.bound = true;
         self.conn.reception.open()
     }

@@ -7,8 +7,6 @@ use ffmpeg::{Dictionary, Rational, color, format};
 
 use super::{EncodeError, Settings, TIME_BASE, failed};
 
-/// The quality that keeps small text sharp.
-pub const USUAL_QUALITY: u8 = 34;
 /// From so many pixels on, moved text is not looked for far away: what a change of the whole
 /// picture costs grows with it, and nobody reads text that small.
 const HUGE: usize = 3_000_000;

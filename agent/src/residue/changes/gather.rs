@@ -81,7 +81,7 @@ impl Grants {
     }
 }
 
-/// Somebody waits for the keeper: it leaves the picture that it is taking.
+/// Somebody waits for the comparer: it leaves the picture that it is taking.
 #[derive(Debug, Clone, Default)]
 pub struct Hurry(Arc<AtomicBool>);
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_common::id::SessionId;
 use tidegate_common::residue::MOST_TEXT;
 
-use super::album::{self, Clock};
+use super::records::{self, Clock};
 use crate::paths::Paths;
 
 /// Lives that are kept at most; of more than that, somebody's is told without a name.
@@ -61,7 +61,7 @@ impl Lives {
     #[must_use]
     pub fn open(paths: &Paths) -> Self {
         let path = paths.residue().join("lives");
-        let kept = album::read(&path).unwrap_or_default();
+        let kept = records::read(&path).unwrap_or_default();
         Self { path, kept }
     }
 
@@ -137,7 +137,7 @@ impl Lives {
     }
 
     fn keep(&self) {
-        if let Err(error) = album::write(&self.path, &self.kept) {
+        if let Err(error) = records::write(&self.path, &self.kept) {
             tracing::warn!(%error, "after a restart, what may be another session's may not be told of");
         }
     }

@@ -1,4 +1,4 @@
-//! What the rest of the agent tells the [`Keeper`](super::Keeper), without ever waiting for it.
+//! What the rest of the agent tells the [`Comparer`](super::Comparer), without ever waiting for it.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use tidegate_common::id::SessionId;
 use tidegate_common::residue::Finding;
 
-use super::album::Clock;
 use super::gather::{Grants, Hurry, View};
+use super::records::Clock;
 use super::snapshot::Snapshot;
 use crate::core::{Ledger, Reaped, Record, Unit};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::album::{Clock, Picture};
+use super::records::{Clock, Picture};
 
 /// The newest picture and the one before it. Taking one lasts seconds; what a session
 /// changes meanwhile may be in it already, so such a session needs the one before.
@@ -23,7 +23,7 @@ impl Standing {
         &self.newest
     }
 
-    /// The newest that was complete when a session began. After each picture the keeper
+    /// The newest that was complete when a session began. After each picture the comparer
     /// rests for longer than a session's beginning takes to reach it, so that two are enough.
     #[must_use]
     pub fn at(&self, began: Clock) -> &Arc<Picture> {

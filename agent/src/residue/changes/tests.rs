@@ -13,7 +13,7 @@ use super::snapshot::{Item, Key, Mark, Snapshot};
 use crate::core::{Delta, Held, Ledger, Unit};
 use crate::test::Scratch;
 
-mod album;
+mod records;
 mod rights;
 
 fn key(kind: FindingKind, what: &str) -> Key {

@@ -8,26 +8,26 @@ use super::*;
 use crate::store::testing::Temporary;
 
 struct Desk {
-    office: Office,
+    context: ListenerContext,
     _temporary: Temporary,
 }
 
 impl Desk {
     async fn new() -> Self {
         let temporary = Temporary::new().await;
-        Self { office: Office::testing(&temporary).await, _temporary: temporary }
+        Self { context: ListenerContext::testing(&temporary).await, _temporary: temporary }
     }
 
     async fn token(&self, secret: &str) -> Secret {
         let (token, now) = (Secret::new(secret.to_owned()), jiff::Timestamp::now());
         let later = now + Duration::from_secs(60);
-        assert!(self.office.store.takes(Store::token_minted(&device(), &token, now, later)).await);
+        assert!(self.context.store.takes(Store::token_minted(&device(), &token, now, later)).await);
         token
     }
 
     async fn ask(&self, token: &Secret, csr: Csr) -> FromProxy {
         let enrol = Enrol { protocol: wire::VERSION, token: token.clone(), csr };
-        self.office.enrol(FromAgent::Enrol(enrol), here()).await.unwrap()
+        self.context.enrol(FromAgent::Enrol(enrol), here()).await.unwrap()
     }
 
     async fn enrol(&self, key: &KeyPair) -> CertificateDer<'static> {
@@ -39,13 +39,13 @@ impl Desk {
     }
 
     async fn knows(&self, certificate: &CertificateDer<'_>) -> Result<DeviceName, String> {
-        let peer = self.office.recognise(certificate, here()).await;
+        let peer = self.context.recognise(certificate, here()).await;
         peer.map(|peer| peer.device).map_err(|error| error.to_string())
     }
 
     async fn revoke(&self) {
-        assert!(self.office.store.takes(Store::agent_revoked(&device())).await);
-        self.office.registry.dismiss(&device(), "this agent's enrolment was revoked");
+        assert!(self.context.store.takes(Store::agent_revoked(&device())).await);
+        self.context.registry.dismiss(&device(), "this agent's enrolment was revoked");
     }
 }
 
@@ -86,15 +86,15 @@ async fn an_agent_that_lost_its_renewal_gets_in_with_what_it_has() {
     let desk = Desk::new().await;
     let key = KeyPair::generate().unwrap();
     let first = desk.enrol(&key).await;
-    let renewed = desk.office.renew(&device(), &csr(&key)).await.unwrap();
+    let renewed = desk.context.renew(&device(), &csr(&key)).await.unwrap();
     for certificate in [&der(&renewed), &first] {
         assert_eq!(desk.knows(certificate).await, Ok(device()));
     }
-    let other = desk.office.renew(&device(), &csr(&KeyPair::generate().unwrap())).await;
+    let other = desk.context.renew(&device(), &csr(&KeyPair::generate().unwrap())).await;
     let other = other.unwrap_err().to_string();
     assert!(other.contains("another key"), "{other}");
     desk.revoke().await;
-    let revoked = desk.office.renew(&device(), &csr(&key)).await.unwrap_err().to_string();
+    let revoked = desk.context.renew(&device(), &csr(&key)).await.unwrap_err().to_string();
     assert!(revoked.contains("revoked"), "{revoked}");
 }
 
@@ -133,7 +133,7 @@ async fn an_agent_that_is_revoked_at_any_moment_of_its_linking_is_not_linked() {
     for moment in [Moment::Recognised, Moment::Welcome, Moment::Linked] {
         let desk = Desk::new().await;
         let certificate = desk.enrol(&KeyPair::generate().unwrap()).await;
-        let peer = desk.office.recognise(&certificate, here()).await.unwrap();
+        let peer = desk.context.recognise(&certificate, here()).await.unwrap();
         // The welcome does not fit, so that the gate waits for its reader.
         let (near, mut agent) = tokio::io::duplex(16);
         let mut frames = Frames::new(near);
@@ -144,14 +144,14 @@ async fn an_agent_that_is_revoked_at_any_moment_of_its_linking_is_not_linked() {
             agent.write_all(&wire::encode(&hello()).unwrap()).await.unwrap();
             let _ = agent.read_u8().await;
             if moment == Moment::Welcome {
-                assert!(desk.office.registry.status(&device()).is_none());
+                assert!(desk.context.registry.status(&device()).is_none());
                 desk.revoke().await;
             }
             let mut sink = tokio::io::sink();
             let reading = tokio::io::copy(&mut agent, &mut sink);
             let linked = async {
                 if moment == Moment::Linked {
-                    while desk.office.registry.status(&device()).is_none() {
+                    while desk.context.registry.status(&device()).is_none() {
                         tokio::task::yield_now().await;
                     }
                     desk.revoke().await;
@@ -163,13 +163,13 @@ async fn an_agent_that_is_revoked_at_any_moment_of_its_linking_is_not_linked() {
                 () = linked => {}
             }
         };
-        let serving = link::serve(&desk.office, &peer, &mut frames);
+        let serving = link::serve(&desk.context, &peer, &mut frames);
         let served = tokio::select! {
             served = serving => served,
             () = linking => panic!("{moment:?}: the gate has closed it without a word"),
         };
         let Err(error) = served;
         assert!(error.to_string().contains("revoked"), "{moment:?}: {error}");
-        assert!(desk.office.registry.status(&device()).is_none(), "{moment:?}");
+        assert!(desk.context.registry.status(&device()).is_none(), "{moment:?}");
     }
 }

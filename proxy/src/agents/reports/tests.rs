@@ -24,22 +24,22 @@ fn session() -> SessionRow {
 #[tokio::test]
 async fn only_its_own_agent_tells_what_a_session_left_behind_and_only_once() {
     let temporary = Temporary::new().await;
-    let office = Office::testing(&temporary).await;
+    let context = ListenerContext::testing(&temporary).await;
     let row = session();
-    office.store.session_put(&row).await.unwrap();
+    context.store.session_put(&row).await.unwrap();
     let (db01, db02) = ("db01".parse().unwrap(), "db02".parse().unwrap());
     let finding = |what: &str| {
         let (kind, change) = (FindingKind::Cron, Change::New);
         vec![Finding { kind, change, what: what.to_owned(), detail: String::new() }]
     };
     let residue = |what: &str| Residue { findings: finding(what), ..Residue::default() };
-    office.left_behind(&db02, row.id, residue("forged")).await.unwrap();
-    assert_eq!(office.store.residue(row.id).await.unwrap(), None);
-    office.left_behind(&db01, row.id, residue("true\u{1b}[2J")).await.unwrap();
-    office.left_behind(&db01, row.id, residue("second")).await.unwrap();
-    let kept = office.store.residue(row.id).await.unwrap().unwrap();
+    context.left_behind(&db02, row.id, residue("forged")).await.unwrap();
+    assert_eq!(context.store.residue(row.id).await.unwrap(), None);
+    context.left_behind(&db01, row.id, residue("true\u{1b}[2J")).await.unwrap();
+    context.left_behind(&db01, row.id, residue("second")).await.unwrap();
+    let kept = context.store.residue(row.id).await.unwrap().unwrap();
     assert_eq!(kept.findings, finding("true\\u{1b}[2J"));
-    let mut tail = office.audit.tail(10, false);
+    let mut tail = context.audit.tail(10, false);
     let mut told = Vec::new();
     while let Some(record) = tail.next_record().await.unwrap() {
         told.push(record.event);
@@ -51,16 +51,16 @@ async fn only_its_own_agent_tells_what_a_session_left_behind_and_only_once() {
 #[tokio::test]
 async fn what_an_agent_tells_is_bounded_and_of_its_own_sessions_only() {
     let temporary = Temporary::new().await;
-    let office = Office::testing(&temporary).await;
-    let store = &office.store;
+    let context = ListenerContext::testing(&temporary).await;
+    let store = &context.store;
     let row = session();
     store.session_put(&row).await.unwrap();
     let (db01, db02) = ("db01".parse().unwrap(), "db02".parse().unwrap());
     let kind = tidegate_common::grant::PrivilegeKind::Sudo;
     let drift: Vec<Drift> = (0..100).map(|_| Drift { kind, found: "x\u{1b}".repeat(1000) }).collect();
-    office.drifted(&db02, row.id, &drift).await.unwrap();
+    context.drifted(&db02, row.id, &drift).await.unwrap();
     assert!(store.drifts().await.unwrap().is_empty(), "it never served that session");
-    office.drifted(&db01, row.id, &drift).await.unwrap();
+    context.drifted(&db01, row.id, &drift).await.unwrap();
     let drifts = store.drifts().await.unwrap().remove(&db01).unwrap();
     assert_eq!(drifts.count, 64);
     assert!(drifts.last.found.len() <= 512 && !drifts.last.found.contains('\u{1b}'));
@@ -74,9 +74,9 @@ async fn what_an_agent_tells_is_bounded_and_of_its_own_sessions_only() {
         };
         vec![one; count]
     };
-    office.stands(&db01, standing(1000)).await.unwrap();
+    context.stands(&db01, standing(1000)).await.unwrap();
     assert_eq!(store.standing(None).await.unwrap().len(), MOST_STANDING);
-    office.stands(&db01, standing(0)).await.unwrap();
+    context.stands(&db01, standing(0)).await.unwrap();
     assert!(store.standing(None).await.unwrap().is_empty());
 }
 
@@ -84,9 +84,9 @@ async fn what_an_agent_tells_is_bounded_and_of_its_own_sessions_only() {
 async fn what_stood_and_was_undone_by_a_sweep_or_by_the_agent_is_told_to_be_gone_once() {
     for by_sweep in [true, false] {
         let temporary = Temporary::new().await;
-        let office = Office::testing(&temporary).await;
+        let context = ListenerContext::testing(&temporary).await;
         let row = session();
-        office.store.session_put(&row).await.unwrap();
+        context.store.session_put(&row).await.unwrap();
         let db01 = "db01".parse().unwrap();
         let kind = tidegate_common::grant::PrivilegeKind::Groups;
         let standing = |what: &str, why: &str| Standing {
@@ -98,18 +98,18 @@ async fn what_stood_and_was_undone_by_a_sweep_or_by_the_agent_is_told_to_be_gone
         };
         let failure = Failure { kind, why: "busy".to_owned() };
         let stands = Ended { standing: vec![failure], ..Ended::default() };
-        office.ended_late(&db01, row.id, &stands).await.unwrap();
-        office.stands(&db01, vec![standing("adm", "busy"), standing("disk", "busy")]).await.unwrap();
-        office.stands(&db01, vec![standing("adm", "read-only"), standing("disk", "busy")]).await.unwrap();
+        context.ended_late(&db01, row.id, &stands).await.unwrap();
+        context.stands(&db01, vec![standing("adm", "busy"), standing("disk", "busy")]).await.unwrap();
+        context.stands(&db01, vec![standing("adm", "read-only"), standing("disk", "busy")]).await.unwrap();
         // One by one, or with the end of the grant.
         if by_sweep {
-            office.stands(&db01, vec![standing("disk", "busy")]).await.unwrap();
+            context.stands(&db01, vec![standing("disk", "busy")]).await.unwrap();
         } else {
-            office.ended_late(&db01, row.id, &Ended::default()).await.unwrap();
+            context.ended_late(&db01, row.id, &Ended::default()).await.unwrap();
         }
-        office.stands(&db01, Vec::new()).await.unwrap();
-        office.stands(&db01, Vec::new()).await.unwrap();
-        let mut tail = office.audit.tail(10, false);
+        context.stands(&db01, Vec::new()).await.unwrap();
+        context.stands(&db01, Vec::new()).await.unwrap();
+        let mut tail = context.audit.tail(10, false);
         let mut told = Vec::new();
         while let Some(record) = tail.next_record().await.unwrap() {
             told.push(record.event.to_string());
@@ -156,61 +156,61 @@ fn said(session: SessionId, number: u64, last: bool) -> Witnessed {
 #[tokio::test]
 async fn an_agent_that_tells_without_end_has_so_many_records_and_one_sum_and_its_sessions_end_is_told() {
     let temporary = Temporary::new().await;
-    let office = Office::testing(&temporary).await;
+    let context = ListenerContext::testing(&temporary).await;
     let db01: DeviceName = "db01".parse().unwrap();
     let row = session();
     let other = SessionRow { id: SessionId::new(1, 2), ..session() };
-    office.store.session_put(&row).await.unwrap();
-    office.store.session_put(&other).await.unwrap();
-    office.store.enrol(&db01, "key", Timestamp::now()).await;
+    context.store.session_put(&row).await.unwrap();
+    context.store.session_put(&other).await.unwrap();
+    context.store.enrol(&db01, "key", Timestamp::now()).await;
     for number in 0..100 {
         let bogus = SessionId::new(9, number.into());
-        office.ended_late(&db01, bogus, &Ended::default()).await.unwrap();
-        office.ended_late(&db01, row.id, &Ended::default()).await.unwrap();
-        office.witnessed(&db01, said(bogus, number, true)).await.unwrap();
-        office.witnessed(&db01, said(row.id, number, true)).await.unwrap();
-        office.left_behind(&db01, bogus, Residue::default()).await.unwrap();
+        context.ended_late(&db01, bogus, &Ended::default()).await.unwrap();
+        context.ended_late(&db01, row.id, &Ended::default()).await.unwrap();
+        context.witnessed(&db01, said(bogus, number, true)).await.unwrap();
+        context.witnessed(&db01, said(row.id, number, true)).await.unwrap();
+        context.left_behind(&db01, bogus, Residue::default()).await.unwrap();
     }
     // All of its budget is spent; what is due of a session that lives is told all the same.
-    office.ended_late(&db01, other.id, &Ended::default()).await.unwrap();
-    office.left_behind(&db01, other.id, Residue::default()).await.unwrap();
-    office.witnessed(&db01, said(other.id, 1000, true)).await.unwrap();
-    let told = office.told().await;
+    context.ended_late(&db01, other.id, &Ended::default()).await.unwrap();
+    context.left_behind(&db01, other.id, Residue::default()).await.unwrap();
+    context.witnessed(&db01, said(other.id, 1000, true)).await.unwrap();
+    let told = context.told().await;
     assert_eq!(told.len(), 20 + 2 + 3, "{told:#?}");
     let of = |id: SessionId| {
         told.iter().filter(|event| serde_json::to_string(event).unwrap().contains(&id.to_string())).count()
     };
     assert_eq!(of(other.id), 3, "{told:#?}");
-    assert_eq!(office.registry.budgets().more(&db01), 500 - 22);
-    office.sum_up(false).await;
-    assert_eq!(office.told().await.len(), told.len(), "the hour is not over");
-    office.sum_up(true).await;
-    office.sum_up(true).await;
-    let sums = office.told().await.split_off(told.len());
+    assert_eq!(context.registry.budgets().more(&db01), 500 - 22);
+    context.sum_up(false).await;
+    assert_eq!(context.told().await.len(), told.len(), "the hour is not over");
+    context.sum_up(true).await;
+    context.sum_up(true).await;
+    let sums = context.told().await.split_off(told.len());
     assert_eq!(sums.len(), 1, "{sums:#?}");
     let sum = sums[0].to_string();
     assert!(sum.contains("reports of sessions that it never served"), "{sum}");
     assert!(sum.contains("ends of grants, again"), "{sum}");
-    assert_eq!(office.store.agent(&db01).await.unwrap().unwrap().summed, 500 - 22);
+    assert_eq!(context.store.agent(&db01).await.unwrap().unwrap().summed, 500 - 22);
 }
 
 #[tokio::test]
 async fn what_an_agent_tells_of_sessions_that_are_over_has_a_bound_and_of_a_live_one_all_is_kept() {
     let temporary = Temporary::new().await;
-    let office = Office::testing(&temporary).await;
+    let context = ListenerContext::testing(&temporary).await;
     let db01: DeviceName = "db01".parse().unwrap();
     let over = SessionRow { ended: Some(Timestamp::UNIX_EPOCH), ..session() };
     let live = SessionRow { id: SessionId::new(1, 2), ..session() };
     for row in [&over, &live] {
-        office.store.session_put(row).await.unwrap();
+        context.store.session_put(row).await.unwrap();
     }
-    assert!(office.registry.budgets().past(&db01, 64 << 20), "all of it");
+    assert!(context.registry.budgets().past(&db01, 64 << 20), "all of it");
     let remark =
         |session, number| Witnessed { remarks: vec!["first".into()], ..said(session, number, false) };
     for row in [&over, &live] {
-        office.witnessed(&db01, remark(row.id, 1)).await.unwrap();
+        context.witnessed(&db01, remark(row.id, 1)).await.unwrap();
     }
-    let kept = |row: &SessionRow| std::fs::read_to_string(office.witnesses.path(row.id)).unwrap();
+    let kept = |row: &SessionRow| std::fs::read_to_string(context.witnesses.path(row.id)).unwrap();
     assert!(kept(&live).contains("first"), "{}", kept(&live));
     assert!(kept(&over).contains("more of sessions that are over than is kept"), "{}", kept(&over));
 }

@@ -10,7 +10,7 @@ use tidegate_common::grant::{Ended, Failure};
 use tidegate_common::id::SessionId;
 use tidegate_common::policy::Permit;
 
-use super::{Closing, Requested};
+use super::{Opened, Requested};
 use crate::record;
 use crate::session::live::Place;
 use crate::session::{End, Phase};
@@ -19,7 +19,7 @@ use crate::store::Store;
 /// How long until an end that could not be stored is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-impl Closing {
+impl Opened {
     /// Undoes what was opened: the grant at once and before all else.
     pub(super) async fn close(mut self, end: End, place: Place) {
         let Requested { sessions, id, permit, origin, phase, since } = self.requested;

@@ -11,7 +11,7 @@ use tidegate_common::audit::ForwardKind;
 use tidegate_common::model::Forward;
 
 use super::super::upstream::Lease;
-use super::guests::{Expected, Windows, attend};
+use super::device_channels::{Expected, Windows, attend};
 use super::{About, Closed, Context};
 use crate::session::Open;
 
@@ -89,7 +89,7 @@ impl Asked {
         for forward in self.forwards() {
             self.context.opens(&about(forward)).await.map_err(|error| error.to_string())?;
         }
-        let mut guests = lease.receive();
+        let mut device_channels = lease.receive();
         let x11 = match &self.x11 {
             None => Windows::None,
             Some(X11 { single: true, .. }) => Windows::One,
@@ -99,7 +99,7 @@ impl Asked {
         let conn = Arc::downgrade(&lease.conn());
         let (context, open, forwards) = (self.context.clone(), Arc::clone(open), self.forwards());
         tokio::spawn(async move {
-            attend(&context, &open, conn, expected, &mut guests).await;
+            attend(&context, &open, conn, expected, &mut device_channels).await;
             for forward in forwards {
                 context.closed(&about(forward), Closed::default()).await;
             }

@@ -22,7 +22,7 @@ pub enum FromDevice {
     /// On a channel with a connection of its own.
     Own(ChannelReadHalf),
     /// On one that the device opened.
-    Guest(Inbox<Infallible>),
+    DeviceChannel(Inbox<Infallible>),
 }
 
 /// One thing that the device sent.
@@ -45,7 +45,7 @@ impl FromDevice {
                     None => return Piece::Lost,
                 }
             },
-            Self::Guest(inbox) => piece(inbox).await,
+            Self::DeviceChannel(inbox) => piece(inbox).await,
         }
     }
 }
@@ -116,7 +116,7 @@ impl Ends {
             }
         }
         self.inbox.close();
-        if let FromDevice::Guest(inbox) = &self.from {
+        if let FromDevice::DeviceChannel(inbox) = &self.from {
             inbox.close();
         }
         context.closed(about, closed).await;

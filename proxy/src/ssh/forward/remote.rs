@@ -8,8 +8,8 @@ use tidegate_common::audit::ForwardKind;
 use tidegate_common::model::Forward;
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::upstream::{Conn, Guest, Lease};
-use super::guests::{Expected, attend};
+use super::super::upstream::{Conn, DeviceChannel, Lease};
+use super::device_channels::{Expected, attend};
 use super::{About, Closed, Context};
 use crate::session::Open;
 
@@ -117,10 +117,10 @@ impl Listener {
             }
         };
         match listening {
-            Ok((place, lease, guests)) => {
+            Ok((place, lease, device_channels)) => {
                 let (cancel, cancelled) = oneshot::channel();
                 let listener = Self { place: place.clone(), cancel: Some(cancel) };
-                tokio::spawn(serve(context, open, place, lease, guests, cancelled));
+                tokio::spawn(serve(context, open, place, lease, device_channels, cancelled));
                 Ok(listener)
             }
             Err(why) => {
@@ -131,12 +131,15 @@ impl Listener {
     }
 }
 
-async fn listen(open: &Arc<Open>, place: &Place) -> Result<(Place, Lease, mpsc::Receiver<Guest>), String> {
+async fn listen(
+    open: &Arc<Open>,
+    place: &Place,
+) -> Result<(Place, Lease, mpsc::Receiver<DeviceChannel>), String> {
     let mut lease = open.upstream.listener().await.map_err(|error| error.to_string())?;
-    let guests = lease.receive();
+    let device_channels = lease.receive();
     let refused = |_| "the device's sshd refuses to listen there".to_owned();
     let place = place.ask(&lease.conn()).await.map_err(refused)?;
-    Ok((place, lease, guests))
+    Ok((place, lease, device_channels))
 }
 
 async fn serve(
@@ -144,7 +147,7 @@ async fn serve(
     open: Arc<Open>,
     place: Place,
     lease: Lease,
-    mut guests: mpsc::Receiver<Guest>,
+    mut device_channels: mpsc::Receiver<DeviceChannel>,
     cancelled: oneshot::Receiver<()>,
 ) {
     let conn = lease.conn();
@@ -152,7 +155,7 @@ async fn serve(
     let why = tokio::select! {
         biased;
         why = context.ended(Forward::Remote) => Some(why),
-        () = attend(&context, &open, Arc::downgrade(&conn), place.expected(), &mut guests) => {
+        () = attend(&context, &open, Arc::downgrade(&conn), place.expected(), &mut device_channels) => {
             Some("the device closed the connection".to_owned())
         }
         // Nobody cancels when the client's connection ends: its session does that.

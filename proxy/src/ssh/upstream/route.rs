@@ -21,8 +21,8 @@ use super::super::algorithms::Algorithms;
 use super::super::inbox::WINDOW;
 use super::super::keys::Keys;
 use super::gather::{Gathered, TerminalFlag};
+use super::handler::{DeviceHandler, Reception};
 use super::pace::{Pace, Turn};
-use super::witness::{Reception, Witness};
 use super::{DEADLINE, DialError};
 use crate::agents::{Registry, Trust};
 use crate::audit_log::AuditLog;
@@ -66,7 +66,7 @@ pub struct Route {
 
 /// Keys are exchanged, nobody is logged in.
 pub struct Connected {
-    handle: client::Handle<Witness>,
+    handle: client::Handle<DeviceHandler>,
     reception: Reception,
     terminal: TerminalFlag,
     source: SocketAddr,
@@ -84,7 +84,7 @@ enum Missed {
 
 /// A connection that is logged in.
 pub struct LoggedIn {
-    pub(super) handle: client::Handle<Witness>,
+    pub(super) handle: client::Handle<DeviceHandler>,
     pub(super) reception: Reception,
     pub(super) terminal: TerminalFlag,
 }
@@ -165,8 +165,12 @@ impl Route {
         let peer = stream.peer_addr().map(canonical).map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
         let reception = Reception::default();
-        let witness =
-            Witness::new(self.host_keys.clone(), reception.clone(), self.session, self.means.audit.clone());
+        let witness = DeviceHandler::new(
+            self.host_keys.clone(),
+            reception.clone(),
+            self.session,
+            self.means.audit.clone(),
+        );
         let refused = witness.refused();
         let terminal = TerminalFlag::default();
         let stream = Gathered::new(stream, terminal.clone());

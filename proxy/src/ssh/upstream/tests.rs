@@ -42,7 +42,7 @@ impl Pair {
         let there = tokio::spawn(device(key, far));
         let reception = Reception::default();
         let session = crate::session::new_id();
-        let witness = Witness::new(vouched, reception.clone(), session, audit);
+        let witness = DeviceHandler::new(vouched, reception.clone(), session, audit);
         let mut handle = client::connect_stream(Arc::default(), near, witness).await.unwrap();
         assert!(handle.authenticate_none("ops").await.unwrap().success());
         let running = there.await.unwrap();
@@ -86,11 +86,11 @@ async fn a_channel_that_nobody_asked_the_device_for_is_refused_and_logged() {
         assert!(said.contains(kind) && said.contains("the device opened it"), "{said}");
     }
     // The twin, with somebody who waits for it.
-    let mut guests = pair.conn.reception.open();
+    let mut device_channels = pair.conn.reception.open();
     let (opened, ()) = tokio::join!(device.channel_open_agent(), async {
-        let guest = guests.recv().await.unwrap();
-        assert_eq!(guest.visit, Visit::Agent);
-        guest.reply.accept().await;
+        let opened = device_channels.recv().await.unwrap();
+        assert_eq!(opened.visit, DeviceOpen::Agent);
+        opened.reply.accept().await;
     });
     assert!(opened.is_ok());
     assert_eq!(pair.log().await.len(), 7);

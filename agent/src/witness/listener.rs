@@ -8,15 +8,15 @@ use std::os::fd::{AsFd as _, RawFd};
 use nix::poll::{PollFd, PollFlags};
 use serde::{Deserialize, Serialize};
 
-use super::hold::{Changes, Hold};
 use super::kernel::{EXECS, Ear, LOGINS};
+use super::loaded_rules::{Changes, LoadedRules};
 use crate::paths::Paths;
 use crate::shell::clock;
 
 /// How long rules stay after the last session, in microseconds.
 pub const KEEP: u64 = 5_000_000;
 
-/// A listening post whose agent has gone.
+/// What is left of one whose agent has gone.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Left {
     ear: RawFd,
@@ -28,17 +28,17 @@ impl Left {
     /// Goes on listening where the agent before has stopped; nothing was missed then.
     ///
     /// # Errors
-    /// When the post is not there any more.
-    pub fn take_over(self, paths: &Paths) -> io::Result<Post> {
+    /// When the listener is not there any more.
+    pub fn take_over(self, paths: &Paths) -> io::Result<Listener> {
         let (ear, logins) = (Ear::adopt(self.ear)?, Ear::adopt(self.logins)?);
-        let hold = Hold::resume(paths, self.lost)?;
-        Ok(Post::new(hold, ear, logins))
+        let loaded = LoadedRules::resume(paths, self.lost)?;
+        Ok(Listener::new(loaded, ear, logins))
     }
 }
 
-/// A listening post.
-pub struct Post {
-    pub hold: Hold,
+/// What listens to the kernel.
+pub struct Listener {
+    pub loaded: LoadedRules,
     /// Hears of execs.
     pub ear: Ear,
     /// Hears of logins only, so that they wake us also in a pause.
@@ -60,7 +60,7 @@ pub struct Post {
     pub idle: Option<u64>,
 }
 
-impl Post {
+impl Listener {
     /// Listens, and makes the kernel tell.
     ///
     /// # Errors
@@ -68,15 +68,15 @@ impl Post {
     pub fn take(paths: &Paths) -> Result<Self, String> {
         let ears = Ear::open(&EXECS).and_then(|ear| Ok((ear, Ear::open(&LOGINS)?)));
         let (ear, logins) = ears.map_err(|error| error.to_string())?;
-        let hold = Hold::take(paths).map_err(|error| error.to_string())?;
-        Ok(Self::new(hold, ear, logins))
+        let loaded = LoadedRules::take(paths).map_err(|error| error.to_string())?;
+        Ok(Self::new(loaded, ear, logins))
     }
 
-    fn new(hold: Hold, ear: Ear, logins: Ear) -> Self {
+    fn new(loaded: LoadedRules, ear: Ear, logins: Ear) -> Self {
         let now = Some(clock::now().boot);
         let (changes, stands) = (Changes::default(), BTreeSet::new());
         Self {
-            hold,
+            loaded,
             ear,
             logins,
             pause: None,
@@ -94,7 +94,7 @@ impl Post {
     /// # Errors
     /// When an ear can't stay open.
     pub fn leave(self) -> io::Result<Left> {
-        let lost = self.hold.lost();
+        let lost = self.loaded.lost();
         Ok(Left { ear: self.ear.leave()?, logins: self.logins.leave()?, lost })
     }
 

@@ -1,4 +1,4 @@
-//! What the keeper knows of sessions, on disk: it survives the agent. Below /run, since
+//! What the comparer knows of sessions, on disk: it survives the agent. Below /run, since
 //! after a boot neither times nor sockets say anything of the session before.
 //!
 //! One file a session, from its beginning until the proxy has its report, and one for
@@ -116,12 +116,12 @@ pub enum Stage {
 
 /// The directory. What cannot be written is missing after a restart, and told then.
 #[derive(Debug)]
-pub struct Album {
+pub struct Records {
     directory: PathBuf,
     pictures: BTreeSet<u64>,
 }
 
-impl Album {
+impl Records {
     /// Opens it; what is there stays.
     #[must_use]
     pub fn open(paths: &Paths) -> Self {
@@ -206,12 +206,12 @@ pub fn missed(paths: &Paths, session: SessionId, reaped: Reaped) {
     if !paths.residue().exists() {
         return;
     }
-    let album = Album::open(paths);
-    if let Some(mut entry) = album.session(session).filter(|entry| entry.stage == Stage::Lives) {
+    let records = Records::open(paths);
+    if let Some(mut entry) = records.session(session).filter(|entry| entry.stage == Stage::Lives) {
         entry.used |= reaped != Reaped::default();
         entry.take(reaped);
         entry.stage = Stage::Missed;
-        album.keep_session(session, &entry);
+        records.keep_session(session, &entry);
     }
 }
 

@@ -25,7 +25,7 @@ const ENOUGH: usize = 16 * 1024;
 /// exit status. So the end of data waits for the exit status, which sshd sends in
 /// about the same moment; where the client could still write to a program that has
 /// closed its output, it waits for [`HALF_CLOSE`] at most.
-pub(super) struct Said {
+pub(super) struct DeviceMessages {
     read: ChannelReadHalf,
     /// What was read already, behind joined data.
     ahead: Option<Option<ChannelMsg>>,
@@ -34,7 +34,7 @@ pub(super) struct Said {
     ended: bool,
 }
 
-impl Said {
+impl DeviceMessages {
     pub fn new(read: ChannelReadHalf) -> Self {
         Self { read, ahead: None, eof_held: false, ended: false }
     }

@@ -52,9 +52,10 @@ pub enum WatchError {
 }
 
 /// Follows a channel's transfers, where it was started for any.
-pub struct Watch(Option<Tap>);
+pub struct Watch(Option<Feed>);
 
-struct Tap {
+/// Where what passes waits for the follower.
+struct Feed {
     queue: mpsc::UnboundedSender<Piece>,
     room: Arc<Semaphore>,
     passed: AtomicU64,
@@ -84,7 +85,7 @@ impl Watch {
                 failure: Arc::clone(&failure),
             };
             let task = tokio::spawn(follower.run());
-            Tap { queue, room, passed: AtomicU64::new(0), lost, failure, task }
+            Feed { queue, room, passed: AtomicU64::new(0), lost, failure, task }
         }))
     }
 
@@ -105,17 +106,17 @@ impl Watch {
     }
 
     async fn pass(&self, side: Side, bytes: &Bytes) -> Result<(), WatchError> {
-        let Some(tap) = &self.0 else {
+        let Some(follower) = &self.0 else {
             return Ok(());
         };
-        let failed = || tap.failure.get().cloned().unwrap_or(WatchError::Gone);
-        tap.room.acquire_many(cost(bytes)).await.map_err(|_| failed())?.forget();
-        tap.queue.send(Piece { side, bytes: bytes.clone() }).map_err(|_| failed())?;
+        let failed = || follower.failure.get().cloned().unwrap_or(WatchError::Gone);
+        follower.room.acquire_many(cost(bytes)).await.map_err(|_| failed())?.forget();
+        follower.queue.send(Piece { side, bytes: bytes.clone() }).map_err(|_| failed())?;
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let passed = tap.passed.fetch_add(length, Ordering::Relaxed);
-        if passed < FIRST || tap.lost.load(Ordering::Relaxed) {
+        let passed = follower.passed.fetch_add(length, Ordering::Relaxed);
+        if passed < FIRST || follower.lost.load(Ordering::Relaxed) {
             // All of it is free once nothing waits.
-            drop(tap.room.acquire_many(ROOM).await.map_err(|_| failed())?);
+            drop(follower.room.acquire_many(ROOM).await.map_err(|_| failed())?);
         }
         Ok(())
     }
@@ -125,7 +126,7 @@ impl Watch {
     /// # Errors
     /// When it could not be.
     pub async fn end(self) -> Result<(), WatchError> {
-        let Some(Tap { queue, failure, task, .. }) = self.0 else {
+        let Some(Feed { queue, failure, task, .. }) = self.0 else {
             return Ok(());
         };
         drop(queue);

@@ -126,7 +126,7 @@ pub struct Tally {
 
 /// Our rules are loaded as long as one has this.
 #[derive(Debug)]
-pub struct Hold {
+pub struct LoadedRules {
     control: Control,
     paths: Paths,
     lost: u32,
@@ -136,7 +136,7 @@ pub struct Hold {
     unseen: i64,
 }
 
-impl Hold {
+impl LoadedRules {
     /// Makes the kernel tell of execs.
     ///
     /// # Errors
@@ -154,11 +154,11 @@ impl Hold {
                     .map_err(|source| BlindError::Note { path, source })?;
             }
         }
-        let mut hold = Self { control, paths: paths.clone(), lost, known: None, unseen: 0 };
-        match hold.change(status) {
-            Ok(()) => Ok(hold),
+        let mut loaded = Self { control, paths: paths.clone(), lost, known: None, unseen: 0 };
+        match loaded.change(status) {
+            Ok(()) => Ok(loaded),
             Err(error) => {
-                hold.release();
+                loaded.release();
                 Err(BlindError::Refused(error))
             }
         }

@@ -28,29 +28,29 @@ pub const MOST_UNASKED: usize = 16;
 
 /// Who takes in the channels that a device opens on one connection; nobody at first.
 #[derive(Clone, Default)]
-pub struct Reception(Arc<Mutex<Option<mpsc::Sender<Guest>>>>);
+pub struct Reception(Arc<Mutex<Option<mpsc::Sender<DeviceChannel>>>>);
 
 impl Reception {
     /// From now on they come out here.
-    pub fn open(&self) -> mpsc::Receiver<Guest> {
-        let (sender, guests) = mpsc::channel(MOST_CHANNELS);
+    pub fn open(&self) -> mpsc::Receiver<DeviceChannel> {
+        let (sender, device_channels) = mpsc::channel(MOST_CHANNELS);
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
-        guests
+        device_channels
     }
 
     fn close(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn sender(&self) -> Option<mpsc::Sender<Guest>> {
+    fn sender(&self) -> Option<mpsc::Sender<DeviceChannel>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 /// A channel that the device wants to open.
-pub struct Guest {
+pub struct DeviceChannel {
     /// Its kind, and what it says of itself.
-    pub visit: Visit,
+    pub visit: DeviceOpen,
     /// What it will send.
     pub inbox: Inbox<Infallible>,
     /// What it will be sent.
@@ -61,7 +61,7 @@ pub struct Guest {
 
 /// The kinds of channels that a server opens (RFC 4254, 6.3.2 and 7.2; OpenSSH PROTOCOL).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Visit {
+pub enum DeviceOpen {
     /// Somebody connected to a port that a client asked for.
     Tcpip { address: String, port: u32, from: String, from_port: u32 },
     /// The same for a socket.
@@ -72,7 +72,7 @@ pub enum Visit {
     X11 { from: String, from_port: u32 },
 }
 
-impl Visit {
+impl DeviceOpen {
     /// Its kind in the log.
     pub fn kind(&self) -> ForwardKind {
         match self {
@@ -105,26 +105,35 @@ impl Visit {
 }
 
 /// The gate's side of a connection to a device.
-pub struct Witness {
+pub struct DeviceHandler {
     vouched: Vec<PublicKey>,
     refused: Arc<AtomicBool>,
     reception: Reception,
-    guests: HashMap<ChannelId, Inbox<Infallible>>,
+    device_channels: HashMap<ChannelId, Inbox<Infallible>>,
     unasked: usize,
     refusals: Allowance,
     session: SessionId,
     audit: AuditLog,
 }
 
-impl Witness {
+impl DeviceHandler {
     pub(super) fn new(
         vouched: Vec<PublicKey>,
         reception: Reception,
         session: SessionId,
         audit: AuditLog,
     ) -> Self {
-        let (guests, refusals) = (HashMap::new(), Allowance::default());
-        Self { vouched, refused: Arc::default(), reception, guests, unasked: 0, refusals, session, audit }
+        let (device_channels, refusals) = (HashMap::new(), Allowance::default());
+        Self {
+            vouched,
+            refused: Arc::default(),
+            reception,
+            device_channels,
+            unasked: 0,
+            refusals,
+            session,
+            audit,
+        }
     }
 
     /// Whether the device showed a key that nobody vouches for.
@@ -134,28 +143,28 @@ impl Witness {
 
     async fn receive(
         &mut self,
-        visit: Visit,
+        visit: DeviceOpen,
         channel: Channel<Msg>,
         reply: ChannelOpenHandle,
     ) -> Result<(), russh::Error> {
-        self.guests.retain(|_, inbox| !inbox.is_closed());
+        self.device_channels.retain(|_, inbox| !inbox.is_closed());
         let (kind, to) = (visit.kind(), visit.to());
         let inbox = Inbox::default();
         let (id, (_, write)) = (channel.id(), channel.split());
-        let guest = Guest { visit, inbox: inbox.clone(), write, reply };
+        let opened = DeviceChannel { visit, inbox: inbox.clone(), write, reply };
         let Some(sender) = self.reception.sender().filter(|sender| !sender.is_closed()) else {
             return self
                 .unasked(self.refusal(kind, &to, "the device opened it and nobody asked for it"))
                 .await;
         };
-        let full = self.guests.len() >= MOST_CHANNELS || sender.try_send(guest).is_err();
+        let full = self.device_channels.len() >= MOST_CHANNELS || sender.try_send(opened).is_err();
         if full {
             self.tell(self.refusal(kind, &to, "the session has as many channels as there may be")).await;
             if !self.refusals.take() {
                 return Err(self.cut("opens channels again and again that are refused").await);
             }
         } else {
-            self.guests.insert(id, inbox);
+            self.device_channels.insert(id, inbox);
         }
         Ok(())
     }
@@ -190,16 +199,16 @@ impl Witness {
     }
 }
 
-impl Drop for Witness {
+impl Drop for DeviceHandler {
     fn drop(&mut self) {
         self.reception.close();
-        for inbox in self.guests.values() {
+        for inbox in self.device_channels.values() {
             inbox.close();
         }
     }
 }
 
-impl client::Handler for Witness {
+impl client::Handler for DeviceHandler {
     type Error = russh::Error;
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
@@ -222,7 +231,7 @@ impl client::Handler for Witness {
         _: &mut Session,
     ) -> Result<(), Self::Error> {
         let (address, from) = (address.to_owned(), from.to_owned());
-        self.receive(Visit::Tcpip { address, port, from, from_port }, channel, reply).await
+        self.receive(DeviceOpen::Tcpip { address, port, from, from_port }, channel, reply).await
     }
 
     async fn server_channel_open_forwarded_streamlocal(
@@ -232,7 +241,7 @@ impl client::Handler for Witness {
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.receive(Visit::Streamlocal { path: path.to_owned() }, channel, reply).await
+        self.receive(DeviceOpen::Streamlocal { path: path.to_owned() }, channel, reply).await
     }
 
     async fn server_channel_open_agent_forward(
@@ -241,7 +250,7 @@ impl client::Handler for Witness {
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.receive(Visit::Agent, channel, reply).await
+        self.receive(DeviceOpen::Agent, channel, reply).await
     }
 
     async fn server_channel_open_x11(
@@ -252,7 +261,7 @@ impl client::Handler for Witness {
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.receive(Visit::X11 { from: from.to_owned(), from_port }, channel, reply).await
+        self.receive(DeviceOpen::X11 { from: from.to_owned(), from_port }, channel, reply).await
     }
 
     async fn server_channel_open_session(
@@ -289,21 +298,21 @@ impl client::Handler for Witness {
 
     async fn data(&mut self, id: ChannelId, data: &[u8], _: &mut Session) -> Result<(), Self::Error> {
         // Any other channel is a program's: its relay has it already.
-        if let Some(inbox) = self.guests.get(&id) {
+        if let Some(inbox) = self.device_channels.get(&id) {
             inbox.push_when_room(data).await;
         }
         Ok(())
     }
 
     async fn channel_eof(&mut self, id: ChannelId, _: &mut Session) -> Result<(), Self::Error> {
-        match self.guests.get(&id).map(Inbox::push_eof) {
+        match self.device_channels.get(&id).map(Inbox::push_eof) {
             Some(Err(breach)) => Err(self.cut(&breach.to_string()).await),
             Some(Ok(())) | None => Ok(()),
         }
     }
 
     async fn channel_close(&mut self, id: ChannelId, _: &mut Session) -> Result<(), Self::Error> {
-        if let Some(inbox) = self.guests.remove(&id) {
+        if let Some(inbox) = self.device_channels.remove(&id) {
             inbox.close();
         }
         Ok(())

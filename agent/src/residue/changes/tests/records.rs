@@ -6,7 +6,7 @@ use tidegate_common::grant::Leftover;
 use tidegate_common::id::SessionId;
 use tidegate_common::residue::FindingKind;
 
-use super::super::album::{Album, Began, Clock, Entry, Picture, Stage, missed};
+use super::super::records::{Began, Clock, Entry, Picture, Records, Stage, missed};
 use super::super::snapshot::Snapshot;
 use super::{item, key, snapshot};
 use crate::core::Reaped;
@@ -15,13 +15,13 @@ use crate::test::Scratch;
 #[test]
 fn an_album_keeps_sessions_and_the_pictures_that_they_need_and_nothing_damaged() {
     let scratch = Scratch::new();
-    let mut album = Album::open(scratch.paths());
+    let mut records = Records::open(scratch.paths());
     let picture = |number| Picture {
         number,
         taken: 0,
         snapshot: snapshot([(key(FindingKind::Cron, "a"), item(1, 1))]),
     };
-    (1..4).for_each(|number| album.keep_picture(&picture(number)));
+    (1..4).for_each(|number| records.keep_picture(&picture(number)));
     let session = SessionId::new(1, 1);
     let clock = Clock { wall: 2, boot: 1 };
     let entry = Entry {
@@ -33,9 +33,9 @@ fn an_album_keeps_sessions_and_the_pictures_that_they_need_and_nothing_damaged()
         findings: Vec::new(),
         stage: Stage::Lives,
     };
-    album.keep_session(session, &entry);
-    album.forget_pictures(&[1].into());
-    let again = Album::open(scratch.paths());
+    records.keep_session(session, &entry);
+    records.forget_pictures(&[1].into());
+    let again = Records::open(scratch.paths());
     assert!(again.picture(1).is_some() && again.picture(2).is_none(), "nobody needs the second");
     assert_eq!(again.newest().map(|newest| newest.number), Some(3));
     assert_eq!(again.sessions().len(), 1);

@@ -25,13 +25,13 @@ impl Exit {
     }
 }
 
-pub(super) struct Kept {
+pub(super) struct Recorded {
     pub recorder: record::Channel,
     pub transfers: Watch,
     pub typed: Typed,
 }
 
-impl Kept {
+impl Recorded {
     /// Output of the device, and whether a program has the terminal's alternate screen.
     pub async fn output(&self, data: &Bytes, alternate: bool) -> Result<(), String> {
         self.recorder.output(data).await.map_err(said)?;

@@ -1,6 +1,6 @@
 //! The thread that looks for what sessions left behind. It has time: it runs with low
 //! priority, serves every session that ended meanwhile with one look, and rests after
-//! each look four times as long as it took. What it knows is in the [`Album`], so that a
+//! each look four times as long as it took. What it knows is in the [`Records`], so that a
 //! report comes also when the agent was replaced or killed meanwhile, or the link broke.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -12,10 +12,10 @@ use tidegate_common::grant::Leftover;
 use tidegate_common::id::SessionId;
 use tidegate_common::residue::{Change, Finding, FindingKind, MOST_FINDINGS, Residue};
 
-use super::album::{Album, Began, Clock, Entry, Picture, Stage};
 use super::gather::{Grants, View, Without};
 use super::lives::Lives;
 use super::notes::{Job, Notes};
+use super::records::{Began, Clock, Entry, Picture, Records, Stage};
 use super::snapshot::Snapshot;
 use super::sockets;
 use super::standing::Standing;
@@ -60,11 +60,11 @@ impl Watch {
 }
 
 /// Looks, compares and tells.
-pub struct Keeper<T: Fn(SessionId, Residue) -> bool> {
+pub struct Comparer<T: Fn(SessionId, Residue) -> bool> {
     view: View,
     /// Tells the proxy; `false` when there is no link now.
     tell: T,
-    album: Album,
+    records: Records,
     standing: Standing,
     live: BTreeMap<SessionId, Watch>,
     due: Vec<(SessionId, Watch)>,
@@ -90,7 +90,7 @@ pub struct Beginning {
     pub at_once: bool,
 }
 
-impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
+impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Comparer<T> {
     /// Starts the thread. Its first picture is what the host is like now, where the agent
     /// before has left none.
     ///
@@ -98,12 +98,12 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
     /// When the host has no thread left.
     pub fn start(paths: &Paths, beginning: Beginning, tell: T) -> std::io::Result<Notes> {
         let grants = Grants::new(beginning.ledger.clone());
-        let mut keeper = Self::new(View::of(paths, grants.clone(), beginning.without), paths, tell);
-        let (notes, queue) = Notes::read_beside(&keeper.view, grants)?;
+        let mut comparer = Self::new(View::of(paths, grants.clone(), beginning.without), paths, tell);
+        let (notes, queue) = Notes::read_beside(&comparer.view, grants)?;
         std::thread::Builder::new().name("residue".to_owned()).spawn(move || {
             crate::sys::yield_to_others();
-            keeper.resume(&beginning);
-            keeper.work(&queue);
+            comparer.resume(&beginning);
+            comparer.work(&queue);
         })?;
         Ok(notes)
     }
@@ -112,7 +112,7 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
         Self {
             view,
             tell,
-            album: Album::open(paths),
+            records: Records::open(paths),
             standing: Standing::default(),
             live: BTreeMap::new(),
             due: Vec::new(),
@@ -126,13 +126,13 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
 
     /// Goes on from what the agent before has left.
     fn resume(&mut self, beginning: &Beginning) {
-        let before = self.album.newest().map(Arc::new);
+        let before = self.records.newest().map(Arc::new);
         // A session may have begun before there was any picture.
         let mut pictures = BTreeMap::from([(0, Arc::<Picture>::default())]);
-        for (session, mut entry) in self.album.sessions() {
+        for (session, mut entry) in self.records.sessions() {
             let standing = entry.before.as_ref().and_then(|began| {
                 let known = pictures.get(&began.picture).cloned();
-                known.or_else(|| self.album.picture(began.picture).map(Arc::new))
+                known.or_else(|| self.records.picture(began.picture).map(Arc::new))
             });
             pictures.extend(standing.iter().map(|picture| (picture.number, Arc::clone(picture))));
             if entry.stage == Stage::Lives && !beginning.ledger.grants.contains_key(&session) {
@@ -143,7 +143,7 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
                 Stage::Over | Stage::Missed if entry.used => {
                     self.due.push((session, Watch { entry, standing }));
                 }
-                Stage::Over | Stage::Missed => self.album.forget_session(session),
+                Stage::Over | Stage::Missed => self.records.forget_session(session),
                 Stage::Reported(_) => self.untold.push_back(session),
             }
         }
@@ -197,8 +197,8 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
                 watch.entry.before = Some(Began { picture: standing.number, quick, clock });
                 watch.standing = Some(Arc::clone(&standing));
                 // First what is small, and without which a report would be wrong.
-                self.album.keep_session(session, &watch.entry);
-                self.album.keep_picture(&standing);
+                self.records.keep_session(session, &watch.entry);
+                self.records.keep_picture(&standing);
             }
             Job::Granted { session } => self.used(session, |_| {}),
             Job::Processes { session, reaped } => self.used(session, |entry| entry.take(reaped)),
@@ -208,10 +208,10 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
                     Some(mut watch) if watch.entry.used => {
                         watch.entry.stage = Stage::Over;
                         self.rested = self.rested.max(Instant::now() + MOMENT);
-                        self.album.keep_session(session, &watch.entry);
+                        self.records.keep_session(session, &watch.entry);
                         self.due.push((session, watch));
                     }
-                    _ => self.album.forget_session(session),
+                    _ => self.records.forget_session(session),
                 }
                 self.forget_lives();
             }
@@ -221,21 +221,24 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
                     && watch.entry.findings.len() < MOST_FINDINGS
                 {
                     watch.entry.findings.push(finding);
-                    self.album.keep_session(session, &watch.entry);
+                    self.records.keep_session(session, &watch.entry);
                 }
             }
             Job::Linked => self.untold.extend(std::mem::take(&mut self.told)),
             Job::Reported { session } => {
                 self.told.remove(&session);
                 self.untold.retain(|one| *one != session);
-                if self.album.session(session).is_some_and(|entry| matches!(entry.stage, Stage::Reported(_)))
+                if self
+                    .records
+                    .session(session)
+                    .is_some_and(|entry| matches!(entry.stage, Stage::Reported(_)))
                 {
-                    self.album.forget_session(session);
+                    self.records.forget_session(session);
                 }
             }
             Job::Settle { done } => {
                 self.view.hurry().set(false);
-                self.album.keep_picture(self.standing.newest());
+                self.records.keep_picture(self.standing.newest());
                 let _ = done.send(());
             }
         }
@@ -247,7 +250,7 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
         watch.entry.used = true;
         change(&mut watch.entry);
         self.lives.begin(session, watch.entry.before.as_ref().map(|began| began.clock));
-        self.album.keep_session(session, &watch.entry);
+        self.records.keep_session(session, &watch.entry);
     }
 
     /// Forgets when those were that no report can still be in doubt about.
@@ -279,12 +282,12 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
             residue.millis = millis;
             watch.entry.before = None;
             watch.entry.stage = Stage::Reported(residue);
-            self.album.keep_session(session, &watch.entry);
+            self.records.keep_session(session, &watch.entry);
             self.untold.push_back(session);
         }
         while self.untold.len() + self.told.len() > MOST_WAITING {
             let Some(oldest) = self.told.pop_first().or_else(|| self.untold.pop_front()) else { break };
-            self.album.forget_session(oldest);
+            self.records.forget_session(oldest);
             tracing::warn!(session = %oldest, "a report of what a session left behind is lost: too many wait for the proxy");
         }
         self.standing.add(now);
@@ -295,7 +298,7 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
     fn forget_pictures(&mut self) {
         let watches = self.live.values().chain(self.due.iter().map(|(_, watch)| watch));
         let needed = watches.filter_map(|watch| watch.entry.before.as_ref().map(|began| began.picture));
-        self.album.forget_pictures(&needed.collect());
+        self.records.forget_pictures(&needed.collect());
     }
 
     fn compared(&self, session: SessionId, watch: &Watch, now: &Snapshot, clock: Clock) -> Residue {
@@ -338,7 +341,7 @@ impl<T: Fn(SessionId, Residue) -> bool + Send + 'static> Keeper<T> {
 
     fn tell_all(&mut self) {
         while let Some(session) = self.untold.pop_front() {
-            let entry = self.album.session(session);
+            let entry = self.records.session(session);
             let Some(Entry { stage: Stage::Reported(residue), .. }) = entry else { continue };
             if !(self.tell)(session, residue) {
                 self.untold.push_front(session);

@@ -37,7 +37,7 @@ const FRESH: u64 = 1_000_000;
 
 /// Sessions, logins and what waits.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Book {
+pub struct Attribution {
     sessions: BTreeMap<SessionId, Page>,
     claims: BTreeMap<u32, SessionId>,
     unclaimed: BTreeMap<u32, Unclaimed>,
@@ -63,7 +63,7 @@ struct Unclaimed {
     lost: u64,
 }
 
-impl Book {
+impl Attribution {
     /// Whether any session is watched, so that listening is worth it.
     #[must_use]
     pub fn is_empty(&self) -> bool {

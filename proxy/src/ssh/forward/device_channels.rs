@@ -8,7 +8,7 @@ use russh::{Channel, ChannelOpenFailure};
 use tidegate_common::model::Forward;
 use tokio::sync::mpsc;
 
-use super::super::upstream::{Conn, Guest, MOST_UNASKED, Visit};
+use super::super::upstream::{Conn, DeviceChannel, DeviceOpen, MOST_UNASKED};
 use super::relay::{Ends, FromDevice};
 use super::{About, Closed, Context};
 use crate::session::Open;
@@ -33,19 +33,19 @@ pub enum Windows {
 }
 
 impl Expected {
-    /// Takes a guest that was asked for: which condition it comes under.
-    fn take(&mut self, visit: &Visit) -> Option<Forward> {
+    /// Takes a channel that was asked for: which condition it comes under.
+    fn take(&mut self, visit: &DeviceOpen) -> Option<Forward> {
         match (self, visit) {
-            (Self::Tcpip { address, port }, Visit::Tcpip { address: is, port: at, .. })
+            (Self::Tcpip { address, port }, DeviceOpen::Tcpip { address: is, port: at, .. })
                 if address == is && port == at =>
             {
                 Some(Forward::Remote)
             }
-            (Self::Streamlocal { path }, Visit::Streamlocal { path: is }) if path == is => {
+            (Self::Streamlocal { path }, DeviceOpen::Streamlocal { path: is }) if path == is => {
                 Some(Forward::Remote)
             }
-            (Self::Program { agent: true, .. }, Visit::Agent) => Some(Forward::Agent),
-            (Self::Program { x11: windows @ (Windows::One | Windows::Any), .. }, Visit::X11 { .. }) => {
+            (Self::Program { agent: true, .. }, DeviceOpen::Agent) => Some(Forward::Agent),
+            (Self::Program { x11: windows @ (Windows::One | Windows::Any), .. }, DeviceOpen::X11 { .. }) => {
                 if *windows == Windows::One {
                     *windows = Windows::None;
                 }
@@ -62,23 +62,23 @@ pub async fn attend(
     open: &Arc<Open>,
     conn: Weak<Conn>,
     mut expected: Expected,
-    guests: &mut mpsc::Receiver<Guest>,
+    device_channels: &mut mpsc::Receiver<DeviceChannel>,
 ) {
     let mut unasked = 0;
     while unasked < MOST_UNASKED {
-        let guest = tokio::select! {
-            guest = guests.recv() => guest,
+        let opened = tokio::select! {
+            opened = device_channels.recv() => opened,
             () = context.over() => None,
         };
-        let (Some(guest), Some(conn)) = (guest, conn.upgrade()) else {
+        let (Some(opened), Some(conn)) = (opened, conn.upgrade()) else {
             return;
         };
-        let forward = expected.take(&guest.visit);
+        let forward = expected.take(&opened.visit);
         let about = About {
             forward: forward.unwrap_or(Forward::Remote),
-            kind: guest.visit.kind(),
-            to: guest.visit.to(),
-            from: guest.visit.from(),
+            kind: opened.visit.kind(),
+            to: opened.visit.to(),
+            from: opened.visit.from(),
         };
         let why = match forward {
             None => Some("the device opened it and nobody asked for it".to_owned()),
@@ -89,20 +89,20 @@ pub async fn attend(
             Some(why) => {
                 unasked += usize::from(forward.is_none());
                 context.refused(&about, &why).await;
-                guest.inbox.close();
-                guest.reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+                opened.inbox.close();
+                opened.reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
             }
             None => {
                 let (context, open) = (context.clone(), Arc::clone(open));
-                tokio::spawn(serve(context, open, conn, about, guest));
+                tokio::spawn(serve(context, open, conn, about, opened));
             }
         }
     }
 }
 
 /// Serves one; its connection lives as long.
-async fn serve(context: Context, open: Arc<Open>, conn: Arc<Conn>, about: About, guest: Guest) {
-    let Guest { visit, inbox: from, write, reply } = guest;
+async fn serve(context: Context, open: Arc<Open>, conn: Arc<Conn>, about: About, opened: DeviceChannel) {
+    let DeviceChannel { visit, inbox: from, write, reply } = opened;
     let begun = async {
         let place = open.upstream.place().map_err(|error| error.to_string())?;
         context.opens(&about).await.map_err(|error| error.to_string())?;
@@ -124,7 +124,7 @@ async fn serve(context: Context, open: Arc<Open>, conn: Arc<Conn>, about: About,
         Ok(channel) => {
             let inbox = context.arrivals.meet(channel.id());
             let (_, client) = channel.split();
-            let ends = Ends { inbox, client, from: FromDevice::Guest(from), device: write };
+            let ends = Ends { inbox, client, from: FromDevice::DeviceChannel(from), device: write };
             ends.carry(&context, &open, &about, reply.accept()).await;
         }
         Err(why) => {
@@ -137,15 +137,15 @@ async fn serve(context: Context, open: Arc<Open>, conn: Arc<Conn>, about: About,
 }
 
 /// Opens the same channel to the client.
-async fn ask(context: &Context, visit: Visit) -> Result<Channel<Msg>, russh::Error> {
+async fn ask(context: &Context, visit: DeviceOpen) -> Result<Channel<Msg>, russh::Error> {
     let client = &context.client;
     match visit {
-        Visit::Tcpip { address, port, from, from_port } => {
+        DeviceOpen::Tcpip { address, port, from, from_port } => {
             client.channel_open_forwarded_tcpip(address, port, from, from_port).await
         }
-        Visit::Streamlocal { path } => client.channel_open_forwarded_streamlocal(path).await,
-        Visit::Agent => client.channel_open_agent().await,
-        Visit::X11 { from, from_port } => client.channel_open_x11(from, from_port).await,
+        DeviceOpen::Streamlocal { path } => client.channel_open_forwarded_streamlocal(path).await,
+        DeviceOpen::Agent => client.channel_open_agent().await,
+        DeviceOpen::X11 { from, from_port } => client.channel_open_x11(from, from_port).await,
     }
 }
 
@@ -153,31 +153,34 @@ async fn ask(context: &Context, visit: Visit) -> Result<Channel<Msg>, russh::Err
 mod tests {
     use super::*;
 
-    fn tcpip(address: &str, port: u32) -> Visit {
-        Visit::Tcpip { address: address.to_owned(), port, from: "192.0.2.1".to_owned(), from_port: 5 }
+    fn tcpip(address: &str, port: u32) -> DeviceOpen {
+        DeviceOpen::Tcpip { address: address.to_owned(), port, from: "192.0.2.1".to_owned(), from_port: 5 }
     }
 
     #[test]
     fn a_listener_takes_what_comes_to_its_own_address_and_port_only() {
         let mut expected = Expected::Tcpip { address: "localhost".to_owned(), port: 8080 };
         assert_eq!(expected.take(&tcpip("localhost", 8080)), Some(Forward::Remote));
-        for visit in [tcpip("localhost", 8081), tcpip("", 8080), Visit::Agent] {
+        for visit in [tcpip("localhost", 8081), tcpip("", 8080), DeviceOpen::Agent] {
             assert_eq!(expected.take(&visit), None, "{visit:?}");
         }
         let mut expected = Expected::Streamlocal { path: "/run/a".to_owned() };
-        assert_eq!(expected.take(&Visit::Streamlocal { path: "/run/a".to_owned() }), Some(Forward::Remote));
-        assert_eq!(expected.take(&Visit::Streamlocal { path: "/run/b".to_owned() }), None);
+        assert_eq!(
+            expected.take(&DeviceOpen::Streamlocal { path: "/run/a".to_owned() }),
+            Some(Forward::Remote)
+        );
+        assert_eq!(expected.take(&DeviceOpen::Streamlocal { path: "/run/b".to_owned() }), None);
     }
 
     #[test]
     fn a_program_gets_what_it_asked_for_and_a_single_window_once() {
-        let window = Visit::X11 { from: "127.0.0.1".to_owned(), from_port: 1 };
+        let window = DeviceOpen::X11 { from: "127.0.0.1".to_owned(), from_port: 1 };
         let mut expected = Expected::Program { agent: false, x11: Windows::One };
-        assert_eq!(expected.take(&Visit::Agent), None);
+        assert_eq!(expected.take(&DeviceOpen::Agent), None);
         assert_eq!(expected.take(&window), Some(Forward::X11));
         assert_eq!(expected.take(&window), None);
         let mut expected = Expected::Program { agent: true, x11: Windows::Any };
-        assert_eq!(expected.take(&Visit::Agent), Some(Forward::Agent));
+        assert_eq!(expected.take(&DeviceOpen::Agent), Some(Forward::Agent));
         assert_eq!(expected.take(&window).and(expected.take(&window)), Some(Forward::X11));
     }
 }
