@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tidegate_common::audit::{Event, Record};
 use tidegate_common::id::{RequestId, SessionId};
 use tidegate_common::model::{Action, Claims, Kind, Wish};
+use tidegate_common::name::GateName;
 use tidegate_common::time::Length;
 
 use super::*;
@@ -187,7 +188,7 @@ fn only<T>(each: Each<T>) -> Result<bool, Failure> {
 struct Taken(usize);
 
 impl audit::Records for Taken {
-    async fn record(&mut self, _: Record) -> std::io::Result<()> {
+    async fn record(&mut self, _: Option<&GateName>, _: Record) -> std::io::Result<()> {
         self.0 += 1;
         Ok(())
     }
