@@ -2,9 +2,10 @@
 //! frame behind its length as a big-endian `u32`, over mutually authenticated
 //! TLS 1.3. The agent dials; its certificate says which device it is.
 //!
-//! Bounds: a frame holds at most [`MAX_FRAME`] bytes. An unknown message or field ends
-//! the link, because both sides state [`VERSION`] first; in [`Hello`] and [`Welcome`] a
-//! field that is not known is passed over, so that a newer side can say more.
+//! Bounds: a frame holds at most [`MAX_FRAME`] bytes. Each side states the versions that it
+//! speaks, and a link speaks the newest that both do ([`common_version`]), because a fleet is
+//! never upgraded in one moment. A field that is not known is passed over, but not in a
+//! [`GrantOrder`], which means all that it says; an unknown message ends the link.
 
 mod frame;
 mod witness;
@@ -13,6 +14,7 @@ pub use frame::{Decoder, FrameError, encode};
 pub use witness::{Exec, MOST_ARG_BYTES, MOST_ARGS, MOST_EXECS, Sight, Witnessed};
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,8 +24,19 @@ use crate::name::{AccountName, DeviceName};
 use crate::residue::Residue;
 use crate::secret::Secret;
 
-/// The protocol's version; both sides must speak the same.
+/// The newest version of the protocol that is spoken here.
 pub const VERSION: u16 = 1;
+
+/// The oldest one.
+pub const OLDEST: u16 = 1;
+
+/// The version that a link speaks: the newest one that both sides do. None where one side
+/// is too old for the other.
+#[must_use]
+pub fn common_version(ours: &RangeInclusive<u16>, theirs: &RangeInclusive<u16>) -> Option<u16> {
+    let (oldest, newest) = (ours.start().max(theirs.start()), ours.end().min(theirs.end()));
+    (oldest <= newest).then_some(*newest)
+}
 
 /// The longest frame, in bytes.
 pub const MAX_FRAME: usize = 256 * 1024;
@@ -40,7 +53,7 @@ pub const SERVER_NAME: &str = "tidegate-proxy";
 
 /// From the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "kebab-case")]
 pub enum FromAgent {
     /// First on a link without a client certificate: asks for one.
     Enrol(Enrol),
@@ -98,7 +111,7 @@ impl FromAgent {
 
 /// From the proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "kebab-case")]
 pub enum FromProxy {
     /// Answers [`FromAgent::Enrol`] and [`FromAgent::Renew`].
     Enrolled(Certificate),
@@ -137,10 +150,12 @@ pub const SESSION_VARIABLE: &str = "TIDEGATE_SESSION";
 
 /// A one-time token in exchange for a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Enrol {
-    /// The protocol's version.
+    /// The newest version of the protocol that the agent speaks.
     pub protocol: u16,
+    /// The oldest one, where that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<u16>,
     /// The secret part of the token.
     pub token: Secret,
     /// The request for a certificate; its subject is ignored.
@@ -154,7 +169,6 @@ pub struct Csr(pub String);
 
 /// An X.509 certificate for the agent's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Certificate {
     /// The device it speaks for.
     pub device: DeviceName,
@@ -164,11 +178,14 @@ pub struct Certificate {
     pub ca: String,
 }
 
-/// Who the agent is and what it finds on its host. What a newer one says beside is not heard.
+/// Who the agent is and what it finds on its host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// The protocol's version.
+    /// The newest version of the protocol that the agent speaks.
     pub protocol: u16,
+    /// The oldest one, where that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<u16>,
     /// The agent's version.
     pub version: String,
     /// sshd's public host keys, one OpenSSH line each (sshd(8)); at most 16.
@@ -197,6 +214,7 @@ impl Hello {
     pub fn new(version: impl Into<String>) -> Self {
         Self {
             protocol: VERSION,
+            oldest: oldest(),
             version: version.into(),
             host_keys: Vec::new(),
             kinds: Vec::new(),
@@ -209,16 +227,22 @@ impl Hello {
     }
 }
 
+/// The oldest version that is spoken here, where it is another than [`VERSION`].
+#[must_use]
+pub const fn oldest() -> Option<u16> {
+    if OLDEST == VERSION { None } else { Some(OLDEST) }
+}
+
 /// What a session's certificate names, so that no other device takes it.
 #[must_use]
 pub fn device_principal(account: &AccountName, device: &DeviceName) -> String {
     format!("{account}@{device}")
 }
 
-/// What the agent needs to know of the proxy. What a newer one says beside is not heard.
+/// What the agent needs to know of the proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
-    /// The protocol's version.
+    /// The version of the protocol that the link speaks.
     pub protocol: u16,
     /// How long a grant lives without word from the proxy, in milliseconds.
     pub lease_millis: u64,
@@ -259,13 +283,29 @@ mod tests {
     }
 
     #[test]
-    fn what_a_newer_side_says_beside_its_greeting_is_passed_over() {
+    fn what_a_newer_side_says_beside_is_passed_over_but_not_in_a_grant() {
         let newer = BEFORE.replace("\"live\"", "\"tea\":true,\"live\"");
         assert!(matches!(serde_json::from_str(&newer), Ok(FromAgent::Hello(_))));
         let welcome = r#"{"type":"welcome","protocol":1,"lease_millis":1,"user_ca":[],"now":"2026-01-01T00:00:00Z",
             "tea":true}"#;
         assert!(matches!(serde_json::from_str(welcome), Ok(FromProxy::Welcome(_))));
-        let order = r#"{"type":"revoke","session":"00000000000000000000000000","tea":true}"#;
-        assert!(serde_json::from_str::<FromProxy>(order).is_err(), "an order means all that it says");
+        let revoke = r#"{"type":"revoke","session":"00000000000000000000000000","tea":true}"#;
+        assert!(matches!(serde_json::from_str(revoke), Ok(FromProxy::Revoke { .. })));
+        let grant = r#"{"type":"grant","session":"00000000000000000000000000","account":"ops","privileges":[],
+            "expires":null}"#;
+        assert!(matches!(serde_json::from_str(grant), Ok(FromProxy::Grant(_))));
+        let more = grant.replace("null", "null,\"tea\":true");
+        assert!(serde_json::from_str::<FromProxy>(&more).is_err(), "a grant means all that it says");
+    }
+
+    #[test]
+    fn neighbouring_versions_speak_the_newest_that_both_know_and_strangers_nothing() {
+        assert_eq!(common_version(&(1..=2), &(1..=1)), Some(1));
+        assert_eq!(common_version(&(1..=1), &(1..=2)), Some(1));
+        assert_eq!(common_version(&(1..=3), &(2..=4)), Some(3));
+        assert_eq!(common_version(&(3..=4), &(1..=2)), None);
+        assert_eq!(common_version(&(1..=2), &(3..=4)), None);
+        // One that states nonsense speaks with nobody.
+        assert_eq!(common_version(&(1..=2), &RangeInclusive::new(9, 0)), None);
     }
 }

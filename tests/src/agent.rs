@@ -11,6 +11,7 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use serde::Serialize;
 use tidegate_common::secret::Secret;
 use tidegate_common::wire::{Csr, Decoder, Enrol, FromAgent, FromProxy, Hello, SERVER_NAME, VERSION, encode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -58,10 +59,28 @@ pub async fn enrol(proxy: SocketAddr, ca: &CertificateDer<'static>, token: &str)
     let csr = Csr(CertificateParams::default().serialize_request(&key)?.pem()?);
     let secret = token.rsplit('.').next().unwrap_or_default();
     let mut link = Link::dial(proxy, &config(ca, None)?).await?;
-    link.say(&FromAgent::Enrol(Enrol { protocol: VERSION, token: Secret::new(secret.to_owned()), csr }))
-        .await?;
+    link.say(&FromAgent::Enrol(Enrol {
+        protocol: VERSION,
+        oldest: None,
+        token: Secret::new(secret.to_owned()),
+        csr,
+    }))
+    .await?;
     let FromProxy::Enrolled(issued) = link.hear().await? else { bail!("not enrolled") };
     Ok(Identity { certificate: CertificateDer::from_pem_slice(issued.certificate.as_bytes())?, key })
+}
+
+/// A link, and what answers this greeting.
+pub async fn greet(
+    proxy: SocketAddr,
+    ca: &CertificateDer<'static>,
+    identity: &Identity,
+    hello: Hello,
+) -> Result<(Link, FromProxy)> {
+    let mut link = Link::dial(proxy, &config(ca, Some(identity))?).await?;
+    link.say(&FromAgent::Hello(hello)).await?;
+    let answer = link.hear().await?;
+    Ok((link, answer))
 }
 
 /// A link that stands, after this greeting.
@@ -71,9 +90,8 @@ pub async fn link(
     identity: &Identity,
     hello: Hello,
 ) -> Result<Link> {
-    let mut link = Link::dial(proxy, &config(ca, Some(identity))?).await?;
-    link.say(&FromAgent::Hello(hello)).await?;
-    let FromProxy::Welcome(_) = link.hear().await? else { bail!("not welcome") };
+    let (link, answer) = greet(proxy, ca, identity, hello).await?;
+    let FromProxy::Welcome(_) = answer else { bail!("not welcome: {answer:?}") };
     Ok(link)
 }
 
@@ -96,7 +114,7 @@ impl Link {
     }
 
     /// Says one thing.
-    pub async fn say(&mut self, message: &FromAgent) -> Result<()> {
+    pub async fn say(&mut self, message: &impl Serialize) -> Result<()> {
         self.stream.write_all(&encode(message)?).await?;
         Ok(self.stream.flush().await?)
     }

@@ -110,6 +110,8 @@ mod transfers;
 mod units;
 #[path = "e2e/unproved.rs"]
 mod unproved;
+#[path = "e2e/versions.rs"]
+mod versions;
 #[path = "e2e/warnings.rs"]
 mod warnings;
 #[path = "e2e/ways.rs"]

@@ -247,6 +247,20 @@ fn every_screen_that_stood_for_40_milliseconds_is_a_frame() {
 }
 
 #[test]
+fn a_storm_of_sizes_makes_no_more_frames_than_its_time_has() {
+    let place = Place::new("storm");
+    let sizes: Vec<String> = (0..1000).map(|n| format!("{}x{}", 2 + n * 7 % 300, 2 + n * 13 % 100)).collect();
+    let events: Vec<_> =
+        sizes.iter().zip(1u32..).map(|(size, n)| (f64::from(n) * 0.001, "r", size.as_str())).collect();
+    let from = place.write("a.cast", cast(30, 5, &events));
+    let video = place.path("a.mp4");
+    make(&[&from, &video, &"--no-title"]);
+    // Of a thousand screens in a second at most one each sixtieth of it is drawn and encoded.
+    let frames = stream(&probe(&video), "video")["nb_read_packets"].as_str().unwrap().parse::<u32>().unwrap();
+    assert!((2..=61).contains(&frames), "{frames}");
+}
+
+#[test]
 fn a_recording_is_taken_from_standard_input_and_a_video_given_to_standard_output() {
     let place = Place::new("pipes");
     let text = cast(30, 5, &[(0.5, "o", "one")]);

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_common::wire::{Certificate, Decoder, Enrol, FrameError, FromAgent, FromProxy, VERSION, encode};
+use tidegate_common::wire::{
+    Certificate, Decoder, Enrol, FrameError, FromAgent, FromProxy, OLDEST, VERSION, encode, oldest,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -58,7 +60,9 @@ pub enum UplinkError {
     Goodbye(String),
     #[error("{0}")]
     Frame(#[from] FrameError),
-    #[error("the proxy speaks version {theirs} of the protocol, this agent {VERSION}; update the older one")]
+    #[error(
+        "the proxy speaks version {theirs} of the protocol, this agent {OLDEST} to {VERSION}; update the older one"
+    )]
     Version { theirs: u16 },
     #[error("the proxy did not answer as expected; is it a Tidegate proxy of this version?")]
     Unexpected,
@@ -136,7 +140,7 @@ impl Uplink {
                 Err(_) => return Err(UplinkError::Late(self.proxy.clone())),
             };
             match message {
-                FromProxy::Welcome(welcome) if welcome.protocol != VERSION => {
+                FromProxy::Welcome(welcome) if !(OLDEST..=VERSION).contains(&welcome.protocol) => {
                     return Err(UplinkError::Version { theirs: welcome.protocol });
                 }
                 FromProxy::Welcome(welcome) => {
@@ -197,7 +201,7 @@ async fn exchange(proxy: &str, token: Token, paths: &Paths) -> Result<Certificat
         }
         other => other,
     })?;
-    let asked = FromAgent::Enrol(Enrol { protocol: VERSION, token: token.secret, csr });
+    let asked = FromAgent::Enrol(Enrol { protocol: VERSION, oldest: oldest(), token: token.secret, csr });
     let late = |_| UplinkError::Late(proxy.to_owned());
     timeout(DEADLINE, async {
         stream.write_all(&encode(&asked)?).await?;

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_field_or_message_is_refused() {
+    fn an_unknown_message_and_one_that_is_damaged_are_refused() {
         for body in [r#"{"type":"run","command":"id"}"#, r#"{"type":"revoke","session":"x"}"#] {
             let mut decoder = Decoder::default();
             decoder.feed(&u32::try_from(body.len()).unwrap().to_be_bytes());

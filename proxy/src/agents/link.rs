@@ -40,8 +40,11 @@ pub enum LinkError {
     #[error("the agent took longer than {} s", PATIENCE.as_secs())]
     Slow,
     /// The agent is of another version.
-    #[error("the agent speaks version {0} of the protocol, this proxy {ours}; update the older", ours = wire::VERSION)]
-    Version(u16),
+    #[error(
+        "the agent speaks versions {0} to {1} of the protocol, this proxy {oldest} to {newest}; update the older",
+        oldest = wire::OLDEST, newest = wire::VERSION
+    )]
+    Version(u16, u16),
     /// The agent shows what no host has.
     #[error("the agent shows {0} host keys")]
     HostKeys(usize),
@@ -59,7 +62,27 @@ pub enum LinkError {
     Replaced,
     /// What the log or the store said.
     #[error("{0}")]
-    ListenerContext(String),
+    Ours(String),
+}
+
+impl LinkError {
+    /// What the agent is told before the link ends: what it did itself, or who ended it.
+    pub fn goodbye(&self) -> Option<String> {
+        match self {
+            Self::Dismissed(why) => Some(why.clone()),
+            Self::Version(..) | Self::Turn(_) | Self::HostKeys(_) | Self::Frame(FrameError::Message(_)) => {
+                Some(self.to_string())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The version that the link speaks.
+pub fn version(oldest: Option<u16>, newest: u16) -> Result<u16, LinkError> {
+    let oldest = oldest.unwrap_or(newest);
+    wire::common_version(&(wire::OLDEST..=wire::VERSION), &(oldest..=newest))
+        .ok_or(LinkError::Version(oldest, newest))
 }
 
 /// Frames over a stream.
@@ -128,13 +151,13 @@ pub async fn serve<S: AsyncRead + AsyncWrite>(
     let FromAgent::Hello(hello) = frames.first().await? else {
         return Err(LinkError::Turn("something before its hello"));
     };
-    check(&hello)?;
+    let protocol = check(&hello)?;
     // It may have taken its time.
     context.admit(peer).await?;
     let vouched = context.vouched(device, &hello.host_keys).await?;
     let lease = context.registry.lease();
     let welcome = Welcome {
-        protocol: wire::VERSION,
+        protocol,
         lease_millis: u64::try_from(lease.as_millis()).unwrap_or(u64::MAX),
         user_ca: vec![context.user_ca.clone()],
         now: jiff::Timestamp::now(),
@@ -144,7 +167,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite>(
     context.linking(device, "links that came up", up).await?;
 
     let seen = context.store.agent_seen(device, &hello.version, hello.bound, jiff::Timestamp::now()).await;
-    seen.map_err(|error| LinkError::ListenerContext(error.to_string()))?;
+    seen.map_err(|error| LinkError::Ours(error.to_string()))?;
     context.stands(device, hello.standing).await?;
     let bound = context.agent(device).await?.is_some_and(|agent| agent.bound);
 
@@ -174,14 +197,12 @@ pub async fn serve<S: AsyncRead + AsyncWrite>(
     Err(error)
 }
 
-fn check(hello: &Hello) -> Result<(), LinkError> {
-    if hello.protocol != wire::VERSION {
-        return Err(LinkError::Version(hello.protocol));
-    }
+fn check(hello: &Hello) -> Result<u16, LinkError> {
+    let protocol = version(hello.oldest, hello.protocol)?;
     if hello.host_keys.len() > MOST_HOST_KEYS {
         return Err(LinkError::HostKeys(hello.host_keys.len()));
     }
-    Ok(())
+    Ok(protocol)
 }
 
 async fn talk<S: AsyncRead + AsyncWrite>(

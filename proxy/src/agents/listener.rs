@@ -134,9 +134,17 @@ async fn meet(
     let mut frames = Frames::new(stream);
     match certificate {
         None => {
-            let answer = context.enrol(frames.first().await?, from).await?;
-            drop(place);
-            frames.send(&answer).await
+            let enrolled = async { context.enrol(frames.first().await?, from).await };
+            match enrolled.await {
+                Ok(answer) => {
+                    drop(place);
+                    frames.send(&answer).await
+                }
+                Err(error) => {
+                    say_goodbye(&mut frames, &error).await?;
+                    Err(error)
+                }
+            }
         }
         Some(certificate) => {
             let served = async {
@@ -145,11 +153,17 @@ async fn meet(
                 link::serve(context, &peer, &mut frames).await
             };
             let Err(error) = served.await;
-            if let LinkError::Dismissed(why) = &error {
-                frames.send(&FromProxy::Goodbye { why: why.clone() }).await?;
-            }
+            say_goodbye(&mut frames, &error).await?;
             Err(error)
         }
+    }
+}
+
+/// Tells the agent why its link ends, where that is for it to know.
+async fn say_goodbye(frames: &mut Frames<TlsStream<TcpStream>>, error: &LinkError) -> Result<(), LinkError> {
+    match error.goodbye() {
+        Some(why) => frames.send(&FromProxy::Goodbye { why }).await,
+        None => Ok(()),
     }
 }
 
@@ -160,18 +174,16 @@ fn peer(stream: &TlsStream<TcpStream>) -> Option<CertificateDer<'static>> {
 
 /// The store's, not the peer's.
 fn ours(error: StoreError) -> LinkError {
-    LinkError::ListenerContext(error.to_string())
+    LinkError::Ours(error.to_string())
 }
 
 impl ListenerContext {
     /// A certificate for a token that is good, a goodbye for one that is not.
     async fn enrol(&self, message: FromAgent, from: IpAddr) -> Result<FromProxy, LinkError> {
-        let FromAgent::Enrol(Enrol { protocol, token, csr }) = message else {
+        let FromAgent::Enrol(Enrol { protocol, oldest, token, csr }) = message else {
             return Err(LinkError::Turn("something before its enrolment"));
         };
-        if protocol != wire::VERSION {
-            return Err(LinkError::Version(protocol));
-        }
+        link::version(oldest, protocol)?;
         let now = jiff::Timestamp::now();
         let Some(device) = self.device_of(&token, now).await? else {
             return self.no_such_token(from).await;
@@ -230,7 +242,7 @@ impl ListenerContext {
     }
 
     fn sign(&self, device: &DeviceName, csr: &Csr) -> Result<Signed, LinkError> {
-        let context = |error: &dyn std::fmt::Display| LinkError::ListenerContext(error.to_string());
+        let context = |error: &dyn std::fmt::Display| LinkError::Ours(error.to_string());
         let (certificate, fingerprint) = self.ca.sign(csr, device).map_err(|error| context(&error))?;
         let der = CertificateDer::from_pem_slice(certificate.certificate.as_bytes());
         let public_key = ca::public_key(&der.map_err(|error| context(&error))?)
@@ -272,7 +284,7 @@ impl ListenerContext {
     /// Tells the log of a peer that has not proved that it may be here.
     async fn refused(&self, from: IpAddr, what: &'static str, event: Event) -> Result<(), LinkError> {
         let told = self.refusals.tell(from, what, event).await;
-        told.map_err(|error| LinkError::ListenerContext(error.to_string()))
+        told.map_err(|error| LinkError::Ours(error.to_string()))
     }
 
     pub(super) async fn agent(&self, device: &DeviceName) -> Result<Option<AgentRow>, LinkError> {
@@ -290,13 +302,13 @@ impl ListenerContext {
         match self.audit.step(events.into_iter().map(Entry::from).collect(), step).await {
             Ok(()) => Ok(true),
             Err(error) if error.is_changed() => Ok(false),
-            Err(error) => Err(LinkError::ListenerContext(error.to_string())),
+            Err(error) => Err(LinkError::Ours(error.to_string())),
         }
     }
 
     /// Appends an entry.
     pub async fn append(&self, entry: Entry) -> Result<(), LinkError> {
-        self.audit.append(entry).await.map_err(|error| LinkError::ListenerContext(error.to_string()))?;
+        self.audit.append(entry).await.map_err(|error| LinkError::Ours(error.to_string()))?;
         Ok(())
     }
 }

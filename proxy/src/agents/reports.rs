@@ -45,7 +45,7 @@ impl Told {
 }
 
 fn context(error: StoreError) -> LinkError {
-    LinkError::ListenerContext(error.to_string())
+    LinkError::Ours(error.to_string())
 }
 
 /// What stood before and does not now, by the session that it was for. Why it stands may change.

@@ -66,7 +66,8 @@ pub(super) fn harmless(message: FromAgent) -> FromAgent {
 
 fn hello(said: Hello) -> Hello {
     // Host keys are parsed, and shown by their fingerprints.
-    let Hello { protocol, version, host_keys, mut kinds, live, standing, witness, bound, explains } = said;
+    let Hello { protocol, oldest, version, host_keys, mut kinds, live, standing, witness, bound, explains } =
+        said;
     kinds.truncate(MOST_KINDS);
     let witness = match witness {
         Sight::Sees => Sight::Sees,
@@ -74,7 +75,7 @@ fn hello(said: Hello) -> Hello {
     };
     let version = Word::new(version).into();
     let standing = standing.into_iter().map(stands).collect();
-    Hello { protocol, version, host_keys, kinds, live, standing, witness, bound, explains }
+    Hello { protocol, oldest, version, host_keys, kinds, live, standing, witness, bound, explains }
 }
 
 fn failure(failure: Failure) -> Failure {
@@ -162,6 +163,7 @@ mod tests {
         };
         let hello = Hello {
             protocol: 1,
+            oldest: None,
             version: bad(),
             host_keys: Vec::new(),
             kinds: vec![kind; 1000],

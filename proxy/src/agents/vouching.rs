@@ -79,7 +79,7 @@ impl ListenerContext {
         device: &DeviceName,
         lines: &[String],
     ) -> Result<Option<Vouched>, LinkError> {
-        let context = |error: StoreError| LinkError::ListenerContext(error.to_string());
+        let context = |error: StoreError| LinkError::Ours(error.to_string());
         let keys: Vec<(String, PublicKey)> = lines.iter().filter_map(|line| plain(line)).collect();
         let was = self.store.host_keys_revision().await.map_err(context)?;
         let names: Vec<String> = keys.iter().map(|(name, _)| name.clone()).collect();
@@ -132,8 +132,7 @@ impl ListenerContext {
         if snapshot.device(owner).is_none() {
             return Ok(false);
         }
-        let agent =
-            self.store.agent(owner).await.map_err(|error| LinkError::ListenerContext(error.to_string()))?;
+        let agent = self.store.agent(owner).await.map_err(|error| LinkError::Ours(error.to_string()))?;
         Ok(agent.is_some_and(|agent| !agent.revoked))
     }
 }

@@ -26,7 +26,7 @@ impl Desk {
     }
 
     async fn ask(&self, token: &Secret, csr: Csr) -> FromProxy {
-        let enrol = Enrol { protocol: wire::VERSION, token: token.clone(), csr };
+        let enrol = Enrol { protocol: wire::VERSION, oldest: None, token: token.clone(), csr };
         self.context.enrol(FromAgent::Enrol(enrol), here()).await.unwrap()
     }
 
