@@ -22,17 +22,17 @@ use crate::audit_log::{self, AuditLog};
 use crate::config::Config;
 use crate::console;
 use crate::elsewhere;
+use crate::keys::Keys;
 use crate::login::Logins;
 use crate::record::{self, Floors, RecordingKey, Recordings};
 use crate::refusals::Refusals;
 use crate::requests::{self, Requests};
 use crate::service::{self, Services};
 use crate::session::{End, LiveSessions, Sessions};
-use crate::ssh::keys::Keys;
-use crate::ssh::upstream::{Means, Pace};
 use crate::ssh::{self, Gate};
 use crate::store::{self, Store, StoreUrl};
 use crate::threads::ConnectionThreads;
+use crate::upstream::{Means, Pace};
 use crate::witness::Witnesses;
 
 /// How long sessions may take to end when the gate stops.

@@ -12,7 +12,7 @@ use tidegate_common::model::{ByteSize, PublicKey};
 use tidegate_common::name::GateName;
 use tidegate_common::time::Length;
 
-use crate::ssh::algorithms::{self, Algorithms};
+use crate::algorithms::{self, Algorithms};
 use crate::store::StoreUrl;
 use read::Reader;
 

@@ -7,6 +7,8 @@
 mod access;
 mod admission;
 mod agents;
+mod algorithms;
+mod allowance;
 mod app;
 mod audit_log;
 mod cli;
@@ -14,6 +16,8 @@ mod config;
 mod console;
 mod elsewhere;
 mod files;
+mod inbox;
+mod keys;
 mod limits;
 mod log;
 mod login;
@@ -29,6 +33,7 @@ mod store;
 mod threads;
 mod transfers;
 mod typed;
+mod upstream;
 mod witness;
 
 use std::io::Write as _;

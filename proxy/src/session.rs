@@ -24,8 +24,8 @@ use crate::access::Access;
 use crate::agents::Registry;
 use crate::audit_log::AuditLog;
 use crate::record::{Recorder, Recordings};
-use crate::ssh::upstream::{Means, Upstream};
 use crate::store::Store;
+use crate::upstream::{Means, Upstream};
 
 /// What sessions need of the rest of the program.
 pub struct Sessions {

@@ -1,19 +1,14 @@
-//! The gate's SSH side. russh stays in this room: policy, sessions, requests and
-//! recordings do not know of it.
+//! People's side of SSH. russh stays here and in [`crate::upstream`]: policy, sessions,
+//! requests and recordings do not know of it.
 
-pub mod algorithms;
-mod allowance;
 mod forward;
 mod handler;
-pub mod inbox;
 mod jump;
-pub mod keys;
 mod leash;
 mod menu;
 mod program;
 pub mod relay;
 mod terminal_console;
-pub mod upstream;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -31,6 +26,8 @@ use crate::access::Access;
 use crate::admission::Admission;
 use crate::audit_log::AuditLog;
 use crate::config;
+use crate::inbox::WINDOW;
+use crate::keys::Keys;
 use crate::limits::{Place, Places};
 use crate::login::Logins;
 use crate::origin::canonical;
@@ -38,18 +35,14 @@ use crate::refusals::Refusals;
 use crate::service::Services;
 use crate::session::Sessions;
 use crate::threads::ConnectionThreads;
+use crate::upstream::READ_AHEAD;
 use handler::{Entrance, Handler};
-use inbox::WINDOW;
-use keys::Keys;
 use leash::Leash;
 
 /// How long a connection may take to prove who it is.
 const LOGIN_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a connection lives on that has been told to leave.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(2);
-/// What is read at once of a connection, in bytes: russh reads a packet's length before
-/// the packet, and a key's packet shall cost one call to the system. Larger reads pass by.
-pub const READ_AHEAD: usize = 2048;
 /// Public keys and answers that are tried before a connection is closed (sshd's MaxAuthTries).
 const MOST_ATTEMPTS: usize = 6;
 

@@ -15,7 +15,7 @@ use tidegate_common::name::DeviceName;
 use super::Registry;
 use super::link::LinkError;
 use super::listener::ListenerContext;
-use crate::ssh::keys::fingerprint;
+use crate::keys::fingerprint;
 use crate::store::{Store, StoreError};
 
 /// The longest line of a host key that is read; RSA with 16,384 bits has 2,800 bytes.

@@ -24,7 +24,7 @@ use super::{End, Open, Phase, Sessions, Traffic};
 use crate::agents::{self, GrantOver, LiveGrant};
 use crate::audit_log::{AuditError, HandedIn};
 use crate::record::Recorder;
-use crate::ssh::upstream::{Connected, DialError, Route, Upstream};
+use crate::upstream::{Connected, DialError, Route, Upstream};
 
 /// How long a user waits for a session to open without a word of it.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -29,11 +29,11 @@ pub use local::Local;
 pub use remote::{Listener, MOST_LISTENERS, Place};
 
 use super::Gate;
-use super::inbox::Inbox;
 use super::program::Control;
-use super::upstream::MOST_CHANNELS;
 use crate::audit_log::AuditError;
+use crate::inbox::Inbox;
 use crate::session::{Open, Phase};
+use crate::upstream::MOST_CHANNELS;
 
 /// What a forward needs of its session, and of the client that it leads to.
 #[derive(Clone)]

@@ -22,12 +22,12 @@ use tidegate_common::policy::Proved;
 use tokio::sync::{RwLock, watch};
 use tokio::task::AbortHandle;
 
-use super::allowance::Allowance;
 use super::forward::{Arrivals, Listener, Place, X11};
-use super::inbox::window_target;
 use super::program::{Control, Program, Size, Terminal};
-use super::upstream::Way;
 use super::{Gate, Standing};
+use crate::allowance::Allowance;
+use crate::inbox::window_target;
+use crate::upstream::Way;
 
 use state::{Chan, State};
 pub use state::{Entrance, HandlerError};

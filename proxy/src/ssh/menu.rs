@@ -13,13 +13,13 @@ use russh::{ChannelId, ChannelWriteHalf};
 use tidegate_common::name::CredentialName;
 use tidegate_common::policy::Permit;
 
-use super::inbox::Event;
 use super::program::{Control, Start, Terminal};
 use super::relay;
 use super::terminal_console::Console;
 use crate::admission::Step;
 use crate::audit_log::AuditError;
 use crate::console::{Choice, Line, Menu, PROMPT, Typed};
+use crate::inbox::Event;
 use crate::service::Actor;
 
 /// How long nothing may be typed before the menu goes away.

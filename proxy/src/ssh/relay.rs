@@ -26,12 +26,12 @@ use recorded::{Exit, Recorded};
 use start::{INTERRUPTED, UNKNOWN, interrupted, logged, recorded, start_program};
 use warnings::Warnings;
 
-use super::inbox::{Event as Input, Inbox};
 use super::program::{Control, Size, Start, Terminal};
-use super::upstream::{DialError, Lease};
+use crate::inbox::{Event as Input, Inbox};
 use crate::session::{Open, Phase};
 use crate::transfers::Watch;
 use crate::typed::Typed;
+use crate::upstream::{DialError, Lease};
 
 /// How long a client may take to take its farewell.
 pub const FAREWELL: Duration = Duration::from_secs(2);

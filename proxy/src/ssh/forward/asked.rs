@@ -10,10 +10,10 @@ use russh::{ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tidegate_common::audit::ForwardKind;
 use tidegate_common::model::Forward;
 
-use super::super::upstream::Lease;
 use super::device_channels::{Expected, Windows, attend};
 use super::{About, Closed, Context};
 use crate::session::Open;
+use crate::upstream::Lease;
 
 /// How long a device may take to answer a request.
 const DEADLINE: Duration = Duration::from_secs(20);

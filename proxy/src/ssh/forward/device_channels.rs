@@ -8,10 +8,10 @@ use russh::{Channel, ChannelOpenFailure};
 use tidegate_common::model::Forward;
 use tokio::sync::mpsc;
 
-use super::super::upstream::{Conn, DeviceChannel, DeviceOpen, MOST_UNASKED};
 use super::relay::{Ends, FromDevice};
 use super::{About, Closed, Context};
 use crate::session::Open;
+use crate::upstream::{Conn, DeviceChannel, DeviceOpen, MOST_UNASKED};
 
 /// What a session asked for on one connection to the device.
 #[derive(Debug)]

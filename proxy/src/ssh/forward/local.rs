@@ -8,12 +8,12 @@ use russh::{Channel, ChannelOpenFailure, client};
 use tidegate_common::audit::ForwardKind;
 use tidegate_common::model::Forward;
 
-use super::super::inbox::Inbox;
 use super::super::program::Control;
-use super::super::upstream::{Lease, Way};
 use super::relay::{Ends, FromDevice};
 use super::{About, Closed, Context};
+use crate::inbox::Inbox;
 use crate::session::Open;
+use crate::upstream::{Lease, Way};
 
 /// SSH_OPEN_CONNECT_FAILED (RFC 4254, 5.1).
 const CONNECT_FAILED: u32 = 2;

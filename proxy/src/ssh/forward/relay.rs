@@ -8,9 +8,9 @@ use bytes::Bytes;
 use russh::{ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client, server};
 use tidegate_common::recording;
 
-use super::super::inbox::{Event, Inbox};
 use super::super::program::Control;
 use super::{About, Closed, Context};
+use crate::inbox::{Event, Inbox};
 use crate::record::{self, RecordError};
 use crate::session::Open;
 

@@ -8,10 +8,10 @@ use tidegate_common::audit::ForwardKind;
 use tidegate_common::model::Forward;
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::upstream::{Conn, DeviceChannel, Lease};
 use super::device_channels::{Expected, attend};
 use super::{About, Closed, Context};
 use crate::session::Open;
+use crate::upstream::{Conn, DeviceChannel, Lease};
 
 /// The most listeners of one session.
 pub const MOST_LISTENERS: usize = 16;

@@ -9,10 +9,10 @@ use tidegate_common::audit::{Event, LoginMethod, Note};
 use tidegate_common::name::{CredentialName, Login, UserName};
 use tidegate_common::policy::{LoginGone, Proved};
 
-use super::super::keys::fingerprint;
 use super::super::{MOST_ATTEMPTS, Standing};
 use super::{Entrance, Handler, HandlerError, State};
 use crate::admission::Step;
+use crate::keys::fingerprint;
 
 impl Handler {
     /// `none`, which the user of a jump may use.

@@ -8,11 +8,11 @@ use russh::{Channel, ChannelId, ChannelOpenFailure};
 use tidegate_common::audit::{ChannelKind, Event, Note};
 
 use super::super::forward::Local;
-use super::super::inbox::Inbox;
 use super::super::program::Control;
-use super::super::upstream::{DialError, MOST_CHANNELS, Way};
 use super::super::{jump, relay};
 use super::{Chan, Entrance, Handler, HandlerError, State};
+use crate::inbox::Inbox;
+use crate::upstream::{DialError, MOST_CHANNELS, Way};
 
 fn rejection(sentence: &str) -> ChannelOpenFailure {
     // SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1), with a reason to read.

@@ -8,10 +8,10 @@ use tidegate_common::wire::SESSION_VARIABLE;
 
 use super::super::forward::answer;
 use super::super::program::{Program, Size, Start, Terminal};
-use super::super::upstream::DialError;
 use super::Client;
 use crate::record;
 use crate::session::Open;
+use crate::upstream::DialError;
 
 /// The size of a terminal whose client knows none.
 pub(super) const UNKNOWN: recording::Size = recording::Size { cols: 80, rows: 24 };

@@ -23,6 +23,7 @@ use russh::{Channel, ChannelOpenFailure, Disconnect};
 use tidegate_common::name::AccountName;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+pub use gather::READ_AHEAD;
 pub use handler::{DeviceChannel, DeviceOpen, MOST_UNASKED};
 pub use pace::Pace;
 pub use route::{Connected, LoggedIn, Means, Route};
@@ -104,7 +105,7 @@ pub enum DialError {
     Channels,
     /// A key could not be made.
     #[error(transparent)]
-    Key(#[from] super::keys::KeyError),
+    Key(#[from] crate::keys::KeyError),
 }
 
 /// What a channel on the device leads to.

@@ -17,15 +17,15 @@ use tidegate_common::wire::device_principal;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::super::algorithms::Algorithms;
-use super::super::inbox::WINDOW;
-use super::super::keys::Keys;
 use super::gather::{Gathered, TerminalFlag};
 use super::handler::{DeviceHandler, Reception};
 use super::pace::{Pace, Turn};
 use super::{DEADLINE, DialError};
 use crate::agents::{Registry, Trust};
+use crate::algorithms::Algorithms;
 use crate::audit_log::AuditLog;
+use crate::inbox::WINDOW;
+use crate::keys::Keys;
 use crate::origin::canonical;
 
 /// How long until a device that has dropped us is tried again, in milliseconds: sshd does so

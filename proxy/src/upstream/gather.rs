@@ -21,8 +21,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::super::READ_AHEAD;
-
+/// What is read at once of a connection, in bytes: russh reads a packet's length before
+/// the packet, and a key's packet shall cost one call to the system. Larger reads pass by.
+pub const READ_AHEAD: usize = 2048;
 /// What wakes us while a terminal floods, in bytes.
 const GATHERING: usize = 16 * 1024;
 /// The most read at once then, in bytes.

@@ -18,7 +18,7 @@ use tidegate_common::id::SessionId;
 use tidegate_common::model::{Forward, Network};
 use tidegate_common::wire::MOST_SKEW_SECONDS;
 
-use super::algorithms::Algorithms;
+use crate::algorithms::Algorithms;
 use crate::files::write_new;
 
 /// What can go wrong with keys.

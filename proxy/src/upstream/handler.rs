@@ -18,10 +18,10 @@ use tidegate_common::audit::{ChannelKind, Event, ForwardKind, Note};
 use tidegate_common::id::SessionId;
 use tokio::sync::mpsc;
 
-use super::super::allowance::Allowance;
-use super::super::inbox::Inbox;
 use super::MOST_CHANNELS;
+use crate::allowance::Allowance;
 use crate::audit_log::AuditLog;
+use crate::inbox::Inbox;
 
 /// Channels that nobody asked for, before a connection is cut.
 pub const MOST_UNASKED: usize = 16;
