@@ -16,6 +16,7 @@ mod config;
 mod console;
 mod elsewhere;
 mod files;
+mod follow;
 mod inbox;
 mod keys;
 mod limits;
@@ -31,8 +32,6 @@ mod session;
 mod ssh;
 mod store;
 mod threads;
-mod transfers;
-mod typed;
 mod upstream;
 mod witness;
 

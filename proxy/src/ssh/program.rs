@@ -5,7 +5,7 @@ use tidegate_common::audit::ChannelKind;
 use tidegate_common::recording;
 
 use super::forward::Asked;
-use crate::transfers;
+use crate::follow::transfers;
 
 /// What a client asks for on a session channel.
 #[derive(Debug)]

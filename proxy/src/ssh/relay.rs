@@ -27,10 +27,11 @@ use start::{INTERRUPTED, UNKNOWN, interrupted, logged, recorded, start_program};
 use warnings::Warnings;
 
 use super::program::{Control, Size, Start, Terminal};
+use crate::follow::Followed;
+use crate::follow::transfers::Watch;
+use crate::follow::typed::Typed;
 use crate::inbox::{Event as Input, Inbox};
 use crate::session::{Open, Phase};
-use crate::transfers::Watch;
-use crate::typed::Typed;
 use crate::upstream::{DialError, Lease};
 
 /// How long a client may take to take its farewell.
@@ -207,10 +208,17 @@ async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Box<R
     let recorder = recorded(open, number, start).await.map_err(|error| error.to_string())?;
     client.handle.channel_success(client.id).await.map_err(|()| "the client is gone".to_owned())?;
     let transfer = start.program.transfer().filter(|_| start.terminal.is_none());
-    let transfers = Watch::of(transfer.as_ref(), open, number, &recorder);
+    let followed = Followed {
+        session: open.id,
+        channel: number,
+        audit: open.audit.clone(),
+        store: open.store.clone(),
+        recorder: recorder.clone(),
+    };
+    let transfers = Watch::of(transfer.as_ref(), &followed);
     let warnings = Warnings::new(open, start.terminal.is_some());
     let columns = start.terminal.as_ref().map(|terminal| terminal.size.known().unwrap_or(UNKNOWN).cols);
-    let typed = Typed::of(open, number, &recorder, columns);
+    let typed = Typed::of(followed, columns);
     let (messages, kept) = (DeviceMessages::new(read), Recorded { recorder, transfers, typed });
     Ok(Box::new(Running { messages, write, lease, kept, warnings }))
 }

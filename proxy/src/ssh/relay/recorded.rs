@@ -5,10 +5,10 @@ use bytes::Bytes;
 use tidegate_common::audit::Note;
 
 use super::super::program::Size;
+use crate::follow::transfers::Watch;
+use crate::follow::typed::Typed;
 use crate::record;
 use crate::session::Open;
-use crate::transfers::Watch;
-use crate::typed::Typed;
 
 /// How a program ended (RFC 4254, 6.10).
 pub(super) enum Exit {

@@ -17,8 +17,8 @@ use tokio::task::JoinHandle;
 
 use super::{Asked, Finding, Observer, Side};
 use crate::audit_log::AuditError;
+use crate::follow::Followed;
 use crate::record::{self, RecordError};
-use crate::session::Open;
 use crate::store::StoreError;
 
 /// Bytes that may wait to be followed.
@@ -71,7 +71,7 @@ struct Piece {
 
 impl Watch {
     /// Follows what was asked for, and lists it under this session and channel.
-    pub fn of(asked: Option<&Asked>, open: &Arc<Open>, channel: u32, recorder: &record::Channel) -> Self {
+    pub fn of(asked: Option<&Asked>, followed: &Followed) -> Self {
         Self(asked.map(|asked| {
             let (queue, pieces) = mpsc::unbounded_channel();
             let room = Arc::new(Semaphore::new(ROOM as usize));
@@ -79,7 +79,7 @@ impl Watch {
             let follower = Follower {
                 pieces,
                 observer: Observer::new(asked),
-                list: List { open: Arc::clone(open), channel, recorder: recorder.clone() },
+                list: List(followed.clone()),
                 room: Arc::clone(&room),
                 lost: Arc::clone(&lost),
                 failure: Arc::clone(&failure),
@@ -157,9 +157,9 @@ impl Follower {
         // However it ends, nobody waits for room in vain.
         let closing = Closing(Arc::clone(&room));
         let (tell, told) = mpsc::channel(WAITING);
-        let (session, channel) = (list.open.id, list.channel);
+        let Followed { session, channel, .. } = list.0;
         let counted = Counted { tell, session, channel, listed: 0, more: 0 };
-        let telling = Telling { counted, recorder: list.recorder.clone(), lost };
+        let telling = Telling { counted, recorder: list.0.recorder.clone(), lost };
         if let Err(error) = tokio::try_join!(follow(pieces, observer, &room, telling), list.write(told)) {
             tracing::error!(%session, %error, "a channel's transfers could not be listed");
             let _ = failure.set(error);
@@ -276,25 +276,22 @@ impl Counted {
 }
 
 /// Where the list goes.
-struct List {
-    open: Arc<Open>,
-    channel: u32,
-    recorder: record::Channel,
-}
+struct List(Followed);
 
 impl List {
     async fn write(self, mut told: mpsc::Receiver<Told>) -> Result<(), WatchError> {
+        let Followed { session, audit, store, recorder, .. } = self.0;
         let mut batch = Vec::with_capacity(WAITING);
         while told.recv_many(&mut batch, WAITING).await > 0 {
             let (events, labels): (Vec<_>, Vec<_>) =
                 batch.drain(..).map(|told: Told| (told.event, told.label)).unzip();
-            let appended = events.iter().map(|event| self.open.audit.tell(event.clone()));
+            let appended = events.iter().map(|event| audit.tell(event.clone()));
             futures::future::try_join_all(appended).await?;
-            let stored = self.open.store.transfers_add(self.open.id, jiff::Timestamp::now(), &events).await;
+            let stored = store.transfers_add(session, jiff::Timestamp::now(), &events).await;
             stored.map_err(|error| WatchError::Store(Arc::new(error)))?;
             for label in labels {
                 // A recording that fails ends its session by itself.
-                let _ = self.recorder.mark(&label).await;
+                let _ = recorder.mark(&label).await;
             }
         }
         Ok(())

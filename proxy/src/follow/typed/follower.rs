@@ -10,8 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::Lines;
 use crate::audit_log::AuditError;
-use crate::record;
-use crate::session::Open;
+use crate::follow::Followed;
 
 /// What is listed of a channel; the rest is counted.
 const LISTED: u64 = 10_000;
@@ -35,9 +34,7 @@ pub enum TypedError {
 pub struct Typed(Option<Terminal>);
 
 struct Terminal {
-    open: Arc<Open>,
-    channel: u32,
-    recorder: record::Channel,
+    followed: Followed,
     lines: Mutex<Lines>,
     /// There once a line was found; an idle session has none.
     list: OnceLock<List>,
@@ -51,11 +48,9 @@ struct List {
 
 impl Typed {
     /// Follows a channel; `columns` are its terminal's, if it has one.
-    pub fn of(open: &Arc<Open>, channel: u32, recorder: &record::Channel, columns: Option<u32>) -> Self {
+    pub fn of(followed: Followed, columns: Option<u32>) -> Self {
         Self(columns.map(|columns| Terminal {
-            open: Arc::clone(open),
-            channel,
-            recorder: recorder.clone(),
+            followed,
             lines: Mutex::new(Lines::new(columns)),
             list: OnceLock::new(),
         }))
@@ -117,11 +112,10 @@ impl List {
     fn begin(terminal: &Terminal) -> Self {
         let (queue, lines) = mpsc::channel(WAITING);
         let failure = Arc::new(OnceLock::new());
-        let (open, channel, failed) = (Arc::clone(&terminal.open), terminal.channel, Arc::clone(&failure));
-        let recorder = terminal.recorder.clone();
+        let (followed, failed) = (terminal.followed.clone(), Arc::clone(&failure));
         let task = tokio::spawn(async move {
-            if let Err(error) = write(&open, channel, &recorder, lines).await {
-                tracing::error!(session = %open.id, %error, "typed lines could not be logged");
+            if let Err(error) = write(&followed, lines).await {
+                tracing::error!(session = %followed.session, %error, "typed lines could not be logged");
                 let _ = failed.set(error);
             }
         });
@@ -129,13 +123,9 @@ impl List {
     }
 }
 
-async fn write(
-    open: &Open,
-    channel: u32,
-    recorder: &record::Channel,
-    mut lines: mpsc::Receiver<String>,
-) -> Result<(), AuditError> {
-    let (session, source) = (open.id, CommandSource::Typed);
+async fn write(followed: &Followed, mut lines: mpsc::Receiver<String>) -> Result<(), AuditError> {
+    let Followed { session, channel, audit, recorder, .. } = followed;
+    let (session, channel, source) = (*session, *channel, CommandSource::Typed);
     let (mut listed, mut more) = (0, 0u64);
     while let Some(line) = lines.recv().await {
         if listed == LISTED {
@@ -146,10 +136,10 @@ async fn write(
         // A recording that fails ends the session by itself.
         let _ = recorder.mark(&line).await;
         let command = CommandText::new(line);
-        unless_away(open.audit.tell(Event::CommandRun { session, channel, source, command }).await)?;
+        unless_away(audit.tell(Event::CommandRun { session, channel, source, command }).await)?;
     }
     if more > 0 {
-        unless_away(open.audit.tell(Event::TypedNotListed { session, channel, more }).await)?;
+        unless_away(audit.tell(Event::TypedNotListed { session, channel, more }).await)?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use tidegate_common::audit::{Changed, Transfer, Way};
 
 use super::super::digest::sha256;
 use super::*;
-use crate::transfers::sftp::packet::{CREATE, TRUNCATE, WRITE};
+use crate::follow::transfers::sftp::packet::{CREATE, TRUNCATE, WRITE};
 use talk::Field::{Long, Number, Text};
 use talk::{Talk, asides, holds, packet, told};
 
