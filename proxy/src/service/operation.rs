@@ -1,7 +1,7 @@
 //! The list of operations, and the one way in which each of them is carried out.
 //!
 //! Whoever adds one adds a row here and a function in the file of its resource; the test of what
-//! each role may ([`tests`]) fails until it has rows for it.
+//! each role may (`operation/tests.rs`) fails until it has rows for it.
 
 #[cfg(test)]
 mod tests;
