@@ -109,7 +109,7 @@ impl LogIn {
     pub fn explain(&self, paths: &Paths, trust: &Trust) -> Causes {
         let mut causes = self.examine(paths, trust);
         let said = log::of_refusal(&self.account);
-        if let Some(seen) = said.iter().rev().find_map(|line| log::other_address(line)) {
+        if let Some(seen) = said.iter().rev().find_map(|line| log::other_address(line, &self.account)) {
             causes.refuses.insert(0, translated(seen));
         }
         if causes.refuses.is_empty() {

@@ -122,6 +122,14 @@ struct Inner {
     changing: Mutex<()>,
 }
 
+/// What a live session was seen to rest on last.
+#[derive(Debug, Default)]
+pub(crate) struct Basis {
+    requests: Vec<Request>,
+    /// Whether the last look could not be taken: it is to be taken again soon.
+    pub stale: bool,
+}
+
 impl Access {
     /// Reads every resource from the store.
     ///
@@ -246,35 +254,39 @@ impl Access {
         self.0.store.requests(&filter).await
     }
 
-    /// Decides again for a permit that is in use: as it is from now on, or why it must end.
+    /// Decides again for something new that a permit in use shall allow: as it is now, or why
+    /// it does not any more. Nothing new begins while the store's database is away.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn still_permits(&self, permit: &Permit) -> Result<Permit, EndReason> {
+        let mut basis = Basis::default();
+        self.still_lives(permit, &mut basis, Timestamp::now()).await
+    }
+
+    /// Decides again for a session that lives: as it is from now on, or why it must end. While
+    /// the store's database is away, it rests on its request as that was read last, and on all
+    /// else as it is now.
     ///
     /// # Errors
     /// Why the session must end.
-    pub async fn still_permits(&self, permit: &Permit) -> Result<Permit, EndReason> {
-        self.still_permits_at(permit, Timestamp::now()).await
-    }
-
-    pub(crate) async fn still_permits_at(
+    pub(crate) async fn still_lives(
         &self,
         permit: &Permit,
+        basis: &mut Basis,
         now: Timestamp,
     ) -> Result<Permit, EndReason> {
-        let requests = match permit.request() {
-            None => Vec::new(),
-            Some(id) => match self.0.store.request(id).await {
-                Ok(request) => request.into_iter().collect(),
-                // Nobody can take anything back meanwhile; once it is back, everybody looks again.
-                Err(StoreError::Away { .. }) => {
-                    let over = permit.expires().is_some_and(|end| end <= now);
-                    return if over { Err(EndReason::TimeOver) } else { Ok(permit.clone()) };
-                }
+        if let Some(id) = permit.request() {
+            match self.0.store.request(id).await {
+                Ok(request) => *basis = Basis { requests: request.into_iter().collect(), stale: false },
+                Err(StoreError::Away { .. }) if !basis.requests.is_empty() => basis.stale = true,
                 Err(error) => {
-                    tracing::error!(%error, "a live session cannot be checked and ends");
+                    tracing::error!(%error, "what rests on a request cannot be checked and ends");
                     return Err(EndReason::Unchecked);
                 }
-            },
-        };
-        policy::recheck(&self.snapshot(), permit, now, &requests)
+            }
+        }
+        policy::recheck(&self.snapshot(), permit, now, &basis.requests)
     }
 
     /// Tells an administrator how a decision comes about.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::access::Access;
+use crate::access::{Access, AccessError};
 use crate::requests::Requests;
 use crate::store::{Revisions, Store, StoreError, Watch};
 
@@ -43,17 +43,18 @@ async fn look(
 ) -> Result<(), StoreError> {
     store.compare_clocks().await?;
     let now = store.revisions().await?;
-    if now.resources != seen.resources {
-        if let Err(error) = access.refresh().await {
-            // The next look tries again.
-            tracing::error!(%error, "the resources that another gate wrote were not taken");
-            return Ok(());
-        }
-        seen.resources = now.resources;
-    }
+    // First, and whatever becomes of the resources: what was taken back ends what rests on it.
     if now.requests != seen.requests || all {
         requests.tick();
         seen.requests = now.requests;
+    }
+    if now.resources != seen.resources {
+        match access.refresh().await {
+            Ok(()) => seen.resources = now.resources,
+            Err(AccessError::Store(error @ StoreError::Away { .. })) => return Err(error),
+            // The next look tries again.
+            Err(error) => tracing::error!(%error, "the resources that another gate wrote were not taken"),
+        }
     }
     Ok(())
 }

@@ -290,6 +290,8 @@ async fn a_database_that_goes_away_refuses_what_is_new_keeps_what_happened_and_a
     let decided = gate.access.decide(&proved, &target, Action::Session, origin, &Claims::default()).await;
     let tidegate_common::policy::Decision::Permitted(permit) = decided.unwrap() else { panic!() };
     assert_eq!(permit.request(), Some(id));
+    let (now, mut basis) = (jiff::Timestamp::now(), crate::access::Basis::default());
+    assert!(gate.access.still_lives(&permit, &mut basis, now).await.is_ok());
 
     server.stop().unwrap();
     let refused = gate.cancel(id).await.unwrap_err().to_string();
@@ -301,9 +303,11 @@ async fn a_database_that_goes_away_refuses_what_is_new_keeps_what_happened_and_a
     assert!(start.elapsed().as_secs() < 8, "nobody waits long: {:?}", start.elapsed());
     let told = gate.audit.tell(Event::ProxyStopped { why: Note::new("has been") }).await.unwrap_err();
     assert!(matches!(told, AuditError::Kept(_)), "{told}");
-    assert!(gate.access.still_permits(&permit).await.is_ok(), "what lives goes on");
+    assert!(gate.access.still_lives(&permit, &mut basis, now).await.is_ok(), "what lives goes on");
+    assert!(basis.stale, "and looks again soon");
+    assert!(gate.access.still_permits(&permit).await.is_err(), "nothing new begins on it");
     let over = permit.expires().unwrap();
-    let ended = gate.access.still_permits_at(&permit, over).await.unwrap_err();
+    let ended = gate.access.still_lives(&permit, &mut basis, over).await.unwrap_err();
     assert_eq!(ended, tidegate_common::policy::EndReason::TimeOver);
 
     let mut changed = gate.access.changed();

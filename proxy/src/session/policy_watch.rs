@@ -10,12 +10,15 @@ use tidegate_common::policy::{EndReason, Permit};
 use tokio::sync::watch;
 
 use super::End;
-use crate::access::Access;
+use crate::access::{Access, Basis};
 
 /// So many minutes before its end a session's user is warned.
 const MARKS: [i64; 3] = [1, 5, 10];
 /// How long to sleep at most, in case the clock is set.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// After so long what the store could not tell is asked again.
+const AWAY: Duration = Duration::from_secs(1);
 
 /// The end is near. Two warnings are the same when they tell of the same end at the
 /// same mark.
@@ -56,10 +59,10 @@ pub async fn until_not_permitted(
     warnings: &watch::Sender<Option<Warning>>,
 ) -> End {
     let mut changed = access.changed();
-    let mut permit = permit.clone();
+    let (mut permit, mut basis) = (permit.clone(), Basis::default());
     loop {
         changed.mark_unchanged();
-        match access.still_permits(&permit).await {
+        match access.still_lives(&permit, &mut basis, Timestamp::now()).await {
             Ok(now) => permit = now,
             Err(reason) => return ended(&reason),
         }
@@ -67,6 +70,7 @@ pub async fn until_not_permitted(
             changed = changed.changed() => if changed.is_err() {
                 return End { cause: EndCause::Shutdown, message: Some("the gate is stopping".to_owned()) };
             },
+            () = tokio::time::sleep(AWAY), if basis.stale => {}
             () = until(permit.expires(), permit.ends_with_request(), warnings, Timestamp::now) => {}
         }
     }

@@ -19,9 +19,17 @@ fn rejection(sentence: &str) -> ChannelOpenFailure {
     ChannelOpenFailure::Other { code: 1, reason: sentence.to_owned() }
 }
 
+/// Commands and jumps that a connection to no target may have at once.
+const MOST_JUMPS: usize = 16;
+
 /// The answer to one channel too many, and its sentence.
-fn shortage() -> (ChannelOpenFailure, String) {
-    let why = DialError::Channels.to_string();
+fn shortage(state: &State) -> (ChannelOpenFailure, String) {
+    let why = match state {
+        State::Session(_) => DialError::Channels.to_string(),
+        _ => format!(
+            "this connection has {MOST_JUMPS} commands and jumps open, the most there may be; close one first"
+        ),
+    };
     // SSH_OPEN_RESOURCE_SHORTAGE (RFC 4254, 5.1), with a reason to read.
     (ChannelOpenFailure::Other { code: 4, reason: why.clone() }, why)
 }
@@ -31,7 +39,9 @@ impl Handler {
     /// refused by a task of its own never comes to be closed.
     fn has_room(&mut self) -> bool {
         self.channels.retain(|_, channel| !channel.inbox.is_closed());
-        self.channels.len() < MOST_CHANNELS
+        // Each jump is a connection with channels of its own.
+        let most = if matches!(self.state, State::Session(_)) { MOST_CHANNELS } else { MOST_JUMPS };
+        self.channels.len() < most
     }
 
     /// Lists a channel that no program is started on, where one more fits.
@@ -62,7 +72,7 @@ impl Handler {
         let id = channel.id();
         if !self.has_room() {
             self.count_refusal();
-            let (answer, why) = shortage();
+            let (answer, why) = shortage(&self.state);
             self.refuse_channel(&why).await?;
             reply.reject(answer).await;
             return Ok(());
@@ -136,7 +146,7 @@ impl Handler {
         };
         let Some(inbox) = self.enter(channel.id()) else {
             self.count_refusal();
-            let (answer, why) = shortage();
+            let (answer, why) = shortage(&self.state);
             self.refuse_forward(&Local::about(&way), None, &why).await?;
             reply.reject(answer).await;
             return Ok(());
@@ -169,7 +179,7 @@ impl Handler {
                 }
                 None => {
                     self.count_refusal();
-                    let (answer, why) = shortage();
+                    let (answer, why) = shortage(&self.state);
                     context.refused(&about, &why).await;
                     reply.reject(answer).await;
                 }
