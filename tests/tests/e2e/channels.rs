@@ -71,7 +71,8 @@ fn thirty_commands_at_once_over_one_connection_all_run() {
         );
         pier.street.device.ok(&["rm", "-f", &format!("/tmp/{}", pier.name)]).unwrap();
         say_their_numbers(at_once(30, |number| {
-            master.run(&pier, &format!("{meet}; echo {number}")).run().unwrap()
+            let run = master.run(&pier, &format!("{meet}; echo {number}"));
+            run.within(Duration::from_secs(240)).run().unwrap()
         }));
     }
     master.ssh.kill().unwrap();
