@@ -76,16 +76,14 @@ impl Pty {
     /// As [`Self::expect`], with a bound of its own.
     pub fn expect_within(&mut self, words: &str, within: Duration) -> Result<String> {
         let found = wait::until(words, within, || {
+            // Looked at before what it showed: once the reader has ended too, nothing more can come.
+            let ended = self.child.try_wait().ok().flatten().filter(|_| self.reader.is_finished());
             let bytes = self.bytes();
             let unread = bytes.get(self.seen..).unwrap_or_default();
             let place = unread.windows(words.len()).position(|window| window == words.as_bytes());
-            if let Some(shown) = place.and_then(|place| unread.get(..place + words.len())) {
-                return Some(Ok(shown.to_vec()));
-            }
-            // Only once the reader has ended too, nothing more can come.
-            match self.child.try_wait() {
-                Ok(Some(status)) if self.reader.is_finished() => Some(Err(status)),
-                _ => None,
+            match place.and_then(|place| unread.get(..place + words.len())) {
+                Some(shown) => Some(Ok(shown.to_vec())),
+                None => ended.map(Err),
             }
         });
         match found {
