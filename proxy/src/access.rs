@@ -4,7 +4,12 @@
 //! A change is in the store together with the audit log's records of it, and before
 //! anybody decides by it.
 
+mod by;
+mod error;
 mod login;
+
+pub use by::By;
+pub use error::AccessError;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,100 +17,16 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tidegate_common::audit::{self, Event, Verb};
-use tidegate_common::model::{
-    Action, Claims, Mistakes, Problem, Request, Resource, ResourceName, Resources, Snapshot, Written,
-};
+use tidegate_common::model::{Action, Claims, Request, Resource, ResourceName, Resources, Snapshot, Written};
 use tidegate_common::name::{CredentialName, UserName};
-use tidegate_common::policy::{self, Decision, EndReason, Explanation, Facts, Login, Permit, Proved};
+use tidegate_common::policy::{self, Decision, EndReason, Explanation, Facts, Permit, Proved};
 use tokio::sync::{Mutex, watch};
 
-use crate::audit_log::{AuditError, AuditLog};
+use crate::audit_log::AuditLog;
 use crate::store::{RequestFilter, Revision, Store, StoreError};
 
 /// How often another gate may be faster.
 const MOST_TRIES: u32 = 50;
-
-/// Why resources were not read, changed or asked.
-#[derive(Debug, thiserror::Error)]
-pub enum AccessError {
-    /// The text is wrong; every mistake is listed.
-    #[error("nothing was applied:\n{0}")]
-    Mistakes(Mistakes),
-    /// There is no such resource.
-    #[error("there is no {0}")]
-    Unknown(ResourceName),
-    /// Other resources lean on it.
-    #[error("{what} is still in use, nothing was deleted; without it:\n{}", leaning(.problems))]
-    InUse {
-        /// What was to be deleted.
-        what: String,
-        /// What would be wrong then.
-        problems: Vec<Problem>,
-    },
-    /// What is in the store does not hold together.
-    #[error("the resources in the store do not hold together:\n{}", list(.0))]
-    Broken(Vec<Problem>),
-    /// A resource does not print.
-    #[error("the resources cannot be written as TOML: {0}")]
-    Print(String),
-    /// Whoever asked lost the right, or what they logged in with, before it came to it.
-    #[error("nothing was changed: {0}")]
-    Right(String),
-    /// The store failed; nothing was changed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The audit log failed; nothing was changed.
-    #[error(transparent)]
-    Audit(#[from] AuditError),
-    /// The proxy is stopping.
-    #[error("the gate is stopping; try again later")]
-    Stopping,
-}
-
-impl AccessError {
-    /// Whether somebody else changed what was read, so that it is to be read again.
-    fn is_changed(&self) -> bool {
-        matches!(self, Self::Audit(error) if error.is_changed())
-    }
-}
-
-fn list(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| format!("  {problem}")).collect::<Vec<_>>().join("\n")
-}
-
-/// The same without the advice to add what is about to go.
-fn leaning(problems: &[Problem]) -> String {
-    let short = |problem: &Problem| {
-        let why = problem.why.split_once("; ").map_or(problem.why.as_str(), |(why, _)| why);
-        format!("  {}: {why}", problem.of)
-    };
-    problems.iter().map(short).collect::<Vec<_>>().join("\n")
-}
-
-/// Who changes something, for the audit log.
-#[derive(Debug, Clone)]
-pub struct By {
-    /// Who.
-    pub actor: audit::Actor,
-    /// From where.
-    pub origin: Option<IpAddr>,
-    /// What a user logged in with, which must still hold when it comes to the change.
-    pub login: Option<Arc<Login>>,
-}
-
-impl By {
-    /// The proxy itself.
-    #[must_use]
-    pub fn proxy() -> Self {
-        Self { actor: audit::Actor::Proxy, origin: None, login: None }
-    }
-
-    /// The event as theirs.
-    #[must_use]
-    pub fn did(&self, event: Event) -> audit::Entry {
-        event.by(self.actor.clone()).origin(self.origin)
-    }
-}
 
 /// Policy and resources; clones share them.
 #[derive(Clone)]

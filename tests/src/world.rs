@@ -1,6 +1,12 @@
 //! A world: a proxy on ports that were free, its state in a directory of its own, the
 //! people who use it, and devices with an agent. Dropping it ends and removes all.
 
+mod options;
+mod resources;
+
+pub use options::Options;
+pub use resources::{token_in, with_resources};
+
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -28,45 +34,6 @@ mountpoint -q "$dir/recordings" && umount -l "$dir/recordings"
 mountpoint -q "$dir" && umount -l "$dir"
 rm -rf --one-file-system "$dir"
 "#;
-
-/// What may differ between worlds.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// How long a grant lives without word from the proxy.
-    pub lease: Duration,
-    /// Where agents reach the proxy.
-    pub agents: Ipv4Addr,
-    /// Listens for people and agents on `[::]`, as the proxy does by itself.
-    pub dual: bool,
-    /// No session starts when less is free where recordings go.
-    pub free_floor: &'static str,
-    /// The url of the store, where it is not a file in the proxy's state directory.
-    pub store: Option<String>,
-    /// What the proxy has in its environment beside the test's own.
-    pub environment: Vec<(String, String)>,
-    /// Lines for the end of the proxy's configuration.
-    pub more: String,
-    /// Recordings go to a tmpfs of so many bytes, when one is given.
-    pub recordings_bytes: Option<u64>,
-    /// All that the proxy keeps is on a tmpfs of so many bytes, when one is given.
-    pub disk_bytes: Option<u64>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            lease: Duration::from_secs(30),
-            agents: Ipv4Addr::UNSPECIFIED,
-            dual: false,
-            free_floor: "64 MiB",
-            store: None,
-            environment: Vec::new(),
-            more: String::new(),
-            recordings_bytes: None,
-            disk_bytes: None,
-        }
-    }
-}
 
 /// A proxy with what belongs to it.
 #[derive(Debug)]
@@ -397,34 +364,4 @@ impl Drop for World {
             let _ = proxy.process.kill();
         }
     }
-}
-
-/// A resource file with what is known only now: its users' keys, as
-/// [`Client::public_key`] has them, and where its devices are.
-pub fn with_resources(resources: &str, client: &Client, devices: &[(&str, SocketAddr)]) -> Result<String> {
-    let mut table: toml::Table = toml::from_str(resources)?;
-    for user in entries(&mut table, "user") {
-        let name = user.get("name").and_then(toml::Value::as_str).context("a user without a name")?;
-        let key = client.public_key(name)?;
-        user.insert("keys".to_owned(), vec![key].into());
-    }
-    for device in entries(&mut table, "device") {
-        let name = device.get("name").and_then(toml::Value::as_str).context("a device without a name")?;
-        if let Some((_, address)) = devices.iter().find(|(known, _)| *known == name) {
-            device.insert("address".to_owned(), address.ip().to_string().into());
-            device.insert("port".to_owned(), i64::from(address.port()).into());
-        }
-    }
-    Ok(toml::to_string(&table)?)
-}
-
-fn entries<'a>(table: &'a mut toml::Table, kind: &str) -> impl Iterator<Item = &'a mut toml::Table> {
-    let all = table.get_mut(kind).and_then(toml::Value::as_array_mut);
-    all.into_iter().flatten().filter_map(toml::Value::as_table_mut)
-}
-
-/// The token in what `agent token` said.
-pub fn token_in(said: &str) -> Result<String> {
-    let token = said.split_whitespace().find(|word| word.starts_with("tg1."));
-    Ok(token.with_context(|| format!("no token in:\n{said}"))?.to_owned())
 }

@@ -1,5 +1,7 @@
 use tidegate_common::model::Kind;
 
+use tidegate_common::policy::Login;
+
 use super::*;
 use crate::store::Revision;
 use crate::store::testing::{Temporary, on_both};

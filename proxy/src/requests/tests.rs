@@ -1,5 +1,6 @@
 mod emergencies;
 
+use tidegate_common::model::Text;
 use tidegate_common::policy::{EndReason, NoVote, Permit};
 use tidegate_common::time::Window;
 

@@ -1,0 +1,63 @@
+//! What can go wrong with resources, and how it is told.
+
+use tidegate_common::model::{Mistakes, Problem, ResourceName};
+
+use crate::audit_log::AuditError;
+use crate::store::StoreError;
+
+/// Why resources were not read, changed or asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// The text is wrong; every mistake is listed.
+    #[error("nothing was applied:\n{0}")]
+    Mistakes(Mistakes),
+    /// There is no such resource.
+    #[error("there is no {0}")]
+    Unknown(ResourceName),
+    /// Other resources lean on it.
+    #[error("{what} is still in use, nothing was deleted; without it:\n{}", leaning(.problems))]
+    InUse {
+        /// What was to be deleted.
+        what: String,
+        /// What would be wrong then.
+        problems: Vec<Problem>,
+    },
+    /// What is in the store does not hold together.
+    #[error("the resources in the store do not hold together:\n{}", list(.0))]
+    Broken(Vec<Problem>),
+    /// A resource does not print.
+    #[error("the resources cannot be written as TOML: {0}")]
+    Print(String),
+    /// Whoever asked lost the right, or what they logged in with, before it came to it.
+    #[error("nothing was changed: {0}")]
+    Right(String),
+    /// The store failed; nothing was changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The audit log failed; nothing was changed.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The proxy is stopping.
+    #[error("the gate is stopping; try again later")]
+    Stopping,
+}
+
+impl AccessError {
+    /// Whether somebody else changed what was read, so that it is to be read again.
+    pub(super) fn is_changed(&self) -> bool {
+        matches!(self, Self::Audit(error) if error.is_changed())
+    }
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("  {problem}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The same without the advice to add what is about to go.
+fn leaning(problems: &[Problem]) -> String {
+    let short = |problem: &Problem| {
+        let why = problem.why.split_once("; ").map_or(problem.why.as_str(), |(why, _)| why);
+        format!("  {}: {why}", problem.of)
+    };
+    problems.iter().map(short).collect::<Vec<_>>().join("\n")
+}
