@@ -26,6 +26,7 @@ mod memory;
 mod origin;
 mod record;
 mod refusals;
+mod relay;
 mod requests;
 mod service;
 mod session;

@@ -1,13 +1,12 @@
 //! People's side of SSH. russh stays here and in [`crate::upstream`]: policy, sessions,
 //! requests and recordings do not know of it.
 
+mod client_channel;
 mod forward;
 mod handler;
 mod jump;
 mod leash;
 mod menu;
-mod program;
-pub mod relay;
 mod terminal_console;
 
 use std::borrow::Cow;

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use russh::client::{self, Msg};
-use russh::{Channel, ChannelOpenFailure, Disconnect};
+use russh::{Channel, ChannelMsg, ChannelOpenFailure, ChannelReadHalf, Disconnect};
 use tidegate_common::name::AccountName;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -31,7 +31,8 @@ pub use route::{Connected, LoggedIn, Means, Route};
 use gather::TerminalFlag;
 use handler::{DeviceHandler, Reception};
 
-/// How long a device may take to be reached, to exchange keys and to log us in.
+/// How long a device may take to be reached, to exchange keys, to log us in and to answer a
+/// request on a channel.
 const DEADLINE: Duration = Duration::from_secs(20);
 /// The most channels open at once in one session: twice what a browser behind `ssh -D` and a
 /// shell open. Each has a connection to the device, and holds a mebibyte here at most while
@@ -321,4 +322,24 @@ impl Lease {
             idle.push_back(conn);
         }
     }
+}
+
+/// The device's answer to a request on a channel.
+///
+/// # Errors
+/// When it broke off, or did not answer in time.
+pub async fn answer(read: &mut ChannelReadHalf) -> Result<bool, String> {
+    let answer = async {
+        loop {
+            match read.wait().await {
+                Some(ChannelMsg::Success) => return Ok(true),
+                Some(ChannelMsg::Failure) => return Ok(false),
+                Some(ChannelMsg::Close) | None => return Err("the device broke off".to_owned()),
+                Some(_) => {}
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, answer)
+        .await
+        .unwrap_or_else(|_| Err("the device did not answer in time".to_owned()))
 }

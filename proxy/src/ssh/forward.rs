@@ -24,14 +24,14 @@ use tidegate_common::model::Forward;
 use tidegate_common::policy::Permit;
 use tokio::sync::watch;
 
-pub use asked::{Asked, X11, answer};
+pub use asked::{Asked, X11};
 pub use local::Local;
 pub use remote::{Listener, MOST_LISTENERS, Place};
 
 use super::Gate;
-use super::program::Control;
 use crate::audit_log::AuditError;
 use crate::inbox::Inbox;
+use crate::relay::Control;
 use crate::session::{Open, Phase};
 use crate::upstream::MOST_CHANNELS;
 

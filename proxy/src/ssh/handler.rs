@@ -23,10 +23,10 @@ use tokio::sync::{RwLock, watch};
 use tokio::task::AbortHandle;
 
 use super::forward::{Arrivals, Listener, Place, X11};
-use super::program::{Control, Program, Size, Terminal};
 use super::{Gate, Standing};
 use crate::allowance::Allowance;
 use crate::inbox::window_target;
+use crate::relay::{Control, Program, Size, Terminal};
 use crate::upstream::Way;
 
 use state::{Chan, State};

@@ -20,9 +20,9 @@ use tidegate_common::policy::Proved;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::handler::Entrance;
-use super::program::Control;
 use super::{Gate, serve, server_config};
 use crate::inbox::{Inbox, Reader};
+use crate::relay::Control;
 
 /// The port that means a device's sshd.
 const SSH: u32 = 22;

@@ -13,13 +13,13 @@ use russh::{ChannelId, ChannelWriteHalf};
 use tidegate_common::name::CredentialName;
 use tidegate_common::policy::Permit;
 
-use super::program::{Control, Start, Terminal};
-use super::relay;
+use super::client_channel::SshChannel;
 use super::terminal_console::Console;
 use crate::admission::Step;
 use crate::audit_log::AuditError;
 use crate::console::{Choice, Line, Menu, PROMPT, Typed};
 use crate::inbox::Event;
+use crate::relay::{self, Client, Control, Start, Terminal};
 use crate::service::Actor;
 
 /// How long nothing may be typed before the menu goes away.
@@ -64,7 +64,7 @@ pub async fn run(
     let held = gate.sessions.start(*permit, origin);
     let start = Start { terminal: Some(terminal), ..start };
     if inbox.push_control(Control::Start(start)).is_ok() {
-        let client = relay::Client { id, write, handle, inbox };
+        let client = Client { channel: SshChannel { id, write, handle }, inbox };
         return relay::serve(client, held.phase()).await;
     }
     false

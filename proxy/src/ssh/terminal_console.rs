@@ -10,10 +10,10 @@ use russh::{Channel, ChannelId};
 use tidegate_common::policy::Proved;
 use tokio::io::{AsyncWrite, AsyncWriteExt, DuplexStream};
 
-use super::program::{Control, Program, Start};
 use super::{Gate, menu};
 use crate::console::{self, Terminal};
 use crate::inbox::{Event, Inbox};
+use crate::relay::{Control, Program, Start};
 use crate::service::Actor;
 
 /// What a command may be sent ahead of its reading, in bytes.

@@ -3,20 +3,19 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
+use futures::future::BoxFuture;
 use russh::client::Msg;
-use russh::{ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use russh::{ChannelId, ChannelReadHalf, ChannelWriteHalf};
 use tidegate_common::audit::ForwardKind;
 use tidegate_common::model::Forward;
 
 use super::device_channels::{Expected, Windows, attend};
 use super::{About, Closed, Context};
+use crate::relay::Forwarded;
 use crate::session::Open;
-use crate::upstream::Lease;
+use crate::upstream::{Lease, answer};
 
-/// How long a device may take to answer a request.
-const DEADLINE: Duration = Duration::from_secs(20);
 /// stderr, as `SSH_MSG_CHANNEL_EXTENDED_DATA` numbers it (RFC 4254, 5.2).
 const STDERR: u32 = 1;
 
@@ -79,80 +78,59 @@ impl Asked {
         let asked = [(Forward::X11, self.x11.is_some()), (Forward::Agent, self.agent)];
         asked.into_iter().filter_map(|(forward, asked)| asked.then_some(forward))
     }
-
-    /// Tells the log; from then on, what the device opens on the connection is let
-    /// through.
-    ///
-    /// # Errors
-    /// When the log can't be written.
-    pub async fn attend(&self, lease: &mut Lease, open: &Arc<Open>) -> Result<(), String> {
-        for forward in self.forwards() {
-            self.context.opens(&about(forward)).await.map_err(|error| error.to_string())?;
-        }
-        let mut device_channels = lease.receive();
-        let x11 = match &self.x11 {
-            None => Windows::None,
-            Some(X11 { single: true, .. }) => Windows::One,
-            Some(_) => Windows::Any,
-        };
-        let expected = Expected::Program { agent: self.agent, x11 };
-        let conn = Arc::downgrade(&lease.conn());
-        let (context, open, forwards) = (self.context.clone(), Arc::clone(open), self.forwards());
-        tokio::spawn(async move {
-            attend(&context, &open, conn, expected, &mut device_channels).await;
-            for forward in forwards {
-                context.closed(&about(forward), Closed::default()).await;
-            }
-        });
-        Ok(())
-    }
-
-    /// Asks the device, windows first.
-    pub async fn request(&self, write: &ChannelWriteHalf<Msg>) -> Result<(), russh::Error> {
-        if let Some(X11 { single, protocol, cookie, screen }) = &self.x11 {
-            write.request_x11(true, *single, protocol.as_str(), cookie.as_str(), *screen).await?;
-        }
-        if self.agent {
-            write.agent_forward(true).await?;
-        }
-        Ok(())
-    }
-
-    /// Reads the device's answers. A program starts without what its sshd refuses, as it
-    /// would without a gate; its user is told.
-    ///
-    /// # Errors
-    /// When the device broke off.
-    pub async fn answers(&self, read: &mut ChannelReadHalf) -> Result<(), String> {
-        for forward in self.forwards() {
-            if answer(read).await? {
-                continue;
-            }
-            let why = format!("the device's sshd refuses {}", super::plural(forward));
-            let line = format!("tidegate: {why}\r\n");
-            let _ = self.context.client.extended_data(self.id, STDERR, line).await;
-            self.context.refused(&about(forward), &why).await;
-        }
-        Ok(())
-    }
 }
 
-/// The device's answer to a request on a channel.
-///
-/// # Errors
-/// When it broke off, or did not answer in time.
-pub async fn answer(read: &mut ChannelReadHalf) -> Result<bool, String> {
-    let answer = async {
-        loop {
-            match read.wait().await {
-                Some(ChannelMsg::Success) => return Ok(true),
-                Some(ChannelMsg::Failure) => return Ok(false),
-                Some(ChannelMsg::Close) | None => return Err("the device broke off".to_owned()),
-                Some(_) => {}
+impl Forwarded for Asked {
+    fn attend<'a>(&'a self, lease: &'a mut Lease, open: &'a Arc<Open>) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            for forward in self.forwards() {
+                self.context.opens(&about(forward)).await.map_err(|error| error.to_string())?;
             }
-        }
-    };
-    tokio::time::timeout(DEADLINE, answer)
-        .await
-        .unwrap_or_else(|_| Err("the device did not answer in time".to_owned()))
+            let mut device_channels = lease.receive();
+            let x11 = match &self.x11 {
+                None => Windows::None,
+                Some(X11 { single: true, .. }) => Windows::One,
+                Some(_) => Windows::Any,
+            };
+            let expected = Expected::Program { agent: self.agent, x11 };
+            let conn = Arc::downgrade(&lease.conn());
+            let (context, open, forwards) = (self.context.clone(), Arc::clone(open), self.forwards());
+            tokio::spawn(async move {
+                attend(&context, &open, conn, expected, &mut device_channels).await;
+                for forward in forwards {
+                    context.closed(&about(forward), Closed::default()).await;
+                }
+            });
+            Ok(())
+        })
+    }
+
+    // Windows first.
+    fn request<'a>(&'a self, write: &'a ChannelWriteHalf<Msg>) -> BoxFuture<'a, Result<(), russh::Error>> {
+        Box::pin(async move {
+            if let Some(X11 { single, protocol, cookie, screen }) = &self.x11 {
+                write.request_x11(true, *single, protocol.as_str(), cookie.as_str(), *screen).await?;
+            }
+            if self.agent {
+                write.agent_forward(true).await?;
+            }
+            Ok(())
+        })
+    }
+
+    // A program starts without what its sshd refuses, as it would without a gate; its user is told.
+    fn answers<'a>(&'a self, read: &'a mut ChannelReadHalf) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            for forward in self.forwards() {
+                if answer(read).await? {
+                    continue;
+                }
+                let why = format!("the device's sshd refuses {}", super::plural(forward));
+                let line = format!("tidegate: {why}\r\n");
+                let _ = self.context.client.extended_data(self.id, STDERR, line).await;
+                self.context.refused(&about(forward), &why).await;
+            }
+            Ok(())
+        })
+    }
 }

@@ -8,10 +8,10 @@ use russh::{Channel, ChannelOpenFailure, client};
 use tidegate_common::audit::ForwardKind;
 use tidegate_common::model::Forward;
 
-use super::super::program::Control;
 use super::relay::{Ends, FromDevice};
 use super::{About, Closed, Context};
 use crate::inbox::Inbox;
+use crate::relay::Control;
 use crate::session::Open;
 use crate::upstream::{Lease, Way};
 

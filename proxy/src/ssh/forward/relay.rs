@@ -8,10 +8,10 @@ use bytes::Bytes;
 use russh::{ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client, server};
 use tidegate_common::recording;
 
-use super::super::program::Control;
 use super::{About, Closed, Context};
 use crate::inbox::{Event, Inbox};
 use crate::record::{self, RecordError};
+use crate::relay::Control;
 use crate::session::Open;
 
 /// How long a connection may take until it has taken in that a channel of it is over.

@@ -10,10 +10,10 @@ use tidegate_common::name::CredentialName;
 use tidegate_common::policy::Proved;
 use tokio::sync::watch;
 
-use super::super::program::{Control, Program, Start};
-use super::super::{LEAVE_DEADLINE, Standing, relay, terminal_console};
+use super::super::{LEAVE_DEADLINE, Standing, terminal_console};
 use super::{Handler, HandlerError, LONGEST_ENV, LONGEST_ENV_NAME, State};
 use crate::admission::{Ask, Conversation, Step};
+use crate::relay::{self, Control, Forwarded, Program, Start};
 use crate::session::{End, Phase};
 
 impl Handler {
@@ -155,7 +155,7 @@ impl Handler {
         let start = Start {
             terminal: channel.terminal.take(),
             env: std::mem::take(&mut channel.env),
-            asked: channel.asked.take(),
+            forwarded: channel.asked.take().map(|asked| asked as Box<dyn Forwarded>),
             program,
         };
         let own = channel.console.take();

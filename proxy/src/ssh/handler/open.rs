@@ -7,11 +7,12 @@ use russh::server::{ChannelOpenHandle, Handle, Msg};
 use russh::{Channel, ChannelId, ChannelOpenFailure};
 use tidegate_common::audit::{ChannelKind, Event, Note};
 
+use super::super::client_channel::SshChannel;
 use super::super::forward::Local;
-use super::super::program::Control;
-use super::super::{jump, relay};
+use super::super::jump;
 use super::{Chan, Entrance, Handler, HandlerError, State};
 use crate::inbox::Inbox;
+use crate::relay::{self, Client, Control};
 use crate::upstream::{DialError, MOST_CHANNELS, Way};
 
 fn rejection(sentence: &str) -> ChannelOpenFailure {
@@ -105,7 +106,7 @@ impl Handler {
                 reply.accept().await;
                 let (_, write) = channel.split();
                 let inbox = inbox.clone();
-                let client = relay::Client { id, write, handle: client, inbox };
+                let client = Client { channel: SshChannel { id, write, handle: client }, inbox };
                 let phase = held.phase();
                 let told = self.told.clone();
                 tokio::spawn(async move {

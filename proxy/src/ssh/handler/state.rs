@@ -6,10 +6,10 @@ use tidegate_common::name::DeviceName;
 use tidegate_common::policy::Proved;
 
 use super::super::forward::Asked;
-use super::super::program::{Control, Terminal};
 use super::MOST_ENV;
 use crate::admission::Conversation;
 use crate::inbox::Inbox;
+use crate::relay::{Control, Terminal};
 use crate::session::Held;
 
 /// Why a connection is closed.

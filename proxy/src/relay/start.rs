@@ -6,12 +6,10 @@ use tidegate_common::audit::{ChannelKind, CommandSource, CommandText, Event};
 use tidegate_common::recording;
 use tidegate_common::wire::SESSION_VARIABLE;
 
-use super::super::forward::answer;
-use super::super::program::{Program, Size, Start, Terminal};
-use super::Client;
+use super::{Client, Program, Size, Start, Terminal};
 use crate::record;
 use crate::session::Open;
-use crate::upstream::DialError;
+use crate::upstream::{DialError, answer};
 
 /// The size of a terminal whose client knows none.
 pub(super) const UNKNOWN: recording::Size = recording::Size { cols: 80, rows: 24 };
@@ -21,7 +19,7 @@ pub(super) const INTERRUPTED: &str =
     "Ctrl-C came before the device had answered, so nothing was started on it";
 
 /// Waits for Ctrl-C on the channel's terminal; for ever where there is none.
-pub(super) async fn interrupted(client: &Client, start: &Start) {
+pub(super) async fn interrupted<C>(client: &Client<C>, start: &Start) {
     let interrupt = start.terminal.as_ref().and_then(Terminal::interrupt);
     if interrupt.is_none() || !client.inbox.closed_or_holds(interrupt).await {
         std::future::pending().await
@@ -70,8 +68,8 @@ pub(super) async fn start_program(
     for (name, value) in &start.env {
         write.set_env(false, name.as_str(), value.as_str()).await.map_err(broke)?;
     }
-    if let Some(asked) = &start.asked {
-        asked.request(write).await.map_err(broke)?;
+    if let Some(forwarded) = &start.forwarded {
+        forwarded.request(write).await.map_err(broke)?;
     }
     match &start.program {
         Program::Shell => write.request_shell(true).await,
@@ -82,8 +80,8 @@ pub(super) async fn start_program(
     if start.terminal.is_some() {
         reply(read, "the device gives no terminal").await?;
     }
-    if let Some(asked) = &start.asked {
-        asked.answers(read).await?;
+    if let Some(forwarded) = &start.forwarded {
+        forwarded.answers(read).await?;
     }
     reply(read, "the device refuses to start that").await
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use russh::{ChannelMsg, ChannelReadHalf};
 
-use super::Client;
+use super::ClientChannel;
 
 /// How long the end of data waits for an exit status while the client can still write.
 const HALF_CLOSE: Duration = Duration::from_millis(200);
@@ -81,7 +81,7 @@ impl DeviceMessages {
     }
 
     /// Passes the end of data on, if it was held.
-    pub async fn release(&mut self, client: &Client) -> bool {
-        !std::mem::take(&mut self.eof_held) || client.write.eof().await.is_ok()
+    pub async fn release(&mut self, channel: &impl ClientChannel) -> bool {
+        !std::mem::take(&mut self.eof_held) || channel.eof().await.is_ok()
     }
 }

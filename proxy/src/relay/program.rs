@@ -1,11 +1,17 @@
 //! What a client can ask for on a session channel (RFC 4254, section 6).
 
-use russh::{Pty, Sig};
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use russh::client::Msg as UpMsg;
+use russh::{ChannelReadHalf, ChannelWriteHalf, Pty, Sig};
 use tidegate_common::audit::ChannelKind;
 use tidegate_common::recording;
 
-use super::forward::Asked;
 use crate::follow::transfers;
+use crate::session::Open;
+use crate::upstream::Lease;
 
 /// What a client asks for on a session channel.
 #[derive(Debug)]
@@ -65,9 +71,23 @@ pub struct Start {
     /// Environment variables that the allow-list lets through.
     pub env: Vec<(String, String)>,
     /// What of its user's it shall be given.
-    pub asked: Option<Box<Asked>>,
+    pub forwarded: Option<Box<dyn Forwarded>>,
     /// The program.
     pub program: Program,
+}
+
+/// What of its user's is forwarded to a program, such as windows or an agent: asked for before the
+/// program starts.
+pub trait Forwarded: Debug + Send + Sync {
+    /// Tells the log; from then on, what the device opens on the connection is let through. An
+    /// error is that the log can't be written.
+    fn attend<'a>(&'a self, lease: &'a mut Lease, open: &'a Arc<Open>) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Asks the device.
+    fn request<'a>(&'a self, write: &'a ChannelWriteHalf<UpMsg>) -> BoxFuture<'a, Result<(), russh::Error>>;
+
+    /// Reads the device's answers; an error is that the device broke off.
+    fn answers<'a>(&'a self, read: &'a mut ChannelReadHalf) -> BoxFuture<'a, Result<(), String>>;
 }
 
 /// The three ways to name a program (RFC 4254, 6.5).

@@ -2,13 +2,19 @@
 //!
 //! Each direction waits for its own reader and for nothing else. What the device
 //! sends is recorded before the client sees it; when the recording can't take it,
-//! the device waits.
+//! the device waits. What carries the client's side is its [`ClientChannel`]'s; the
+//! device's side is SSH.
 
 mod alternate;
+mod client;
 mod device_messages;
+mod program;
 mod recorded;
 mod start;
 mod warnings;
+
+pub use client::{Client, ClientChannel, ExitSignal, Gone};
+pub use program::{Control, Forwarded, Program, Size, Start, Terminal};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,8 +22,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use russh::client::Msg as UpMsg;
-use russh::server::{Handle, Msg};
-use russh::{ChannelId, ChannelMsg, ChannelWriteHalf};
+use russh::{ChannelMsg, ChannelWriteHalf};
 use tidegate_common::audit::{Event, Note};
 use tokio::sync::watch;
 
@@ -26,11 +31,10 @@ use recorded::{Exit, Recorded};
 use start::{INTERRUPTED, UNKNOWN, interrupted, logged, recorded, start_program};
 use warnings::Warnings;
 
-use super::program::{Control, Size, Start, Terminal};
 use crate::follow::Followed;
 use crate::follow::transfers::Watch;
 use crate::follow::typed::Typed;
-use crate::inbox::{Event as Input, Inbox};
+use crate::inbox::Event as Input;
 use crate::session::{Open, Phase};
 use crate::upstream::{DialError, Lease};
 
@@ -38,18 +42,6 @@ use crate::upstream::{DialError, Lease};
 pub const FAREWELL: Duration = Duration::from_secs(2);
 /// stderr, as `SSH_MSG_CHANNEL_EXTENDED_DATA` numbers it (RFC 4254, 5.2).
 const STDERR: u32 = 1;
-
-/// The client's side of a channel.
-pub struct Client {
-    /// Number of the channel on the client's connection.
-    pub id: ChannelId,
-    /// Data and its end go here.
-    pub write: ChannelWriteHalf<Msg>,
-    /// Replies and exit status go here, in order with the data.
-    pub handle: Handle,
-    /// What it sends.
-    pub inbox: Inbox<Control>,
-}
 
 /// How a channel ended before or after it was relayed.
 enum Done {
@@ -67,7 +59,7 @@ enum Done {
 
 /// Serves a channel until it ends. `phase` tells where its session stands. Answers
 /// whether the user was told why.
-pub async fn serve(client: Client, phase: watch::Receiver<Phase>) -> bool {
+pub async fn serve<C: ClientChannel>(client: Client<C>, phase: watch::Receiver<Phase>) -> bool {
     let done = opened(&client, phase).await;
     let farewell = async {
         let sentence = match &done {
@@ -80,12 +72,12 @@ pub async fn serve(client: Client, phase: watch::Receiver<Phase>) -> bool {
         if let Some(sentence) = sentence {
             // Success, whatever became of the request: ssh(1) exits at a failure without a look
             // at what came before it. The exit status tells that nothing ran.
-            let _ = client.handle.channel_success(client.id).await;
+            let _ = client.channel.success().await;
             let text = format!("\r\ntidegate: {sentence}\r\n");
-            let _ = client.write.extended_data_bytes(STDERR, text).await;
-            let _ = client.handle.exit_status_request(client.id, 255).await;
+            let _ = client.channel.extended_data(STDERR, text.into()).await;
+            let _ = client.channel.exit_status(255).await;
         }
-        let _ = client.write.close().await;
+        let _ = client.channel.close().await;
         tells
     };
     let told = tokio::time::timeout(FAREWELL, farewell).await.unwrap_or_default();
@@ -104,8 +96,8 @@ async fn over(phase: &mut watch::Receiver<Phase>) -> Done {
 
 /// Waits until the session is open, or over. A person before a terminal is told when that
 /// takes a while.
-async fn open(
-    client: &Client,
+async fn open<C: ClientChannel>(
+    client: &Client<C>,
     terminal: bool,
     phase: &mut watch::Receiver<Phase>,
 ) -> Result<Arc<Open>, Done> {
@@ -118,7 +110,8 @@ async fn open(
         if let Some(sentence) = late {
             let text = format!("tidegate: {sentence}\r\n");
             // A client that takes nothing is not waited for.
-            let _ = tokio::time::timeout(FAREWELL, client.write.extended_data_bytes(STDERR, text)).await;
+            let told = client.channel.extended_data(STDERR, text.into());
+            let _ = tokio::time::timeout(FAREWELL, told).await;
         }
         if phase.changed().await.is_err() {
             return Err(Done::Session(None));
@@ -127,7 +120,7 @@ async fn open(
 }
 
 /// What the client wants to run. Nothing runs yet that could take anything else.
-async fn wanted(client: &Client) -> Option<Start> {
+async fn wanted<C>(client: &Client<C>) -> Option<Start> {
     loop {
         match client.inbox.next().await {
             Input::Control(Control::Start(start)) => return Some(start),
@@ -137,7 +130,7 @@ async fn wanted(client: &Client) -> Option<Start> {
     }
 }
 
-async fn opened(client: &Client, mut phase: watch::Receiver<Phase>) -> Done {
+async fn opened<C: ClientChannel>(client: &Client<C>, mut phase: watch::Receiver<Phase>) -> Done {
     let start = tokio::select! {
         start = wanted(client) => match start {
             Some(start) => start,
@@ -165,7 +158,7 @@ async fn opened(client: &Client, mut phase: watch::Receiver<Phase>) -> Done {
         Err(failed) => {
             // What was asked is in the log; so is that it came to nothing.
             let sentence = failed.as_deref().unwrap_or(INTERRUPTED);
-            let why = Note::new(format!("channel {}: {sentence}", client.id.number()));
+            let why = Note::new(format!("channel {}: {sentence}", client.channel.number()));
             let event = Event::ChannelRefused { session: open.id, kind: start.program.kind(), why };
             if let Err(error) = open.audit.tell(event).await {
                 tracing::error!(session = %open.id, %error, "a channel that failed to open could not be logged");
@@ -186,8 +179,12 @@ struct Running {
 
 /// Logs the channel, opens it on the device and starts the program there; an error without a
 /// sentence is that the client left.
-async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Box<Running>, Option<String>> {
-    let number = client.id.number();
+async fn begin<C: ClientChannel>(
+    client: &Client<C>,
+    open: &Arc<Open>,
+    start: &Start,
+) -> Result<Box<Running>, Option<String>> {
+    let number = client.channel.number();
     let opening = async {
         if start.program.is_mosh() {
             return Err(DialError::Mosh);
@@ -198,15 +195,15 @@ async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Box<R
         }
     };
     let Some((channel, mut lease)) = logged(open, number, start, opening).await? else { return Err(None) };
-    if let Some(asked) = &start.asked {
-        asked.attend(&mut lease, open).await?;
+    if let Some(forwarded) = &start.forwarded {
+        forwarded.attend(&mut lease, open).await?;
     }
     let (mut read, write) = channel.split();
     start_program(&mut read, &write, open, start).await?;
     lease.carries_terminal(start.terminal.is_some());
     open.attached();
     let recorder = recorded(open, number, start).await.map_err(|error| error.to_string())?;
-    client.handle.channel_success(client.id).await.map_err(|()| "the client is gone".to_owned())?;
+    client.channel.success().await.map_err(|gone| gone.to_string())?;
     let transfer = start.program.transfer().filter(|_| start.terminal.is_none());
     let followed = Followed {
         session: open.id,
@@ -225,9 +222,9 @@ async fn begin(client: &Client, open: &Arc<Open>, start: &Start) -> Result<Box<R
 
 impl Running {
     /// Boxed, as its end is: an idle channel's task shall not be as large as its end.
-    async fn relay(
+    async fn relay<C: ClientChannel>(
         mut self: Box<Self>,
-        client: &Client,
+        client: &Client<C>,
         open: &Open,
         phase: &mut watch::Receiver<Phase>,
     ) -> Done {
@@ -247,7 +244,14 @@ impl Running {
         done
     }
 
-    async fn end(self: Box<Self>, client: &Client, open: &Open, done: &Done, tally: Tally, into: u64) {
+    async fn end<C: ClientChannel>(
+        self: Box<Self>,
+        client: &Client<C>,
+        open: &Open,
+        done: &Done,
+        tally: Tally,
+        into: u64,
+    ) {
         let Self { write, lease, kept, .. } = *self;
         let closed = tokio::time::timeout(FAREWELL, write.close()).await;
         if matches!((done, closed), (Done::Device(None), Ok(Ok(())))) {
@@ -258,7 +262,7 @@ impl Running {
         open.count(into, out);
         let event = Event::ChannelClosed {
             session: open.id,
-            channel: client.id.number(),
+            channel: client.channel.number(),
             exit: exit.as_ref().map(Exit::note),
             bytes_in: into,
             bytes_out: out,
@@ -276,16 +280,16 @@ struct Tally {
     exit: Option<Exit>,
 }
 
-async fn down_stream(
+async fn down_stream<C: ClientChannel>(
     messages: &mut DeviceMessages,
-    client: &Client,
+    client: &Client<C>,
     kept: &Recorded,
     warnings: &mut Warnings,
     tally: &mut Tally,
     client_ended: &AtomicBool,
 ) -> Done {
     let Tally { out, exit } = tally;
-    let (write, handle, id) = (&client.write, &client.handle, client.id);
+    let channel = &client.channel;
     loop {
         let message = tokio::select! {
             biased;
@@ -293,7 +297,7 @@ async fn down_stream(
             data = warnings.due() => Some(Some(ChannelMsg::Data { data })),
         };
         let Some(message) = message else {
-            if !messages.release(client).await {
+            if !messages.release(channel).await {
                 return Done::Client;
             }
             continue;
@@ -306,39 +310,35 @@ async fn down_stream(
                 if let Err(why) = kept.output(&data, alternate).await {
                     return Done::Failed(why);
                 }
-                write.data_bytes(data).await.is_ok()
+                channel.data(data).await.is_ok()
             }
             Some(ChannelMsg::ExtendedData { data, ext }) => {
                 *out += length(&data);
                 if let Err(why) = kept.stderr(&data).await {
                     return Done::Failed(why);
                 }
-                write.extended_data_bytes(ext, data).await.is_ok()
+                channel.extended_data(ext, data).await.is_ok()
             }
             Some(ChannelMsg::Eof) if !messages.end() => {
                 return Done::Device(Some(repeats("the end of its data")));
             }
-            Some(ChannelMsg::Eof) => exit.is_none() || messages.release(client).await,
+            Some(ChannelMsg::Eof) => exit.is_none() || messages.release(channel).await,
             Some(ChannelMsg::ExitStatus { .. } | ChannelMsg::ExitSignal { .. }) if exit.is_some() => {
                 return Done::Device(Some(repeats("how its program ended")));
             }
             Some(ChannelMsg::ExitStatus { exit_status }) => {
                 *exit = Some(Exit::Status(exit_status));
-                handle.exit_status_request(id, exit_status).await.is_ok() && messages.release(client).await
+                channel.exit_status(exit_status).await.is_ok() && messages.release(channel).await
             }
             Some(ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, lang_tag }) => {
                 *exit = Some(Exit::Signal(format!("{signal_name:?}")));
-                handle
-                    .exit_signal_request(id, signal_name, core_dumped, error_message, lang_tag)
-                    .await
-                    .is_ok()
-                    && messages.release(client).await
+                let (message, language) = (error_message, lang_tag);
+                let signal = ExitSignal { name: signal_name, core_dumped, message, language };
+                channel.exit_signal(signal).await.is_ok() && messages.release(channel).await
             }
-            Some(ChannelMsg::XonXoff { client_can_do }) => {
-                handle.xon_xoff_request(id, client_can_do).await.is_ok()
-            }
+            Some(ChannelMsg::XonXoff { client_can_do }) => channel.xon_xoff(client_can_do).await.is_ok(),
             Some(ChannelMsg::Close) => {
-                let _ = messages.release(client).await;
+                let _ = messages.release(channel).await;
                 return Done::Device(None);
             }
             Some(_) => true,
@@ -355,9 +355,9 @@ fn repeats(what: &str) -> String {
     format!("the device's sshd told {what} twice, which no server does, so the channel is closed")
 }
 
-async fn up_stream(
+async fn up_stream<C>(
     write: &ChannelWriteHalf<UpMsg>,
-    client: &Client,
+    client: &Client<C>,
     kept: &Recorded,
     count: &mut u64,
     client_ended: &AtomicBool,

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use tidegate_common::audit::Note;
 
-use super::super::program::Size;
+use super::Size;
 use crate::follow::transfers::Watch;
 use crate::follow::typed::Typed;
 use crate::record;
