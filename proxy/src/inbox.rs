@@ -8,7 +8,10 @@
 //! waits here. The inbox takes everything, and keeps the peer from sending more
 //! by the one lever there is: the target that russh tops the window up to.
 //!
-//! - Below [`SOFT`] bytes of backlog the target is the whole [`WINDOW`].
+//! - A channel opens with [`FIRST`] bytes, and has the target from its first data on.
+//! - Below [`SOFT`] bytes of backlog the target is the whole [`WINDOW`], as long as what was
+//!   granted beyond that to all channels, and what waits, is less than [`ALL`]; then it is what is
+//!   left of that, and [`FIRST`] at least.
 //! - Above it the target is [`TRICKLE`] bytes: the peer may use up what it was
 //!   granted and then sends two bytes a round trip, each held back for at most
 //!   [`PAUSE`]. Those are what wakes us to open the window again: russh asks
@@ -34,15 +37,19 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
 
-/// The window a channel is opened with and topped up to, in bytes.
+/// The window a channel is topped up to, in bytes.
 pub const WINDOW: u32 = 2 * 1024 * 1024;
+/// The window a client's channel is opened with, in bytes: what a session may have of channels
+/// opens with [`ALL`] bytes together.
+pub const FIRST: u32 = 128 * 1024;
 /// The smallest target at which russh still adjusts: half of it is not zero.
 const TRICKLE: u32 = 2;
 /// Backlog from which a channel is held back, in bytes.
 const SOFT: usize = 1024 * 1024;
 /// Backlog from which a channel holds its whole connection back, in bytes.
 const HARD: usize = 6 * 1024 * 1024;
-/// Backlog of all channels of a connection from which all are held back, in bytes.
+/// Backlog of all channels of a connection from which all are held back, and how much they may
+/// have waiting and be granted together before each is granted less, in bytes.
 const ALL: usize = 16 * 1024 * 1024;
 /// Backlog that no peer reaches that keeps to its window, in bytes.
 const MOST: usize = 12 * 1024 * 1024;
@@ -91,6 +98,10 @@ enum Item<C> {
 struct State<C> {
     items: VecDeque<Item<C>>,
     backlog: usize,
+    /// What the peer may still send.
+    window: usize,
+    /// The window was topped up for the data that comes next, which is counted in it.
+    topped_up: bool,
     controls: usize,
     ended: bool,
     closed: bool,
@@ -115,6 +126,8 @@ impl<C> Default for Inbox<C> {
         let state = State {
             items: VecDeque::new(),
             backlog: 0,
+            window: bytes(FIRST),
+            topped_up: false,
             controls: 0,
             ended: false,
             closed: false,
@@ -136,6 +149,7 @@ impl<C> Inbox<C> {
     pub async fn push_data(&self, data: &[u8]) -> Result<(), Breach> {
         let held = {
             let mut state = self.state();
+            state.arrives(data.len());
             if state.closed || data.is_empty() {
                 return Ok(());
             }
@@ -217,17 +231,26 @@ impl<C> Inbox<C> {
         self.state().closed
     }
 
-    /// How many bytes wait.
-    pub fn backlog(&self) -> usize {
-        self.state().backlog
+    /// How much there may be of it.
+    pub fn load(&self) -> Load {
+        let state = self.state();
+        Load { backlog: state.backlog, window: state.window }
+    }
+
+    /// The peer's window is topped up to so much; the data that made it come next.
+    pub fn tops_up(&self, window: u32) {
+        let mut state = self.state();
+        (state.window, state.topped_up) = (bytes(window), true);
     }
 
     /// Waits until the channel is gone, or until `byte` is in the data that waits; takes
     /// nothing. Says whether it is the byte. Cancel safe.
     pub async fn closed_or_holds(&self, byte: Option<u8>) -> bool {
+        // What was looked at is not looked at again: nobody takes anything meanwhile.
+        let mut looked = Looked::default();
         std::future::poll_fn(|context| {
             let mut state = self.state();
-            if byte.is_some_and(|byte| state.holds(byte)) {
+            if byte.is_some_and(|byte| state.holds(byte, &mut looked)) {
                 return Poll::Ready(true);
             }
             if state.closed {
@@ -277,8 +300,32 @@ impl<C> State<C> {
         self.wake();
     }
 
-    fn holds(&self, byte: u8) -> bool {
-        self.items.iter().any(|item| matches!(item, Item::Data(data) if data.contains(&byte)))
+    /// Whether the byte is in what came after `looked`, which goes on to the end.
+    fn holds(&self, byte: u8, looked: &mut Looked) -> bool {
+        let mut from = looked.bytes;
+        for item in self.items.range(looked.last.min(self.items.len())..) {
+            let new = match item {
+                Item::Data(data) => data.get(from..).unwrap_or_default(),
+                Item::Eof | Item::Control(_) => &[],
+            };
+            if memchr::memchr(byte, new).is_some() {
+                return true;
+            }
+            from = 0;
+        }
+        looked.last = self.items.len().saturating_sub(1);
+        looked.bytes = match self.items.back() {
+            Some(Item::Data(data)) => data.len(),
+            _ => 0,
+        };
+        false
+    }
+
+    /// The peer has used up so much of its window.
+    fn arrives(&mut self, length: usize) {
+        if !std::mem::take(&mut self.topped_up) {
+            self.window = self.window.saturating_sub(length);
+        }
     }
 
     fn wake(&mut self) {
@@ -296,12 +343,39 @@ impl<C> State<C> {
     }
 }
 
-/// The target that russh shall top windows up to, given the backlog of the
+/// How much of what waits was looked at: all before the last item, and so many bytes of that, to
+/// which data may be added.
+#[derive(Debug, Default)]
+struct Looked {
+    last: usize,
+    bytes: usize,
+}
+
+/// What a channel has waiting and may still be sent, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Load {
+    backlog: usize,
+    window: usize,
+}
+
+/// The target that russh shall top windows up to, given the load of the
 /// channel that is adjusted now and those of all the connection's.
 #[must_use]
-pub fn window_target(own: usize, all: impl Iterator<Item = usize>) -> u32 {
-    let (largest, sum) = all.fold((0, 0), |(largest, sum), one| (one.max(largest), sum + one));
-    if own >= SOFT || largest >= HARD || sum >= ALL { TRICKLE } else { WINDOW }
+pub fn window_target(own: Load, all: impl Iterator<Item = Load>) -> u32 {
+    let (mut largest, mut backlog, mut sum) = (0, 0, 0);
+    for one in all {
+        largest = one.backlog.max(largest);
+        backlog += one.backlog;
+        sum += one.backlog + one.window.saturating_sub(bytes(FIRST));
+    }
+    if own.backlog >= SOFT || largest >= HARD || backlog >= ALL {
+        return TRICKLE;
+    }
+    u32::try_from(ALL.saturating_sub(sum)).unwrap_or(WINDOW).clamp(FIRST, WINDOW)
+}
+
+fn bytes(window: u32) -> usize {
+    usize::try_from(window).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

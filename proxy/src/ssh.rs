@@ -25,7 +25,7 @@ use crate::access::Access;
 use crate::admission::Admission;
 use crate::audit_log::AuditLog;
 use crate::config;
-use crate::inbox::WINDOW;
+use crate::inbox::FIRST;
 use crate::keys::Keys;
 use crate::limits::{Place, Places};
 use crate::login::Logins;
@@ -192,7 +192,7 @@ fn server_config(gate: &Gate, certificates: Vec<Certificate>) -> Arc<Config> {
         auth_rejection_time_initial: Some(Duration::ZERO),
         keys: gate.keys.host.clone(),
         certificates,
-        window_size: WINDOW,
+        window_size: FIRST,
         maximum_packet_size: 65_535,
         channel_buffer_size: 16,
         event_buffer_size: 64,

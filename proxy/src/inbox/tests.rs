@@ -21,7 +21,7 @@ async fn what_goes_in_comes_out_in_order() {
     assert_eq!(data(&inbox).await, b"ef");
     assert!(matches!(inbox.next().await, Event::Eof));
     assert!(matches!(inbox.next().await, Event::Closed));
-    assert_eq!(inbox.backlog(), 0);
+    assert_eq!(inbox.load().backlog, 0);
 }
 
 #[tokio::test]
@@ -29,12 +29,94 @@ async fn a_backlog_brings_the_target_down_and_reading_brings_it_back() {
     let inbox = Inbox::<()>::default();
     inbox.push_data(&vec![0; SOFT]).await.unwrap();
     let target = |own| window_target(own, std::iter::once(own));
-    assert_eq!(target(inbox.backlog()), TRICKLE);
+    assert_eq!(target(inbox.load()), TRICKLE);
     inbox.next().await;
-    assert_eq!(target(inbox.backlog()), WINDOW);
-    assert_eq!(window_target(0, [0, HARD].into_iter()), TRICKLE, "one that holds too much holds all");
-    assert_eq!(window_target(0, [SOFT - 1; 8].into_iter()), WINDOW);
-    assert_eq!(window_target(0, [SOFT - 1; 32].into_iter()), TRICKLE, "so do many together");
+    assert_eq!(target(inbox.load()), WINDOW);
+    let load = |backlog| Load { backlog, window: 0 };
+    let of = |all: &[usize]| window_target(load(0), all.iter().map(|backlog| load(*backlog)));
+    assert_eq!(of(&[0, HARD]), TRICKLE, "one that holds too much holds all");
+    assert_eq!(of(&[SOFT - 1; 8]), WINDOW);
+    assert_eq!(of(&[SOFT - 1; 32]), TRICKLE, "so do many together");
+}
+
+/// A channel of a client that sends all it may, and the window that it has.
+struct Sender {
+    inbox: Inbox<()>,
+    window: u32,
+}
+
+/// As russh serves a connection: a window that half of is used up is topped up to the target.
+async fn sends(senders: &mut [Sender], at: usize, length: u32, target: &mut u32) {
+    let sender = &mut senders[at];
+    sender.window -= length;
+    if sender.window < *target / 2 {
+        sender.window = *target;
+        sender.inbox.tops_up(*target);
+        let own = sender.inbox.load();
+        *target = window_target(own, senders.iter().map(|sender| sender.inbox.load()));
+    }
+    let sender = &senders[at];
+    sender.inbox.push_data(&vec![0; length as usize]).await.unwrap();
+    assert_eq!(sender.inbox.load().window, sender.window as usize);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_all_channels_of_a_session_may_hold_is_bounded_whatever_each_is_granted() {
+    let mut senders: Vec<_> = (0..128).map(|_| Sender { inbox: Inbox::default(), window: FIRST }).collect();
+    let mut target = FIRST;
+    // Each is granted what it may be while nobody else has anything waiting, and keeps it.
+    for at in 0..senders.len() {
+        for _ in 0..2 {
+            sends(&mut senders, at, FIRST / 2 + 1, &mut target).await;
+        }
+        while let Some(sender) = senders.get(at).filter(|sender| sender.inbox.load().backlog > 0) {
+            sender.inbox.next().await;
+        }
+    }
+    assert_eq!(senders[0].window, WINDOW - FIRST / 2 - 1, "the first is granted the whole");
+    // Then nobody reads, and each sends all that it may.
+    let mut sent = true;
+    while sent {
+        sent = false;
+        for at in 0..senders.len() {
+            let window = senders[at].window;
+            if window > TRICKLE {
+                sends(&mut senders, at, window.min(32 * 1024), &mut target).await;
+                sent = true;
+            }
+        }
+    }
+    let waiting: usize = senders.iter().map(|sender| sender.inbox.load().backlog).sum();
+    assert!(waiting > ALL && waiting < 3 * ALL, "{waiting}");
+}
+
+#[tokio::test]
+async fn one_channel_among_idle_ones_has_the_whole_window() {
+    let mut senders: Vec<_> = (0..128).map(|_| Sender { inbox: Inbox::default(), window: FIRST }).collect();
+    let mut target = FIRST;
+    for _ in 0..64 {
+        sends(&mut senders, 7, FIRST / 2, &mut target).await;
+        senders[7].inbox.next().await;
+    }
+    assert_eq!(target, WINDOW);
+}
+
+#[tokio::test]
+async fn what_was_looked_at_for_a_byte_is_not_looked_at_again() {
+    let state = |inbox: &Inbox<u8>, looked: &mut Looked| inbox.state().holds(3, looked);
+    let (inbox, mut looked) = (Inbox::default(), Looked::default());
+    assert!(!state(&inbox, &mut looked));
+    inbox.push_data(b"ab").await.unwrap();
+    assert!(!state(&inbox, &mut looked));
+    assert_eq!((looked.last, looked.bytes), (0, 2));
+    inbox.push_data(b"c").await.unwrap();
+    inbox.push_control(1).unwrap();
+    inbox.push_data(&vec![b'x'; GATHER]).await.unwrap();
+    assert!(!state(&inbox, &mut looked));
+    assert_eq!((looked.last, looked.bytes), (2, GATHER));
+    inbox.push_data(b"\x03").await.unwrap();
+    assert!(state(&inbox, &mut looked));
+    assert!(state(&inbox, &mut Looked::default()), "it stays there");
 }
 
 #[tokio::test]

@@ -333,9 +333,13 @@ impl russh::server::Handler for Handler {
         Ok(())
     }
 
-    fn adjust_window(&mut self, id: ChannelId, _: u32) -> u32 {
-        let own = self.channels.get(&id).map(|channel| channel.inbox.backlog()).unwrap_or_default();
-        window_target(own, self.channels.values().map(|channel| channel.inbox.backlog()))
+    fn adjust_window(&mut self, id: ChannelId, current: u32) -> u32 {
+        let own = self.channels.get(&id).map(|channel| {
+            channel.inbox.tops_up(current);
+            channel.inbox.load()
+        });
+        let all = self.channels.values().map(|channel| channel.inbox.load());
+        window_target(own.unwrap_or_default(), all)
     }
 
     async fn channel_eof(&mut self, id: ChannelId, _: &mut Session) -> Result<(), HandlerError> {
