@@ -24,7 +24,7 @@ use crate::console;
 use crate::elsewhere;
 use crate::keys::Keys;
 use crate::login::Logins;
-use crate::record::{self, Floors, RecordingKey, Recordings};
+use crate::recordings::{self, Floors, RecordingKey, Recordings};
 use crate::refusals::Refusals;
 use crate::requests::{self, Requests};
 use crate::service::{self, Services};
@@ -179,20 +179,19 @@ pub async fn copy_store(socket: &Path, from: &str, to: &str) -> anyhow::Result<S
 }
 
 /// Where recordings go, and what must stay free on every disk that the gate writes to.
-fn recorded(config: &Config) -> record::Settings {
+fn recorded(config: &Config) -> recordings::Settings {
     let mut places = vec![config.recordings_dir.clone(), config.state_dir.clone(), config.audit.dir.clone()];
     places.extend(config.store.url.directory());
     let (floor, reserve) = (config.recordings.free_floor.bytes(), config.recordings.reserve);
-    record::Settings::new(config.recordings_dir.clone(), Floors { floor, reserve, places })
+    recordings::Settings::new(config.recordings_dir.clone(), Floors { floor, reserve, places })
 }
 
 /// What an earlier run left: sessions without an end, recordings without a seal.
 async fn recover(store: &Store, audit: &AuditLog, recordings: &Recordings) -> anyhow::Result<()> {
     let interrupted = store.sessions_interrupted(jiff::Timestamp::now()).await?;
-    for file in recordings.unsealed().await? {
-        let known = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if interrupted.iter().any(|row| known.starts_with(&row.id.to_string())) {
-            audit.append(Event::RecordingIncomplete { file: Note::new(file.to_string_lossy()) }).await?;
+    for recordings::Unsealed { session, location } in recordings.unsealed().await? {
+        if interrupted.iter().any(|row| row.id == session) {
+            audit.append(Event::RecordingIncomplete { file: Note::new(location.to_string_lossy()) }).await?;
         }
     }
     Ok(())

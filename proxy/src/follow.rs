@@ -7,7 +7,7 @@ pub mod typed;
 use tidegate_common::id::SessionId;
 
 use crate::audit_log::AuditLog;
-use crate::record;
+use crate::recordings;
 use crate::store::Store;
 
 /// A channel that is followed, and where what is seen of it is told. Clones share it.
@@ -22,5 +22,5 @@ pub struct Followed {
     /// Where transfers are listed.
     pub store: Store,
     /// The recording of the channel.
-    pub recorder: record::Channel,
+    pub recorder: recordings::Channel,
 }

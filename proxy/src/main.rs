@@ -24,7 +24,7 @@ mod log;
 mod login;
 mod memory;
 mod origin;
-mod record;
+mod recordings;
 mod refusals;
 mod relay;
 mod requests;

@@ -41,7 +41,7 @@ use tidegate_common::wire::Sight;
 use crate::access::Access;
 use crate::agents::GrantSeen;
 use crate::audit_log::AuditLog;
-use crate::record::Recordings;
+use crate::recordings::Recordings;
 use crate::requests::Requests;
 use crate::store::Store;
 

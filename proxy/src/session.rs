@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, watch};
 use crate::access::Access;
 use crate::agents::Registry;
 use crate::audit_log::AuditLog;
-use crate::record::{Recorder, Recordings};
+use crate::recordings::{Recorder, Recordings};
 use crate::store::Store;
 use crate::upstream::{Means, Upstream};
 

@@ -25,7 +25,7 @@ use tidegate_common::name::{CredentialName, DeviceName};
 use tidegate_common::wire::Witnessed;
 use tokio::sync::Mutex;
 
-use crate::record::{RecordError, Recordings};
+use crate::recordings::{RecordError, Recordings};
 use crate::store::{Store, StoreError};
 use file::Ledger;
 
@@ -106,8 +106,8 @@ impl Witnesses {
     /// Beside recordings of their own.
     #[cfg(test)]
     pub fn testing(store: &Store, directory: &std::path::Path) -> Self {
-        let key = crate::record::RecordingKey::open(directory).unwrap();
-        let settings = crate::record::Settings::testing(directory.join("recordings"));
+        let key = crate::recordings::RecordingKey::open(directory).unwrap();
+        let settings = crate::recordings::Settings::testing(directory.join("recordings"));
         Self::new(Recordings::open(settings, key).unwrap(), store.clone())
     }
 
@@ -194,7 +194,7 @@ fn bytes(said: &Witnessed) -> u64 {
 
 /// The file of a session.
 pub fn path(recordings: &Recordings, session: SessionId) -> PathBuf {
-    recordings.path(session).with_file_name(format!("{session}.commands.jsonl"))
+    recordings.beside(session, "commands.jsonl")
 }
 
 async fn blocking<I: Send + 'static, T: Send + 'static>(

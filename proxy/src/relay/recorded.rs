@@ -7,7 +7,7 @@ use tidegate_common::audit::Note;
 use super::Size;
 use crate::follow::transfers::Watch;
 use crate::follow::typed::Typed;
-use crate::record;
+use crate::recordings;
 use crate::session::Open;
 
 /// How a program ended (RFC 4254, 6.10).
@@ -26,7 +26,7 @@ impl Exit {
 }
 
 pub(super) struct Recorded {
-    pub recorder: record::Channel,
+    pub recorder: recordings::Channel,
     pub transfers: Watch,
     pub typed: Typed,
 }

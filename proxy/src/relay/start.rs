@@ -7,7 +7,7 @@ use tidegate_common::recording;
 use tidegate_common::wire::SESSION_VARIABLE;
 
 use super::{Client, Program, Size, Start, Terminal};
-use crate::record;
+use crate::recordings;
 use crate::session::Open;
 use crate::upstream::{DialError, answer};
 
@@ -95,7 +95,7 @@ pub(super) async fn recorded(
     open: &Open,
     number: u32,
     start: &Start,
-) -> Result<record::Channel, record::RecordError> {
+) -> Result<recordings::Channel, recordings::RecordError> {
     let kind = match (&start.terminal, start.program.kind()) {
         (Some(_), _) => recording::Kind::Terminal,
         (None, ChannelKind::Sftp | ChannelKind::Scp) => recording::Kind::Transfer,
@@ -109,5 +109,5 @@ pub(super) async fn recorded(
     let terminal = start.terminal.as_ref();
     let term = terminal.map(|terminal| terminal.term.as_str());
     let size = terminal.map(|terminal| terminal.size.known().unwrap_or(UNKNOWN));
-    open.recorder.open(number, record::Open { kind, command: command.as_deref(), term, size }).await
+    open.recorder.open(number, recordings::Open { kind, command: command.as_deref(), term, size }).await
 }

@@ -5,7 +5,7 @@ use tidegate_common::unseen::printable;
 
 use crate::access::AccessError;
 use crate::audit_log::AuditError;
-use crate::record::RecordError;
+use crate::recordings::RecordError;
 use crate::requests::RequestError;
 use crate::store::StoreError;
 use crate::witness::WitnessError;

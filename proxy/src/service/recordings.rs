@@ -17,7 +17,7 @@ use tokio::io::AsyncWrite;
 use super::operation::{Operation, while_reading};
 use super::sessions::find;
 use super::{Actor, Failure, Services, commands};
-use crate::record::{self, DumpFormat as Format};
+use crate::recordings::DumpFormat as Format;
 use crate::store::SessionRow;
 use crate::witness::Checked;
 
@@ -25,7 +25,7 @@ use crate::witness::Checked;
 const SEALED: Duration = Duration::from_secs(3);
 
 /// The version of asciicast to hand out.
-pub use crate::record::DumpFormat as Asciicast;
+pub use crate::recordings::DumpFormat as Asciicast;
 
 /// How fast to play.
 #[derive(Debug, Clone, Copy)]
@@ -74,11 +74,10 @@ pub async fn play(
 ) -> Result<Shown, Failure> {
     let work = async {
         let session = begin(services, actor, id).await?;
-        let (path, key) = (services.recordings.path(session.id), services.recordings.public_key());
         let known = Some(evidence::known(services, &session).await?);
         let pause = Some(speed.longest_pause.approximate());
-        let verdict = record::play(&path, &key, known, &mut sink, speed.times, pause).await?;
-        Ok(Shown::of(&verdict))
+        let recording = services.recordings.of(session.id);
+        Ok(Shown::of(&recording.play(known, &mut sink, speed.times, pause).await?))
     };
     Operation::RecordingPlay.perform(services, actor, while_reading(services, actor, work)).await
 }
@@ -96,9 +95,8 @@ pub async fn export(
 ) -> Result<Shown, Failure> {
     let work = async {
         let session = begin(services, actor, id).await?;
-        let (path, key) = (services.recordings.path(session.id), services.recordings.public_key());
         let known = Some(evidence::known(services, &session).await?);
-        Ok(Shown::of(&record::dump(&path, &key, known, &mut sink, format).await?))
+        Ok(Shown::of(&services.recordings.of(session.id).dump(known, &mut sink, format).await?))
     };
     Operation::RecordingExport.perform(services, actor, while_reading(services, actor, work)).await
 }
@@ -151,10 +149,12 @@ impl Verified {
 /// When the actor reads only their own, there is no such session, or something cannot be read.
 pub async fn verify(services: &Services, actor: &Actor, id: &str) -> Result<Verified, Failure> {
     let work = async {
-        let key = services.recordings.public_key();
         let elsewhere = actor.name().is_none() && id.contains('/');
         let row = if elsewhere { None } else { Some(find(services, actor, id).await?) };
-        let file = row.as_ref().map_or_else(|| PathBuf::from(id), |row| services.recordings.path(row.id));
+        let recording = match &row {
+            Some(row) => services.recordings.of(row.id),
+            None => services.recordings.copy(id),
+        };
         // Whoever was just in it has left before it is sealed.
         let lives = match &row {
             Some(row) => !services.live.gone(row.id, SEALED).await,
@@ -162,9 +162,9 @@ pub async fn verify(services: &Services, actor: &Actor, id: &str) -> Result<Veri
         };
         let known = match &row {
             Some(row) => Some(evidence::known(services, row).await?),
-            None => evidence::of_copy(services, &file).await?,
+            None => evidence::of_copy(services, &recording).await?,
         };
-        let checked = record::verify(&file, &key, known).await?;
+        let checked = recording.verify(known).await?;
         let verdict = judged(&checked.verdict);
         let session = row.as_ref().map(|row| row.id).or(checked.header.map(|header| header.session));
         if let Some(session) = session {
@@ -188,7 +188,7 @@ pub async fn verify(services: &Services, actor: &Actor, id: &str) -> Result<Veri
             }
             verdict => told(verdict),
         };
-        let key = key.fingerprint();
+        let (key, file) = (services.recordings.public_key().fingerprint(), recording.location().to_owned());
         Ok(Verified { commands, detail, file, key, session, transfers, verdict, elsewhere })
     };
     Operation::RecordingVerify.perform(services, actor, work).await

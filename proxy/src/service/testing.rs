@@ -18,7 +18,7 @@ use crate::access::tests::proved;
 use crate::access::{Access, By};
 use crate::agents::GrantSeen;
 use crate::audit_log::AuditLog;
-use crate::record::{End, Open, Recorder, RecordingKey, Recordings, Settings};
+use crate::recordings::{End, Open, Recorder, RecordingKey, Recordings, Settings};
 use crate::requests::Requests;
 use crate::store::testing::Temporary;
 

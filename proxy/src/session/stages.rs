@@ -23,7 +23,7 @@ use super::policy_watch::until_not_permitted;
 use super::{End, Open, Phase, Sessions, Traffic};
 use crate::agents::{self, GrantOver, LiveGrant};
 use crate::audit_log::{AuditError, HandedIn};
-use crate::record::Recorder;
+use crate::recordings::Recorder;
 use crate::upstream::{Connected, DialError, Route, Upstream};
 
 /// How long a user waits for a session to open without a word of it.
@@ -236,7 +236,7 @@ impl Opened {
             session: *id,
             user: permit.user().clone(),
             target: permit.target().clone(),
-            recording: Note::new(recorder.path().to_string_lossy()),
+            recording: Note::new(recorder.location().to_string_lossy()),
         };
         self.requested.log(event.by_user(permit.user(), *origin)).await?;
         Ok(Arc::new(Open {

@@ -15,7 +15,7 @@ use tidegate_common::wire::Witnessed;
 use super::WitnessError;
 use super::file::{Account, End, Line, each_line, next_link};
 use crate::files::open_plain;
-use crate::record::PublicKey;
+use crate::recordings::PublicKey;
 
 /// The end of a session's file, as the audit log has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use tidegate_common::id::SessionId;
 use tidegate_common::wire::{MAX_FRAME, Witnessed};
 
 use super::{MOST_BYTES, WitnessError};
-use crate::record::RecordingKey;
+use crate::recordings::RecordingKey;
 
 /// Keeps links of these files apart from every other use of BLAKE3.
 const CONTEXT: &str = "tidegate witness: link of lines, version 1";

@@ -9,7 +9,7 @@ use tidegate_common::id::SessionId;
 use tidegate_common::recording::Kind;
 
 use super::world::World;
-use crate::record::{Open, Recordings, Settings};
+use crate::recordings::{Open, Recordings, Settings};
 use crate::service::testing::{DONE, shown};
 
 /// A world with a session.
@@ -90,7 +90,7 @@ async fn a_recording_that_is_anothers_cut_older_or_gone_is_altered_for_the_log_k
 async fn a_live_recording_that_was_set_back_is_altered_and_one_that_was_not_is_only_incomplete() {
     let (world, session) = begun().await;
     let recorder = shown(&world.services.recordings, session, "first").await;
-    let path = recorder.path().to_owned();
+    let path = recorder.location().to_owned();
     let first = fs::read(&path).unwrap();
     let verify = async || world.says("root", &format!("session verify {session}")).await.out;
     assert!(verify().await.contains("incomplete"), "{}", verify().await);

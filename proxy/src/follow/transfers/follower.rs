@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use super::{Asked, Finding, Observer, Side};
 use crate::audit_log::AuditError;
 use crate::follow::Followed;
-use crate::record::{self, RecordError};
+use crate::recordings::{self, RecordError};
 use crate::store::StoreError;
 
 /// Bytes that may wait to be followed.
@@ -200,7 +200,7 @@ async fn follow(
 /// Where findings go: to the list, and what no list tells of to the recording.
 struct Telling {
     counted: Counted,
-    recorder: record::Channel,
+    recorder: recordings::Channel,
     lost: Arc<AtomicBool>,
 }
 

@@ -2,13 +2,12 @@
 //! a file or a list that is not what was written shows.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use serde::Serialize;
 use tidegate_common::audit::{Event, Record, Verdict};
 use tidegate_common::digest::Digest;
 
-use crate::record::{self, Ending, Known};
+use crate::recordings::{Ending, Known, Recording};
 use crate::service::{Failure, Services};
 use crate::store::SessionRow;
 
@@ -37,9 +36,8 @@ pub(super) async fn known(services: &Services, session: &SessionRow) -> Result<K
 
 /// What is known of a recording that was kept elsewhere: where its session was sealed, if the
 /// gate knows the session. (A copy of a live one may be older.)
-pub(super) async fn of_copy(services: &Services, path: &Path) -> Result<Option<Known>, Failure> {
-    let key = services.recordings.public_key();
-    let Some(header) = record::verify(path, &key, None).await?.header else { return Ok(None) };
+pub(super) async fn of_copy(services: &Services, copy: &Recording) -> Result<Option<Known>, Failure> {
+    let Some(header) = copy.verify(None).await?.header else { return Ok(None) };
     let Some(row) = services.store.session(header.session).await? else { return Ok(None) };
     let Known { session, end, .. } = known(services, &row).await?;
     let end = end.filter(|end| matches!(end, Ending::Sealed { .. }));

@@ -11,7 +11,7 @@ use tidegate_common::id::SessionId;
 use tidegate_common::policy::Permit;
 
 use super::{Opened, Requested};
-use crate::record;
+use crate::recordings;
 use crate::session::live::Place;
 use crate::session::{End, Phase};
 use crate::store::Store;
@@ -49,15 +49,16 @@ impl Opened {
         }
         let (bytes_in, bytes_out) = self.traffic.sums();
         if let Some(recorder) = self.recorder.take() {
-            let event = match recorder.seal(record::End { exit: None, cause: &end.cause.to_string() }).await {
-                Ok(sealed) => Event::RecordingSealed {
-                    session: id,
-                    bytes: sealed.bytes,
-                    frames: sealed.frames,
-                    link: sealed.link,
-                },
-                Err(error) => Event::RecordingFailed { session: id, why: Note::new(error.to_string()) },
-            };
+            let event =
+                match recorder.seal(recordings::End { exit: None, cause: &end.cause.to_string() }).await {
+                    Ok(sealed) => Event::RecordingSealed {
+                        session: id,
+                        bytes: sealed.bytes,
+                        frames: sealed.frames,
+                        link: sealed.link,
+                    },
+                    Err(error) => Event::RecordingFailed { session: id, why: Note::new(error.to_string()) },
+                };
             entries.push(event.into());
         }
         let millis = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -10,7 +10,7 @@ use tidegate_common::recording;
 
 use super::{About, Closed, Context};
 use crate::inbox::{Event, Inbox};
-use crate::record::{self, RecordError};
+use crate::recordings::{self, RecordError};
 use crate::relay::Control;
 use crate::session::Open;
 
@@ -94,8 +94,12 @@ impl Ends {
         let mut closed = Closed { channel: Some(number), ..Closed::default() };
         let from = about.from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
         let label = format!("{} to {}{from}", about.kind, about.to);
-        let begins =
-            record::Open { kind: recording::Kind::Forward, command: Some(&label), term: None, size: None };
+        let begins = recordings::Open {
+            kind: recording::Kind::Forward,
+            command: Some(&label),
+            term: None,
+            size: None,
+        };
         let mut in_order = false;
         match open.recorder.open(number, begins).await {
             Ok(recorder) => {
@@ -127,7 +131,7 @@ impl Ends {
         &mut self,
         context: &Context,
         about: &About,
-        recorder: &record::Channel,
+        recorder: &recordings::Channel,
         closed: &mut Closed,
     ) -> Over {
         tokio::select! {
@@ -176,7 +180,7 @@ impl Source<'_> {
         }
     }
 
-    async fn record(&self, recorder: &record::Channel, data: &Bytes) -> Result<(), RecordError> {
+    async fn record(&self, recorder: &recordings::Channel, data: &Bytes) -> Result<(), RecordError> {
         match self {
             Self::Device(_) => recorder.output(data).await,
             Self::Client(_) => recorder.input(data).await,
@@ -187,7 +191,7 @@ impl Source<'_> {
 async fn down(
     from: &mut FromDevice,
     client: &ChannelWriteHalf<server::Msg>,
-    recorder: &record::Channel,
+    recorder: &recordings::Channel,
     count: &mut u64,
 ) -> Over {
     match pump(Source::Device(from), client, recorder, count).await {
@@ -202,7 +206,7 @@ async fn down(
 async fn up(
     inbox: &Inbox<Control>,
     device: &ChannelWriteHalf<client::Msg>,
-    recorder: &record::Channel,
+    recorder: &recordings::Channel,
     count: &mut u64,
 ) -> Over {
     match pump(Source::Client(inbox), device, recorder, count).await {
@@ -218,7 +222,7 @@ async fn up(
 async fn pump<M: From<(ChannelId, ChannelMsg)> + Send + Sync + 'static>(
     mut source: Source<'_>,
     reader: &ChannelWriteHalf<M>,
-    recorder: &record::Channel,
+    recorder: &recordings::Channel,
     count: &mut u64,
 ) -> Stop {
     let mut ended = false;

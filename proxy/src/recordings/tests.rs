@@ -11,6 +11,7 @@ use tidegate_common::id::SessionId;
 use tidegate_common::recording::{Alteration, Cast, Chain, FORMAT, Header, Kind, Stream, Verdict};
 
 use super::flush::Writing;
+use super::read::{dump, play, verify};
 use super::*;
 
 /// A directory of one test, gone with it.
@@ -134,11 +135,12 @@ async fn a_proxy_killed_leaves_a_recording_that_is_incomplete_and_plays() {
     let channel = recorder.open(0, shell()).await.unwrap();
     channel.output(b"on the disk within a second").await.unwrap();
     recorder.rested().await;
-    let path = recorder.path().to_owned();
+    let path = recorder.location().to_owned();
     let (text, verdict) = shown(&path, &recordings.public_key()).await;
     assert_eq!(text, "on the disk within a second");
     assert!(matches!(verdict, Verdict::Incomplete { .. }), "{verdict:?}");
-    assert_eq!(recordings.unsealed().await.unwrap(), std::slice::from_ref(&path));
+    let unsealed = Unsealed { session: header(1).session, location: path.clone() };
+    assert_eq!(recordings.unsealed().await.unwrap(), [unsealed]);
 
     recorder.seal(DONE).await.unwrap();
     let whole = fs::read(&path).unwrap();
@@ -163,7 +165,7 @@ async fn an_idle_session_has_no_flusher_and_no_buffer() {
     channel.output(b"more").await.unwrap();
     assert!(!recorder.at_rest());
     recorder.seal(DONE).await.unwrap();
-    assert_eq!(shown(recorder.path(), &recordings.public_key()).await.0, "$ more");
+    assert_eq!(shown(recorder.location(), &recordings.public_key()).await.0, "$ more");
 }
 
 #[tokio::test]
@@ -328,7 +330,7 @@ async fn a_full_disk_fails_the_recording_and_what_was_written_still_plays() {
         channel.output(b"\r\n").await.ok();
     };
     assert!(refused.to_string().contains("No space left on device"), "{refused}");
-    let path = recorder.path();
+    let path = recorder.location();
     let (text, verdict) = shown(path, &recordings.public_key()).await;
     assert!(matches!(verdict, Verdict::Incomplete { .. }), "{verdict:?}");
     assert!(text.starts_with(blake3::hash(b"noise").to_hex().as_str()));

@@ -1,4 +1,5 @@
-//! Recordings on disk: written durably or not at all, and read back.
+//! Recordings on disk: written durably or not at all, and read back. Others name the session of
+//! one, and have it as a [`Recorder`] or a [`Recording`].
 //!
 //! - No recording, no session: [`Recordings::begin`] returns only when the file and its
 //!   header are on disk. A write that fails ends the recording; from then on every call
@@ -13,6 +14,7 @@
 //! is written and 0400 once it is sealed. The format is [`tidegate_common::recording`]'s.
 
 mod flush;
+mod handle;
 mod key;
 mod known;
 mod meter;
@@ -28,12 +30,13 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use handle::Recording;
 pub use key::{PublicKey, RecordingKey};
 pub use known::{Ending, Known};
-pub use read::{DumpFormat, dump, play, verify};
+pub use read::DumpFormat;
 pub use recorder::{Channel, End, Open, Recorder};
 pub use space::Floors;
-pub use store::{Recordings, Settings};
+pub use store::{Recordings, Settings, Unsealed};
 
 /// What can go wrong with a recording. All of it is ours or the disk's.
 #[derive(Debug, thiserror::Error)]

@@ -95,9 +95,9 @@ impl Recorder {
         Arc::downgrade(&self.0)
     }
 
-    /// The file.
+    /// Where its file is, for people to read.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub fn location(&self) -> &Path {
         &self.0.path
     }
 

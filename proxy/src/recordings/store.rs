@@ -16,6 +16,9 @@ use super::recorder::{Inner, Recorder};
 use super::{Ending, Floors, PublicKey, RecordError, RecordingKey};
 use crate::files::open_plain;
 
+/// How the name of a recording's file ends; it begins with the session's id.
+pub(super) const ENDING: &str = ".cast.zst";
+
 /// How many recordings are packed and written at the same moment.
 const SLOTS: usize = 16;
 
@@ -57,7 +60,7 @@ impl Settings {
 
 /// All recordings of this proxy.
 #[derive(Clone)]
-pub struct Recordings(Arc<Store>);
+pub struct Recordings(pub(super) Arc<Store>);
 
 pub(super) struct Store {
     pub(super) settings: Settings,
@@ -93,12 +96,11 @@ impl Recordings {
     }
 
     /// Where the recording of a session is, was or would be.
-    #[must_use]
-    pub fn path(&self, session: SessionId) -> PathBuf {
+    pub(super) fn path(&self, session: SessionId) -> PathBuf {
         let millis = i64::try_from(session.unix_millis()).unwrap_or_default();
         let began = jiff::Timestamp::from_millisecond(millis).unwrap_or_default();
         let day = began.strftime("%Y/%m/%d").to_string();
-        self.0.settings.dir.join(day).join(format!("{session}.cast.zst"))
+        self.0.settings.dir.join(day).join(format!("{session}{ENDING}"))
     }
 
     /// Begins a recording: its header is on the disk when this returns.
@@ -132,20 +134,12 @@ impl Recordings {
         self.0.settings.floors.may_write(0)
     }
 
-    /// How far the recording of a session that lives is on the disk by now.
-    pub async fn written(&self, session: SessionId) -> Option<Ending> {
-        let inner = self.0.live().get(&session).and_then(Weak::upgrade)?;
-        let look = move || inner.writing().chain;
-        let Chain { frames, link, .. } = tokio::task::spawn_blocking(look).await.ok()?;
-        Some(Ending::Written { frames, link })
-    }
-
     /// Recordings that earlier runs did not seal, oldest first. Ask before the first
     /// session begins.
     ///
     /// # Errors
     /// When a directory can't be read.
-    pub async fn unsealed(&self) -> Result<Vec<PathBuf>, RecordError> {
+    pub async fn unsealed(&self) -> Result<Vec<Unsealed>, RecordError> {
         let dir = self.0.settings.dir.clone();
         let failed = |source| RecordError::Read { path: dir.clone(), source };
         let walk = {
@@ -154,12 +148,29 @@ impl Recordings {
                 let mut found = Vec::new();
                 walk(&dir, 3, &mut found).map(|()| {
                     found.sort();
-                    found
+                    found.into_iter().filter_map(Unsealed::of).collect()
                 })
             }
         };
         let walked = tokio::task::spawn_blocking(walk).await;
         walked.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(failed)
+    }
+}
+
+/// A recording without an end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsealed {
+    /// Whose it is, by its name.
+    pub session: SessionId,
+    /// Its file, for people to read.
+    pub location: PathBuf,
+}
+
+impl Unsealed {
+    fn of(location: PathBuf) -> Option<Self> {
+        let name = location.file_name()?.to_str()?;
+        let session = name.strip_suffix(ENDING)?.parse().ok()?;
+        Some(Self { session, location })
     }
 }
 
@@ -179,6 +190,14 @@ impl Store {
 
     pub(super) fn live(&self) -> MutexGuard<'_, HashMap<SessionId, Weak<Inner>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far the recording of a session that lives is on the disk by now.
+    pub(super) async fn written(&self, session: SessionId) -> Option<Ending> {
+        let inner = self.live().get(&session).and_then(Weak::upgrade)?;
+        let look = move || inner.writing().chain;
+        let Chain { frames, link, .. } = tokio::task::spawn_blocking(look).await.ok()?;
+        Some(Ending::Written { frames, link })
     }
 
     /// A packer that no other uses, for a batch of this many bytes; give it back.
@@ -239,7 +258,7 @@ fn walk(dir: &Path, depth: u8, found: &mut Vec<PathBuf>) -> io::Result<()> {
         let (path, kind) = (entry.path(), entry.file_type()?);
         if kind.is_dir() && depth > 0 {
             walk(&path, depth - 1, found)?;
-        } else if kind.is_file() && path.to_string_lossy().ends_with(".cast.zst") {
+        } else if kind.is_file() && path.to_string_lossy().ends_with(ENDING) {
             let writable = entry.metadata()?.permissions().mode() & 0o200 != 0;
             if writable && !has_end(&path)? {
                 found.push(path);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tidegate_common::recording::{Alteration, Header, Part, Reader, Said, Script, Verdict, line_v2};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
+use super::store::ENDING;
 use super::{Known, PublicKey, RecordError};
 use crate::files::open_plain;
 
@@ -156,7 +157,7 @@ impl Source {
     /// A whole recording under another session's name is not what it seems.
     fn named(&self, verdict: Verdict, header: Option<&Header>) -> Verdict {
         let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let named_after = name.strip_suffix(".cast.zst").and_then(|id| id.parse().ok());
+        let named_after = name.strip_suffix(ENDING).and_then(|id| id.parse().ok());
         match (verdict, header, named_after) {
             (Verdict::Whole(chain), Some(header), Some(named)) if header.session != named => {
                 Verdict::Altered { what: Alteration::Session, chain }
