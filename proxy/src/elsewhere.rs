@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use crate::access::{Access, AccessError};
 use crate::requests::Requests;
-use crate::store::{Revisions, Store, StoreError, Watch};
+use crate::store::{self, Revisions, Store, StoreError, Watch};
 
 /// How long until the store is looked at without a hint.
 const AGAIN: Duration = Duration::from_millis(500);
+
+/// How long a look may take.
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// Keeps policy and the workflow up with the store, for as long as it is polled. Without a
 /// `watch` nobody else changes it.
@@ -17,7 +20,8 @@ pub async fn keep_up(store: Store, watch: Option<Watch>, access: Access, request
     let mut seen = Revisions::default();
     let mut away = false;
     loop {
-        match look(&store, &access, &requests, &mut seen, away).await {
+        let looked = look(&store, &access, &requests, &mut seen, away);
+        match store::within(LONGEST, "looked for what other gates changed", looked).await {
             Ok(()) if away => {
                 tracing::info!("the store's database is back");
                 away = false;

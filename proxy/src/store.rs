@@ -18,6 +18,7 @@ mod fleet;
 mod gates;
 mod host_keys;
 mod migration;
+mod pool;
 mod requests;
 mod residue;
 mod resources;
@@ -35,18 +36,21 @@ pub use audit::AuditRow;
 pub use copy::copy;
 pub use fleet::Drifts;
 pub use gates::{Gate, GateId};
+pub use pool::within;
 pub use requests::RequestFilter;
 pub use revisions::{Revision, Revisions};
 pub use sessions::{SessionFilter, SessionRow};
 pub use url::StoreUrl;
 pub use watch::Watch;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use connect::Connections;
 use futures::future::BoxFuture;
-use sea_orm::{ConnAcquireErr, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, SqlErr, sqlx};
+use pool::Pool;
+use sea_orm::{ConnAcquireErr, DatabaseTransaction, DbErr, RuntimeErr, SqlErr, sqlx};
 use tidegate_common::name::GateName;
 
 /// Rows that one statement names, at most; databases bound it.
@@ -170,28 +174,41 @@ fn changed_if_there<T>(done: Result<T, DbErr>, doing: &'static str) -> Result<T,
 }
 
 fn doing_failed(source: DbErr, doing: &'static str) -> StoreError {
-    match is_away(&source) {
-        true => StoreError::Away { doing, source },
-        false => StoreError::Database { doing, source },
+    match code(&source) {
+        // Two steps had waited for each other, or met.
+        Some(code) if ["40001", "40P01"].contains(&code.as_ref()) => StoreError::Changed,
+        code if is_away(&source, code.as_deref()) => StoreError::Away { doing, source },
+        _ => StoreError::Database { doing, source },
     }
 }
 
-/// Whether an error tells of a server that is gone, going, or out of reach.
-fn is_away(error: &DbErr) -> bool {
-    let (DbErr::Conn(RuntimeErr::SqlxError(error))
-    | DbErr::Exec(RuntimeErr::SqlxError(error))
-    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
-    else {
-        return matches!(error, DbErr::ConnectionAcquire(ConnAcquireErr::Timeout));
-    };
-    match &**error {
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut => true,
-        // Class 08: connection; 53300: too many; 57P01 to 57P03: it shuts down or starts.
-        sqlx::Error::Database(said) => {
-            let code = said.code().unwrap_or_default();
-            code.starts_with("08") || code == "53300" || code.starts_with("57P0")
+/// What the driver says.
+fn said(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
+        _ => None,
+    }
+}
+
+/// The server's code for what went wrong (SQLSTATE, PostgreSQL's appendix A).
+fn code(error: &DbErr) -> Option<Cow<'_, str>> {
+    said(error)?.as_database_error()?.code()
+}
+
+/// Whether an error tells of a server that is gone, going, out of reach, or held up by somebody
+/// else for longer than anybody shall wait.
+fn is_away(error: &DbErr, code: Option<&str>) -> bool {
+    match (said(error), code) {
+        (Some(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut), _) => true,
+        // Class 08: connection; 53300: too many; 57P01 to 57P05: it shuts down, starts or lets go;
+        // 55P03: a lock took too long; 57014: a statement did; 25P03: a transaction rested too long.
+        (_, Some(code)) => {
+            ["08", "57P0"].iter().any(|class| code.starts_with(class))
+                || ["53300", "55P03", "57014", "25P03"].contains(&code)
         }
-        _ => false,
+        _ => matches!(error, DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
     }
 }
 
@@ -214,8 +231,8 @@ impl Step {
 /// The store; clones share it.
 #[derive(Clone, Debug)]
 pub struct Store {
-    writer: DatabaseConnection,
-    readers: DatabaseConnection,
+    writer: Pool,
+    readers: Pool,
     gate: GateId,
     url: StoreUrl,
     apart: Arc<watch::Apart>,

@@ -229,6 +229,30 @@ async fn resources_that_two_gates_apply_at_once_are_all_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_gate_that_stops_in_the_middle_of_a_step_holds_up_the_others_for_seconds_only() {
+    let (one, two) = two_gates().await;
+    let StoreUrl::Postgres(options) = one.store.url() else { panic!() };
+    let database = options.get_database().unwrap();
+    let resting = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = \
+                   current_database()";
+    let stopped = one.store.audit_append_all(Vec::new(), Some(Store::stopped_step()));
+    tokio::select! {
+        ended = stopped => panic!("{ended:?}"),
+        () = async {
+            while server().sql(database, resting).unwrap() != "1" {
+                tokio::task::yield_now().await;
+            }
+            let start = Instant::now();
+            two.access.apply("[[user]]\nname = \"late\"\n", &By::proxy(), false).await.unwrap();
+            assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+        } => {}
+    }
+    // Its step was not taken, and it goes on.
+    one.access.apply("[[user]]\nname = \"later\"\n", &By::proxy(), false).await.unwrap();
+    assert!(one.access.snapshot().user(&user("late")).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gate_that_starts_again_interrupts_its_own_sessions_only() {
     let (one, two) = two_gates().await;
     one.store.session_put(&session(1)).await.unwrap();

@@ -1,12 +1,17 @@
 //! Records of the audit log, in order. What is in a record, and the chain, are
 //! the audit log's own; here they are kept, and never changed or removed.
 
+use std::time::Duration;
+
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, Condition, QueryOrder as _, QuerySelect as _, TransactionTrait as _};
+use sea_orm::{ActiveValue::Set, Condition, QueryOrder as _, QuerySelect as _};
 
 use tidegate_common::id::SessionId;
 
-use super::{Doing as _, GateId, Step, Store, StoreError};
+use super::{Doing as _, GateId, Step, Store, StoreError, within};
+
+/// How long a step on a server may take; whoever asked for it waits as long.
+const LONGEST_STEP: Duration = Duration::from_secs(45);
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "audit")]
@@ -73,14 +78,20 @@ impl Store {
         step: Option<Step>,
     ) -> Result<(), StoreError> {
         const DOING: &str = "appended to the audit log";
-        let batch = self.writer.begin().await.doing(DOING)?;
-        if let Some(step) = step {
-            step.write(&batch).await?;
-        }
-        for record in records {
-            Entity::insert(ActiveModel::from(record)).exec_without_returning(&batch).await.doing(DOING)?;
-        }
-        batch.commit().await.doing(DOING)
+        let work = async {
+            let batch = self.writer.begin().await.doing(DOING)?;
+            if let Some(step) = step {
+                step.write(&batch).await?;
+            }
+            for record in records {
+                Entity::insert(ActiveModel::from(record))
+                    .exec_without_returning(&batch)
+                    .await
+                    .doing(DOING)?;
+            }
+            batch.commit().await.doing(DOING)
+        };
+        if self.is_shared() { within(LONGEST_STEP, DOING, work).await } else { work.await }
     }
 
     /// The newest record of a gate.

@@ -7,15 +7,14 @@ use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{ConnectOptions as _, Connection as _};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction, DbErr,
-    TransactionTrait as _,
+    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction, DbErr, sqlx,
 };
 use sea_orm_migration::MigratorTrait as _;
 
 use super::migration::Migrator;
 use tidegate_common::name::GateName;
 
-use super::{Doing as _, GateId, StoreError, StoreUrl, gates};
+use super::{Doing as _, GateId, Pool, StoreError, StoreUrl, gates};
 
 const READERS: u32 = 4;
 /// How long a writer of another process may hold an SQLite file.
@@ -24,13 +23,27 @@ const BUSY: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(5);
 /// A connection that was idle for so long is tried before it is used.
 const IDLE: Duration = Duration::from_secs(1);
+/// What the server keeps: one gate that stops or dies in the middle of a step holds up the others
+/// for as long as its transaction may rest, or until the kernel knows that its machine is gone.
+const BOUNDS: [(&str, &str); 7] = [
+    ("idle_in_transaction_session_timeout", "4s"),
+    ("lock_timeout", "8s"),
+    ("statement_timeout", "30s"),
+    ("tcp_keepalives_idle", "5s"),
+    ("tcp_keepalives_interval", "2s"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "10s"),
+];
+/// The same for who waits until another gate has changed the schema, and then does.
+const UNBOUNDED: &str = "SET LOCAL lock_timeout = '120s'; SET LOCAL statement_timeout = 0; \
+                         SET LOCAL idle_in_transaction_session_timeout = 0";
 /// The advisory lock of who changes the schema: "tidegate", as a number.
 const SCHEMA_LOCK: i64 = 0x7469_6465_6761_7465;
 
 /// One connection that writes, and some that read.
 pub(super) struct Connections {
-    pub writer: DatabaseConnection,
-    pub readers: DatabaseConnection,
+    pub writer: Pool,
+    pub readers: Pool,
 }
 
 /// Connects, with the schema up to date.
@@ -45,9 +58,9 @@ pub(super) async fn open(url: &StoreUrl) -> Result<Connections, StoreError> {
             answers(options).await.map_err(|why| StoreError::Absent { at: url.to_string(), why })?
         }
     }
-    let writer = connect(url, 1).await?;
+    let writer = connect(url, 1).await?.into();
     up_to_date(url, &writer).await?;
-    let readers = connect(url, READERS).await?;
+    let readers = connect(url, READERS).await?.into();
     Ok(Connections { writer, readers })
 }
 
@@ -106,20 +119,32 @@ fn of_file(path: &Path, connections: u32) -> ConnectOptions {
 }
 
 fn of_server(postgres: &PgConnectOptions, connections: u32) -> ConnectOptions {
-    let postgres = postgres.clone();
+    let postgres = bounded(postgres);
     let mut options = ConnectOptions::new("postgres://");
     options.max_connections(connections).min_connections(1).acquire_timeout(ANSWER);
     options.idle_timeout(None).max_lifetime(None).sqlx_logging(false);
     options.test_before_acquire_if_idle_for(IDLE).map_sqlx_postgres_opts(move |_| postgres.clone());
+    // sqlx waits for ever for what was given up to end.
+    options.map_sqlx_postgres_pool_opts(|options| {
+        options.after_release(|connection, _| {
+            Box::pin(async move {
+                let answered = tokio::time::timeout(ANSWER, connection.ping()).await;
+                answered.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true)
+            })
+        })
+    });
     options
 }
 
+/// With the bounds that the server keeps, but for those that the url sets by itself.
+fn bounded(postgres: &PgConnectOptions) -> PgConnectOptions {
+    let set = postgres.get_options().unwrap_or_default();
+    let missing = BOUNDS.into_iter().filter(|(name, _)| !set.contains(&format!("{name}=")));
+    postgres.clone().options(missing)
+}
+
 /// The number of the gate of this name.
-pub(super) async fn number(
-    url: &StoreUrl,
-    writer: &DatabaseConnection,
-    gate: &GateName,
-) -> Result<GateId, StoreError> {
+pub(super) async fn number(url: &StoreUrl, writer: &Pool, gate: &GateName) -> Result<GateId, StoreError> {
     const DOING: &str = "wrote the gate's name";
     let change = writer.begin().await.doing(DOING)?;
     let alone = matches!(url, StoreUrl::Sqlite(_));
@@ -133,18 +158,19 @@ pub(super) async fn number(
 
 /// Waits for whoever changes the schema or the gates' names.
 async fn locked(change: &DatabaseTransaction) -> Result<(), DbErr> {
+    change.execute_unprepared(UNBOUNDED).await?;
     let lock = format!("SELECT pg_advisory_xact_lock({SCHEMA_LOCK})");
     change.execute_unprepared(&lock).await.map(drop)
 }
 
 /// Takes every step of the schema that is missing. Of several gates at once one does; on
 /// PostgreSQL all steps are one transaction.
-async fn up_to_date(url: &StoreUrl, writer: &DatabaseConnection) -> Result<(), StoreError> {
+async fn up_to_date(url: &StoreUrl, writer: &Pool) -> Result<(), StoreError> {
     const DOING: &str = "brought its schema up to date";
     match url {
         StoreUrl::Sqlite(_) => {
-            is_not_newer(writer).await?;
-            Migrator::up(writer, None).await.doing(DOING)
+            is_not_newer(writer.database()).await?;
+            Migrator::up(writer.database(), None).await.doing(DOING)
         }
         StoreUrl::Postgres(_) => {
             let change = writer.begin().await.doing(DOING)?;

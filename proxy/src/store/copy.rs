@@ -3,7 +3,7 @@
 use sea_orm::ActiveModelTrait as _;
 use sea_orm::{
     ConnectionTrait as _, DatabaseTransaction, DbBackend, EntityTrait, IntoActiveModel as _, IsolationLevel,
-    PaginatorTrait as _, Statement, TransactionTrait as _,
+    PaginatorTrait as _, Statement,
 };
 
 use super::{
@@ -27,7 +27,7 @@ pub async fn copy(from: &StoreUrl, to: &StoreUrl) -> Result<(Store, u64), StoreE
     let (source, target) = (unnamed(from).await?, unnamed(to).await?);
     // One moment of it, whatever is written meanwhile.
     let isolation = source.is_shared().then_some(IsolationLevel::RepeatableRead);
-    let read = source.readers.begin_with_config(isolation, None).await.doing(DOING)?;
+    let read = source.readers.begin_with(isolation).await.doing(DOING)?;
     for store in [&source, &target] {
         watch::nobody_uses(store).await?;
     }
@@ -120,13 +120,12 @@ where
 
 #[cfg(test)]
 mod tests {
-    use sea_orm::DatabaseConnection;
-
     use super::*;
+    use crate::store::Pool;
     use crate::store::testing::{Temporary, gate, server};
 
     /// Every row of every table, as text.
-    async fn dump(database: &DatabaseConnection) -> Vec<String> {
+    async fn dump(database: &Pool) -> Vec<String> {
         let ask = |sql: String| database.query_all_raw(Statement::from_string(DbBackend::Sqlite, sql));
         let tables =
             ask("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND \

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, Condition, QueryOrder as _, QuerySelect as _, TransactionTrait as _};
+use sea_orm::{ActiveValue::Set, Condition, QueryOrder as _, QuerySelect as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidegate_common::grant::{Drift, Standing};

@@ -10,6 +10,7 @@ use tidegate_common::id::SessionId;
 use tidegate_common::name::{DeviceName, GateName};
 use tidegate_common::policy::Permit;
 
+use super::revisions::{self, Of};
 use super::{Enrolled, SessionRow, Step, Store, StoreError, StoreUrl, agents};
 
 #[path = "../../../tests/src/postgres.rs"]
@@ -74,6 +75,16 @@ impl Store {
             Err(StoreError::Changed) => false,
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// A step that has changed something and then stops, as when its process does.
+    pub fn stopped_step() -> Step {
+        Step::new(|change| {
+            Box::pin(async move {
+                revisions::move_on(change, Of::Resources, None).await?;
+                std::future::pending().await
+            })
+        })
     }
 
     /// The device has these host keys now.

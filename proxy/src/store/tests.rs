@@ -1,5 +1,7 @@
 //! Opening a store, whatever it finds.
 
+use std::time::Duration;
+
 use sea_orm::ConnectionTrait as _;
 
 use super::testing::{Temporary, gate, on_both, server};
@@ -64,6 +66,47 @@ async fn of_gates_that_open_an_empty_database_at_once_one_makes_its_schema() {
     for store in &opened {
         assert_eq!(store.as_ref().unwrap().gates().await.unwrap().len(), 3);
     }
+}
+
+#[tokio::test]
+async fn what_holds_a_statement_up_for_too_long_is_told_as_a_database_that_is_away() {
+    let url = server().database().unwrap();
+    let open = |bound: &str| {
+        let url = format!("{url}&options[{bound}]=300ms").parse().unwrap();
+        async move { Store::open(&url, &gate("gate1")).await.unwrap() }
+    };
+    let step =
+        |store: Store| async move { store.audit_append_all(Vec::new(), Some(Store::stopped_step())).await };
+    let (holder, waiter) = (open("statement_timeout").await, open("lock_timeout").await);
+    let held = holder.writer.begin().await.unwrap();
+    let lock = "INSERT INTO revision (what, number) VALUES ('resources', 7) \
+                ON CONFLICT (what) DO UPDATE SET number = 7";
+    held.execute_unprepared(lock).await.unwrap();
+    let lock = step(waiter).await;
+    held.rollback().await.unwrap();
+    let statement = holder.writer.execute_unprepared("SELECT pg_sleep(60)").await.map(drop).doing("slept");
+    let resting = open("idle_in_transaction_session_timeout").await;
+    let rests = resting.writer.begin().await.unwrap();
+    rests.execute_unprepared("SELECT 1").await.unwrap();
+    let gone = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = \
+                current_database()";
+    let database = url.split(['/', '?']).nth(3).unwrap();
+    while server().sql(database, gone).unwrap() != "0" {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let rest = rests.execute_unprepared("SELECT 1").await.map(drop).doing("went on");
+    for (what, held_up) in [("lock", lock), ("statement", statement), ("rest", rest)] {
+        let error = held_up.unwrap_err();
+        assert!(matches!(error, StoreError::Away { .. }), "{what}: {error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_is_away_after_a_bound() {
+    let most = Duration::from_secs(10);
+    let error = within::<()>(most, "waited", std::future::pending()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Away { .. }), "{error}");
+    assert!(error.to_string().contains("it did not answer within 10 s"), "{error}");
 }
 
 on_both! {

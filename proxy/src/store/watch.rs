@@ -2,13 +2,13 @@
 //! something has changed. A hint is only a hint: what changed is read from its revision.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sea_orm::sqlx::postgres::PgListener;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr, RuntimeErr, Statement, sqlx};
 
-use super::{Doing as _, Store, StoreError, connect, revisions};
+use super::{Doing as _, Store, StoreError, connect, revisions, within};
 
 /// The first key of the advisory locks of gates' names: "gate", as a number. The second is
 /// the gate's.
@@ -16,6 +16,12 @@ const NAMES: i32 = 0x6761_7465;
 
 /// How long an earlier process of the gate may still hold its name.
 const RELEASED: Duration = Duration::from_secs(10);
+
+/// How often the connection is tried: one that has gone without a word has lost the name with it.
+const TRIED: Duration = Duration::from_secs(3);
+
+/// How long it may take to answer.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// So much may the clocks of a gate and its database differ.
 const MOST_APART: Duration = Duration::from_secs(30);
@@ -25,6 +31,7 @@ pub struct Watch {
     store: Store,
     pool: DatabaseConnection,
     listener: Option<PgListener>,
+    tried: Instant,
 }
 
 /// How far this gate's clock is from the database's, in milliseconds, as it was seen last.
@@ -62,7 +69,7 @@ impl Store {
             return Ok(None);
         }
         let pool = connect::connect(&self.url, 1).await?;
-        let mut watch = Watch { store: self.clone(), pool, listener: None };
+        let mut watch = Watch { store: self.clone(), pool, listener: None, tried: Instant::now() };
         let taken = async {
             while !watch.listen().await? {
                 watch.listener = None;
@@ -134,21 +141,26 @@ impl Watch {
     /// Connects where it is not, and says whether the name is this process's.
     async fn listen(&mut self) -> Result<bool, StoreError> {
         const DOING: &str = "took the gate's name";
-        let failed = |error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(error.into()));
-        let mut listener = PgListener::connect_with(self.pool.get_postgres_connection_pool())
-            .await
-            .map_err(failed)
-            .doing(DOING)?;
-        listener.listen(revisions::CHANNEL).await.map_err(failed).doing(DOING)?;
-        let lock =
-            sqlx::query_scalar("SELECT pg_try_advisory_lock($1, $2)").bind(NAMES).bind(self.store.gate.0);
-        let held: bool = lock.fetch_one(&mut listener).await.map_err(failed).doing(DOING)?;
-        self.listener = Some(listener);
+        let pool = self.pool.get_postgres_connection_pool();
+        let gate = self.store.gate.0;
+        let listening = async {
+            let mut listener = PgListener::connect_with(pool).await?;
+            listener.listen(revisions::CHANNEL).await?;
+            let lock = sqlx::query_scalar("SELECT pg_try_advisory_lock($1, $2)").bind(NAMES).bind(gate);
+            let held: bool = lock.fetch_one(&mut listener).await?;
+            Ok((listener, held))
+        };
+        let (listener, held) =
+            within(ANSWER, DOING, async { listening.await.map_err(failed).doing(DOING) }).await?;
+        (self.listener, self.tried) = (Some(listener), Instant::now());
         Ok(held)
     }
 
     /// Waits for a hint, and no longer than `most`.
     pub async fn hint(&mut self, most: Duration) {
+        if self.tried.elapsed() >= TRIED {
+            self.try_out().await;
+        }
         let Some(listener) = &mut self.listener else {
             tokio::time::sleep(most).await;
             match self.listen().await {
@@ -166,4 +178,18 @@ impl Watch {
             Ok(Ok(None) | Err(_)) => self.listener = None,
         }
     }
+
+    /// Lets go of a connection that does not answer.
+    async fn try_out(&mut self) {
+        let Some(listener) = &mut self.listener else { return };
+        let answer = tokio::time::timeout(ANSWER, sqlx::query("SELECT 1").execute(listener)).await;
+        self.tried = Instant::now();
+        if !matches!(answer, Ok(Ok(_))) {
+            self.listener = None;
+        }
+    }
+}
+
+fn failed(error: sqlx::Error) -> DbErr {
+    DbErr::Conn(RuntimeErr::SqlxError(error.into()))
 }
