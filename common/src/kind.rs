@@ -16,6 +16,7 @@ macro_rules! kinds {
             Credential in credentials: "credential", "credential", "credential";
             AccessGroup in access_groups: "access_group", "access-group", "access group";
             Reason in reasons: "reason", "reason", "reason";
+            UserGroup in user_groups: "user_group", "user-group", "user group";
         }
     };
 }

@@ -1,5 +1,5 @@
 //! What an administrator configures and a user asks for: users, devices,
-//! credentials, access groups, reasons and requests.
+//! credentials, access groups, reasons, user groups and requests.
 //!
 //! Parsing is the only way in: each field's type refuses what is out of shape,
 //! [`Resources::read`] reports every mistake of a TOML text at once with its place,
@@ -10,6 +10,7 @@ mod check;
 mod credential;
 mod device;
 mod key;
+mod location;
 mod network;
 mod pattern;
 mod read;
@@ -20,6 +21,7 @@ mod sharing;
 mod snapshot;
 mod text;
 mod user;
+mod user_group;
 mod write;
 
 pub use crate::kind::Kind;
@@ -31,6 +33,7 @@ pub use check::Problem;
 pub use credential::Credential;
 pub use device::{Address, AddressError, Device};
 pub use key::{KeyError, KeyMaterial, PublicKey};
+pub use location::{AllowedLocation, Country, Location, LocationError};
 pub use network::{Network, NetworkError};
 pub use pattern::{Pattern, PatternError};
 pub use read::{Mistake, Mistakes, Places, Update};
@@ -43,3 +46,4 @@ pub use snapshot::Snapshot;
 pub(crate) use snapshot::{CredentialEntry, Traits, UserEntry};
 pub use text::{Email, Label, Text, TextError};
 pub use user::{Role, User};
+pub use user_group::{AutomaticAccess, Locations, UserGroup};

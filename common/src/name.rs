@@ -169,6 +169,10 @@ name! {
     AccessGroupName, "an access group's name", 64, "letters, digits and . _ -, no dash or dot first", word, word_dash_dot
 }
 name! {
+    /// A user group.
+    UserGroupName, "a user group's name", 64, "letters, digits and . _ -, no dash or dot first", word, word_dash_dot
+}
+name! {
     /// A registered reason.
     ReasonName, "a reason's name", 64, "letters, digits and . _ -, no dash or dot first", word, word_dash_dot
 }

@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{AccessGroup, Credential, Device, Problem, Reason, Resources, Token, User};
-use crate::name::{AccessGroupName, CredentialName, DeviceName, UserName};
+use super::{AccessGroup, Credential, Device, Problem, Reason, Resources, Token, User, UserGroup};
+use crate::name::{AccessGroupName, CredentialName, DeviceName, UserGroupName, UserName};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -16,6 +16,7 @@ pub struct Snapshot {
     /// The oldest first.
     groups: Vec<GroupEntry>,
     reasons: Vec<Reason>,
+    user_groups: HashMap<UserGroupName, Arc<UserGroup>>,
     /// What logs in nobody, because more than one user has it.
     shared: HashSet<Token>,
 }
@@ -115,7 +116,9 @@ impl Snapshot {
             resources.access_groups.iter().map(|group| GroupEntry { group: Arc::new(group.clone()) });
         let (groups, reasons, shared) =
             (groups.collect(), resources.reasons.clone(), resources.shared_tokens());
-        Ok(Self { users, devices, credentials, groups, reasons, shared })
+        let user_groups = resources.user_groups.iter();
+        let user_groups = user_groups.map(|group| (group.name.clone(), Arc::new(group.clone()))).collect();
+        Ok(Self { users, devices, credentials, groups, reasons, user_groups, shared })
     }
 
     /// A user, enabled or not.
@@ -166,6 +169,12 @@ impl Snapshot {
     #[must_use]
     pub fn reasons(&self) -> &[Reason] {
         &self.reasons
+    }
+
+    /// A user group, enabled or not.
+    #[must_use]
+    pub fn user_group(&self, name: &UserGroupName) -> Option<&Arc<UserGroup>> {
+        self.user_groups.get(name)
     }
 
     /// Whether the user approves in any group.

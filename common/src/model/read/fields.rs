@@ -157,6 +157,18 @@ impl<'r, 't> Fields<'r, 't> {
         self.parse(key, value)
     }
 
+    /// What was made of a key that was read, or why it could not be.
+    pub fn made<T, E: Display>(&mut self, key: &'static str, made: Result<T, E>) -> Option<T> {
+        match made {
+            Ok(made) => Some(made),
+            Err(error) => {
+                let place = self.table.get(key).map_or(self.place, |value| value.span().start);
+                self.reader.wrong(place, format!("`{key}` of {}: {error}", self.what));
+                None
+            }
+        }
+    }
+
     /// `true` or `false`.
     pub fn flag(&mut self, key: &'static str, default: bool) -> bool {
         let Some(value) = self.get(key) else { return default };
