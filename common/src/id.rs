@@ -1,8 +1,8 @@
-//! Ids of things that happen: sessions and requests.
+//! Ids of things that happen: sessions, requests and notifications.
 //!
 //! A session's id is a ULID (48 bits of Unix milliseconds, 80 random bits, in
 //! Crockford's base 32), so that names sort by time and carry no meaning. A
-//! request's id is a small number, because people type it.
+//! request's id is a small number, because people type it, and so is a notification's.
 
 use std::fmt;
 use std::str::FromStr;
@@ -96,26 +96,39 @@ impl From<SessionId> for String {
     }
 }
 
-/// A request's number, counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RequestId(pub u64);
+macro_rules! number {
+    ($(#[$doc:meta])* $type:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $type(pub u64);
 
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", self.0)
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = ParseIdError;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let digits = text.strip_prefix('#').unwrap_or(text);
+                match digits.parse() {
+                    Ok(number) if number > 0 => Ok(Self(number)),
+                    _ => Err(ParseIdError::new($what, text)),
+                }
+            }
+        }
+    };
 }
 
-impl FromStr for RequestId {
-    type Err = ParseIdError;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits = text.strip_prefix('#').unwrap_or(text);
-        match digits.parse() {
-            Ok(number) if number > 0 => Ok(Self(number)),
-            _ => Err(ParseIdError::new("a request's number", text)),
-        }
-    }
+number! {
+    /// A request's number, counted from 1.
+    RequestId, "a request's number"
+}
+number! {
+    /// A notification's number, counted from 1.
+    NotificationId, "a notification's number"
 }
 
 #[cfg(test)]

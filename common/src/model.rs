@@ -44,6 +44,6 @@ pub use sharing::Shared;
 pub(crate) use sharing::Token;
 pub use snapshot::Snapshot;
 pub(crate) use snapshot::{CredentialEntry, Traits, UserEntry};
-pub use text::{Email, Label, Text, TextError};
-pub use user::{Role, User};
+pub use text::{Email, Label, Phone, Text, TextError};
+pub use user::{NotifyChoice, Role, User};
 pub use user_group::{AutomaticAccess, Locations, UserGroup};

@@ -10,6 +10,7 @@ mod criteria;
 mod decide;
 mod explain;
 mod login;
+mod notify;
 mod permit;
 
 pub use approvals::{NoVote, Tally, ballot, tally};
@@ -17,6 +18,7 @@ pub use criteria::Field;
 pub use decide::{ApprovalNeed, Decision, Facts, Miss, Needs, Refusal, Why, decide, reachable};
 pub use explain::{Explanation, GroupVerdict, explain};
 pub use login::{Login, LoginGone, Proved, still_in};
+pub use notify::{Notification, Recipient, channels, notify, notify_administrators};
 pub use permit::{EndReason, Permit, recheck};
 
 #[cfg(test)]

@@ -6,11 +6,15 @@
 //! share one fsync. The store is the log; a copy goes to JSON lines, one file a day,
 //! each line with its link, for collectors, and so that a log cut off at its end shows.
 //!
+//! What people are to be told of a record is handed in with it ([`Telling`]) and is in the outbox
+//! once the record is in the log.
+//!
 //! When the store takes nothing, what was to happen is refused, and what has happened
 //! ([`AuditLog::tell`]) waits in memory until it is taken.
 
 mod lines;
 mod tail;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -20,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use tidegate_common::audit::{Broken, Entry, Record};
+use tidegate_common::audit::{Broken, Record};
 use tidegate_common::digest::Digest;
 use tidegate_common::id::SessionId;
 use tidegate_common::name::GateName;
@@ -30,6 +34,7 @@ use crate::store::{Step, Store, StoreError};
 
 pub use lines::Damage;
 pub use tail::Tail;
+pub use telling::Telling;
 pub use verify::{Verified, verify_parts};
 
 /// How many records may wait for the store before those who append wait too.
@@ -123,13 +128,14 @@ impl AuditError {
 pub struct AuditLog {
     queue: mpsc::Sender<Waiting>,
     newest: watch::Receiver<u64>,
+    told: watch::Receiver<u64>,
     store: Store,
     dir: Arc<Path>,
 }
 
 /// Records to be, and who waits for them.
 struct Waiting {
-    entries: Vec<Entry>,
+    entries: Vec<Telling>,
     /// What is written with them.
     step: Option<Step>,
     /// Told the first record's number.
@@ -165,8 +171,10 @@ impl AuditLog {
         let chain = writer::last(&store).await?;
         let (queue, waiting) = mpsc::channel(QUEUE);
         let (tell, newest) = watch::channel(chain.seq);
+        let (tell_told, told) = watch::channel(0);
+        let tell = writer::Watched { newest: tell, told: tell_told };
         tokio::spawn(writer::run(store.clone(), lines, chain, waiting, tell));
-        Ok(Self { queue, newest, store, dir: audit_dir.into() })
+        Ok(Self { queue, newest, told, store, dir: audit_dir.into() })
     }
 
     /// Appends an event; returns its number when it is on the disk. An event of which
@@ -174,7 +182,7 @@ impl AuditLog {
     ///
     /// # Errors
     /// When it was not written. Then what it tells of must not happen.
-    pub async fn append(&self, event: impl Into<Entry>) -> Result<u64, AuditError> {
+    pub async fn append(&self, event: impl Into<Telling>) -> Result<u64, AuditError> {
         self.queue(vec![event.into()], None, false).await?.on_disk().await
     }
 
@@ -183,15 +191,19 @@ impl AuditLog {
     ///
     /// # Errors
     /// When nothing was written.
-    pub async fn step(&self, events: Vec<Entry>, step: Step) -> Result<(), AuditError> {
-        self.queue(events, Some(step), false).await?.on_disk().await.map(drop)
+    pub async fn step<T: Into<Telling>>(&self, events: Vec<T>, step: Step) -> Result<(), AuditError> {
+        self.queue(events.into_iter().map(Into::into).collect(), Some(step), false)
+            .await?
+            .on_disk()
+            .await
+            .map(drop)
     }
 
     /// As [`Self::tell`], for who waits for it later or never.
     ///
     /// # Errors
     /// When the log is closed.
-    pub async fn hand_in(&self, event: impl Into<Entry>) -> Result<HandedIn, AuditError> {
+    pub async fn hand_in(&self, event: impl Into<Telling>) -> Result<HandedIn, AuditError> {
         self.queue(vec![event.into()], None, true).await
     }
 
@@ -201,13 +213,13 @@ impl AuditLog {
     ///
     /// # Errors
     /// When it is not on the disk yet.
-    pub async fn tell(&self, event: impl Into<Entry>) -> Result<u64, AuditError> {
+    pub async fn tell(&self, event: impl Into<Telling>) -> Result<u64, AuditError> {
         self.hand_in(event).await?.on_disk().await
     }
 
     async fn queue(
         &self,
-        entries: Vec<Entry>,
+        entries: Vec<Telling>,
         step: Option<Step>,
         happened: bool,
     ) -> Result<HandedIn, AuditError> {
@@ -219,6 +231,13 @@ impl AuditLog {
         let waiting = Waiting { entries, step, done, happened, since: Instant::now() };
         self.queue.send(waiting).await.map_err(|_| AuditError::Closed)?;
         Ok(HandedIn(written))
+    }
+
+    /// Ticks whenever people are to be told of what was written.
+    #[must_use]
+    #[allow(dead_code, reason = "what sends comes next")]
+    pub fn told(&self) -> watch::Receiver<u64> {
+        self.told.clone()
     }
 
     /// The number of the newest record, 0 when there is none.

@@ -18,6 +18,8 @@ mod fleet;
 mod gates;
 mod host_keys;
 mod migration;
+#[allow(dead_code, reason = "what sends comes next")]
+mod outbox;
 mod pool;
 mod requests;
 mod residue;
@@ -36,6 +38,9 @@ pub use audit::AuditRow;
 pub use copy::copy;
 pub use fleet::Drifts;
 pub use gates::{Gate, GateId};
+pub(crate) use outbox::with_notifications;
+#[allow(unused_imports, reason = "what sends comes next")]
+pub use outbox::{Claimed, NotificationFilter, NotificationRow, NotificationState, Tried};
 pub use pool::within;
 pub use requests::RequestFilter;
 pub use revisions::{Revision, Revisions};

@@ -32,6 +32,9 @@ pub enum TextError {
     /// Not an address for mail.
     #[error("`{0}` is not an e-mail address; write it as name@example.org")]
     Email(String),
+    /// Not a telephone number.
+    #[error("`{0}` is not a telephone number; write it with its country, as +34600123456")]
+    Phone(String),
 }
 
 /// Whether a character is none that the text may have.
@@ -123,6 +126,16 @@ text! {
     }
 }
 
+text! {
+    /// A telephone number as E.164 writes it: `+`, the country and the number, 7 to 15 digits.
+    Phone, |text, refused| {
+        let text = check("the telephone number", text, 64, refused)?;
+        let digits = text.strip_prefix('+').unwrap_or_default();
+        let fits = (7..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if fits && !digits.starts_with('0') { Ok(text) } else { Err(TextError::Phone(quoted(&text, 64))) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +174,17 @@ mod tests {
         assert!("jane@example.org".parse::<Email>().is_ok());
         for text in ["jane", "@example.org", "jane@", "a@b@c", "jane doe@example.org"] {
             assert!(text.parse::<Email>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_telephone_number_has_its_country_and_digits_only() {
+        assert!("+34600123456".parse::<Phone>().is_ok());
+        for number in
+            ["600123456", "+0600123456", "+34 600 123 456", "+346", "+3460012345678901", "+34600a23456"]
+        {
+            let refused = number.parse::<Phone>().unwrap_err();
+            assert!(refused.to_string().contains("write it with its country"), "{refused}");
         }
     }
 }

@@ -1,5 +1,9 @@
 //! A person known to Tidegate.
 
+mod notify;
+
+pub use notify::NotifyChoice;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
@@ -9,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::check::Checker;
 use super::read::Fields;
 use super::resources::{ResourceType, cell, joined};
-use super::{Email, Kind, Label, PublicKey};
+use super::{Email, Kind, Label, Phone, PublicKey};
 use crate::name::UserName;
+use crate::notice::Channel;
 
 /// What a user may do in Tidegate itself. Approvers need no role: an access group names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,6 +59,9 @@ pub struct User {
     /// Where messages go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<Email>,
+    /// Where short messages go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<Phone>,
     /// Off means: may not log in, and live sessions end.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub enabled: bool,
@@ -66,6 +74,9 @@ pub struct User {
     /// Principals of OpenSSH certificates that log the user in; empty means the user's own name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub principals: Vec<Label>,
+    /// By which channels they are told of what.
+    #[serde(default, skip_serializing_if = "NotifyChoice::is_empty")]
+    pub notify: NotifyChoice,
 }
 
 pub(super) fn yes() -> bool {
@@ -106,10 +117,12 @@ impl ResourceType for User {
     fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
         let name = fields.required("name");
         let (full_name, email) = (fields.optional("full_name"), fields.optional("email"));
+        let phone = fields.optional("phone");
         let enabled = fields.flag("enabled", true);
         let (roles, keys, principals) =
             (fields.list("roles"), fields.list("keys"), fields.list("principals"));
-        Some(Self { name: name?, full_name, email, enabled, roles, keys, principals })
+        let notify = NotifyChoice::read(fields);
+        Some(Self { name: name?, full_name, email, phone, enabled, roles, keys, principals, notify })
     }
 
     fn check(checker: &mut Checker<'_>) {
@@ -119,6 +132,19 @@ impl ResourceType for User {
             if let Some(other) = seen.insert(user.name.as_str().to_lowercase(), &user.name) {
                 let why = format!("`{}` differs from user `{other}` only in upper and lower case", user.name);
                 checker.wrong(Kind::User, user.name.as_str(), "name", why);
+            }
+            let addresses = [
+                (Channel::Mail, user.email.is_some(), "email"),
+                (Channel::Sms, user.phone.is_some(), "phone"),
+            ];
+            for (channel, has, key) in addresses {
+                let Some(kind) = user.notify.names(channel).filter(|_| !has) else { continue };
+                let why = format!(
+                    "`{}` is to go by {channel}, and user `{}` has no `{key}`",
+                    kind.key(),
+                    user.name
+                );
+                checker.wrong(Kind::User, user.name.as_str(), format!("notify.{}", kind.key()), why);
             }
         }
     }

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use tidegate_common::audit::{Chain, Entry, Event, Linked, Stored};
+use tidegate_common::audit::{Chain, Event, Linked, Stored};
 use tidegate_common::digest::Digest;
 use tidegate_common::id::SessionId;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::lines::{self, Lines};
-use super::{AuditError, Waiting, read_error};
-use crate::store::{AuditRow, GateId, Step, Store, StoreError};
+use super::{AuditError, Telling, Waiting, read_error};
+use crate::store::{AuditRow, GateId, Step, Store, StoreError, with_notifications};
 
 /// The most records of one transaction.
 const BATCH: usize = 256;
@@ -29,7 +29,13 @@ pub const MOST_KEPT: usize = 4096;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// An entry, and when it was handed in.
-type Moment = (Entry, Timestamp);
+type Moment = (Telling, Timestamp);
+
+/// What others watch: the newest record's number, and how often people were told of some.
+pub struct Watched {
+    pub newest: watch::Sender<u64>,
+    pub told: watch::Sender<u64>,
+}
 
 /// Writes until nobody can append any more. Ends without a wake-up in between.
 pub async fn run(
@@ -37,12 +43,12 @@ pub async fn run(
     lines: Lines,
     chain: Chain,
     mut waiting: mpsc::Receiver<Waiting>,
-    newest: watch::Sender<u64>,
+    watched: Watched,
 ) {
     let (tell_copy, copied_to) = watch::channel(chain.seq);
     let copying = tokio::spawn(lines::follow(store.clone(), lines, copied_to));
     let mut writer =
-        Writer { store, chain, sure: true, kept: Vec::new(), tried: 0, dropped: 0, away: None, newest };
+        Writer { store, chain, sure: true, kept: Vec::new(), tried: 0, dropped: 0, away: None, watched };
     let mut batch = Vec::new();
     loop {
         let next = waiting.recv_many(&mut batch, BATCH);
@@ -89,7 +95,7 @@ struct Writer {
     /// When the database was found away last, and what it said: those who waited already then
     /// are not kept waiting for the same.
     away: Option<(Instant, AuditError)>,
-    newest: watch::Sender<u64>,
+    watched: Watched,
 }
 
 impl Writer {
@@ -201,8 +207,14 @@ impl Writer {
     async fn commit(&mut self, entries: &[Moment], step: Option<Step>) -> Result<u64, AuditError> {
         let mut next = self.chain;
         let linked: Result<Vec<Linked>, _> =
-            entries.iter().cloned().map(|(entry, at)| next.append(entry, at)).collect();
+            entries.iter().map(|(telling, at)| next.append(telling.entry.clone(), *at)).collect();
         let linked = linked.map_err(|error| StoreError::damaged("record of the audit log", error));
+        let told: Vec<_> = entries
+            .iter()
+            .flat_map(|(telling, at)| telling.told.iter().map(|one| (one.clone(), *at)))
+            .collect();
+        let tells = !told.is_empty();
+        let step = with_notifications(step, told);
         let written = match linked {
             Ok(linked) => {
                 let gate = self.store.own_gate();
@@ -215,6 +227,9 @@ impl Writer {
             Ok(()) => {
                 let first = self.chain.seq.saturating_add(1);
                 self.moved(next);
+                if tells {
+                    self.watched.told.send_modify(|times| *times = times.wrapping_add(1));
+                }
                 Ok(first)
             }
             // Refused by the store before anything of it was committed.
@@ -228,7 +243,7 @@ impl Writer {
 
     fn moved(&mut self, end: Chain) {
         self.chain = end;
-        self.newest.send_replace(end.seq);
+        self.watched.newest.send_replace(end.seq);
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 use super::policy_watch::until_not_permitted;
 use super::{End, Open, Phase, Sessions, Traffic};
 use crate::agents::{self, GrantOver, LiveGrant};
-use crate::audit_log::{AuditError, HandedIn};
+use crate::audit_log::{AuditError, HandedIn, Telling};
 use crate::recordings::Recorder;
 use crate::upstream::{Connected, DialError, Route, Upstream};
 
@@ -346,7 +346,7 @@ impl Requested {
         }
     }
 
-    async fn log(&self, event: impl Into<Entry>) -> Result<(), End> {
+    async fn log(&self, event: impl Into<Telling>) -> Result<(), End> {
         on_disk(self.sessions.audit.append(event).await)
     }
 }

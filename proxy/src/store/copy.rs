@@ -7,7 +7,7 @@ use sea_orm::{
 };
 
 use super::{
-    Doing as _, GateId, Store, StoreError, StoreUrl, agents, audit, connect, fleet, gates, host_keys,
+    Doing as _, GateId, Store, StoreError, StoreUrl, agents, audit, connect, fleet, gates, host_keys, outbox,
     requests, residue, resources, revisions, sessions, tokens, transfers, watch,
 };
 
@@ -17,7 +17,7 @@ const PAGE: u64 = 500;
 const DOING: &str = "copied";
 
 /// Tables whose rows are numbered by the database.
-const NUMBERED: [&str; 4] = ["gate", "resource", "transfer", "drift"];
+const NUMBERED: [&str; 5] = ["gate", "resource", "transfer", "drift", "notification"];
 
 /// Copies every row; returns the copy and how many rows there are. Of a failure nothing stays.
 ///
@@ -103,6 +103,7 @@ async fn every_table(read: &DatabaseTransaction, write: &DatabaseTransaction) ->
         fleet::standing::Entity: (fleet::standing::Column::Device, fleet::standing::Column::Place)
             => |row| (row.device.clone(), row.place);
         fleet::drift::Entity: fleet::drift::Column::Id => |row| row.id;
+        outbox::Entity: outbox::Column::Id => |row| row.id;
         revisions::Entity: revisions::Column::What => |row| row.what.clone();
     };
     Ok(rows)
@@ -165,6 +166,8 @@ mod tests {
         INSERT INTO residue VALUES ('01', '{}');
         INSERT INTO standing VALUES ('c', 0, '{}');
         INSERT INTO drift (device, session_id, at_millis, document) VALUES ('c', '01', 3, '{}');
+        INSERT INTO notification (kind, user_name, channel, body, state, attempts, next_try, created, expires)
+            VALUES ('test', 'a', 'mail', '{}', 'waiting', 0, 3, 3, 9);
         UPDATE revision SET number = 9 WHERE what = 'requests';
     ";
 

@@ -3,6 +3,7 @@
 mod devices;
 mod first;
 mod gates;
+mod notifications;
 mod review;
 
 use sea_orm_migration::prelude::*;
@@ -10,6 +11,7 @@ use sea_orm_migration::prelude::*;
 use devices::{AgentKey, Fleet, HostKeyOwner, LeftBehind, SummedUp, Transfers};
 use first::First;
 use gates::Gates;
+use notifications::Notifications;
 use review::Review;
 
 /// Every step, in order.
@@ -28,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(SummedUp),
             Box::new(Review),
             Box::new(Gates),
+            Box::new(Notifications),
         ]
     }
 }

@@ -139,6 +139,11 @@ impl<'r, 't> Fields<'r, 't> {
         }
     }
 
+    /// Whether the key is there at all.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// A text that must be there.
     pub fn required<T: FromStr<Err: Display>>(&mut self, key: &'static str) -> Option<T> {
         match self.get(key) {

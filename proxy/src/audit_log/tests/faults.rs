@@ -148,7 +148,7 @@ impl Known {
         let put: Vec<_> = resources.written.into_iter().map(|(resource, _)| resource).collect();
         let (_, was) = store.resources_to_change().await.unwrap();
         let applied = record(&format!("{user} is there"));
-        match log.step(vec![applied.into()], Store::resources_step(put, Vec::new(), was)).await {
+        match log.step(vec![applied], Store::resources_step(put, Vec::new(), was)).await {
             Ok(()) => self.users.push(user),
             Err(_) => self.refused.push(user),
         }

@@ -1,0 +1,485 @@
+//! Notices on their way: one row for each recipient and channel, written by the step that they
+//! tell of and in its transaction.
+//!
+//! Several gates send from one outbox. A gate claims a few rows at a time: until the claim expires
+//! no other takes them, so each is sent once, and where a gate dies while it sends, once more.
+//! Whoever settles a row says by which claim. The code of a link has a column of its own, which
+//! nothing but a claim reads and which is emptied once it is sent or given up.
+
+use jiff::{SignedDuration, Timestamp};
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::ExprTrait as _;
+use sea_orm::{ActiveValue::Set, DatabaseTransaction, QueryOrder as _, QuerySelect as _};
+use tidegate_common::audit::Note;
+use tidegate_common::id::NotificationId;
+use tidegate_common::name::UserName;
+use tidegate_common::notice::{Channel, Notice, NoticeKind};
+use tidegate_common::policy::{Notification, Recipient};
+use tidegate_common::secret::Secret;
+
+use super::agents::at;
+use super::{Doing as _, Step, Store, StoreError};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "notification")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub kind: String,
+    /// The user it is for; else whoever has `address`, or all who read the webhook.
+    pub user_name: Option<String>,
+    pub address: Option<String>,
+    pub channel: String,
+    #[sea_orm(column_type = "Text")]
+    pub body: String,
+    /// The code of a link, until it is sent or given up.
+    pub secret: Option<String>,
+    pub state: String,
+    pub attempts: i32,
+    /// When it is tried next; while it is claimed, when the claim expires.
+    pub next_try: i64,
+    /// The last claim's number.
+    pub claim: Option<i64>,
+    pub created: i64,
+    pub expires: i64,
+    /// When it was sent or given up.
+    pub settled: Option<i64>,
+    /// Why the last try failed.
+    pub reason: Option<String>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// What waits for one recipient at once, of one kind, at most: whoever causes more is not
+/// listened to.
+const MOST_WAITING: u64 = 1000;
+
+/// Rows that a list shows at most.
+const MOST: u64 = 1001;
+
+/// For how long what was sent or given up is kept.
+const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// What has become of a notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotificationState {
+    /// It is to be sent, or is being sent.
+    Waiting,
+    /// It was taken by the server of its channel.
+    Sent,
+    /// It was given up.
+    Failed,
+}
+
+impl NotificationState {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Waiting, Self::Sent, Self::Failed];
+
+    /// As the store and a command line write it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl std::fmt::Display for NotificationState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+impl std::str::FromStr for NotificationState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|state| state.word() == text);
+        known.ok_or_else(|| {
+            format!("`{}` is no state of a notification; use waiting, sent or failed", text.escape_default())
+        })
+    }
+}
+
+/// A notification as it is listed: without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotificationRow {
+    /// Its number.
+    pub id: NotificationId,
+    /// For whom.
+    pub recipient: Recipient,
+    /// By what.
+    pub channel: Channel,
+    /// What it says.
+    pub notice: Notice,
+    /// What has become of it.
+    pub state: NotificationState,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it is tried next, or when whoever tries it now must be done.
+    pub next_try: Timestamp,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it is given up.
+    pub expires: Timestamp,
+    /// When it was sent or given up.
+    pub settled: Option<Timestamp>,
+    /// Why the last try failed.
+    pub reason: Option<String>,
+}
+
+/// A notification that this gate is to send, alone until its claim expires.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// The notification.
+    pub row: NotificationRow,
+    /// The code of a link.
+    pub secret: Option<Secret>,
+    /// By which claim.
+    pub claim: i64,
+}
+
+/// What came of a try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tried {
+    /// The server took it.
+    Sent,
+    /// Not now: once more at this time.
+    Again(Timestamp, Note),
+    /// Never.
+    Failed(Note),
+}
+
+/// Which notifications to read; the newest come first.
+#[derive(Debug, Clone, Default)]
+pub struct NotificationFilter {
+    /// For this user only.
+    pub user: Option<UserName>,
+    /// Of this kind only.
+    pub kind: Option<NoticeKind>,
+    /// In this state only.
+    pub state: Option<NotificationState>,
+    /// At most so many, 1,001 at the most; 0 means so many.
+    pub limit: u64,
+}
+
+const DOING: &str = "wrote notifications";
+const READING: &str = "read notifications";
+
+/// The step, and with it what people are told because of it.
+pub(crate) fn with_notifications(step: Option<Step>, told: Vec<(Notification, Timestamp)>) -> Option<Step> {
+    if told.is_empty() {
+        return step;
+    }
+    Some(Step::new(move |change| {
+        Box::pin(async move {
+            if let Some(step) = step {
+                step.write(change).await?;
+            }
+            for (notification, at) in told {
+                add(change, notification, at).await?;
+            }
+            Ok(())
+        })
+    }))
+}
+
+async fn add(change: &DatabaseTransaction, told: Notification, at: Timestamp) -> Result<(), StoreError> {
+    let Notification { recipient, channel, notice, secret } = told;
+    let (user, address) = match recipient {
+        Recipient::User(name) => (Some(name.to_string()), None),
+        Recipient::Mail(address) => (None, Some(address.as_str().to_owned())),
+        Recipient::Phone(phone) => (None, Some(phone.as_str().to_owned())),
+        Recipient::Everybody => (None, None),
+    };
+    let kind = notice.kind();
+    let waiting = Entity::find()
+        .filter(Column::State.eq(NotificationState::Waiting.word()))
+        .filter(is(Column::UserName, user.as_deref()))
+        .filter(is(Column::Address, address.as_deref()))
+        .filter(Column::Channel.eq(channel.word()))
+        .filter(Column::Kind.eq(kind.word()));
+    if waiting.count(change).await.doing(DOING)? >= MOST_WAITING {
+        tracing::warn!(%kind, %channel, "too many notices of a kind wait for one recipient; one is left out");
+        return Ok(());
+    }
+    let body = serde_json::to_string(&notice).map_err(|why| StoreError::damaged(kind.word(), why))?;
+    let row = ActiveModel {
+        kind: Set(kind.word().to_owned()),
+        user_name: Set(user),
+        address: Set(address),
+        channel: Set(channel.word().to_owned()),
+        body: Set(body),
+        secret: Set(secret.map(|secret| secret.reveal().to_owned())),
+        state: Set(NotificationState::Waiting.word().to_owned()),
+        attempts: Set(0),
+        next_try: Set(at.as_millisecond()),
+        claim: Set(None),
+        created: Set(at.as_millisecond()),
+        expires: Set(notice.expires(at).as_millisecond()),
+        settled: Set(None),
+        reason: Set(None),
+        ..Default::default()
+    };
+    Entity::insert(row).exec_without_returning(change).await.doing(DOING).map(drop)
+}
+
+fn is(column: Column, value: Option<&str>) -> sea_orm::sea_query::SimpleExpr {
+    value.map_or_else(|| column.is_null(), |value| column.eq(value))
+}
+
+fn number(id: NotificationId) -> i64 {
+    i64::try_from(id.0).unwrap_or(i64::MAX)
+}
+
+fn read(row: &Model) -> Result<NotificationRow, StoreError> {
+    let damaged = |why: &dyn std::fmt::Display| StoreError::damaged(format!("notification {}", row.id), why);
+    let channel: Channel = row.channel.parse().map_err(|why: String| damaged(&why))?;
+    let recipient = match (&row.user_name, &row.address, channel) {
+        (Some(name), ..) => Recipient::User(name.parse().map_err(|why| damaged(&why))?),
+        (None, Some(phone), Channel::Sms) => Recipient::Phone(phone.parse().map_err(|why| damaged(&why))?),
+        (None, Some(address), _) => Recipient::Mail(address.parse().map_err(|why| damaged(&why))?),
+        (None, None, _) => Recipient::Everybody,
+    };
+    Ok(NotificationRow {
+        id: NotificationId(u64::try_from(row.id).unwrap_or_default()),
+        recipient,
+        channel,
+        notice: serde_json::from_str(&row.body).map_err(|why| damaged(&why))?,
+        state: row.state.parse().map_err(|why: String| damaged(&why))?,
+        attempts: u32::try_from(row.attempts).unwrap_or_default(),
+        next_try: at(row.next_try),
+        created: at(row.created),
+        expires: at(row.expires),
+        settled: row.settled.map(at),
+        reason: row.reason.clone(),
+    })
+}
+
+impl Store {
+    /// Claims at most so many notifications that are due on a channel, the longest due first, until
+    /// a moment. Those that cannot be read (a newer gate's) are given up.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn notifications_claim(
+        &self,
+        channel: Channel,
+        most: u64,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let due = Entity::find()
+            .filter(Column::Channel.eq(channel.word()))
+            .filter(Column::Expires.gt(now.as_millisecond()));
+        self.claim(due, most, now, until).await
+    }
+
+    /// Claims at most so many notifications whose time is over, whatever their channel.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn notifications_claim_expired(
+        &self,
+        most: u64,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let over = Entity::find().filter(Column::Expires.lte(now.as_millisecond()));
+        self.claim(over, most, now, until).await
+    }
+
+    async fn claim(
+        &self,
+        which: Select<Entity>,
+        most: u64,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let due: Vec<i64> = which
+            .filter(Column::State.eq(NotificationState::Waiting.word()))
+            .filter(Column::NextTry.lte(now.as_millisecond()))
+            .order_by_asc(Column::NextTry)
+            .order_by_asc(Column::Id)
+            .limit(most)
+            .select_only()
+            .column(Column::Id)
+            .into_tuple()
+            .all(&self.readers)
+            .await
+            .doing(READING)?;
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        let claim = i64::from_ne_bytes(rand::random());
+        // Another gate may have been faster with some of them.
+        Entity::update_many()
+            .col_expr(Column::Claim, Expr::value(claim))
+            .col_expr(Column::NextTry, Expr::value(until.as_millisecond()))
+            .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
+            .filter(Column::Id.is_in(due.iter().copied()))
+            .filter(Column::State.eq(NotificationState::Waiting.word()))
+            .filter(Column::NextTry.lte(now.as_millisecond()))
+            .exec(&self.writer)
+            .await
+            .doing(DOING)?;
+        let mine = Entity::find().filter(Column::Id.is_in(due)).filter(Column::Claim.eq(claim));
+        let rows = mine.order_by_asc(Column::Id).all(&self.writer).await.doing(READING)?;
+        let (mut claimed, mut damaged) = (Vec::new(), Vec::new());
+        for row in rows {
+            match read(&row) {
+                Ok(one) => claimed.push(Claimed { row: one, secret: row.secret.map(Secret::new), claim }),
+                Err(why) => {
+                    let id = NotificationId(u64::try_from(row.id).unwrap_or_default());
+                    damaged.push((id, claim, Tried::Failed(Note::new(why.to_string()))));
+                }
+            }
+        }
+        if !damaged.is_empty() {
+            self.notifications_settle(damaged, now).await?;
+        }
+        Ok(claimed)
+    }
+
+    /// Writes down what came of tries, of those whose claim is still the last.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn notifications_settle(
+        &self,
+        tried: Vec<(NotificationId, i64, Tried)>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let change = self.writer.begin().await.doing(DOING)?;
+        settle(&change, tried, now).await?;
+        change.commit().await.doing(DOING)
+    }
+
+    /// The same as a step, which is taken together with the audit log's records of it.
+    #[must_use]
+    pub fn notifications_settled(tried: Vec<(NotificationId, i64, Tried)>, now: Timestamp) -> Step {
+        Step::new(move |change| Box::pin(settle(change, tried, now)))
+    }
+
+    /// Tries one that failed once more, for another day; refused as [`StoreError::Changed`] where
+    /// it does not stand so.
+    #[must_use]
+    pub fn notification_retried(row: &NotificationRow, now: Timestamp) -> Step {
+        let again = Entity::update_many()
+            .set(ActiveModel {
+                state: Set(NotificationState::Waiting.word().to_owned()),
+                attempts: Set(0),
+                next_try: Set(now.as_millisecond()),
+                claim: Set(None),
+                expires: Set(row.notice.expires(now).as_millisecond()),
+                settled: Set(None),
+                ..Default::default()
+            })
+            .filter(Column::Id.eq(number(row.id)))
+            .filter(Column::State.eq(NotificationState::Failed.word()));
+        Step::new(move |change| {
+            Box::pin(async move {
+                match again.exec(change).await.doing(DOING)?.rows_affected {
+                    1 => Ok(()),
+                    _ => Err(StoreError::Changed),
+                }
+            })
+        })
+    }
+
+    /// Notifications, the newest first.
+    ///
+    /// # Errors
+    /// When the database fails or a row is damaged.
+    pub async fn notifications(
+        &self,
+        filter: &NotificationFilter,
+    ) -> Result<Vec<NotificationRow>, StoreError> {
+        let mut query = Entity::find().order_by_desc(Column::Id);
+        if let Some(user) = &filter.user {
+            query = query.filter(Column::UserName.eq(user.as_str()));
+        }
+        if let Some(kind) = filter.kind {
+            query = query.filter(Column::Kind.eq(kind.word()));
+        }
+        if let Some(state) = filter.state {
+            query = query.filter(Column::State.eq(state.word()));
+        }
+        let limit = if filter.limit == 0 { MOST } else { Ord::min(filter.limit, MOST) };
+        let rows = query.limit(limit).all(&self.readers).await.doing(READING)?;
+        rows.iter().map(read).collect()
+    }
+
+    /// One notification.
+    ///
+    /// # Errors
+    /// When the database fails or the row is damaged.
+    pub async fn notification(&self, id: NotificationId) -> Result<Option<NotificationRow>, StoreError> {
+        let row = Entity::find_by_id(number(id)).one(&self.readers).await.doing(READING)?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// When the next one on a channel is due.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn notifications_next(&self, channel: Channel) -> Result<Option<Timestamp>, StoreError> {
+        let next = Entity::find()
+            .filter(Column::State.eq(NotificationState::Waiting.word()))
+            .filter(Column::Channel.eq(channel.word()))
+            .order_by_asc(Column::NextTry)
+            .one(&self.readers);
+        Ok(next.await.doing(READING)?.map(|row| at(row.next_try)))
+    }
+
+    /// Forgets what was sent or given up long ago.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn notifications_forget(&self, now: Timestamp) -> Result<(), StoreError> {
+        let before = now.checked_sub(KEPT).unwrap_or(Timestamp::MIN).as_millisecond();
+        let old = Entity::delete_many().filter(Column::Settled.lt(before));
+        old.exec(&self.writer).await.doing(DOING).map(drop)
+    }
+}
+
+async fn settle(
+    change: &DatabaseTransaction,
+    tried: Vec<(NotificationId, i64, Tried)>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for (id, claim, tried) in tried {
+        let over = |state: NotificationState, reason: Option<String>| ActiveModel {
+            state: Set(state.word().to_owned()),
+            secret: Set(None),
+            settled: Set(Some(now.as_millisecond())),
+            reason: Set(reason),
+            ..Default::default()
+        };
+        let row = match tried {
+            Tried::Sent => over(NotificationState::Sent, None),
+            Tried::Failed(why) => over(NotificationState::Failed, Some(why.as_str().to_owned())),
+            Tried::Again(at, why) => ActiveModel {
+                next_try: Set(at.as_millisecond()),
+                reason: Set(Some(why.as_str().to_owned())),
+                ..Default::default()
+            },
+        };
+        let mine = Entity::update_many()
+            .set(row)
+            .filter(Column::Id.eq(number(id)))
+            .filter(Column::State.eq(NotificationState::Waiting.word()))
+            .filter(Column::Claim.eq(claim));
+        mine.exec(change).await.doing(DOING)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
