@@ -22,7 +22,7 @@ use tokio_rustls::client::TlsStream;
 use crate::world::World;
 
 /// How long a link may take to stand.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What an agent has once it is enrolled.
 #[derive(Debug)]

@@ -26,10 +26,10 @@ use crate::wait;
 pub const ACCOUNT: &str = "ops";
 
 /// How long a boot may take before it counts as failed.
-const BOOT: Duration = Duration::from_secs(60);
+const BOOT: Duration = Duration::from_secs(180);
 
 /// How long somebody else may keep the account files locked.
-const BUSY: Duration = Duration::from_secs(15);
+const BUSY: Duration = Duration::from_secs(60);
 
 /// What of the machine a device does not see, and how each starts out there.
 const HIDDEN: [(&str, u32); 9] = [

@@ -29,7 +29,7 @@ rm -f "/etc/sudoers.d/$3"
 "#;
 
 /// How long a program may take to start.
-const READY: Duration = Duration::from_secs(20);
+const READY: Duration = Duration::from_secs(60);
 
 /// Who opens a login's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,7 +19,11 @@ use crate::run;
 use crate::wait;
 
 /// What a person waits for an answer at most, when nothing else is said.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long what a command showed last may be on its way; a process that it left may hold the
+/// terminal.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// A command that runs on a terminal of its own; it is killed when dropped.
 #[derive(Debug)]
@@ -116,6 +120,14 @@ impl Pty {
         self.send(&format!("{line}\r"))
     }
 
+    /// Presses Ctrl-C until the shell's prompt is there: bash misses the key while it starts a
+    /// program, and a person would press it again.
+    pub fn interrupt(&mut self) -> Result<()> {
+        wait::until_true("Ctrl-C interrupts", PATIENCE, || {
+            self.send("\x03").is_ok() && self.expect_within("$ ", Duration::from_secs(1)).is_ok()
+        })
+    }
+
     /// Gives the terminal another size; what runs on it is told by SIGWINCH.
     pub fn resize(&self, rows: u16, columns: u16) -> Result<()> {
         resize(&self.name, rows, columns)
@@ -137,8 +149,7 @@ impl Pty {
                 self.screen()
             );
         };
-        // What it wrote last may still be on its way; a process it left may hold the terminal.
-        let _ = wait::until_true("", Duration::from_secs(1), || self.reader.is_finished());
+        let _ = wait::until_true("", LINGER, || self.reader.is_finished());
         Ok(status)
     }
 

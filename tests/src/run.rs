@@ -1,7 +1,8 @@
 //! Running a command to its end, within a bound of time, with all it said.
 
 use std::ffi::OsStr;
-use std::io::{Read, Write};
+use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,13 +11,18 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// What a command may take when nothing else is said.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_secs(180);
 
-/// How long a command's output may stay open after its end (a background process
-/// that it left behind holds it).
-const LINGER: Duration = Duration::from_millis(300);
+/// How long nothing may come once a command has ended, until its output counts as whole (a
+/// background process that it left behind may hold it), in milliseconds.
+const LINGER: u16 = 300;
+
+/// How long one that such a process goes on writing is read.
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// A command about to run.
 #[derive(Debug)]
@@ -93,8 +99,8 @@ impl Run {
             // A command that does not read all of it closes the pipe; its exit code tells.
             thread::spawn(move || pipe.write_all(&bytes));
         }
-        let stdout = Collector::of(child.stdout.take());
-        let stderr = Collector::of(child.stderr.take());
+        let stdout = Collector::of(child.stdout.take())?;
+        let stderr = Collector::of(child.stderr.take())?;
         Ok(Running { child, stdout, stderr, line, within: self.within })
     }
 
@@ -185,22 +191,19 @@ impl Running {
 struct Collector {
     bytes: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
+    /// Where the reader is told that the command has ended.
+    ended: PipeWriter,
 }
 
 impl Collector {
-    fn of<R: Read + Send + 'static>(stream: Option<R>) -> Self {
+    fn of<R: Read + AsFd + Send + 'static>(stream: Option<R>) -> Result<Self> {
         let bytes = Arc::new(Mutex::new(Vec::new()));
-        let reader = stream.map(|mut stream| {
+        let (told, ended) = std::io::pipe()?;
+        let reader = stream.map(|stream| {
             let bytes = Arc::clone(&bytes);
-            thread::spawn(move || {
-                let mut chunk = vec![0; 64 * 1024];
-                while let Ok(count) = stream.read(&mut chunk) {
-                    let Some(read) = chunk.get(..count).filter(|read| !read.is_empty()) else { break };
-                    bytes.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(read);
-                }
-            })
+            thread::spawn(move || collect(stream, told, &bytes))
         });
-        Self { bytes, reader }
+        Ok(Self { bytes, reader, ended })
     }
 
     fn so_far(&self) -> Vec<u8> {
@@ -209,10 +212,42 @@ impl Collector {
 
     fn take(&mut self) -> Vec<u8> {
         let start = Instant::now();
-        while self.reader.as_ref().is_some_and(|reader| !reader.is_finished()) && start.elapsed() < LINGER {
+        // A reader that is gone has read everything.
+        let _ = self.ended.write_all(b"x");
+        while self.reader.as_ref().is_some_and(|reader| !reader.is_finished()) && start.elapsed() < LONGEST {
             thread::sleep(Duration::from_millis(1));
         }
         std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Reads to the end of the stream; once `ended` says so, what is there and what comes within
+/// [`LINGER`]. So all that a command wrote is read, however late this gets to run.
+fn collect(mut stream: impl Read + AsFd, ended: PipeReader, bytes: &Mutex<Vec<u8>>) {
+    let mut chunk = vec![0; 64 * 1024];
+    let (mut ended, mut patience) = (Some(ended), PollTimeout::NONE);
+    loop {
+        let mut watched = vec![PollFd::new(stream.as_fd(), PollFlags::POLLIN)];
+        watched.extend(ended.as_ref().map(|ended| PollFd::new(ended.as_fd(), PollFlags::POLLIN)));
+        match poll(&mut watched, patience) {
+            Err(Errno::EINTR) => continue,
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let mut found = watched.iter().map(|one| one.revents().unwrap_or(PollFlags::empty()));
+        let (data, told) = (found.next().unwrap_or(PollFlags::empty()), found.next());
+        if let Some(told) = told.filter(|told| !told.is_empty()) {
+            // Without a word nobody waits for it any more, and the command may go on.
+            if told.contains(PollFlags::POLLIN) {
+                patience = PollTimeout::from(LINGER);
+            }
+            ended = None;
+        }
+        if !data.is_empty() {
+            let Ok(count) = stream.read(&mut chunk) else { return };
+            let Some(read) = chunk.get(..count).filter(|read| !read.is_empty()) else { return };
+            bytes.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(read);
+        }
     }
 }
 

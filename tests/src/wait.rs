@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// How long it waits between two questions.
-const PAUSE: Duration = Duration::from_millis(5);
+/// How long it waits between two questions, at first and at most: whoever has waited for long need
+/// not know at once, and leaves a busy machine to what is waited for.
+const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(100)];
 
 /// Asks `question` until it answers, at most `within`.
 pub fn until<T>(what: &str, within: Duration, mut question: impl FnMut() -> Option<T>) -> Result<T> {
@@ -19,7 +20,8 @@ pub fn until<T>(what: &str, within: Duration, mut question: impl FnMut() -> Opti
         if start.elapsed() > within {
             bail!("waited {:.1} s in vain: {what}", within.as_secs_f64());
         }
-        thread::sleep(PAUSE);
+        let [first, most] = PAUSES;
+        thread::sleep((start.elapsed() / 50).clamp(first, most));
     }
 }
 

@@ -24,7 +24,7 @@ use crate::run::{Done, Run, Running};
 use crate::wait;
 
 /// How long a program may take to say that it is ready.
-const READY: Duration = Duration::from_secs(20);
+const READY: Duration = Duration::from_secs(60);
 
 /// Ends what belongs to the directory `$1`, then removes it.
 const CLEAN: &str = r#"
@@ -302,7 +302,7 @@ impl World {
 
     /// How often the device's agent has connected so far.
     pub fn links(&self, device: &Device) -> Result<usize> {
-        let log = self.json(&["audit", "tail", "-n", "1000"])?;
+        let log = self.json(&["audit", "tail", "-n", "100000"])?;
         let text = |event: &serde_json::Value, field: &str| event.get(field)?.as_str().map(str::to_owned);
         let connects = |event: &&serde_json::Value| {
             text(event, "type").as_deref() == Some("agent-connected")

@@ -34,7 +34,7 @@ const CLOCK: &str = "/run/tidegate/clock";
 const NOWHERE: &str = "02:00:00:00:00:01";
 
 /// What may take long on a machine under load.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const PROGRAMS: [(&str, &str); 3] = [
     ("grant", "#!/bin/sh\necho \"$TIDEGATE_VALUE_ROLE\" >/var/lib/role-of-$TIDEGATE_ACCOUNT\n"),

@@ -9,7 +9,7 @@ use super::dice::Dice;
 pub const LEASE: Duration = Duration::from_millis(1500);
 
 /// What a machine under load takes to look, to start a program again and to end processes.
-pub const MARGIN: Duration = Duration::from_millis(2000);
+pub const MARGIN: Duration = Duration::from_secs(8);
 
 /// The agent's watchdog: the same share of the lease as the unit that ships has of the
 /// lease that ships (18 s of 30).

@@ -9,12 +9,13 @@ use tidegate_tests::wait;
 use tidegate_tests::world::{Options, World};
 
 use crate::needs_devices;
+use crate::scene::restart_agent;
 use crate::support::base;
 
 const DROP_IN: &str = "/etc/ssh/sshd_config.d/tidegate.conf";
 
 /// Longer than an agent takes to link again.
-const RELINKED: Duration = Duration::from_secs(20);
+const RELINKED: Duration = Duration::from_secs(60);
 
 /// A gate for these devices, each with an account `ops` that a visitor may use.
 fn world(devices: &[&Device]) -> World {
@@ -74,7 +75,7 @@ fn root_that_vouches_for_anothers_key_and_moves_there_is_refused_before_a_login(
     let forge = |keys: &str| {
         let forged = format!("{keys}{}\n", other.host_key().unwrap());
         std::fs::write(own.path("/etc/ssh/ssh_host_other_key.pub"), forged).unwrap();
-        own.ok(&["systemctl", "restart", "tidegate-agent"]).unwrap();
+        restart_agent(&world, &own);
         let told = || !agent(&world, &own)["foreign_keys"].as_array().unwrap().is_empty();
         wait::until_true("the gate has been told of the key", RELINKED, told)
             .unwrap_or_else(|error| panic!("{error}\n{}", world.log()));
@@ -136,21 +137,19 @@ fn an_sshd_that_an_earlier_agent_set_up_is_logged_in_to_until_install_binds_it_f
         device.ok(&["sed", "-i", "/^AuthorizedPrincipalsCommand/d", DROP_IN]).unwrap();
         device.ok(&["systemctl", "reload", "ssh"]).unwrap();
     };
-    let relink = || {
-        device.ok(&["systemctl", "restart", "tidegate-agent"]).unwrap();
-        world.await_agent(&device).unwrap();
-    };
     device.ok(&["systemctl", "stop", "tidegate-agent"]).unwrap();
     let token = world.token("before").unwrap();
     device.ok(&["tidegate-agent", "enrol", "--token", &token]).unwrap();
     unbind();
-    relink();
+    let links = world.links(&device).unwrap();
+    device.ok(&["systemctl", "start", "tidegate-agent"]).unwrap();
+    world.await_agent_again(&device, links).unwrap();
     assert!(doctor().contains("account of the same name on any device"), "{}", doctor());
     assert_eq!(visit(&world, &device).ok().unwrap().out(), "before\n");
 
     let said = device.ok(&["tidegate-agent", "install"]).unwrap().out();
     assert!(said.contains(DROP_IN), "{said}");
-    relink();
+    restart_agent(&world, &device);
     assert!(doctor().contains("for the accounts of this device that they name"), "{}", doctor());
     assert_eq!(visit(&world, &device).ok().unwrap().out(), "before\n");
     let again = device.ok(&["tidegate-agent", "install"]).unwrap().out();
@@ -158,7 +157,7 @@ fn an_sshd_that_an_earlier_agent_set_up_is_logged_in_to_until_install_binds_it_f
 
     // What says now that it is of before gets no certificate that others would take.
     unbind();
-    relink();
+    restart_agent(&world, &device);
     let refused = visit(&world, &device);
     let said = "sshd is not told `AuthorizedPrincipalsCommand` as the agent needs it";
     assert!(!refused.success() && refused.err().contains(said), "{}", refused.all());

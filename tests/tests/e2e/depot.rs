@@ -145,6 +145,11 @@ impl Depot {
             .unwrap_or_else(|error| panic!("{error}\n{}", self.device.journal("tidegate-agent")));
     }
 
+    /// Whether sessions live in the gate.
+    pub fn has_sessions(&self) -> bool {
+        self.admin(&["session", "list", "--live", "-o", "json"], "").ok().unwrap().out().trim() != "[]"
+    }
+
     /// Operator is in, and root.
     pub fn enter(&self) -> Pty {
         let mut pty = self.client.terminal("operator", &format!("{ACCOUNT}@depot"), &[], &[]).unwrap();

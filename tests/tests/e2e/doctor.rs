@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 use tidegate_tests::host::Host;
+use tidegate_tests::pty::PATIENCE;
 use tidegate_tests::wait;
 
 use crate::needs_devices;
@@ -131,7 +132,7 @@ fn a_link_that_is_lost_is_told_with_the_reason() {
     let stand = Stand::new("lonely", 3);
     assert_eq!(text(&point(&points(&stand).1, "link"), "verdict"), "ok");
     stand.world.kill_proxy().unwrap();
-    wait::until_true("doctor tells of it", std::time::Duration::from_secs(20), || {
+    wait::until_true("doctor tells of it", PATIENCE, || {
         let link = point(&points(&stand).1, "link");
         text(&link, "verdict") == "wrong" && text(&link, "found").contains("no link with")
     })

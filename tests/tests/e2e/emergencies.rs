@@ -125,7 +125,7 @@ fn an_emergency_typed_while_a_request_waits_lets_in_at_once_and_is_seen_until_it
 #[test]
 fn an_emergency_of_ten_years_is_one_of_the_groups_window_and_ends_with_it() {
     needs_devices!();
-    let terms = TERMS.replace("emergency = true", "emergency = true, emergency_window = \"15s\"");
+    let terms = TERMS.replace("emergency = true", "emergency = true, emergency_window = \"30s\"");
     let scene = Scene::share(street(), "decade", &terms);
     let target = scene.target();
     let ask =
@@ -133,7 +133,7 @@ fn an_emergency_of_ten_years_is_one_of_the_groups_window_and_ends_with_it() {
     let made = scene.console(&scene.operator, &[&ask[..], &["-o", "json"]].concat());
     let made: Value = serde_json::from_slice(&made.stdout).unwrap_or_else(|_| panic!("{}", made.all()));
     let moment = |field: &str| text(&made[0]["window"], field).parse::<jiff::Timestamp>().unwrap();
-    assert_eq!(moment("end").duration_since(moment("start")).as_secs(), 15, "{made}");
+    assert_eq!(moment("end").duration_since(moment("start")).as_secs(), 30, "{made}");
     assert_eq!(scene.approvers_list(&["--to-review"]).len(), 1);
     let mut pty = scene.knock();
     scene.at_the_prompt(&mut pty);

@@ -12,7 +12,7 @@ use crate::needs_devices;
 use crate::scene::{Scene, Stand, text};
 
 /// Until a failed undo is tried again, at the most.
-const RETRY: Duration = Duration::from_secs(70);
+const RETRY: Duration = Duration::from_secs(180);
 
 struct Fleet<'a> {
     scene: Scene<'a>,
@@ -127,7 +127,7 @@ fn the_fleet_shows_what_lives_what_stands_and_why_and_what_drifted_also_after_a_
     );
     fleet.scene.is_as_before_within(PATIENCE);
     // And so is the log's last word on it.
-    let log = stand.world.json(&["audit", "tail", "-n", "100"]).unwrap();
+    let log = stand.world.json(&["audit", "tail", "-n", "1000"]).unwrap();
     let events = log.as_array().unwrap().iter().map(|record| &record["event"]);
     let of_grant =
         |event: &&Value| text(event, "session") == session && text(event, "type").starts_with("grant-");

@@ -27,7 +27,7 @@ pub const MOST_KIB: u64 = 64 * 1024;
 /// More than any gate may take before it says something.
 const FLOOD: usize = 1_000_000;
 /// How long a flood may last.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(180);
 /// What stays in the gate while the device reads nothing: its sshd takes 2 MiB of it.
 const UNREAD: usize = 3 * 1024 * 1024;
 

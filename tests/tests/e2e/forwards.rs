@@ -4,7 +4,6 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
-use std::time::Duration;
 
 use serde_json::Value;
 use tidegate_common::digest::Digest;
@@ -40,7 +39,7 @@ pub fn free_port() -> u16 {
 pub fn connect(port: u16) -> TcpStream {
     let stream = wait::until("the client listens", PATIENCE, || TcpStream::connect(("127.0.0.1", port)).ok());
     let stream = stream.unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
 }
 

@@ -17,6 +17,7 @@ fn typed_in(scene: &Scene<'_>) -> String {
     pty.expect("Secret? ").unwrap();
     pty.send_line("hunter2hunter2").unwrap();
     pty.expect("14 letters").unwrap();
+    pty.expect("$ ").unwrap();
     pty.send_line("exit").unwrap();
     pty.end(PATIENCE).unwrap();
     let sealed = wait::until("the session is over and its recording sealed", PATIENCE, || {

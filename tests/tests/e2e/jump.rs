@@ -26,7 +26,7 @@ outer.connect(host, int(port), user, key_filename=outer_key, **only)
 way = outer.get_transport().open_channel("direct-tcpip", (device, 22), ("127.0.0.1", 0))
 if inner_key == "interactive":
     transport = paramiko.Transport(way)
-    transport.start_client(timeout=20)
+    transport.start_client(timeout=60)
     transport.auth_interactive(account, lambda title, instructions, prompts: [])
 else:
     inner = client()

@@ -26,7 +26,7 @@ const WAYS: [(&str, &str); 12] = [
     ("71010", "TIDEGATE_SESSION=01kaaaaaaaaaaaaaaaaaaaaaaa setsid sleep 71010 </dev/null >/dev/null 2>&1 &"),
     (
         "71012",
-        "(sudo sh -c 'setsid systemd-run --scope --quiet sleep 71012 </dev/null >/dev/null 2>&1 & sleep 5' &)",
+        "(sudo sh -c 'setsid systemd-run --scope --quiet sleep 71012 </dev/null >/dev/null 2>&1 & until test -e /run/noted; do sleep 0.1; done' &)",
     ),
     ("71011", "(trap '' TERM HUP; exec sleep 71011) >/dev/null 2>&1 &"),
 ];
@@ -89,6 +89,9 @@ fn however_a_process_hides_it_does_not_outlive_its_session() {
         fs::read(&journal).is_ok_and(|journal| noted(&String::from_utf8_lossy(&journal)))
     })
     .unwrap();
+    scene.device.ok(&["touch", "/run/noted"]).unwrap();
+    let parent = || scene.device.run(&["pgrep", "-f", "until test -e /run/noted"]).unwrap().success();
+    wait::until_true("its parents are gone", PATIENCE, || !parent()).unwrap();
     let id = newest(&scene);
     leave(&mut pty);
     for (number, way) in WAYS {

@@ -165,6 +165,12 @@ fn an_agent_that_lies_and_reconnects_has_one_budget_and_tells_nothing_of_others_
     for link in 0..LINKS {
         liar.come_back(&runtime, link % 3 == 0);
     }
+    wait::until_true("the budget is used up", PATIENCE, || {
+        liar.come_back(&runtime, false);
+        liar_in(world)["over_now"].as_u64().is_some_and(|now| now > 0)
+    })
+    .unwrap();
+    // From then on nothing more is logged of it.
     let told = records(world);
     // Beside the budget there is what an administrator did: a token and its use. What stands
     // is kept, not logged, and takes its part of the budget.

@@ -5,10 +5,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
-use std::io::{ErrorKind, Read as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::Duration;
 
 use tidegate_tests::client::run_of;
 use tidegate_tests::pty::{PATIENCE, Pty};
@@ -246,7 +245,7 @@ impl Row<'_> {
         if shown(&pty) {
             pty.send_line(self.target).unwrap();
             let told = |pty: &mut Pty| {
-                let screen = pty.screen();
+                let screen = pty.screen().replace("tidegate: still waiting", "");
                 ["$ ", "tidegate: ", "wants a ", WAITS, "press Enter"]
                     .iter()
                     .any(|word| screen.contains(word))
@@ -285,17 +284,18 @@ impl Row<'_> {
         let words =
             [&["setsid", "--wait", "ssh", "-F", &config][..], through, &["-N", "-L", &to, "gate"]].concat();
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        let mut ssh = run_of(&words).within(Duration::from_secs(60)).start().unwrap();
+        let mut ssh = run_of(&words).start().unwrap();
         let mut stream = None;
         wait::until_true("the client listens, waits or leaves", PATIENCE, || {
             stream = TcpStream::connect(("127.0.0.1", here)).ok();
             stream.is_some() || !ssh.is_running() || ssh.stderr_so_far().contains(WAITS)
         })
         .unwrap();
-        // Who is refused is closed at once, and told.
+        // Who is refused is closed at once, and told; the bus answers who asks how to prove themselves.
         let opens = stream.is_some_and(|mut stream| {
-            stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-            matches!(stream.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let _ = stream.write_all(b"\0AUTH\r\n");
+            matches!(stream.read(&mut [0]), Ok(1))
         });
         let done = if ssh.is_running() { ssh.kill().unwrap() } else { ssh.done().unwrap() };
         (opens, done.all())
@@ -308,10 +308,11 @@ const WAITS: &str = "You get in as soon as it is given";
 /// Who waits for approval waits for ever; nothing may have opened by then.
 fn ends_or_waits(run: Run) -> Done {
     let mut running = run.start().unwrap();
-    let within = Duration::from_secs(60);
     let waits = |said: String| said.contains(WAITS);
-    wait::until_true("it ends or waits", within, || !running.is_running() || waits(running.stderr_so_far()))
-        .unwrap();
+    wait::until_true("it ends or waits", PATIENCE * 2, || {
+        !running.is_running() || waits(running.stderr_so_far())
+    })
+    .unwrap();
     if running.is_running() { running.kill().unwrap() } else { running.done().unwrap() }
 }
 

@@ -38,7 +38,7 @@ fn a_menu_leads_to_a_session_in_place_by_the_same_admission() {
     pty.send_line("stty size; exit 7").unwrap();
     pty.expect("30 97").unwrap();
     assert_eq!(pty.end(PATIENCE).unwrap().code(), Some(7));
-    scene.is_as_before_within(std::time::Duration::from_secs(2));
+    scene.is_as_before_within(PATIENCE);
     let [session] = scene.sessions().try_into().unwrap();
     let id = text(&session, "id");
     // The recording is sealed a moment after the client has left.

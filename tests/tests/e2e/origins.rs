@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::time::Duration;
 
 use tidegate_tests::client::run_of;
 use tidegate_tests::pty::PATIENCE;
@@ -91,7 +90,7 @@ fn an_ipv4_address_that_fills_the_agents_places_leaves_those_of_others() {
     // What is no TLS is answered with an alert, by who serves it at all.
     let nonsense = b"GET / HTTP/1.0\r\n\r\n";
     let closed = || !answers(&from(HOG, port), nonsense);
-    wait::until_true("one more from there is closed", Duration::from_secs(5), closed).unwrap();
+    wait::until_true("one more from there is closed", PATIENCE, closed).unwrap();
     assert!(answers(&from(OTHER, port), nonsense), "{}", world.log());
     assert!(held.iter().all(|stream| answers(stream, nonsense)), "those that were first are served");
 }

@@ -54,6 +54,7 @@ fn an_upgrade_goes_on_under_a_live_session() {
     wait::until_true("the grant is gone", PATIENCE, over).unwrap();
 
     // Without a session the gate is restarted at once.
+    wait::until_true("no session lives", PATIENCE, || !depot.has_sessions()).unwrap();
     depot.unpack(&newer);
     let (pid, replaced) = depot.process("tidegate-proxy");
     assert!(pid != gate.0 && !replaced, "{pid} {replaced}");

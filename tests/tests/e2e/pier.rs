@@ -1,8 +1,6 @@
 //! A person whose access group allows forwards, and what the log and the recording say
 //! of them.
 
-use std::time::Duration;
-
 use serde_json::Value;
 use tidegate_tests::client::run_of;
 use tidegate_tests::host::Host;
@@ -66,7 +64,7 @@ impl Pier {
         let words = [&["-o", "BatchMode=yes", "-l", &login][..], options, &["gate"], rest].concat();
         run_of(&self.street.world.client().words("ssh", self.name, &words).unwrap())
             .env("DISPLAY", "127.0.0.1:99")
-            .within(Duration::from_secs(60))
+            .within(PATIENCE * 3)
     }
 
     /// The same by `ssh -J`.
@@ -80,7 +78,7 @@ impl Pier {
         );
         let words = ["-o", "BatchMode=yes", "-o", &hop, "-o", "HostName=db01", "-l", self.name];
         let words = [&words[..], options, &["there"], rest].concat();
-        run_of(&client.words("ssh", self.name, &words).unwrap()).within(Duration::from_secs(60))
+        run_of(&client.words("ssh", self.name, &words).unwrap()).within(PATIENCE * 3)
     }
 
     /// A service on the device that sends back what it is sent, and where it listens.

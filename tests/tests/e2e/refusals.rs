@@ -9,6 +9,7 @@ use tidegate_tests::device::{ACCOUNT, Device};
 use tidegate_tests::programs::program;
 use tidegate_tests::pty::PATIENCE;
 use tidegate_tests::run::{Done, Run};
+use tidegate_tests::wait;
 use tidegate_tests::world::{Options, World};
 
 use crate::needs_devices;
@@ -74,13 +75,11 @@ fn no_forward_is_opened_unless_the_group_allows_it() {
     let target = format!("{ACCOUNT}@db01");
     let client = street().world.client();
     let words = ["-o", "BatchMode=yes", "-l", &format!("{USER}[{target}]"), "-W", "127.0.0.1:22", "gate"];
-    let through =
-        run_of(&client.words("ssh", USER, &words).unwrap()).within(Duration::from_secs(20)).run().unwrap();
+    let through = run_of(&client.words("ssh", USER, &words).unwrap()).run().unwrap();
     assert!(!through.success() && !through.out().contains("SSH-2.0"), "{}", through.all());
 
     let words = ["-o", "BatchMode=yes", "-l", USER, "-W", "127.0.0.1:80", "gate"];
-    let other_port =
-        run_of(&client.words("ssh", USER, &words).unwrap()).within(Duration::from_secs(20)).run().unwrap();
+    let other_port = run_of(&client.words("ssh", USER, &words).unwrap()).run().unwrap();
     assert!(!other_port.success(), "{}", other_port.all());
 
     let agent = ssh(USER, &target, &["-A"], "echo \"[$SSH_AUTH_SOCK]\"");
@@ -205,12 +204,17 @@ fn on_a_disk_that_fills_up_the_session_that_fills_it_ends_and_the_console_and_ot
     let filler = fs::File::create(world.state().join("filler")).unwrap();
     let more = i64::try_from(free().saturating_sub(20 << 20)).unwrap();
     nix::fcntl::fallocate(&filler, nix::fcntl::FallocateFlags::empty(), 0, more).unwrap();
-    let log = world.json(&["audit", "tail", "-n", "200"]).unwrap();
-    let events = log.as_array().unwrap().iter().map(|record| &record["event"]);
-    let ended: Vec<_> = events.filter(|event| event["cause"] == "full").collect();
+    let full = || {
+        let log = world.json(&["audit", "tail", "-n", "200"]).unwrap();
+        let events = log.as_array().unwrap().iter().map(|record| record["event"].clone());
+        events.filter(|event| event["cause"] == "full").collect::<Vec<_>>()
+    };
+    // The log hears of the end a moment after the client has left.
+    wait::until_true("the end is logged", PATIENCE, || !full().is_empty()).unwrap();
+    let ended = full();
     assert_eq!(ended.len(), 1, "{ended:#?}");
     world.admin(&["session", "kill", &live]).unwrap().ok().unwrap();
-    quiet.end(Duration::from_secs(30)).unwrap();
+    quiet.end(PATIENCE).unwrap();
     world.admin(&["audit", "verify"]).unwrap().ok().unwrap();
     let sealed = ended[0]["session"].as_str().unwrap();
     world.admin(&["session", "verify", sealed]).unwrap().ok().unwrap();
@@ -230,6 +234,6 @@ fn a_disk_that_fills_up_ends_the_session_and_its_grant() {
     scene.at_the_prompt(&mut pty);
     // Random text does not compress: the tmpfs is full soon.
     pty.send_line("head -c 40M /dev/urandom | base64").unwrap();
-    pty.end(Duration::from_secs(60)).unwrap();
+    pty.end(PATIENCE * 3).unwrap();
     scene.is_as_before_within(PATIENCE);
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tidegate_tests::accounts::Accounts;
 use tidegate_tests::device::Device;
+use tidegate_tests::host::Host;
 use tidegate_tests::pty::{PATIENCE, Pty};
 use tidegate_tests::run::Done;
 use tidegate_tests::wait;
@@ -15,7 +16,7 @@ use crate::support::base;
 use crate::ways::Street;
 
 /// A report comes once the agent has rested from the look before.
-const REPORT: Duration = Duration::from_secs(40);
+const REPORT: Duration = Duration::from_secs(120);
 
 /// A world with a device, for tests that break things.
 pub struct Stand {
@@ -214,6 +215,20 @@ impl<'a> Scene<'a> {
         own.sort_by_key(|session| text(session, "id"));
         own
     }
+}
+
+/// Has the device's agent begin anew, and waits for its new link.
+pub fn restart_agent(world: &World, device: &Device) {
+    let links = world.links(device).unwrap();
+    device.ok(&["systemctl", "restart", "tidegate-agent"]).unwrap();
+    world.await_agent_again(device, links).unwrap();
+}
+
+/// Waits until a unit's journal has this line.
+pub fn journal_tells(device: &Device, unit: &str, what: impl Fn(&str) -> bool) {
+    let told = || device.journal(unit).lines().any(&what);
+    wait::until_true("the journal tells of it", PATIENCE, told)
+        .unwrap_or_else(|error| panic!("{error}:\n{}", device.journal(unit)));
 }
 
 /// The person leaves by themselves.

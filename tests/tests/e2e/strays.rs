@@ -205,7 +205,7 @@ fn a_login_that_a_session_had_systemd_make_ends_with_it_and_passes_for_nobody_el
 }
 
 /// cron looks at its tables each minute.
-const MINUTE: Duration = Duration::from_secs(75);
+const MINUTE: Duration = Duration::from_secs(150);
 
 #[test]
 fn a_job_of_a_running_cron_whose_table_is_gone_again_is_told_and_ends_with_the_last_who_could_have_asked() {

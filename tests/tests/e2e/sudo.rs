@@ -9,7 +9,7 @@ use tidegate_tests::pty::PATIENCE;
 use tidegate_tests::wait;
 
 use crate::needs_devices;
-use crate::scene::{ASKS_AND_WAITS, Scene, Stand, leave, text};
+use crate::scene::{ASKS_AND_WAITS, Scene, Stand, leave, restart_agent, text};
 
 /// What somebody sets, what it is said to do, and a command of the session with what it then says, or
 /// that the session is refused.
@@ -145,8 +145,7 @@ fn an_agent_that_starts_while_no_server_of_names_answers_grants_sudo_all_the_sam
     fs::write(device.path("/etc/resolv.conf"), "nameserver 127.0.0.1\n").unwrap();
     let waits = device.run(&["timeout", "4", "getent", "hosts", "nameless"]).unwrap();
     assert_eq!(waits.code(), Some(124), "names must have nobody to answer for them: {}", waits.all());
-    device.ok(&["systemctl", "restart", "tidegate-agent"]).unwrap();
-    stand.world.await_agent(device).unwrap();
+    restart_agent(&stand.world, device);
     let done = scene.world.client().ssh(&scene.operator, &scene.target(), &["sudo -n id -un"]).unwrap();
     let done = done.run().unwrap();
     assert!(done.out().contains("root"), "{}\n{}", done.all(), device.journal("tidegate-agent"));

@@ -1,11 +1,11 @@
 //! The units in systemd/: hardened as promised, and the programs work under them.
 
 use std::fs;
-use std::time::Duration;
 
 use tidegate_tests::device::Device;
 use tidegate_tests::host::Host;
 use tidegate_tests::programs::program;
+use tidegate_tests::pty::PATIENCE;
 use tidegate_tests::run::Run;
 use tidegate_tests::wait;
 
@@ -51,15 +51,12 @@ fn the_proxy_runs_as_its_unit_says_and_comes_back_after_a_kill() {
     let who = device.ok(&["ps", "-o", "user=", "-C", "tidegate-proxy"]).unwrap().out();
     assert_eq!(who.trim(), "tidegate");
     let answers = || device.run(&["tidegate-proxy", "admin", "get", "user"]).unwrap().success();
-    wait::until_true("the console answers", Duration::from_secs(10), answers)
+    wait::until_true("the console answers", PATIENCE, answers)
         .unwrap_or_else(|error| panic!("{error}\n{}", device.journal("tidegate-proxy")));
     let pid = || device.ok(&["systemctl", "show", "-P", "MainPID", "tidegate-proxy"]).unwrap().out();
     let first = pid();
     device.ok(&["systemctl", "kill", "--signal=KILL", "tidegate-proxy"]).unwrap();
-    wait::until_true("it is back", Duration::from_secs(20), || {
-        pid() != first && pid().trim() != "0" && answers()
-    })
-    .unwrap();
+    wait::until_true("it is back", PATIENCE, || pid() != first && pid().trim() != "0" && answers()).unwrap();
     // What keeps it from starting for long (here a directory in the place of its store) needs nobody
     // to start it once that is mended.
     let store = "/var/lib/tidegate/tidegate.db";
@@ -67,9 +64,9 @@ fn the_proxy_runs_as_its_unit_says_and_comes_back_after_a_kill() {
     device.ok(&["systemctl", "kill", "--signal=KILL", "tidegate-proxy"]).unwrap();
     let starts = || device.ok(&["systemctl", "show", "-P", "NRestarts", "tidegate-proxy"]).unwrap().out();
     let often = || starts().trim().parse::<u32>().is_ok_and(|count| count >= 8);
-    wait::until_true("it was started in vain for long", Duration::from_secs(60), often).unwrap();
+    wait::until_true("it was started in vain for long", PATIENCE * 3, often).unwrap();
     device.ok(&["sh", "-c", &format!("rmdir {store}; mv {store}.kept {store}")]).unwrap();
-    wait::until_true("it is back by itself", Duration::from_secs(20), answers)
+    wait::until_true("it is back by itself", PATIENCE, answers)
         .unwrap_or_else(|error| panic!("{error}\n{}", device.journal("tidegate-proxy")));
 }
 

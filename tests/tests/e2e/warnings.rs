@@ -15,7 +15,7 @@ fn the_end_of_a_window_is_told_in_the_terminal_but_not_over_a_full_screen_progra
     let scene = Scene::share(street(), "warned", ASKS_AND_WAITS);
     let (mut pty, number) = scene.wait_for_yes();
     let number = number.to_string();
-    let words = ["request", "approve", &number, "--duration", "75s"];
+    let words = ["request", "approve", &number, "--duration", "90s"];
     world.client().console(&scene.approver, &words).unwrap().ok().unwrap();
     pty.expect("tidegate: this session ends in 2 minutes (").unwrap();
     pty.expect(" UTC): save your work; going on needs another request\r\n").unwrap();

@@ -137,7 +137,7 @@ fn what_a_session_runs_in_a_login_on_its_own_device_is_in_its_list_and_ends_with
         "sudo -n setsid -f /bin/sleep 90533 </dev/null >/dev/null 2>&1; sudo -n /bin/echo as-root-there";
     let line = through_itself(port, left);
     let asked = watched.world.client().ssh(USER, &watched.target(), &[&line]).unwrap();
-    let out = asked.within(Duration::from_secs(60)).ok().unwrap().out();
+    let out = asked.ok().unwrap().out();
     assert!(out.contains("as-root-there"), "{out}");
     let (_, commands) = watched.commands();
     assert_eq!(field(exec(&commands, &["/bin/echo", "as-root-there"]), "uid"), &Value::from(0));
@@ -203,8 +203,7 @@ fn what_the_kernel_saw_of_a_session_stands_beside_what_was_asked_and_typed() {
         "cd /usr; /bin/echo 'a b'; printf L2Jpbi9lY2hvIGhpZGRlbgo= | base64 -d | sh; {script}; \
          /nosuch; sudo -n /bin/echo as-root; (setsid /bin/echo left-behind &); :"
     );
-    let asked =
-        world.client().ssh(USER, &watched.target(), &[&line]).unwrap().within(Duration::from_secs(60));
+    let asked = world.client().ssh(USER, &watched.target(), &[&line]).unwrap();
     other_login();
     let out = asked.ok().unwrap().out();
     assert!(out.contains("hidden") && out.contains("as-root"), "{out}");

@@ -27,9 +27,10 @@ const DEVICE: &str = "db01";
 const WHY: &str = "Restore last night's backup, ticket 4711";
 
 /// How long a person would wait for a program.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How soon a privilege is gone once its session is over; the bench measures how soon.
-const AT_ONCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How soon a privilege is gone once its session is over, on a machine under load too; the bench
+/// measures how soon on one that is idle.
+const AT_ONCE: Duration = Duration::from_secs(10);
 
 /// What stands after the story, until it is dropped.
 pub struct Story {
