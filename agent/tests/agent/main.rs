@@ -7,5 +7,6 @@ mod handover;
 mod host;
 mod logins;
 mod proxy;
+mod storms;
 mod story;
 mod witness;
