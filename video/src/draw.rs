@@ -4,6 +4,7 @@ pub mod color;
 mod glyphs;
 mod mask;
 pub mod picture;
+mod plane;
 pub mod planes;
 mod shapes;
 pub mod stage;
@@ -11,7 +12,8 @@ pub mod theme;
 mod tile;
 
 pub use glyphs::Glyphs;
-pub use tile::{Cursor, Line, Look, MARKS, Tile, Tiles};
+pub use plane::Plane;
+pub use tile::{Cursor, Look, MARKS, Tile, Tiles};
 
 /// A cell in pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]

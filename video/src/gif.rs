@@ -84,7 +84,7 @@ type Place = ((usize, usize), (usize, usize));
 /// Corner and size of all that looks otherwise.
 fn changed(before: &Picture, now: &Picture) -> Place {
     let width = now.width().max(1);
-    let rows = || now.pixels().chunks(width).zip(before.pixels().chunks(width));
+    let rows = || now.samples().chunks(width).zip(before.samples().chunks(width));
     let (mut left, mut right, mut top, mut bottom) = (width, 0, usize::MAX, 0);
     for (y, (new, old)) in rows().enumerate().filter(|(_, (new, old))| new != old) {
         let differs = |(new, old): (&Rgb, &Rgb)| new != old;
@@ -97,7 +97,7 @@ fn changed(before: &Picture, now: &Picture) -> Place {
 
 fn frame(picture: &Picture, ((x, y), (width, height)): Place) -> Frame<'static> {
     let pixels: Vec<Rgb> = picture
-        .pixels()
+        .samples()
         .chunks(picture.width().max(1))
         .skip(y)
         .take(height)

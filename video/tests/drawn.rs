@@ -132,7 +132,7 @@ fn only_what_looks_otherwise_is_drawn() {
     screen.write(b"\x1b[Htexts");
     assert!(stage.draw(&mut screen, &mut bar, &mut picture));
     let ((x, y), (cell, _)) = stage.cell(4, 0);
-    let changed = |at: &usize| before.pixels()[*at] != picture.pixels()[*at];
+    let changed = |at: &usize| before.samples()[*at] != picture.samples()[*at];
     let changes: Vec<_> = (0..width * height).filter(changed).map(|at| (at % width, at / width)).collect();
     assert!(!changes.is_empty());
     assert!(changes.iter().all(|(at, row)| (x..x + cell).contains(at) && *row >= y), "{changes:?}");
@@ -206,7 +206,7 @@ fn each_screen_of_real_programs_that_stood_for_40_ms_is_in_the_video_and_none_is
         let mut screen = Screen::new(size);
         stage.draw(&mut screen, &mut bar, &mut planes);
         // Each screen with when it came; the first is empty.
-        let mut screens = vec![(0, planes.planes()[0].0.to_vec())];
+        let mut screens = vec![(0, planes.planes()[0].samples().to_vec())];
         let bytes = std::fs::read(&cast).unwrap();
         let mut recording = Recording::open(&bytes[..], None).unwrap();
         let mut end = 0;
@@ -215,7 +215,7 @@ fn each_screen_of_real_programs_that_stood_for_40_ms_is_in_the_video_and_none_is
             screen.write(text.as_bytes());
             end = micros(event.at);
             if stage.draw(&mut screen, &mut bar, &mut planes) {
-                screens.push((end, planes.planes()[0].0.to_vec()));
+                screens.push((end, planes.planes()[0].samples().to_vec()));
             }
         }
         // What the encoder rounds away is less than what tells two letters apart.

@@ -1,43 +1,21 @@
 //! How much of each pixel of a cell is covered.
 
-/// Coverage of a rectangle, 0 to 255, row by row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mask {
-    width: usize,
-    height: usize,
-    cover: Vec<u8>,
-}
+use super::plane::Plane;
 
-impl Mask {
+/// Coverage, 0 to 255.
+pub type Mask = Plane<u8>;
+
+impl Plane<u8> {
     /// Nothing is covered.
     #[must_use]
     pub fn new(width: usize, height: usize) -> Self {
-        Self { width, height, cover: vec![0; width.saturating_mul(height)] }
-    }
-
-    #[must_use]
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
-    #[must_use]
-    pub fn height(&self) -> usize {
-        self.height
-    }
-
-    /// Every pixel.
-    #[must_use]
-    pub fn cover(&self) -> &[u8] {
-        &self.cover
+        Self::of(width, height, 0)
     }
 
     /// Covers a pixel, where it is not covered more already. Outside nothing happens.
     pub fn add(&mut self, x: i32, y: i32, cover: u8) {
         let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else { return };
-        if x >= self.width || y >= self.height {
-            return;
-        }
-        if let Some(pixel) = self.cover.get_mut(y * self.width + x) {
+        if let Some(pixel) = self.at(x, y) {
             *pixel = (*pixel).max(cover);
         }
     }
@@ -53,8 +31,8 @@ impl Mask {
 
     /// Covers each pixel by what `cover` says of its middle, from 0.0 to 1.0.
     pub fn shade(&mut self, cover: impl Fn(f32, f32) -> f32) {
-        for row in 0..whole(self.height) {
-            for column in 0..whole(self.width) {
+        for row in 0..whole(self.height()) {
+            for column in 0..whole(self.width()) {
                 let part = cover(column as f32 + 0.5, row as f32 + 0.5).clamp(0.0, 1.0);
                 self.add(column, row, (part * 255.0).round() as u8);
             }

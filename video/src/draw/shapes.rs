@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     fn covered(character: char, x: usize, y: usize) -> u8 {
-        shape(character, 12, 24).unwrap().cover()[y * 12 + x]
+        shape(character, 12, 24).unwrap().samples()[y * 12 + x]
     }
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!((covered('▀', 0, 0), covered('▀', 11, 11), covered('▀', 0, 12)), (255, 255, 0));
         assert_eq!((covered('▄', 0, 11), covered('▄', 0, 12), covered('▄', 11, 23)), (0, 255, 255));
         assert_eq!((covered('▌', 5, 0), covered('▌', 6, 0)), (255, 0));
-        assert!(shape('█', 12, 24).unwrap().cover().iter().all(|cover| *cover == 255));
+        assert!(shape('█', 12, 24).unwrap().samples().iter().all(|cover| *cover == 255));
         assert_eq!((covered('▚', 0, 0), covered('▚', 11, 0), covered('▚', 11, 23)), (255, 0, 255));
     }
 
@@ -143,7 +143,7 @@ mod tests {
     fn the_first_and_the_last_sextant_are_where_unicode_has_them() {
         assert_eq!((covered('\u{1fb00}', 0, 0), covered('\u{1fb00}', 6, 0)), (255, 0));
         let last = shape('\u{1fb3b}', 12, 24).unwrap();
-        assert_eq!((last.cover()[0], last.cover()[11], last.cover()[12 * 23]), (0, 255, 255));
+        assert_eq!((last.samples()[0], last.samples()[11], last.samples()[12 * 23]), (0, 255, 255));
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
         for character in all.filter_map(char::from_u32) {
             for (width, height) in [(4, 8), (12, 24), (40, 80)] {
                 let mask = shape(character, width, height).unwrap();
-                assert!(mask.cover().iter().any(|cover| *cover > 0), "{character:?} at {width}x{height}");
+                assert!(mask.samples().iter().any(|cover| *cover > 0), "{character:?} at {width}x{height}");
             }
         }
     }

@@ -5,7 +5,7 @@ use tidegate_screen::{Attribute, Cell, Color, Screen, Shape, Size, Underline, Wi
 
 use super::color::Rgb;
 use super::theme::{Theme, indexed};
-use super::{Cursor, Line, Look, MARKS, Surface, Tiles};
+use super::{Cursor, Look, MARKS, Surface, Tiles};
 use crate::fonts::Cut;
 
 /// Pixels around the screen.
@@ -196,7 +196,7 @@ impl Stage {
             foreground,
             background,
             cut: Cut::of(bold, style.has(Attribute::Italic)),
-            under: line(style.underline).map(|line| (line, line_color)),
+            under: (style.underline != Underline::None).then_some((style.underline, line_color)),
             strike: style.has(Attribute::Strike),
             cursor: None,
         };
@@ -251,15 +251,4 @@ impl Stage {
 
 fn rgb((red, green, blue): (u8, u8, u8)) -> Rgb {
     Rgb { red, green, blue }
-}
-
-fn line(underline: Underline) -> Option<Line> {
-    match underline {
-        Underline::None => None,
-        Underline::Single => Some(Line::Single),
-        Underline::Double => Some(Line::Double),
-        Underline::Curly => Some(Line::Curly),
-        Underline::Dotted => Some(Line::Dotted),
-        Underline::Dashed => Some(Line::Dashed),
-    }
 }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use tidegate_screen::Underline;
+
 use super::color::Rgb;
 use super::glyphs::Ink;
 use super::mask::{Mask, whole};
@@ -14,16 +16,6 @@ pub const MARKS: usize = 4;
 
 /// The most bytes of tiles that are kept; then they are made anew.
 const MOST_BYTES: usize = 24 * 1024 * 1024;
-
-/// A line under text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Line {
-    Single,
-    Double,
-    Curly,
-    Dotted,
-    Dashed,
-}
 
 /// A cursor's shape that leaves the text as it is. (A block is text in other colours.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,7 +36,7 @@ pub struct Look {
     pub foreground: Rgb,
     pub background: Rgb,
     pub cut: Cut,
-    pub under: Option<(Line, Rgb)>,
+    pub under: Option<(Underline, Rgb)>,
     pub strike: bool,
     pub cursor: Option<(Cursor, Rgb)>,
 }
@@ -227,34 +219,35 @@ impl Tiles {
 }
 
 fn paint(pixels: &mut [Rgb], mask: &Mask, color: Rgb) {
-    for (pixel, cover) in pixels.iter_mut().zip(mask.cover()) {
+    for (pixel, cover) in pixels.iter_mut().zip(mask.samples()) {
         *pixel = color.over(*pixel, *cover);
     }
 }
 
 /// Lines meet those of the next cell: their patterns fit into a cell.
-fn under(line: Line, width: usize, metrics: &Metrics) -> Mask {
+fn under(line: Underline, width: usize, metrics: &Metrics) -> Mask {
     let mut mask = Mask::new(width, metrics.height);
     let (right, bottom, thick) = (whole(width), whole(metrics.height), metrics.thickness);
     let top = (metrics.baseline + thick.max(2)).min(bottom - thick);
     let mut dash = |from: i32, until: i32, top: i32| mask.rectangle((from, until), (top, top + thick), 255);
     match line {
-        Line::Single => dash(0, right, top),
-        Line::Double => {
+        Underline::None => {}
+        Underline::Single => dash(0, right, top),
+        Underline::Double => {
             dash(0, right, (top - thick).max(0));
             dash(0, right, (top + thick).min(bottom - thick));
         }
-        Line::Dotted => {
+        Underline::Dotted => {
             (0..right).step_by(4).for_each(|from| dash(from, (from + 2).min(right), top));
         }
-        Line::Dashed => {
+        Underline::Dashed => {
             let third = (whole(metrics.width) / 3).max(1);
             (0..right).step_by(metrics.width).for_each(|from| {
                 dash(from, from + third, top);
                 dash(from + 2 * third, from + whole(metrics.width), top);
             });
         }
-        Line::Curly => {
+        Underline::Curly => {
             let height = ((bottom - metrics.baseline) as f32 * 0.25).max(1.0);
             let middle = (bottom as f32 - height - thick as f32).max(metrics.baseline as f32 + height);
             let turn = std::f32::consts::TAU / metrics.width as f32;

@@ -84,10 +84,11 @@ impl Sink<Planes> for Encoding {
 
     fn frame(&mut self, at: u64, surface: &Planes) -> Result<(), EncodeError> {
         let Ok(mut frame) = self.used.recv() else { return Err(self.cause()) };
-        for (plane, (samples, width)) in surface.planes().into_iter().enumerate() {
+        for (plane, part) in surface.planes().into_iter().enumerate() {
+            let width = part.width();
             let stride = frame.stride(plane);
             let rows = frame.data_mut(plane).chunks_exact_mut(stride.max(1));
-            for (to, from) in rows.zip(samples.chunks_exact(width.max(1))) {
+            for (to, from) in rows.zip(part.samples().chunks_exact(width.max(1))) {
                 if let Some(to) = to.get_mut(..width) {
                     to.copy_from_slice(from);
                 }

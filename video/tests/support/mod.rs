@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
 use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::{HashAlg, PrivateKey};
 use tidegate_common::id::SessionId;
@@ -141,7 +142,7 @@ pub fn run_with(input: &[u8], arguments: &[&dyn AsRef<std::ffi::OsStr>]) -> Outp
 }
 
 /// What ffprobe says of a file.
-pub fn probe(path: &Path) -> serde_json::Value {
+pub fn probe(path: &Path) -> Value {
     let output = Command::new("ffprobe")
         .args([
             "-v",
@@ -192,4 +193,20 @@ fn raw(path: &Path, which: &[&str]) -> Vec<u8> {
         .expect("ffmpeg is needed");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout
+}
+
+/// The stream of a kind.
+pub fn stream<'a>(probed: &'a Value, kind: &str) -> &'a Value {
+    let streams = probed["streams"].as_array().unwrap();
+    streams.iter().find(|stream| stream["codec_type"] == kind).unwrap_or(&Value::Null)
+}
+
+/// A number that ffprobe tells as text.
+pub fn seconds(value: &Value) -> f64 {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+/// What a program complained of.
+pub fn sentence(output: &std::process::Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
 }

@@ -186,7 +186,7 @@ mod tests {
 
     fn row(character: char, y: usize) -> String {
         let mask = shape(character, 12, 24).unwrap();
-        let row = &mask.cover()[y * 12..(y + 1) * 12];
+        let row = &mask.samples()[y * 12..(y + 1) * 12];
         row.iter().map(|cover| if *cover == 255 { '#' } else { '.' }).collect()
     }
 
