@@ -9,14 +9,11 @@ use anyhow::Context;
 
 use crate::cli::{Cli, Command, Doctor, Enrol, Output, Shown, Uninstall};
 use crate::config::Config;
-use crate::paths::Paths;
+use crate::identity::Token;
+use crate::paths::{Paths, SYSTEMD};
 use crate::setup::{self, Site, Sshd};
-use crate::shell::identity::Token;
 use crate::shell::{driver, reload, sweep, uplink};
-use crate::{doctor, report};
-
-/// There when systemd runs the host (sd_booted(3)).
-pub const SYSTEMD: &str = "/run/systemd/system";
+use crate::{doctor, report, sshd};
 
 /// Carries out one command.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -84,7 +81,7 @@ fn enrol(file: Option<&std::path::Path>, enrol: Enrol) -> anyhow::Result<()> {
         paths.state.display()
     ));
     // An sshd that was set up takes certificates for the device that this host was.
-    if paths.is_host() && std::path::Path::new(setup::DROP_IN).exists() {
+    if paths.is_host() && std::path::Path::new(sshd::DROP_IN).exists() {
         let told = site(proxy, true)
             .and_then(|site| Ok(setup::carry_out(&setup::way_in(&site, &issued.device), false)?));
         told.context("the host is enrolled, but sshd does not know it; run: tidegate-agent install")?;

@@ -27,9 +27,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nix::unistd::User;
 use tidegate_common::id::SessionId;
 
+use crate::clock;
 use crate::core::{Ledger, Record, Traces};
 use crate::paths::Paths;
-use crate::shell::clock;
 use known::Known;
 
 pub use known::{News, Process};

@@ -7,15 +7,23 @@
 // A closed pipe must not end what runs.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
+mod account_files;
 mod app;
 mod cli;
+mod clock;
 mod config;
 mod core;
+mod digest;
 mod doctor;
 mod elevate;
+mod files;
+mod identity;
+mod link;
 mod logins;
 mod marker;
 mod paths;
+mod process;
+mod program;
 mod report;
 mod residue;
 mod say;

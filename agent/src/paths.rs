@@ -3,6 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// There when systemd runs the host (sd_booted(3)).
+pub const SYSTEMD: &str = "/run/systemd/system";
+
 /// The roots below which the agent reads and writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {

@@ -18,8 +18,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::core::{Delta, Ledger, Unit};
-use crate::elevate::program::run;
 use crate::paths::Paths;
+use crate::program::run;
 use crate::shell::journal::Journal;
 use crate::text::{self, lines, shown};
 use accounts::Accounts;

@@ -25,8 +25,6 @@ mod cgroup;
 mod changes;
 mod ending;
 mod late;
-mod own;
-mod process;
 mod reaper;
 mod systemd;
 mod table;
@@ -39,14 +37,13 @@ use tidegate_common::id::SessionId;
 
 use crate::core::{Reaped, Traces};
 use crate::paths::Paths;
+use crate::process::{self, Lost};
 use ending::Ending;
 use systemd::Services;
 use table::Table;
 
 pub use changes::{Beginning, Comparer, Notes, missed};
-pub use late::{Late, Lates, Lost};
-pub use own::Own;
-pub use process::{Status, command_of, is_gone, shown};
+pub use late::{Late, Lates};
 pub use reaper::{Job, Reaper};
 pub use systemd::Systemd;
 

@@ -11,11 +11,11 @@ mod work;
 
 use std::path::PathBuf;
 
-use crate::elevate::program;
+use crate::program;
 
 pub use change::Change;
 pub use plan::{Running, install, start, uninstall, way_in};
-pub use sshd::{DROP_IN, Sshd, asks_by_device, in_force, is_bound, principals, remarks, trust};
+pub use sshd::{Sshd, in_force, remarks};
 pub use sudoers::{FORMER, INCLUDE, include as sudo_include, of_host as sudo_of_host};
 pub use work::Work;
 
@@ -59,7 +59,7 @@ pub enum SetupError {
     Refused { program: &'static str, said: String },
     /// A program of the host failed.
     #[error("{0}")]
-    Program(#[from] crate::elevate::program::ProgramError),
+    Program(#[from] program::ProgramError),
 }
 
 /// Carries a plan out, telling each change; with `dry_run` only tells.

@@ -1,12 +1,10 @@
 //! Everything around the core that touches the world: the loop, the worker that
-//! executes effects in their order, the journal, the clock, the link to the proxy.
+//! executes effects in their order, the journal, the way to the proxy.
 
 mod again;
-pub mod clock;
 pub mod driver;
 mod explain;
 pub mod handover;
-pub mod identity;
 pub mod journal;
 pub mod leases;
 pub mod link_state;
@@ -20,13 +18,11 @@ pub mod uplink;
 mod watchdog;
 mod worker;
 
-pub use worker::Link;
-
 use tokio::sync::mpsc;
 
 use crate::core::{Carried, Event};
+use crate::link::Outbox;
 use crate::residue::Systemd;
-use tidegate_common::wire::FromAgent;
 
 /// How those who look after processes reach the host's systemd.
 const SYSTEMD: Systemd = Systemd { stop: crate::elevate::stop_service, show: crate::elevate::show_services };
@@ -47,10 +43,6 @@ pub enum Message {
     /// All that was decided is done, and this is left for the next agent.
     HandedOver(Carried),
 }
-
-/// Answers on their way to the proxy over one link. Bounded: a link whose outbox
-/// is full is given up.
-pub type Outbox = mpsc::Sender<FromAgent>;
 
 /// How the worker and the link reach the loop.
 pub type Inbox = mpsc::Sender<Message>;

@@ -10,17 +10,19 @@ mod cause;
 mod lines;
 mod log;
 mod patterns;
+mod trust;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tidegate_common::name::AccountName;
 
-use crate::elevate::program::{Answer, ProgramError, run};
 use crate::paths::Paths;
+use crate::program::{Answer, ProgramError, run};
 
 pub use cause::{Causes, Trust, lists, not_in_force, of_everybody};
 pub use lines::{Line, Lines, place};
+pub use trust::{DROP_IN, asks_by_device, is_bound, principals, trust};
 
 /// How long sshd may take to say what it is told.
 const DEADLINE: Duration = Duration::from_secs(10);

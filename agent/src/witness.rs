@@ -33,9 +33,9 @@ use tidegate_common::name::AccountName;
 use tidegate_common::wire::Sight;
 
 use crate::core::{Ledger, Record};
+use crate::link::Link;
 use crate::logins::{Logins, News};
 use crate::paths::Paths;
-use crate::shell::Link;
 use watcher::{Listening, Watcher};
 
 pub use loaded_rules::{obstacles, put_back_after_crash};

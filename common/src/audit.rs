@@ -12,7 +12,6 @@
 
 mod chain;
 mod event;
-mod note;
 mod show;
 mod transfer;
 
@@ -22,12 +21,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::{DeviceName, UserName};
 
+pub use crate::note::{CommandText, Note, Notes};
+
 pub use chain::{Broken, Chain, Linked, Stored, verify_chain};
 pub use event::{
     Asked, ChannelKind, CommandSource, EndCause, Event, FileChange, ForwardKind, LoginMethod, Outcome, Verb,
     Verdict, Way,
 };
-pub use note::{CommandText, Note, Notes};
 pub use transfer::{Changed, Transfer};
 
 /// Who did it.

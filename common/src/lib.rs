@@ -12,6 +12,7 @@ pub mod id;
 pub mod kind;
 pub mod model;
 pub mod name;
+pub mod note;
 pub mod notice;
 pub mod policy;
 pub mod recording;

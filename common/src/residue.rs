@@ -106,7 +106,7 @@ impl Residue {
 
 /// Bounded, on one line, without what moves the cursor.
 fn plain(text: &str) -> String {
-    crate::audit::Note::<MOST_TEXT>::new(text).as_str().to_owned()
+    crate::note::Note::<MOST_TEXT>::new(text).as_str().to_owned()
 }
 
 impl fmt::Display for Finding {

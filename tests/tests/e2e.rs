@@ -90,6 +90,8 @@ mod postgres;
 mod privileges;
 #[path = "e2e/refusals.rs"]
 mod refusals;
+#[path = "e2e/rooms.rs"]
+mod rooms;
 #[path = "e2e/scene.rs"]
 mod scene;
 #[path = "e2e/silence.rs"]

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use tidegate_common::name::DeviceName;
 
-use super::{SYSTEMD, runtime, setup_possible, site, token};
+use super::{runtime, setup_possible, site, token};
 use crate::cli::Install;
 use crate::config::Config;
-use crate::paths::Paths;
+use crate::identity::{Identity, Token};
+use crate::paths::{Paths, SYSTEMD};
 use crate::setup::{self, Running, Site, Work};
-use crate::shell::identity::{Identity, Token};
 use crate::shell::uplink;
+use crate::sshd;
 
 /// Sets this host up. A wrong token or address is found before anything is changed, and what
 /// fails later is taken back.
@@ -104,7 +105,7 @@ fn set_up(
         }
         None => crate::say::line(format_args!(
             "would write {}, for the device that this host is enrolled as",
-            setup::DROP_IN
+            sshd::DROP_IN
         )),
     }
     // What only makes running what is there needs no line of its own when nothing changed.

@@ -6,8 +6,7 @@ use tidegate_common::name::AccountName;
 
 use super::Point;
 use crate::paths::Paths;
-use crate::setup;
-use crate::sshd::{Lines, LogIn, Settings, lists, of_everybody};
+use crate::sshd::{self, Lines, LogIn, Settings, lists, of_everybody};
 
 const NAME: &str = "access";
 const MEND: &str = "change that, then `systemctl reload ssh`";
@@ -44,7 +43,7 @@ pub fn of_one(paths: &Paths, account: &AccountName, proxy: &[IpAddr], port: u16)
     let to = towards(from).unwrap_or(from);
     let log_in =
         LogIn { account: account.clone(), from: SocketAddr::new(from, 0), to: SocketAddr::new(to, port) };
-    let causes = log_in.examine(paths, &setup::trust(paths));
+    let causes = log_in.examine(paths, &sshd::trust(paths));
     let refused = causes.refuses.into_iter();
     let refused =
         refused.map(|why| Point::wrong(NAME, format!("sshd does not let {account} in: {why}"), MEND));

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use tidegate_common::wire::MOST_SKEW_SECONDS;
 
 use super::Point;
-use crate::shell::tls;
+use crate::digest::sha256;
 
 /// From here on the difference of two clocks is worth a word: a rule ends so much too
 /// late, or too early.
@@ -99,7 +99,7 @@ fn fingerprint(line: &str) -> Option<String> {
     let blob =
         line.split_whitespace().find_map(|word| STANDARD.decode(word).ok().filter(|blob| is_key(blob)));
     match blob {
-        Some(blob) => Some(format!("SHA256:{}", STANDARD_NO_PAD.encode(tls::sha256(&blob)))),
+        Some(blob) => Some(format!("SHA256:{}", STANDARD_NO_PAD.encode(sha256(&blob)))),
         None if line.is_empty() => None,
         None => {
             let mut shown = String::from("the line `");

@@ -8,15 +8,15 @@ use std::time::Duration;
 use tidegate_common::name::AccountName;
 
 use super::{Point, Verdict, access, compare, judge};
+use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::elevate::defaults;
-use crate::elevate::program::{self, run};
 use crate::elevate::sudoers::Policy;
 use crate::elevate::tools;
-use crate::paths::Paths;
+use crate::identity::Identity;
+use crate::paths::{Paths, SYSTEMD};
+use crate::program::{self, run};
 use crate::setup::{self, says};
-use crate::shell::clock;
-use crate::shell::identity::Identity;
 use crate::shell::journal::Journal;
 use crate::shell::link_state::{self, LinkState};
 use crate::sshd::{self, Lines, Settings};
@@ -108,7 +108,7 @@ fn identity(paths: &Paths, enrol: &str) -> Point {
 }
 
 fn services(install: &str) -> Vec<Point> {
-    if !Path::new(crate::app::SYSTEMD).exists() {
+    if !Path::new(SYSTEMD).exists() {
         let found = "this host does not run systemd; see to it that `tidegate-agent sweep` runs at boot and every minute";
         return vec![Point::warning("service", found, "cron or the host's own init")];
     }
@@ -167,8 +167,8 @@ fn sshd(
     let device = Identity::load(paths).ok().and_then(|identity| identity.device());
     let (settings, lines) = (Settings::new(told.as_str()), Lines::read(paths));
     // What is written already and does not count is not mended by writing it again.
-    let in_the_way = sshd::not_in_force(&settings, &lines, &setup::trust(paths));
-    let mend = in_the_way.filter(|_| setup::is_bound(paths)).unwrap_or_else(|| install.to_owned());
+    let in_the_way = sshd::not_in_force(&settings, &lines, &sshd::trust(paths));
+    let mend = in_the_way.filter(|_| sshd::is_bound(paths)).unwrap_or_else(|| install.to_owned());
     let mut points = judge::sshd(&told, &paths.user_ca().to_string_lossy(), device.as_ref(), &mend);
     points.extend(access::of_all(&settings, &lines));
     points.push(match read_words(&paths.user_ca()) {
@@ -177,7 +177,7 @@ fn sshd(
     });
     let addresses: Vec<IpAddr> =
         proxy.to_socket_addrs().into_iter().flatten().map(|address| address.ip()).collect();
-    let exempt = settings.values("persourcepenaltyexemptlist").next().filter(|_| setup::is_bound(paths));
+    let exempt = settings.values("persourcepenaltyexemptlist").next().filter(|_| sshd::is_bound(paths));
     let exempt = exempt.and_then(|value| lines.that_says("persourcepenaltyexemptlist", value));
     let mend = match exempt.filter(|line| !line.file.ends_with("tidegate.conf")) {
         Some(line) => format!("add {proxy}'s address to {line}, which sshd reads first"),

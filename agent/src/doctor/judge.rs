@@ -11,7 +11,7 @@ use tidegate_common::wire::SESSION_VARIABLE;
 use super::Point;
 use super::compare::ClockSetter;
 use crate::elevate::sudoers::Policy;
-use crate::setup;
+use crate::sshd;
 
 /// What `sshd -T` says of one keyword (sshd_config(5)); it may say it several times.
 fn values<'a>(told: &'a str, keyword: &str) -> Vec<&'a str> {
@@ -62,7 +62,7 @@ fn certificates(command: &str, device: Option<&DeviceName>, install: &str) -> Po
         let found = "sshd takes certificates for an account of the same name on any device";
         return Point::warning(NAME, found, install);
     }
-    if !setup::asks_by_device(command) || device.is_some_and(|device| setup::principals(device) != command) {
+    if !sshd::asks_by_device(command) || device.is_some_and(|device| sshd::principals(device) != command) {
         let device = device.map_or("this device", DeviceName::as_str);
         let found = format!(
             "sshd asks `{command}` whom certificates must name, not for {device}; no session can log in"

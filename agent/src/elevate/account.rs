@@ -3,7 +3,7 @@
 use nix::unistd::User;
 use tidegate_common::name::AccountName;
 
-use super::lines::{fields, number, read};
+use crate::account_files::{fields, number, read};
 use crate::paths::Paths;
 
 /// An account's ids.

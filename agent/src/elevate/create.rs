@@ -13,12 +13,13 @@ use tidegate_common::grant::Shell;
 use tidegate_common::id::SessionId;
 use tidegate_common::name::AccountName;
 
-use super::enable::today;
-use super::lines::{any, fields, read, with_field, with_line, without_line};
 use super::lock::{AccountFiles, AccountLock};
 use super::tools::{self, Tool};
-use super::{belongings, people, replace};
+use super::{belongings, people};
+use crate::account_files::{any, fields, read, with_field, with_line, without_line};
+use crate::clock::today;
 use crate::core::{Delta, Reaped};
+use crate::files::replace;
 use crate::paths::Paths;
 use crate::text::read_words;
 

@@ -23,10 +23,10 @@ use tidegate_common::grant::Custom;
 use tidegate_common::id::SessionId;
 use tidegate_common::name::AccountName;
 
-use super::program::{Answer, run_with};
 use crate::core::Delta;
 use crate::paths::Paths;
-use crate::residue::Own;
+use crate::process::Own;
+use crate::program::{self, Answer, run_with};
 
 /// How long a program may take unless it says otherwise, and at most. Slow changes are
 /// made one at a time, so one holds up others: it must fit a lease.
@@ -279,7 +279,7 @@ impl Place {
                 "--service-type=exec".to_owned(),
                 format!("--property=RuntimeMaxSec={deadline}"),
                 "--property=TimeoutStopSec=1".to_owned(),
-                format!("--setenv=PATH={}", super::program::PATH),
+                format!("--setenv=PATH={}", program::PATH),
                 "--setenv=LC_ALL=C".to_owned(),
                 "--setenv=TZ=UTC".to_owned(),
             ];

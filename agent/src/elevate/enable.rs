@@ -11,9 +11,10 @@ use tidegate_common::grant::Shell;
 use tidegate_common::name::AccountName;
 
 use super::account;
-use super::lines::{fields, read, with_field};
 use super::lock::AccountLock;
 use super::tools::{self, Tool};
+use crate::account_files::{fields, read, with_field};
+use crate::clock::today;
 use crate::core::{Delta, Lifted, Swap};
 use crate::paths::Paths;
 use crate::text::shown;
@@ -22,11 +23,6 @@ use crate::text::shown;
 const PASSWORD: usize = 1;
 const EXPIRES: usize = 7;
 const SHELL: usize = 6;
-
-/// Today, in days since 1970, as shadow(5) counts them.
-pub fn today() -> i64 {
-    jiff::Timestamp::now().as_second().div_euclid(86_400)
-}
 
 /// What keeps the account from being used.
 pub fn plan(paths: &Paths, account: &AccountName) -> Result<Delta, String> {

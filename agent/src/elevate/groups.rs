@@ -10,12 +10,12 @@ use tidegate_common::grant::Failure;
 use tidegate_common::name::{AccountName, UnixGroupName};
 
 use super::account;
-use super::lines::{number, read};
 use super::lock::AccountLock;
 use super::tools::{self, Tool};
+use crate::account_files::{fields, number, read};
 use crate::core::{Delta, Gone, Held, Unit};
 use crate::paths::Paths;
-use crate::residue::Lost;
+use crate::process::Lost;
 
 /// Both files keep the members behind the third colon.
 const MEMBERS: usize = 3;
@@ -107,7 +107,7 @@ pub fn verify(paths: &Paths, account: &AccountName, group: &UnixGroupName) -> Re
 /// Whether an account is in a group, as the host's own files have it.
 pub fn is_in(paths: &Paths, account: &AccountName, group: &str) -> bool {
     let groups = read(paths, "group").ok().flatten().unwrap_or_default();
-    let fields = super::lines::fields(&groups, group).unwrap_or_default();
+    let fields = fields(&groups, group).unwrap_or_default();
     let gid = fields.get(2).copied().and_then(number);
     let primary = account::find(paths, account).ok().map(|found| found.gid);
     let listed = fields.get(MEMBERS).into_iter().flat_map(|members| members.split(|byte| *byte == b','));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::create::FILES;
 use crate::paths::Paths;
-use crate::residue::shown;
+use crate::process::shown;
 
 /// Files that the tools lock, beside the account files.
 const SUBORDINATE: [&str; 2] = ["subuid", "subgid"];

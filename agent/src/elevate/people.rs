@@ -10,10 +10,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tidegate_common::grant::{Leftover, MOST_LEFTOVERS};
 
-use super::program::run;
 use crate::core::Reaped;
 use crate::paths::Paths;
-use crate::residue::{Status, command_of, is_gone, shown};
+use crate::process::{Status, command_of, is_gone, shown};
+use crate::program::run;
 
 /// Between TERM and KILL.
 const GRACE: Duration = Duration::from_millis(300);

@@ -11,7 +11,7 @@ use std::io;
 use nix::fcntl::posix_fallocate;
 
 use super::create::FILES;
-use super::replace::{self, replace};
+use crate::files::{self, replace};
 use crate::paths::Paths;
 
 /// What file systems give room in, at the most.
@@ -45,7 +45,7 @@ fn needed(paths: &Paths) -> u64 {
 /// # Errors
 /// When there is none, or nothing can be written there.
 pub fn is_there(paths: &Paths) -> io::Result<()> {
-    let path = replace::fresh(&paths.etc, PROBE);
+    let path = files::fresh(&paths.etc, PROBE);
     let taken = File::create(&path).and_then(|file| {
         let needed = needed(paths).try_into().map_err(io::Error::other)?;
         posix_fallocate(&file, 0, needed).map_err(io::Error::from)

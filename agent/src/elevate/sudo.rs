@@ -19,11 +19,12 @@ use tidegate_common::name::AccountName;
 
 use super::defaults::{self, Whose};
 use super::listing::{self, Granted, Standing};
-use super::program::{self, Answer, run, run_on_terminal, run_with};
 use super::sudoers::Policy;
-use super::{account, groups, replace};
+use super::{account, groups};
 use crate::core::Delta;
+use crate::files::replace;
 use crate::paths::Paths;
+use crate::program::{self, Answer, run, run_on_terminal, run_with};
 use crate::text::shown;
 
 /// How long visudo or sudo may take.

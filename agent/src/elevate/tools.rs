@@ -17,12 +17,14 @@ use jiff::civil::date;
 use tidegate_common::name::{AccountName, UnixGroupName};
 
 use super::create::FILES;
-use super::lines::{fields, put_back, read, unwritten, write};
+use super::lines::{put_back, unwritten, write};
 use super::lock::AccountLock;
-use super::program::run_with;
-use super::{lock_files, replace, reserve};
+use super::{lock_files, reserve};
+use crate::account_files::{fields, read};
 use crate::core::Delta;
+use crate::files;
 use crate::paths::Paths;
+use crate::program::run_with;
 
 /// What has to be there for groups and accounts to be granted.
 pub const PROGRAMS: [&str; 3] = [USERADD, USERMOD, USERDEL];
@@ -254,7 +256,7 @@ impl Backup {
     fn of(paths: &Paths, file: &str) -> Self {
         let path = paths.etc.join(format!("{file}-"));
         let was_there = path.symlink_metadata().is_ok();
-        Self { aside: replace::fresh(&paths.etc, &format!("{file}-")), path, was_there }
+        Self { aside: files::fresh(&paths.etc, &format!("{file}-")), path, was_there }
     }
 
     fn put_aside(&self) -> io::Result<()> {
@@ -271,8 +273,8 @@ impl Backup {
 /// Removes what a crash left, of the agent's own work and of a tool's. Under the host's
 /// lock, so that no tool is at work; what a lock file of somebody else's guards is theirs.
 pub fn clear(paths: &Paths) {
-    replace::clear(&paths.etc, &FILES);
-    replace::clear(&paths.etc, &[reserve::PROBE]);
+    files::clear(&paths.etc, &FILES);
+    files::clear(&paths.etc, &[reserve::PROBE]);
     for file in FILES {
         let backup = Backup::of(paths, file);
         told(fs::rename(&backup.aside, &backup.path), &backup.path);

@@ -9,11 +9,12 @@ use nix::unistd::Pid;
 use tidegate_common::grant::{Leftover, MOST_LEFTOVERS};
 use tidegate_common::id::SessionId;
 
-use super::process::{Manager, Process, shown};
 use super::table::Table;
-use super::{Leaving, Lost, trace};
+use super::{Leaving, trace};
 use crate::core::Reaped;
 use crate::logins::Logins;
+use crate::process::Lost;
+use crate::process::{Manager, Process, shown};
 use crate::sys;
 
 /// What ends by itself within this time is no leftover: the login's own end.

@@ -14,17 +14,10 @@ use serde::{Deserialize, Serialize};
 use tidegate_common::id::SessionId;
 
 use crate::paths::Paths;
+use crate::process::Lost;
 
 /// How long somebody may come late: sshd and logind have given up on a login by then.
 pub const LATEST: Duration = Duration::from_secs(30);
-
-/// A group that was taken from an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Lost {
-    pub uid: u32,
-    pub gid: u32,
-}
 
 /// One end of a session, or of units that stood without one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,13 +14,14 @@ use tidegate_common::grant::Leftover;
 use tidegate_common::id::SessionId;
 
 use super::ending::Ending;
-use super::late::{LATEST, Lost};
+use super::late::LATEST;
 use super::systemd::{Services, Systemd};
 use super::table::Table;
 use super::{LOOK, Leaving, TICKS, now, trace};
 use crate::core::{Event, Reaped, Traces};
 use crate::logins::Logins;
 use crate::paths::Paths;
+use crate::process::Lost;
 
 /// How often to look for the first process of a session, and for how long.
 const FIRST: Duration = Duration::from_millis(25);

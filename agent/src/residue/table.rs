@@ -12,12 +12,12 @@ use std::path::PathBuf;
 
 use tidegate_common::id::SessionId;
 
+use super::Leaving;
 use super::cgroup::Groups;
-use super::process::{self, Process, is_sshd};
 use super::systemd::Services;
-use super::{Leaving, Lost, own};
 use crate::core::Traces;
 use crate::logins::Logins;
+use crate::process::{self, Lost, Process, is_own, is_sshd};
 
 /// All processes.
 #[derive(Debug, Default)]
@@ -270,7 +270,7 @@ impl Table {
     /// sshd's listener.
     pub fn touchable(&self, process: &Process) -> bool {
         let hosts = process.pid == 1 || process.kernels;
-        let agents = self.ours(process.pid) || process.service.as_ref().is_some_and(|unit| own::is(unit));
+        let agents = self.ours(process.pid) || process.service.as_ref().is_some_and(|unit| is_own(unit));
         !(hosts || agents || self.is_listener(process))
     }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::SetupError;
-use crate::elevate::program::run;
-use crate::elevate::replace;
+use crate::files::replace;
+use crate::program::run;
 use crate::sshd;
 
 /// How long systemctl and its like may take.

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use tidegate_common::name::DeviceName;
 
 use super::change::{Change, Check, DEADLINE};
-use super::sshd::DROP_IN;
 use super::sudoers::{self, FORMER, INCLUDE};
 use super::{SetupError, Site};
-use crate::elevate::program;
 use crate::paths::Paths;
+use crate::program;
 use crate::shell::reload;
+use crate::sshd::DROP_IN;
 
 const AGENT: &str = "tidegate-agent.service";
 const UNITS: [(&str, &str); 3] = [

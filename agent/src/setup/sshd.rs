@@ -7,12 +7,8 @@ use tidegate_common::name::DeviceName;
 
 use super::{SetupError, says};
 use crate::paths::Paths;
-use crate::shell::identity::Identity;
-use crate::sshd::{self, Line, Lines, Settings, Trust, place};
+use crate::sshd::{self, Line, Lines, Settings, asks_by_device, place, principals, trust};
 use crate::text::read_words;
-
-/// The drop-in, below the root.
-pub const DROP_IN: &str = "/etc/ssh/sshd_config.d/tidegate.conf";
 
 /// Facts about sshd.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,44 +69,6 @@ impl Sshd {
             text.push_str(&format!("PerSourcePenaltyExemptList {}\n", list.join(",")));
         }
         text
-    }
-}
-
-/// The command that tells sshd whom a certificate must name: a program of every host, so
-/// that none of ours runs at each log-in, and none of it as root.
-#[must_use]
-pub fn principals(device: &DeviceName) -> String {
-    format!("{ECHO}{device}")
-}
-
-/// sshd writes the account for `%u` (sshd_config(5), TOKENS).
-const ECHO: &str = "/bin/echo %u@";
-
-/// Whether a command is one that this program wrote, for whichever device.
-#[must_use]
-pub fn asks_by_device(command: &str) -> bool {
-    command.strip_prefix(ECHO).is_some_and(|device| device.parse::<DeviceName>().is_ok())
-}
-
-/// Whether the drop-in that is there has sshd take certificates only for the device that
-/// this host is enrolled as.
-#[must_use]
-pub fn is_bound(paths: &Paths) -> bool {
-    let Some(device) = Identity::load(paths).ok().and_then(|identity| identity.device()) else {
-        return false;
-    };
-    let line = format!("AuthorizedPrincipalsCommand {}", principals(&device));
-    let text = std::fs::read(paths.etc.join(DROP_IN.trim_start_matches("/etc/"))).unwrap_or_default();
-    text.split(|byte| *byte == b'\n').any(|there| there == line.as_bytes())
-}
-
-/// What sshd has to be told for the proxy's certificates to count on this host.
-#[must_use]
-pub fn trust(paths: &Paths) -> Trust {
-    let device = Identity::load(paths).ok().and_then(|identity| identity.device());
-    Trust {
-        user_ca: paths.user_ca().to_string_lossy().into_owned(),
-        principals: device.as_ref().map(principals),
     }
 }
 
@@ -258,10 +216,6 @@ mod tests {
         assert!(text.contains("\nAuthorizedPrincipalsCommandUser nobody\n"), "{text}");
         for line in text.lines() {
             assert!(line.len() < 100 && !line.starts_with(' '), "{line}");
-        }
-        assert!(asks_by_device("/bin/echo %u@db01"));
-        for other in ["none", "/bin/echo %u", "/bin/echo %u@", "/bin/echo %u@a b", "/bin/cat %u@db01"] {
-            assert!(!asks_by_device(other), "{other}");
         }
     }
 }

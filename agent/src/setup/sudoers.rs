@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::SetupError;
-use crate::elevate::program;
+use crate::program;
 use crate::text::read_words;
 
 /// The file among sudo's drop-ins. Of the rules that match a command sudo takes the last, so

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::change::{Change, DEADLINE};
 use super::{SetupError, says};
-use crate::elevate::program::run;
-use crate::elevate::replace;
+use crate::files::replace;
+use crate::program::run;
 
 /// What was carried out so far, and what the host was before.
 #[derive(Debug, Default)]

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use tidegate_common::wire::FromAgent;
 use tokio::sync::Semaphore;
 
-use super::worker::Link;
+use crate::link::Link;
 use crate::paths::Paths;
-use crate::setup;
-use crate::sshd::LogIn;
+use crate::sshd::{LogIn, trust};
 
 /// Questions looked into at once; each runs a few programs of the host's.
 const AT_ONCE: usize = 2;
@@ -38,7 +37,7 @@ impl Explainer {
         };
         let (paths, link) = (self.paths.clone(), self.link.clone());
         tokio::task::spawn_blocking(move || {
-            let causes = log_in.explain(&paths, &setup::trust(&paths));
+            let causes = log_in.explain(&paths, &trust(&paths));
             let mut lines = causes.refuses;
             lines.truncate(MOST_CAUSES);
             tracing::warn!(account = %log_in.account, from = %log_in.from.ip(), "sshd refused a log-in of the proxy's: {}", lines.join("; "));

@@ -7,13 +7,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::os::unix::fs::OpenOptionsExt;
 
-use nix::fcntl::{FcntlArg, FdFlag, Flock, fcntl};
+use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
 
 use crate::core;
+use crate::files::keep_open;
 use crate::paths::Paths;
 use crate::residue;
 use crate::witness;
@@ -55,17 +56,6 @@ pub fn leave(
     let _ = std::fs::remove_file(&path);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(&serde_json::to_vec(&note)?)
-}
-
-/// Leaves a descriptor open for the program that execve(2) puts in our place.
-///
-/// # Errors
-/// When the kernel refuses.
-pub fn keep_open<T: std::ops::Deref<Target: AsFd>>(kept: T) -> std::io::Result<RawFd> {
-    fcntl(&*kept, FcntlArg::F_SETFD(FdFlag::empty()))?;
-    let number = kept.as_fd().as_raw_fd();
-    std::mem::forget(kept);
-    Ok(number)
 }
 
 /// Takes the note that is meant for this process, and the lock. Before anything else

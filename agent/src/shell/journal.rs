@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::core::{Ledger, Record};
-use crate::elevate::replace;
+use crate::files::replace;
 
 /// A journal longer than this is written anew as one snapshot, in bytes.
 const COMPACT_AT: u64 = 256 * 1024;

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tidegate_common::id::SessionId;
 
-use super::clock;
+use crate::clock;
 use crate::paths::Paths;
 use crate::residue;
 

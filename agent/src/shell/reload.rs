@@ -14,10 +14,10 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::handover::FORMAT;
-use super::identity::{Identity, IdentityError};
 use super::journal::{Journal, JournalError};
-use crate::elevate::program::{self, ProgramError};
+use crate::identity::{Identity, IdentityError};
 use crate::paths::Paths;
+use crate::program::{self, ProgramError};
 use crate::residue;
 
 /// How long the program now installed may take to say that it can.

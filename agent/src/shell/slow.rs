@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use super::{Inbox, Message, clock};
+use super::{Inbox, Message};
+use crate::clock;
 use crate::core::{Effect, Event, Pace};
 use crate::elevate::Elevator;
 

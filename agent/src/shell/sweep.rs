@@ -14,7 +14,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::journal::{Journal, JournalError};
-use super::{SYSTEMD, clock, leases};
+use super::{SYSTEMD, leases};
+use crate::clock;
 use crate::core::Record;
 use crate::elevate::{Elevator, forget_passwords};
 use crate::paths::Paths;

@@ -1,7 +1,6 @@
 //! TLS 1.3 to the proxy: at enrolment the CA is the one that the token names, from
 //! then on the one that was kept.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -11,7 +10,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tidegate_common::wire::SERVER_NAME;
 
-use super::identity::Identity;
+use crate::digest::sha256_hex;
+use crate::identity::Identity;
 
 /// Why no TLS can be spoken.
 #[derive(Debug, thiserror::Error)]
@@ -22,24 +22,6 @@ pub enum TlsError {
     /// Ours: a name that never changes.
     #[error("the proxy's link name is no DNS name")]
     Name,
-}
-
-/// SHA-256.
-#[must_use]
-pub fn sha256(bytes: &[u8]) -> Vec<u8> {
-    match aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256.tls13() {
-        Some(suite) => suite.common.hash_provider.hash(bytes).as_ref().to_vec(),
-        None => Vec::new(),
-    }
-}
-
-/// SHA-256 in lowercase hexadecimal.
-#[must_use]
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    sha256(bytes).iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// The name that the proxy's certificate must carry.
@@ -158,14 +140,4 @@ pub fn jitter(most: u64) -> u64 {
     let mut bytes = [0; 8];
     let filled = aws_lc_rs::default_provider().secure_random.fill(&mut bytes).is_ok();
     if filled { u64::from_le_bytes(bytes) % most.saturating_add(1) } else { 0 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_digest_is_sha256() {
-        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    }
 }

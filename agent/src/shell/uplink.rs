@@ -14,10 +14,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::identity::{self, Identity, IdentityError, Token};
 use super::tls::{self, TlsError};
-use super::{Inbox, Message, clock, link_state};
+use super::{Inbox, Message, link_state};
+use crate::clock;
 use crate::core::Event;
+use crate::identity::{self, Identity, IdentityError, Token};
 use crate::paths::Paths;
 
 /// For each of: connecting, the TLS handshake, the first answer, one write.

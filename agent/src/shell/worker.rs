@@ -3,60 +3,26 @@
 //! it tells of.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tidegate_common::wire::{FromAgent, Hello};
 
 use super::again::Taken;
 use super::journal::Journal;
-use super::{Inbox, Message, Outbox, SYSTEMD, clock, leases};
+use super::{Inbox, Message, SYSTEMD, leases};
+use crate::clock;
 use crate::core::{Delta, Effect, Event, Pace, Reaped, Record, Unit};
 use crate::elevate::{Elevator, forget_passwords};
+use crate::identity;
+use crate::link::Link;
 use crate::logins::Logins;
 use crate::paths::Paths;
 use crate::residue::{Job, Late, Lates, Notes, Reaper};
+use crate::sshd;
 use crate::witness::Witness;
-
-/// The link of the moment, if any.
-#[derive(Debug, Clone, Default)]
-pub struct Link(Arc<Mutex<Line>>);
-
-#[derive(Debug, Default)]
-struct Line {
-    outbox: Option<Outbox>,
-    /// Whether the hello has gone, which is the first to go.
-    greeted: bool,
-}
-
-impl Link {
-    /// Puts another in its place; tells whether there was one.
-    pub fn set(&self, outbox: Option<Outbox>) -> bool {
-        let mut link = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *link, Line { outbox, greeted: false }).outbox.is_some()
-    }
-
-    /// Sends it, if a link stands and takes it.
-    pub fn send(&self, message: FromAgent) {
-        let mut link = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        link.greeted |= matches!(message, FromAgent::Hello(_));
-        if let Some(outbox) = link.outbox.as_ref()
-            && outbox.try_send(message.bounded()).is_err()
-        {
-            // Full or fallen: what is alive is told again on the next link.
-            *link = Line::default();
-        }
-    }
-
-    /// Sends what can wait for a better time; `false` when this is none.
-    pub fn send_at_leisure(&self, message: FromAgent) -> bool {
-        let link = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let outbox = link.outbox.as_ref().filter(|_| link.greeted);
-        outbox.is_some_and(|outbox| outbox.try_send(message).is_ok())
-    }
-}
 
 /// Hands batches of effects over, and tells whether the thread is stuck.
 #[derive(Debug)]
@@ -212,7 +178,7 @@ impl Tools {
                     live,
                     standing,
                     witness: self.witness.sight(),
-                    bound: crate::setup::is_bound(&self.paths),
+                    bound: sshd::is_bound(&self.paths),
                     explains: true,
                     ..Hello::new(env!("CARGO_PKG_VERSION"))
                 };
@@ -220,7 +186,7 @@ impl Tools {
             }
             Effect::Send(message) => self.link.send(message),
             Effect::TrustUserCa(keys) => {
-                if let Err(error) = crate::shell::identity::trust_user_ca(&self.paths, &keys) {
+                if let Err(error) = identity::trust_user_ca(&self.paths, &keys) {
                     tracing::error!(%error, "sshd will not know the proxy's user CA");
                 }
             }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Gid, Group, User, getgrouplist};
 use tidegate_common::name::AccountName;
 
-use crate::elevate::{line_of, today};
+use crate::account_files::line_of;
+use crate::clock::today;
 use crate::paths::Paths;
 
 /// Where PAM and sshd look for the word that nobody but root may log in.

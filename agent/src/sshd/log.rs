@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidegate_common::audit::Note;
 use tidegate_common::name::AccountName;
 
-use crate::elevate::program::run;
+use crate::program::run;
 
 /// How far back a line may be.
 const SINCE: &str = "--since=-10s";

@@ -14,7 +14,7 @@ use nix::sys::socket::{
 };
 
 use super::record;
-use crate::shell::handover::keep_open;
+use crate::files::keep_open;
 use crate::sys;
 
 /// Message types (linux/audit.h).

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::kernel::{EXECS, Ear, LOGINS};
 use super::loaded_rules::{Changes, LoadedRules};
+use crate::clock;
 use crate::paths::Paths;
-use crate::shell::clock;
 
 /// How long rules stay after the last session, in microseconds.
 pub const KEEP: u64 = 5_000_000;

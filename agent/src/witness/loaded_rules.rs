@@ -16,8 +16,8 @@ use tidegate_common::wire::Sight;
 
 use super::kernel::{Control, Setting, Status};
 use super::rules;
+use crate::clock;
 use crate::paths::Paths;
-use crate::shell::clock;
 
 /// Records that the kernel may keep for whoever reads them, at least. Its default of
 /// 64 makes processes wait.
@@ -150,7 +150,7 @@ impl LoadedRules {
             let text = serde_json::to_vec(&before).unwrap_or_default();
             // One from before a crash tells more than what is there now.
             if !path.exists() {
-                crate::elevate::replace(&path, &text, 0o600)
+                crate::files::replace(&path, &text, 0o600)
                     .map_err(|source| BlindError::Note { path, source })?;
             }
         }

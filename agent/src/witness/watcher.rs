@@ -21,11 +21,11 @@ use super::listener::{KEEP, Left, Listener};
 use super::loaded_rules::Found;
 use super::record;
 use super::spool::Spool;
+use crate::clock;
+use crate::link::Link;
 use crate::logins::{Login, Logins};
 use crate::marker::marker_in_login;
 use crate::paths::Paths;
-use crate::shell::Link;
-use crate::shell::clock;
 
 /// Messages read at one go before orders and pages have their turn.
 const AT_ONE_GO: usize = 2048;

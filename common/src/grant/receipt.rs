@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::PrivilegeKind;
-use crate::audit::Note;
 use crate::id::SessionId;
 use crate::name::AccountName;
+use crate::note::Note;
 
 /// The most ended processes that are listed of one session; what is over it is only counted.
 pub const MOST_LEFTOVERS: usize = 128;

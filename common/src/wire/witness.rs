@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::audit::{CommandText, Note};
 use crate::id::SessionId;
+use crate::note::{CommandText, Note};
 
 /// The most arguments of one exec that are kept.
 pub const MOST_ARGS: usize = 64;

@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tidegate_common::residue::FindingKind;
 
-use super::super::own;
 use super::files::{Camera, MOST_ITEMS, digest};
 use super::mounts::Mounts;
 use super::snapshot::{Item, MODULE, Mark, PROC, Snapshot};
 use super::{accounts, places, rights, skeleton, sockets, walk};
 use crate::core::{Delta, Ledger, Record, Unit};
 use crate::paths::Paths;
+use crate::process::is_own;
 use crate::text::{self, lines, shown};
 
 /// Homes looked into at most.
@@ -161,7 +161,7 @@ impl View {
         for (kind, path, depth) in places::HOST {
             let transient = path.starts_with("/run/systemd/");
             camera.look(kind, Path::new(path), depth, &|name| {
-                transient && name.to_str().is_some_and(|name| is_logins(name) || own::is(name))
+                transient && name.to_str().is_some_and(|name| is_logins(name) || is_own(name))
             });
         }
         for (kind, path, depth) in &self.own {

@@ -37,7 +37,7 @@ pub struct Clock {
 impl Clock {
     pub fn now() -> Self {
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let boot = crate::shell::clock::now().boot.saturating_mul(1000);
+        let boot = crate::clock::now().boot.saturating_mul(1000);
         Self {
             wall: i64::try_from(wall.as_nanos()).unwrap_or(i64::MAX),
             boot: i64::try_from(boot).unwrap_or(i64::MAX),

@@ -21,9 +21,9 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-use super::super::process::{self, Process, Status, uid_of};
 use super::super::{Leaving, TICKS};
 use super::Table;
+use crate::process::{self, Process, Status, uid_of};
 
 /// Where systemd keeps units, the host's own and those that were generated (systemd.unit(5)).
 const UNITS: [&str; 11] = [

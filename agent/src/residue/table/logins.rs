@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
 
-use super::super::process::{Process, uid_of};
 use super::Table;
+use crate::process::{Process, uid_of};
 
 /// Where logind notes its logins (sd-login(3)), and how much of a note is read, in bytes.
 const NOTES: &str = "run/systemd/sessions";

@@ -7,9 +7,9 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::super::cgroup::Groups;
-use super::super::process::{self, Process, Read};
 use super::Table;
 use crate::paths::Paths;
+use crate::process::{self, Process, Read};
 
 /// How long to look again and again at one go. A look at who is there takes a tenth of a
 /// millisecond where a few hundred processes run.

@@ -10,9 +10,9 @@
 
 use std::collections::BTreeSet;
 
-use super::super::process::{Process, shown, uid_of};
-use super::super::{Leaving, TICKS, now, own};
+use super::super::{Leaving, TICKS, now};
 use super::Table;
+use crate::process::{Process, is_own, shown, uid_of};
 
 /// How many are told of which nobody can say who asked for them.
 const MOST_UNCLEAR: usize = 8;
@@ -83,7 +83,7 @@ impl Table {
                 && !logins.contains(&process.pid)
                 && !own_managers.contains(&process.pid)
                 && !self.ours(process.pid)
-                && !process.service.as_ref().is_some_and(|unit| own::is(unit))
+                && !process.service.as_ref().is_some_and(|unit| is_own(unit))
         };
         let loose: Vec<&Process> = self.all.values().filter(is_loose).collect();
         if loose.is_empty() {

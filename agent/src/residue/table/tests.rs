@@ -1,7 +1,7 @@
 mod strays;
 
-use super::super::process::Manager;
 use super::*;
+use crate::process::Manager;
 
 fn mine() -> SessionId {
     SessionId::new(1, 1)

@@ -16,6 +16,12 @@ pub fn now() -> Now {
     Now { boot, wall: jiff::Timestamp::now() }
 }
 
+/// Today, in days since 1970, as shadow(5) counts them.
+#[must_use]
+pub fn today() -> i64 {
+    jiff::Timestamp::now().as_second().div_euclid(86_400)
+}
+
 /// Which boot this is; what counts from a boot means nothing after another.
 #[must_use]
 pub fn boot_id(paths: &Paths) -> String {

@@ -14,7 +14,8 @@ use tidegate_common::secret::Secret;
 use tidegate_common::wire::{Certificate, Csr};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::elevate::{replace, replace_in};
+use crate::digest::sha256_hex;
+use crate::files::{replace, replace_in};
 use crate::paths::Paths;
 use crate::text::read_words;
 
@@ -125,7 +126,7 @@ impl Identity {
     /// Whether a token is of the proxy that this host is enrolled with.
     #[must_use]
     pub fn is_of(&self, token: &Token) -> bool {
-        super::tls::sha256_hex(&self.ca) == token.fingerprint
+        sha256_hex(&self.ca) == token.fingerprint
     }
 
     /// A request for a certificate of this agent's own key.
@@ -165,7 +166,7 @@ pub fn enrolled(
 ) -> Result<(), IdentityError> {
     let ca = CertificateDer::from_pem_slice(issued.ca.as_bytes())
         .map_err(|_| IdentityError::Certificate("its CA is no PEM"))?;
-    if super::tls::sha256_hex(&ca) != fingerprint {
+    if sha256_hex(&ca) != fingerprint {
         return Err(IdentityError::Certificate("its CA is not the one that the token names"));
     }
     check_key(issued, key.public_key_raw())?;

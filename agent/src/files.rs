@@ -1,9 +1,13 @@
-//! Replaces a file in one step: readers see the old or the new one, never half.
+//! Files that are replaced in one step, so that readers see the old or the new one and never half,
+//! and descriptors that stay open for the program that takes this one's place.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 /// Puts `content` in the place of `path`, durable when this returns. The owner,
 /// mode and security label are those of the file before; a new file gets `mode`.
@@ -55,6 +59,17 @@ pub fn clear(directory: &Path, files: &[&str]) {
             tracing::warn!(%error, left = %left.display(), "what a crash left could not be removed");
         }
     }
+}
+
+/// Leaves a descriptor open for the program that execve(2) puts in our place.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn keep_open<T: std::ops::Deref<Target: AsFd>>(kept: T) -> io::Result<RawFd> {
+    fcntl(&*kept, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    let number = kept.as_fd().as_raw_fd();
+    std::mem::forget(kept);
+    Ok(number)
 }
 
 fn write(fresh: &Path, old: &Path, content: &[u8], mode: u32) -> io::Result<()> {

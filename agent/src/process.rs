@@ -2,6 +2,7 @@
 //! lines, environments and control groups hold whatever somebody wrote there.
 
 mod groups;
+mod own;
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Read as _};
@@ -9,13 +10,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::libc;
+use serde::{Deserialize, Serialize};
 use tidegate_common::id::SessionId;
 
 use self::groups::{manager_of, scope_of, service_of, unified};
-use super::Lost;
 use crate::marker::{MOST_ENVIRONMENT, marker_of};
 
 pub use self::groups::{Manager, uid_of};
+pub use self::own::{Own, is_own};
 
 /// How much of a command line is kept, in bytes; a byte that is no text takes four of them.
 const MOST_COMMAND: usize = 160;
@@ -173,6 +175,14 @@ pub fn shown(bytes: &[u8]) -> String {
         chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
     }
     text
+}
+
+/// A group that was taken from an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lost {
+    pub uid: u32,
+    pub gid: u32,
 }
 
 /// Whether it runs as one of these accounts, by any of its user ids, and is in the group

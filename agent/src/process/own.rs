@@ -26,6 +26,7 @@ impl Drop for Own {
 }
 
 /// Whether the agent runs something in it now.
-pub fn is(unit: &str) -> bool {
+#[must_use]
+pub fn is_own(unit: &str) -> bool {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner).contains(unit)
 }
