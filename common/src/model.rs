@@ -38,7 +38,9 @@ pub use network::{Network, NetworkError};
 pub use pattern::{Pattern, PatternError};
 pub use read::{Mistake, Mistakes, Places, Update};
 pub use reason::Reason;
-pub use request::{Claims, Request, RequestState, Review, StateWord, Verdict, Vote, Wish};
+pub use request::{
+    Claims, LeftOut, Limits, Request, RequestState, Review, StateWord, Verdict, Vote, Wish, named,
+};
 pub use resources::{Resource, ResourceName, Resources, Written};
 pub use sharing::Shared;
 pub(crate) use sharing::Token;

@@ -15,7 +15,7 @@ mod permit;
 
 pub use approvals::{NoVote, Tally, ballot, tally};
 pub use criteria::Field;
-pub use decide::{ApprovalNeed, Decision, Facts, Miss, Needs, Refusal, Why, decide, reachable};
+pub use decide::{ApprovalNeed, Decision, Facts, Held, Miss, Needs, Refusal, Why, decide, reachable};
 pub use explain::{Explanation, GroupVerdict, explain};
 pub use login::{Login, LoginGone, Proved, still_in};
 pub use notify::{Notification, Recipient, channels, notify, notify_administrators};

@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 
 use tidegate_common::audit::{Event, Note};
 use tidegate_common::id::RequestId;
-use tidegate_common::model::{Action, Claims, Request, RequestState, Text, Wish};
+use tidegate_common::model::{Action, Claims, Limits, Request, RequestState, Text, Wish};
 use tidegate_common::name::{CredentialName, ReasonName};
-use tidegate_common::policy::{ApprovalNeed, Decision, Needs, Permit, Proved};
+use tidegate_common::policy::{ApprovalNeed, Decision, Held, Needs, Permit, Proved};
 
 use crate::access::Access;
 use crate::audit_log::{AuditError, AuditLog};
@@ -61,6 +61,8 @@ pub struct Conversation {
     emergency_asked: bool,
     /// Answers in a row that said nothing.
     empty: u8,
+    /// Why what was approved does not open this now.
+    held: Option<String>,
     ask: Ask,
     since: Instant,
     pause: Duration,
@@ -92,6 +94,7 @@ impl Admission {
             claims: Claims::default(),
             emergency_asked: false,
             empty: 0,
+            held: None,
             since: Instant::now(),
             pause: FIRST_PAUSE,
         };
@@ -155,7 +158,10 @@ impl Conversation {
 
     async fn ask_for(&mut self, needs: Needs) -> Result<Step, AuditError> {
         // What waits has its justification and all else: who comes again joins it.
-        let asked = needs.approval.as_ref().and_then(|need| need.waiting.or(need.opens.map(|(id, _)| id)));
+        self.held = needs.held.as_ref().map(|(id, held)| held.sentence(*id));
+        let held = needs.held.as_ref().filter(|_| needs.approval.is_some());
+        let waiting = needs.approval.as_ref().and_then(|need| need.waiting);
+        let asked = waiting.or(held.map(|(id, _)| *id));
         let asked = asked.filter(|_| self.claims.emergency.is_none());
         if let Some(id) = asked
             && let Ok(request) = self.admission.requests.get(id).await
@@ -176,7 +182,7 @@ impl Conversation {
             self.emergency_asked = true;
             Question::Emergency
         } else if let Some(approval) = needs.approval {
-            return self.wait_for(approval, needs.emergency_allowed).await;
+            return self.wait_for(approval, needs.held, needs.emergency_allowed).await;
         } else {
             return Ok(Step::Refused(format!(
                 "access to {target} wants something that this gate can't ask for"
@@ -187,6 +193,9 @@ impl Conversation {
     }
 
     fn without_terminal(&self) -> String {
+        if let Some(held) = &self.held {
+            return held.clone();
+        }
         format!(
             "access to {target} needs an answer, and none was given; without a terminal, make a request \
              first: ssh {user}@GATE request create {target} --justification '...'",
@@ -226,17 +235,21 @@ impl Conversation {
 
     /// Makes the request that approval needs, unless one waits already. An emergency waits for
     /// nothing, whatever waits beside it.
-    async fn wait_for(&mut self, need: ApprovalNeed, urgent: bool) -> Result<Step, AuditError> {
+    async fn wait_for(
+        &mut self,
+        need: ApprovalNeed,
+        held: Option<(RequestId, Held)>,
+        urgent: bool,
+    ) -> Result<Step, AuditError> {
         if self.claims.emergency.is_some() {
             return match self.request().await {
                 Ok(_) => Box::pin(self.decide()).await,
                 Err(error) => Ok(Step::Refused(error.to_string())),
             };
         }
-        if let Some((id, opens)) = need.opens {
-            let sentence =
-                format!("request {id} is approved, but its time begins only at {opens}; come again then");
-            return Ok(Step::Refused(sentence));
+        // What waits is joined, unless what is approved opens by itself.
+        if let Some((id, held)) = held.filter(|(_, held)| held.opens() || need.waiting.is_none()) {
+            return Ok(Step::Refused(held.sentence(id)));
         }
         let (request, made) = match need.waiting {
             Some(id) => (id, false),
@@ -254,10 +267,11 @@ impl Conversation {
     async fn request(&self) -> Result<Request, RequestError> {
         let new = NewRequest {
             user: self.proved.user.clone(),
-            target: self.target.clone(),
+            targets: vec![self.target.clone()],
             action: Action::Session,
             claims: self.claims.clone(),
             wish: Wish::default(),
+            limits: Limits::default(),
             origin: Some(self.origin),
         };
         self.admission.requests.create(new).await

@@ -62,7 +62,7 @@ where
 {
     let columns =
         terminal.and_then(|terminal| usize::try_from(terminal.columns).ok()).filter(|columns| *columns > 0);
-    let mut screen = Screen { out: &mut out, err: &mut err, columns, json: false };
+    let mut screen = Screen { out: &mut out, err: &mut err, columns, json: false, csv: false };
     let calls = match actor.name() {
         None => "tidegate-proxy admin".to_owned(),
         Some(name) => format!("ssh {name}@GATE"),
@@ -77,6 +77,7 @@ where
         Err(told) => return screen.usage(&told).await,
     };
     screen.json = cli.output == grammar::Format::Json;
+    screen.csv = cli.output == grammar::Format::Csv;
     let actor = match words {
         [] => actor.clone(),
         words => actor.clone().in_words(Note::new(split::join(words))),

@@ -42,7 +42,7 @@ pub(crate) use outbox::with_notifications;
 #[allow(unused_imports, reason = "what sends comes next")]
 pub use outbox::{Claimed, NotificationFilter, NotificationRow, NotificationState, Tried};
 pub use pool::within;
-pub use requests::RequestFilter;
+pub use requests::{Concern, RequestFilter};
 pub use revisions::{Revision, Revisions};
 pub use sessions::{SessionFilter, SessionRow};
 pub use url::StoreUrl;
@@ -56,6 +56,7 @@ use connect::Connections;
 use futures::future::BoxFuture;
 use pool::Pool;
 use sea_orm::{ConnAcquireErr, DatabaseTransaction, DbErr, RuntimeErr, SqlErr, sqlx};
+use tidegate_common::id::RequestId;
 use tidegate_common::name::GateName;
 
 /// Rows that one statement names, at most; databases bound it.
@@ -135,6 +136,9 @@ pub enum StoreError {
     /// Somebody else wrote what this step rests on, after it was read. Nothing was written.
     #[error("somebody else changed it at the same moment, so nothing was changed; try again")]
     Changed,
+    /// As many sessions as a request is for were begun. Nothing was written.
+    #[error("the sessions of request {0} are used up; `request create` asks for more")]
+    Spent(RequestId),
     /// The database said no.
     #[error("the store failed while it {doing}: {source}")]
     Database {
@@ -226,6 +230,16 @@ type Written<'a> = BoxFuture<'a, Result<(), StoreError>>;
 impl Step {
     fn new(write: impl for<'a> FnOnce(&'a DatabaseTransaction) -> Written<'a> + Send + 'static) -> Self {
         Self(Box::new(write))
+    }
+
+    /// This, and then the other, both or neither.
+    pub fn and(self, other: Self) -> Self {
+        Self::new(move |change| {
+            Box::pin(async move {
+                self.write(change).await?;
+                other.write(change).await
+            })
+        })
     }
 
     async fn write(self, transaction: &DatabaseTransaction) -> Result<(), StoreError> {

@@ -147,6 +147,12 @@ pub enum Event {
         emergency: bool,
         from: Option<Timestamp>,
         until: Option<Timestamp>,
+        /// Days, times and number of sessions.
+        #[serde(default)]
+        limits: Option<Note>,
+        /// The request that it wants more time for.
+        #[serde(default)]
+        extends: Option<RequestId>,
     },
     /// One approval; `complete` when it was the last one needed, then the window is set.
     RequestApproved {
@@ -156,7 +162,12 @@ pub enum Event {
         complete: bool,
         from: Option<Timestamp>,
         until: Option<Timestamp>,
+        /// Credentials that were asked for and are not approved.
+        #[serde(default)]
+        left_out: Option<Notes>,
     },
+    /// More time was given to a request that was approved before; `by` asked for it.
+    RequestExtended { request: RequestId, by: RequestId, until: Timestamp },
     /// One rejection; `complete` when it ended the request.
     RequestRejected { request: RequestId, level: u8, comment: Option<Note>, complete: bool },
     /// An approver has looked at an emergency, which nobody had approved.

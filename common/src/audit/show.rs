@@ -216,13 +216,16 @@ impl fmt::Display for Event {
                 emergency: urgent,
                 from,
                 until,
+                limits,
+                extends,
             } => {
                 write!(f, "request {request}: {user} asks for {asked} on {targets}{}", emergency(*urgent))?;
+                write!(f, "{}{}", Aside("more time for request", extends), Aside("only", limits))?;
                 write!(f, "{}{}", Aside("from", from), Aside("until", until))?;
                 write!(f, "{}{}", Aside("reason", reason), Aside("change", change))?;
                 write!(f, "{}{}", Aside("governance", governance), Aside("justification", justification))
             }
-            Self::RequestApproved { request, level, comment, complete, from, until } => {
+            Self::RequestApproved { request, level, comment, complete, from, until, left_out } => {
                 vote(
                     f,
                     *request,
@@ -231,7 +234,10 @@ impl fmt::Display for Event {
                     if *complete { "complete" } else { "more are needed" },
                 )?;
                 write!(f, "{}{}", Aside("from", from), Aside("until", until))?;
-                write!(f, "{}", Aside("comment", comment))
+                write!(f, "{}{}", Aside("left out", left_out), Aside("comment", comment))
+            }
+            Self::RequestExtended { request, by, until } => {
+                write!(f, "request {request} goes on until {until}: request {by} asked for more time")
             }
             Self::RequestRejected { request, level, comment, complete } => {
                 vote(f, *request, "rejected", *level, if *complete { "final" } else { "not yet final" })?;

@@ -85,7 +85,7 @@ impl AccessGroup {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Terms {
-    /// A free text, and a registered reason where there are any.
+    /// A free text, and a registered reason where any is enabled.
     #[serde(default, skip_serializing_if = "is_default")]
     pub justification: bool,
     /// The id of a planned change (sessions only).
@@ -230,6 +230,9 @@ pub struct RequestTerms {
     /// A governance code.
     #[serde(default, skip_serializing_if = "is_default")]
     pub governance: bool,
+    /// A registered reason, also where nobody has to justify.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub reason: bool,
 }
 
 /// What a session under the group may do; off unless said otherwise.

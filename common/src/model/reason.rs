@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::Text;
 use super::read::Fields;
 use super::resources::{ResourceType, cell};
+use super::user::{is_yes, yes};
 use crate::name::ReasonName;
 
-/// One `[[reason]]`. Where any is registered, whoever justifies chooses one.
+/// One `[[reason]]`. Where any is enabled, whoever justifies chooses one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
@@ -16,12 +17,15 @@ pub struct Reason {
     /// What it means.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
+    /// Off means: nobody chooses it any more; what it was chosen for keeps it.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub enabled: bool,
 }
 
 impl ResourceType for Reason {
     type Name = ReasonName;
 
-    const HEADING: &'static [&'static str] = &["NAME", "DESCRIPTION"];
+    const HEADING: &'static [&'static str] = &["NAME", "ENABLED", "DESCRIPTION"];
 
     fn name(&self) -> &Self::Name {
         &self.name
@@ -30,10 +34,12 @@ impl ResourceType for Reason {
     fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
         let name = fields.required("name");
         let description = fields.optional("description");
-        Some(Self { name: name?, description })
+        let enabled = fields.flag("enabled", true);
+        Some(Self { name: name?, description, enabled })
     }
 
     fn cells(&self) -> Vec<String> {
-        vec![self.name.to_string(), cell(self.description.as_ref())]
+        let enabled = if self.enabled { "yes" } else { "no" }.to_owned();
+        vec![self.name.to_string(), enabled, cell(self.description.as_ref())]
     }
 }

@@ -1,17 +1,20 @@
 //! A wish for access, with what is claimed for it and who approved. It grants
 //! nothing by itself: [`crate::policy::decide()`] does, when it sees one approved.
 
+mod limits;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{AccessGroup, Action, Level, Terms, Text};
 use crate::id::RequestId;
 use crate::name::{AccessGroupName, ChangeId, CredentialName, ReasonName, UserName};
 use crate::time::{Length, Window};
+pub use limits::Limits;
 
 /// What a user says for an access.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +63,7 @@ pub struct Wish {
     pub duration: Option<Length>,
 }
 
-/// One request: one user, one credential, one action.
+/// One request: one user, one action, one or more credentials under one access group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
@@ -68,8 +71,12 @@ pub struct Request {
     pub id: RequestId,
     /// Who wants access.
     pub user: UserName,
-    /// To what.
-    pub target: CredentialName,
+    /// To what. An approver may leave some out.
+    #[serde(alias = "target", deserialize_with = "one_or_more")]
+    pub targets: Vec<CredentialName>,
+    /// What was asked for and an approver left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// To do what.
     pub action: Action,
     /// What is claimed for it.
@@ -78,6 +85,13 @@ pub struct Request {
     pub group: AccessGroupName,
     /// When it is wanted.
     pub wish: Wish,
+    /// What it is bounded to beside its window.
+    #[serde(default, skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
+    /// The approved request that it wants more time for. Such a one grants nothing itself:
+    /// its approval moves the other's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extends: Option<RequestId>,
     /// When it was made.
     pub created: Timestamp,
     /// When it expires if nobody decides.
@@ -91,6 +105,35 @@ pub struct Request {
     /// Who looked at it afterwards, of an emergency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<Review>,
+    /// How many sessions were begun on it. The store counts them beside the rest.
+    #[serde(skip)]
+    pub used: u32,
+}
+
+/// A request of before names one credential.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CredentialName>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        One(CredentialName),
+        More(Vec<CredentialName>),
+    }
+    Ok(match Either::deserialize(deserializer)? {
+        Either::One(one) => vec![one],
+        Either::More(more) => more,
+    })
+}
+
+/// A credential that an approver left out of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOut {
+    /// Which.
+    pub target: CredentialName,
+    /// By whom.
+    pub by: UserName,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// An approver's look at an emergency, which nobody had approved.
@@ -282,6 +325,12 @@ impl Request {
         }
     }
 
+    /// Its credentials, as a sentence names them: `ops@db01`, `ops@db01 and 2 more`.
+    #[must_use]
+    pub fn what(&self) -> String {
+        named(&self.targets)
+    }
+
     /// Whether it is an emergency that nobody has looked at yet.
     #[must_use]
     pub fn wants_review(&self) -> bool {
@@ -292,5 +341,36 @@ impl Request {
     #[must_use]
     pub fn is_emergency(&self) -> bool {
         self.claims.emergency.is_some()
+    }
+}
+
+/// The first, and how many more.
+#[must_use]
+pub fn named(targets: &[CredentialName]) -> String {
+    match targets {
+        [] => "nothing".to_owned(),
+        [one] => one.to_string(),
+        [one, other] => format!("{one} and {other}"),
+        [one, more @ ..] => format!("{one} and {} more", more.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_of_before_reads_with_its_one_credential() {
+        let before = r#"{"id":7,"user":"operator","target":"ops@db01","action":"session","claims":{},
+            "group":"dba","wish":{},"created":"2026-06-01T12:00:00Z","expires":"2026-06-02T12:00:00Z",
+            "origin":null,"state":{"state":"pending"},"votes":[]}"#;
+        let read: Request = serde_json::from_str(before).unwrap();
+        assert_eq!(named(&read.targets), "ops@db01");
+        assert!(read.limits.is_none() && read.extends.is_none() && read.left_out.is_empty());
+        let again: Request = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
+        assert_eq!(again, read);
+        let more = before.replace(r#""target":"ops@db01""#, r#""targets":["ops@db01","a@b","c@d"]"#);
+        let read: Request = serde_json::from_str(&more).unwrap();
+        assert_eq!(read.what(), "ops@db01 and 2 more");
     }
 }

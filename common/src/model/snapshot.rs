@@ -165,10 +165,9 @@ impl Snapshot {
         self.users.values().map(|entry| &entry.user)
     }
 
-    /// Registered reasons.
-    #[must_use]
-    pub fn reasons(&self) -> &[Reason] {
-        &self.reasons
+    /// Registered reasons that are enabled.
+    pub fn reasons(&self) -> impl Iterator<Item = &Reason> {
+        self.reasons.iter().filter(|reason| reason.enabled)
     }
 
     /// A user group, enabled or not.

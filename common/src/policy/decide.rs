@@ -1,7 +1,9 @@
 //! The decision.
 
+mod held;
 mod refusal;
 
+pub use held::Held;
 pub use refusal::{Miss, Refusal, Why};
 
 use std::net::IpAddr;
@@ -68,6 +70,8 @@ pub struct Needs {
     pub governance: bool,
     /// The approval of other people.
     pub approval: Option<ApprovalNeed>,
+    /// A request that is approved and does not open this now, and why.
+    pub held: Option<(RequestId, Held)>,
     /// Whether the user may claim an emergency instead of waiting for approval.
     pub emergency_allowed: bool,
 }
@@ -89,8 +93,6 @@ pub struct ApprovalNeed {
     pub levels: bool,
     /// The request that waits for it already.
     pub waiting: Option<RequestId>,
-    /// An approved request whose window opens later, and when.
-    pub opens: Option<(RequestId, Timestamp)>,
 }
 
 /// How much a group demands; the most demanding governs.
@@ -207,14 +209,16 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
     // comes in does not: without a terminal nobody can be asked.
     let unsaid = || missing(snapshot, group, terms, facts.claims, facts, None).claims_missing();
     let rests = approval.is_some() || live.map_or_else(unsaid, |live| live.requested);
-    let covering = if rests { covering(group, terms, facts) } else { None };
+    let counted = live.is_none_or(|live| !live.requested);
+    let covering = if rests { covering(group, terms, facts, counted) } else { None };
     let claims = match covering {
         Some((request, _)) => facts.claims.or(&request.claims),
         None => facts.claims.clone(),
     };
     let mut needs = missing(snapshot, group, terms, &claims, facts, approval.filter(|_| covering.is_none()));
-    if live.is_some() {
-        // A reason that is registered or removed meanwhile ends nobody's session.
+    if live.is_some() || covering.is_some_and(|(request, _)| request.claims.reason.is_some()) {
+        // A reason that is registered, disabled or removed meanwhile ends nobody's session, and
+        // takes back no approval that was given for it.
         needs.reasons.clear();
     }
     if needs.claims_missing() || needs.approval.is_some() {
@@ -241,28 +245,42 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
         claims,
         request: covering.map(|(request, _)| request.id),
         emergency: covering.is_some_and(|(request, _)| request.is_emergency()),
+        sessions: covering.and_then(|(request, _)| request.limits.sessions),
         since,
         expires,
     })
 }
 
-/// Requests of this very access under this very group.
+/// Requests of this very access under this very group. One that wants more time for another
+/// is none: it opens nothing itself.
 fn own<'a>(group: &AccessGroup, facts: &Facts<'a>) -> impl Iterator<Item = &'a Request> {
     let Facts { user, target, action, .. } = *facts;
     let group = group.name.clone();
     facts.requests.iter().filter(move |request| {
         request.user == *user
-            && request.target == *target
+            && request.targets.contains(target)
+            && request.extends.is_none()
             && request.action == action
             && request.group == group
     })
 }
 
-/// The approved request that covers this moment, and the end of its window.
-fn covering<'a>(group: &AccessGroup, terms: &Terms, facts: &Facts<'a>) -> Option<(&'a Request, Timestamp)> {
+/// The approved request that covers this moment, and when it ends or closes. `counted` says
+/// whether it must have a session left; one that began has it already.
+fn covering<'a>(
+    group: &AccessGroup,
+    terms: &Terms,
+    facts: &Facts<'a>,
+    counted: bool,
+) -> Option<(&'a Request, Timestamp)> {
     let approved = own(group, facts).filter(|request| terms.emergency || !request.is_emergency());
     let open = approved.filter_map(|request| match request.state_under(group, facts.now) {
-        RequestState::Approved { window } if window.contains(facts.now) => Some((request, window.end)),
+        RequestState::Approved { window } if window.contains(facts.now) => {
+            let limits = &request.limits;
+            let left = !counted || !limits.are_spent(request.used);
+            let end = limits.closes(facts.now).map_or(window.end, |closes| closes.min(window.end));
+            (left && limits.is_open(facts.now)).then_some((request, end))
+        }
         _ => None,
     });
     open.max_by_key(|(request, end)| (*end, request.id))
@@ -276,32 +294,26 @@ fn missing(
     facts: &Facts<'_>,
     approval: Option<&Approval>,
 ) -> Needs {
-    let registered = |name: &ReasonName| snapshot.reasons().iter().any(|reason| reason.name == *name);
-    let ask_reason = terms.justification && !claims.reason.as_ref().is_some_and(registered);
-    let reasons = snapshot.reasons().iter().filter(|_| ask_reason).map(|reason| reason.name.clone());
+    let enabled = |name: &ReasonName| snapshot.reasons().any(|reason| reason.name == *name);
+    let wants_reason = terms.justification || group.request.reason;
+    let ask_reason = wants_reason && !claims.reason.as_ref().is_some_and(enabled);
+    let reasons = snapshot.reasons().filter(|_| ask_reason).map(|reason| reason.name.clone());
+    let states = || own(group, facts).map(|request| (request, request.state_under(group, facts.now)));
     Needs {
         group: group.name.clone(),
         justification: terms.justification && claims.justification.is_none(),
         reasons: reasons.collect(),
         change: terms.change && claims.change.is_none(),
         governance: group.request.governance && claims.governance.is_none(),
-        approval: approval.map(|approval| {
-            let states =
-                || own(group, facts).map(|request| (request.id, request.state_under(group, facts.now)));
-            let opens = states().filter_map(|(id, state)| match state {
-                RequestState::Approved { window } if window.start > facts.now => Some((id, window.start)),
-                _ => None,
-            });
-            ApprovalNeed {
-                needed: approval.needed,
-                levels: approval.levels,
-                waiting: states()
-                    .filter(|(_, state)| *state == RequestState::Pending)
-                    .map(|(id, _)| id)
-                    .last(),
-                opens: opens.min_by_key(|(_, start)| *start),
-            }
+        approval: approval.map(|approval| ApprovalNeed {
+            needed: approval.needed,
+            levels: approval.levels,
+            waiting: states()
+                .filter(|(_, state)| *state == RequestState::Pending)
+                .map(|(request, _)| request.id)
+                .last(),
         }),
+        held: held::soonest(states().filter_map(|(request, state)| held::held(request, &state, facts.now))),
         emergency_allowed: approval.is_some() && terms.emergency,
     }
 }

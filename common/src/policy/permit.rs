@@ -30,6 +30,7 @@ pub struct Permit {
     pub(super) claims: Claims,
     pub(super) request: Option<RequestId>,
     pub(super) emergency: bool,
+    pub(super) sessions: Option<u32>,
     pub(super) since: Timestamp,
     pub(super) expires: Option<Timestamp>,
 }
@@ -93,6 +94,12 @@ impl Permit {
     #[must_use]
     pub fn emergency(&self) -> bool {
         self.emergency
+    }
+
+    /// How many sessions the request is for, where it is for so many only; this is one of them.
+    #[must_use]
+    pub fn sessions(&self) -> Option<u32> {
+        self.sessions
     }
 
     /// When it was given.
@@ -206,7 +213,8 @@ pub fn recheck(
             Some(group) => request.state_under(group, now),
             None => request.state_at(now),
         }) {
-            Some(RequestState::Approved { window }) if window.contains(now) => {}
+            Some(RequestState::Approved { window })
+                if window.contains(now) && request.is_some_and(|request| request.limits.is_open(now)) => {}
             Some(RequestState::Approved { .. }) => return Err(EndReason::TimeOver),
             Some(RequestState::Revoked { by, comment, .. }) => {
                 return Err(EndReason::Revoked { id, by, comment });

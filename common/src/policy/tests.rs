@@ -5,11 +5,12 @@ use jiff::{Span, Timestamp};
 use super::*;
 use crate::id::RequestId;
 use crate::model::{
-    Action, Claims, Forward, Request, RequestState, Resources, Snapshot, Verdict, Vote, Wish,
+    Action, Claims, Forward, Limits, Request, RequestState, Resources, Snapshot, Verdict, Vote, Wish,
 };
 use crate::time::Window;
 
 mod approval;
+mod limits;
 mod login;
 mod several_groups;
 
@@ -140,17 +141,21 @@ fn request(state: RequestState) -> Request {
     Request {
         id: RequestId(7),
         user: "operator".parse().unwrap(),
-        target: "ops@db01".parse().unwrap(),
+        targets: vec!["ops@db01".parse().unwrap()],
+        left_out: Vec::new(),
         action: Action::Session,
         claims: Claims { justification: Some("ticket 7".parse().unwrap()), ..Claims::default() },
         group: "dba".parse().unwrap(),
         wish: Wish::default(),
+        limits: Limits::default(),
+        extends: None,
         created: noon(),
         expires: after(24 * 60),
         origin: None,
         state,
         votes: Vec::new(),
         review: None,
+        used: 0,
     }
 }
 

@@ -3,7 +3,7 @@ use tidegate_common::name::UserName;
 use super::*;
 use crate::access::By;
 use crate::access::tests::proved;
-use crate::requests::Settings;
+use crate::requests::{Narrowed, Settings};
 use crate::store::testing::Temporary;
 
 const WORLD: &str = r#"
@@ -87,7 +87,7 @@ impl World {
         let by = By { actor: tidegate_common::audit::Actor::User(user.clone()), origin: None, login: None };
         let requests = &self.admission.requests;
         let done = if yes {
-            requests.approve(request, &user, &by, comment, Wish::default()).await
+            requests.approve(request, &user, &by, comment, Narrowed::default()).await
         } else {
             requests.reject(request, &user, &by, comment).await
         };
@@ -273,10 +273,11 @@ async fn an_approval_for_later_says_when() {
     let start = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(2);
     let new = NewRequest {
         user: "operator".parse().unwrap(),
-        target: "calm@db01".parse().unwrap(),
+        targets: vec!["calm@db01".parse().unwrap()],
         action: Action::Session,
         claims: Claims::default(),
         wish: Wish { start: Some(start), duration: None },
+        limits: Limits::default(),
         origin: None,
     };
     let request = world.admission.requests.create(new).await.unwrap().id;

@@ -11,7 +11,8 @@ mod requests;
 mod sessions;
 
 pub(super) use fleet::{Agent, Grant, GrantList};
-pub(super) use requests::{Create, Request, RequestList};
+pub(super) use moment::Since;
+pub(super) use requests::{Create, Extend, Request, RequestList};
 pub(super) use sessions::{Session, SessionList};
 
 use std::ffi::OsStr;
@@ -28,7 +29,7 @@ use tidegate_common::name::{CredentialName, UserName};
 pub(super) struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// How answers are written: for people, or as JSON for machines
+    /// How answers are written: for people, as JSON for machines, or lists as CSV for spreadsheets
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
     pub output: Format,
 }
@@ -47,6 +48,7 @@ Exit status: 0 done, 1 refused or failed, 2 not understood.";
 pub(super) enum Format {
     Table,
     Json,
+    Csv,
 }
 
 #[derive(Debug, Subcommand)]

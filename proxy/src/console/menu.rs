@@ -71,7 +71,7 @@ impl Menu {
         menu.heading.push_str(&waiting(&votes, &user, menu.columns, most));
         let now = Timestamp::now();
         let items = reachable.into_iter().map(|reach| {
-            let wishes = own.iter().filter(|request| request.target == reach.credential);
+            let wishes = own.iter().filter(|request| request.targets.contains(&reach.credential));
             let now = wishes.filter_map(|request| stands(request, now)).next();
             Item { now: now.unwrap_or_else(|| open(&reach)), reach }
         });

@@ -3,16 +3,17 @@
 mod show;
 
 use jiff::Timestamp;
-use tidegate_common::model::{Action, Claims, StateWord, Wish};
+use tidegate_common::model::{Action, Claims, Limits, StateWord, Wish};
 
-use super::grammar::{Create, Request as Asked, RequestList};
+use super::grammar::{Create, Extend, Request as Asked, RequestList, Since};
 use super::screen::Screen;
-use super::show::{ago, maybe};
+use super::show::{ago, maybe, moment};
 use super::table::Table;
 use super::{Actor, Failure, Services};
+use crate::requests::Narrowed;
 use crate::service::Each;
-use crate::service::requests::{self, Filter, Listed, RequestView, Wanted};
-use show::{details, plan, sentence};
+use crate::service::requests::{self, Deed, Filter, Listed, RequestView, Wanted, Whose};
+use show::{details, plan, sentence, sessions};
 
 pub(super) async fn run(
     services: &Services,
@@ -24,42 +25,52 @@ pub(super) async fn run(
         Asked::List(asked) => return list(services, actor, asked, screen).await,
         Asked::Show { id } => {
             let shown = requests::show(services, actor, id).await?;
-            let plan = shown.plan.as_ref().map(plan).unwrap_or_default();
-            screen.one_told(&shown, || details(&shown) + &plan).await?;
+            let plans: String = shown.plan.iter().map(plan).collect();
+            screen.one_told(&shown, || details(&shown) + &plans + &sessions(&shown)).await?;
             return Ok(0);
         }
         Asked::Create(asked) => create(services, actor, asked).await?,
-        Asked::Approve { ids, comment, start, duration } => {
+        Asked::Approve { ids, comment, start, duration, only } => {
             let start = start.map(|start| start.from(Timestamp::now()));
-            let wish = Wish { start, duration };
-            requests::approve(services, actor, &ids, comment.as_ref(), wish).await?
+            let less = Narrowed { wish: Wish { start, duration }, only };
+            requests::deal(services, actor, &ids, &Deed::Approve(comment, less)).await?
         }
-        Asked::Reject { ids, comment } => requests::reject(services, actor, &ids, comment.as_ref()).await?,
-        Asked::Review { ids, comment } => requests::review(services, actor, &ids, comment.as_ref()).await?,
-        Asked::Cancel { ids } => requests::cancel(services, actor, &ids).await?,
-        Asked::Revoke { ids, comment } => requests::revoke(services, actor, &ids, comment.as_ref()).await?,
+        Asked::Reject { ids, comment } => {
+            requests::deal(services, actor, &ids, &Deed::Reject(comment)).await?
+        }
+        Asked::Review { ids, comment } => {
+            requests::deal(services, actor, &ids, &Deed::Review(comment)).await?
+        }
+        Asked::Cancel { ids } => requests::deal(services, actor, &ids, &Deed::Cancel).await?,
+        Asked::Revoke { ids, comment } => {
+            requests::deal(services, actor, &ids, &Deed::Revoke(comment)).await?
+        }
+        Asked::Extend(asked) => extend(services, actor, asked).await?,
     };
     tell(done, screen).await
 }
 
 async fn create(services: &Services, actor: &Actor, asked: Create) -> Result<Each<RequestView>, Failure> {
-    let Create {
-        credentials,
-        justification,
-        reason,
-        change,
-        governance,
-        start,
-        duration,
-        emergency,
-        view_password,
-    } = asked;
+    let Create { credentials, justification, reason, change, governance, emergency, .. } = asked;
     let wanted = Wanted {
-        action: if view_password { Action::ViewPassword } else { Action::Session },
+        action: if asked.view_password { Action::ViewPassword } else { Action::Session },
         claims: Claims { justification, reason, change, governance, emergency },
-        wish: Wish { start: start.map(|start| start.from(Timestamp::now())), duration },
+        wish: Wish { start: asked.start.map(|start| start.from(Timestamp::now())), duration: asked.duration },
+        limits: Limits {
+            weekdays: asked.days,
+            slots: asked.times,
+            zone: asked.zone,
+            sessions: asked.sessions,
+        },
     };
     Ok(requests::create(services, actor, credentials, &wanted).await?)
+}
+
+async fn extend(services: &Services, actor: &Actor, asked: Extend) -> Result<Each<RequestView>, Failure> {
+    let Extend { id, duration, justification, reason, governance } = asked;
+    let more = duration.join(" ").parse().map_err(|error| Failure::Usage(format!("{error}")))?;
+    let claims = Claims { justification: Some(justification), reason, governance, ..Claims::default() };
+    Ok(requests::deal(services, actor, &[id], &Deed::Extend(more, claims)).await?)
 }
 
 /// Tells what came of each request; one that was asked for alone fails alone.
@@ -90,19 +101,27 @@ async fn list(
     asked: RequestList,
     screen: &mut Screen<'_>,
 ) -> Result<u8, Failure> {
-    let RequestList { pending, state, to_review, user, since, limit } = asked;
-    let state = if pending { Some(StateWord::Pending) } else { state };
-    let narrowed = state.is_some() || to_review || user.is_some() || since.is_some();
-    let since = since.map(|since| since.from(Timestamp::now()));
-    let filter = Filter { state, to_review, user, since, limit };
+    let RequestList { pending, state, to_review, mine, to_approve, user, credential, .. } = asked;
+    let state = if pending || to_approve { Some(StateWord::Pending) } else { state };
+    let whose = match (mine, to_approve) {
+        (true, _) => Whose::Mine,
+        (_, true) => Whose::ToApprove,
+        _ => Whose::Any,
+    };
+    let at = |since: Option<Since>| since.map(|since| since.from(Timestamp::now()));
+    let (since, before, limit) = (at(asked.since), at(asked.before), asked.limit);
+    let filter = Filter { state, to_review, user, target: credential, since, before, whose, limit };
+    let everything = Filter { limit, ..Filter::default() };
+    let narrowed = filter != everything;
     let Listed { requests, cut } = requests::list(services, actor, &filter).await?;
     let empty = match narrowed {
         true => "No request fits.",
         false => "No request concerns you; `request create` makes one.",
     };
-    screen.list_or(&requests, || table(&requests), empty).await?;
+    let csv = screen.csv;
+    screen.list_or(&requests, || if csv { full_table(&requests) } else { table(&requests) }, empty).await?;
     if let Some(limit) = cut {
-        let narrow = "--state, --user and --since narrow the list";
+        let narrow = "--state, --user, --credential, --since and --before narrow the list";
         screen.remark(&format!("There are more; these are of the newest {limit}. {narrow}.")).await?;
     }
     Ok(0)
@@ -124,10 +143,63 @@ fn table(requests: &[RequestView]) -> Table {
             request.id.to_string(),
             format!("{}{review}", request.state),
             request.user.to_string(),
-            request.target.to_string(),
+            request.what(),
             ago(request.created, now),
             until,
             format!("{emergency}{}", maybe(why)),
+        ]);
+    }
+    table
+}
+
+/// All that is known of each, for whoever counts and compares.
+fn full_table(requests: &[RequestView]) -> Table {
+    let mut table = Table::new([
+        "ID",
+        "STATE",
+        "USER",
+        "CREDENTIALS",
+        "LEFT OUT",
+        "ACTION",
+        "ACCESS GROUP",
+        "MADE",
+        "FROM",
+        "STARTS",
+        "ENDS",
+        "LIMITS",
+        "SESSIONS",
+        "EMERGENCY",
+        "JUSTIFICATION",
+        "REASON",
+        "CHANGE",
+        "GOVERNANCE CODE",
+        "EXTENDS",
+        "VOTES",
+    ]);
+    for request in requests {
+        let joined = |names: Vec<String>| names.join(" ");
+        let votes = request.votes.iter().map(|vote| format!("{} {}s", vote.by, vote.verdict));
+        table.row([
+            request.id.to_string(),
+            request.state.to_string(),
+            request.user.to_string(),
+            joined(request.targets.iter().map(ToString::to_string).collect()),
+            joined(request.left_out.iter().map(|left_out| left_out.target.to_string()).collect()),
+            request.action.to_string(),
+            request.group.to_string(),
+            moment(request.created),
+            maybe(request.origin),
+            maybe(request.window.map(|window| moment(window.start)).or(request.start.map(moment))),
+            maybe(request.window.map(|window| window.end).or(request.ended).map(moment)),
+            request.limits.to_string(),
+            request.used.to_string(),
+            maybe(request.claims.emergency.as_ref()),
+            maybe(request.claims.justification.as_ref()),
+            maybe(request.claims.reason.as_ref()),
+            maybe(request.claims.change.as_ref()),
+            maybe(request.claims.governance.as_ref()),
+            maybe(request.extends),
+            votes.collect::<Vec<_>>().join("; "),
         ]);
     }
     table

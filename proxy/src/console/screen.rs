@@ -16,6 +16,8 @@ pub(super) struct Screen<'a> {
     /// The terminal's width; none without one.
     pub columns: Option<usize>,
     pub json: bool,
+    /// Lists are written as CSV.
+    pub csv: bool,
 }
 
 /// What clap says: help as it is, also where a word is missing; a mistake in one sentence.
@@ -85,6 +87,9 @@ impl Screen<'_> {
             return self.json(items).await;
         }
         let table = table();
+        if self.csv {
+            return self.text(&table.csv()).await;
+        }
         if table.is_empty() {
             return self.remark(empty).await;
         }

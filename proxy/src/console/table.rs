@@ -46,6 +46,13 @@ impl Table {
         self.rows.is_empty()
     }
 
+    /// As CSV (RFC 4180): heading and rows, whole.
+    pub fn csv(&self) -> String {
+        let line = |row: &Vec<String>| row.iter().map(|cell| csv_cell(cell)).collect::<Vec<_>>().join(",");
+        let lines = std::iter::once(&self.heading).chain(&self.rows).map(|row| line(row) + "\r\n");
+        lines.collect()
+    }
+
     /// Lines without the last line's end.
     pub fn render(&self, columns: Option<usize>) -> String {
         let all = || std::iter::once(&self.heading).chain(&self.rows);
@@ -63,6 +70,16 @@ impl Table {
             cells.collect::<Vec<_>>().join(&" ".repeat(GAP)).trim_end().to_owned()
         });
         lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// A cell; one that a spreadsheet would take for a formula has a quote before it.
+fn csv_cell(cell: &str) -> String {
+    let guard = if cell.starts_with(['=', '+', '-', '@', '\t']) { "'" } else { "" };
+    if cell.contains([',', '"', '\r', '\n']) || cell.starts_with(' ') || cell.ends_with(' ') {
+        format!("\"{guard}{}\"", cell.replace('"', "\"\""))
+    } else {
+        format!("{guard}{cell}")
     }
 }
 
@@ -176,6 +193,15 @@ mod tests {
         table.row(["ops@db01".to_owned(), "why it is so".to_owned(), "for an hour".to_owned()]);
         assert_eq!(table.render(Some(29)), "NAME      WHY     OPEN\nops@db01  why i…  for an hour");
         assert_eq!(table.render(Some(24)), "NAME      WHY     OPEN\nops@db01  why i…  for a…");
+    }
+
+    #[test]
+    fn csv_keeps_every_cell_apart_and_holds_no_formula() {
+        let mut table = Table::new(["USER", "WHY"]);
+        table.row(["operator".to_owned(), "a, \"b\"".to_owned()]);
+        table.row(["adam".to_owned(), "=HYPERLINK(1)".to_owned()]);
+        let csv = "USER,WHY\r\noperator,\"a, \"\"b\"\"\"\r\nadam,'=HYPERLINK(1)\r\n";
+        assert_eq!(table.csv(), csv);
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(super) fn emergencies(
         table.row([
             request.id.to_string(),
             request.user.to_string(),
-            request.target.to_string(),
+            request.what(),
             ago(request.created, now),
             maybe(request.claims.emergency.as_ref()),
         ]);
@@ -107,7 +107,7 @@ fn table(requests: &[RequestView]) -> Table {
         table.row([
             request.id.to_string(),
             request.user.to_string(),
-            request.target.to_string(),
+            request.what(),
             ago(request.created, now),
             maybe(request.claims.justification.as_ref()),
         ]);

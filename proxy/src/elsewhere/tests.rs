@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use tidegate_common::audit::{Actor, Event, Note};
 use tidegate_common::id::{RequestId, SessionId};
-use tidegate_common::model::{Action, Claims, RequestState, Resources, Wish};
+use tidegate_common::model::{Action, Claims, Limits, RequestState, Resources, Wish};
 use tidegate_common::name::UserName;
 
 use super::*;
 use crate::access::By;
 use crate::audit_log::{AuditError, AuditLog};
-use crate::requests::{NewRequest, RequestError, Settings};
+use crate::requests::{Narrowed, NewRequest, RequestError, Settings};
 use crate::store::testing::postgres::Server;
 use crate::store::testing::{gate, server};
 use crate::store::{RequestFilter, SessionRow, StoreUrl};
@@ -65,17 +65,18 @@ impl Gate {
     async fn ask(&self) -> Result<RequestId, RequestError> {
         let new = NewRequest {
             user: user("operator"),
-            target: "ops@db01".parse().unwrap(),
+            targets: vec!["ops@db01".parse().unwrap()],
             action: Action::Session,
             claims: Claims::default(),
             wish: Wish::default(),
+            limits: Limits::default(),
             origin: None,
         };
         self.requests.create(new).await.map(|request| request.id)
     }
 
     async fn approve(&self, id: RequestId, who: &str) -> Result<RequestState, RequestError> {
-        let voted = self.requests.approve(id, &user(who), &by(who), None, Wish::default()).await;
+        let voted = self.requests.approve(id, &user(who), &by(who), None, Narrowed::default()).await;
         voted.map(|request| request.state)
     }
 

@@ -42,7 +42,7 @@ impl Requests {
         still_good(&request, now)?;
         request.state = RequestState::Cancelled { at: now };
         let event = Event::RequestCancelled { request: id, comment: None };
-        self.write(Store::request_changed(request.clone(), was), by, event).await?;
+        self.write(Store::request_changed(request.clone(), was), by, vec![event]).await?;
         Ok(request)
     }
 
@@ -88,7 +88,7 @@ impl Requests {
         let who = user.map_or_else(|| "an administrator".to_owned(), ToString::to_string);
         request.state = RequestState::Revoked { at: now, by: who, comment: comment.clone() };
         let event = Event::RequestRevoked { request: id, comment: note(comment.as_ref()) };
-        self.write(Store::request_changed(request.clone(), was), by, event).await?;
+        self.write(Store::request_changed(request.clone(), was), by, vec![event]).await?;
         Ok(request)
     }
 
@@ -112,7 +112,7 @@ impl Requests {
                 continue;
             }
             let step = Store::request_changed(Request { state, ..request }, was);
-            match self.write(step, &By::proxy(), Event::RequestExpired { request: id }).await {
+            match self.write(step, &By::proxy(), vec![Event::RequestExpired { request: id }]).await {
                 Ok(()) => written += 1,
                 // Another gate has.
                 Err(error) if error.is_changed() => {}
@@ -134,6 +134,13 @@ impl Requests {
 }
 
 fn still_good(request: &Request, now: Timestamp) -> Result<(), RequestError> {
+    match (&request.state, request.extends) {
+        (RequestState::Approved { .. }, Some(of)) => Err(RequestError::Extended { id: request.id, of }),
+        _ => good(request, now),
+    }
+}
+
+fn good(request: &Request, now: Timestamp) -> Result<(), RequestError> {
     match &request.state {
         RequestState::Pending => Ok(()),
         RequestState::Approved { window } if window.end > now => Ok(()),

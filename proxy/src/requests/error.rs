@@ -1,10 +1,14 @@
 //! Why something could not be done with a request.
 
+use jiff::Timestamp;
 use tidegate_common::id::RequestId;
-use tidegate_common::name::{AccessGroupName, CredentialName};
+use tidegate_common::model::Limits;
+use tidegate_common::name::{AccessGroupName, CredentialName, ReasonName};
 use tidegate_common::policy::{Needs, NoVote, Refusal};
 use tidegate_common::time::Length;
 
+use super::create::{MOST_SESSIONS, MOST_TARGETS};
+use super::extend::NoExtension;
 use super::review::NoReview;
 use crate::audit_log::AuditError;
 use crate::store::StoreError;
@@ -23,10 +27,62 @@ pub enum RequestError {
     NotNeeded(CredentialName),
     /// The group asks for more.
     #[error("access group `{}` asks for more: {}", .0.group, missing(.0))]
-    Missing(Needs),
+    Missing(Box<Needs>),
     /// The group allows no emergency access.
     #[error("access group `{0}` allows no emergency access; make an ordinary request")]
     NoEmergency(AccessGroupName),
+    /// The reason is none, or is disabled.
+    #[error("`{named}` is no reason that can be chosen{}", of_these(.known))]
+    NoReason {
+        /// What was said.
+        named: ReasonName,
+        /// Those that can be.
+        known: Vec<ReasonName>,
+    },
+    /// More credentials than one request takes, or none.
+    #[error("a request is for {MOST_TARGETS} credentials at most, and for one at least")]
+    Targets,
+    /// No session at all, or more than anybody counts.
+    #[error("a request is for 1 to {MOST_SESSIONS} sessions; leave the number out to bound nothing")]
+    Sessions,
+    /// Its credentials came under several groups meanwhile.
+    #[error("its credentials are under several access groups now; ask again")]
+    Apart,
+    /// Its days and times are none of its window's.
+    #[error("it is wanted for {limits}, which does not come before its end at {end}; ask for longer")]
+    NeverOpen {
+        /// Which days and times.
+        limits: Box<Limits>,
+        /// When it would end.
+        end: Timestamp,
+    },
+    /// An emergency that is to be bounded.
+    #[error("an emergency is bounded by its access group; leave days, times and sessions out")]
+    EmergencyLimits,
+    /// More time for what is not to be extended.
+    #[error("request {id} can't be extended: {why}")]
+    NoExtension {
+        /// Which request.
+        id: RequestId,
+        /// Why not.
+        why: NoExtension,
+    },
+    /// It gave another one more time.
+    #[error("request {id} has given request {of} more time; take that one back")]
+    Extended {
+        /// This one.
+        id: RequestId,
+        /// That one.
+        of: RequestId,
+    },
+    /// The approver names what nobody asked for.
+    #[error("request {id} is not for {target}")]
+    NotIn {
+        /// Which request.
+        id: RequestId,
+        /// What was named.
+        target: CredentialName,
+    },
     /// One like it waits already.
     #[error("request {id} for {target} waits already")]
     Waiting {
@@ -99,6 +155,9 @@ pub enum RequestError {
     /// Only the requester cancels.
     #[error("request {0} is not yours to cancel; `request revoke` takes it back")]
     NotYours(RequestId),
+    /// Only the requester asks for more time.
+    #[error("request {0} is not yours to extend; its requester asks for more time")]
+    NotYourTime(RequestId),
     /// The requester cancels rather than revokes.
     #[error("request {0} is your own; `request cancel` takes it back")]
     Cancel(RequestId),
@@ -121,6 +180,15 @@ impl RequestError {
             Self::Audit(error) => error.is_changed(),
             _ => false,
         }
+    }
+}
+
+fn of_these(known: &[ReasonName]) -> String {
+    let names: Vec<_> = known.iter().map(ToString::to_string).collect();
+    if names.is_empty() {
+        "; none is registered and enabled".to_owned()
+    } else {
+        format!("; choose one of {}", names.join(", "))
     }
 }
 

@@ -12,9 +12,6 @@ use super::{RequestError, Requests, moment};
 use crate::access::By;
 use crate::store::{SessionFilter, Store};
 
-/// Sessions of one user to one credential that may live at once.
-const MOST_LIVE: u64 = 1000;
-
 /// Why somebody may not review a request now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoReview {
@@ -75,7 +72,7 @@ impl Requests {
         }
         let event = Event::RequestReviewed { request: id, comment: note(comment.as_ref()) };
         request.review = Some(Review { by: reviewer.clone(), at: now, origin: by.origin, comment });
-        self.write(Store::request_changed(request.clone(), was), by, event).await?;
+        self.write(Store::request_changed(request.clone(), was), by, vec![event]).await?;
         Ok(request)
     }
 
@@ -109,10 +106,9 @@ impl Requests {
 
     /// A session that rests on the request and lives.
     async fn live_session(&self, request: &Request) -> Result<Option<SessionId>, RequestError> {
-        let (user, target) = (Some(request.user.clone()), Some(request.target.clone()));
-        let filter = SessionFilter { live: true, user, target, limit: MOST_LIVE };
+        let filter = SessionFilter { live: true, request: Some(request.id), limit: 1, ..Default::default() };
         let live = self.0.store.sessions(&filter).await?;
-        Ok(live.into_iter().find(|session| session.request == Some(request.id)).map(|session| session.id))
+        Ok(live.first().map(|session| session.id))
     }
 
     /// The request as it stands at a moment: none is open for longer than its group gives now,

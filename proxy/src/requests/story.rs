@@ -24,7 +24,7 @@ pub(super) fn created(request: &Request) -> Event {
     Event::RequestCreated {
         request: request.id,
         user: request.user.clone(),
-        targets: Notes::of([&request.target]),
+        targets: Notes::of(&request.targets),
         asked: match request.action {
             Action::Session => Asked::Session,
             Action::ViewPassword => Asked::ViewPassword,
@@ -36,5 +36,7 @@ pub(super) fn created(request: &Request) -> Event {
         emergency: emergency.is_some(),
         from,
         until,
+        limits: (!request.limits.is_none()).then(|| Note::new(request.limits.to_string())),
+        extends: request.extends,
     }
 }

@@ -1,7 +1,9 @@
 mod emergencies;
+mod extend;
+mod several;
 
-use tidegate_common::model::Text;
-use tidegate_common::policy::{EndReason, NoVote, Permit};
+use tidegate_common::model::{RequestState, Text};
+use tidegate_common::policy::{Decision, EndReason, NoVote, Permit};
 use tidegate_common::time::Window;
 
 use super::*;
@@ -82,17 +84,20 @@ fn text(text: &str) -> Option<Text> {
 fn ops() -> NewRequest {
     NewRequest {
         user: user("operator"),
-        target: "ops@db01".parse().unwrap(),
+        targets: vec!["ops@db01".parse().unwrap()],
         action: Action::Session,
         claims: Claims { justification: text("ticket 7"), ..Claims::default() },
         wish: Wish::default(),
+        limits: Limits::default(),
         origin: None,
     }
 }
 
 impl World {
     async fn approve(&self, id: RequestId, who: &str, wish: Wish) -> Result<Request, RequestError> {
-        self.requests.approve(id, &user(who), &by(who), text("fine"), wish).await
+        self.requests
+            .approve(id, &user(who), &by(who), text("fine"), Narrowed { wish, only: Vec::new() })
+            .await
     }
 
     async fn approved(&self) -> Request {
@@ -169,7 +174,7 @@ async fn a_second_request_for_the_same_is_refused_while_the_first_waits() {
 
 async fn what_needs_no_request_lacks_a_claim_or_is_refused_makes_none() {
     let world = world().await;
-    let free = NewRequest { target: "free@db01".parse().unwrap(), ..ops() };
+    let free = NewRequest { targets: vec!["free@db01".parse().unwrap()], ..ops() };
     assert!(matches!(world.requests.create(free).await, Err(RequestError::NotNeeded(_))));
     let silent = NewRequest { claims: Claims::default(), ..ops() };
     let error = world.requests.create(silent).await.unwrap_err().to_string();
@@ -319,10 +324,10 @@ async fn what_a_group_without_approval_asks_can_be_said_ahead_and_the_rules_appr
         world.access.decide(&proved, &target, Action::Session, origin, &nothing).await.unwrap()
     };
     assert!(matches!(knock().await, Decision::Needs(needs) if needs.justification));
-    let silent = NewRequest { target: target.clone(), claims: Claims::default(), ..ops() };
+    let silent = NewRequest { targets: vec![target.clone()], claims: Claims::default(), ..ops() };
     let refused = world.requests.create(silent).await.unwrap_err();
     assert!(matches!(refused, RequestError::Missing(_)), "{refused}");
-    let made = world.requests.create(NewRequest { target: target.clone(), ..ops() }).await.unwrap();
+    let made = world.requests.create(NewRequest { targets: vec![target.clone()], ..ops() }).await.unwrap();
     let RequestState::Approved { window } = made.state else { panic!("{made:?}") };
     assert!(made.votes.is_empty() && !made.is_emergency());
     let Decision::Permitted(permit) = knock().await else { panic!("not permitted") };
@@ -335,7 +340,7 @@ async fn what_a_group_without_approval_asks_can_be_said_ahead_and_the_rules_appr
     let ended = world.access.still_permits(&permit).await.unwrap_err();
     assert!(matches!(ended, EndReason::Revoked { .. }), "{ended}");
     assert!(matches!(knock().await, Decision::Needs(_)));
-    let free = NewRequest { target: "free@db01".parse().unwrap(), ..ops() };
+    let free = NewRequest { targets: vec!["free@db01".parse().unwrap()], ..ops() };
     assert!(matches!(world.requests.create(free).await, Err(RequestError::NotNeeded(_))));
 }
 

@@ -1,20 +1,30 @@
 //! Approving and rejecting.
 
 use jiff::Timestamp;
-use tidegate_common::audit::Event;
+use tidegate_common::audit::{Event, Notes};
 use tidegate_common::id::RequestId;
-use tidegate_common::model::{AccessGroup, Request, RequestState, Text, Verdict, Vote, Wish};
-use tidegate_common::name::UserName;
+use tidegate_common::model::{AccessGroup, LeftOut, Request, RequestState, Text, Verdict, Vote, Wish};
+use tidegate_common::name::{CredentialName, UserName};
 use tidegate_common::policy::{self, Tally};
 use tidegate_common::time::{Length, Window};
 
+use super::extend::{self, NoExtension};
 use super::story::note;
 use super::{RequestError, Requests, moment, wish};
 use crate::access::By;
-use crate::store::Store;
+use crate::store::{Step, Store};
+
+/// What an approver makes of what was asked for; nothing said, all of it.
+#[derive(Debug, Clone, Default)]
+pub struct Narrowed {
+    /// Another start, a shorter duration.
+    pub wish: Wish,
+    /// These credentials only; empty means all.
+    pub only: Vec<CredentialName>,
+}
 
 impl Requests {
-    /// Approves; `start` and `duration` move or shorten what was asked for.
+    /// Approves, perhaps for less than was asked for.
     ///
     /// # Errors
     /// When the request does not wait, or the user may not vote on it now.
@@ -24,9 +34,9 @@ impl Requests {
         voter: &UserName,
         by: &By,
         comment: Option<Text>,
-        wish: Wish,
+        narrowed: Narrowed,
     ) -> Result<Request, RequestError> {
-        self.vote(id, voter, by, Verdict::Approve, comment, wish).await
+        self.vote(id, voter, by, Verdict::Approve, comment, narrowed).await
     }
 
     /// Rejects.
@@ -40,7 +50,7 @@ impl Requests {
         by: &By,
         comment: Option<Text>,
     ) -> Result<Request, RequestError> {
-        self.vote(id, voter, by, Verdict::Reject, comment, Wish::default()).await
+        self.vote(id, voter, by, Verdict::Reject, comment, Narrowed::default()).await
     }
 
     async fn vote(
@@ -50,11 +60,11 @@ impl Requests {
         by: &By,
         verdict: Verdict,
         comment: Option<Text>,
-        wish: Wish,
+        narrowed: Narrowed,
     ) -> Result<Request, RequestError> {
         let mut turn = self.turn().await;
         loop {
-            let done = self.vote_at(id, voter, by, verdict, comment.clone(), wish, moment()).await;
+            let done = self.vote_at(id, voter, by, verdict, comment.clone(), &narrowed, moment()).await;
             if !turn.again(&done) {
                 return done;
             }
@@ -69,7 +79,7 @@ impl Requests {
         by: &By,
         verdict: Verdict,
         comment: Option<Text>,
-        wish: Wish,
+        narrowed: &Narrowed,
         now: Timestamp,
     ) -> Result<Request, RequestError> {
         let (mut request, was) = self.to_change(id, now).await?;
@@ -83,11 +93,16 @@ impl Requests {
         let snapshot = self.0.access.snapshot();
         let group = snapshot.group(&request.group).ok_or(RequestError::GroupGone(id))?;
         let level = policy::ballot(group, &request, voter).map_err(|why| RequestError::NoVote { id, why })?;
-        self.narrow(group, &mut request.wish, wish, now)?;
+        let left_out = leave_out(&mut request, &narrowed.only, voter, now)?;
+        self.narrow(group, &mut request, narrowed.wish, now)?;
         let vote =
             Vote { by: voter.clone(), level, verdict, at: now, origin: by.origin, comment: comment.clone() };
         request.votes.push(vote);
         self.count(group, &mut request, now);
+        let extended = match verdict {
+            Verdict::Approve => self.extended(group, &mut request, now).await?,
+            Verdict::Reject => None,
+        };
         let (from, until) = match &request.state {
             RequestState::Approved { window } => (Some(window.start), Some(window.end)),
             _ => (None, None),
@@ -95,10 +110,17 @@ impl Requests {
         let (comment, complete) = (note(comment.as_ref()), request.state != RequestState::Pending);
         let level = u8::from(level);
         let event = match verdict {
-            Verdict::Approve => Event::RequestApproved { request: id, level, comment, complete, from, until },
+            Verdict::Approve => {
+                Event::RequestApproved { request: id, level, comment, complete, from, until, left_out }
+            }
             Verdict::Reject => Event::RequestRejected { request: id, level, comment, complete },
         };
-        self.write(Store::request_changed(request.clone(), was), by, event).await?;
+        let (mut step, mut events) = (Store::request_changed(request.clone(), was), vec![event]);
+        if let Some((more, extended)) = extended {
+            step = step.and(more);
+            events.push(extended);
+        }
+        self.write(step, by, events).await?;
         Ok(request)
     }
 
@@ -106,10 +128,11 @@ impl Requests {
     fn narrow(
         &self,
         group: &AccessGroup,
-        asked: &mut Wish,
+        request: &mut Request,
         wish: Wish,
         now: Timestamp,
     ) -> Result<(), RequestError> {
+        let (id, asked) = (request.id, &mut request.wish);
         if let Some(shorter) = wish.duration {
             let most = self.length(group, asked, now);
             if shorter.after(now) > most.after(now) {
@@ -118,6 +141,9 @@ impl Requests {
             asked.duration = Some(shorter);
         }
         if let Some(start) = wish.start {
+            if request.extends.is_some() {
+                return Err(RequestError::NoExtension { id, why: NoExtension::Start });
+            }
             asked.start = Some(wish::start(Some(start), now)?);
         }
         Ok(())
@@ -140,6 +166,23 @@ impl Requests {
         Some((self.length(group, &request.wish, start), group.conditions.longest))
     }
 
+    /// What more time makes of the request that it is asked for, once it is approved.
+    async fn extended(
+        &self,
+        group: &AccessGroup,
+        request: &mut Request,
+        now: Timestamp,
+    ) -> Result<Option<(Step, Event)>, RequestError> {
+        let Some(of) = request.extends else { return Ok(None) };
+        let (first, was) = self.to_change(of, now).await?;
+        let open = extend::open_window(&first, now)?;
+        if request.state == RequestState::Pending {
+            return Ok(None);
+        }
+        let length = request.wish.duration.unwrap_or(self.0.settings.window);
+        Ok(Some(extend::lengthen(group, request, (first, was), open, length)))
+    }
+
     fn count(&self, group: &AccessGroup, request: &mut Request, now: Timestamp) {
         match policy::tally(group, request) {
             Tally::Waiting { .. } => {}
@@ -151,4 +194,29 @@ impl Requests {
             }
         }
     }
+}
+
+/// Leaves out of a request what the approver does not name; for those who vote later, too.
+fn leave_out(
+    request: &mut Request,
+    only: &[CredentialName],
+    by: &UserName,
+    at: Timestamp,
+) -> Result<Option<Notes>, RequestError> {
+    if let Some(target) = only.iter().find(|target| !request.targets.contains(target)) {
+        return Err(RequestError::NotIn { id: request.id, target: (*target).clone() });
+    }
+    if only.is_empty() {
+        return Ok(None);
+    }
+    if request.extends.is_some() {
+        return Err(RequestError::NoExtension { id: request.id, why: NoExtension::Part });
+    }
+    let (kept, left_out): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut request.targets).into_iter().partition(|target| only.contains(target));
+    request.targets = kept;
+    let names = Notes::of(&left_out);
+    let none = left_out.is_empty();
+    request.left_out.extend(left_out.into_iter().map(|target| LeftOut { target, by: by.clone(), at }));
+    Ok((!none).then_some(names))
 }

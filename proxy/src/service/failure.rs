@@ -75,7 +75,10 @@ impl Failure {
             Self::Role(_)
                 | Self::Disabled
                 | Self::Request(
-                    RequestError::NoVote { .. } | RequestError::NotYours(_) | RequestError::Refused(_)
+                    RequestError::NoVote { .. }
+                        | RequestError::NotYours(_)
+                        | RequestError::NotYourTime(_)
+                        | RequestError::Refused(_)
                 )
         )
     }

@@ -84,6 +84,7 @@ operations! {
     RequestShow = "request show", Anybody, Never;
     RequestApprove = "request approve", User, Before;
     RequestReject = "request reject", User, Before;
+    RequestExtend = "request extend", User, Before;
     RequestReview = "request review", User, Before;
     RequestCancel = "request cancel", User, Before;
     RequestRevoke = "request revoke", Anybody, Before;

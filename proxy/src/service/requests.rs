@@ -2,18 +2,19 @@
 
 mod view;
 
-pub use view::{Plan, RequestView, ShownRequest};
+pub use view::{Plan, RequestSession, RequestView, ShownRequest};
 
 use jiff::Timestamp;
 use tidegate_common::id::RequestId;
-use tidegate_common::model::{Action, Claims, RequestState, Role, StateWord, Text, Wish};
+use tidegate_common::model::{Action, Claims, Limits, Request, RequestState, Role, StateWord, Text, Wish};
 use tidegate_common::name::{CredentialName, UserName};
 use tidegate_common::policy;
+use tidegate_common::time::Length;
 
 use super::operation::Operation;
 use super::{Actor, Each, Failure, Services};
-use crate::requests::{NewRequest, RequestError};
-use crate::store::RequestFilter;
+use crate::requests::{Narrowed, NewRequest, RequestError, Sorted};
+use crate::store::{Concern, RequestFilter, SessionFilter};
 
 /// Listed at once.
 const MOST: u64 = 1000;
@@ -27,9 +28,12 @@ pub struct Wanted {
     pub claims: Claims,
     /// When it is wanted.
     pub wish: Wish,
+    /// What it is bounded to.
+    pub limits: Limits,
 }
 
-/// Makes a request for each credential; goes on after one that fails.
+/// Makes one request for all credentials that one access group governs; goes on after one that
+/// fails.
 ///
 /// # Errors
 /// When the actor is no user.
@@ -40,140 +44,96 @@ pub async fn create(
     wanted: &Wanted,
 ) -> Result<Each<RequestView>, Failure> {
     let work = async {
-        let user = actor.must_be_user()?;
-        let mut each = Each::default();
-        for target in targets {
-            let Wanted { action, claims, wish } = wanted.clone();
-            let new = NewRequest { user: user.clone(), target, action, claims, wish, origin: actor.origin() };
-            let made = services.requests.create(new).await;
-            each.add(made.map(|request| RequestView::of(&request)).map_err(Failure::from));
+        let Wanted { action, claims, wish, limits } = wanted.clone();
+        let (user, origin) = (actor.must_be_user()?.clone(), actor.origin());
+        let new = NewRequest { user, targets, action, claims, wish, limits, origin };
+        let mut made = Each::default();
+        let Sorted { each, refused } = services.requests.sort(new);
+        for error in refused {
+            made.add(Err(error.into()));
         }
-        for failure in &each.failed {
+        for new in each {
+            let request = services.requests.create(new).await;
+            made.add(request.map(|request| RequestView::of(&request)).map_err(Failure::from));
+        }
+        for failure in &made.failed {
             Operation::RequestCreate.refused(services, actor, failure).await;
         }
-        Ok(each)
+        Ok(made)
     };
     Operation::RequestCreate.perform(services, actor, work).await
 }
 
-/// Approves requests, maybe for less than was asked for; goes on after one that fails.
-///
-/// # Errors
-/// When the actor is no user.
-pub async fn approve(
-    services: &Services,
-    actor: &Actor,
-    ids: &[RequestId],
-    comment: Option<&Text>,
-    wish: Wish,
-) -> Result<Each<RequestView>, Failure> {
-    let work = async {
-        Ok(each(services, actor, Operation::RequestApprove, ids, &Deed::Approve(comment, wish)).await)
-    };
-    Operation::RequestApprove.perform(services, actor, work).await
-}
-
-/// Rejects requests; goes on after one that fails.
-///
-/// # Errors
-/// When the actor is no user.
-pub async fn reject(
-    services: &Services,
-    actor: &Actor,
-    ids: &[RequestId],
-    comment: Option<&Text>,
-) -> Result<Each<RequestView>, Failure> {
-    let work =
-        async { Ok(each(services, actor, Operation::RequestReject, ids, &Deed::Reject(comment)).await) };
-    Operation::RequestReject.perform(services, actor, work).await
-}
-
-/// Says that the actor has looked at emergencies; goes on after one that fails.
-///
-/// # Errors
-/// When the actor is no user.
-pub async fn review(
-    services: &Services,
-    actor: &Actor,
-    ids: &[RequestId],
-    comment: Option<&Text>,
-) -> Result<Each<RequestView>, Failure> {
-    let work =
-        async { Ok(each(services, actor, Operation::RequestReview, ids, &Deed::Review(comment)).await) };
-    Operation::RequestReview.perform(services, actor, work).await
-}
-
-/// Takes the actor's own requests back; goes on after one that fails.
-///
-/// # Errors
-/// When the actor is no user.
-pub async fn cancel(
-    services: &Services,
-    actor: &Actor,
-    ids: &[RequestId],
-) -> Result<Each<RequestView>, Failure> {
-    let work = async { Ok(each(services, actor, Operation::RequestCancel, ids, &Deed::Cancel).await) };
-    Operation::RequestCancel.perform(services, actor, work).await
-}
-
-/// Takes requests back that the actor approves, also in use; goes on after one that fails.
-///
-/// # Errors
-/// None of its own; what stands against one of them is in the answer.
-pub async fn revoke(
-    services: &Services,
-    actor: &Actor,
-    ids: &[RequestId],
-    comment: Option<&Text>,
-) -> Result<Each<RequestView>, Failure> {
-    let work =
-        async { Ok(each(services, actor, Operation::RequestRevoke, ids, &Deed::Revoke(comment)).await) };
-    Operation::RequestRevoke.perform(services, actor, work).await
-}
-
-/// What can be done with a request.
-enum Deed<'a> {
-    Approve(Option<&'a Text>, Wish),
-    Reject(Option<&'a Text>),
-    Review(Option<&'a Text>),
+/// What can be done with a request that is there.
+#[derive(Debug, Clone)]
+pub enum Deed {
+    /// Approves it, maybe for less than was asked for.
+    Approve(Option<Text>, Narrowed),
+    /// Rejects it.
+    Reject(Option<Text>),
+    /// Says that the actor has looked at an emergency.
+    Review(Option<Text>),
+    /// Takes the actor's own back.
     Cancel,
-    Revoke(Option<&'a Text>),
+    /// Takes one back that the actor approves, also in use.
+    Revoke(Option<Text>),
+    /// Asks for so much more time for the actor's own.
+    Extend(Length, Claims),
 }
 
-async fn deal(
+impl Deed {
+    fn operation(&self) -> Operation {
+        match self {
+            Self::Approve(..) => Operation::RequestApprove,
+            Self::Reject(_) => Operation::RequestReject,
+            Self::Review(_) => Operation::RequestReview,
+            Self::Cancel => Operation::RequestCancel,
+            Self::Revoke(_) => Operation::RequestRevoke,
+            Self::Extend(..) => Operation::RequestExtend,
+        }
+    }
+}
+
+/// Does it with each of these requests; goes on after one that fails.
+///
+/// # Errors
+/// When the actor may not ask for it at all; what stands against one of them is in the answer.
+pub async fn deal(
+    services: &Services,
+    actor: &Actor,
+    ids: &[RequestId],
+    deed: &Deed,
+) -> Result<Each<RequestView>, Failure> {
+    let operation = deed.operation();
+    let work = async {
+        let mut each = Each::default();
+        for id in ids {
+            each.add(deal_with(services, actor, *id, deed).await);
+        }
+        for failure in &each.failed {
+            operation.refused(services, actor, failure).await;
+        }
+        Ok(each)
+    };
+    operation.perform(services, actor, work).await
+}
+
+async fn deal_with(
     services: &Services,
     actor: &Actor,
     id: RequestId,
-    deed: &Deed<'_>,
+    deed: &Deed,
 ) -> Result<RequestView, Failure> {
     let (requests, by) = (&services.requests, actor.by());
-    let done = match deed {
-        Deed::Approve(comment, wish) => {
-            requests.approve(id, actor.must_be_user()?, &by, comment.cloned(), *wish).await
-        }
-        Deed::Reject(comment) => requests.reject(id, actor.must_be_user()?, &by, comment.cloned()).await,
-        Deed::Review(comment) => requests.review(id, actor.must_be_user()?, &by, comment.cloned()).await,
+    let done = match deed.clone() {
+        Deed::Approve(comment, less) => requests.approve(id, actor.must_be_user()?, &by, comment, less).await,
+        Deed::Reject(comment) => requests.reject(id, actor.must_be_user()?, &by, comment).await,
+        Deed::Review(comment) => requests.review(id, actor.must_be_user()?, &by, comment).await,
         Deed::Cancel => requests.cancel(id, actor.must_be_user()?, &by).await,
-        Deed::Revoke(comment) => requests.revoke(id, actor.name(), &by, comment.cloned()).await,
+        Deed::Revoke(comment) => requests.revoke(id, actor.name(), &by, comment).await,
+        Deed::Extend(more, claims) => requests.extend(id, actor.must_be_user()?, &by, more, claims).await,
     };
     Ok(RequestView::of(&done?))
-}
-
-async fn each(
-    services: &Services,
-    actor: &Actor,
-    operation: Operation,
-    ids: &[RequestId],
-    deed: &Deed<'_>,
-) -> Each<RequestView> {
-    let mut each = Each::default();
-    for id in ids {
-        each.add(deal(services, actor, *id, deed).await);
-    }
-    for failure in &each.failed {
-        operation.refused(services, actor, failure).await;
-    }
-    each
 }
 
 /// One request, with what its session would change.
@@ -193,13 +153,20 @@ pub async fn show(services: &Services, actor: &Actor, id: RequestId) -> Result<S
             opens_for: opens.map(|(length, _)| length),
             longest: opens.and_then(|(_, longest)| longest),
             plan: view::plan(services, &request).await,
+            sessions: sessions(services, id).await?,
         })
     };
     Operation::RequestShow.perform(services, actor, work).await
 }
 
+/// The sessions that rested on a request, the newest first.
+async fn sessions(services: &Services, id: RequestId) -> Result<Vec<RequestSession>, Failure> {
+    let filter = SessionFilter { request: Some(id), limit: MOST, ..SessionFilter::default() };
+    Ok(services.store.sessions(&filter).await?.into_iter().map(RequestSession::of).collect())
+}
+
 /// Which requests to list.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// In this state only.
     pub state: Option<StateWord>,
@@ -207,10 +174,28 @@ pub struct Filter {
     pub to_review: bool,
     /// Of this user only.
     pub user: Option<UserName>,
+    /// For this credential only.
+    pub target: Option<CredentialName>,
     /// Made then or later.
     pub since: Option<Timestamp>,
+    /// Made before then.
+    pub before: Option<Timestamp>,
+    /// Whose they must be to the actor.
+    pub whose: Whose,
     /// At most so many, 1000 at the most.
     pub limit: u64,
+}
+
+/// What requests must be to the one who lists them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Whose {
+    /// Anything that they may see.
+    #[default]
+    Any,
+    /// Their own.
+    Mine,
+    /// Waiting for their vote now.
+    ToApprove,
 }
 
 /// A list of requests.
@@ -230,13 +215,20 @@ pub struct Listed {
 pub async fn list(services: &Services, actor: &Actor, asked: &Filter) -> Result<Listed, Failure> {
     let work = async {
         let limit = asked.limit.clamp(1, MOST);
-        let snapshot = services.access.snapshot();
-        let concerning = actor.name().filter(|_| !actor.reads_all()).map(|user| {
-            let groups = snapshot.approves(user).map(|group| group.name.clone()).collect();
-            (user.clone(), groups)
-        });
+        let concerning = match (asked.whose, actor.name()) {
+            (Whose::Mine, _) => {
+                Some(Concern { own: Some(actor.must_be_user()?.clone()), ..Concern::default() })
+            }
+            (Whose::ToApprove, _) => Some(approved_by(services, actor.must_be_user()?)),
+            (Whose::Any, Some(user)) if !actor.reads_all() => {
+                Some(Concern { own: Some(user.clone()), ..approved_by(services, user) })
+            }
+            (Whose::Any, _) => None,
+        };
         let filter = RequestFilter {
             user: asked.user.clone(),
+            target: asked.target.clone(),
+            before: asked.before,
             states: asked.state.map(stored).unwrap_or_default(),
             concerning,
             since: asked.since,
@@ -248,6 +240,9 @@ pub async fn list(services: &Services, actor: &Actor, asked: &Filter) -> Result<
         if !asked.to_review {
             let rest = services.requests.list(&filter).await?.into_iter();
             requests.extend(rest.filter(|request| !request.wants_review()));
+        }
+        if let (Whose::ToApprove, Some(user)) = (asked.whose, actor.name()) {
+            requests.retain(|request| may_vote(services, request, user));
         }
         let shown = usize::try_from(limit).unwrap_or(usize::MAX);
         let cut = (requests.len() > shown).then_some(limit);
@@ -273,20 +268,29 @@ fn stored(state: StateWord) -> &'static [&'static str] {
 
 /// The requests on which the user may vote now.
 pub(super) async fn waiting_for(services: &Services, user: &UserName) -> Result<Vec<RequestView>, Failure> {
-    let snapshot = services.access.snapshot();
-    let groups: Vec<_> = snapshot.approves(user).map(|group| group.name.clone()).collect();
-    if groups.is_empty() {
+    let concerning = approved_by(services, user);
+    if concerning.groups.is_empty() && concerning.managed.0.is_empty() {
         return Ok(Vec::new());
     }
-    let concerning = Some((user.clone(), groups));
+    let concerning = Some(concerning);
     let filter = RequestFilter { concerning, states: &["pending"], ..RequestFilter::default() };
     let mut requests = services.requests.list(&filter).await?;
-    requests.retain(|request| {
-        let group = snapshot.group(&request.group);
-        request.state == RequestState::Pending
-            && group.is_some_and(|group| policy::ballot(group, request, user).is_ok())
-    });
+    requests.retain(|request| may_vote(services, request, user));
     Ok(requests.iter().map(RequestView::of).collect())
+}
+
+/// Whether the request waits for the user's vote now.
+fn may_vote(services: &Services, request: &Request, user: &UserName) -> bool {
+    let snapshot = services.access.snapshot();
+    let group = snapshot.group(&request.group).filter(|_| request.state == RequestState::Pending);
+    group.is_some_and(|group| policy::ballot(group, request, user).is_ok())
+}
+
+/// The requests that the user approves, whether they wait or not.
+fn approved_by(services: &Services, user: &UserName) -> Concern {
+    let snapshot = services.access.snapshot();
+    let groups = snapshot.approves(user).map(|group| group.name.clone()).collect();
+    Concern { groups, ..Concern::default() }
 }
 
 /// The emergencies that the user is to review.

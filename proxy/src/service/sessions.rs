@@ -83,7 +83,7 @@ pub async fn list(services: &Services, actor: &Actor, asked: Filter) -> Result<V
     let work = async {
         let Filter { live, user, target, limit } = asked;
         let user = actor.own_or(user)?;
-        let filter = SessionFilter { user, target, live, limit };
+        let filter = SessionFilter { user, target, request: None, live, limit };
         let mut sessions = services.store.sessions(&filter).await?;
         sessions.iter_mut().for_each(|session| settle(services, session));
         sessions.retain(|session| !live || session.lives());

@@ -92,6 +92,8 @@ async fn every_table(read: &DatabaseTransaction, write: &DatabaseTransaction) ->
         requests::Entity: requests::Column::Id => |row| row.id;
         requests::vote::Entity: (requests::vote::Column::RequestId, requests::vote::Column::Voter)
             => |row| (row.request_id, row.voter.clone());
+        requests::target::Entity: (requests::target::Column::RequestId, requests::target::Column::Target)
+            => |row| (row.request_id, row.target.clone());
         sessions::Entity: sessions::Column::Id => |row| row.id.clone();
         agents::Entity: agents::Column::Device => |row| row.device.clone();
         tokens::Entity: tokens::Column::Hash => |row| row.hash.clone();
@@ -156,6 +158,7 @@ mod tests {
         DELETE FROM resource WHERE name = 'a';
         INSERT INTO request (id, user_name, target, group_name, state, created, document, review)
             VALUES (7, 'a', 'b@c', 'd', 'pending', 1, '{}', NULL);
+        INSERT INTO request_target VALUES (7, 'b@c');
         INSERT INTO vote VALUES (7, 'z', 0, '{}'), (7, 'y', 1, '{}');
         INSERT INTO session VALUES ('01', 'a', 'b@c', 'd', 7, 1, '::1', 5, NULL, NULL, 1);
         INSERT INTO agent (device, certificate, certified, revoked) VALUES ('c', 'x', 1, 0);

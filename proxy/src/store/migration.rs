@@ -5,6 +5,7 @@ mod first;
 mod gates;
 mod notifications;
 mod review;
+mod targets;
 
 use sea_orm_migration::prelude::*;
 
@@ -13,6 +14,7 @@ use first::First;
 use gates::Gates;
 use notifications::Notifications;
 use review::Review;
+use targets::Targets;
 
 /// Every step, in order.
 pub(super) struct Migrator;
@@ -31,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(Review),
             Box::new(Gates),
             Box::new(Notifications),
+            Box::new(Targets),
         ]
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, QueryOrder as _, QuerySelect as _};
+use sea_orm::{
+    ActiveValue::Set, Condition, DatabaseTransaction, QueryOrder as _, QuerySelect as _, QueryTrait,
+};
 use tidegate_common::id::RequestId;
 use tidegate_common::model::{Request, Vote};
 use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
@@ -27,6 +29,8 @@ pub struct Model {
     pub review: Option<String>,
     /// How often it was written after it was made.
     pub revision: i64,
+    /// How many sessions were begun on it.
+    pub used: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -37,6 +41,25 @@ impl ActiveModelBehavior for ActiveModel {}
 /// What stands in `review` until somebody has looked, and then.
 const DUE: &str = "due";
 const DONE: &str = "done";
+
+pub(super) mod target {
+    use sea_orm::entity::prelude::*;
+
+    /// A credential that a request is for.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "request_target")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub request_id: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub target: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 pub(super) mod vote {
     use sea_orm::entity::prelude::*;
@@ -64,8 +87,8 @@ pub(super) mod vote {
 pub struct RequestFilter {
     /// Of this user only.
     pub user: Option<UserName>,
-    /// Of this user, or under one of these groups.
-    pub concerning: Option<(UserName, Vec<AccessGroupName>)>,
+    /// That concern this user only.
+    pub concerning: Option<Concern>,
     /// For this credential only.
     pub target: Option<CredentialName>,
     /// In one of these states (as written down; a pending one may have expired).
@@ -74,8 +97,37 @@ pub struct RequestFilter {
     pub to_review: bool,
     /// Made then or later.
     pub since: Option<jiff::Timestamp>,
+    /// Made before then.
+    pub before: Option<jiff::Timestamp>,
     /// At most so many, 1,001 at the most; 0 means 1,000.
     pub limit: u64,
+}
+
+/// Which requests concern a user.
+#[derive(Debug, Clone, Default)]
+pub struct Concern {
+    /// Their own.
+    pub own: Option<UserName>,
+    /// Those under groups in which they approve.
+    pub groups: Vec<AccessGroupName>,
+    /// Those of these users under groups in which the requester's manager approves.
+    pub managed: (Vec<UserName>, Vec<AccessGroupName>),
+}
+
+impl Concern {
+    fn condition(&self) -> Condition {
+        let names = |names: &[AccessGroupName]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let mut any = Condition::any().add(Column::GroupName.is_in(names(&self.groups)));
+        if let Some(own) = &self.own {
+            any = any.add(Column::UserName.eq(own.as_str()));
+        }
+        let (users, groups) = &self.managed;
+        if users.is_empty() {
+            return any;
+        }
+        let users = Column::UserName.is_in(users.iter().map(UserName::as_str));
+        any.add(Condition::all().add(users).add(Column::GroupName.is_in(names(groups))))
+    }
 }
 
 const MOST: u64 = 1000;
@@ -88,6 +140,7 @@ fn read(row: &Model, votes: Vec<Vote>) -> Result<Request, StoreError> {
     let mut request: Request = serde_json::from_str(&row.document)
         .map_err(|error| StoreError::damaged(format!("request {}", row.id), error))?;
     request.votes = votes;
+    request.used = u32::try_from(row.used).unwrap_or(u32::MAX);
     Ok(request)
 }
 
@@ -126,7 +179,28 @@ impl Store {
                 revisions::move_on(change, Of::Requests, None).await?;
                 let row = row(&request)?;
                 changed_if_there(Entity::insert(row).exec_without_returning(change).await, DOING)?;
+                let rows = request.targets.iter().map(|name| target::ActiveModel {
+                    request_id: Set(number(request.id)),
+                    target: Set(name.to_string()),
+                });
+                target::Entity::insert_many(rows).exec_without_returning(change).await.doing(DOING)?;
                 add_votes(change, &request).await
+            })
+        })
+    }
+
+    /// Counts a session that begins on a request, if it is not for fewer.
+    pub(super) fn session_counted(id: RequestId, most: Option<u32>) -> Step {
+        Step::new(move |change| {
+            Box::pin(async move {
+                let one = sea_orm::sea_query::ExprTrait::add(Expr::col(Column::Used), 1);
+                let mut counted =
+                    Entity::update_many().col_expr(Column::Used, one).filter(Column::Id.eq(number(id)));
+                if let Some(most) = most {
+                    counted = counted.filter(Column::Used.lt(i64::from(most)));
+                }
+                let counted = counted.exec(change).await.doing(DOING)?.rows_affected;
+                if counted == 1 || most.is_none() { Ok(()) } else { Err(StoreError::Spent(id)) }
             })
         })
     }
@@ -153,6 +227,10 @@ impl Store {
                     return Err(StoreError::Changed);
                 }
                 revisions::move_on(change, Of::Requests, None).await?;
+                for left_out in &request.left_out {
+                    let key = (number(request.id), left_out.target.to_string());
+                    target::Entity::delete_by_id(key).exec(change).await.doing(DOING)?;
+                }
                 add_votes(change, &request).await
             })
         })
@@ -189,13 +267,14 @@ impl Store {
         if let Some(user) = &filter.user {
             query = query.filter(Column::UserName.eq(user.as_str()));
         }
-        if let Some((user, groups)) = &filter.concerning {
-            let groups = groups.iter().map(AccessGroupName::as_str);
-            let of_user = Column::UserName.eq(user.as_str());
-            query = query.filter(Condition::any().add(of_user).add(Column::GroupName.is_in(groups)));
+        if let Some(concern) = &filter.concerning {
+            query = query.filter(concern.condition());
         }
-        if let Some(target) = &filter.target {
-            query = query.filter(Column::Target.eq(target.to_string()));
+        if let Some(name) = &filter.target {
+            let of_it = target::Entity::find().select_only().column(target::Column::RequestId);
+            let of_it = of_it.filter(target::Column::Target.eq(name.to_string()));
+            let of_it = QueryTrait::into_query(of_it);
+            query = query.filter(Column::Id.in_subquery(of_it));
         }
         if !filter.states.is_empty() {
             query = query.filter(Column::State.is_in(filter.states.iter().copied()));
@@ -205,6 +284,9 @@ impl Store {
         }
         if let Some(since) = filter.since {
             query = query.filter(Column::Created.gte(since.as_millisecond()));
+        }
+        if let Some(before) = filter.before {
+            query = query.filter(Column::Created.lt(before.as_millisecond()));
         }
         // One more than is shown tells that there are more.
         let limit = if filter.limit == 0 { MOST } else { filter.limit.min(MOST + 1) };
@@ -239,7 +321,7 @@ fn row(request: &Request) -> Result<ActiveModel, StoreError> {
     Ok(ActiveModel {
         id: Set(number(request.id)),
         user_name: Set(request.user.to_string()),
-        target: Set(request.target.to_string()),
+        target: Set(request.targets.first().map(ToString::to_string).unwrap_or_default()),
         group_name: Set(request.group.to_string()),
         state: Set(request.state.word().to_owned()),
         created: Set(request.created.as_millisecond()),
@@ -249,6 +331,7 @@ fn row(request: &Request) -> Result<ActiveModel, StoreError> {
             word.to_owned()
         })),
         revision: Set(0),
+        used: Set(0),
     })
 }
 
@@ -270,99 +353,4 @@ async fn add_votes(change: &DatabaseTransaction, request: &Request) -> Result<()
 }
 
 #[cfg(test)]
-mod tests {
-    use tidegate_common::model::{Action, Claims, RequestState, Verdict, Wish};
-
-    use super::*;
-    use crate::store::testing::{Temporary, on_both};
-
-    fn request(id: u64) -> Request {
-        let now = jiff::Timestamp::from_second(1_800_000_000).unwrap();
-        Request {
-            id: RequestId(id),
-            user: "operator".parse().unwrap(),
-            target: "ops@db01".parse().unwrap(),
-            action: Action::Session,
-            claims: Claims::default(),
-            group: "dba".parse().unwrap(),
-            wish: Wish::default(),
-            created: now,
-            expires: now,
-            origin: None,
-            state: RequestState::Pending,
-            votes: Vec::new(),
-            review: None,
-        }
-    }
-
-    fn vote(by: &str) -> Vote {
-        let at = jiff::Timestamp::from_second(1_800_000_060).unwrap();
-        let (by, level) = (by.parse().unwrap(), 1.try_into().unwrap());
-        Vote { by, level, verdict: Verdict::Approve, at, origin: None, comment: None }
-    }
-
-    async fn take(store: &Store, step: Step) -> Result<(), StoreError> {
-        store.audit_append_all(Vec::new(), Some(step)).await
-    }
-
-    async fn made(store: &Store, request: Request) -> Result<(), StoreError> {
-        let was = store.requester(&request.user).await.unwrap();
-        take(store, Store::request_made(request, was)).await
-    }
-
-    async fn a_request_comes_back_with_its_votes_in_order() {
-        let temporary = Temporary::new().await;
-        let store = &temporary.store;
-        assert_eq!(store.next_request_id().await.unwrap(), RequestId(1));
-        made(store, request(1)).await.unwrap();
-        let voted = Request { votes: vec![vote("zoe"), vote("adam")], ..request(1) };
-        take(store, Store::request_changed(voted.clone(), Revision::default())).await.unwrap();
-        made(store, request(2)).await.unwrap();
-        assert_eq!(store.request(RequestId(1)).await.unwrap(), Some(voted));
-        assert_eq!(store.next_request_id().await.unwrap(), RequestId(3));
-        let concerning = |user: &str, group: &str| RequestFilter {
-            concerning: Some((user.parse().unwrap(), vec![group.parse().unwrap()])),
-            ..RequestFilter::default()
-        };
-        assert_eq!(store.requests(&concerning("approver", "dba")).await.unwrap().len(), 2);
-        assert_eq!(store.requests(&concerning("operator", "others")).await.unwrap().len(), 2);
-        assert_eq!(store.requests(&concerning("approver", "others")).await.unwrap().len(), 0);
-        let found = store.requests(&RequestFilter { states: &["pending"], ..RequestFilter::default() }).await;
-        assert_eq!(found.unwrap().iter().map(|request| request.id.0).collect::<Vec<_>>(), [2, 1]);
-    }
-
-    async fn what_was_made_of_an_earlier_state_is_refused_and_nothing_of_it_is_written() {
-        let temporary = Temporary::new().await;
-        let store = &temporary.store;
-        let was = store.requester(&request(1).user).await.unwrap();
-        made(store, request(1)).await.unwrap();
-        let late = take(store, Store::request_made(request(2), was)).await;
-        assert!(matches!(late, Err(StoreError::Changed)), "its user has made one since: {late:?}");
-        let same = made(store, Request { user: "adam".parse().unwrap(), ..request(1) }).await;
-        assert!(matches!(same, Err(StoreError::Changed)), "the number is taken: {same:?}");
-        let (read, was) = store.request_to_change(RequestId(1)).await.unwrap().unwrap();
-        let with = |by| Store::request_changed(Request { votes: vec![vote(by)], ..read.clone() }, was);
-        take(store, with("zoe")).await.unwrap();
-        let late = take(store, with("adam")).await;
-        assert!(matches!(late, Err(StoreError::Changed)), "{late:?}");
-        let (read, was) = store.request_to_change(RequestId(1)).await.unwrap().unwrap();
-        assert_eq!(read.votes, [vote("zoe")]);
-        let both = Request { votes: vec![vote("zoe"), vote("adam")], ..read };
-        take(store, Store::request_changed(both.clone(), was)).await.unwrap();
-        assert_eq!(store.request(RequestId(1)).await.unwrap(), Some(both));
-        assert_eq!(store.requests(&RequestFilter::default()).await.unwrap().len(), 1);
-    }
-
-    async fn the_store_itself_refuses_a_second_vote_of_a_person() {
-        let temporary = Temporary::new().await;
-        let twice = Request { votes: vec![vote("zoe"), vote("zoe")], ..request(1) };
-        assert!(made(&temporary.store, twice).await.is_err());
-        assert_eq!(temporary.store.request(RequestId(1)).await.unwrap(), None);
-    }
-
-    on_both! {
-        a_request_comes_back_with_its_votes_in_order,
-        what_was_made_of_an_earlier_state_is_refused_and_nothing_of_it_is_written,
-        the_store_itself_refuses_a_second_vote_of_a_person,
-    }
-}
+mod tests;

@@ -75,6 +75,8 @@ pub struct SessionFilter {
     pub user: Option<UserName>,
     /// To this credential only.
     pub target: Option<CredentialName>,
+    /// That rested on this request only.
+    pub request: Option<RequestId>,
     /// Only those that have not ended.
     pub live: bool,
     /// At most so many; 0 means 100.
@@ -106,7 +108,7 @@ impl Store {
     /// Writes a session that begins on this gate.
     #[must_use]
     pub fn session_step(&self, id: SessionId, permit: &Permit, origin: IpAddr, now: Timestamp) -> Step {
-        self.session_put_step(SessionRow {
+        let begun = self.session_put_step(SessionRow {
             id,
             user: permit.user().clone(),
             target: permit.target().clone(),
@@ -117,7 +119,11 @@ impl Store {
             started: now,
             ended: None,
             outcome: None,
-        })
+        });
+        match permit.request() {
+            Some(request) => Self::session_counted(request, permit.sessions()).and(begun),
+            None => begun,
+        }
     }
 
     pub(super) fn session_put_step(&self, session: SessionRow) -> Step {
@@ -218,6 +224,9 @@ impl Store {
         }
         if let Some(target) = &filter.target {
             query = query.filter(Column::Target.eq(target.to_string()));
+        }
+        if let Some(request) = filter.request {
+            query = query.filter(Column::RequestId.eq(i64::try_from(request.0).unwrap_or(i64::MAX)));
         }
         if filter.live {
             query = query.filter(Column::Ended.is_null());

@@ -41,6 +41,11 @@ pub(super) fn groups(checker: &mut Checker<'_>) {
             let why = format!("the period ends on {until}, before it starts on {from}");
             checker.wrong(Kind::AccessGroup, name, "limitation.until", why);
         }
+        if group.request.reason && !resources.reasons.iter().any(|reason| reason.enabled) {
+            let why =
+                "no reason is registered and enabled that could be chosen; add a [[reason]] or leave it out";
+            checker.wrong(Kind::AccessGroup, name, "request.reason", why);
+        }
         twice(checker, group);
         approval(checker, group, "session", group.session.as_ref());
         approval(checker, group, "password", group.password.as_ref());

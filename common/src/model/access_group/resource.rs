@@ -50,6 +50,7 @@ impl ResourceType for AccessGroup {
         let password = fields.table("password", "[access_group.password]", terms);
         let request = fields.table("request", "[access_group.request]", |fields| RequestTerms {
             governance: fields.flag("governance", false),
+            reason: fields.flag("reason", false),
         });
         let limitation = fields.table("limitation", "[access_group.limitation]", |fields| Limitation {
             zone: fields.optional("zone").unwrap_or_default(),
@@ -110,6 +111,7 @@ impl AccessGroup {
             terms.approval.as_ref().map(approvals),
             terms.change.then(|| "a change id".to_owned()),
             terms.justification.then(|| "a justification".to_owned()),
+            self.request.reason.then(|| "a reason".to_owned()),
             self.request.governance.then(|| "a governance code".to_owned()),
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();

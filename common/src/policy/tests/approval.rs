@@ -12,9 +12,10 @@ fn an_approved_request_in_its_window_permits_until_the_window_ends() {
 #[test]
 fn a_request_that_differs_in_one_fact_does_not_count() {
     let snapshot = group(ALL, APPROVED);
-    let different: [fn(&mut Request); 8] = [
+    let different: [fn(&mut Request); 9] = [
         |request| request.user = "other".parse().unwrap(),
-        |request| request.target = "ops@web01".parse().unwrap(),
+        |request| request.targets = vec!["ops@web01".parse().unwrap()],
+        |request| request.extends = Some(RequestId(3)),
         |request| request.action = Action::ViewPassword,
         |request| request.group = "others".parse().unwrap(),
         |request| request.state = RequestState::Pending,
@@ -39,8 +40,8 @@ fn a_waiting_request_and_a_later_window_are_told() {
     let waiting = needs(ask("ops@db01").with(request(RequestState::Pending)).of(&snapshot)).approval.unwrap();
     assert_eq!(waiting.waiting, Some(RequestId(7)));
     let later = request(RequestState::Approved { window: Window { start: after(5), end: after(60) } });
-    let opens = needs(ask("ops@db01").with(later).of(&snapshot)).approval.unwrap().opens;
-    assert_eq!(opens, Some((RequestId(7), after(5))));
+    let held = needs(ask("ops@db01").with(later).of(&snapshot)).held;
+    assert_eq!(held, Some((RequestId(7), Held::Later { start: after(5) })));
     let expired = ask("ops@db01").with(request(RequestState::Pending)).at(after(24 * 60));
     assert_eq!(needs(expired.of(&snapshot)).approval.unwrap().waiting, None);
 }
@@ -244,7 +245,7 @@ proptest::proptest! {
         ));
         let mut request = if approved_now { approved() } else { request(RequestState::Pending) };
         if !same_target {
-            request.target = "adm-operator@db01".parse().unwrap();
+            request.targets = vec!["adm-operator@db01".parse().unwrap()];
         }
         if !justified {
             request.claims = Claims::default();

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use tidegate_common::id::RequestId;
 use tidegate_common::model::{StateWord, Text};
 use tidegate_common::name::{ChangeId, CredentialName, ReasonName, UserName};
-use tidegate_common::time::Length;
+use tidegate_common::time::{Length, Slot, Weekday, Zone};
 
 use super::moment::{Since, Start, since, start};
 
@@ -13,15 +13,15 @@ use super::moment::{Since, Start, since, start};
 pub(in crate::console) enum Request {
     /// Ask for access ahead; ssh asks by itself when a session needs it
     #[command(
-        after_help = "Examples:\n  request create ops@db01 --justification 'ticket 4711' --reason maintenance --duration 2h\n  request create ops@db01 --justification 'patch day' --start 2026-12-24T18:00Z --duration 4h\n  request create ops@db01 --justification 'ticket 4712' --emergency 'the shop is down'"
+        after_help = "Examples:\n  request create ops@db01 ops@db02 --justification 'ticket 4711' --reason maintenance --duration 2h\n  request create ops@db01 --justification 'night job' --duration 1month --days mon,tue --times 22:00-24:00 --sessions 8\n  request create ops@db01 --justification 'patch day' --start 2026-12-24T18:00Z --duration 4h\n  request create ops@db01 --justification 'ticket 4712' --emergency 'the shop is down'"
     )]
     Create(Create),
     /// Your requests and those you approve
     #[command(
-        after_help = "Examples:\n  request list --pending\n  request list --state rejected --user operator --since 7d\n  request list -o json"
+        after_help = "Examples:\n  request list --pending\n  request list --state rejected --user operator --since 7d\n  request list --to-approve\n  request list --mine --credential ops@db01 -o csv"
     )]
     List(RequestList),
-    /// One request with its votes
+    /// One request, its votes and its sessions
     #[command(after_help = "Example:\n  request show 12")]
     Show {
         /// Its number
@@ -29,7 +29,7 @@ pub(in crate::console) enum Request {
     },
     /// Approve requests; may shorten or move what was asked for
     #[command(
-        after_help = "Examples:\n  request approve 12 --comment 'go ahead'\n  request approve 12 --duration 30m"
+        after_help = "Examples:\n  request approve 12 --comment 'go ahead'\n  request approve 12 --duration 30m\n  request approve 12 --only ops@db01"
     )]
     Approve {
         /// Their numbers
@@ -44,7 +44,15 @@ pub(in crate::console) enum Request {
         /// Opens for so long: 90m, 2h, 1 month
         #[arg(long)]
         duration: Option<Length>,
+        /// Opens only this of its credentials; what is not named is left out
+        #[arg(long, value_name = "CREDENTIAL")]
+        only: Vec<CredentialName>,
     },
+    /// Ask for more time for your own request, before it ends; its sessions go on
+    #[command(
+        after_help = "Example:\n  request extend 12 2h --justification 'the copy takes longer'\n\nIt is approved as the first was. The new end holds for what is open as well."
+    )]
+    Extend(Extend),
     /// Reject requests
     #[command(after_help = "Example:\n  request reject 12 --comment 'after the freeze'")]
     Reject {
@@ -88,7 +96,7 @@ pub(in crate::console) enum Request {
 
 #[derive(Debug, Args)]
 pub(in crate::console) struct Create {
-    /// To what, written account@device; each becomes a request of its own
+    /// To what, written account@device; what one access group governs becomes one request
     #[arg(required = true)]
     pub credentials: Vec<CredentialName>,
     /// Why
@@ -109,12 +117,42 @@ pub(in crate::console) struct Create {
     /// For how long: 90m, 2h, 1 month
     #[arg(short, long)]
     pub duration: Option<Length>,
+    /// On these days only: mon,tue,wed,thu,fri,sat,sun
+    #[arg(long, value_delimiter = ',', value_name = "DAY")]
+    pub days: Vec<Weekday>,
+    /// At these times only, in steps of 15 minutes: 08:00-12:00,13:00-17:45
+    #[arg(long, value_delimiter = ',', value_name = "FROM-UNTIL")]
+    pub times: Vec<Slot>,
+    /// The zone of days and times, as Europe/Berlin; the access group's unless it is said
+    #[arg(long)]
+    pub zone: Option<Zone>,
+    /// For so many sessions only
+    #[arg(long, value_name = "NUMBER")]
+    pub sessions: Option<u32>,
     /// Claim an emergency, and say why: access at once, where and as long as the group allows it
     #[arg(long, value_name = "WHY")]
     pub emergency: Option<Text>,
     /// Ask to view the password instead of a session
     #[arg(long)]
     pub view_password: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::console) struct Extend {
+    /// Its number
+    pub id: RequestId,
+    /// How much more: 90m, 2h, 1 month
+    #[arg(required = true, num_args = 1..=4, value_name = "DURATION")]
+    pub duration: Vec<String>,
+    /// Why
+    #[arg(short, long)]
+    pub justification: Text,
+    /// A registered reason; the first one's unless it is said
+    #[arg(short, long)]
+    pub reason: Option<ReasonName>,
+    /// The governance code; the first one's unless it is said
+    #[arg(short, long)]
+    pub governance: Option<Text>,
 }
 
 #[derive(Debug, Args)]
@@ -128,12 +166,24 @@ pub(in crate::console) struct RequestList {
     /// Only emergencies that nobody has reviewed yet
     #[arg(long)]
     pub to_review: bool,
+    /// Only your own
+    #[arg(long, conflicts_with = "to_approve")]
+    pub mine: bool,
+    /// Only those that wait for your vote now
+    #[arg(long)]
+    pub to_approve: bool,
     /// Only of this user
     #[arg(long)]
     pub user: Option<UserName>,
+    /// Only for this credential
+    #[arg(long, alias = "target")]
+    pub credential: Option<CredentialName>,
     /// Only those made since: 2026-12-24T18:00Z, or 7d ago
-    #[arg(long, value_parser = since)]
+    #[arg(long, alias = "from", value_parser = since)]
     pub since: Option<Since>,
+    /// Only those made before: 2026-12-24T18:00Z, or 7d ago
+    #[arg(long, alias = "to", value_parser = since)]
+    pub before: Option<Since>,
     /// At most so many, the newest; 1000 is the most
     #[arg(short = 'n', long, default_value_t = 100)]
     pub limit: u64,

@@ -1,6 +1,7 @@
 //! Emergencies: their windows, and their review.
 
 use super::*;
+use crate::requests::create::MOST_PENDING;
 
 on_both! {
     an_emergency_opens_now_and_for_no_longer_than_its_group_gives,
@@ -51,7 +52,7 @@ async fn an_emergency_of_before_that_was_open_for_years_is_over_with_its_groups_
     world.temporary.store.audit_append_all(Vec::new(), Some(written)).await.unwrap();
     assert_eq!(world.access.still_permits(&permit).await.unwrap_err(), EndReason::TimeOver);
     assert_eq!(length(&world.requests.get(old.id).await.unwrap()), 3600);
-    let (proved, target) = (proved("operator"), ops().target);
+    let (proved, target) = (proved("operator"), ops().targets.remove(0));
     let origin = "192.0.2.7".parse().unwrap();
     let again = world.access.decide(&proved, &target, Action::Session, origin, &ops().claims).await.unwrap();
     assert!(matches!(again, Decision::Needs(_)), "{again:?}");

@@ -5,12 +5,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tidegate_common::audit::{Event, Record};
 use tidegate_common::id::{RequestId, SessionId};
-use tidegate_common::model::{Action, Claims, Kind, Wish};
+use tidegate_common::model::{Action, Claims, Kind, Limits, Wish};
 use tidegate_common::name::GateName;
 use tidegate_common::time::Length;
 
 use super::*;
 use crate::agents::{GrantSeen, GrantState, What};
+use crate::requests::Narrowed;
+use crate::service::requests::Deed;
 use crate::service::testing::World;
 use crate::service::{
     Each, access, agents, audit, commands, grants, overview, recordings, requests, resources, sessions,
@@ -41,6 +43,7 @@ request list: of operator   yes      none     yes      yes     yes   yes  1
 request show                yes      6        yes      yes     yes   yes  1
 request approve             7        6        yes      6       6     4    1
 request reject              7        6        yes      6       6     4    1
+request extend              yes      12       13       12      12    4    1
 request review              8        6        yes      6       6     4    1
 request cancel              yes      6        9        6       6     4    1
 request revoke              10       6        yes      6       yes   yes  1
@@ -61,7 +64,7 @@ audit tail                  3        3        3        yes     yes   yes  1
 audit verify                3        3        3        yes     yes   yes  1
 ";
 
-const SENTENCES: [(&str, &str); 11] = [
+const SENTENCES: [(&str, &str); 13] = [
     ("1", "your account in Tidegate is disabled; ask an administrator"),
     ("2", "this needs an administrator"),
     ("3", "this needs an auditor or an administrator"),
@@ -79,6 +82,8 @@ const SENTENCES: [(&str, &str); 11] = [
     ),
     ("9", "request 1 is not yours to cancel; `request revoke` takes it back"),
     ("10", "request 1 is your own; `request cancel` takes it back"),
+    ("12", "there is no request 2 that concerns you; `request list` shows those that do"),
+    ("13", "request 2 is not yours to extend; its requester asks for more time"),
     ("11", "there is no session `SESSION`; `session list` shows them"),
 ];
 
@@ -121,7 +126,7 @@ impl Scene {
             assert_eq!(made.unwrap().done.len(), 1);
         }
         let (approver, ids) = (world.actor("approver"), [RequestId(2)]);
-        let approved = requests::approve(&world.services, &approver, &ids, None, Wish::default()).await;
+        let approved = requests::deal(&world.services, &approver, &ids, &approve()).await;
         assert_eq!(approved.unwrap().done.len(), 1);
         let session = world.session().await;
         world.sealed(session, "shown").await;
@@ -158,6 +163,15 @@ fn grant(session: SessionId) -> GrantSeen {
     GrantSeen { session, what, lease_left, linked: true, state: GrantState::Active }
 }
 
+fn wanted(claims: Claims) -> requests::Wanted {
+    let (wish, limits) = (Wish::default(), Limits::default());
+    requests::Wanted { action: Action::Session, claims, wish, limits }
+}
+
+fn approve() -> Deed {
+    Deed::Approve(None, Narrowed::default())
+}
+
 async fn ask(
     world: &World,
     who: &str,
@@ -169,7 +183,7 @@ async fn ask(
         emergency: emergency.then(|| "the shop is down".parse().unwrap()),
         ..Claims::default()
     };
-    let wanted = requests::Wanted { action: Action::Session, claims, wish: Wish::default() };
+    let wanted = wanted(claims);
     requests::create(&world.services, &world.actor(who), vec![target.parse().unwrap()], &wanted).await
 }
 
@@ -201,6 +215,7 @@ async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor
     let user = (whose == "of operator").then(operator);
     let (ids, db01) = ([RequestId(1)], "db01".parse().unwrap());
     let length: Length = "1h".parse().unwrap();
+    let deal = async |deed: &Deed| requests::deal(services, actor, &ids, deed).await;
     match operation {
         Operation::Overview => overview::overview(services, actor).await.map(|_| true),
         Operation::AccessList => {
@@ -229,11 +244,8 @@ async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor
             resources::export(services, actor).await.map(|all| !all.users.is_empty())
         }
         Operation::RequestCreate => {
-            let wanted = requests::Wanted {
-                action: Action::Session,
-                claims: Claims { justification: Some("x".parse().unwrap()), ..Claims::default() },
-                wish: Wish::default(),
-            };
+            let justified = Claims { justification: Some("x".parse().unwrap()), ..Claims::default() };
+            let wanted = wanted(justified);
             let targets = vec!["ops@db01".parse().unwrap()];
             only(requests::create(services, actor, targets, &wanted).await?)
         }
@@ -242,13 +254,15 @@ async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor
             requests::list(services, actor, &filter).await.map(|listed| !listed.requests.is_empty())
         }
         Operation::RequestShow => requests::show(services, actor, ids[0]).await.map(|_| true),
-        Operation::RequestApprove => {
-            only(requests::approve(services, actor, &ids, None, Wish::default()).await?)
+        Operation::RequestApprove => only(deal(&approve()).await?),
+        Operation::RequestReject => only(deal(&Deed::Reject(None)).await?),
+        Operation::RequestExtend => {
+            let justified = Claims { justification: Some("x".parse().unwrap()), ..Claims::default() };
+            only(requests::deal(services, actor, &[RequestId(2)], &Deed::Extend(length, justified)).await?)
         }
-        Operation::RequestReject => only(requests::reject(services, actor, &ids, None).await?),
-        Operation::RequestReview => only(requests::review(services, actor, &ids, None).await?),
-        Operation::RequestCancel => only(requests::cancel(services, actor, &ids).await?),
-        Operation::RequestRevoke => only(requests::revoke(services, actor, &ids, None).await?),
+        Operation::RequestReview => only(deal(&Deed::Review(None)).await?),
+        Operation::RequestCancel => only(deal(&Deed::Cancel).await?),
+        Operation::RequestRevoke => only(deal(&Deed::Revoke(None)).await?),
         Operation::SessionList => {
             let filter = sessions::Filter { user, limit: 10, ..sessions::Filter::default() };
             sessions::list(services, actor, filter).await.map(|listed| !listed.is_empty())
