@@ -14,6 +14,7 @@ pub mod model;
 pub mod name;
 pub mod note;
 pub mod notice;
+pub mod panic;
 pub mod policy;
 pub mod recording;
 pub mod residue;

@@ -12,11 +12,13 @@ mod device;
 mod key;
 mod location;
 mod network;
+mod panic;
 mod pattern;
 mod read;
 mod reason;
 mod request;
 mod resources;
+mod rulings;
 mod sharing;
 mod snapshot;
 mod text;
@@ -25,6 +27,7 @@ mod user_group;
 mod write;
 
 pub use crate::kind::Kind;
+pub use crate::panic::PanicScope;
 pub use access_group::{
     AccessGroup, Action, Approval, Approver, ByteSize, Conditions, Criteria, Forward, Level, RequestTerms,
     Terms,
@@ -35,6 +38,7 @@ pub use device::{Address, AddressError, Device};
 pub use key::{KeyError, KeyMaterial, PublicKey};
 pub use location::{AllowedLocation, Country, Location, LocationError};
 pub use network::{Network, NetworkError};
+pub use panic::Panic;
 pub use pattern::{Pattern, PatternError};
 pub use read::{Mistake, Mistakes, Places, Update};
 pub use reason::Reason;
@@ -42,6 +46,7 @@ pub use request::{
     Claims, LeftOut, Limits, Request, RequestState, Review, StateWord, Verdict, Vote, Wish, named,
 };
 pub use resources::{Resource, ResourceName, Resources, Written};
+pub use rulings::Rulings;
 pub use sharing::Shared;
 pub(crate) use sharing::Token;
 pub use snapshot::Snapshot;

@@ -12,6 +12,7 @@ mod explain;
 mod login;
 mod notify;
 mod permit;
+mod stopped;
 
 pub use approvals::{NoVote, Tally, ballot, tally};
 pub use criteria::Field;

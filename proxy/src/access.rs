@@ -7,6 +7,7 @@
 mod by;
 mod error;
 mod login;
+mod panic;
 
 pub use by::By;
 pub use error::AccessError;
@@ -36,11 +37,20 @@ struct Inner {
     store: Store,
     audit: AuditLog,
     snapshot: ArcSwap<Snapshot>,
-    /// Which revision of the resources it is of, at least.
-    shown: std::sync::Mutex<Revision>,
+    /// What it is of, at least.
+    shown: std::sync::Mutex<Shown>,
     generation: watch::Sender<u64>,
     /// Held while this gate changes resources.
     changing: Mutex<()>,
+    /// Held while this gate rules; a panic waits for no text of resources.
+    ruling: Mutex<()>,
+}
+
+/// Which revisions are decided by.
+#[derive(Debug, Clone, Copy)]
+struct Shown {
+    resources: Revision,
+    rulings: Revision,
 }
 
 /// What a live session was seen to rest on last.
@@ -59,6 +69,8 @@ impl Access {
     pub async fn load(store: Store, audit: AuditLog) -> Result<Self, AccessError> {
         let (resources, shown) = store.resources_to_change().await?;
         let snapshot = Snapshot::new(&resources).map_err(AccessError::Broken)?;
+        let (rulings, ruled) = store.rulings().await?;
+        let snapshot = snapshot.with_rulings(Arc::new(rulings));
         // A store of before may have such; `apply` takes no new ones.
         for shared in resources.shared() {
             tracing::warn!("{shared}, until it is taken from all but one of them");
@@ -67,9 +79,10 @@ impl Access {
             store,
             audit,
             snapshot: ArcSwap::from_pointee(snapshot),
-            shown: shown.into(),
+            shown: Shown { resources: shown, rulings: ruled }.into(),
             generation: watch::channel(0).0,
             changing: Mutex::default(),
+            ruling: Mutex::default(),
         })))
     }
 
@@ -100,7 +113,7 @@ impl Access {
     }
 
     fn take(&self, resources: &Resources, revision: Revision) -> Result<(), AccessError> {
-        if revision > *self.shown() {
+        if revision > self.shown().resources {
             self.show(Snapshot::new(resources).map_err(AccessError::Broken)?, revision);
         }
         Ok(())
@@ -109,15 +122,16 @@ impl Access {
     /// Decides by this from now on, unless a newer one is there.
     fn show(&self, snapshot: Snapshot, revision: Revision) {
         let mut shown = self.shown();
-        if revision > *shown {
+        if revision > shown.resources {
+            let snapshot = snapshot.with_rulings(Arc::clone(self.snapshot().rulings()));
             self.0.snapshot.store(Arc::new(snapshot));
-            *shown = revision;
+            shown.resources = revision;
             drop(shown);
             self.tick();
         }
     }
 
-    fn shown(&self) -> std::sync::MutexGuard<'_, Revision> {
+    fn shown(&self) -> std::sync::MutexGuard<'_, Shown> {
         self.0.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 

@@ -52,6 +52,14 @@ async fn look(
         requests.tick();
         seen.requests = now.requests;
     }
+    if now.rulings != seen.rulings {
+        match access.refresh_rulings().await {
+            Ok(()) => seen.rulings = now.rulings,
+            Err(AccessError::Store(error @ StoreError::Away { .. })) => return Err(error),
+            // The next look tries again.
+            Err(error) => tracing::error!(%error, "what another gate ruled was not taken"),
+        }
+    }
     if now.resources != seen.resources {
         match access.refresh().await {
             Ok(()) => seen.resources = now.resources,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use ssh_key::certificate::CertType;
 use ssh_key::{Certificate, HashAlg, PublicKey};
 use tidegate_common::audit::{Event, LoginMethod, Note};
-use tidegate_common::model;
+use tidegate_common::model::{self, PanicScope};
 use tidegate_common::name::UserName;
 use tidegate_common::policy::{EndReason, Login, LoginGone, Proved};
 
@@ -35,6 +35,9 @@ pub enum CertificateError {
     /// The user is not there, or is disabled.
     #[error("no such user is enabled")]
     User,
+    /// A panic keeps the user out.
+    #[error("{0} is stopped by a panic until an administrator lifts it")]
+    Panic(PanicScope),
     /// It may not be used from there.
     #[error("it may not be used from {0}")]
     Source(IpAddr),
@@ -83,15 +86,11 @@ impl Logins {
     /// What a key proves `user` with, if the client holds it.
     ///
     /// # Errors
-    /// When it proves nothing.
-    pub fn takes_key(&self, user: &UserName, key: &PublicKey) -> Result<Proved, LoginGone> {
-        let login = Login::Key(own(key).ok_or(LoginGone::Key)?).into();
+    /// When it proves nothing, or lets nobody in.
+    pub fn takes_key(&self, user: &UserName, key: &PublicKey) -> Result<Proved, EndReason> {
+        let login = Login::Key(own(key).ok_or(EndReason::Login(LoginGone::Key))?).into();
         let proved = Proved { user: user.clone(), login };
-        match self.access.still_in(&proved) {
-            Ok(()) => Ok(proved),
-            Err(EndReason::Login(gone)) => Err(gone),
-            Err(_) => Err(LoginGone::Key),
-        }
+        self.access.still_in(&proved).map(|()| proved)
     }
 
     /// What a certificate, whose key the client has proved to hold, proves `user` with.
@@ -130,6 +129,7 @@ impl Logins {
             Ok(()) => Ok(proved),
             Err(EndReason::Login(LoginGone::SharedPrincipal)) => Err(CertificateError::Shared(user.clone())),
             Err(EndReason::Login(_)) => Err(CertificateError::Principal(user.clone())),
+            Err(EndReason::Panic(scope)) => Err(CertificateError::Panic(scope)),
             Err(_) => Err(CertificateError::User),
         }
     }

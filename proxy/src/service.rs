@@ -16,6 +16,7 @@ mod failure;
 pub mod grants;
 mod operation;
 pub mod overview;
+pub mod panics;
 pub mod recordings;
 pub mod requests;
 pub mod resources;

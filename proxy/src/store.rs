@@ -25,6 +25,7 @@ mod requests;
 mod residue;
 mod resources;
 mod revisions;
+mod rulings;
 mod sessions;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -9,6 +9,7 @@ use crate::grant::{Ended, Privilege, Receipt};
 use crate::id::{RequestId, SessionId};
 use crate::kind::Kind;
 use crate::name::{AccessGroupName, ChangeId, CredentialName, DeviceName, ReasonName, UserName};
+use crate::panic::PanicScope;
 use crate::residue::Residue;
 
 /// What happened. Who did it stands beside it in the record.
@@ -193,6 +194,10 @@ pub enum Event {
         kind: Kind,
         name: Note,
     },
+    /// An administrator stopped something at once.
+    PanicBegan { scope: PanicScope, justification: Note },
+    /// An administrator lets it begin again.
+    PanicLifted { scope: PanicScope },
     /// A console command is about to run; secrets are left out by the one who writes it.
     ConsoleCommand { command: CommandText },
     /// A console command was refused, for lack of a role for example.

@@ -255,6 +255,10 @@ impl fmt::Display for Event {
             Self::RequestExpired { request } => write!(f, "request {request} expired"),
             Self::ResourceApplied { kind, name, verb } => write!(f, "{kind} {name} {verb}"),
             Self::ResourceDeleted { kind, name } => write!(f, "{kind} {name} deleted"),
+            Self::PanicBegan { scope, justification } => {
+                write!(f, "PANIC: {scope} stopped, justification: {justification}")
+            }
+            Self::PanicLifted { scope } => write!(f, "panic lifted: {scope} may begin again"),
             Self::ConsoleCommand { command } => write!(f, "console: {command}"),
             Self::ConsoleRefused { command, why } => write!(f, "console: {command}: refused: {why}"),
             Self::TokenMinted { device, expires } => {

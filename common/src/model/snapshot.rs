@@ -4,21 +4,22 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{AccessGroup, Credential, Device, Problem, Reason, Resources, Token, User, UserGroup};
+use super::{AccessGroup, Credential, Device, Problem, Reason, Resources, Rulings, Token, User, UserGroup};
 use crate::name::{AccessGroupName, CredentialName, DeviceName, UserGroupName, UserName};
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Snapshot {
-    users: HashMap<UserName, UserEntry>,
-    devices: HashMap<DeviceName, Arc<Device>>,
-    credentials: HashMap<CredentialName, CredentialEntry>,
+    users: Arc<HashMap<UserName, UserEntry>>,
+    devices: Arc<HashMap<DeviceName, Arc<Device>>>,
+    credentials: Arc<HashMap<CredentialName, CredentialEntry>>,
     /// The oldest first.
-    groups: Vec<GroupEntry>,
-    reasons: Vec<Reason>,
-    user_groups: HashMap<UserGroupName, Arc<UserGroup>>,
+    groups: Arc<[GroupEntry]>,
+    reasons: Arc<[Reason]>,
+    user_groups: Arc<HashMap<UserGroupName, Arc<UserGroup>>>,
     /// What logs in nobody, because more than one user has it.
-    shared: HashSet<Token>,
+    shared: Arc<HashSet<Token>>,
+    rulings: Arc<Rulings>,
 }
 
 #[derive(Debug)]
@@ -90,7 +91,7 @@ impl Snapshot {
             let entry = CredentialEntry { credential: Arc::new(credential.clone()), device, traits };
             Some((credential.name.clone(), entry))
         });
-        let credentials = credentials.collect();
+        let credentials: HashMap<_, _> = credentials.collect();
         let users = resources.users.iter().map(|user| {
             let lower = user.name.as_str().to_lowercase();
             let entry =
@@ -114,11 +115,30 @@ impl Snapshot {
         }
         let groups =
             resources.access_groups.iter().map(|group| GroupEntry { group: Arc::new(group.clone()) });
-        let (groups, reasons, shared) =
-            (groups.collect(), resources.reasons.clone(), resources.shared_tokens());
         let user_groups = resources.user_groups.iter();
-        let user_groups = user_groups.map(|group| (group.name.clone(), Arc::new(group.clone()))).collect();
-        Ok(Self { users, devices, credentials, groups, reasons, user_groups, shared })
+        let user_groups = user_groups.map(|group| (group.name.clone(), Arc::new(group.clone())));
+        Ok(Self {
+            users: users.into(),
+            devices: devices.into(),
+            credentials: Arc::new(credentials),
+            groups: groups.collect(),
+            reasons: resources.reasons.as_slice().into(),
+            user_groups: Arc::new(user_groups.collect()),
+            shared: resources.shared_tokens().into(),
+            rulings: Arc::default(),
+        })
+    }
+
+    /// The same resources under these rulings.
+    #[must_use]
+    pub fn with_rulings(&self, rulings: Arc<Rulings>) -> Self {
+        Self { rulings, ..self.clone() }
+    }
+
+    /// What is ruled beside the resources' text.
+    #[must_use]
+    pub fn rulings(&self) -> &Arc<Rulings> {
+        &self.rulings
     }
 
     /// A user, enabled or not.

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::criteria;
 use super::login::Login;
 use super::permit::Permit;
+use super::stopped;
 use crate::id::RequestId;
 use crate::model::{
     AccessGroup, Action, Approval, Claims, Credential, CredentialEntry, Request, RequestState, Snapshot,
@@ -197,6 +198,9 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
     if let Some(Err(gone)) = facts.login.map(|login| login.holds(snapshot, user, facts.now)) {
         return refuse(Why::Login(gone));
     }
+    if let Some(scope) = stopped::before_target(snapshot, facts.user) {
+        return refuse(Why::Panic(scope.clone()));
+    }
     let Some(credential) = snapshot.credential_entry(facts.target) else {
         return refuse(Why::UnknownCredential);
     };
@@ -204,6 +208,9 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
         Ok(governing) => governing,
         Err(why) => return refuse(why),
     };
+    if let Some(scope) = stopped::behind_target(snapshot, credential, group) {
+        return refuse(Why::Panic(scope.clone()));
+    }
     let approval = approval_at(group, terms, since);
     // A request is rested on where somebody has to approve it, and where it says what whoever
     // comes in does not: without a terminal nobody can be asked.
@@ -330,8 +337,14 @@ pub fn reachable<'a>(
     let Some(user) = snapshot.user_entry(user).filter(|entry| entry.user.enabled) else {
         return Vec::new();
     };
+    if stopped::before_target(snapshot, &user.user.name).is_some() {
+        return Vec::new();
+    }
     let governed = snapshot.credential_entries().filter_map(|credential| {
         let (group, _) = govern(snapshot, user, credential, action, now, now).ok()?;
+        if stopped::behind_target(snapshot, credential, group).is_some() {
+            return None;
+        }
         Some((credential.credential.as_ref(), group.as_ref()))
     });
     let mut reachable: Vec<_> = governed.collect();

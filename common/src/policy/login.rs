@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::permit::EndReason;
+use super::stopped;
 use crate::model::{PublicKey, Snapshot, Token, UserEntry};
 use crate::name::UserName;
 
@@ -105,5 +106,9 @@ impl Login {
 pub fn still_in(snapshot: &Snapshot, proved: &Proved, now: Timestamp) -> Result<(), EndReason> {
     let entry = snapshot.user_entry(&proved.user).filter(|entry| entry.user.enabled);
     let entry = entry.ok_or(EndReason::UserDisabled)?;
-    proved.login.holds(snapshot, entry, now).map_err(EndReason::Login)
+    proved.login.holds(snapshot, entry, now).map_err(EndReason::Login)?;
+    match stopped::log_in(snapshot, &proved.user) {
+        Some(scope) => Err(EndReason::Panic(scope.clone())),
+        None => Ok(()),
+    }
 }

@@ -11,7 +11,8 @@ use super::login::{Login, LoginGone};
 use crate::grant::Privilege;
 use crate::id::RequestId;
 use crate::model::{
-    AccessGroup, Action, Claims, Credential, Device, Forward, Request, RequestState, Snapshot, User,
+    AccessGroup, Action, Claims, Credential, Device, Forward, PanicScope, Request, RequestState, Snapshot,
+    User,
 };
 use crate::name::{AccessGroupName, CredentialName, UserName};
 
@@ -175,6 +176,9 @@ pub enum EndReason {
     /// What the user logged in with does not prove it any more.
     #[error("{0}")]
     Login(LoginGone),
+    /// A panic stops it.
+    #[error("{0} is stopped by a panic until an administrator lifts it")]
+    Panic(PanicScope),
     /// No group gives this access any more.
     #[error("an administrator withdrew this access")]
     Withdrawn,
@@ -245,6 +249,7 @@ pub fn recheck(
         Decision::Refused(refusal) => Err(match refusal.why() {
             Why::UnknownUser | Why::DisabledUser => EndReason::UserDisabled,
             Why::Login(gone) => EndReason::Login(*gone),
+            Why::Panic(scope) => EndReason::Panic(scope.clone()),
             Why::UnknownCredential => EndReason::Changed(permit.target().clone()),
             Why::NoGroup { closest: Some((_, super::Miss::Closed)) } => EndReason::TimeOver,
             Why::TooLong => EndReason::TimeOver,

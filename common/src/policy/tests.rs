@@ -12,6 +12,7 @@ use crate::time::Window;
 mod approval;
 mod limits;
 mod login;
+mod panic;
 mod several_groups;
 
 /// A Monday, noon in UTC.

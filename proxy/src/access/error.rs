@@ -1,6 +1,6 @@
 //! What can go wrong with resources, and how it is told.
 
-use tidegate_common::model::{Mistakes, Problem, ResourceName};
+use tidegate_common::model::{Mistakes, Panic, PanicScope, Problem, ResourceName};
 
 use crate::audit_log::AuditError;
 use crate::store::StoreError;
@@ -31,6 +31,18 @@ pub enum AccessError {
     /// Whoever asked lost the right, or what they logged in with, before it came to it.
     #[error("nothing was changed: {0}")]
     Right(String),
+    /// A name that is not there stops nothing.
+    #[error("nothing was stopped: {0} cannot be, since there is none of that name")]
+    NothingToStop(PanicScope),
+    /// It is stopped already.
+    #[error("{} is stopped already, by {} since {:.0}: {}", .0.scope, .0.by, .0.since, .0.justification)]
+    Stopped(Panic),
+    /// It is not stopped.
+    #[error("{0} is not stopped; `panic list` shows what is")]
+    NotStopped(PanicScope),
+    /// Too many stand.
+    #[error("{} panics stand, which is the most; `panic all` stops everything", Panic::MOST)]
+    Panics,
     /// The store failed; nothing was changed.
     #[error(transparent)]
     Store(#[from] StoreError),

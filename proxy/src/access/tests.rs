@@ -1,4 +1,4 @@
-use tidegate_common::model::Kind;
+use tidegate_common::model::{Kind, PanicScope};
 
 use tidegate_common::policy::Login;
 
@@ -184,7 +184,45 @@ async fn a_log_in_by_certificate_is_out_at_its_end_without_any_event() {
     assert_eq!(access.still_in(&proved("operator")), Ok(()));
 }
 
+async fn a_panic_counts_at_once_and_after_a_restart_until_it_is_lifted() {
+    let temporary = Temporary::new().await;
+    let access = access(&temporary).await;
+    access.apply(WORLD, &By::proxy(), false).await.unwrap();
+    let (mut changed, scope) = (access.changed(), PanicScope::User("operator".parse().unwrap()));
+    let begin = async |scope: &PanicScope| {
+        let begun = access.begin_panic(scope.clone(), "a drill".parse().unwrap(), &By::proxy()).await;
+        begun.map_err(|error| error.to_string())
+    };
+    changed.mark_unchanged();
+    let panic = begin(&scope).await.unwrap();
+    assert!(changed.has_changed().unwrap(), "whoever holds a permit looks again");
+    assert!(!permitted(&access).await && access.still_in(&proved("operator")).is_err());
+    // Resources that are written meanwhile do not lift it.
+    access.apply("[[user]]\nname = \"late\"\n", &By::proxy(), false).await.unwrap();
+    assert!(!permitted(&access).await);
+    let again = begin(&scope).await.unwrap_err();
+    assert!(again.starts_with("access of user `operator` is stopped already, by proxy since 20"), "{again}");
+    let unknown = begin(&PanicScope::Device("db99".parse().unwrap())).await.unwrap_err();
+    assert_eq!(
+        unknown,
+        "nothing was stopped: access to device `db99` cannot be, since there is none of that name"
+    );
+    let restarted = super::tests::access(&temporary).await;
+    assert!(!permitted(&restarted).await);
+    assert_eq!(restarted.snapshot().rulings().panics, [panic]);
+    access.lift_panic(&scope, &By::proxy()).await.unwrap();
+    assert!(permitted(&access).await);
+    assert!(!permitted(&restarted).await, "it has not looked yet");
+    restarted.refresh_rulings().await.unwrap();
+    assert!(permitted(&restarted).await);
+    let none = access.lift_panic(&scope, &By::proxy()).await.unwrap_err().to_string();
+    assert_eq!(none, "access of user `operator` is not stopped; `panic list` shows what is");
+    let log = temporary.store.audit_last(temporary.store.own_gate()).await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(log.body.as_ref()).contains("panic-lifted"));
+}
+
 on_both! {
+    a_panic_counts_at_once_and_after_a_restart_until_it_is_lifted,
     what_is_applied_counts_at_once_and_after_a_restart,
     a_dry_run_tells_and_changes_nothing,
     a_text_with_a_mistake_changes_nothing,

@@ -5,6 +5,8 @@
 mod fleet;
 #[path = "grammar/moment.rs"]
 mod moment;
+#[path = "grammar/panics.rs"]
+mod panics;
 #[path = "grammar/requests.rs"]
 mod requests;
 #[path = "grammar/sessions.rs"]
@@ -12,6 +14,7 @@ mod sessions;
 
 pub(super) use fleet::{Agent, Grant, GrantList};
 pub(super) use moment::Since;
+pub(super) use panics::Panic;
 pub(super) use requests::{Create, Extend, Request, RequestList};
 pub(super) use sessions::{Session, SessionList};
 
@@ -82,6 +85,9 @@ pub(super) enum Command {
     /// Privileges that are on devices now
     #[command(subcommand)]
     Grant(Grant),
+    /// Stop a user, a device, an access group or everything at once, until it is lifted
+    #[command(subcommand)]
+    Panic(Panic),
     /// The audit log
     #[command(subcommand)]
     Audit(Audit),

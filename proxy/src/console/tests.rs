@@ -1,6 +1,7 @@
 mod commands;
 mod evidence;
 mod fleet;
+mod panics;
 mod world;
 
 use std::sync::Arc;

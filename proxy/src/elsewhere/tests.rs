@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tidegate_common::audit::{Actor, Event, Note};
 use tidegate_common::id::{RequestId, SessionId};
-use tidegate_common::model::{Action, Claims, Limits, RequestState, Resources, Wish};
+use tidegate_common::model::{Action, Claims, Limits, PanicScope, RequestState, Resources, Wish};
 use tidegate_common::name::UserName;
 
 use super::*;
@@ -140,6 +140,16 @@ async fn what_one_gate_changes_another_decides_by_within_a_second() {
         }
     };
     tokio::time::timeout(within, seen).await.expect("the other gate knows the user");
+    let stops = PanicScope::User(user("operator"));
+    one.access.begin_panic(stops.clone(), "a drill".parse().unwrap(), &By::proxy()).await.unwrap();
+    let mut stopped = async |stands: bool| {
+        while two.access.snapshot().rulings().is_stopped(&stops) != stands {
+            changed.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(within, stopped(true)).await.expect("the other gate stops the user");
+    two.access.lift_panic(&stops, &By::proxy()).await.unwrap();
+    one.access.refresh_rulings().await.unwrap();
     let mut changed = two.requests.changed();
     changed.mark_unchanged();
     one.ask().await.unwrap();

@@ -99,6 +99,9 @@ operations! {
     AgentToken = "agent token", Administrator, Before;
     AgentList = "agent list", Reader, Never;
     AgentRevoke = "agent revoke", Administrator, Before;
+    PanicBegin = "panic", Administrator, Before;
+    PanicLift = "panic lift", Administrator, Before;
+    PanicList = "panic list", Reader, Never;
     AuditTail = "audit tail", Reader, Never;
     AuditVerify = "audit verify", Reader, Before;
 }

@@ -8,7 +8,7 @@ use sea_orm::{
 
 use super::{
     Doing as _, GateId, Store, StoreError, StoreUrl, agents, audit, connect, fleet, gates, host_keys, outbox,
-    requests, residue, resources, revisions, sessions, tokens, transfers, watch,
+    requests, residue, resources, revisions, rulings, sessions, tokens, transfers, watch,
 };
 
 /// Rows copied at a time.
@@ -106,6 +106,7 @@ async fn every_table(read: &DatabaseTransaction, write: &DatabaseTransaction) ->
             => |row| (row.device.clone(), row.place);
         fleet::drift::Entity: fleet::drift::Column::Id => |row| row.id;
         outbox::Entity: outbox::Column::Id => |row| row.id;
+        rulings::panic::Entity: rulings::panic::Column::Scope => |row| row.scope.clone();
         revisions::Entity: revisions::Column::What => |row| row.what.clone();
     };
     Ok(rows)
@@ -171,6 +172,7 @@ mod tests {
         INSERT INTO drift (device, session_id, at_millis, document) VALUES ('c', '01', 3, '{}');
         INSERT INTO notification (kind, user_name, channel, body, state, attempts, next_try, created, expires)
             VALUES ('test', 'a', 'mail', '{}', 'waiting', 0, 3, 3, 9);
+        INSERT INTO panic VALUES ('s', '{}');
         UPDATE revision SET number = 9 WHERE what = 'requests';
     ";
 

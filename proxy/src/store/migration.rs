@@ -4,6 +4,7 @@ mod devices;
 mod first;
 mod gates;
 mod notifications;
+mod panic;
 mod review;
 mod targets;
 
@@ -13,6 +14,7 @@ use devices::{AgentKey, Fleet, HostKeyOwner, LeftBehind, SummedUp, Transfers};
 use first::First;
 use gates::Gates;
 use notifications::Notifications;
+use panic::Panics;
 use review::Review;
 use targets::Targets;
 
@@ -34,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(Gates),
             Box::new(Notifications),
             Box::new(Targets),
+            Box::new(Panics),
         ]
     }
 }

@@ -41,6 +41,8 @@ impl Revision {
 pub(super) enum Of<'a> {
     Resources,
     Requests,
+    /// What is ruled beside resources.
+    Rulings,
     /// Whose host keys are.
     HostKeys,
     /// The requests that this user made.
@@ -52,6 +54,7 @@ impl Of<'_> {
         match self {
             Self::Resources => "resources".to_owned(),
             Self::Requests => "requests".to_owned(),
+            Self::Rulings => "rulings".to_owned(),
             Self::HostKeys => "host keys".to_owned(),
             Self::Requester(user) => format!("requester {user}"),
         }
@@ -65,6 +68,8 @@ pub struct Revisions {
     pub resources: Revision,
     /// Of all requests.
     pub requests: Revision,
+    /// Of what is ruled beside resources.
+    pub rulings: Revision,
 }
 
 /// Moves a number: from where it was read, or else the step is refused as [`StoreError::Changed`].
@@ -106,13 +111,17 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn revisions(&self) -> Result<Revisions, StoreError> {
-        let keys = [Of::Resources.key(), Of::Requests.key()];
+        let keys = [Of::Resources, Of::Requests, Of::Rulings].map(Of::key);
         let rows = Entity::find().filter(Column::What.is_in(&keys)).all(&self.readers).await;
         let rows = rows.doing("read what changed")?;
         let number = |of: Of<'_>| {
             let row = rows.iter().find(|row| row.what == of.key());
             row.map(|row| Revision(row.number)).unwrap_or_default()
         };
-        Ok(Revisions { resources: number(Of::Resources), requests: number(Of::Requests) })
+        Ok(Revisions {
+            resources: number(Of::Resources),
+            requests: number(Of::Requests),
+            rulings: number(Of::Rulings),
+        })
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::super::criteria::Field;
 use super::super::login::LoginGone;
-use crate::model::Action;
+use crate::model::{Action, PanicScope};
 use crate::name::{AccessGroupName, CredentialName};
 
 /// No. What the user reads does not tell whether the credential exists.
@@ -24,8 +24,9 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.why {
+        match &self.why {
             Why::Login(gone) => write!(f, "{gone}; connect again"),
+            Why::Panic(_) => self.why.fmt(f),
             _ => write!(
                 f,
                 "access to {} is not given to you; `access list` shows what you may reach",
@@ -49,6 +50,9 @@ pub enum Why {
     /// What they logged in with does not prove it any more.
     #[error("{0}")]
     Login(LoginGone),
+    /// A panic stops it.
+    #[error("{0} is stopped by a panic until an administrator lifts it")]
+    Panic(PanicScope),
     /// No such credential.
     #[error("the credential does not exist")]
     UnknownCredential,

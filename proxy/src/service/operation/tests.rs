@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tidegate_common::audit::{Event, Record};
 use tidegate_common::id::{RequestId, SessionId};
-use tidegate_common::model::{Action, Claims, Kind, Limits, Wish};
+use tidegate_common::model::{Action, Claims, Kind, Limits, PanicScope, Wish};
 use tidegate_common::name::GateName;
 use tidegate_common::time::Length;
 
@@ -15,7 +15,8 @@ use crate::requests::Narrowed;
 use crate::service::requests::Deed;
 use crate::service::testing::World;
 use crate::service::{
-    Each, access, agents, audit, commands, grants, overview, recordings, requests, resources, sessions,
+    Each, access, agents, audit, commands, grants, overview, panics, recordings, requests, resources,
+    sessions,
 };
 
 /// Who tries. `operator` is the user whose things they are, `stranger` another without a role;
@@ -60,6 +61,9 @@ grant list: of operator     yes      3        3        yes     yes   yes  1
 agent token                 2        2        2        2       yes   yes  1
 agent list                  3        3        3        yes     yes   yes  1
 agent revoke                2        2        2        2       yes   yes  1
+panic                       2        2        2        2       yes   yes  1
+panic lift                  2        2        2        2       yes   yes  1
+panic list                  3        3        3        yes     yes   yes  1
 audit tail                  3        3        3        yes     yes   yes  1
 audit verify                3        3        3        yes     yes   yes  1
 ";
@@ -129,6 +133,8 @@ impl Scene {
         let approved = requests::deal(&world.services, &approver, &ids, &approve()).await;
         assert_eq!(approved.unwrap().done.len(), 1);
         let session = world.session().await;
+        let (spare, why) = (PanicScope::Device("web01".parse().unwrap()), "a drill".parse().unwrap());
+        world.services.access.begin_panic(spare, why, &by).await.unwrap();
         world.sealed(session, "shown").await;
         world.live.grants.lock().unwrap().push(grant(session));
         let now = Timestamp::now();
@@ -288,6 +294,14 @@ async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor
         Operation::AgentToken => agents::token(services, actor, &db01, length).await.map(|_| true),
         Operation::AgentList => agents::list(services, actor).await.map(|listed| !listed.is_empty()),
         Operation::AgentRevoke => agents::revoke(services, actor, &db01).await.map(|_| true),
+        Operation::PanicBegin => {
+            let why = "a drill".parse().unwrap();
+            panics::begin(services, actor, PanicScope::User(operator()), why).await.map(|_| true)
+        }
+        Operation::PanicLift => {
+            panics::lift(services, actor, &PanicScope::Device("web01".parse().unwrap())).await.map(|()| true)
+        }
+        Operation::PanicList => panics::list(services, actor).await.map(|stands| !stands.is_empty()),
         Operation::AuditTail => {
             let mut taken = Taken::default();
             audit::tail(services, actor, 10, false, &mut taken).await.map(|()| taken.0 > 0)
@@ -361,11 +375,13 @@ async fn each_operation_is_for_those_it_is_for_and_refuses_the_others_in_these_w
 /// Whether it leaves the scene so that somebody else could not try it again.
 fn changes(operation: Operation) -> bool {
     use Operation::{
-        AgentRevoke, RequestApprove, RequestCancel, RequestCreate, RequestReject, RequestReview,
-        RequestRevoke, ResourcesDelete,
+        AgentRevoke, PanicBegin, PanicLift, RequestApprove, RequestCancel, RequestCreate, RequestReject,
+        RequestReview, RequestRevoke, ResourcesDelete,
     };
     let once = [
         AgentRevoke,
+        PanicBegin,
+        PanicLift,
         RequestApprove,
         RequestCancel,
         RequestCreate,

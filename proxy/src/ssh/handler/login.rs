@@ -7,7 +7,7 @@ use russh::server::Auth;
 use russh::{MethodKind, MethodSet};
 use tidegate_common::audit::{Event, LoginMethod, Note};
 use tidegate_common::name::{CredentialName, Login, UserName};
-use tidegate_common::policy::{LoginGone, Proved};
+use tidegate_common::policy::{EndReason, LoginGone, Proved};
 
 use super::super::{MOST_ATTEMPTS, Standing};
 use super::{Entrance, Handler, HandlerError, State};
@@ -36,9 +36,13 @@ impl Handler {
         // every key may sign, and what it signs with decides.
         let any = self.gate.logins.takes_certificates();
         // One that is somebody else's too is refused only once it has signed, so that the log
-        // has it: whoever just shows a key has proved nothing.
+        // has it: whoever just shows a key has proved nothing. So is one whose user a panic stops.
         let known = self.wanted(name).is_some_and(|(user, _)| {
-            any || !matches!(self.gate.logins.takes_key(&user, key), Err(LoginGone::Key))
+            let takes = || self.gate.logins.takes_key(&user, key);
+            any || matches!(
+                takes(),
+                Ok(_) | Err(EndReason::Login(LoginGone::SharedKey) | EndReason::Panic(_))
+            )
         });
         if known { Ok(Auth::Accept) } else { self.rejected() }
     }
@@ -49,10 +53,11 @@ impl Handler {
         let shown = fingerprint(key);
         match self.gate.logins.takes_key(&user, key) {
             Ok(proved) => Box::pin(self.proved(proved, target, LoginMethod::PublicKey, shown)).await,
-            Err(LoginGone::SharedKey) => {
+            Err(EndReason::Login(LoginGone::SharedKey)) => {
                 let why = format!("the key {shown} is another user's, too; `get users` shows whose");
                 self.refused(name, &user, why).await
             }
+            Err(stopped @ EndReason::Panic(_)) => self.refused(name, &user, stopped.to_string()).await,
             Err(_) => self.rejected(),
         }
     }

@@ -1,0 +1,24 @@
+//! What people have ruled about resources beside their text. It takes effect at once, without the
+//! resources being read again.
+
+use super::{Panic, PanicScope};
+
+/// See the module.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rulings {
+    /// What is stopped.
+    pub panics: Vec<Panic>,
+}
+
+impl Rulings {
+    /// Whether this is stopped by a panic that names it.
+    #[must_use]
+    pub fn is_stopped(&self, scope: &PanicScope) -> bool {
+        self.panics.iter().any(|panic| panic.scope == *scope)
+    }
+
+    /// The first panic whose scope fits.
+    pub(crate) fn stopping(&self, fits: impl Fn(&PanicScope) -> bool) -> Option<&PanicScope> {
+        self.panics.iter().map(|panic| &panic.scope).find(|scope| fits(scope))
+    }
+}

@@ -1,0 +1,79 @@
+//! What is ruled beside the resources' text: panics.
+
+use sea_orm::ActiveValue::Set;
+use sea_orm::entity::prelude::*;
+use tidegate_common::model::{Panic, PanicScope, Rulings};
+
+use super::revisions::{self, Of, Revision};
+use super::{Doing as _, Step, Store, StoreError, changed_if_there};
+
+pub(super) mod panic {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "panic")]
+    pub struct Model {
+        /// What it stops, as JSON.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub scope: String,
+        #[sea_orm(column_type = "Text")]
+        pub document: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+fn key(scope: &PanicScope) -> Result<String, StoreError> {
+    serde_json::to_string(scope).map_err(|error| StoreError::damaged(format!("panic of {scope}"), error))
+}
+
+impl Store {
+    /// All rulings, with the revision that they are at least of: what is made of them is written
+    /// only if that is still the newest.
+    ///
+    /// # Errors
+    /// When the database fails or a row is damaged.
+    pub async fn rulings(&self) -> Result<(Rulings, Revision), StoreError> {
+        let revision = self.revision(Of::Rulings).await?;
+        let rows = panic::Entity::find().all(&self.readers).await.doing("read panics")?;
+        let read = |row: panic::Model| {
+            let read = serde_json::from_str::<Panic>(&row.document);
+            read.map_err(|error| StoreError::damaged(format!("panic {}", row.scope), error))
+        };
+        let mut panics = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        panics.sort_by(|a, b| (a.since, &a.scope).cmp(&(b.since, &b.scope)));
+        Ok((Rulings { panics }, revision))
+    }
+
+    /// Writes a panic that begins, unless rulings have changed since `was`.
+    #[must_use]
+    pub fn panic_step(panic: Panic, was: Revision) -> Step {
+        const DOING: &str = "wrote a panic";
+        Step::new(move |change| {
+            Box::pin(async move {
+                revisions::move_on(change, Of::Rulings, Some(was)).await?;
+                let scope = key(&panic.scope)?;
+                let document = serde_json::to_string(&panic);
+                let document = document.map_err(|error| StoreError::damaged(scope.clone(), error))?;
+                let row = panic::ActiveModel { scope: Set(scope), document: Set(document) };
+                changed_if_there(panic::Entity::insert(row).exec_without_returning(change).await, DOING)
+                    .map(drop)
+            })
+        })
+    }
+
+    /// Removes a panic, unless rulings have changed since `was`.
+    #[must_use]
+    pub fn panic_lift_step(scope: PanicScope, was: Revision) -> Step {
+        Step::new(move |change| {
+            Box::pin(async move {
+                revisions::move_on(change, Of::Rulings, Some(was)).await?;
+                let gone = panic::Entity::delete_by_id(key(&scope)?).exec(change).await;
+                gone.doing("lifted a panic").map(drop)
+            })
+        })
+    }
+}
