@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 use tidegate_common::model::{Action, Claims, Resources, Snapshot};
-use tidegate_common::policy::{Facts, decide};
+use tidegate_common::policy::{Coming, Facts, decide};
 
 fn text() -> String {
     let mut text = String::new();
@@ -65,6 +65,7 @@ fn main() {
                 target: &target,
                 action: Action::Session,
                 origin: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+                coming: Coming::ASKED,
                 claims: &claims,
                 requests: &[],
             };

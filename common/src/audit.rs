@@ -25,8 +25,8 @@ pub use crate::note::{CommandText, Note, Notes};
 
 pub use chain::{Broken, Chain, Linked, Stored, verify_chain};
 pub use event::{
-    Asked, ChannelKind, CommandSource, EndCause, Event, FileChange, ForwardKind, LoginMethod, Outcome, Verb,
-    Verdict, Way,
+    Asked, ChannelKind, CommandSource, EndCause, Event, FileChange, ForwardKind, LoginMethod, Outcome,
+    RemoteAccessStep, Verb, Verdict, Way,
 };
 pub use transfer::{Changed, Transfer};
 

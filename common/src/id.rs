@@ -131,6 +131,28 @@ number! {
     NotificationId, "a notification's number"
 }
 
+/// A remote access's number, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RemoteAccessId(pub u64);
+
+impl fmt::Display for RemoteAccessId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl FromStr for RemoteAccessId {
+    type Err = ParseIdError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.strip_prefix('#').unwrap_or(text);
+        match digits.parse() {
+            Ok(number) if number > 0 => Ok(Self(number)),
+            _ => Err(ParseIdError::new("a remote access's number", text)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

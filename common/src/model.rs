@@ -1,5 +1,5 @@
 //! What an administrator configures and a user asks for: users, devices,
-//! credentials, access groups, reasons, user groups and requests.
+//! credentials, access groups, reasons, user groups, requests and remote accesses.
 //!
 //! Parsing is the only way in: each field's type refuses what is out of shape,
 //! [`Resources::read`] reports every mistake of a TOML text at once with its place,
@@ -16,6 +16,7 @@ mod panic;
 mod pattern;
 mod read;
 mod reason;
+mod remote_access;
 mod request;
 mod resources;
 mod rulings;
@@ -42,6 +43,9 @@ pub use panic::Panic;
 pub use pattern::{Pattern, PatternError};
 pub use read::{Mistake, Mistakes, Places, Update};
 pub use reason::Reason;
+pub use remote_access::{
+    AllowedCredential, Approved, Limited, RemoteAccess, RemoteAccessState, RemoteAccessWord, Scope,
+};
 pub use request::{
     Claims, LeftOut, Limits, Request, RequestState, Review, StateWord, Verdict, Vote, Wish, named,
 };

@@ -11,6 +11,7 @@ mod decide;
 mod explain;
 mod login;
 mod notify;
+mod outside;
 mod permit;
 mod stopped;
 
@@ -18,8 +19,9 @@ pub use approvals::{NoVote, Tally, ballot, tally};
 pub use criteria::Field;
 pub use decide::{ApprovalNeed, Decision, Facts, Held, Miss, Needs, Refusal, Why, decide, reachable};
 pub use explain::{Explanation, GroupVerdict, explain};
-pub use login::{Login, LoginGone, Proved, still_in};
+pub use login::{Login, LoginGone, Proved, proves, still_in};
 pub use notify::{Notification, Recipient, channels, notify, notify_administrators};
+pub use outside::{Coming, Entry, Located, NoEntry, Outside, Side, enter};
 pub use permit::{EndReason, Permit, recheck};
 
 #[cfg(test)]

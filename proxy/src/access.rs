@@ -6,11 +6,14 @@
 
 mod by;
 mod error;
+mod joining;
 mod login;
+mod outside;
 mod panic;
 
 pub use by::By;
 pub use error::AccessError;
+pub use outside::Border;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,7 +21,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tidegate_common::audit::{self, Event, Verb};
-use tidegate_common::model::{Action, Claims, Request, Resource, ResourceName, Resources, Snapshot, Written};
+use tidegate_common::model::{
+    Action, Claims, RemoteAccess, Request, Resource, ResourceName, Resources, Snapshot, Written,
+};
 use tidegate_common::name::{CredentialName, UserName};
 use tidegate_common::policy::{self, Decision, EndReason, Explanation, Facts, Permit, Proved};
 use tokio::sync::{Mutex, watch};
@@ -44,6 +49,7 @@ struct Inner {
     changing: Mutex<()>,
     /// Held while this gate rules; a panic waits for no text of resources.
     ruling: Mutex<()>,
+    outside: outside::Known,
 }
 
 /// Which revisions are decided by.
@@ -66,7 +72,7 @@ impl Access {
     ///
     /// # Errors
     /// When the store fails, or what is in it does not hold together.
-    pub async fn load(store: Store, audit: AuditLog) -> Result<Self, AccessError> {
+    pub async fn load(store: Store, audit: AuditLog, border: Border) -> Result<Self, AccessError> {
         let (resources, shown) = store.resources_to_change().await?;
         let snapshot = Snapshot::new(&resources).map_err(AccessError::Broken)?;
         let (rulings, ruled) = store.rulings().await?;
@@ -75,7 +81,7 @@ impl Access {
         for shared in resources.shared() {
             tracing::warn!("{shared}, until it is taken from all but one of them");
         }
-        Ok(Self(Arc::new(Inner {
+        let access = Self(Arc::new(Inner {
             store,
             audit,
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -83,7 +89,10 @@ impl Access {
             generation: watch::channel(0).0,
             changing: Mutex::default(),
             ruling: Mutex::default(),
-        })))
+            outside: outside::Known::new(border),
+        }));
+        access.refresh_remote_accesses().await?;
+        Ok(access)
     }
 
     /// All resources as they are now.
@@ -160,10 +169,12 @@ impl Access {
         claims: &Claims,
     ) -> Result<Decision, AccessError> {
         let snapshot = self.snapshot();
-        let Proved { user, login } = proved;
+        let Proved { user, login, .. } = proved;
+        let seen = self.seen(user, Some(origin));
+        let coming = seen.coming();
         let login = Some(login);
         let origin = Some(origin);
-        let facts = Facts { now, user, login, target, action, origin, claims, requests: &[] };
+        let facts = Facts { now, user, login, target, action, origin, coming, claims, requests: &[] };
         match policy::decide(&snapshot, &facts) {
             // Only where something is missing can a request make a difference.
             Decision::Needs(_) => {
@@ -221,7 +232,8 @@ impl Access {
                 }
             }
         }
-        policy::recheck(&self.snapshot(), permit, now, &basis.requests)
+        let seen = self.seen(permit.user(), permit.origin());
+        policy::recheck(&self.snapshot(), permit, now, seen.coming(), &basis.requests)
     }
 
     /// Tells an administrator how a decision comes about.
@@ -233,12 +245,14 @@ impl Access {
         user: &UserName,
         target: &CredentialName,
         action: Action,
+        from: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<Explanation, AccessError> {
         let requests = self.requests_for(user, target).await?;
         let claims = Claims::default();
-        let (origin, login) = (None, None);
-        let facts = Facts { now, user, login, target, action, origin, claims: &claims, requests: &requests };
+        let seen = self.seen(user, from);
+        let (coming, claims, requests) = (seen.coming(), &claims, &requests);
+        let facts = Facts { now, user, login: None, target, action, origin: from, coming, claims, requests };
         Ok(policy::explain(&self.snapshot(), &facts))
     }
 
@@ -300,7 +314,9 @@ impl Access {
             put.push(resource);
         }
         if !put.is_empty() {
-            self.commit(Change { put, remove: Vec::new(), events, snapshot, was }).await?;
+            let (accesses, given) = self.given(&resources, &put, by).await?;
+            events.extend(given);
+            self.commit(Change { put, remove: Vec::new(), accesses, events, snapshot, was }).await?;
         }
         Ok(told)
     }
@@ -339,7 +355,8 @@ impl Access {
             by.did(Event::ResourceDeleted { kind, name })
         };
         let events = which.iter().map(deleted).collect();
-        self.commit(Change { put: Vec::new(), remove: which.to_vec(), events, snapshot, was }).await
+        let (put, remove, accesses) = (Vec::new(), which.to_vec(), Vec::new());
+        self.commit(Change { put, remove, accesses, events, snapshot, was }).await
     }
 
     /// Carries a change out as a task of its own: whoever asked may leave in the middle,
@@ -347,9 +364,17 @@ impl Access {
     async fn commit(&self, change: Change) -> Result<(), AccessError> {
         let access = self.clone();
         let done = tokio::spawn(async move {
-            let Change { put, remove, events, snapshot, was } = change;
-            access.0.audit.step(events, Store::resources_step(put, remove, was)).await?;
+            let Change { put, remove, accesses, events, snapshot, was } = change;
+            let given = !accesses.is_empty();
+            let mut step = Store::resources_step(put, remove, was);
+            if given {
+                step = step.and(Store::remote_accesses_made(accesses));
+            }
+            access.0.audit.step(events, step).await?;
             access.show(snapshot, was.next());
+            if given && let Err(error) = access.refresh_remote_accesses().await {
+                tracing::error!(%error, "the remote accesses of who joined are not seen yet");
+            }
             Ok(())
         });
         done.await.unwrap_or(Err(AccessError::Stopping))
@@ -360,6 +385,8 @@ impl Access {
 struct Change {
     put: Vec<Resource>,
     remove: Vec<ResourceName>,
+    /// Of those who join a user group by it.
+    accesses: Vec<RemoteAccess>,
     events: Vec<audit::Entry>,
     snapshot: Snapshot,
     was: Revision,

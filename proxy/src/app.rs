@@ -14,7 +14,7 @@ use tidegate_common::name::{CredentialName, DeviceName};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::access::Access;
+use crate::access::{Access, Border};
 use crate::admission::Admission;
 use crate::agents::ca::Ca;
 use crate::agents::{self, GrantSeen, ListenerContext, Registry};
@@ -22,8 +22,10 @@ use crate::audit_log::{self, AuditLog};
 use crate::config::Config;
 use crate::console;
 use crate::elsewhere;
+use crate::geo::Geo;
 use crate::keys::Keys;
 use crate::login::Logins;
+use crate::outside::RemoteAccesses;
 use crate::recordings::{self, Floors, RecordingKey, Recordings};
 use crate::refusals::Refusals;
 use crate::requests::{self, Requests};
@@ -49,7 +51,15 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     store.clock_is_right().context("the store")?;
     let watch = store.watch().await.context("the store")?;
     let audit = AuditLog::open(store.clone(), &config.audit.dir).await.context("the audit log")?;
-    let access = Access::load(store.clone(), audit.clone()).await.context("the resources")?;
+    let remote = &config.remote_access;
+    let border = Border {
+        inside: remote.inside.clone(),
+        report_only: remote.report_only,
+        geo: Geo::of(remote.geoip.clone()),
+        automatic: remote.automatic,
+        automatic_duration: remote.automatic_duration,
+    };
+    let access = Access::load(store.clone(), audit.clone(), border).await.context("the resources")?;
     let workflow = requests::Settings { pending: config.requests.pending, window: config.requests.window };
     let requests = Requests::new(store.clone(), access.clone(), audit.clone(), workflow);
     let (mut keys, ca) = {
@@ -92,6 +102,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         store: store.clone(),
         access: access.clone(),
         requests: requests.clone(),
+        remote_accesses: RemoteAccesses::new(store.clone(), access.clone(), audit.clone(), remote.into()),
         audit: audit.clone(),
         recordings: recordings.clone(),
         live: Arc::new(live.clone()),
@@ -114,9 +125,18 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let threads = ConnectionThreads::for_processors();
     let expiry = requests.clone().keep_expiring();
     let elsewhere = elsewhere::keep_up(store.clone(), watch, access.clone(), requests.clone());
+    let locations = {
+        let access = access.clone();
+        async move { access.keep_locations().await }
+    };
     let gate = Arc::new(Gate {
         admission: Admission::new(access.clone(), requests, audit.clone()),
-        logins: Logins::new(access.clone(), audit.clone(), config.ssh.trusted_user_cas.clone()),
+        logins: Logins::new(
+            access.clone(),
+            audit.clone(),
+            refusals.clone(),
+            config.ssh.trusted_user_cas.clone(),
+        ),
         access,
         audit: audit.clone(),
         sessions,
@@ -143,6 +163,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         () = admin => {}
         () = expiry => {}
         () = elsewhere => {}
+        () = locations => {}
         () = watchdog() => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

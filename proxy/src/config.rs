@@ -3,6 +3,7 @@
 //! once, each with its place. Each part of the program gets its own section.
 
 mod read;
+mod remote_access;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use tidegate_common::time::Length;
 use crate::algorithms::{self, Algorithms};
 use crate::store::StoreUrl;
 use read::Reader;
+pub use remote_access::RemoteAccess;
 
 /// Why the settings were not taken.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,8 @@ pub struct Config {
     pub lease: Lease,
     /// `[requests]`
     pub requests: Requests,
+    /// `[remote_access]`
+    pub remote_access: RemoteAccess,
     /// `[recordings]`
     pub recordings: Recordings,
     /// `[audit]`
@@ -193,6 +197,7 @@ impl Config {
             pending: reader.parsed("requests.pending", Length::hours(24)),
             window: reader.parsed("requests.window", Length::minutes(60)),
         };
+        let remote_access = RemoteAccess::read(&mut reader);
         let free_floor = reader.parsed("recordings.free_floor", floor());
         let recordings = Recordings { free_floor, reserve: reserve(&mut reader, free_floor) };
         let audit = Audit { dir: reader.path("audit.dir", state_dir.join("audit")) };
@@ -211,6 +216,7 @@ impl Config {
             ssh,
             lease,
             requests,
+            remote_access,
             recordings,
             audit,
             log,

@@ -12,6 +12,7 @@ mod grants;
 mod line;
 mod menu;
 mod panics;
+mod remote_accesses;
 mod requests;
 mod resources;
 mod screen;
@@ -113,6 +114,7 @@ async fn act(
         Command::Export => resources::export(services, actor, screen).await,
         Command::Access(asked) => access::run(services, actor, asked, screen).await,
         Command::Request(asked) => requests::run(services, actor, asked, screen).await,
+        Command::RemoteAccess(asked) => remote_accesses::run(services, actor, asked, screen, stdin).await,
         Command::Session(asked) => sessions::run(services, actor, asked, screen).await,
         Command::Agent(asked) => agents::run(services, actor, asked, screen).await,
         Command::Grant(Grant::List(asked)) => grants::list(services, actor, asked, screen).await,

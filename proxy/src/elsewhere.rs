@@ -60,6 +60,10 @@ async fn look(
             Err(error) => tracing::error!(%error, "what another gate ruled was not taken"),
         }
     }
+    if now.remote_accesses != seen.remote_accesses {
+        access.refresh_remote_accesses().await?;
+        seen.remote_accesses = now.remote_accesses;
+    }
     if now.resources != seen.resources {
         match access.refresh().await {
             Ok(()) => seen.resources = now.resources,

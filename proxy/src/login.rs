@@ -10,11 +10,12 @@ use ssh_key::{Certificate, HashAlg, PublicKey};
 use tidegate_common::audit::{Event, LoginMethod, Note};
 use tidegate_common::model::{self, PanicScope};
 use tidegate_common::name::UserName;
-use tidegate_common::policy::{EndReason, Login, LoginGone, Proved};
+use tidegate_common::policy::{EndReason, Login, LoginGone, NoEntry, Proved};
 
 use crate::access::Access;
 use crate::audit_log::{AuditError, AuditLog};
 use crate::origin::is_in;
+use crate::refusals::Refusals;
 
 /// Why a certificate proves nothing here. For the audit log; the client learns only
 /// that it is not let in.
@@ -46,11 +47,23 @@ pub enum CertificateError {
     Option(String),
 }
 
+/// Why somebody who has proved who they are is not in.
+#[derive(Debug, thiserror::Error)]
+pub enum EnterError {
+    /// They may not enter from where they come.
+    #[error(transparent)]
+    Refused(#[from] NoEntry),
+    /// It could not be logged.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+}
+
 /// Who may log in, and how. Clones share it.
 #[derive(Clone)]
 pub struct Logins {
     access: Access,
     audit: AuditLog,
+    refusals: Refusals,
     /// Those whose certificates are taken, besides registered keys.
     cas: Vec<model::PublicKey>,
 }
@@ -58,8 +71,8 @@ pub struct Logins {
 impl Logins {
     /// Log-ins by the keys of users, and by certificates of these CAs.
     #[must_use]
-    pub fn new(access: Access, audit: AuditLog, cas: Vec<model::PublicKey>) -> Self {
-        Self { access, audit, cas }
+    pub fn new(access: Access, audit: AuditLog, refusals: Refusals, cas: Vec<model::PublicKey>) -> Self {
+        Self { access, audit, refusals, cas }
     }
 
     /// Whether any key may turn out to be a certificate's.
@@ -68,29 +81,38 @@ impl Logins {
         !self.cas.is_empty()
     }
 
-    /// Lets somebody in who has proved who they are; `shown` is the key or certificate, for the log.
+    /// Lets somebody in who has proved who they are, if they may enter from where they come; `shown`
+    /// is the key or certificate, for the log.
     ///
     /// # Errors
-    /// When it could not be logged; then nobody is in.
-    pub async fn enter(
-        &self,
-        proved: &Proved,
-        method: LoginMethod,
-        shown: &str,
-        origin: IpAddr,
-    ) -> Result<(), AuditError> {
-        let event = Event::LoginAccepted { user: proved.user.clone(), method, key: Note::new(shown) };
-        self.audit.append(event.by_user(&proved.user, origin)).await.map(drop)
+    /// When they may not, or it could not be logged; then nobody is in.
+    pub async fn enter(&self, proved: &Proved, method: LoginMethod, shown: &str) -> Result<(), EnterError> {
+        let Proved { user, origin, .. } = proved;
+        match self.access.enter(proved) {
+            Ok(None) => {}
+            Ok(Some(why)) => {
+                let event = Event::EntryReported { user: user.clone(), why: Note::new(why.to_string()) };
+                self.audit.append(event.by_user(user, *origin)).await?;
+            }
+            Err(why) => {
+                let event = Event::LoginRefused { user: Note::new(user), why: Note::new(why.to_string()) };
+                self.refusals.tell(*origin, "log-ins", event.by_user(user, *origin)).await?;
+                return Err(EnterError::Refused(why));
+            }
+        }
+        let event = Event::LoginAccepted { user: user.clone(), method, key: Note::new(shown) };
+        self.audit.append(event.by_user(user, *origin)).await?;
+        Ok(())
     }
 
     /// What a key proves `user` with, if the client holds it.
     ///
     /// # Errors
     /// When it proves nothing, or lets nobody in.
-    pub fn takes_key(&self, user: &UserName, key: &PublicKey) -> Result<Proved, EndReason> {
+    pub fn takes_key(&self, user: &UserName, key: &PublicKey, origin: IpAddr) -> Result<Proved, EndReason> {
         let login = Login::Key(own(key).ok_or(EndReason::Login(LoginGone::Key))?).into();
-        let proved = Proved { user: user.clone(), login };
-        self.access.still_in(&proved).map(|()| proved)
+        let proved = Proved { user: user.clone(), login, origin };
+        self.access.proves(&proved).map(|()| proved)
     }
 
     /// What a certificate, whose key the client has proved to hold, proves `user` with.
@@ -124,8 +146,8 @@ impl Logins {
             principals: certificate.valid_principals().to_vec(),
             until: end_of(certificate.valid_before()),
         };
-        let proved = Proved { user: user.clone(), login: login.into() };
-        match self.access.still_in(&proved) {
+        let proved = Proved { user: user.clone(), login: login.into(), origin };
+        match self.access.proves(&proved) {
             Ok(()) => Ok(proved),
             Err(EndReason::Login(LoginGone::SharedPrincipal)) => Err(CertificateError::Shared(user.clone())),
             Err(EndReason::Login(_)) => Err(CertificateError::Principal(user.clone())),

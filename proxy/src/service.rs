@@ -18,6 +18,7 @@ mod operation;
 pub mod overview;
 pub mod panics;
 pub mod recordings;
+pub mod remote_accesses;
 pub mod requests;
 pub mod resources;
 pub mod sessions;
@@ -42,6 +43,7 @@ use tidegate_common::wire::Sight;
 use crate::access::Access;
 use crate::agents::GrantSeen;
 use crate::audit_log::AuditLog;
+use crate::outside::RemoteAccesses;
 use crate::recordings::Recordings;
 use crate::requests::Requests;
 use crate::store::Store;
@@ -91,6 +93,8 @@ pub struct Services {
     pub access: Access,
     /// Requests and approvals.
     pub requests: Requests,
+    /// Remote accesses.
+    pub remote_accesses: RemoteAccesses,
     /// The audit log.
     pub audit: AuditLog,
     /// Recordings.

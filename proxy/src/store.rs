@@ -21,6 +21,7 @@ mod migration;
 #[allow(dead_code, reason = "what sends comes next")]
 mod outbox;
 mod pool;
+mod remote_accesses;
 mod requests;
 mod residue;
 mod resources;
@@ -43,6 +44,7 @@ pub(crate) use outbox::with_notifications;
 #[allow(unused_imports, reason = "what sends comes next")]
 pub use outbox::{Claimed, NotificationFilter, NotificationRow, NotificationState, Tried};
 pub use pool::within;
+pub use remote_accesses::RemoteAccessFilter;
 pub use requests::{Concern, RequestFilter};
 pub use revisions::{Revision, Revisions};
 pub use sessions::{SessionFilter, SessionRow};

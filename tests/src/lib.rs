@@ -13,6 +13,7 @@ pub mod device;
 pub mod guardian;
 pub mod here;
 pub mod host;
+pub mod mmdb;
 pub mod postgres;
 pub mod programs;
 pub mod pty;

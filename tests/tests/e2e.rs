@@ -76,6 +76,8 @@ mod matrix;
 mod menu;
 #[path = "e2e/origins.rs"]
 mod origins;
+#[path = "e2e/outside.rs"]
+mod outside;
 #[path = "e2e/packages.rs"]
 mod packages;
 #[path = "e2e/pier.rs"]

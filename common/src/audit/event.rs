@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 use super::{Changed, CommandText, Note, Notes, Transfer};
 use crate::digest::Digest;
 use crate::grant::{Ended, Privilege, Receipt};
-use crate::id::{RequestId, SessionId};
+use crate::id::{RemoteAccessId, RequestId, SessionId};
 use crate::kind::Kind;
-use crate::name::{AccessGroupName, ChangeId, CredentialName, DeviceName, ReasonName, UserName};
+use crate::name::{
+    AccessGroupName, ChangeId, CredentialName, DeviceName, ReasonName, UserGroupName, UserName,
+};
 use crate::panic::PanicScope;
 use crate::residue::Residue;
 
@@ -32,6 +34,20 @@ pub enum Event {
     LoginAccepted { user: UserName, method: LoginMethod, key: Note },
     /// Nobody was let in. `user` is what the client wrote, `why` is the true reason.
     LoginRefused { user: Note, why: Note },
+    /// A user came in who would be refused where they come from, if that were not only told.
+    EntryReported { user: UserName, why: Note },
+    /// A step of a user's remote access; `said` is what belongs to it.
+    RemoteAccess {
+        access: RemoteAccessId,
+        user: UserName,
+        group: UserGroupName,
+        step: RemoteAccessStep,
+        said: Note,
+    },
+    /// A GeoIP database is in use from here on.
+    LocationsRead { file: Note },
+    /// A new one could not be read; what was in use stays.
+    LocationsRefused { why: Note },
 
     // A session.
     /// A user asks for a session; nothing is open yet.
@@ -301,6 +317,15 @@ words! {
     LoginMethod {
         PublicKey = "public key",
         Certificate = "certificate",
+    }
+    /// What becomes of a remote access.
+    RemoteAccessStep {
+        Requested = "requested",
+        /// By joining a group.
+        Automatic = "given automatically",
+        Approved = "approved",
+        Rejected = "rejected",
+        Cancelled = "cancelled",
     }
     /// What a request asks for.
     Asked {

@@ -74,6 +74,13 @@ impl fmt::Display for Event {
             }
             Self::LoginAccepted { user, method, key } => write!(f, "{user} logged in by {method} {key}"),
             Self::LoginRefused { user, why } => write!(f, "login of `{user}` refused: {why}"),
+            Self::EntryReported { user, why } => write!(f, "{user} would be refused: {why}"),
+            Self::RemoteAccess { access, user, group, step, said } => {
+                write!(f, "remote access {access} of {user} in {group} {step}")?;
+                if said.is_empty() { Ok(()) } else { write!(f, ": {said}") }
+            }
+            Self::LocationsRead { file } => write!(f, "the GeoIP database {file} is in use"),
+            Self::LocationsRefused { why } => write!(f, "a GeoIP database was not taken: {why}"),
             Self::SessionRequested { session, user, target } => {
                 write!(f, "session {session}: {user} asks for {target}")
             }

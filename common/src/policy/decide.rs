@@ -13,9 +13,10 @@ use jiff::Timestamp;
 
 use super::criteria;
 use super::login::Login;
+use super::outside::{self, Coming};
 use super::permit::Permit;
 use super::stopped;
-use crate::id::RequestId;
+use crate::id::{RemoteAccessId, RequestId};
 use crate::model::{
     AccessGroup, Action, Approval, Claims, Credential, CredentialEntry, Request, RequestState, Snapshot,
     Terms, UserEntry,
@@ -38,6 +39,8 @@ pub struct Facts<'a> {
     pub action: Action,
     /// From where, where that is known: who asks on the local console comes from nowhere.
     pub origin: Option<IpAddr>,
+    /// What the rules ask of that, and the user's remote accesses.
+    pub coming: Coming<'a>,
     /// What the user says for it.
     pub claims: &'a Claims,
     /// Requests that may cover it; those that do not are ignored.
@@ -183,6 +186,8 @@ pub(super) struct Live {
     pub since: Timestamp,
     /// Whether it rests on a request.
     pub requested: bool,
+    /// The remote access that it rests on.
+    pub remote_access: Option<RemoteAccessId>,
 }
 
 /// Decides, if `live` is given for an access that goes on: whether approval
@@ -201,6 +206,10 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
     if let Some(scope) = stopped::before_target(snapshot, facts.user) {
         return refuse(Why::Panic(scope.clone()));
     }
+    let entry = match outside::enter(snapshot, facts.user, &facts.coming, facts.now) {
+        Ok(entry) => entry,
+        Err(why) => return refuse(Why::Entry(why.into())),
+    };
     let Some(credential) = snapshot.credential_entry(facts.target) else {
         return refuse(Why::UnknownCredential);
     };
@@ -211,6 +220,11 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
     if let Some(scope) = stopped::behind_target(snapshot, credential, group) {
         return refuse(Why::Panic(scope.clone()));
     }
+    let began = live.and_then(|live| live.remote_access);
+    let carried = match outside::carry(&entry, &facts.coming, facts.target, facts.action, began, facts.now) {
+        Ok(carried) => carried,
+        Err(why) => return refuse(Why::Entry(why.into())),
+    };
     let approval = approval_at(group, terms, since);
     // A request is rested on where somebody has to approve it, and where it says what whoever
     // comes in does not: without a terminal nobody can be asked.
@@ -236,6 +250,7 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
         group.limitation.closes(facts.now),
         group.conditions.longest.map(|longest| longest.after(since)),
         facts.login.and_then(|login| login.until()),
+        carried.as_ref().map(|carried| carried.until),
     ];
     let expires = ends.into_iter().flatten().min();
     if expires.is_some_and(|end| end <= facts.now) {
@@ -255,6 +270,8 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
         sessions: covering.and_then(|(request, _)| request.limits.sessions),
         since,
         expires,
+        reported: entry.reported().cloned(),
+        remote_access: carried,
     })
 }
 

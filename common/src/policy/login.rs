@@ -2,10 +2,12 @@
 //! ends with the key, the certificate or the user that it began with; a connection without a
 //! session asks the same.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::outside::{Coming, enter};
 use super::permit::EndReason;
 use super::stopped;
 use crate::model::{PublicKey, Snapshot, Token, UserEntry};
@@ -33,6 +35,8 @@ pub struct Proved {
     pub user: UserName,
     /// The proof.
     pub login: Arc<Login>,
+    /// From where they come.
+    pub origin: IpAddr,
 }
 
 /// Why a log-in does not hold, or no longer; each is a sentence for the person.
@@ -99,11 +103,11 @@ impl Login {
     }
 }
 
-/// Whether a user who has logged in still is in: enabled, and with what they proved it with.
+/// Whether what a user shows proves who they are, wherever they come from.
 ///
 /// # Errors
-/// Why their connection and all on it must end.
-pub fn still_in(snapshot: &Snapshot, proved: &Proved, now: Timestamp) -> Result<(), EndReason> {
+/// Why not.
+pub fn proves(snapshot: &Snapshot, proved: &Proved, now: Timestamp) -> Result<(), EndReason> {
     let entry = snapshot.user_entry(&proved.user).filter(|entry| entry.user.enabled);
     let entry = entry.ok_or(EndReason::UserDisabled)?;
     proved.login.holds(snapshot, entry, now).map_err(EndReason::Login)?;
@@ -111,4 +115,20 @@ pub fn still_in(snapshot: &Snapshot, proved: &Proved, now: Timestamp) -> Result<
         Some(scope) => Err(EndReason::Panic(scope.clone())),
         None => Ok(()),
     }
+}
+
+/// Whether a user who has logged in still is in: enabled, with what they proved it with, and
+/// from where they come. Gives the moment when that ends by itself, where there is one.
+///
+/// # Errors
+/// Why their connection and all on it must end.
+pub fn still_in(
+    snapshot: &Snapshot,
+    proved: &Proved,
+    coming: &Coming<'_>,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, EndReason> {
+    proves(snapshot, proved, now)?;
+    let entry = enter(snapshot, &proved.user, coming, now).map_err(|why| EndReason::Entry(why.into()))?;
+    Ok([proved.login.until(), entry.until()].into_iter().flatten().min())
 }

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 
 use super::decide::{Decision, Facts, Live, Why, decide_live};
 use super::login::{Login, LoginGone};
+use super::outside::{Coming, NoEntry, Resting};
 use crate::grant::Privilege;
-use crate::id::RequestId;
+use crate::id::{RemoteAccessId, RequestId};
 use crate::model::{
     AccessGroup, Action, Claims, Credential, Device, Forward, PanicScope, Request, RequestState, Snapshot,
     User,
@@ -34,6 +35,8 @@ pub struct Permit {
     pub(super) sessions: Option<u32>,
     pub(super) since: Timestamp,
     pub(super) expires: Option<Timestamp>,
+    pub(super) reported: Option<NoEntry>,
+    pub(super) remote_access: Option<Resting>,
 }
 
 impl Permit {
@@ -89,6 +92,24 @@ impl Permit {
     #[must_use]
     pub fn request(&self) -> Option<RequestId> {
         self.request
+    }
+
+    /// What would have refused it, if that were not only told.
+    #[must_use]
+    pub fn reported(&self) -> Option<&NoEntry> {
+        self.reported.as_ref()
+    }
+
+    /// The remote access it rests on, where its user comes from outside.
+    #[must_use]
+    pub fn remote_access(&self) -> Option<RemoteAccessId> {
+        self.remote_access.as_ref().map(|resting| resting.id)
+    }
+
+    /// The remote access that counts its sessions, and how many it admits.
+    #[must_use]
+    pub fn counted(&self) -> Option<(RemoteAccessId, u32)> {
+        self.remote_access.as_ref().and_then(|resting| Some((resting.id, resting.sessions?)))
     }
 
     /// Whether approval was skipped in an emergency.
@@ -179,6 +200,9 @@ pub enum EndReason {
     /// A panic stops it.
     #[error("{0} is stopped by a panic until an administrator lifts it")]
     Panic(PanicScope),
+    /// They may not enter from where they come any more.
+    #[error("{0}")]
+    Entry(Box<NoEntry>),
     /// No group gives this access any more.
     #[error("an administrator withdrew this access")]
     Withdrawn,
@@ -204,6 +228,7 @@ pub fn recheck(
     snapshot: &Snapshot,
     permit: &Permit,
     now: Timestamp,
+    coming: Coming<'_>,
     requests: &[Request],
 ) -> Result<Permit, EndReason> {
     let entry = snapshot.user_entry(&permit.user.name);
@@ -235,11 +260,13 @@ pub fn recheck(
         target: &permit.credential.name,
         action: permit.action,
         origin: permit.origin,
+        coming,
         login: permit.login.as_ref(),
         claims: &permit.claims,
         requests,
     };
-    let live = Live { since: permit.since, requested: permit.request.is_some() };
+    let remote_access = permit.remote_access();
+    let live = Live { since: permit.since, requested: permit.request.is_some(), remote_access };
     match decide_live(snapshot, &facts, Some(live)) {
         Decision::Permitted(next) => {
             let same = next.credential == permit.credential && next.device == permit.device;
@@ -250,6 +277,7 @@ pub fn recheck(
             Why::UnknownUser | Why::DisabledUser => EndReason::UserDisabled,
             Why::Login(gone) => EndReason::Login(*gone),
             Why::Panic(scope) => EndReason::Panic(scope.clone()),
+            Why::Entry(why) => EndReason::Entry(why.clone()),
             Why::UnknownCredential => EndReason::Changed(permit.target().clone()),
             Why::NoGroup { closest: Some((_, super::Miss::Closed)) } => EndReason::TimeOver,
             Why::TooLong => EndReason::TimeOver,

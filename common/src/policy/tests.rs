@@ -12,6 +12,7 @@ use crate::time::Window;
 mod approval;
 mod limits;
 mod login;
+mod outside;
 mod panic;
 mod several_groups;
 
@@ -94,6 +95,7 @@ impl Ask {
             target: &target,
             action: self.action,
             origin: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            coming: Coming::ASKED,
             claims: &self.claims,
             requests: &self.requests,
         };

@@ -15,12 +15,27 @@ use super::{Access, AccessError, By};
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 impl Access {
-    /// Whether the user is enabled, and what they logged in with still proves them.
+    /// Whether the user is enabled, what they logged in with still proves them, and they may be in from where they
+    /// come.
     ///
     /// # Errors
     /// Why their connection and all on it must end.
     pub fn still_in(&self, proved: &Proved) -> Result<(), EndReason> {
-        policy::still_in(&self.snapshot(), proved, Timestamp::now())
+        self.in_until(proved).map(drop)
+    }
+
+    /// The same, and when that ends by itself.
+    fn in_until(&self, proved: &Proved) -> Result<Option<Timestamp>, EndReason> {
+        let seen = self.seen(&proved.user, Some(proved.origin));
+        policy::still_in(&self.snapshot(), proved, &seen.coming(), Timestamp::now())
+    }
+
+    /// Whether the user is enabled and what they show proves them, wherever they come from.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn proves(&self, proved: &Proved) -> Result<(), EndReason> {
+        policy::proves(&self.snapshot(), proved, Timestamp::now())
     }
 
     /// Whether who changes resources may, at this moment: what they send may have been long in
@@ -31,8 +46,8 @@ impl Access {
     pub(super) fn may_change(&self, by: &By) -> Result<(), AccessError> {
         let audit::Actor::User(user) = &by.actor else { return Ok(()) };
         let right = |why: &dyn std::fmt::Display| AccessError::Right(why.to_string());
-        if let Some(login) = &by.login {
-            let proved = Proved { user: user.clone(), login: Arc::clone(login) };
+        if let (Some(login), Some(origin)) = (&by.login, by.origin) {
+            let proved = Proved { user: user.clone(), login: Arc::clone(login), origin };
             self.still_in(&proved).map_err(|why| right(&why))?;
         }
         let snapshot = self.snapshot();
@@ -45,14 +60,15 @@ impl Access {
         let mut changed = self.changed();
         loop {
             changed.mark_unchanged();
-            if let Err(reason) = self.still_in(proved) {
-                return reason;
-            }
+            let until = match self.in_until(proved) {
+                Ok(until) => until,
+                Err(reason) => return reason,
+            };
             tokio::select! {
                 changed = changed.changed() => if changed.is_err() {
                     return EndReason::Unchecked;
                 },
-                () = passed(proved.login.until()) => {}
+                () = passed(until) => {}
             }
         }
     }

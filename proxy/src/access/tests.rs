@@ -12,13 +12,13 @@ const WORLD: &str = "[[user]]\nname = \"operator\"\n[[device]]\nname = \"db01\"\
 async fn access(temporary: &Temporary) -> Access {
     let store = temporary.store.clone();
     let audit = AuditLog::open(store.clone(), &temporary.directory().join("audit")).await.unwrap();
-    Access::load(store, audit).await.unwrap()
+    Access::load(store, audit, Border::default()).await.unwrap()
 }
 
 /// Who has come with a certificate that names them.
 pub(crate) fn proved(user: &str) -> Proved {
     let login = Login::Certificate { principals: vec![user.to_owned()], until: None };
-    Proved { user: user.parse().unwrap(), login: login.into() }
+    Proved { user: user.parse().unwrap(), login: login.into(), origin: std::net::Ipv4Addr::LOCALHOST.into() }
 }
 
 async fn permitted(access: &Access) -> bool {
@@ -101,7 +101,7 @@ async fn nothing_changes_when_the_audit_log_cannot_be_written() {
     let dead = Temporary::new().await;
     let audit = AuditLog::open(dead.store.clone(), &dead.directory().join("audit")).await.unwrap();
     dead.store.clone().close().await.unwrap();
-    let access = Access::load(temporary.store.clone(), audit).await.unwrap();
+    let access = Access::load(temporary.store.clone(), audit, Border::default()).await.unwrap();
     assert!(matches!(access.apply(WORLD, &By::proxy(), false).await, Err(AccessError::Audit(_))));
     assert_eq!(access.resources().await.unwrap(), Resources::default());
     assert!(!permitted(&access).await);
@@ -116,7 +116,7 @@ async fn who_lost_the_role_or_the_log_in_while_their_text_was_on_its_way_changes
         )
     };
     access.apply(&people("\"admin\"", ""), &By::proxy(), false).await.unwrap();
-    let Proved { user, login } = proved("chief");
+    let Proved { user, login, .. } = proved("chief");
     let chief = By { actor: audit::Actor::User(user), origin: None, login: Some(login) };
     let tries = async || {
         let text = "[[user]]\nname = \"late\"\n";
@@ -153,8 +153,7 @@ async fn a_store_of_before_in_which_two_users_have_a_key_opens_and_the_key_lets_
     let step = Store::resources_step(both.to_vec(), Vec::new(), Revision::default());
     temporary.store.audit_append_all(Vec::new(), Some(step)).await.unwrap();
     let access = access(&temporary).await;
-    let by_key =
-        |user: &str| Proved { user: user.parse().unwrap(), login: Login::Key(KEY.parse().unwrap()).into() };
+    let by_key = |user: &str| Proved { login: Login::Key(KEY.parse().unwrap()).into(), ..proved(user) };
     for user in ["one", "two"] {
         let why = access.still_in(&by_key(user)).unwrap_err().to_string();
         assert!(why.contains("is another user's too"), "{why}");

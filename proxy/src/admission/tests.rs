@@ -59,7 +59,7 @@ impl World {
         let temporary = Temporary::new().await;
         let store = temporary.store.clone();
         let audit = AuditLog::open(store.clone(), &temporary.directory().join("audit")).await.unwrap();
-        let access = Access::load(store.clone(), audit.clone()).await.unwrap();
+        let access = Access::load(store.clone(), audit.clone(), Default::default()).await.unwrap();
         access.apply(WORLD, &By::proxy(), false).await.unwrap();
         let requests = Requests::new(store, access.clone(), audit.clone(), Settings::default());
         Self { admission: Admission::new(access, requests, audit), temporary }

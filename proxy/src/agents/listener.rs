@@ -325,7 +325,7 @@ impl ListenerContext {
             ca: Ca::open(directory).unwrap(),
             user_ca: String::new(),
             witnesses: Witnesses::testing(&store, directory),
-            access: Access::load(store.clone(), audit.clone()).await.unwrap(),
+            access: Access::load(store.clone(), audit.clone(), Default::default()).await.unwrap(),
             refusals: Refusals::new(audit.clone()),
             vouching: Mutex::default(),
             store,

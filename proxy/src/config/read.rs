@@ -93,6 +93,20 @@ impl Reader {
         self.optional(key, absolute).unwrap_or(default)
     }
 
+    /// `true` or `false`.
+    pub fn flag(&mut self, key: &'static str, default: bool) -> bool {
+        let flag = match self.get(key) {
+            None => return default,
+            Some(ValueKind::Boolean(flag)) => Some(flag),
+            Some(ValueKind::String(text)) if self.overridden.contains(key) => text.parse().ok(),
+            Some(_) => None,
+        };
+        flag.unwrap_or_else(|| {
+            self.wrong(key, format!("`{key}` must be true or false"));
+            default
+        })
+    }
+
     /// A whole number within bounds.
     pub fn number(&mut self, key: &'static str, default: usize, least: usize, most: usize) -> usize {
         let number = match self.get(key) {

@@ -27,9 +27,9 @@ pub(super) async fn run(
             screen.list_or(&reaches, || reach_table(&reaches), empty).await?;
             Ok(0)
         }
-        Access::Explain { user, credential, view_password } => {
+        Access::Explain { user, credential, view_password, from } => {
             let action = if view_password { Action::ViewPassword } else { Action::Session };
-            let explained = access::explain(services, actor, user, credential, action).await?;
+            let explained = access::explain(services, actor, user, credential, action, from).await?;
             explain(&explained, screen).await
         }
     }
@@ -40,7 +40,10 @@ async fn explain(explained: &Explained, screen: &mut Screen<'_>) -> Result<u8, F
         screen.one(explained, String::new).await?;
         return Ok(0);
     }
-    let Explained { credential, decision, groups, user } = explained;
+    let Explained { credential, place, decision, groups, user } = explained;
+    if let Some(place) = place {
+        screen.plain(place).await?;
+    }
     screen.line(&format!("{user} to {credential}: {decision}")).await?;
     // Groups that do not list the user are many and say nothing new.
     let (strangers, own): (Vec<_>, Vec<_>) =

@@ -7,6 +7,8 @@ mod fleet;
 mod moment;
 #[path = "grammar/panics.rs"]
 mod panics;
+#[path = "grammar/remote_accesses.rs"]
+mod remote_accesses;
 #[path = "grammar/requests.rs"]
 mod requests;
 #[path = "grammar/sessions.rs"]
@@ -15,10 +17,12 @@ mod sessions;
 pub(super) use fleet::{Agent, Grant, GrantList};
 pub(super) use moment::Since;
 pub(super) use panics::Panic;
+pub(super) use remote_accesses::{RemoteAccess, RemoteAccessList, Wanted};
 pub(super) use requests::{Create, Extend, Request, RequestList};
 pub(super) use sessions::{Session, SessionList};
 
 use std::ffi::OsStr;
+use std::net::IpAddr;
 
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -76,6 +80,9 @@ pub(super) enum Command {
     /// Ask for access, approve it, take it back
     #[command(subcommand)]
     Request(Request),
+    /// Let users of user groups in from outside
+    #[command(subcommand)]
+    RemoteAccess(RemoteAccess),
     /// Sessions and their recordings
     #[command(subcommand)]
     Session(Session),
@@ -167,7 +174,9 @@ pub(super) enum Access {
         user: Option<UserName>,
     },
     /// Which access group decides, and why the others do not (auditors and administrators)
-    #[command(after_help = "Example:\n  access explain operator ops@db01")]
+    #[command(
+        after_help = "Examples:\n  access explain operator ops@db01\n  access explain operator ops@db01 --from 203.0.113.9"
+    )]
     Explain {
         /// Who
         user: UserName,
@@ -176,6 +185,9 @@ pub(super) enum Access {
         /// Viewing the password instead of a session
         #[arg(long)]
         view_password: bool,
+        /// As if they came from this address; tells which place it is taken for
+        #[arg(long, value_name = "ADDRESS")]
+        from: Option<IpAddr>,
     },
 }
 

@@ -50,7 +50,7 @@ impl Gate {
         std::fs::create_dir(&directory).unwrap();
         let store = Store::open(url, &gate(name)).await.unwrap();
         let audit = AuditLog::open(store.clone(), &directory.join("audit")).await.unwrap();
-        let access = Access::load(store.clone(), audit.clone()).await.unwrap();
+        let access = Access::load(store.clone(), audit.clone(), Default::default()).await.unwrap();
         let requests = Requests::new(store.clone(), access.clone(), audit.clone(), Settings::default());
         Self { store, audit, access, requests, directory }
     }

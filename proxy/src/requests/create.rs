@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tidegate_common::id::RequestId;
 use tidegate_common::model::{Limits, Request, RequestState, Snapshot};
 use tidegate_common::name::{AccessGroupName, CredentialName};
-use tidegate_common::policy::{self, Decision, Facts, Needs};
+use tidegate_common::policy::{self, Coming, Decision, Facts, Needs};
 use tidegate_common::time::Window;
 
 use super::story::created;
@@ -232,6 +232,7 @@ fn governed(
         target,
         action: new.action,
         origin: new.origin,
+        coming: Coming::ASKED,
         claims: &new.claims,
         requests: &[],
     };

@@ -7,7 +7,7 @@ use tidegate_common::audit::Event;
 use tidegate_common::id::RequestId;
 use tidegate_common::model::{AccessGroup, Claims, Request, RequestState, Wish};
 use tidegate_common::name::UserName;
-use tidegate_common::policy::{self, Decision, Facts};
+use tidegate_common::policy::{self, Coming, Decision, Facts};
 use tidegate_common::time::{Length, Window};
 
 use super::story::created;
@@ -92,6 +92,7 @@ impl Requests {
             target,
             action: first.action,
             origin: by.origin,
+            coming: Coming::ASKED,
             claims: &claims,
             requests: &[],
         };

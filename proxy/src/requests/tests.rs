@@ -59,7 +59,7 @@ async fn world() -> World {
     let temporary = Temporary::new().await;
     let store = temporary.store.clone();
     let audit = AuditLog::open(store.clone(), &temporary.directory().join("audit")).await.unwrap();
-    let access = Access::load(store.clone(), audit.clone()).await.unwrap();
+    let access = Access::load(store.clone(), audit.clone(), Default::default()).await.unwrap();
     access.apply(WORLD, &By::proxy(), false).await.unwrap();
     let requests = Requests::new(store, access.clone(), audit, Settings::default());
     World { access, requests, temporary }

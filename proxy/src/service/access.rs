@@ -1,5 +1,7 @@
 //! What somebody may reach, and why.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use tidegate_common::model::{AccessGroup, Action, Credential};
@@ -56,6 +58,9 @@ pub async fn list(
 pub struct Explained {
     /// To what.
     pub credential: CredentialName,
+    /// What the address is taken for that they would come from, where one was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// What comes of it, as the end of a sentence.
     pub decision: String,
     /// What each access group says, in the order in which they are asked.
@@ -88,16 +93,18 @@ pub async fn explain(
     user: UserName,
     credential: CredentialName,
     action: Action,
+    from: Option<IpAddr>,
 ) -> Result<Explained, Failure> {
     let work = async {
-        let explained = services.access.explain(&user, &credential, action, Timestamp::now()).await?;
+        let explained = services.access.explain(&user, &credential, action, from, Timestamp::now()).await?;
         let decision = match &explained.decision {
             Decision::Permitted(permit) => format!("permitted by access group `{}`", permit.group()),
             Decision::Needs(needs) => format!("access group `{}` decides and asks for more", needs.group),
             Decision::Refused(refusal) => format!("refused: {}", refusal.why()),
         };
         let groups = explained.groups.into_iter().map(|(group, verdict)| Explanation { group, verdict });
-        Ok(Explained { credential, decision, groups: groups.collect(), user })
+        let place = from.map(|from| services.access.taken_for(&user, from));
+        Ok(Explained { credential, place, decision, groups: groups.collect(), user })
     };
     Operation::AccessExplain.perform(services, actor, work).await
 }

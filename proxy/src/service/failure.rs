@@ -5,6 +5,7 @@ use tidegate_common::unseen::printable;
 
 use crate::access::AccessError;
 use crate::audit_log::AuditError;
+use crate::outside::RemoteAccessError;
 use crate::recordings::RecordError;
 use crate::requests::RequestError;
 use crate::store::StoreError;
@@ -44,6 +45,9 @@ pub enum Failure {
     /// Requests.
     #[error(transparent)]
     Request(#[from] RequestError),
+    /// Remote accesses.
+    #[error(transparent)]
+    RemoteAccess(#[from] RemoteAccessError),
     /// Recordings.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -70,6 +74,9 @@ impl Failure {
     /// Whether somebody tried what they may not.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
+        if let Self::RemoteAccess(error) = self {
+            return error.is_refusal();
+        }
         matches!(
             self,
             Self::Role(_)

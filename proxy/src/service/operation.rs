@@ -88,6 +88,13 @@ operations! {
     RequestReview = "request review", User, Before;
     RequestCancel = "request cancel", User, Before;
     RequestRevoke = "request revoke", Anybody, Before;
+    RemoteAccessPreview = "remote-access preview", Administrator, Never;
+    RemoteAccessRequest = "remote-access request", Administrator, Before;
+    RemoteAccessList = "remote-access list", Anybody, Never;
+    RemoteAccessShow = "remote-access show", Anybody, Never;
+    RemoteAccessApprove = "remote-access approve", User, Before;
+    RemoteAccessReject = "remote-access reject", User, Before;
+    RemoteAccessCancel = "remote-access cancel", Anybody, Before;
     SessionList = "session list", Anybody, Never;
     SessionShow = "session show", Anybody, Never;
     SessionKill = "session kill", Reader, Before;

@@ -18,6 +18,7 @@ use crate::access::tests::proved;
 use crate::access::{Access, By};
 use crate::agents::GrantSeen;
 use crate::audit_log::AuditLog;
+use crate::outside::RemoteAccesses;
 use crate::recordings::{End, Open, Recorder, RecordingKey, Recordings, Settings};
 use crate::requests::Requests;
 use crate::store::testing::Temporary;
@@ -26,6 +27,7 @@ const WORLD: &str = r#"
 [[user]]
 name = "operator"
 full_name = "Olga Operator"
+email = "operator@example.org"
 [[user]]
 name = "approver"
 [[user]]
@@ -111,17 +113,23 @@ impl World {
         let store = temporary.store.clone();
         let directory = temporary.directory();
         let audit = AuditLog::open(store.clone(), &directory.join("audit")).await.unwrap();
-        let access = Access::load(store.clone(), audit.clone()).await.unwrap();
+        let access = Access::load(store.clone(), audit.clone(), Default::default()).await.unwrap();
         access.apply(WORLD, &By::proxy(), false).await.unwrap();
         let requests =
             Requests::new(store.clone(), access.clone(), audit.clone(), crate::requests::Settings::default());
         let key = RecordingKey::open(directory).unwrap();
         let recordings = Recordings::open(Settings::testing(directory.join("recordings")), key).unwrap();
         let live = Arc::new(Fake::default());
+        let settings = crate::outside::Settings {
+            approvers: vec!["approver".parse().unwrap()],
+            ..crate::outside::Settings::default()
+        };
+        let remote_accesses = RemoteAccesses::new(store.clone(), access.clone(), audit.clone(), settings);
         let services = Services {
             store,
             access,
             requests,
+            remote_accesses,
             audit,
             recordings,
             live: Arc::clone(&live) as _,

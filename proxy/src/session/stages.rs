@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tidegate_common::audit::{EndCause, Entry, Event, Note};
 use tidegate_common::id::SessionId;
-use tidegate_common::policy::Permit;
+use tidegate_common::policy::{NoEntry, Permit};
 use tidegate_common::recording::{FORMAT, Header};
 use tidegate_common::wire::GrantOrder;
 use tokio::sync::{mpsc, watch};
@@ -24,6 +24,7 @@ use super::{End, Open, Phase, Sessions, Traffic};
 use crate::agents::{self, GrantOver, LiveGrant};
 use crate::audit_log::{AuditError, HandedIn, Telling};
 use crate::recordings::Recorder;
+use crate::store::Store;
 use crate::upstream::{Connected, DialError, Route, Upstream};
 
 /// How long a user waits for a session to open without a word of it.
@@ -199,13 +200,26 @@ impl Opened {
     async fn admit(&mut self) -> Result<(), End> {
         let Requested { sessions, id, permit, origin, .. } = &self.requested;
         let event = admitted(*id, permit).by_user(permit.user(), *origin);
-        let step = sessions.store.session_step(*id, permit, *origin, Timestamp::now());
+        let mut step = sessions.store.session_step(*id, permit, *origin, Timestamp::now());
+        let counted = permit.counted();
+        if let Some((access, most)) = counted {
+            step = step.and(Store::remote_access_used(access, most));
+        }
         let events = std::iter::once(event).chain(self.requested.order()).collect();
         // A user who leaves meanwhile cuts this short, and the log may have it all the same.
         self.admitted = true;
         let admitted = sessions.audit.step(events, step).await;
         // What the log has of it has an end there, whatever else fails.
         self.admitted = admitted.is_ok();
+        if let Some((access, most)) = counted {
+            // Somebody else's session, begun at the same moment, may have been the last.
+            if admitted.as_ref().is_err_and(AuditError::is_changed) {
+                return Err(failed(EndCause::Policy, NoEntry::Used(access, most)));
+            }
+            if let Err(error) = sessions.access.refresh_remote_accesses().await {
+                tracing::error!(%error, "how many sessions of a remote access are left is not seen yet");
+            }
+        }
         admitted.map_err(|error| failed(EndCause::Shutdown, error))
     }
 

@@ -5,6 +5,7 @@ mod first;
 mod gates;
 mod notifications;
 mod panic;
+mod remote_accesses;
 mod review;
 mod targets;
 
@@ -15,6 +16,7 @@ use first::First;
 use gates::Gates;
 use notifications::Notifications;
 use panic::Panics;
+use remote_accesses::RemoteAccesses;
 use review::Review;
 use targets::Targets;
 
@@ -37,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(Notifications),
             Box::new(Targets),
             Box::new(Panics),
+            Box::new(RemoteAccesses),
         ]
     }
 }

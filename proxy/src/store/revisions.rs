@@ -43,6 +43,7 @@ pub(super) enum Of<'a> {
     Requests,
     /// What is ruled beside resources.
     Rulings,
+    RemoteAccesses,
     /// Whose host keys are.
     HostKeys,
     /// The requests that this user made.
@@ -55,6 +56,7 @@ impl Of<'_> {
             Self::Resources => "resources".to_owned(),
             Self::Requests => "requests".to_owned(),
             Self::Rulings => "rulings".to_owned(),
+            Self::RemoteAccesses => "remote accesses".to_owned(),
             Self::HostKeys => "host keys".to_owned(),
             Self::Requester(user) => format!("requester {user}"),
         }
@@ -70,6 +72,8 @@ pub struct Revisions {
     pub requests: Revision,
     /// Of what is ruled beside resources.
     pub rulings: Revision,
+    /// Of all remote accesses.
+    pub remote_accesses: Revision,
 }
 
 /// Moves a number: from where it was read, or else the step is refused as [`StoreError::Changed`].
@@ -100,6 +104,12 @@ pub(super) async fn move_on(
     Ok(())
 }
 
+/// A number within the transaction that has just moved it.
+pub(super) async fn read_in(change: &DatabaseTransaction, of: Of<'_>) -> Result<Revision, StoreError> {
+    let row = Entity::find_by_id(of.key()).one(change).await.doing("read what changed")?;
+    Ok(row.map(|row| Revision(row.number)).unwrap_or_default())
+}
+
 impl Store {
     pub(super) async fn revision(&self, of: Of<'_>) -> Result<Revision, StoreError> {
         let row = Entity::find_by_id(of.key()).one(&self.readers).await.doing("read what changed")?;
@@ -111,7 +121,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn revisions(&self) -> Result<Revisions, StoreError> {
-        let keys = [Of::Resources, Of::Requests, Of::Rulings].map(Of::key);
+        let keys = [Of::Resources, Of::Requests, Of::Rulings, Of::RemoteAccesses].map(Of::key);
         let rows = Entity::find().filter(Column::What.is_in(&keys)).all(&self.readers).await;
         let rows = rows.doing("read what changed")?;
         let number = |of: Of<'_>| {
@@ -122,6 +132,7 @@ impl Store {
             resources: number(Of::Resources),
             requests: number(Of::Requests),
             rulings: number(Of::Rulings),
+            remote_accesses: number(Of::RemoteAccesses),
         })
     }
 }

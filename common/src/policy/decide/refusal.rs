@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::super::criteria::Field;
 use super::super::login::LoginGone;
+use super::super::outside::NoEntry;
 use crate::model::{Action, PanicScope};
 use crate::name::{AccessGroupName, CredentialName};
 
@@ -27,6 +28,7 @@ impl fmt::Display for Refusal {
         match &self.why {
             Why::Login(gone) => write!(f, "{gone}; connect again"),
             Why::Panic(_) => self.why.fmt(f),
+            Why::Entry(why) => why.fmt(f),
             _ => write!(
                 f,
                 "access to {} is not given to you; `access list` shows what you may reach",
@@ -53,6 +55,9 @@ pub enum Why {
     /// A panic stops it.
     #[error("{0} is stopped by a panic until an administrator lifts it")]
     Panic(PanicScope),
+    /// They may not enter from where they come, or not to that.
+    #[error("{0}")]
+    Entry(Box<NoEntry>),
     /// No such credential.
     #[error("the credential does not exist")]
     UnknownCredential,

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::model::PublicKey;
 
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
 
 fn text(users: &str) -> String {
@@ -33,7 +34,8 @@ fn decided(snapshot: &Snapshot, login: &Arc<Login>) -> Decision {
         login: Some(login),
         target: &target,
         action: Action::Session,
-        origin: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        origin: Some(HERE),
+        coming: Coming::ASKED,
         claims: &Claims::default(),
         requests: &[],
     };
@@ -43,10 +45,10 @@ fn decided(snapshot: &Snapshot, login: &Arc<Login>) -> Decision {
 /// Why a permit that was given `before` ends `after`, and a connection of the same log-in.
 fn ends(before: &Snapshot, login: &Arc<Login>, after: &Snapshot, now: Timestamp) -> Option<EndReason> {
     let permit = permit(decided(before, login));
-    let proved = Proved { user: "operator".parse().unwrap(), login: Arc::clone(login) };
-    assert_eq!(still_in(before, &proved, noon()), Ok(()));
-    let ended = recheck(after, &permit, now, &[]).err();
-    assert_eq!(ended, still_in(after, &proved, now).err());
+    let proved = Proved { user: "operator".parse().unwrap(), login: Arc::clone(login), origin: HERE };
+    assert_eq!(still_in(before, &proved, &Coming::ASKED, noon()), Ok(login.until()));
+    let ended = recheck(after, &permit, now, Coming::ASKED, &[]).err();
+    assert_eq!(ended, still_in(after, &proved, &Coming::ASKED, now).err());
     ended
 }
 
@@ -81,12 +83,15 @@ fn what_two_users_have_logs_neither_of_them_in() {
         format!("[[user]]\nname = \"second\"\nkeys = [\"{KEY} b\"]\nprincipals = [\"operator\", \"b\"]\n");
     shared.users.extend(Resources::read(&second).unwrap().users);
     let shared = Snapshot::new(&shared).unwrap();
-    let proved = |user: &str, login: Arc<Login>| Proved { user: user.parse().unwrap(), login };
+    let proved = |user: &str, login: Arc<Login>| Proved { user: user.parse().unwrap(), login, origin: HERE };
     for user in ["operator", "second"] {
-        let why = still_in(&shared, &proved(user, key()), noon());
+        let why = still_in(&shared, &proved(user, key()), &Coming::ASKED, noon());
         assert_eq!(why, Err(EndReason::Login(LoginGone::SharedKey)), "{user}");
-        let why = still_in(&shared, &proved(user, certificate("operator", None)), noon());
+        let why = still_in(&shared, &proved(user, certificate("operator", None)), &Coming::ASKED, noon());
         assert_eq!(why, Err(EndReason::Login(LoginGone::SharedPrincipal)), "{user}");
     }
-    assert_eq!(still_in(&shared, &proved("second", certificate("b", None)), noon()), Ok(()));
+    assert_eq!(
+        still_in(&shared, &proved("second", certificate("b", None)), &Coming::ASKED, noon()),
+        Ok(None)
+    );
 }

@@ -50,7 +50,7 @@ fn a_panic_keeps_out_what_it_names_and_ends_what_lives_of_it_and_nothing_else() 
             };
             let live = permit(ask(target).by(user).claiming(said()).of(&free));
             let again = ask(target).by(user).claiming(said()).of(&stopped);
-            let ended = recheck(&stopped, &live, after(1), &[]).err();
+            let ended = recheck(&stopped, &live, after(1), Coming::ASKED, &[]).err();
             let reach = reachable(&stopped, &user.parse().unwrap(), Action::Session, noon());
             let listed = reach.iter().any(|(credential, _)| credential.name.to_string() == target);
             assert_eq!(listed, !hit, "{scope}: {user} {target}");
@@ -92,12 +92,13 @@ fn a_user_who_is_stopped_does_not_log_in_and_all_others_do() {
     let login = |name: &str| Proved {
         user: name.parse().unwrap(),
         login: Arc::new(Login::Certificate { principals: vec![name.to_owned()], until: None }),
+        origin: IpAddr::V4(Ipv4Addr::LOCALHOST),
     };
     for scope in scopes() {
         let snapshot = stopped(std::slice::from_ref(&scope));
         let hit = matches!(scope, PanicScope::User(_));
         let out = hit.then(|| EndReason::Panic(scope.clone()));
-        assert_eq!(still_in(&snapshot, &login("operator"), noon()).err(), out);
-        assert_eq!(still_in(&snapshot, &login("other"), noon()), Ok(()));
+        assert_eq!(still_in(&snapshot, &login("operator"), &Coming::ASKED, noon()).err(), out);
+        assert_eq!(still_in(&snapshot, &login("other"), &Coming::ASKED, noon()), Ok(None));
     }
 }

@@ -68,6 +68,7 @@ fn explain_names_the_group_that_decides_and_why_the_others_did_not() {
         target: &target,
         action: Action::Session,
         origin: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        coming: Coming::ASKED,
         claims: &Claims::default(),
         requests: &[],
     };

@@ -4,19 +4,20 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tidegate_common::audit::{Event, Record};
-use tidegate_common::id::{RequestId, SessionId};
-use tidegate_common::model::{Action, Claims, Kind, Limits, PanicScope, Wish};
+use tidegate_common::id::{RemoteAccessId, RequestId, SessionId};
+use tidegate_common::model::{Action, Claims, Kind, Limits, PanicScope, Scope, Wish};
 use tidegate_common::name::GateName;
 use tidegate_common::time::Length;
 
 use super::*;
 use crate::agents::{GrantSeen, GrantState, What};
+use crate::outside::NewRemoteAccess;
 use crate::requests::Narrowed;
 use crate::service::requests::Deed;
 use crate::service::testing::World;
 use crate::service::{
-    Each, access, agents, audit, commands, grants, overview, panics, recordings, requests, resources,
-    sessions,
+    Each, access, agents, audit, commands, grants, overview, panics, recordings, remote_accesses, requests,
+    resources, sessions,
 };
 
 /// Who tries. `operator` is the user whose things they are, `stranger` another without a role;
@@ -48,6 +49,13 @@ request extend              yes      12       13       12      12    4    1
 request review              8        6        yes      6       6     4    1
 request cancel              yes      6        9        6       6     4    1
 request revoke              10       6        yes      6       yes   yes  1
+remote-access preview       2        2        2        2       yes   yes  1
+remote-access request       2        2        2        2       yes   yes  1
+remote-access list          yes      none     yes      yes     yes   yes  1
+remote-access show          yes      15       yes      yes     yes   yes  1
+remote-access approve       14       14       yes      14      14    4    1
+remote-access reject        14       14       yes      14      14    4    1
+remote-access cancel        yes      15       15       15      yes   yes  1
 session list                yes      none     none     yes     yes   yes  1
 session list: of operator   yes      3        3        yes     yes   yes  1
 session show                yes      11       11       yes     yes   yes  1
@@ -68,7 +76,7 @@ audit tail                  3        3        3        yes     yes   yes  1
 audit verify                3        3        3        yes     yes   yes  1
 ";
 
-const SENTENCES: [(&str, &str); 13] = [
+const SENTENCES: [(&str, &str); 15] = [
     ("1", "your account in Tidegate is disabled; ask an administrator"),
     ("2", "this needs an administrator"),
     ("3", "this needs an auditor or an administrator"),
@@ -88,6 +96,8 @@ const SENTENCES: [(&str, &str); 13] = [
     ("10", "request 1 is your own; `request cancel` takes it back"),
     ("12", "there is no request 2 that concerns you; `request list` shows those that do"),
     ("13", "request 2 is not yours to extend; its requester asks for more time"),
+    ("14", "you do not approve remote accesses; the gate's settings name who does"),
+    ("15", "there is no remote access 1 that concerns you; `remote-access list` shows those that do"),
     ("11", "there is no session `SESSION`; `session list` shows them"),
 ];
 
@@ -104,6 +114,9 @@ const MORE: &str = r#"
 [[user]]
 name = "gone"
 roles = ["admin"]
+[[user_group]]
+name = "field"
+users = ["operator"]
 [[device]]
 name = "web01"
 agent = false
@@ -132,6 +145,8 @@ impl Scene {
         let (approver, ids) = (world.actor("approver"), [RequestId(2)]);
         let approved = requests::deal(&world.services, &approver, &ids, &approve()).await;
         assert_eq!(approved.unwrap().done.len(), 1);
+        let by = crate::access::By::proxy();
+        world.services.remote_accesses.create(&remote(), &by).await.unwrap();
         let session = world.session().await;
         let (spare, why) = (PanicScope::Device("web01".parse().unwrap()), "a drill".parse().unwrap());
         world.services.access.begin_panic(spare, why, &by).await.unwrap();
@@ -178,6 +193,18 @@ fn approve() -> Deed {
     Deed::Approve(None, Narrowed::default())
 }
 
+/// A remote access for `operator`.
+fn remote() -> NewRemoteAccess {
+    NewRemoteAccess {
+        group: "field".parse().unwrap(),
+        user: Some("operator".parse().unwrap()),
+        scope: Scope::Full,
+        claims: Claims { justification: Some("x".parse().unwrap()), ..Claims::default() },
+        start: None,
+        duration: Length::hours(1),
+    }
+}
+
 async fn ask(
     world: &World,
     who: &str,
@@ -219,7 +246,7 @@ async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor
     let (services, session) = (&*scene.world.services, scene.session.as_str());
     let operator = || "operator".parse().unwrap();
     let user = (whose == "of operator").then(operator);
-    let (ids, db01) = ([RequestId(1)], "db01".parse().unwrap());
+    let (ids, access, db01) = ([RequestId(1)], RemoteAccessId(1), "db01".parse().unwrap());
     let length: Length = "1h".parse().unwrap();
     let deal = async |deed: &Deed| requests::deal(services, actor, &ids, deed).await;
     match operation {
@@ -229,7 +256,7 @@ async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor
         }
         Operation::AccessExplain => {
             let (target, action) = ("ops@db01".parse().unwrap(), Action::Session);
-            access::explain(services, actor, operator(), target, action).await.map(|_| true)
+            access::explain(services, actor, operator(), target, action, None).await.map(|_| true)
         }
         Operation::ResourcesApply => {
             let mut source = &b"[[user]]\nname = \"late\"\n"[..];
@@ -269,6 +296,26 @@ async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor
         Operation::RequestReview => only(deal(&Deed::Review(None)).await?),
         Operation::RequestCancel => only(deal(&Deed::Cancel).await?),
         Operation::RequestRevoke => only(deal(&Deed::Revoke(None)).await?),
+        Operation::RemoteAccessPreview => {
+            remote_accesses::preview(services, actor, &remote()).await.map(|made| !made.is_empty())
+        }
+        Operation::RemoteAccessRequest => {
+            remote_accesses::create(services, actor, &remote()).await.map(|made| !made.is_empty())
+        }
+        Operation::RemoteAccessList => {
+            let filter = remote_accesses::Filter { limit: 10, ..remote_accesses::Filter::default() };
+            remote_accesses::list(services, actor, &filter).await.map(|listed| !listed.accesses.is_empty())
+        }
+        Operation::RemoteAccessShow => remote_accesses::show(services, actor, access).await.map(|_| true),
+        Operation::RemoteAccessApprove => {
+            only(remote_accesses::approve(services, actor, &[access], None).await?)
+        }
+        Operation::RemoteAccessReject => {
+            only(remote_accesses::reject(services, actor, &[access], None).await?)
+        }
+        Operation::RemoteAccessCancel => {
+            only(remote_accesses::cancel(services, actor, &[access], None).await?)
+        }
         Operation::SessionList => {
             let filter = sessions::Filter { user, limit: 10, ..sessions::Filter::default() };
             sessions::list(services, actor, filter).await.map(|listed| !listed.is_empty())
@@ -375,13 +422,17 @@ async fn each_operation_is_for_those_it_is_for_and_refuses_the_others_in_these_w
 /// Whether it leaves the scene so that somebody else could not try it again.
 fn changes(operation: Operation) -> bool {
     use Operation::{
-        AgentRevoke, PanicBegin, PanicLift, RequestApprove, RequestCancel, RequestCreate, RequestReject,
-        RequestReview, RequestRevoke, ResourcesDelete,
+        AgentRevoke, PanicBegin, PanicLift, RemoteAccessApprove, RemoteAccessCancel, RemoteAccessReject,
+        RequestApprove, RequestCancel, RequestCreate, RequestReject, RequestReview, RequestRevoke,
+        ResourcesDelete,
     };
     let once = [
         AgentRevoke,
         PanicBegin,
         PanicLift,
+        RemoteAccessApprove,
+        RemoteAccessCancel,
+        RemoteAccessReject,
         RequestApprove,
         RequestCancel,
         RequestCreate,

@@ -38,7 +38,7 @@ impl Handler {
         // One that is somebody else's too is refused only once it has signed, so that the log
         // has it: whoever just shows a key has proved nothing. So is one whose user a panic stops.
         let known = self.wanted(name).is_some_and(|(user, _)| {
-            let takes = || self.gate.logins.takes_key(&user, key);
+            let takes = || self.gate.logins.takes_key(&user, key, self.origin);
             any || matches!(
                 takes(),
                 Ok(_) | Err(EndReason::Login(LoginGone::SharedKey) | EndReason::Panic(_))
@@ -51,7 +51,7 @@ impl Handler {
     pub(super) async fn key(&mut self, name: &str, key: &PublicKey) -> Result<Auth, HandlerError> {
         let Some((user, target)) = self.wanted(name) else { return self.rejected() };
         let shown = fingerprint(key);
-        match self.gate.logins.takes_key(&user, key) {
+        match self.gate.logins.takes_key(&user, key, self.origin) {
             Ok(proved) => Box::pin(self.proved(proved, target, LoginMethod::PublicKey, shown)).await,
             Err(EndReason::Login(LoginGone::SharedKey)) => {
                 let why = format!("the key {shown} is another user's, too; `get users` shows whose");
@@ -177,7 +177,7 @@ impl Handler {
             let (proved, target) = (proved.clone(), target.clone());
             return self.ask_policy(proved, target).await;
         }
-        if let Err(error) = self.gate.logins.enter(&proved, method, &key, self.origin).await {
+        if let Err(error) = self.gate.logins.enter(&proved, method, &key).await {
             // Nothing opens but a channel, on which it is read.
             self.proved = Some(proved.clone());
             self.standing.send_replace(Standing::Proved);

@@ -1,0 +1,234 @@
+//! `remote-access …`
+
+mod show;
+
+use jiff::Timestamp;
+use tidegate_common::model::{Claims, Limited, RemoteAccessWord, Scope};
+use tidegate_common::name::{UserGroupName, UserName};
+use tidegate_common::time::Limitation;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use super::grammar::{RemoteAccess as Asked, RemoteAccessList, Wanted};
+use super::screen::Screen;
+use super::show::{maybe, moment};
+use super::table::Table;
+use super::{Actor, Failure, Services};
+use crate::outside::NewRemoteAccess;
+use crate::service::Each;
+use crate::service::remote_accesses::{self, Filter, Listed, RemoteAccessView};
+use show::{details, sentence};
+
+/// The longest answer to a question.
+const LONGEST_ANSWER: u64 = 256;
+
+pub(super) async fn run(
+    services: &Services,
+    actor: &Actor,
+    asked: Asked,
+    screen: &mut Screen<'_>,
+    stdin: impl AsyncRead + Unpin + Send,
+) -> Result<u8, Failure> {
+    let done = match asked {
+        Asked::Request { group, user, wanted } => {
+            return request(services, actor, group, Some(user), wanted, screen, stdin).await;
+        }
+        Asked::Batch { group, wanted } => {
+            return request(services, actor, group, None, wanted, screen, stdin).await;
+        }
+        Asked::List(asked) => return list(services, actor, asked, screen).await,
+        Asked::Show { id } => {
+            let shown = remote_accesses::show(services, actor, id).await?;
+            screen.one_told(&shown, || details(&shown)).await?;
+            return Ok(0);
+        }
+        Asked::Approve(asked) => {
+            remote_accesses::approve(services, actor, &asked.ids, asked.comment.as_ref()).await?
+        }
+        Asked::Reject(asked) => {
+            remote_accesses::reject(services, actor, &asked.ids, asked.comment.as_ref()).await?
+        }
+        Asked::Cancel(asked) => {
+            remote_accesses::cancel(services, actor, &asked.ids, asked.comment.as_ref()).await?
+        }
+    };
+    tell(done, screen).await
+}
+
+async fn request(
+    services: &Services,
+    actor: &Actor,
+    group: UserGroupName,
+    user: Option<UserName>,
+    wanted: Wanted,
+    screen: &mut Screen<'_>,
+    stdin: impl AsyncRead + Unpin + Send,
+) -> Result<u8, Failure> {
+    let asks = screen.columns.is_some() && !screen.json && !wanted.yes;
+    let new = of(group, user, wanted);
+    if asks && !confirmed(services, actor, &new, screen, stdin).await? {
+        screen.remark("Nothing was saved.").await?;
+        return Ok(1);
+    }
+    let made = remote_accesses::create(services, actor, &new).await?;
+    let [first, others @ ..] = made.as_slice() else { return Ok(0) };
+    if screen.json {
+        screen.list(&made, || Table::new([])).await?;
+    } else {
+        screen.plain(&sentence(first)).await?;
+        if new.user.is_none() {
+            let more = others.len().saturating_add(1);
+            let all = format!(
+                "{more} remote accesses are saved; `remote-access list --batch {}` shows them",
+                first.id
+            );
+            screen.plain(&all).await?;
+        }
+    }
+    Ok(0)
+}
+
+fn of(group: UserGroupName, user: Option<UserName>, wanted: Wanted) -> NewRemoteAccess {
+    let Wanted {
+        justification,
+        reason,
+        governance,
+        start,
+        duration,
+        devices,
+        credentials,
+        weekdays,
+        times,
+        zone,
+        sessions,
+        ..
+    } = wanted;
+    let scope = match devices.is_empty() && credentials.is_empty() {
+        true => Scope::Full,
+        false => {
+            let slots = times.into_iter().map(|times| times.0).collect();
+            let times =
+                Limitation { zone: zone.unwrap_or_default(), weekdays, slots, ..Limitation::default() };
+            Scope::Limited(Limited { devices, credentials, times, sessions })
+        }
+    };
+    NewRemoteAccess {
+        group,
+        user,
+        scope,
+        claims: Claims { justification, reason, governance, ..Claims::default() },
+        start: start.map(|start| start.from(Timestamp::now())),
+        duration,
+    }
+}
+
+/// Shows what would be saved, and asks.
+async fn confirmed(
+    services: &Services,
+    actor: &Actor,
+    new: &NewRemoteAccess,
+    screen: &mut Screen<'_>,
+    stdin: impl AsyncRead + Unpin + Send,
+) -> Result<bool, Failure> {
+    let made = remote_accesses::preview(services, actor, new).await?;
+    let Some(first) = made.first() else { return Ok(false) };
+    let (lines, count) = (show::summary(first), made.len());
+    let whom = match &new.user {
+        Some(user) => user.to_string(),
+        None => format!("{count} users of {}", new.group),
+    };
+    screen.plain(&format!("For {whom}:\n{lines}")).await?;
+    screen.text("Save it? [y/N] ").await?;
+    screen.flush().await?;
+    let answer = typed(stdin).await?;
+    screen.plain(&answer).await?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+/// One line; a terminal ends it with a carriage return.
+async fn typed(stdin: impl AsyncRead + Unpin + Send) -> Result<String, Failure> {
+    let mut stdin = stdin.take(LONGEST_ANSWER);
+    let mut answer = Vec::new();
+    while let Ok(byte) = stdin.read_u8().await {
+        if byte == b'\r' || byte == b'\n' {
+            break;
+        }
+        answer.push(byte);
+    }
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// Tells what came of each; one that was asked for alone fails alone.
+async fn tell(each: Each<RemoteAccessView>, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+    let Each { done, mut failed } = each;
+    if done.is_empty()
+        && failed.len() == 1
+        && let Some(alone) = failed.pop()
+    {
+        return Err(alone.into());
+    }
+    if screen.json {
+        screen.list(&done, || Table::new([])).await?;
+    } else {
+        for access in &done {
+            screen.plain(&sentence(access)).await?;
+        }
+    }
+    for failure in &failed {
+        screen.complain(&failure.to_string()).await?;
+    }
+    Ok(u8::from(!failed.is_empty()))
+}
+
+async fn list(
+    services: &Services,
+    actor: &Actor,
+    asked: RemoteAccessList,
+    screen: &mut Screen<'_>,
+) -> Result<u8, Failure> {
+    let RemoteAccessList { state, user, group, batch, since, limit } = asked;
+    let since = since.map(|since| since.from(Timestamp::now()));
+    let filter = Filter { state, user, group, batch, since, limit };
+    let Listed { accesses, cut } = remote_accesses::list(services, actor, &filter).await?;
+    screen.list_or(&accesses, || table(&accesses), "No remote access fits.").await?;
+    if let Some(limit) = cut {
+        let narrow = "--state, --user, --group, --batch and --since narrow the list";
+        screen.remark(&format!("There are more; these are of the newest {limit}. {narrow}.")).await?;
+    }
+    Ok(0)
+}
+
+fn table(accesses: &[RemoteAccessView]) -> Table {
+    let heading = [
+        "ID",
+        "STATE",
+        "USER",
+        "USER GROUP",
+        "ACCESS",
+        "FROM",
+        "UNTIL",
+        "SESSIONS LEFT",
+        "BY",
+        "JUSTIFICATION",
+    ];
+    let mut table = Table::new(heading);
+    for access in accesses {
+        let left = access.left.map_or_else(|| "any".to_owned(), |left| left.to_string());
+        let live = matches!(
+            access.state,
+            RemoteAccessWord::Active | RemoteAccessWord::Upcoming | RemoteAccessWord::Pending
+        );
+        table.row([
+            access.id.to_string(),
+            access.state.to_string(),
+            access.user.to_string(),
+            access.group.to_string(),
+            if access.limited.is_some() { "limited" } else { "full" }.to_owned(),
+            moment(access.window.start),
+            moment(access.window.end),
+            if live { left } else { String::new() },
+            access.by.clone(),
+            maybe(access.claims.justification.as_ref()),
+        ]);
+    }
+    table
+}

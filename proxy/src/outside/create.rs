@@ -1,0 +1,185 @@
+//! How a remote access begins.
+
+use jiff::{Span, Timestamp};
+use tidegate_common::audit::RemoteAccessStep;
+use tidegate_common::id::RemoteAccessId;
+use tidegate_common::model::{Claims, RemoteAccess, RemoteAccessState, Scope, Snapshot};
+use tidegate_common::name::{UserGroupName, UserName};
+use tidegate_common::time::{Length, Window};
+
+use super::{RemoteAccessError, RemoteAccesses, moment, told, who};
+use crate::access::By;
+use crate::store::Store;
+
+/// How far ahead a start may lie.
+const FARTHEST_DAYS: i64 = 366;
+
+/// What is requested.
+#[derive(Debug, Clone)]
+pub struct NewRemoteAccess {
+    /// As one of this group.
+    pub group: UserGroupName,
+    /// For whom; for all of the group where nobody is named.
+    pub user: Option<UserName>,
+    /// What it reaches.
+    pub scope: Scope,
+    /// What is claimed for it.
+    pub claims: Claims,
+    /// From when; at once where nothing is said.
+    pub start: Option<Timestamp>,
+    /// For how long.
+    pub duration: Length,
+}
+
+impl RemoteAccesses {
+    /// What a request would make, checked as it is when it is made, and not written.
+    ///
+    /// # Errors
+    /// When it says too little, or names what is not there.
+    pub fn review(&self, new: &NewRemoteAccess, by: &By) -> Result<Vec<RemoteAccess>, RemoteAccessError> {
+        self.made(new, by, RemoteAccessId(1), moment())
+    }
+
+    /// Requests it: one for the user, or for each of the group, all or none.
+    ///
+    /// # Errors
+    /// When it says too little, names what is not there, or cannot be written.
+    pub async fn create(
+        &self,
+        new: &NewRemoteAccess,
+        by: &By,
+    ) -> Result<Vec<RemoteAccess>, RemoteAccessError> {
+        let mut turn = self.turn().await;
+        loop {
+            let done = self.create_once(new, by).await;
+            if !turn.again(&done) {
+                return done;
+            }
+        }
+    }
+
+    async fn create_once(
+        &self,
+        new: &NewRemoteAccess,
+        by: &By,
+    ) -> Result<Vec<RemoteAccess>, RemoteAccessError> {
+        let first = self.0.store.next_remote_access_id().await?;
+        let made = self.made(new, by, first, moment())?;
+        let entries = made.iter().map(|access| told(access, RemoteAccessStep::Requested, said(access), by));
+        self.write(Store::remote_accesses_made(made.clone()), entries.collect()).await?;
+        Ok(made)
+    }
+
+    fn made(
+        &self,
+        new: &NewRemoteAccess,
+        by: &By,
+        first: RemoteAccessId,
+        now: Timestamp,
+    ) -> Result<Vec<RemoteAccess>, RemoteAccessError> {
+        let snapshot = self.0.access.snapshot();
+        let start = start(new.start, now)?;
+        let users = users(&snapshot, new)?;
+        says(&snapshot, &new.claims)?;
+        reaches(&snapshot, &new.scope)?;
+        let settings = &self.0.settings;
+        let state = match settings.approvers.is_empty() {
+            true => RemoteAccessState::Granted,
+            false => RemoteAccessState::Pending {
+                needed: settings.needed,
+                until: settings.pending.after(now.max(start)),
+            },
+        };
+        let batch = new.user.is_none().then_some(first);
+        let one = |(place, user): (u64, UserName)| RemoteAccess {
+            id: RemoteAccessId(first.0.saturating_add(place)),
+            batch,
+            user,
+            group: new.group.clone(),
+            scope: new.scope.clone(),
+            claims: new.claims.clone(),
+            window: Window::starting(start, new.duration),
+            by: who(by),
+            created: now,
+            origin: by.origin,
+            state: state.clone(),
+            approvals: Vec::new(),
+            used: 0,
+            keys: Vec::new(),
+        };
+        Ok((0..).zip(users).map(one).collect())
+    }
+}
+
+/// What the audit log is told of what is requested.
+fn said(access: &RemoteAccess) -> String {
+    let scope = match &access.scope {
+        Scope::Full => "full",
+        Scope::Limited(_) => "limited",
+    };
+    let state = match access.state {
+        RemoteAccessState::Pending { .. } => ", to be approved",
+        _ => "",
+    };
+    let Window { start, end } = access.window;
+    let claims = &access.claims;
+    let justification = claims.justification.as_ref().map(|text| format!("; {text}")).unwrap_or_default();
+    let reason = claims.reason.as_ref().map(|reason| format!("; reason {reason}")).unwrap_or_default();
+    let code = claims.governance.as_ref().map(|code| format!("; governance code {code}")).unwrap_or_default();
+    format!("{scope}, from {start:.0} until {end:.0}{state}{justification}{reason}{code}")
+}
+
+fn start(asked: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, RemoteAccessError> {
+    let start = asked.unwrap_or(now);
+    let farthest = now.checked_add(Span::new().hours(24 * FARTHEST_DAYS)).unwrap_or(Timestamp::MAX);
+    let nearest = now.checked_sub(Span::new().minutes(1)).unwrap_or(now);
+    if start < nearest || start > farthest { Err(RemoteAccessError::Start) } else { Ok(start) }
+}
+
+fn users(snapshot: &Snapshot, new: &NewRemoteAccess) -> Result<Vec<UserName>, RemoteAccessError> {
+    let name = &new.group;
+    let group = snapshot.user_group(name).ok_or_else(|| RemoteAccessError::NoGroup(name.clone()))?;
+    if !group.enabled {
+        return Err(RemoteAccessError::Disabled(name.clone()));
+    }
+    match &new.user {
+        Some(user) if group.users.contains(user) => Ok(vec![user.clone()]),
+        Some(user) => Err(RemoteAccessError::NotIn { user: user.clone(), group: name.clone() }),
+        None if group.users.is_empty() => Err(RemoteAccessError::Nobody(name.clone())),
+        None => Ok(group.users.clone()),
+    }
+}
+
+fn says(snapshot: &Snapshot, claims: &Claims) -> Result<(), RemoteAccessError> {
+    let mut missing = Vec::new();
+    if claims.justification.is_none() {
+        missing.push("a justification (--justification)".to_owned());
+    }
+    let reasons: Vec<_> = snapshot.reasons().collect();
+    match &claims.reason {
+        None if !reasons.is_empty() => {
+            let known: Vec<_> = reasons.iter().map(|reason| reason.name.to_string()).collect();
+            missing.push(format!("a reason (--reason, one of {})", known.join(", ")));
+        }
+        Some(reason) if !reasons.iter().any(|known| known.name == *reason) => {
+            return Err(RemoteAccessError::Reason(reason.clone()));
+        }
+        _ => {}
+    }
+    if missing.is_empty() { Ok(()) } else { Err(RemoteAccessError::Missing(missing.join(" and "))) }
+}
+
+fn reaches(snapshot: &Snapshot, scope: &Scope) -> Result<(), RemoteAccessError> {
+    let Scope::Limited(limited) = scope else { return Ok(()) };
+    if limited.devices.is_empty() && limited.credentials.is_empty() {
+        return Err(RemoteAccessError::Nothing);
+    }
+    if let Some(device) = limited.devices.iter().find(|device| snapshot.device(device).is_none()) {
+        return Err(RemoteAccessError::Device(device.clone()));
+    }
+    let mut named = limited.credentials.iter().map(|credential| &credential.name);
+    match named.find(|name| snapshot.credential(name).is_none()) {
+        Some(name) => Err(RemoteAccessError::Credential(name.clone())),
+        None => Ok(()),
+    }
+}

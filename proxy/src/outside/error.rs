@@ -1,0 +1,93 @@
+//! Why something could not be done with a remote access.
+
+use tidegate_common::id::RemoteAccessId;
+use tidegate_common::model::RemoteAccessWord;
+use tidegate_common::name::{CredentialName, DeviceName, ReasonName, UserGroupName, UserName};
+
+use crate::audit_log::AuditError;
+use crate::store::StoreError;
+
+/// See the module.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteAccessError {
+    /// There is none of that number, or none that concerns the one who asks.
+    #[error("there is no remote access {0} that concerns you; `remote-access list` shows those that do")]
+    Unknown(RemoteAccessId),
+    /// No such group.
+    #[error("there is no user group `{0}`; `get user-groups` shows which there are")]
+    NoGroup(UserGroupName),
+    /// The group lets nobody in.
+    #[error("user group `{0}` is disabled; enable it first")]
+    Disabled(UserGroupName),
+    /// The user is not in it.
+    #[error("user `{user}` is not in user group `{group}`; add them to it first")]
+    NotIn {
+        /// Who.
+        user: UserName,
+        /// In what.
+        group: UserGroupName,
+    },
+    /// Nobody is in it.
+    #[error("user group `{0}` has no users")]
+    Nobody(UserGroupName),
+    /// The request says too little.
+    #[error("a remote access wants {0}")]
+    Missing(String),
+    /// No such reason.
+    #[error("`{0}` is no registered reason; `get reasons` shows which there are")]
+    Reason(ReasonName),
+    /// A limited one that opens nothing.
+    #[error("a limited access names devices or credentials (--device, --credential)")]
+    Nothing,
+    /// No such credential.
+    #[error("there is no credential `{0}`; `get credentials` shows which there are")]
+    Credential(CredentialName),
+    /// No such device.
+    #[error("there is no device `{0}`; `get devices` shows which there are")]
+    Device(DeviceName),
+    /// The start is over or more than a year away.
+    #[error("the start must lie in the future, at most a year ahead")]
+    Start,
+    /// It is over, rejected or cancelled.
+    #[error("remote access {id} is {word} already")]
+    State {
+        /// Which.
+        id: RemoteAccessId,
+        /// What it is.
+        word: RemoteAccessWord,
+    },
+    /// Not one of those who approve.
+    #[error("you do not approve remote accesses; the gate's settings name who does")]
+    NotApprover,
+    /// Nobody approves their own.
+    #[error("remote access {0} is yours or was requested by you; somebody else approves it")]
+    Own(RemoteAccessId),
+    /// One person, one approval.
+    #[error("you have approved remote access {0} already; somebody else has to")]
+    Twice(RemoteAccessId),
+    /// The store failed; nothing was changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The audit log failed; nothing was changed.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The proxy is stopping.
+    #[error("the gate is stopping; try again later")]
+    Stopping,
+}
+
+impl RemoteAccessError {
+    /// Whether somebody else changed what was read, so that it is to be read again.
+    pub(super) fn is_changed(&self) -> bool {
+        match self {
+            Self::Store(error) => matches!(error, StoreError::Changed),
+            Self::Audit(error) => error.is_changed(),
+            _ => false,
+        }
+    }
+
+    /// Whether somebody tried what they may not.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::NotApprover | Self::Own(_))
+    }
+}

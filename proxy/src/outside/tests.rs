@@ -1,0 +1,207 @@
+use tidegate_common::audit::Actor;
+use tidegate_common::model::{Claims, Limited, RemoteAccessWord, Scope};
+use tidegate_common::name::UserName;
+use tidegate_common::policy::{Login, Proved};
+use tidegate_common::time::{Length, Limitation};
+
+use super::*;
+use crate::access::Border;
+use crate::store::testing::{Temporary, on_both};
+
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
+
+struct World {
+    workflow: RemoteAccesses,
+    access: Access,
+    audit: AuditLog,
+    _temporary: Temporary,
+}
+
+fn named(name: &str) -> UserName {
+    name.parse().unwrap()
+}
+
+fn by(name: &str) -> By {
+    By { actor: Actor::User(named(name)), origin: None, login: None }
+}
+
+fn resources(automatic: &str, members: &str) -> String {
+    format!(
+        "[[user]]\nname = \"olga\"\nemail = \"o@example.org\"\nkeys = [\"{KEY}\"]\n[[user]]\nname = \"adam\"\n\
+         email = \"a@example.org\"\n[[user]]\nname = \"boss\"\nroles = [\"admin\"]\n[[user]]\nname = \"chief\"\n\
+         [[device]]\nname = \"db01\"\n[[credential]]\nname = \"ops@db01\"\n[[reason]]\nname = \"visit\"\n\
+         [[user_group]]\nname = \"field\"\nautomatic_access = \"{automatic}\"\nusers = [{members}]\n\
+         [[user_group]]\nname = \"off\"\nenabled = false\nusers = [\"olga\"]\n[[user_group]]\nname = \"empty\"\n"
+    )
+}
+
+impl World {
+    async fn new(approvers: &[&str], needed: u8) -> Self {
+        let temporary = Temporary::new().await;
+        let store = temporary.store.clone();
+        let audit = AuditLog::open(store.clone(), &temporary.directory().join("audit")).await.unwrap();
+        let border = Border { inside: vec!["10.0.0.0/8".parse().unwrap()], ..Border::default() };
+        let access = Access::load(store.clone(), audit.clone(), border).await.unwrap();
+        access.apply(&resources("no", "\"olga\", \"adam\""), &By::proxy(), false).await.unwrap();
+        let approvers = approvers.iter().map(|name| named(name)).collect();
+        let settings = Settings { approvers, needed, ..Settings::default() };
+        let workflow = RemoteAccesses::new(store, access.clone(), audit.clone(), settings);
+        Self { workflow, access, audit, _temporary: temporary }
+    }
+
+    /// What `olga` is told who comes from an address; nothing where she is in.
+    fn comes_from(&self, address: &str) -> Option<String> {
+        let login = Login::Key(KEY.parse().unwrap()).into();
+        let proved = Proved { user: named("olga"), login, origin: address.parse().unwrap() };
+        let entered = self.access.enter(&proved).err().map(|why| why.to_string());
+        let still = self.access.still_in(&proved).err().map(|why| why.to_string());
+        assert_eq!(entered, still, "coming in and staying in are one rule");
+        entered
+    }
+}
+
+fn new(user: Option<&str>) -> NewRemoteAccess {
+    let claims = Claims {
+        justification: Some("on site".parse().unwrap()),
+        reason: Some("visit".parse().unwrap()),
+        ..Claims::default()
+    };
+    let (group, user) = ("field".parse().unwrap(), user.map(named));
+    NewRemoteAccess { group, user, scope: Scope::Full, claims, start: None, duration: Length::hours(2) }
+}
+
+async fn who_has_a_remote_access_is_in_from_outside_until_it_is_cancelled() {
+    let world = World::new(&[], 1).await;
+    assert_eq!(world.comes_from("10.1.2.3"), None);
+    assert!(world.comes_from("203.0.113.9").unwrap().contains("have no remote access"));
+    let mut changed = world.access.changed();
+    let made = world.workflow.create(&new(Some("olga")), &by("boss")).await.unwrap();
+    assert!(changed.has_changed().unwrap(), "whoever rests on it looks again");
+    changed.mark_unchanged();
+    assert_eq!((made.len(), made[0].batch, made[0].by.as_str()), (1, None, "boss"));
+    assert_eq!(world.comes_from("203.0.113.9"), None);
+    let comment = "the work is done".parse().unwrap();
+    world.workflow.cancel(made[0].id, &by("boss"), Some(&comment)).await.unwrap();
+    assert!(changed.has_changed().unwrap());
+    let told = world.comes_from("203.0.113.9").unwrap();
+    assert_eq!(told, "you come from outside, and remote access 1 was cancelled by boss: the work is done");
+    let twice = world.workflow.cancel(made[0].id, &by("boss"), None).await.unwrap_err().to_string();
+    assert_eq!(twice, "remote access 1 is cancelled already");
+    let mut tail = world.audit.tail(100, false);
+    let mut steps = Vec::new();
+    while let Some(record) = tail.next_record().await.unwrap() {
+        if let Event::RemoteAccess { step, said, .. } = record.event {
+            steps.push(format!("{step}: {said}"));
+        }
+    }
+    assert_eq!(steps.len(), 2);
+    assert!(steps[0].starts_with("requested: full, from ") && steps[0].ends_with("; on site; reason visit"));
+    assert_eq!(steps[1], "cancelled: the work is done");
+}
+
+async fn a_batch_is_one_for_each_of_the_group_and_shares_its_number() {
+    let world = World::new(&[], 1).await;
+    let shown = world.workflow.review(&new(None), &by("boss")).unwrap();
+    assert_eq!(shown.len(), 2);
+    assert_eq!(
+        world.workflow.list(&RemoteAccessFilter::default()).await.unwrap(),
+        [],
+        "nothing is saved by a look"
+    );
+    let one = world.workflow.create(&new(Some("adam")), &by("boss")).await.unwrap();
+    let made = world.workflow.create(&new(None), &by("boss")).await.unwrap();
+    let users: Vec<_> = made.iter().map(|access| access.user.as_str()).collect();
+    assert_eq!((users.as_slice(), one[0].id.0), (["olga", "adam"].as_slice(), 1));
+    assert!(made.iter().all(|access| access.batch == Some(made[0].id)));
+}
+
+async fn approval_is_others_and_each_of_them_counts_once() {
+    let world = World::new(&["chief", "adam", "boss"], 2).await;
+    let id = world.workflow.create(&new(Some("olga")), &by("boss")).await.unwrap()[0].id;
+    let told = world.comes_from("203.0.113.9").unwrap();
+    assert_eq!(told, "you come from outside, and remote access 1 waits for approval");
+    let approve = async |name: &str| world.workflow.approve(id, &named(name), &by(name), None).await;
+    for (name, says) in [
+        ("olga", "you do not approve remote accesses"),
+        ("boss", "remote access 1 is yours or was requested by you"),
+    ] {
+        let told = approve(name).await.unwrap_err().to_string();
+        assert!(told.contains(says), "{told}");
+    }
+    assert_eq!(approve("chief").await.unwrap().word_at(moment()), RemoteAccessWord::Pending);
+    assert!(
+        approve("chief").await.unwrap_err().to_string().contains("you have approved remote access 1 already")
+    );
+    assert_eq!(approve("adam").await.unwrap().word_at(moment()), RemoteAccessWord::Active);
+    assert_eq!(world.comes_from("203.0.113.9"), None);
+    let second = world.workflow.create(&new(Some("olga")), &by("boss")).await.unwrap()[0].id;
+    let own = world.workflow.create(&new(Some("adam")), &by("boss")).await.unwrap()[0].id;
+    let comment = Some("not before May".parse().unwrap());
+    let rejected =
+        world.workflow.reject(second, &named("chief"), &by("chief"), comment.as_ref()).await.unwrap();
+    assert_eq!(rejected.word_at(moment()), RemoteAccessWord::Rejected);
+    let told = world.workflow.approve(own, &named("adam"), &by("adam"), None).await.unwrap_err().to_string();
+    assert!(told.contains("is yours"), "{told}");
+}
+
+async fn a_request_that_says_too_little_or_names_what_is_not_there_saves_nothing() {
+    let world = World::new(&[], 1).await;
+    let limited = |devices: &[&str], credentials: &[&str]| {
+        Scope::Limited(Limited {
+            devices: devices.iter().map(|name| name.parse().unwrap()).collect(),
+            credentials: credentials.iter().map(|name| name.parse().unwrap()).collect(),
+            times: Limitation::default(),
+            sessions: None,
+        })
+    };
+    let group = |name: &str| NewRemoteAccess { group: name.parse().unwrap(), ..new(None) };
+    let start = |hours: i64| Some(moment() + jiff::SignedDuration::from_hours(hours));
+    let silent = NewRemoteAccess { claims: Claims::default(), ..new(None) };
+    let other = Claims { reason: Some("boredom".parse().unwrap()), ..new(None).claims };
+    for (asked, says) in [
+        (group("nobody"), "there is no user group `nobody`"),
+        (group("off"), "user group `off` is disabled"),
+        (group("empty"), "user group `empty` has no users"),
+        (new(Some("boss")), "user `boss` is not in user group `field`"),
+        (silent, "wants a justification (--justification) and a reason (--reason, one of visit)"),
+        (NewRemoteAccess { claims: other, ..new(None) }, "`boredom` is no registered reason"),
+        (NewRemoteAccess { scope: limited(&[], &[]), ..new(None) }, "names devices or credentials"),
+        (NewRemoteAccess { scope: limited(&["db09"], &[]), ..new(None) }, "there is no device `db09`"),
+        (
+            NewRemoteAccess { scope: limited(&[], &["x@db01"]), ..new(None) },
+            "there is no credential `x@db01`",
+        ),
+        (NewRemoteAccess { start: start(-1), ..new(None) }, "the start must lie in the future"),
+        (NewRemoteAccess { start: start(24 * 400), ..new(None) }, "at most a year ahead"),
+    ] {
+        let told = world.workflow.create(&asked, &by("boss")).await.unwrap_err().to_string();
+        assert!(told.contains(says), "{told}");
+    }
+    assert_eq!(world.workflow.list(&RemoteAccessFilter::default()).await.unwrap(), []);
+}
+
+async fn who_joins_a_group_that_gives_access_by_itself_is_in_at_once_and_only_then() {
+    let world = World::new(&[], 1).await;
+    let apply = async |text: &str| world.access.apply(text, &by("boss"), false).await.unwrap();
+    apply(&resources("default", "\"adam\"")).await;
+    apply(&resources("default", "\"adam\", \"olga\"")).await;
+    assert!(world.comes_from("203.0.113.9").is_some(), "the setting says no");
+    apply(&resources("yes", "\"adam\", \"olga\"")).await;
+    assert!(world.comes_from("203.0.113.9").is_some(), "nobody has joined by that");
+    apply(&resources("yes", "\"adam\"")).await;
+    apply(&resources("yes", "\"adam\", \"olga\"")).await;
+    assert_eq!(world.comes_from("203.0.113.9"), None);
+    let all = world.workflow.list(&RemoteAccessFilter::default()).await.unwrap();
+    assert_eq!((all.len(), all[0].user.as_str(), &all[0].scope), (1, "olga", &Scope::Full));
+    // Who leaves is out.
+    apply(&resources("yes", "\"adam\"")).await;
+    assert!(world.comes_from("203.0.113.9").unwrap().contains("no longer lets you in"));
+}
+
+on_both! {
+    who_has_a_remote_access_is_in_from_outside_until_it_is_cancelled,
+    a_batch_is_one_for_each_of_the_group_and_shares_its_number,
+    approval_is_others_and_each_of_them_counts_once,
+    a_request_that_says_too_little_or_names_what_is_not_there_saves_nothing,
+    who_joins_a_group_that_gives_access_by_itself_is_in_at_once_and_only_then,
+}

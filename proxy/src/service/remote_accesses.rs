@@ -1,0 +1,224 @@
+//! Remote accesses: requested, decided on, cancelled, shown.
+
+mod view;
+
+pub use view::RemoteAccessView;
+
+use jiff::Timestamp;
+use tidegate_common::id::RemoteAccessId;
+use tidegate_common::model::{RemoteAccess, RemoteAccessWord, Text};
+use tidegate_common::name::{UserGroupName, UserName};
+
+use super::operation::Operation;
+use super::{Actor, Each, Failure, Services};
+use crate::outside::{NewRemoteAccess, RemoteAccessError};
+use crate::store::RemoteAccessFilter;
+
+/// Listed at once.
+const MOST: u64 = 10_000;
+
+/// What a request would make, before it is made.
+///
+/// # Errors
+/// When the actor is no administrator, or the request would be refused.
+pub async fn preview(
+    services: &Services,
+    actor: &Actor,
+    new: &NewRemoteAccess,
+) -> Result<Vec<RemoteAccessView>, Failure> {
+    let work = async { Ok(views(&services.remote_accesses.review(new, &actor.by())?)) };
+    Operation::RemoteAccessPreview.perform(services, actor, work).await
+}
+
+/// Requests remote accesses: one, or one for each user of a group.
+///
+/// # Errors
+/// When the actor is no administrator, or the request is refused.
+pub async fn create(
+    services: &Services,
+    actor: &Actor,
+    new: &NewRemoteAccess,
+) -> Result<Vec<RemoteAccessView>, Failure> {
+    let work = async { Ok(views(&services.remote_accesses.create(new, &actor.by()).await?)) };
+    Operation::RemoteAccessRequest.perform(services, actor, work).await
+}
+
+/// Approves remote accesses; goes on after one that fails.
+///
+/// # Errors
+/// When the actor is no user.
+pub async fn approve(
+    services: &Services,
+    actor: &Actor,
+    ids: &[RemoteAccessId],
+    comment: Option<&Text>,
+) -> Result<Each<RemoteAccessView>, Failure> {
+    let work = async {
+        Ok(each(services, actor, Operation::RemoteAccessApprove, ids, &Deed::Approve(comment)).await)
+    };
+    Operation::RemoteAccessApprove.perform(services, actor, work).await
+}
+
+/// Rejects remote accesses; goes on after one that fails.
+///
+/// # Errors
+/// When the actor is no user.
+pub async fn reject(
+    services: &Services,
+    actor: &Actor,
+    ids: &[RemoteAccessId],
+    comment: Option<&Text>,
+) -> Result<Each<RemoteAccessView>, Failure> {
+    let work =
+        async { Ok(each(services, actor, Operation::RemoteAccessReject, ids, &Deed::Reject(comment)).await) };
+    Operation::RemoteAccessReject.perform(services, actor, work).await
+}
+
+/// Cancels remote accesses: an administrator any, everybody their own; goes on after one that fails.
+///
+/// # Errors
+/// None of its own; what stands against one of them is in the answer.
+pub async fn cancel(
+    services: &Services,
+    actor: &Actor,
+    ids: &[RemoteAccessId],
+    comment: Option<&Text>,
+) -> Result<Each<RemoteAccessView>, Failure> {
+    let work =
+        async { Ok(each(services, actor, Operation::RemoteAccessCancel, ids, &Deed::Cancel(comment)).await) };
+    Operation::RemoteAccessCancel.perform(services, actor, work).await
+}
+
+/// What can be done with a remote access.
+enum Deed<'a> {
+    Approve(Option<&'a Text>),
+    Reject(Option<&'a Text>),
+    Cancel(Option<&'a Text>),
+}
+
+async fn deal(
+    services: &Services,
+    actor: &Actor,
+    id: RemoteAccessId,
+    deed: &Deed<'_>,
+) -> Result<RemoteAccessView, Failure> {
+    let (workflow, by) = (&services.remote_accesses, actor.by());
+    let done = match deed {
+        Deed::Approve(comment) => workflow.approve(id, actor.must_be_user()?, &by, *comment).await,
+        Deed::Reject(comment) => workflow.reject(id, actor.must_be_user()?, &by, *comment).await,
+        Deed::Cancel(comment) => {
+            let access = workflow.get(id).await?;
+            if actor.must_be_admin().is_err() && actor.name() != Some(&access.user) {
+                return Err(RemoteAccessError::Unknown(id).into());
+            }
+            workflow.cancel(id, &by, *comment).await
+        }
+    };
+    Ok(RemoteAccessView::of(&done?))
+}
+
+async fn each(
+    services: &Services,
+    actor: &Actor,
+    operation: Operation,
+    ids: &[RemoteAccessId],
+    deed: &Deed<'_>,
+) -> Each<RemoteAccessView> {
+    let mut each = Each::default();
+    for id in ids {
+        each.add(deal(services, actor, *id, deed).await);
+    }
+    for failure in &each.failed {
+        operation.refused(services, actor, failure).await;
+    }
+    each
+}
+
+/// One remote access.
+///
+/// # Errors
+/// When there is none that concerns the actor, or the store fails.
+pub async fn show(
+    services: &Services,
+    actor: &Actor,
+    id: RemoteAccessId,
+) -> Result<RemoteAccessView, Failure> {
+    let work = async {
+        let access = services.remote_accesses.get(id).await?;
+        let concerns = |user| services.remote_accesses.concerns(&access, user);
+        if !actor.reads_all() && !actor.name().is_some_and(concerns) {
+            return Err(RemoteAccessError::Unknown(id).into());
+        }
+        Ok(RemoteAccessView::of(&access))
+    };
+    Operation::RemoteAccessShow.perform(services, actor, work).await
+}
+
+/// Which remote accesses to list.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// In this state only.
+    pub state: Option<RemoteAccessWord>,
+    /// Of this user only.
+    pub user: Option<UserName>,
+    /// Of this user group only.
+    pub group: Option<UserGroupName>,
+    /// Of this batch only.
+    pub batch: Option<RemoteAccessId>,
+    /// Requested then or later.
+    pub since: Option<Timestamp>,
+    /// At most so many, 10,000 at the most.
+    pub limit: u64,
+}
+
+/// A list of remote accesses.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// The newest first.
+    pub accesses: Vec<RemoteAccessView>,
+    /// How many were looked through where there are more.
+    pub cut: Option<u64>,
+}
+
+/// The remote accesses that concern the actor; all for those who read all, and for approvers.
+///
+/// # Errors
+/// When the store fails.
+pub async fn list(services: &Services, actor: &Actor, asked: &Filter) -> Result<Listed, Failure> {
+    let work = async {
+        let limit = asked.limit.clamp(1, MOST);
+        let approves = actor.name().is_some_and(|user| services.remote_accesses.is_approver(user));
+        let user = if approves { asked.user.clone() } else { actor.own_or(asked.user.clone())? };
+        let filter = RemoteAccessFilter {
+            user,
+            group: asked.group.clone(),
+            batch: asked.batch,
+            states: asked.state.map(stored).unwrap_or_default(),
+            since: asked.since,
+            limit: limit + 1,
+        };
+        let mut accesses = services.remote_accesses.list(&filter).await?;
+        let shown = usize::try_from(limit).unwrap_or(usize::MAX);
+        let cut = (accesses.len() > shown).then_some(limit);
+        accesses.truncate(shown);
+        let mut accesses = views(&accesses);
+        accesses.retain(|access| asked.state.is_none_or(|state| access.state == state));
+        Ok(Listed { accesses, cut })
+    };
+    Operation::RemoteAccessList.perform(services, actor, work).await
+}
+
+fn views(accesses: &[RemoteAccess]) -> Vec<RemoteAccessView> {
+    accesses.iter().map(RemoteAccessView::of).collect()
+}
+
+/// A state as it may be written down: time alone does not change a row.
+fn stored(state: RemoteAccessWord) -> &'static [&'static str] {
+    use RemoteAccessWord::{Active, Cancelled, Expired, Over, Pending, Rejected, Upcoming};
+    match state {
+        Pending | Expired => &["pending"],
+        Upcoming | Active | Over => &["granted"],
+        Rejected => &["rejected"],
+        Cancelled => &["cancelled"],
+    }
+}

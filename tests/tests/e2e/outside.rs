@@ -1,0 +1,166 @@
+//! Who comes from outside: with a remote access, and from a place that their user group allows.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use tidegate_tests::client::run_of;
+use tidegate_tests::mmdb::{database, flat, nested};
+use tidegate_tests::pty::PATIENCE;
+use tidegate_tests::run::{Done, Run};
+use tidegate_tests::wait;
+use tidegate_tests::world::{Options, World};
+
+use crate::scene::text;
+use crate::support::Scratch;
+
+const INSIDE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+const SAO_PAULO: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+const BERLIN: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
+const NOWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 4);
+
+fn places(first: serde_json::Value) -> Vec<u8> {
+    database(&[("127.0.0.2/32", first), ("127.0.0.3/32", flat("DE", "Berlin"))])
+}
+
+/// Another file in the place of the old one, as a download is put there.
+fn put(path: &Path, bytes: &[u8]) {
+    let new: PathBuf = path.with_extension("new");
+    std::fs::write(&new, bytes).unwrap();
+    std::fs::rename(new, path).unwrap();
+}
+
+fn world(geoip: &Path, more: &str) -> World {
+    let settings =
+        format!("\n[remote_access]\ninside = [\"{INSIDE}\"]\ngeoip = \"{}\"\n{more}", geoip.display());
+    let world = World::start(Options { more: settings, ..Options::default() }).unwrap();
+    let key = |name: &str| world.client().public_key(name).unwrap();
+    let resources = format!(
+        "[[user]]\nname = \"olga\"\nroles = [\"auditor\"]\nemail = \"olga@example.org\"\nkeys = [\"{}\"]\n\
+         [[user]]\nname = \"adam\"\nemail = \"adam@example.org\"\nkeys = [\"{}\"]\n\
+         [[device]]\nname = \"db01\"\n[[credential]]\nname = \"ops@db01\"\n\
+         [[access_group]]\nname = \"dba\"\nusers = [\"olga\"]\ncriteria = {{ devices = [\"*\"] }}\nsession = {{}}\n\
+         [[user_group]]\nname = \"field\"\nusers = [\"olga\", \"adam\"]\n[user_group.location]\nallowed = [\"BR-SP\"]\n",
+        key("olga"),
+        key("adam")
+    );
+    world.apply(&resources).unwrap();
+    world
+}
+
+fn ssh(world: &World, user: &str, from: Ipv4Addr, command: &[&str]) -> Run {
+    let from = from.to_string();
+    let words = world.client().words("ssh", user, &["-o", "BatchMode=yes", "-b", &from]).unwrap();
+    run_of(&words).args(["-l", user, "gate"]).args(command)
+}
+
+fn visit(world: &World, user: &str, from: Ipv4Addr) -> Done {
+    ssh(world, user, from, &["access", "list"]).run().unwrap()
+}
+
+/// What the log has of one kind of record, in this field, oldest first.
+fn logged(world: &World, kind: &str, field: &str) -> Vec<String> {
+    let log = world.json(&["audit", "tail", "-n", "1000"]).unwrap();
+    let of_kind = log.as_array().unwrap().iter().filter(|record| text(&record["event"], "type") == kind);
+    of_kind.map(|record| text(&record["event"], field)).collect()
+}
+
+fn refused(done: &Done, says: &str) {
+    assert!(!done.success() && done.all().contains(says), "{}", done.all());
+}
+
+#[test]
+fn from_outside_comes_who_has_a_remote_access_and_from_an_allowed_place_and_goes_with_either() {
+    let scratch = Scratch::new("places");
+    let geoip = scratch.file("places.mmdb", &places(nested("BR", "SP", "Sao Paulo")));
+    let world = world(&geoip, "");
+    let read = || !logged(&world, "locations-read", "file").is_empty();
+    wait::until_true("the database is read", PATIENCE, read).unwrap();
+
+    assert!(visit(&world, "olga", INSIDE).success());
+    refused(&visit(&world, "olga", SAO_PAULO), "you come from outside (127.0.0.2) and have no remote access");
+    let request = ["remote-access", "batch", "field", "-j", "on site", "--duration", "2h"];
+    let made = world.admin(&request).unwrap().ok().unwrap().out();
+    assert!(
+        made.contains("2 remote accesses are saved; `remote-access list --batch 1` shows them"),
+        "{made}"
+    );
+    assert!(visit(&world, "olga", SAO_PAULO).success());
+    refused(
+        &visit(&world, "olga", BERLIN),
+        "127.0.0.3 is taken for DE-Berlin, and user group `field` lets its users in from BR-SP only",
+    );
+    refused(&visit(&world, "olga", NOWHERE), "a place that the GeoIP database does not know");
+    let why = logged(&world, "login-refused", "why");
+    assert_eq!(why.len(), 3, "{why:?}");
+
+    let explain = |from: &str| {
+        let words = ["access", "explain", "olga", "ops@db01", "--from", from];
+        world.admin(&words).unwrap().ok().unwrap().out()
+    };
+    let (here, there, inside) = (explain("127.0.0.2"), explain("127.0.0.3"), explain("127.0.0.1"));
+    assert!(
+        here.contains("is outside, and is taken for BR-SP (Sao Paulo)") && here.contains("permitted"),
+        "{here}"
+    );
+    assert!(
+        there.contains("taken for DE-Berlin") && there.contains("refused: 127.0.0.3 is taken for"),
+        "{there}"
+    );
+    assert!(
+        inside.contains("127.0.0.1 is inside") && inside.contains("permitted by access group `dba`"),
+        "{inside}"
+    );
+
+    let listed = world.json(&["remote-access", "list", "--state", "active", "--group", "field"]).unwrap();
+    let users: Vec<_> = listed.as_array().unwrap().iter().map(|one| text(one, "user")).collect();
+    assert_eq!(users, ["adam", "olga"]);
+    let shown = world.admin(&["remote-access", "list", "--user", "adam"]).unwrap().ok().unwrap().out();
+    assert!(shown.contains("SESSIONS LEFT") && shown.contains("adam") && !shown.contains("olga"), "{shown}");
+
+    // What lives ends with the place: a file that is none changes nothing, another does.
+    let watching = || ssh(&world, "olga", SAO_PAULO, &["audit", "tail", "-f"]).start().unwrap();
+    let shows = |live: &mut tidegate_tests::run::Running| {
+        wait::until_true("it shows", PATIENCE, || live.stdout_so_far().contains("logged in")).unwrap();
+    };
+    let mut live = watching();
+    shows(&mut live);
+    let whole = places(nested("AR", "C", "Buenos Aires"));
+    put(&geoip, &whole[..whole.len() / 2]);
+    let told = || !logged(&world, "locations-refused", "why").is_empty();
+    wait::until_true("it is told", PATIENCE, told).unwrap();
+    assert!(visit(&world, "olga", SAO_PAULO).success() && live.is_running());
+    put(&geoip, &whole);
+    wait::until_true("it ends with the place", PATIENCE, || !live.is_running()).unwrap();
+    refused(&live.done().unwrap(), "127.0.0.2 is taken for AR-C (Buenos Aires)");
+    put(&geoip, &places(nested("BR", "SP", "Sao Paulo")));
+    wait::until_true("the place is allowed again", PATIENCE, || visit(&world, "olga", SAO_PAULO).success())
+        .unwrap();
+
+    // And with the access.
+    let mut live = watching();
+    shows(&mut live);
+    let cancel = ["remote-access", "cancel", "1", "-m", "the work is done"];
+    world.admin(&cancel).unwrap().ok().unwrap();
+    wait::until_true("it ends with the access", PATIENCE, || !live.is_running()).unwrap();
+    refused(&live.done().unwrap(), "remote access 1 was cancelled by an administrator: the work is done");
+    assert!(visit(&world, "olga", INSIDE).success());
+}
+
+#[test]
+fn what_is_only_reported_lets_everybody_in_and_tells_whom_it_would_not() {
+    let scratch = Scratch::new("places");
+    let geoip = scratch.path("missing.mmdb");
+    let world = world(&geoip, "report_only = true\n");
+    assert!(visit(&world, "olga", SAO_PAULO).success());
+    let why = logged(&world, "entry-reported", "why");
+    assert_eq!(
+        why,
+        ["you come from outside (127.0.0.2) and have no remote access; ask an administrator for one"]
+    );
+    let request = ["remote-access", "request", "field", "olga", "-j", "on site", "--duration", "2h"];
+    world.admin(&request).unwrap().ok().unwrap();
+    assert!(visit(&world, "olga", SAO_PAULO).success());
+    let why = logged(&world, "entry-reported", "why");
+    assert!(why[1].contains("an unknown place, because the gate has no GeoIP database"), "{why:?}");
+    assert!(logged(&world, "login-refused", "why").is_empty());
+}
