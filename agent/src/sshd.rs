@@ -7,6 +7,7 @@
 
 mod account;
 mod cause;
+mod known;
 mod lines;
 mod log;
 mod patterns;
@@ -21,6 +22,7 @@ use crate::paths::Paths;
 use crate::program::{Answer, ProgramError, run};
 
 pub use cause::{Causes, Trust, lists, not_in_force, of_everybody};
+pub use known::Known;
 pub use lines::{Line, Lines, place};
 pub use trust::{DROP_IN, asks_by_device, is_bound, principals, trust};
 
@@ -45,7 +47,7 @@ pub fn ask(arguments: &[&str]) -> Result<Answer, ProgramError> {
 }
 
 /// What is in force, as `sshd -T` says it: a keyword in small letters and its value a line.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings(String);
 
 impl Settings {
@@ -104,6 +106,15 @@ impl LogIn {
         let account = account::of_host(paths, &self.account);
         let lines = Lines::read(paths);
         cause::of(&settings, &lines, &self.account, account.as_ref(), self.from.ip(), trust)
+    }
+
+    /// What is done otherwise than it asks, one sentence each.
+    #[must_use]
+    pub fn remarks(&self, paths: &Paths, trust: &Trust, known: &Known) -> Vec<String> {
+        let (account, lines) = (account::of_host(paths, &self.account), Lines::read(paths));
+        let groups = account.as_ref().map(|account| account.groups.clone()).unwrap_or_default();
+        let Ok(settings) = known.settings(self, &lines, &groups) else { return Vec::new() };
+        cause::of(&settings, &lines, &self.account, account.as_ref(), self.from.ip(), trust).alters
     }
 
     /// The same, after it was refused: what sshd wrote of it as well.

@@ -83,8 +83,9 @@ pub enum FromAgent {
     Alive,
     /// Answers [`FromProxy::Plan`]: one sentence for each thing that would change.
     Planned { question: u64, lines: Vec<String> },
-    /// Answers [`FromProxy::Explain`]: one sentence for each thing that keeps the account out;
-    /// none where the host knows of none.
+    /// Answers [`FromProxy::Explain`]: one sentence for each thing that keeps the account out; and
+    /// [`FromProxy::Remarks`]: one for each thing that is done otherwise. None where the host knows of
+    /// none.
     Explained { question: u64, lines: Vec<String> },
 }
 
@@ -125,6 +126,9 @@ pub enum FromProxy {
     /// sshd refused to let the proxy log in to the account, on a connection of these ends by
     /// the proxy's own addresses: why? Asked only of agents that say [`Hello::explains`].
     Explain { question: u64, account: AccountName, from: SocketAddr, to: SocketAddr },
+    /// What does sshd otherwise than a session asks, in a log-in to the account on a connection of these
+    /// ends? Asked only of agents that say [`Hello::remarks`].
+    Remarks { question: u64, account: AccountName, from: SocketAddr, to: SocketAddr },
     /// A connection of the session is about to log in on the host; it comes `from` there.
     Dialled { session: SessionId, from: SocketAddr },
     /// The session's login has reached the host: its processes can be found now
@@ -206,6 +210,9 @@ pub struct Hello {
     /// Whether it answers [`FromProxy::Explain`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub explains: bool,
+    /// Whether it answers [`FromProxy::Remarks`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub remarks: bool,
 }
 
 impl Hello {
@@ -223,6 +230,7 @@ impl Hello {
             witness: Sight::default(),
             bound: false,
             explains: false,
+            remarks: false,
         }
     }
 }
@@ -277,7 +285,7 @@ mod tests {
     #[test]
     fn a_hello_of_before_is_understood_and_one_that_says_nothing_new_is_as_before() {
         let FromAgent::Hello(hello) = serde_json::from_str(BEFORE).unwrap() else { panic!("no hello") };
-        assert!(!hello.bound && !hello.explains);
+        assert!(!hello.bound && !hello.explains && !hello.remarks);
         let said = serde_json::to_value(FromAgent::Hello(hello)).unwrap();
         assert_eq!(said, serde_json::from_str::<serde_json::Value>(BEFORE).unwrap());
     }

@@ -108,15 +108,20 @@ async fn open<C: ClientChannel>(
             Phase::Opening(late) => late.clone().filter(|_| terminal),
         };
         if let Some(sentence) = late {
-            let text = format!("tidegate: {sentence}\r\n");
-            // A client that takes nothing is not waited for.
-            let told = client.channel.extended_data(STDERR, text.into());
-            let _ = tokio::time::timeout(FAREWELL, told).await;
+            tell(client, &sentence).await;
         }
         if phase.changed().await.is_err() {
             return Err(Done::Session(None));
         }
     }
+}
+
+/// Tells the user something beside what their program says.
+async fn tell<C: ClientChannel>(client: &Client<C>, sentence: &str) {
+    let text = format!("tidegate: {sentence}\r\n");
+    // A client that takes nothing is not waited for.
+    let told = client.channel.extended_data(STDERR, text.into());
+    let _ = tokio::time::timeout(FAREWELL, told).await;
 }
 
 /// What the client wants to run. Nothing runs yet that could take anything else.
@@ -154,7 +159,12 @@ async fn opened<C: ClientChannel>(client: &Client<C>, mut phase: watch::Receiver
         done = over(&mut phase) => return done,
     };
     match begun {
-        Ok(running) => running.relay(client, &open, &mut phase).await,
+        Ok(running) => {
+            if let Some(remark) = &open.remark {
+                tell(client, remark).await;
+            }
+            running.relay(client, &open, &mut phase).await
+        }
         Err(failed) => {
             // What was asked is in the log; so is that it came to nothing.
             let sentence = failed.as_deref().unwrap_or(INTERRUPTED);

@@ -77,6 +77,8 @@ pub struct Open {
     pub store: Store,
     /// What it is permitted.
     pub permit: Arc<Permit>,
+    /// What the device does otherwise than its channels ask, for whoever starts a program.
+    pub remark: Option<String>,
     /// The newest warning that its end is near.
     pub warnings: watch::Sender<Option<Warning>>,
     agents: Registry,

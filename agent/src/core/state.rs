@@ -213,6 +213,7 @@ impl State {
             FromProxy::Enrolled(_)
             | FromProxy::Dialled { .. }
             | FromProxy::Explain { .. }
+            | FromProxy::Remarks { .. }
             | FromProxy::Noted { .. }
             | FromProxy::Reported { .. }
             | FromProxy::Goodbye { .. } => {}

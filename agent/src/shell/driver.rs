@@ -185,6 +185,10 @@ pub async fn run(config: Config, file: Option<&Path>) -> Result<(), DriverError>
                     explainer.explain(question, LogIn { account, from, to });
                     None
                 }
+                Some(Message::Event(Event::Proxy(FromProxy::Remarks { question, account, from, to }))) => {
+                    explainer.remark(question, LogIn { account, from, to });
+                    None
+                }
                 Some(Message::Event(Event::Proxy(FromProxy::Reported { session }))) => {
                     notes.reported(session);
                     None

@@ -180,6 +180,7 @@ impl Tools {
                     witness: self.witness.sight(),
                     bound: sshd::is_bound(&self.paths),
                     explains: true,
+                    remarks: true,
                     ..Hello::new(env!("CARGO_PKG_VERSION"))
                 };
                 self.link.send(FromAgent::Hello(hello));

@@ -47,7 +47,7 @@ impl Line {
 }
 
 /// The lines in the order in which sshd reads them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lines(Vec<Line>);
 
 impl Lines {

@@ -179,6 +179,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite>(
         vouched,
         bound,
         explains: hello.explains,
+        remarks: hello.remarks,
         witness: hello.witness,
         since: Instant::now(),
     };

@@ -52,6 +52,8 @@ pub struct LinkStatus {
     pub bound: bool,
     /// Whether it can be asked why its sshd let somebody not in.
     pub explains: bool,
+    /// Whether it can be asked what its sshd does otherwise than a session asks.
+    pub remarks: bool,
     /// Whether its host's kernel tells what runs.
     pub witness: Sight,
     /// When the link came up.

@@ -66,8 +66,19 @@ pub(super) fn harmless(message: FromAgent) -> FromAgent {
 
 fn hello(said: Hello) -> Hello {
     // Host keys are parsed, and shown by their fingerprints.
-    let Hello { protocol, oldest, version, host_keys, mut kinds, live, standing, witness, bound, explains } =
-        said;
+    let Hello {
+        protocol,
+        oldest,
+        version,
+        host_keys,
+        mut kinds,
+        live,
+        standing,
+        witness,
+        bound,
+        explains,
+        remarks,
+    } = said;
     kinds.truncate(MOST_KINDS);
     let witness = match witness {
         Sight::Sees => Sight::Sees,
@@ -75,7 +86,7 @@ fn hello(said: Hello) -> Hello {
     };
     let version = Word::new(version).into();
     let standing = standing.into_iter().map(stands).collect();
-    Hello { protocol, oldest, version, host_keys, kinds, live, standing, witness, bound, explains }
+    Hello { protocol, oldest, version, host_keys, kinds, live, standing, witness, bound, explains, remarks }
 }
 
 fn failure(failure: Failure) -> Failure {
@@ -172,6 +183,7 @@ mod tests {
             witness: Sight::default(),
             bound: true,
             explains: true,
+            remarks: true,
         };
         vec![
             FromAgent::Hello(hello),

@@ -234,7 +234,8 @@ impl Opened {
                 None => Ok(()),
             }
         };
-        let (applied, first) = tokio::join!(applied, route.login(connected));
+        let ends = connected.ends();
+        let (applied, first, remark) = tokio::join!(applied, route.login(connected), route.remarks(ends));
         let first = first.map_err(|error| {
             let cause = match error {
                 DialError::Protocol { .. } => EndCause::Protocol,
@@ -262,6 +263,7 @@ impl Opened {
             permit: Arc::clone(permit),
             agents: sessions.agents.clone(),
             traffic: self.traffic.clone(),
+            remark,
             warnings: watch::Sender::new(None),
         }))
     }

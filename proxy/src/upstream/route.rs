@@ -75,6 +75,13 @@ pub struct Connected {
     turn: Option<Turn>,
 }
 
+impl Connected {
+    /// From where it comes and where it goes to, by the gate's own addresses.
+    pub fn ends(&self) -> (SocketAddr, SocketAddr) {
+        (self.source, self.peer)
+    }
+}
+
 /// Why a device was not reached.
 enum Missed {
     /// It took the connection and closed it before anything was said.
@@ -202,6 +209,14 @@ impl Route {
             Ok(Err(error)) => Err(protocol(error.to_string())),
             Err(_) => Err(protocol("it did not log us in within its time".to_owned())),
         }
+    }
+
+    /// What the device does otherwise than the session asks, as its agent says: a sentence for the
+    /// user. None where nothing is known of that.
+    pub async fn remarks(&self, (from, to): (SocketAddr, SocketAddr)) -> Option<String> {
+        let CredentialName { account, device } = &self.target;
+        let told = self.means.agents.remarks(device, account.clone(), from, to).await?;
+        (!told.is_empty()).then(|| format!("on {device} {}", told.join("; ")))
     }
 
     /// Asks the agent why; without an answer the user reads where to look.

@@ -206,7 +206,9 @@ fn what_is_done_in_the_place_of_what_is_asked_for_is_warned_of() {
     needs_devices!();
     let stand = Stand::new("detour", 30);
     let device = &stand.device;
-    device.add_account("bent").unwrap();
+    let scene = Scene::set(&stand.world, device, "bent", "{}");
+    let plain = ask(&scene);
+    assert!(plain.success() && plain.err().is_empty(), "{}", plain.all());
     for (damage, mend, said) in [
         (
             "printf 'Match User bent\\nForceCommand /bin/true\\n' >LAST",
@@ -222,12 +224,22 @@ fn what_is_done_in_the_place_of_what_is_asked_for_is_warned_of() {
     ] {
         assert_eq!(doctor(device, "bent"), [Value::Null; 0]);
         device.ok(&["sh", "-c", &real(damage)]).unwrap();
+        restart_sshd(device);
         let points = doctor(device, "bent");
+        let met = ask(&scene);
         device.ok(&["sh", "-c", &real(mend)]).unwrap();
+        restart_sshd(device);
+        // Whoever comes reads it as well, before what happens in the place of their command.
+        assert!(!met.out().contains("uid="), "{damage}: {}", met.all());
+        assert!(met.err().starts_with("tidegate: on detour "), "{damage}: {}", met.all());
+        assert!(met.err().contains(&real(said)), "{damage}: {}", met.all());
         assert_eq!(points.len(), 1, "{points:#?}");
         assert_eq!(text(&points[0], "verdict"), "warning");
         assert!(text(&points[0], "found").contains(&real(said)), "{points:#?}");
     }
+    // The twin with nothing in the way, right afterwards.
+    let plain = ask(&scene);
+    assert!(plain.out().contains("uid=") && plain.err().is_empty(), "{}", plain.all());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What is asked of an agent, and answered in sentences: what privileges would change on its
-//! host, for an approver; why its sshd let a session not in, for the user.
+//! host, for an approver; why its sshd let a session not in, and what it does otherwise than a
+//! session asks, for the user.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -16,6 +17,8 @@ use super::{LinkStatus, Registry};
 const PLAN_DEADLINE: Duration = Duration::from_secs(2);
 /// How long a user who is not let in waits for the reason; the agent asks sshd, and its journal.
 const CAUSE_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a session waits for what its user should know; the agent has most of it at hand.
+const REMARKS_DEADLINE: Duration = Duration::from_secs(1);
 /// Questions that wait for an answer at the same time.
 const MOST_QUESTIONS: usize = 256;
 /// What of an answer is shown.
@@ -54,6 +57,19 @@ impl Registry {
     ) -> Option<Vec<String>> {
         let explain = |question| FromProxy::Explain { question, account, from, to };
         self.ask(device, |status| status.explains, explain, CAUSE_DEADLINE).await
+    }
+
+    /// What the device's sshd does otherwise than a session asks, in a log-in to an account on a
+    /// connection between these ends; as [`Self::plan`].
+    pub async fn remarks(
+        &self,
+        device: &DeviceName,
+        account: AccountName,
+        from: SocketAddr,
+        to: SocketAddr,
+    ) -> Option<Vec<String>> {
+        let remarks = |question| FromProxy::Remarks { question, account, from, to };
+        self.ask(device, |status| status.remarks, remarks, REMARKS_DEADLINE).await
     }
 
     async fn ask(
@@ -114,6 +130,7 @@ mod tests {
             vouched: Vouched::default(),
             bound: true,
             explains,
+            remarks: explains,
             witness: Sight::Sees,
             since: std::time::Instant::now(),
         };

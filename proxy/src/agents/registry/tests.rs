@@ -11,6 +11,7 @@ fn status() -> LinkStatus {
         vouched: Vouched::default(),
         bound: false,
         explains: false,
+        remarks: false,
         witness: Sight::Sees,
         since: Instant::now(),
     }

@@ -116,6 +116,7 @@ async fn a_device_whose_agent_vouches_for_anothers_key_alone_is_refused_with_who
         vouched,
         bound: true,
         explains: false,
+        remarks: false,
         witness: Sight::default(),
         since: std::time::Instant::now(),
     };
