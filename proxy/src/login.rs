@@ -110,7 +110,8 @@ impl Logins {
     /// # Errors
     /// When it proves nothing, or lets nobody in.
     pub fn takes_key(&self, user: &UserName, key: &PublicKey, origin: IpAddr) -> Result<Proved, EndReason> {
-        let login = Login::Key(own(key).ok_or(EndReason::Login(LoginGone::Key))?).into();
+        let key = own(key).ok_or(EndReason::Login(LoginGone::Key))?;
+        let login = self.access.enrolled(user, &key).unwrap_or(Login::Key(key)).into();
         let proved = Proved { user: user.clone(), login, origin };
         self.access.proves(&proved).map(|()| proved)
     }

@@ -5,11 +5,13 @@
 mod create;
 mod decide;
 mod error;
+mod link;
 #[cfg(test)]
 mod tests;
 
 pub use create::NewRemoteAccess;
 pub use error::RemoteAccessError;
+pub use link::CodeError;
 
 use std::sync::Arc;
 
@@ -22,7 +24,7 @@ use tidegate_common::time::Length;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::access::{Access, By};
-use crate::audit_log::AuditLog;
+use crate::audit_log::{AuditLog, Telling};
 use crate::store::{RemoteAccessFilter, Revision, Step, Store};
 
 /// How often another gate may be faster.
@@ -37,11 +39,13 @@ pub struct Settings {
     pub needed: u8,
     /// How long a request waits for them.
     pub pending: Length,
+    /// How long the code of a link is good.
+    pub code: Length,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { approvers: Vec::new(), needed: 1, pending: Length::hours(24) }
+        Self { approvers: Vec::new(), needed: 1, pending: Length::hours(24), code: Length::minutes(60) }
     }
 }
 
@@ -56,13 +60,21 @@ struct Inner {
     settings: Settings,
     /// Held while this gate changes a remote access.
     changing: Mutex<()>,
+    wrong: link::Wrong,
 }
 
 impl RemoteAccesses {
     /// The workflow over the store.
     #[must_use]
     pub fn new(store: Store, access: Access, audit: AuditLog, settings: Settings) -> Self {
-        Self(Arc::new(Inner { store, access, audit, settings, changing: Mutex::default() }))
+        Self(Arc::new(Inner {
+            store,
+            access,
+            audit,
+            settings,
+            changing: Mutex::default(),
+            wrong: Default::default(),
+        }))
     }
 
     /// One remote access.
@@ -99,7 +111,7 @@ impl RemoteAccesses {
 
     /// Carries a change out as a task of its own: whoever asked may leave in the middle, and
     /// those who rest on it must hear of it.
-    async fn write(&self, step: Step, entries: Vec<Entry>) -> Result<(), RemoteAccessError> {
+    async fn write(&self, step: Step, entries: Vec<Telling>) -> Result<(), RemoteAccessError> {
         let own = self.clone();
         let done = tokio::spawn(async move {
             own.0.audit.step(entries, step).await?;

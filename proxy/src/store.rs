@@ -14,6 +14,7 @@ mod agents;
 mod audit;
 mod connect;
 mod copy;
+mod entry_codes;
 mod fleet;
 mod gates;
 mod host_keys;

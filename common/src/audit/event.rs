@@ -317,6 +317,7 @@ words! {
     LoginMethod {
         PublicKey = "public key",
         Certificate = "certificate",
+        Code = "the code of a link",
     }
     /// What becomes of a remote access.
     RemoteAccessStep {
@@ -326,6 +327,10 @@ words! {
         Approved = "approved",
         Rejected = "rejected",
         Cancelled = "cancelled",
+        CodeSent = "code sent",
+        CodeUsed = "code used",
+        CodeRevoked = "code revoked",
+        KeyEnrolled = "key enrolled",
     }
     /// What a request asks for.
     Asked {

@@ -200,7 +200,9 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
     if !user.user.enabled {
         return refuse(Why::DisabledUser);
     }
-    if let Some(Err(gone)) = facts.login.map(|login| login.holds(snapshot, user, facts.now)) {
+    if let Some(Err(gone)) =
+        facts.login.map(|login| login.holds(snapshot, user, facts.coming.accesses, facts.now))
+    {
         return refuse(Why::Login(gone));
     }
     if let Some(scope) = stopped::before_target(snapshot, facts.user) {

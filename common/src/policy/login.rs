@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::outside::{Coming, enter};
+use super::outside::{Coming, enter, stands};
 use super::permit::EndReason;
 use super::stopped;
-use crate::model::{PublicKey, Snapshot, Token, UserEntry};
+use crate::id::RemoteAccessId;
+use crate::model::{PublicKey, RemoteAccess, Snapshot, Token, UserEntry};
 use crate::name::UserName;
 
 /// What a user proved with who they are.
@@ -25,6 +26,22 @@ pub enum Login {
         principals: Vec<String>,
         /// Its end, where it has one.
         until: Option<Timestamp>,
+    },
+    /// The code of a link, used for this; it holds as long as its remote access.
+    Code {
+        /// Which remote access.
+        access: RemoteAccessId,
+        /// Its end.
+        until: Timestamp,
+    },
+    /// A key that was enrolled for a remote access.
+    Enrolled {
+        /// The key.
+        key: PublicKey,
+        /// Which remote access.
+        access: RemoteAccessId,
+        /// Its end.
+        until: Timestamp,
     },
 }
 
@@ -60,6 +77,9 @@ pub enum LoginGone {
     /// The certificate's time is over.
     #[error("the certificate that you logged in with has expired")]
     Expired,
+    /// The remote access is over, or its key was taken away.
+    #[error("the remote access that you logged in with is over")]
+    Access,
 }
 
 impl Login {
@@ -69,6 +89,7 @@ impl Login {
         match self {
             Self::Key(_) => None,
             Self::Certificate { until, .. } => *until,
+            Self::Code { until, .. } | Self::Enrolled { until, .. } => Some(*until),
         }
     }
 
@@ -77,9 +98,23 @@ impl Login {
         &self,
         snapshot: &Snapshot,
         entry: &UserEntry,
+        accesses: &[Arc<RemoteAccess>],
         now: Timestamp,
     ) -> Result<(), LoginGone> {
+        let good = |id: RemoteAccessId| {
+            let mut own = accesses.iter().filter(|access| access.user == entry.user.name);
+            own.find(|access| access.id == id && stands(snapshot, access, now).is_ok())
+        };
         match self {
+            Self::Code { access, .. } => good(*access).map(drop).ok_or(LoginGone::Access),
+            Self::Enrolled { key, access, .. } => {
+                let key = key.identity();
+                let held = good(*access).filter(|access| access.keys.iter().any(|own| own.identity() == key));
+                if snapshot.is_shared(&Token::Key(key)) {
+                    return Err(LoginGone::SharedKey);
+                }
+                held.map(drop).ok_or(LoginGone::Access)
+            }
             Self::Key(key) => {
                 let key = key.identity();
                 if !entry.user.keys.iter().any(|own| own.identity() == key) {
@@ -107,10 +142,15 @@ impl Login {
 ///
 /// # Errors
 /// Why not.
-pub fn proves(snapshot: &Snapshot, proved: &Proved, now: Timestamp) -> Result<(), EndReason> {
+pub fn proves(
+    snapshot: &Snapshot,
+    proved: &Proved,
+    coming: &Coming<'_>,
+    now: Timestamp,
+) -> Result<(), EndReason> {
     let entry = snapshot.user_entry(&proved.user).filter(|entry| entry.user.enabled);
     let entry = entry.ok_or(EndReason::UserDisabled)?;
-    proved.login.holds(snapshot, entry, now).map_err(EndReason::Login)?;
+    proved.login.holds(snapshot, entry, coming.accesses, now).map_err(EndReason::Login)?;
     match stopped::log_in(snapshot, &proved.user) {
         Some(scope) => Err(EndReason::Panic(scope.clone())),
         None => Ok(()),
@@ -128,7 +168,7 @@ pub fn still_in(
     coming: &Coming<'_>,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, EndReason> {
-    proves(snapshot, proved, now)?;
+    proves(snapshot, proved, coming, now)?;
     let entry = enter(snapshot, &proved.user, coming, now).map_err(|why| EndReason::Entry(why.into()))?;
     Ok([proved.login.until(), entry.until()].into_iter().flatten().min())
 }

@@ -233,7 +233,7 @@ pub fn recheck(
 ) -> Result<Permit, EndReason> {
     let entry = snapshot.user_entry(&permit.user.name);
     if let (Some(login), Some(entry)) = (&permit.login, entry.filter(|entry| entry.user.enabled)) {
-        login.holds(snapshot, entry, now).map_err(EndReason::Login)?;
+        login.holds(snapshot, entry, coming.accesses, now).map_err(EndReason::Login)?;
     }
     if let Some(id) = permit.request {
         let request = requests.iter().find(|request| request.id == id);

@@ -35,7 +35,8 @@ impl Access {
     /// # Errors
     /// Why not.
     pub fn proves(&self, proved: &Proved) -> Result<(), EndReason> {
-        policy::proves(&self.snapshot(), proved, Timestamp::now())
+        let seen = self.seen(&proved.user, Some(proved.origin));
+        policy::proves(&self.snapshot(), proved, &seen.coming(), Timestamp::now())
     }
 
     /// Whether who changes resources may, at this moment: what they send may have been long in

@@ -9,9 +9,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 use tidegate_common::audit::{Event, Note};
-use tidegate_common::model::{Network, RemoteAccess};
+use tidegate_common::model::{Network, PublicKey, RemoteAccess};
 use tidegate_common::name::UserName;
-use tidegate_common::policy::{self, Coming, Located, NoEntry, Outside, Proved, Side};
+use tidegate_common::policy::{self, Coming, Located, Login, NoEntry, Outside, Proved, Side};
 use tidegate_common::time::Length;
 
 use super::Access;
@@ -96,16 +96,31 @@ impl Access {
     /// Where the user comes from, and their remote accesses.
     pub(super) fn seen(&self, user: &UserName, address: Option<IpAddr>) -> Seen {
         let Known { border, accesses, .. } = &self.0.outside;
-        let is_inside = |address: IpAddr| {
-            border.inside.is_empty() || border.inside.iter().any(|network| network.holds(address))
-        };
-        let outside = address.filter(|address| !is_inside(*address));
+        let outside = address.filter(|address| self.is_outside(*address));
         Seen {
             address,
             located: outside.map(|address| border.geo.locate(address)),
             report_only: border.report_only,
             accesses: accesses.load().get(user).cloned().unwrap_or_default(),
         }
+    }
+
+    /// Whether an address is outside.
+    #[must_use]
+    pub fn is_outside(&self, address: IpAddr) -> bool {
+        let inside = &self.border().inside;
+        !inside.is_empty() && !inside.iter().any(|network| network.holds(address))
+    }
+
+    /// The log-in by a key that was enrolled for a remote access of the user.
+    #[must_use]
+    pub fn enrolled(&self, user: &UserName, key: &PublicKey) -> Option<Login> {
+        let identity = key.identity();
+        let known = self.0.outside.accesses.load();
+        let mut own = known.get(user)?.iter();
+        let has = |access: &&Arc<RemoteAccess>| access.keys.iter().any(|one| one.identity() == identity);
+        let access = own.find(has)?;
+        Some(Login::Enrolled { key: key.clone(), access: access.id, until: access.window.end })
     }
 
     /// What an address is taken for, in words.

@@ -28,6 +28,8 @@ pub struct RemoteAccess {
     pub approvals: u8,
     /// How long a request waits for them.
     pub pending: Length,
+    /// How long the code of a link is good.
+    pub code: Length,
 }
 
 impl RemoteAccess {
@@ -46,6 +48,7 @@ impl RemoteAccess {
                 .unwrap_or_default(),
             approvals: u8::try_from(reader.number(approvals, 1, 1, 9)).unwrap_or(1),
             pending: reader.parsed("remote_access.pending", Length::hours(24)),
+            code: reader.parsed("remote_access.code", Length::minutes(60)),
         };
         if !read.approvers.is_empty() && read.approvers.len() < usize::from(read.approvals) {
             let why = format!("`{approvals}` is more than `{approvers}` names, so nothing could be approved");
@@ -66,6 +69,11 @@ fn path(text: &str) -> Result<Option<PathBuf>, String> {
 
 impl From<&RemoteAccess> for Settings {
     fn from(settings: &RemoteAccess) -> Self {
-        Self { approvers: settings.approvers.clone(), needed: settings.approvals, pending: settings.pending }
+        Self {
+            approvers: settings.approvers.clone(),
+            needed: settings.approvals,
+            pending: settings.pending,
+            code: settings.code,
+        }
     }
 }

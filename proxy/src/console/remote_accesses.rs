@@ -3,8 +3,10 @@
 mod show;
 
 use jiff::Timestamp;
+use tidegate_common::id::RemoteAccessId;
 use tidegate_common::model::{Claims, Limited, RemoteAccessWord, Scope};
 use tidegate_common::name::{UserGroupName, UserName};
+use tidegate_common::notice::Channel;
 use tidegate_common::time::Limitation;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -20,6 +22,8 @@ use show::{details, sentence};
 
 /// The longest answer to a question.
 const LONGEST_ANSWER: u64 = 256;
+/// The longest line of a key.
+const LONGEST_KEY: u64 = 16 * 1024;
 
 pub(super) async fn run(
     services: &Services,
@@ -39,6 +43,23 @@ pub(super) async fn run(
         Asked::Show { id } => {
             let shown = remote_accesses::show(services, actor, id).await?;
             screen.one_told(&shown, || details(&shown)).await?;
+            return Ok(0);
+        }
+        Asked::Forward { id, by, yes } => {
+            return forward(services, actor, (id, by, yes), screen, stdin).await;
+        }
+        Asked::RevokeCode { id } => {
+            let access = remote_accesses::revoke_code(services, actor, id).await?;
+            let said = format!("no code leads to remote access {id} any more");
+            screen.one_told(&access, || said).await?;
+            return Ok(0);
+        }
+        Asked::Enrol { key } => {
+            let line = if key == "-" { typed(stdin, LONGEST_KEY).await? } else { key };
+            let key = line.trim().parse().map_err(|error| Failure::Usage(format!("{error}")))?;
+            let access = remote_accesses::enrol(services, actor, &key).await?;
+            let until = moment(access.window.end);
+            screen.one_told(&access, || format!("that key logs you in until {until}")).await?;
             return Ok(0);
         }
         Asked::Approve(asked) => {
@@ -138,15 +159,42 @@ async fn confirmed(
     };
     screen.plain(&format!("For {whom}:\n{lines}")).await?;
     screen.text("Save it? [y/N] ").await?;
+    says_yes(screen, stdin).await
+}
+
+async fn says_yes(screen: &mut Screen<'_>, stdin: impl AsyncRead + Unpin + Send) -> Result<bool, Failure> {
     screen.flush().await?;
-    let answer = typed(stdin).await?;
+    let answer = typed(stdin, LONGEST_ANSWER).await?;
     screen.plain(&answer).await?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
+/// Sends a code, and says where to.
+async fn forward(
+    services: &Services,
+    actor: &Actor,
+    (id, by, yes): (RemoteAccessId, Channel, bool),
+    screen: &mut Screen<'_>,
+    stdin: impl AsyncRead + Unpin + Send,
+) -> Result<u8, Failure> {
+    if screen.columns.is_some() && !screen.json && !yes {
+        let access = remote_accesses::show(services, actor, id).await?;
+        screen.text(&format!("Send {} a code for remote access {id} by {by}? [y/N] ", access.user)).await?;
+        if !says_yes(screen, stdin).await? {
+            screen.remark("Nothing was sent.").await?;
+            return Ok(1);
+        }
+    }
+    let sent = remote_accesses::forward(services, actor, id, by).await?;
+    let until = moment(sent.expires);
+    let said = format!("{} is sent a code by {by}; it is good once, until {until}", sent.access.user);
+    screen.one_told(&sent, || said).await?;
+    Ok(0)
+}
+
 /// One line; a terminal ends it with a carriage return.
-async fn typed(stdin: impl AsyncRead + Unpin + Send) -> Result<String, Failure> {
-    let mut stdin = stdin.take(LONGEST_ANSWER);
+async fn typed(stdin: impl AsyncRead + Unpin + Send, most: u64) -> Result<String, Failure> {
+    let mut stdin = stdin.take(most);
     let mut answer = Vec::new();
     while let Ok(byte) = stdin.read_u8().await {
         if byte == b'\r' || byte == b'\n' {

@@ -65,7 +65,8 @@ impl RemoteAccesses {
     ) -> Result<Vec<RemoteAccess>, RemoteAccessError> {
         let first = self.0.store.next_remote_access_id().await?;
         let made = self.made(new, by, first, moment())?;
-        let entries = made.iter().map(|access| told(access, RemoteAccessStep::Requested, said(access), by));
+        let entries =
+            made.iter().map(|access| told(access, RemoteAccessStep::Requested, said(access), by).into());
         self.write(Store::remote_accesses_made(made.clone()), entries.collect()).await?;
         Ok(made)
     }

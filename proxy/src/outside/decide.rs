@@ -64,7 +64,7 @@ impl RemoteAccesses {
             None => standing.to_owned(),
         };
         let entry = told(&access, RemoteAccessStep::Approved, said, by);
-        self.write(Store::remote_access_changed(access.clone(), was), vec![entry]).await?;
+        self.write(Store::remote_access_changed(access.clone(), was), vec![entry.into()]).await?;
         Ok(access)
     }
 
@@ -100,7 +100,7 @@ impl RemoteAccesses {
         let state = RemoteAccessState::Rejected { at: now, by: user.to_string(), comment: comment.cloned() };
         access.state = state;
         let entry = told(&access, RemoteAccessStep::Rejected, remark(comment), by);
-        self.write(Store::remote_access_changed(access.clone(), was), vec![entry]).await?;
+        self.write(Store::remote_access_changed(access.clone(), was), vec![entry.into()]).await?;
         Ok(access)
     }
 
@@ -137,7 +137,8 @@ impl RemoteAccesses {
         access.state = RemoteAccessState::Cancelled { at: now, by: who(by), comment: comment.cloned() };
         access.keys.clear();
         let entry = told(&access, RemoteAccessStep::Cancelled, remark(comment), by);
-        self.write(Store::remote_access_changed(access.clone(), was), vec![entry]).await?;
+        let step = Store::remote_access_changed(access.clone(), was).and(Store::entry_codes_revoked(id));
+        self.write(step, vec![entry.into()]).await?;
         Ok(access)
     }
 

@@ -4,6 +4,8 @@ use tidegate_common::id::RemoteAccessId;
 use tidegate_common::model::RemoteAccessWord;
 use tidegate_common::name::{CredentialName, DeviceName, ReasonName, UserGroupName, UserName};
 
+use tidegate_common::notice::Channel;
+
 use crate::audit_log::AuditError;
 use crate::store::StoreError;
 
@@ -65,6 +67,25 @@ pub enum RemoteAccessError {
     /// One person, one approval.
     #[error("you have approved remote access {0} already; somebody else has to")]
     Twice(RemoteAccessId),
+    /// The user has no such address.
+    #[error(
+        "user `{user}` cannot be reached by {channel}; add an e-mail address or a phone to them, or send it the other way"
+    )]
+    Unreached {
+        /// Who.
+        user: UserName,
+        /// How.
+        channel: Channel,
+    },
+    /// Not by a code.
+    #[error("only who entered with the code of a link enrols a key; `get user` shows the keys of others")]
+    NoCode,
+    /// The key logs somebody in already.
+    #[error("that key logs somebody in already; use one that is yours alone")]
+    KeyTaken,
+    /// Too many keys.
+    #[error("the remote access has its most keys already")]
+    Keys,
     /// The store failed; nothing was changed.
     #[error(transparent)]
     Store(#[from] StoreError),

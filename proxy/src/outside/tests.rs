@@ -1,7 +1,10 @@
+mod codes;
+
 use tidegate_common::audit::Actor;
 use tidegate_common::model::{Claims, Limited, RemoteAccessWord, Scope};
 use tidegate_common::name::UserName;
 use tidegate_common::policy::{Login, Proved};
+use tidegate_common::secret::Secret;
 use tidegate_common::time::{Length, Limitation};
 
 use super::*;
@@ -14,7 +17,7 @@ struct World {
     workflow: RemoteAccesses,
     access: Access,
     audit: AuditLog,
-    _temporary: Temporary,
+    temporary: Temporary,
 }
 
 fn named(name: &str) -> UserName {
@@ -46,7 +49,7 @@ impl World {
         let approvers = approvers.iter().map(|name| named(name)).collect();
         let settings = Settings { approvers, needed, ..Settings::default() };
         let workflow = RemoteAccesses::new(store, access.clone(), audit.clone(), settings);
-        Self { workflow, access, audit, _temporary: temporary }
+        Self { workflow, access, audit, temporary }
     }
 
     /// What `olga` is told who comes from an address; nothing where she is in.

@@ -95,6 +95,9 @@ operations! {
     RemoteAccessApprove = "remote-access approve", User, Before;
     RemoteAccessReject = "remote-access reject", User, Before;
     RemoteAccessCancel = "remote-access cancel", Anybody, Before;
+    RemoteAccessForward = "remote-access forward", Administrator, Before;
+    RemoteAccessRevokeCode = "remote-access revoke-code", Administrator, Before;
+    RemoteAccessEnrol = "remote-access enrol", User, Before;
     SessionList = "session list", Anybody, Never;
     SessionShow = "session show", Anybody, Never;
     SessionKill = "session kill", Reader, Before;

@@ -5,9 +5,12 @@ mod view;
 pub use view::RemoteAccessView;
 
 use jiff::Timestamp;
+use serde::Serialize;
 use tidegate_common::id::RemoteAccessId;
-use tidegate_common::model::{RemoteAccess, RemoteAccessWord, Text};
+use tidegate_common::model::{PublicKey, RemoteAccess, RemoteAccessWord, Text};
 use tidegate_common::name::{UserGroupName, UserName};
+use tidegate_common::notice::Channel;
+use tidegate_common::policy::Login;
 
 use super::operation::Operation;
 use super::{Actor, Each, Failure, Services};
@@ -87,6 +90,63 @@ pub async fn cancel(
     let work =
         async { Ok(each(services, actor, Operation::RemoteAccessCancel, ids, &Deed::Cancel(comment)).await) };
     Operation::RemoteAccessCancel.perform(services, actor, work).await
+}
+
+/// A code that was sent.
+#[derive(Debug, Clone, Serialize)]
+pub struct Sent {
+    /// What it leads to.
+    pub access: RemoteAccessView,
+    /// How it was sent.
+    pub channel: Channel,
+    /// Until when it is good.
+    pub expires: Timestamp,
+}
+
+/// Sends the user of a remote access a code with which they enter once.
+///
+/// # Errors
+/// When the actor is no administrator, the access is not good, or its user cannot be reached.
+pub async fn forward(
+    services: &Services,
+    actor: &Actor,
+    id: RemoteAccessId,
+    channel: Channel,
+) -> Result<Sent, Failure> {
+    let work = async {
+        let (access, expires) = services.remote_accesses.forward(id, channel, &actor.by()).await?;
+        Ok(Sent { access: RemoteAccessView::of(&access), channel, expires })
+    };
+    Operation::RemoteAccessForward.perform(services, actor, work).await
+}
+
+/// Takes back the code that was sent.
+///
+/// # Errors
+/// When the actor is no administrator, or there is no such access.
+pub async fn revoke_code(
+    services: &Services,
+    actor: &Actor,
+    id: RemoteAccessId,
+) -> Result<RemoteAccessView, Failure> {
+    let work =
+        async { Ok(RemoteAccessView::of(&services.remote_accesses.revoke_code(id, &actor.by()).await?)) };
+    Operation::RemoteAccessRevokeCode.perform(services, actor, work).await
+}
+
+/// Has a key log the actor in for as long as the remote access lasts that they entered by.
+///
+/// # Errors
+/// When they did not enter with a code, or the key is not taken.
+pub async fn enrol(services: &Services, actor: &Actor, key: &PublicKey) -> Result<RemoteAccessView, Failure> {
+    let work = async {
+        let by = actor.by();
+        let Some(Login::Code { access, .. }) = by.login.as_deref() else {
+            return Err(RemoteAccessError::NoCode.into());
+        };
+        Ok(RemoteAccessView::of(&services.remote_accesses.enrol(*access, key, &by).await?))
+    };
+    Operation::RemoteAccessEnrol.perform(services, actor, work).await
 }
 
 /// What can be done with a remote access.

@@ -7,8 +7,9 @@ use sea_orm::{
 };
 
 use super::{
-    Doing as _, GateId, Store, StoreError, StoreUrl, agents, audit, connect, fleet, gates, host_keys, outbox,
-    remote_accesses, requests, residue, resources, revisions, rulings, sessions, tokens, transfers, watch,
+    Doing as _, GateId, Store, StoreError, StoreUrl, agents, audit, connect, entry_codes, fleet, gates,
+    host_keys, outbox, remote_accesses, requests, residue, resources, revisions, rulings, sessions, tokens,
+    transfers, watch,
 };
 
 /// Rows copied at a time.
@@ -94,6 +95,7 @@ async fn every_table(read: &DatabaseTransaction, write: &DatabaseTransaction) ->
             => |row| (row.request_id, row.voter.clone());
         requests::target::Entity: (requests::target::Column::RequestId, requests::target::Column::Target)
             => |row| (row.request_id, row.target.clone());
+        entry_codes::Entity: entry_codes::Column::Hash => |row| row.hash.clone();
         remote_accesses::Entity: remote_accesses::Column::Id => |row| row.id;
         sessions::Entity: sessions::Column::Id => |row| row.id.clone();
         agents::Entity: agents::Column::Device => |row| row.device.clone();

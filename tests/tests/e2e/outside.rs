@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tidegate_tests::client::run_of;
 use tidegate_tests::mmdb::{database, flat, nested};
-use tidegate_tests::pty::PATIENCE;
+use tidegate_tests::pty::{PATIENCE, Pty};
 use tidegate_tests::run::{Done, Run};
 use tidegate_tests::wait;
 use tidegate_tests::world::{Options, World};
@@ -163,4 +163,64 @@ fn what_is_only_reported_lets_everybody_in_and_tells_whom_it_would_not() {
     let why = logged(&world, "entry-reported", "why");
     assert!(why[1].contains("an unknown place, because the gate has no GeoIP database"), "{why:?}");
     assert!(logged(&world, "login-refused", "why").is_empty());
+}
+
+/// The code that was sent last: it waits in the outbox, as no mail server is configured.
+fn code(world: &World) -> String {
+    let ask = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT secret FROM notification \
+               WHERE secret IS NOT NULL ORDER BY id DESC').fetchone()[0])";
+    let file = world.state().join("tidegate.db").display().to_string();
+    Run::new("python3").args(["-c", ask, &file]).ok().unwrap().out().trim().to_owned()
+}
+
+/// `adam`, who has no key, on a terminal from outside.
+fn asks(world: &World, command: &[&str]) -> Pty {
+    let from = SAO_PAULO.to_string();
+    let words = world.client().words("ssh", "adam", &["-o", "PubkeyAuthentication=no", "-b", &from]).unwrap();
+    let words: Vec<&str> = words.iter().map(String::as_str).chain(["-l", "adam", "gate"]).collect();
+    let mut pty = Pty::start(&[&words, command].concat()).unwrap();
+    pty.expect("Access code: ").unwrap();
+    pty
+}
+
+#[test]
+fn the_code_of_a_link_lets_its_user_in_once_and_enrols_a_key_until_the_access_ends() {
+    let scratch = Scratch::new("places");
+    let geoip = scratch.file("places.mmdb", &places(nested("BR", "SP", "Sao Paulo")));
+    let world = world(&geoip, "");
+    let read = || !logged(&world, "locations-read", "file").is_empty();
+    wait::until_true("the database is read", PATIENCE, read).unwrap();
+    world.apply("[[user]]\nname = \"adam\"\nemail = \"adam@example.org\"\n").unwrap();
+    refused(&visit(&world, "adam", SAO_PAULO), "Permission denied");
+    let admin = |words: &[&str]| world.admin(words).unwrap().ok().unwrap().out();
+    admin(&["remote-access", "request", "field", "adam", "-j", "on site", "--duration", "2h"]);
+    let sent = admin(&["remote-access", "forward", "1"]);
+    assert!(sent.contains("adam is sent a code by mail; it is good once, until "), "{sent}");
+
+    let first = code(&world);
+    let mut pty = asks(&world, &["remote-access", "list"]);
+    pty.send_line("12345-67890").unwrap();
+    pty.expect("that is no code of yours; copy it as it was sent to you").unwrap();
+    pty.expect("Access code: ").unwrap();
+    pty.send_line(&first).unwrap();
+    pty.expect("SESSIONS LEFT").unwrap();
+    pty.end(PATIENCE).unwrap();
+    let mut pty = asks(&world, &["remote-access", "list"]);
+    pty.send_line(&first).unwrap();
+    pty.expect("that code was used already; ask an administrator to send another").unwrap();
+    pty.kill().unwrap();
+    assert!(
+        !format!("{}{}", world.log(), world.json(&["audit", "tail", "-n", "1000"]).unwrap()).contains(&first)
+    );
+
+    admin(&["remote-access", "forward", "1"]);
+    let key = world.client().public_key("adam").unwrap();
+    let enrol = format!("remote-access enrol '{key}'");
+    let mut pty = asks(&world, &[&enrol]);
+    pty.send_line(&code(&world)).unwrap();
+    pty.expect("that key logs you in until ").unwrap();
+    pty.end(PATIENCE).unwrap();
+    assert!(visit(&world, "adam", SAO_PAULO).success());
+    admin(&["remote-access", "cancel", "1"]);
+    refused(&visit(&world, "adam", SAO_PAULO), "Permission denied");
 }

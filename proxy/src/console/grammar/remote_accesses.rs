@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use tidegate_common::id::RemoteAccessId;
 use tidegate_common::model::{AllowedCredential, RemoteAccessWord, Text};
 use tidegate_common::name::{DeviceName, ReasonName, UserGroupName, UserName};
+use tidegate_common::notice::Channel;
 use tidegate_common::time::{Length, Slot, Weekday, Zone};
 
 use super::moment::{Since, Start, since, start};
@@ -53,6 +54,32 @@ pub(in crate::console) enum RemoteAccess {
     /// Cancel remote accesses, also in use: their sessions end (administrators; everybody their own)
     #[command(after_help = "Example:\n  remote-access cancel 12 --comment 'the work is done'")]
     Cancel(Decide),
+    /// Send its user a code with which they enter once and may enrol a key (administrators)
+    #[command(
+        after_help = "Examples:\n  remote-access forward 12\n  remote-access forward 12 --by sms --yes\n\nThe code answers the prompt of `ssh USER@GATE` from outside. Another one can be sent; the earlier one is good no more."
+    )]
+    Forward {
+        /// Its number
+        id: RemoteAccessId,
+        /// By mail or sms
+        #[arg(long, default_value = "mail", value_parser = PossibleValuesParser::new(["mail", "sms"]).try_map(|text| text.parse::<Channel>()))]
+        by: Channel,
+        /// Do not ask for a confirmation on a terminal
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Take back the code that was sent (administrators)
+    #[command(after_help = "Example:\n  remote-access revoke-code 12")]
+    RevokeCode {
+        /// Its number
+        id: RemoteAccessId,
+    },
+    /// Have a key log you in for as long as the remote access lasts that you entered by with a code
+    #[command(after_help = "Example:\n  ssh operator@gate remote-access enrol - < ~/.ssh/id_ed25519.pub")]
+    Enrol {
+        /// The line of a .pub file, or - for standard input
+        key: String,
+    },
 }
 
 /// What is decided on, and why.

@@ -7,6 +7,7 @@ use tidegate_common::audit::{Event, Record};
 use tidegate_common::id::{RemoteAccessId, RequestId, SessionId};
 use tidegate_common::model::{Action, Claims, Kind, Limits, PanicScope, Scope, Wish};
 use tidegate_common::name::GateName;
+use tidegate_common::notice::Channel;
 use tidegate_common::time::Length;
 
 use super::*;
@@ -56,6 +57,9 @@ remote-access show          yes      15       yes      yes     yes   yes  1
 remote-access approve       14       14       yes      14      14    4    1
 remote-access reject        14       14       yes      14      14    4    1
 remote-access cancel        yes      15       15       15      yes   yes  1
+remote-access forward       2        2        2        2       17    17   1
+remote-access revoke-code   2        2        2        2       yes   yes  1
+remote-access enrol         16       16       16       16      16    4    1
 session list                yes      none     none     yes     yes   yes  1
 session list: of operator   yes      3        3        yes     yes   yes  1
 session show                yes      11       11       yes     yes   yes  1
@@ -76,7 +80,7 @@ audit tail                  3        3        3        yes     yes   yes  1
 audit verify                3        3        3        yes     yes   yes  1
 ";
 
-const SENTENCES: [(&str, &str); 15] = [
+const SENTENCES: [(&str, &str); 17] = [
     ("1", "your account in Tidegate is disabled; ask an administrator"),
     ("2", "this needs an administrator"),
     ("3", "this needs an auditor or an administrator"),
@@ -96,6 +100,8 @@ const SENTENCES: [(&str, &str); 15] = [
     ("10", "request 1 is your own; `request cancel` takes it back"),
     ("12", "there is no request 2 that concerns you; `request list` shows those that do"),
     ("13", "request 2 is not yours to extend; its requester asks for more time"),
+    ("16", "only who entered with the code of a link enrols a key; `get user` shows the keys of others"),
+    ("17", "remote access 1 is pending already"),
     ("14", "you do not approve remote accesses; the gate's settings name who does"),
     ("15", "there is no remote access 1 that concerns you; `remote-access list` shows those that do"),
     ("11", "there is no session `SESSION`; `session list` shows them"),
@@ -315,6 +321,16 @@ async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor
         }
         Operation::RemoteAccessCancel => {
             only(remote_accesses::cancel(services, actor, &[access], None).await?)
+        }
+        Operation::RemoteAccessForward => {
+            remote_accesses::forward(services, actor, access, Channel::Mail).await.map(|_| true)
+        }
+        Operation::RemoteAccessRevokeCode => {
+            remote_accesses::revoke_code(services, actor, access).await.map(|_| true)
+        }
+        Operation::RemoteAccessEnrol => {
+            let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
+            remote_accesses::enrol(services, actor, &key.parse().unwrap()).await.map(|_| true)
         }
         Operation::SessionList => {
             let filter = sessions::Filter { user, limit: 10, ..sessions::Filter::default() };

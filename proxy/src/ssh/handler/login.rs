@@ -18,10 +18,15 @@ impl Handler {
     /// `none`, which the user of a jump may use.
     pub(super) async fn none(&mut self, name: &str) -> Result<Auth, HandlerError> {
         match (&self.entrance, self.vouched(name)) {
-            (Entrance::Front, _) => Ok(Auth::Reject {
-                proceed_with_methods: Some(MethodSet::from(&[MethodKind::PublicKey][..])),
-                partial_success: false,
-            }),
+            (Entrance::Front, _) => {
+                // Who comes from outside may have the code of a link and no key.
+                let both = [MethodKind::PublicKey, MethodKind::KeyboardInteractive];
+                let methods = if self.takes_codes() { &both[..] } else { &both[..1] };
+                Ok(Auth::Reject {
+                    proceed_with_methods: Some(MethodSet::from(methods)),
+                    partial_success: false,
+                })
+            }
             (Entrance::Jump { .. }, Some((proved, target))) => {
                 Box::pin(self.ask_policy(proved, target)).await
             }
@@ -86,6 +91,9 @@ impl Handler {
         {
             return Ok(Auth::Accept);
         }
+        if matches!(self.state, State::Unproved | State::Code) && self.takes_codes() {
+            return Box::pin(self.code(name, typed)).await;
+        }
         let State::Asking(mut conversation) = std::mem::replace(&mut self.state, State::Unproved) else {
             return self.rejected();
         };
@@ -106,6 +114,40 @@ impl Handler {
                     .collect(),
             },
         })
+    }
+
+    /// Whether the code of a link lets in who comes from there.
+    fn takes_codes(&self) -> bool {
+        matches!(self.entrance, Entrance::Front) && self.gate.access.is_outside(self.origin)
+    }
+
+    /// The code of a link; none where the client begins.
+    async fn code(&mut self, name: &str, typed: Option<String>) -> Result<Auth, HandlerError> {
+        let ask = |instructions: String| Auth::Partial {
+            name: Cow::Borrowed(""),
+            instructions: Cow::Owned(instructions),
+            prompts: vec![(Cow::Borrowed("Access code: "), false)].into(),
+        };
+        let Some((user, target)) = self.wanted(name) else { return self.rejected() };
+        let Some(typed) = typed else {
+            self.state = State::Code;
+            return Ok(ask(String::new()));
+        };
+        self.state = State::Unproved;
+        match self.gate.console.remote_accesses.redeem(&user, &typed, self.origin).await {
+            Ok(proved) => self.proved(proved, target, LoginMethod::Code, String::new()).await,
+            Err(why) => {
+                let sentence = why.to_string();
+                let event = Event::LoginRefused { user: Note::new(name), why: Note::new(&sentence) };
+                self.gate.refusals.tell(self.origin, "log-ins", event.by_user(&user, self.origin)).await?;
+                self.attempts += 1;
+                if !self.may_prove() {
+                    return self.rejected();
+                }
+                self.state = State::Code;
+                Ok(ask(format!("{sentence}.")))
+            }
+        }
     }
 
     /// Whose keys and certificates open the log-in under this name, and what it leads to.
@@ -149,7 +191,7 @@ impl Handler {
 
     /// Whether somebody may still prove who they are.
     fn may_prove(&self) -> bool {
-        matches!(self.state, State::Unproved) && self.attempts < MOST_ATTEMPTS
+        matches!(self.state, State::Unproved | State::Code) && self.attempts < MOST_ATTEMPTS
     }
 
     /// Who wrote the name `shown` proved nothing; the log has the true reason.

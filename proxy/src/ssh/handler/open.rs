@@ -78,7 +78,7 @@ impl Handler {
             reply.reject(answer).await;
             return Ok(());
         }
-        if !matches!(self.state, State::Unproved | State::Asking(_) | State::Refused(_))
+        if !matches!(self.state, State::Unproved | State::Code | State::Asking(_) | State::Refused(_))
             && let Err(why) = self.still_in()
         {
             self.refuse_channel(&why).await?;
@@ -88,7 +88,7 @@ impl Handler {
         let inbox = Inbox::default();
         let mut console = None;
         match &self.state {
-            State::Unproved | State::Asking(_) => return Ok(()),
+            State::Unproved | State::Code | State::Asking(_) => return Ok(()),
             State::Refused(sentence) => {
                 reply.reject(rejection(sentence)).await;
                 self.count_refusal();

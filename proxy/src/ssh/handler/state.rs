@@ -44,6 +44,8 @@ pub enum Entrance {
 pub(super) enum State {
     /// Nobody is proved.
     Unproved,
+    /// Nobody is proved, and the code of a link is asked for.
+    Code,
     /// A user is proved; policy wants something.
     Asking(Box<Conversation>),
     /// A session.

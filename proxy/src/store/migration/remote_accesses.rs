@@ -5,7 +5,7 @@ use sea_orm_migration::schema::{big_integer, big_integer_null, integer, string, 
 
 use super::table;
 
-/// A table of them.
+/// A table of them, and one of the codes that lead to them.
 pub(super) struct RemoteAccesses;
 
 impl MigrationName for RemoteAccesses {
@@ -31,6 +31,15 @@ impl MigrationTrait for RemoteAccesses {
             .col(text("document"))
             .to_owned();
         manager.create_table(access).await?;
+        let code = table("entry_code")
+            .col(string("hash").primary_key())
+            .col(big_integer("access"))
+            .col(string("user_name"))
+            .col(big_integer("created"))
+            .col(big_integer("expires"))
+            .col(big_integer_null("used"))
+            .to_owned();
+        manager.create_table(code).await?;
         for column in ["user_name", "written"] {
             let name = format!("remote_access_{column}");
             let index = Index::create().name(name).table("remote_access").col(column).to_owned();
