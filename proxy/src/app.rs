@@ -98,11 +98,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         .with_context(|| format!("the agents' listener can't listen on {}", config.listen.agents))?;
     let (ssh_address, agents_address) = (ssh_listener.local_addr()?, agents_listener.local_addr()?);
 
+    let remote_accesses = RemoteAccesses::new(store.clone(), access.clone(), audit.clone(), remote.into());
     let services = Arc::new(Services {
         store: store.clone(),
         access: access.clone(),
         requests: requests.clone(),
-        remote_accesses: RemoteAccesses::new(store.clone(), access.clone(), audit.clone(), remote.into()),
+        remote_accesses: remote_accesses.clone(),
         audit: audit.clone(),
         recordings: recordings.clone(),
         live: Arc::new(live.clone()),
@@ -164,6 +165,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         () = expiry => {}
         () = elsewhere => {}
         () = locations => {}
+        () = remote_accesses.keep_telling() => {}
         () = watchdog() => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

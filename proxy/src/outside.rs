@@ -4,6 +4,7 @@
 
 mod create;
 mod decide;
+mod ending;
 mod error;
 mod link;
 #[cfg(test)]
@@ -41,11 +42,22 @@ pub struct Settings {
     pub pending: Length,
     /// How long the code of a link is good.
     pub code: Length,
+    /// How long before the end of a remote access its user is told.
+    pub tell_before: Length,
+    /// Who else is told.
+    pub tell: Vec<UserName>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { approvers: Vec::new(), needed: 1, pending: Length::hours(24), code: Length::minutes(60) }
+        Self {
+            approvers: Vec::new(),
+            needed: 1,
+            pending: Length::hours(24),
+            code: Length::minutes(60),
+            tell_before: Length::hours(24),
+            tell: Vec::new(),
+        }
     }
 }
 

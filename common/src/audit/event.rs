@@ -331,6 +331,7 @@ words! {
         CodeUsed = "code used",
         CodeRevoked = "code revoked",
         KeyEnrolled = "key enrolled",
+        EndTold = "ends soon",
     }
     /// What a request asks for.
     Asked {

@@ -46,6 +46,9 @@ pub struct RemoteAccess {
     /// Sessions that it has admitted.
     #[serde(default)]
     pub used: u32,
+    /// Whether somebody was told that it ends.
+    #[serde(default)]
+    pub end_told: bool,
     /// Keys that log the user in for as long as it lasts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<PublicKey>,

@@ -48,6 +48,7 @@ impl Access {
             state: RemoteAccessState::Granted,
             approvals: Vec::new(),
             used: 0,
+            end_told: false,
             keys: Vec::new(),
         };
         let made: Vec<_> = (0..).zip(joining).map(one).collect();

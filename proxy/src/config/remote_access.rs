@@ -30,6 +30,10 @@ pub struct RemoteAccess {
     pub pending: Length,
     /// How long the code of a link is good.
     pub code: Length,
+    /// How long before its end the user of a remote access is told.
+    pub tell_before: Length,
+    /// Who else is told.
+    pub tell: Vec<UserName>,
 }
 
 impl RemoteAccess {
@@ -49,6 +53,10 @@ impl RemoteAccess {
             approvals: u8::try_from(reader.number(approvals, 1, 1, 9)).unwrap_or(1),
             pending: reader.parsed("remote_access.pending", Length::hours(24)),
             code: reader.parsed("remote_access.code", Length::minutes(60)),
+            tell_before: reader.parsed("remote_access.tell_before", Length::hours(24)),
+            tell: reader
+                .list("remote_access.tell", |text| text.parse().map_err(|error| format!("{error}")))
+                .unwrap_or_default(),
         };
         if !read.approvers.is_empty() && read.approvers.len() < usize::from(read.approvals) {
             let why = format!("`{approvals}` is more than `{approvers}` names, so nothing could be approved");
@@ -74,6 +82,8 @@ impl From<&RemoteAccess> for Settings {
             needed: settings.approvals,
             pending: settings.pending,
             code: settings.code,
+            tell_before: settings.tell_before,
+            tell: settings.tell.clone(),
         }
     }
 }

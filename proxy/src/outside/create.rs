@@ -106,6 +106,7 @@ impl RemoteAccesses {
             state: state.clone(),
             approvals: Vec::new(),
             used: 0,
+            end_told: false,
             keys: Vec::new(),
         };
         Ok((0..).zip(users).map(one).collect())

@@ -201,7 +201,23 @@ async fn who_joins_a_group_that_gives_access_by_itself_is_in_at_once_and_only_th
     assert!(world.comes_from("203.0.113.9").unwrap().contains("no longer lets you in"));
 }
 
+async fn before_a_remote_access_ends_its_user_is_told_once_and_of_a_short_one_not_at_all() {
+    let world = World::new(&[], 1).await;
+    let long = NewRemoteAccess { duration: Length::hours(72), ..new(Some("olga")) };
+    world.workflow.create(&long, &by("boss")).await.unwrap();
+    world.workflow.create(&new(Some("adam")), &by("boss")).await.unwrap();
+    let hours = |hours| moment() + jiff::SignedDuration::from_hours(hours);
+    for (at, told) in [(0, 0), (47, 0), (49, 1), (50, 0), (73, 0)] {
+        assert_eq!(world.workflow.tell_of_ends(hours(at)).await.unwrap(), told, "{at}");
+    }
+    let (now, until) = (moment(), hours(1));
+    let mail = tidegate_common::notice::Channel::Mail;
+    let claimed = world.temporary.store.notifications_claim(mail, 10, now, until).await.unwrap();
+    assert_eq!(claimed.len(), 1);
+}
+
 on_both! {
+    before_a_remote_access_ends_its_user_is_told_once_and_of_a_short_one_not_at_all,
     who_has_a_remote_access_is_in_from_outside_until_it_is_cancelled,
     a_batch_is_one_for_each_of_the_group_and_shares_its_number,
     approval_is_others_and_each_of_them_counts_once,

@@ -204,6 +204,23 @@ impl Store {
         Ok((rows.iter().map(read).collect::<Result<_, _>>()?, now))
     }
 
+    /// Granted remote accesses that end after one moment and not after another.
+    ///
+    /// # Errors
+    /// When the database fails or a row is damaged.
+    pub async fn remote_accesses_ending(
+        &self,
+        after: jiff::Timestamp,
+        until: jiff::Timestamp,
+    ) -> Result<Vec<RemoteAccess>, StoreError> {
+        let rows = Entity::find()
+            .filter(Column::State.eq("granted"))
+            .filter(Column::Ends.gt(after.as_millisecond()))
+            .filter(Column::Ends.lte(until.as_millisecond()))
+            .all(&self.readers);
+        rows.await.doing(READ)?.iter().map(read).collect()
+    }
+
     /// Remote accesses, the newest first.
     ///
     /// # Errors

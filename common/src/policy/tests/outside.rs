@@ -32,6 +32,7 @@ fn full() -> RemoteAccess {
         state: RemoteAccessState::Granted,
         approvals: Vec::new(),
         used: 0,
+        end_told: false,
         keys: Vec::new(),
     }
 }

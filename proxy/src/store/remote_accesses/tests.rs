@@ -22,6 +22,7 @@ fn access(id: u64, user: &str) -> RemoteAccess {
         state: RemoteAccessState::Granted,
         approvals: Vec::new(),
         used: 0,
+        end_told: false,
         keys: Vec::new(),
     }
 }

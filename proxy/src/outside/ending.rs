@@ -1,0 +1,78 @@
+//! Who is told before a remote access ends.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tidegate_common::audit::{Note, RemoteAccessStep};
+use tidegate_common::id::RemoteAccessId;
+use tidegate_common::model::{RemoteAccess, RemoteAccessWord};
+use tidegate_common::notice::{Ending, Notice};
+use tidegate_common::policy;
+
+use super::{RemoteAccessError, RemoteAccesses, moment, told};
+use crate::access::By;
+use crate::audit_log::Telling;
+use crate::store::Store;
+
+/// How often it is looked whether one ends soon.
+const LOOK: Duration = Duration::from_secs(60);
+
+impl RemoteAccesses {
+    /// Tells of those that end soon, once each, for as long as it is polled.
+    pub async fn keep_telling(self) {
+        loop {
+            if let Err(error) = self.tell_of_ends(moment()).await {
+                tracing::error!(%error, "nobody is told yet which remote accesses end soon");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Tells of those that end soon and of which nobody was told; says of how many.
+    ///
+    /// # Errors
+    /// When the store or the audit log fails.
+    pub async fn tell_of_ends(&self, now: Timestamp) -> Result<usize, RemoteAccessError> {
+        let soon = self.0.settings.tell_before.after(now);
+        let mut told = 0;
+        for access in self.0.store.remote_accesses_ending(now, soon).await? {
+            if self.is_due(&access, now) {
+                let _turn = self.turn().await;
+                match self.tell_of_end(access.id, now).await {
+                    Ok(true) => told += 1,
+                    Ok(false) => {}
+                    // Another gate has.
+                    Err(error) if error.is_changed() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(told)
+    }
+
+    /// Whether its end is to be told now. Of one that is shorter than the time before its end,
+    /// nobody has to be reminded.
+    fn is_due(&self, access: &RemoteAccess, now: Timestamp) -> bool {
+        access.word_at(now) == RemoteAccessWord::Active
+            && !access.end_told
+            && self.0.settings.tell_before.after(access.window.start) < access.window.end
+    }
+
+    async fn tell_of_end(&self, id: RemoteAccessId, now: Timestamp) -> Result<bool, RemoteAccessError> {
+        let (mut access, was) = self.to_change(id).await?;
+        if !self.is_due(&access, now) {
+            return Ok(false);
+        }
+        access.end_told = true;
+        let (user, ends) = (access.user.clone(), access.window.end);
+        let notice =
+            Notice::EndsSoon { what: Ending::RemoteAccess, name: Note::new(id.to_string()), user, ends };
+        let readers = std::iter::once(&access.user).chain(&self.0.settings.tell);
+        let notifications = policy::notify(&self.0.access.snapshot(), readers, &notice);
+        let said = format!("at {ends:.0}");
+        let entry = told(&access, RemoteAccessStep::EndTold, said, &By::proxy());
+        let step = Store::remote_access_changed(access, was);
+        self.write(step, vec![Telling::new(entry, notifications)]).await?;
+        Ok(true)
+    }
+}
