@@ -20,8 +20,10 @@ impl Handler {
         match (&self.entrance, self.vouched(name)) {
             (Entrance::Front, _) => {
                 // Who comes from outside may have the code of a link and no key.
-                let both = [MethodKind::PublicKey, MethodKind::KeyboardInteractive];
-                let methods = if self.takes_codes() { &both[..] } else { &both[..1] };
+                let methods: &[MethodKind] = match self.takes_codes() {
+                    true => &[MethodKind::PublicKey, MethodKind::KeyboardInteractive],
+                    false => &[MethodKind::PublicKey],
+                };
                 Ok(Auth::Reject {
                     proceed_with_methods: Some(MethodSet::from(methods)),
                     partial_success: false,
