@@ -30,8 +30,8 @@ mod write;
 pub use crate::kind::Kind;
 pub use crate::panic::PanicScope;
 pub use access_group::{
-    AccessGroup, Action, Approval, Approver, ByteSize, Conditions, Criteria, Forward, Level, RequestTerms,
-    Terms,
+    AccessGroup, Action, Approval, Approver, AtOnce, ByteSize, Conditions, Criteria, Forward, Level,
+    RequestTerms, Terms,
 };
 pub use check::Problem;
 pub use credential::Credential;

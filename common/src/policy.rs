@@ -6,23 +6,33 @@
 //! governs, and of equally demanding ones the oldest.
 
 mod approvals;
+mod at_once;
 mod criteria;
 mod decide;
 mod explain;
+mod given;
 mod login;
+mod matrix;
 mod notify;
 mod outside;
 mod permit;
+mod simulate;
 mod stopped;
+mod walk;
 
 pub use approvals::{NoVote, Tally, ballot, tally};
+pub use at_once::{Full, LiveSession};
 pub use criteria::Field;
 pub use decide::{ApprovalNeed, Decision, Facts, Held, Miss, Needs, Refusal, Why, decide, reachable};
 pub use explain::{Explanation, GroupVerdict, explain};
+pub use given::Gives;
 pub use login::{Login, LoginGone, Proved, proves, still_in};
+pub use matrix::{MatrixFilter, MatrixRow, matrix};
 pub use notify::{Notification, Recipient, channels, notify, notify_administrators};
 pub use outside::{Coming, Entry, Located, NoEntry, Outside, Side, enter};
 pub use permit::{EndReason, Permit, recheck};
+pub use simulate::{Access, Accesses, Effect, simulate};
+pub use walk::Step;
 
 #[cfg(test)]
 mod tests;

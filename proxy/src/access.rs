@@ -6,6 +6,7 @@
 
 mod by;
 mod error;
+mod foresee;
 mod joining;
 mod login;
 mod outside;
@@ -25,7 +26,7 @@ use tidegate_common::model::{
     Action, Claims, RemoteAccess, Request, Resource, ResourceName, Resources, Snapshot, Written,
 };
 use tidegate_common::name::{CredentialName, UserName};
-use tidegate_common::policy::{self, Decision, EndReason, Explanation, Facts, Permit, Proved};
+use tidegate_common::policy::{self, Decision, EndReason, Facts, LiveSession, Permit, Proved};
 use tokio::sync::{Mutex, watch};
 
 use crate::audit_log::AuditLog;
@@ -174,15 +175,37 @@ impl Access {
         let coming = seen.coming();
         let login = Some(login);
         let origin = Some(origin);
-        let facts = Facts { now, user, login, target, action, origin, coming, claims, requests: &[] };
-        match policy::decide(&snapshot, &facts) {
+        let facts =
+            Facts { now, user, login, target, action, origin, coming, claims, requests: &[], live: &[] };
+        let decided = policy::decide(&snapshot, &facts);
+        let live = self.counted(&snapshot, &decided, user, target).await?;
+        let facts = Facts { live: &live, ..facts };
+        match decided {
             // Only where something is missing can a request make a difference.
             Decision::Needs(_) => {
                 let requests = self.requests_for(user, target).await?;
                 Ok(policy::decide(&snapshot, &Facts { requests: &requests, ..facts }))
             }
+            Decision::Permitted(_) if !live.is_empty() => Ok(policy::decide(&snapshot, &facts)),
             decided => Ok(decided),
         }
+    }
+
+    /// The sessions that count where the group that decided bounds them.
+    async fn counted(
+        &self,
+        snapshot: &Snapshot,
+        decided: &Decision,
+        user: &UserName,
+        target: &CredentialName,
+    ) -> Result<Vec<LiveSession>, StoreError> {
+        let group = match decided {
+            Decision::Permitted(permit) => permit.group(),
+            Decision::Needs(needs) => &needs.group,
+            Decision::Refused(_) => return Ok(Vec::new()),
+        };
+        let bounds = snapshot.group(group).is_some_and(|group| !group.conditions.sessions_at_once.is_none());
+        if bounds { self.0.store.sessions_at_once(user, target).await } else { Ok(Vec::new()) }
     }
 
     async fn requests_for(
@@ -234,26 +257,6 @@ impl Access {
         }
         let seen = self.seen(permit.user(), permit.origin());
         policy::recheck(&self.snapshot(), permit, now, seen.coming(), &basis.requests)
-    }
-
-    /// Tells an administrator how a decision comes about.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn explain(
-        &self,
-        user: &UserName,
-        target: &CredentialName,
-        action: Action,
-        from: Option<IpAddr>,
-        now: Timestamp,
-    ) -> Result<Explanation, AccessError> {
-        let requests = self.requests_for(user, target).await?;
-        let claims = Claims::default();
-        let seen = self.seen(user, from);
-        let (coming, claims, requests) = (seen.coming(), &claims, &requests);
-        let facts = Facts { now, user, login: None, target, action, origin: from, coming, claims, requests };
-        Ok(policy::explain(&self.snapshot(), &facts))
     }
 
     /// Every resource, for showing.

@@ -28,6 +28,7 @@ use tidegate_common::audit::{Broken, Record};
 use tidegate_common::digest::Digest;
 use tidegate_common::id::SessionId;
 use tidegate_common::name::GateName;
+use tidegate_common::policy::Full;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::store::{Step, Store, StoreError};
@@ -113,6 +114,18 @@ impl AuditError {
 }
 
 impl AuditError {
+    /// Why there is no room for one more session, where a step was refused for that.
+    #[must_use]
+    pub fn full(&self) -> Option<&Full> {
+        match self {
+            Self::Append(error) => match &**error {
+                StoreError::Full(full) => Some(full),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Whether the store's database is away.
     pub(crate) fn is_away(&self) -> bool {
         match self {

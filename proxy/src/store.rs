@@ -11,6 +11,7 @@
 //! one would become a part of: a connection whose transaction did not end is closed.
 
 mod agents;
+mod at_once;
 mod audit;
 mod connect;
 mod copy;
@@ -62,6 +63,7 @@ use pool::Pool;
 use sea_orm::{ConnAcquireErr, DatabaseTransaction, DbErr, RuntimeErr, SqlErr, sqlx};
 use tidegate_common::id::RequestId;
 use tidegate_common::name::GateName;
+use tidegate_common::policy::Full;
 
 /// Rows that one statement names, at most; databases bound it.
 const MOST_NAMED: usize = 500;
@@ -137,6 +139,9 @@ pub enum StoreError {
         /// Which way.
         way: &'static str,
     },
+    /// There are as many sessions at once as there may be. Nothing was written.
+    #[error(transparent)]
+    Full(Full),
     /// Somebody else wrote what this step rests on, after it was read. Nothing was written.
     #[error("somebody else changed it at the same moment, so nothing was changed; try again")]
     Changed,

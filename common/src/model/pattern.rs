@@ -56,6 +56,11 @@ impl Pattern {
         }
     }
 
+    /// Whether it stands for something else for each user.
+    pub(crate) fn names_user(&self) -> bool {
+        self.shape == Shape::User
+    }
+
     /// As [`Self::matches`], for texts in any case.
     #[must_use]
     pub fn matches_any_case(&self, value: &str, user: &UserName) -> bool {

@@ -40,7 +40,7 @@ pub(crate) struct CredentialEntry {
 }
 
 /// What criteria look at, in lower case.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Traits {
     pub device: String,
     pub product: Option<String>,
@@ -178,6 +178,10 @@ impl Snapshot {
     /// Every credential, in no order.
     pub fn credentials(&self) -> impl Iterator<Item = &Arc<Credential>> {
         self.credentials.values().map(|entry| &entry.credential)
+    }
+
+    pub(crate) fn user_entries(&self) -> impl Iterator<Item = &UserEntry> {
+        self.users.values()
     }
 
     /// Every user, in no order.

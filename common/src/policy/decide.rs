@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::at_once::{self, LiveSession};
 use super::criteria;
 use super::login::Login;
 use super::outside::{self, Coming};
@@ -45,6 +46,9 @@ pub struct Facts<'a> {
     pub claims: &'a Claims,
     /// Requests that may cover it; those that do not are ignored.
     pub requests: &'a [Request],
+    /// Sessions of the user's and to the target that live, where the group bounds them and one more
+    /// would begin now; those that do not count are ignored.
+    pub live: &'a [LiveSession],
 }
 
 /// Yes, not yet, or no.
@@ -122,6 +126,16 @@ pub(super) fn demand(group: &AccessGroup, terms: &Terms, at: Timestamp) -> Deman
         Demand::Justification
     } else {
         Demand::Nothing
+    }
+}
+
+/// The same at the moment at which it demands most.
+pub(super) fn most_demanded(terms: &Terms) -> Demand {
+    match (&terms.approval, terms.change, terms.justification) {
+        (Some(_), ..) => Demand::Approval,
+        (None, true, _) => Demand::Change,
+        (None, false, true) => Demand::Justification,
+        (None, false, false) => Demand::Nothing,
     }
 }
 
@@ -227,6 +241,13 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
         Ok(carried) => carried,
         Err(why) => return refuse(Why::Entry(why.into())),
     };
+    // A session that lives goes on, whatever is bounded meanwhile.
+    if live.is_none()
+        && facts.action == Action::Session
+        && let Err(full) = at_once::room(group, facts.user, facts.target, facts.live)
+    {
+        return refuse(Why::Full(full));
+    }
     let approval = approval_at(group, terms, since);
     // A request is rested on where somebody has to approve it, and where it says what whoever
     // comes in does not: without a terminal nobody can be asked.

@@ -1,6 +1,7 @@
 //! Which group decided and why the others did not, for administrators.
 
 use super::decide::{Decision, Demand, Facts, Miss, counts, decide, demand, govern};
+use super::walk::{Step, walk};
 use crate::model::Snapshot;
 use crate::name::AccessGroupName;
 
@@ -11,6 +12,8 @@ pub struct Explanation {
     pub decision: Decision,
     /// Every group, the oldest first. Empty if the user or the credential is unknown.
     pub groups: Vec<(AccessGroupName, GroupVerdict)>,
+    /// The way to it; where it is no, the last step says why.
+    pub steps: Vec<Step>,
 }
 
 /// A group's part in a decision.
@@ -43,7 +46,8 @@ pub fn explain(snapshot: &Snapshot, facts: &Facts<'_>) -> Explanation {
     let (Some(user), Some(credential)) =
         (snapshot.user_entry(facts.user), snapshot.credential_entry(facts.target))
     else {
-        return Explanation { decision, groups: Vec::new() };
+        let steps = walk(facts, &decision, &[]);
+        return Explanation { decision, groups: Vec::new(), steps };
     };
     let governing = govern(snapshot, user, credential, facts.action, facts.now, facts.now).ok();
     let governing = governing.map(|(group, _)| &group.name);
@@ -60,6 +64,7 @@ pub fn explain(snapshot: &Snapshot, facts: &Facts<'_>) -> Explanation {
             }
         }
     };
-    let groups = snapshot.groups().map(|group| (group.name.clone(), verdict(group))).collect();
-    Explanation { decision, groups }
+    let groups = snapshot.groups().map(|group| (group.name.clone(), verdict(group))).collect::<Vec<_>>();
+    let steps = walk(facts, &decision, &groups);
+    Explanation { decision, groups, steps }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::at_once::{self, Full, LiveSession};
 use super::decide::{Decision, Facts, Live, Why, decide_live};
 use super::login::{Login, LoginGone};
 use super::outside::{Coming, NoEntry, Resting};
@@ -165,6 +166,20 @@ impl Permit {
         self.group.conditions.exec_output_limit.bytes()
     }
 
+    /// Whether the group bounds how many sessions there are at once.
+    #[must_use]
+    pub fn bounds_sessions(&self) -> bool {
+        self.action == Action::Session && !self.group.conditions.sessions_at_once.is_none()
+    }
+
+    /// Whether there is room for the session among those that live.
+    ///
+    /// # Errors
+    /// When the group's bounds are reached.
+    pub fn room(&self, live: &[LiveSession]) -> Result<(), Full> {
+        at_once::room(&self.group, &self.user.name, &self.credential.name, live)
+    }
+
     /// Whether what is typed is recorded too.
     #[must_use]
     pub fn record_input(&self) -> bool {
@@ -264,6 +279,7 @@ pub fn recheck(
         login: permit.login.as_ref(),
         claims: &permit.claims,
         requests,
+        live: &[],
     };
     let remote_access = permit.remote_access();
     let live = Live { since: permit.since, requested: permit.request.is_some(), remote_access };
@@ -280,6 +296,8 @@ pub fn recheck(
             Why::Entry(why) => EndReason::Entry(why.clone()),
             Why::UnknownCredential => EndReason::Changed(permit.target().clone()),
             Why::NoGroup { closest: Some((_, super::Miss::Closed)) } => EndReason::TimeOver,
+            // Only what begins is counted.
+            Why::Full(_) => EndReason::Withdrawn,
             Why::TooLong => EndReason::TimeOver,
             Why::NoGroup { .. } => EndReason::Withdrawn,
         }),

@@ -10,11 +10,15 @@ use crate::model::{
 use crate::time::Window;
 
 mod approval;
+mod at_once;
 mod limits;
 mod login;
+mod naive;
 mod outside;
 mod panic;
+mod properties;
 mod several_groups;
+mod simulate;
 
 /// A Monday, noon in UTC.
 fn noon() -> Timestamp {
@@ -98,6 +102,7 @@ impl Ask {
             coming: Coming::ASKED,
             claims: &self.claims,
             requests: &self.requests,
+            live: &[],
         };
         decide(snapshot, &facts)
     }

@@ -1,6 +1,8 @@
 //! When an access group grants at all: a period of dates, days of the week and
 //! times of the day, in the group's zone.
 
+use std::fmt;
+
 use jiff::civil::Date;
 use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -46,6 +48,12 @@ impl Limitation {
         self.is_never() || self.stretch(now).is_some()
     }
 
+    /// Whether its last day is over, so that the group grants nothing ever again.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|last| self.day_after(last) <= now)
+    }
+
     /// When the open time around `now` ends; `None` when it does not end.
     /// A closed moment ends at once.
     #[must_use]
@@ -89,6 +97,24 @@ impl Limitation {
     fn day_after(&self, last: Date) -> Timestamp {
         let next = last.tomorrow().and_then(|next| next.to_zoned_datetime(self.zone.time_zone().clone()));
         next.map_or(Timestamp::MAX, |next| next.timestamp())
+    }
+}
+
+/// `always`, or dates, days and times with their zone.
+impl fmt::Display for Limitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_never() {
+            return f.write_str("always");
+        }
+        let words = |words: Vec<String>| (!words.is_empty()).then(|| words.join(" "));
+        let parts = [
+            self.from.map(|first| format!("from {first}")),
+            self.until.map(|last| format!("until {last}")),
+            words(self.weekdays.iter().map(ToString::to_string).collect()),
+            words(self.slots.iter().map(ToString::to_string).collect()),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        write!(f, "{} {}", parts.join(" "), self.zone)
     }
 }
 

@@ -220,7 +220,45 @@ async fn a_panic_counts_at_once_and_after_a_restart_until_it_is_lifted() {
     assert!(String::from_utf8_lossy(log.body.as_ref()).contains("panic-lifted"));
 }
 
+async fn of_two_sessions_that_begin_at_once_where_one_may_one_does() {
+    let temporary = Temporary::new().await;
+    let access = access(&temporary).await;
+    let bounded =
+        WORLD.replace("session = {}", "session = {}\nconditions = { sessions_at_once = { per_user = 1 } }");
+    access.apply(&bounded, &By::proxy(), false).await.unwrap();
+    let (who, target, claims) = (proved("operator"), "ops@db01".parse().unwrap(), Claims::default());
+    let origin = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    let decide = || access.decide(&who, &target, Action::Session, origin, &claims);
+    let permit = async || match decide().await.unwrap() {
+        Decision::Permitted(permit) => permit,
+        other => panic!("{other:?}"),
+    };
+    let (one, two) = (permit().await, permit().await);
+    let begin = async |number: u64, permit: &Permit| {
+        let id = tidegate_common::id::SessionId::new(number, 7);
+        temporary
+            .store
+            .session_begin(id, permit, origin, Timestamp::now())
+            .await
+            .map_err(|error| error.to_string())
+    };
+    let (first, second) = tokio::join!(begin(1, &one), begin(2, &two));
+    let refused = first.err().into_iter().chain(second.err()).collect::<Vec<_>>();
+    let [refused] = &refused[..] else { panic!("{refused:?}") };
+    assert!(
+        refused.starts_with("access group `dba` allows you 1 session at once, and you have 1: ops@db01"),
+        "{refused}"
+    );
+    let Decision::Refused(refusal) = decide().await.unwrap() else { panic!("it is full") };
+    assert_eq!(&refusal.to_string(), refused);
+    let explained = access.explain(&who.user, &target, Action::Session, Timestamp::now()).await.unwrap();
+    assert_eq!(&explained.steps.last().unwrap().said, refused);
+    // A request may be made ahead, and a session that lives goes on.
+    assert!(access.still_permits(&one).await.is_ok());
+}
+
 on_both! {
+    of_two_sessions_that_begin_at_once_where_one_may_one_does,
     a_panic_counts_at_once_and_after_a_restart_until_it_is_lifted,
     what_is_applied_counts_at_once_and_after_a_restart,
     a_dry_run_tells_and_changes_nothing,

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 use tidegate_common::model::Action;
-use tidegate_common::policy::{GroupVerdict, Miss};
+use tidegate_common::policy::{GroupVerdict, MatrixFilter, MatrixRow, Miss, Step};
 
-use super::grammar::Access;
+use super::grammar::{Access, AccessMatrix};
 use super::screen::Screen;
-use super::show::until;
+use super::show::{moment, until};
 use super::table::Table;
 use super::{Actor, Failure, Services};
 use crate::service::access::{self, Explained, Explanation, Reachable};
@@ -27,9 +27,16 @@ pub(super) async fn run(
             screen.list_or(&reaches, || reach_table(&reaches), empty).await?;
             Ok(0)
         }
-        Access::Explain { user, credential, view_password, from } => {
+        Access::Matrix(AccessMatrix { user, device, group }) => {
+            let rows = access::matrix(services, actor, MatrixFilter { user, device, group }).await?;
+            let empty = "No access group gives anybody anything of it.";
+            screen.list_or(&rows, || matrix_table(&rows), empty).await?;
+            Ok(0)
+        }
+        Access::Explain { user, credential, view_password, at, from } => {
             let action = if view_password { Action::ViewPassword } else { Action::Session };
-            let explained = access::explain(services, actor, user, credential, action, from).await?;
+            let at = at.map(|at| at.from(Timestamp::now()));
+            let explained = access::explain(services, actor, user, credential, action, at, from).await?;
             explain(&explained, screen).await
         }
     }
@@ -40,11 +47,15 @@ async fn explain(explained: &Explained, screen: &mut Screen<'_>) -> Result<u8, F
         screen.one(explained, String::new).await?;
         return Ok(0);
     }
-    let Explained { credential, place, decision, groups, user } = explained;
+    let Explained { credential, place, decision, at, steps, groups, user } = explained;
     if let Some(place) = place {
         screen.plain(place).await?;
     }
-    screen.line(&format!("{user} to {credential}: {decision}")).await?;
+    screen.line(&format!("{user} to {credential} at {}: {decision}", moment(*at))).await?;
+    for (number, Step { holds, said }) in steps.iter().enumerate() {
+        let mark = if *holds { "yes" } else { "NO " };
+        screen.line(&format!("  {}. {mark} {said}", number + 1)).await?;
+    }
     // Groups that do not list the user are many and say nothing new.
     let (strangers, own): (Vec<_>, Vec<_>) =
         groups.iter().partition(|one| one.verdict == GroupVerdict::Misses(Miss::NotListed));
@@ -59,6 +70,24 @@ async fn explain(explained: &Explained, screen: &mut Screen<'_>) -> Result<u8, F
         screen.line(&format!("{} more do not list {user}", strangers.len())).await?;
     }
     Ok(0)
+}
+
+fn matrix_table(rows: &[MatrixRow]) -> Table {
+    let heading = ["USER", "CREDENTIAL", "ACTION", "ASKS FOR", "OPEN", "FORWARDS", "GRANTS", "ACCESS GROUP"];
+    let mut table = Table::new(heading).keeping([0, 1]);
+    for MatrixRow { user, credential, action, gives } in rows {
+        table.row([
+            user.to_string(),
+            credential.to_string(),
+            action.to_string(),
+            gives.asks.clone(),
+            gives.open.clone(),
+            gives.forwards.clone(),
+            gives.privileges.clone(),
+            gives.group.to_string(),
+        ]);
+    }
+    table
 }
 
 /// Until when it is open.

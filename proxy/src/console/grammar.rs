@@ -27,7 +27,7 @@ use std::net::IpAddr;
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tidegate_common::model::Kind;
-use tidegate_common::name::{CredentialName, UserName};
+use tidegate_common::name::{AccessGroupName, CredentialName, DeviceName, UserName};
 
 /// The gate's command line.
 #[derive(Debug, Parser)]
@@ -175,7 +175,7 @@ pub(super) enum Access {
     },
     /// Which access group decides, and why the others do not (auditors and administrators)
     #[command(
-        after_help = "Examples:\n  access explain operator ops@db01\n  access explain operator ops@db01 --from 203.0.113.9"
+        after_help = "Examples:\n  access explain operator ops@db01\n  access explain operator ops@db01 --from 203.0.113.9\n  access explain operator ops@db01 --at 2026-12-24T18:00Z"
     )]
     Explain {
         /// Who
@@ -188,7 +188,28 @@ pub(super) enum Access {
         /// As if they came from this address; tells which place it is taken for
         #[arg(long, value_name = "ADDRESS")]
         from: Option<IpAddr>,
+        /// At another moment than now: 2026-12-24T18:00Z, or +2h for in two hours
+        #[arg(long, value_name = "TIME", value_parser = moment::start)]
+        at: Option<moment::Start>,
     },
+    /// Who may reach what, and what it asks for, whenever it is open (auditors and administrators)
+    #[command(
+        after_help = "Examples:\n  access matrix --user operator\n  access matrix --device db01 -o json\n  access matrix -o csv > matrix.csv"
+    )]
+    Matrix(AccessMatrix),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AccessMatrix {
+    /// Only what this user reaches
+    #[arg(long)]
+    pub user: Option<UserName>,
+    /// Only what is on this device
+    #[arg(long)]
+    pub device: Option<DeviceName>,
+    /// Only what this access group governs
+    #[arg(long, value_name = "ACCESS_GROUP")]
+    pub group: Option<AccessGroupName>,
 }
 
 #[derive(Debug, Subcommand)]

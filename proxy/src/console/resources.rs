@@ -1,13 +1,14 @@
 //! `apply`, `get`, `delete`, `export`.
 
 use tidegate_common::model::{Kind, Resource, ResourceName, Resources};
+use tidegate_common::policy::{Access, Accesses, Effect};
 use tokio::io::AsyncRead;
 
 use super::grammar::{Apply, Delete, Get};
 use super::screen::Screen;
 use super::table::Table;
 use super::{Actor, Failure, Services};
-use crate::service::resources::{self, Applied};
+use crate::service::resources::{self, Applied, AppliedAll};
 
 pub(super) async fn apply(
     services: &Services,
@@ -23,18 +24,58 @@ pub(super) async fn apply(
     }
     let text = resources::Text { source: &mut stdin, called, dry_run };
     let applied = resources::apply(services, actor, text).await?;
+    let AppliedAll { resources, effect } = &applied;
     if screen.json {
-        screen.list(&applied, || Table::new([])).await?;
+        match effect {
+            Some(_) => screen.one(&applied, String::new).await?,
+            None => screen.list(resources, || Table::new([])).await?,
+        }
         return Ok(0);
     }
-    for Applied { name, result } in &applied {
+    for Applied { name, result } in resources {
         let dry = if dry_run { " (dry run)" } else { "" };
         screen.line(&format!("{}/{} {result}{dry}", name.kind.key(), name.name)).await?;
     }
-    if applied.is_empty() {
+    if resources.is_empty() {
         screen.remark("the text names no resource").await?;
     }
+    if let Some(effect) = effect {
+        simulated(effect, screen).await?;
+    }
     Ok(0)
+}
+
+/// So many accesses of a kind are shown; machines read more.
+const SHOWN: usize = 20;
+
+/// Counts first, and then some of what they count.
+async fn simulated(effect: &Effect, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    let Effect { gained, lost, changed, complete } = effect;
+    let kinds = [("gained", gained), ("lost", lost), ("on other terms", changed)];
+    if *complete && kinds.iter().all(|(_, accesses)| accesses.count == 0) {
+        return screen.line("nobody gains or loses an access by it").await;
+    }
+    let more = if *complete { "" } else { " at least: the edit touches more than was looked at" };
+    for (what, accesses) in kinds {
+        let Accesses { count, users, .. } = accesses;
+        screen.line(&format!("accesses {what}: {count}, of {users} users{more}")).await?;
+    }
+    for (what, accesses) in kinds {
+        for access in accesses.first.iter().take(SHOWN) {
+            let Access { user, credential, action, before, after } = access;
+            let how = match (before, after) {
+                (Some(before), Some(after)) => format!("was {before}; becomes {after}"),
+                (Some(how), None) | (None, Some(how)) => how.to_string(),
+                (None, None) => String::new(),
+            };
+            screen.line(&format!("  {what}: {user}, {action} on {credential}, {how}")).await?;
+        }
+        let rest = accesses.count.saturating_sub(u64::try_from(SHOWN).unwrap_or(u64::MAX));
+        if rest > 0 {
+            screen.line(&format!("  {what}: {rest} more (-o json names 1,000)")).await?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn get(

@@ -1,3 +1,4 @@
+mod accesses;
 mod commands;
 mod evidence;
 mod fleet;
@@ -123,7 +124,7 @@ async fn apply_reads_standard_input_and_tells_what_it_did() {
     let dry = world.says_with("root", "apply -f - --dry-run", text).await;
     assert_eq!(
         dry.out,
-        "user/new created (dry run)\ndevice/db01 changed (dry run)\nuser/stranger unchanged (dry run)\n"
+        "user/new created (dry run)\ndevice/db01 changed (dry run)\nuser/stranger unchanged (dry run)\nnobody gains or loses an access by it\n"
     );
     let done = world.says_with("root", "apply -f -", text).await;
     assert_eq!(done.out, "user/new created\ndevice/db01 changed\nuser/stranger unchanged\n");

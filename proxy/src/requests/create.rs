@@ -235,6 +235,7 @@ fn governed(
         coming: Coming::ASKED,
         claims: &new.claims,
         requests: &[],
+        live: &[],
     };
     match policy::decide(snapshot, &facts) {
         Decision::Refused(refusal) => Err(RequestError::Refused(refusal)),

@@ -95,6 +95,7 @@ impl Requests {
             coming: Coming::ASKED,
             claims: &claims,
             requests: &[],
+            live: &[],
         };
         let by_people = match policy::decide(&snapshot, &facts) {
             Decision::Refused(refusal) => return Err(RequestError::Refused(refusal)),

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use tidegate_common::model::{AccessGroup, Action, Credential};
 use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
-use tidegate_common::policy::{self, Decision, GroupVerdict};
+use tidegate_common::policy::{self, Decision, GroupVerdict, MatrixFilter, MatrixRow, Step};
 
 use super::operation::Operation;
 use super::{Actor, Failure, Services};
+use crate::access::AccessError;
 
 /// One credential that a user may reach.
 #[derive(Debug, Clone, Serialize)]
@@ -63,6 +64,10 @@ pub struct Explained {
     pub place: Option<String>,
     /// What comes of it, as the end of a sentence.
     pub decision: String,
+    /// At which moment.
+    pub at: Timestamp,
+    /// The way to it, step by step.
+    pub steps: Vec<Step>,
     /// What each access group says, in the order in which they are asked.
     pub groups: Vec<Explanation>,
     /// Who would go.
@@ -83,7 +88,8 @@ fn sentence<S: Serializer>(verdict: &GroupVerdict, serializer: S) -> Result<S::O
     serializer.collect_str(verdict)
 }
 
-/// Which access group decides, and why the others do not.
+/// How a decision comes about at a moment, now where none is named: step by step, which access group
+/// decides, and why the others do not.
 ///
 /// # Errors
 /// When the actor reads only their own, or the store fails.
@@ -93,10 +99,12 @@ pub async fn explain(
     user: UserName,
     credential: CredentialName,
     action: Action,
+    at: Option<Timestamp>,
     from: Option<IpAddr>,
 ) -> Result<Explained, Failure> {
     let work = async {
-        let explained = services.access.explain(&user, &credential, action, from, Timestamp::now()).await?;
+        let at = at.unwrap_or_else(Timestamp::now);
+        let explained = services.access.explain(&user, &credential, action, from, at).await?;
         let decision = match &explained.decision {
             Decision::Permitted(permit) => format!("permitted by access group `{}`", permit.group()),
             Decision::Needs(needs) => format!("access group `{}` decides and asks for more", needs.group),
@@ -104,9 +112,41 @@ pub async fn explain(
         };
         let groups = explained.groups.into_iter().map(|(group, verdict)| Explanation { group, verdict });
         let place = from.map(|from| services.access.taken_for(&user, from));
-        Ok(Explained { credential, place, decision, groups: groups.collect(), user })
+        let (groups, steps) = (groups.collect(), explained.steps);
+        Ok(Explained { credential, place, decision, at, steps, groups, user })
     };
     Operation::AccessExplain.perform(services, actor, work).await
+}
+
+/// So many accesses are listed at once.
+const MOST_LISTED: usize = 100_000;
+
+/// Every access that some group gives, whenever it is open.
+///
+/// # Errors
+/// When the actor reads only their own, or there are too many to be listed at once.
+pub async fn matrix(
+    services: &Services,
+    actor: &Actor,
+    filter: MatrixFilter,
+) -> Result<Vec<MatrixRow>, Failure> {
+    let work = async {
+        let snapshot = services.access.snapshot();
+        let listed = move || {
+            let rows = policy::matrix(&snapshot, &filter, Timestamp::now());
+            rows.take(MOST_LISTED + 1).collect::<Vec<_>>()
+        };
+        let rows = tokio::task::spawn_blocking(listed).await.map_err(|_| AccessError::Stopping)?;
+        if rows.len() > MOST_LISTED {
+            let why = format!(
+                "there are more than {MOST_LISTED} accesses; ask for those of one user, one device or one access \
+                 group at a time"
+            );
+            return Err(Failure::Missing(why));
+        }
+        Ok(rows)
+    };
+    Operation::AccessMatrix.perform(services, actor, work).await
 }
 
 pub(super) fn reachable(services: &Services, user: &UserName) -> Vec<Reachable> {

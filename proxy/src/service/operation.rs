@@ -74,6 +74,7 @@ operations! {
     Overview = "overview", User, Never;
     AccessList = "access list", Anybody, Never;
     AccessExplain = "access explain", Reader, Never;
+    AccessMatrix = "access matrix", Reader, Never;
     ResourcesApply = "apply", Administrator, Before;
     ResourcesList = "get", Reader, Never;
     ResourcesGet = "get one", Reader, Never;

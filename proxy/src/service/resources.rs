@@ -2,11 +2,15 @@
 
 use serde::Serialize;
 use tidegate_common::model::{Kind, Resource, ResourceName, Resources, Written};
+use tidegate_common::policy::Effect;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::operation::Operation;
 use super::{Actor, Failure, Services};
 use crate::access::AccessError;
+
+/// So many accesses of a kind a dry run names; it counts all.
+const TOLD: usize = 1_000;
 
 /// As much as a text of resources may be, in bytes.
 const MOST: u64 = 16 << 20;
@@ -21,6 +25,16 @@ pub struct Applied {
     pub result: Written,
 }
 
+/// What a text did, or with a dry run would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct AppliedAll {
+    /// Each of its resources, in its order.
+    pub resources: Vec<Applied>,
+    /// Who would gain and who would lose what; told of dry runs only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Effect>,
+}
+
 /// A text of resources.
 pub struct Text<'a> {
     /// TOML in UTF-8, at most 16 MiB. Nothing is read of it for whoever may not apply it.
@@ -31,22 +45,30 @@ pub struct Text<'a> {
     pub dry_run: bool,
 }
 
-/// Writes what a text says, all or nothing, and tells of each resource in its order.
+/// Writes what a text says, all or nothing, and tells of each resource in its order; a dry run tells
+/// who would gain and who would lose what, too.
 ///
 /// # Errors
 /// When the actor is no administrator; every mistake of the text; or nothing could be written.
-pub async fn apply(services: &Services, actor: &Actor, text: Text<'_>) -> Result<Vec<Applied>, Failure> {
+pub async fn apply(services: &Services, actor: &Actor, text: Text<'_>) -> Result<AppliedAll, Failure> {
     let work = async {
         let Text { source, called, dry_run } = text;
         let mut bytes = Vec::new();
         source.take(MOST + 1).read_to_end(&mut bytes).await?;
         let text = String::from_utf8(bytes).map_err(|_| Failure::NotText)?;
-        let written = services.access.apply(&text, &actor.by(), dry_run).await;
-        let written = written.map_err(|error| match (error, called) {
+        let by = actor.by();
+        let written = match dry_run {
+            true => {
+                services.access.try_out(&text, &by, TOLD).await.map(|(told, effect)| (told, Some(effect)))
+            }
+            false => services.access.apply(&text, &by, false).await.map(|told| (told, None)),
+        };
+        let (written, effect) = written.map_err(|error| match (error, called) {
             (AccessError::Mistakes(mistakes), Some(file)) => Failure::Mistakes { file, mistakes },
             (error, _) => error.into(),
         })?;
-        Ok(written.into_iter().map(|(name, result)| Applied { name, result }).collect())
+        let resources = written.into_iter().map(|(name, result)| Applied { name, result }).collect();
+        Ok(AppliedAll { resources, effect })
     };
     Operation::ResourcesApply.perform(services, actor, work).await
 }

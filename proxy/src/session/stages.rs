@@ -220,7 +220,14 @@ impl Opened {
                 tracing::error!(%error, "how many sessions of a remote access are left is not seen yet");
             }
         }
-        admitted.map_err(|error| failed(EndCause::Shutdown, error))
+        match admitted {
+            Ok(()) => Ok(()),
+            // Another session was faster since policy was asked.
+            Err(error) => Err(match error.full() {
+                Some(full) => failed(EndCause::Policy, full),
+                None => failed(EndCause::Shutdown, error),
+            }),
+        }
     }
 
     async fn login(&mut self, route: Route, connected: Connected) -> Result<Arc<Open>, End> {

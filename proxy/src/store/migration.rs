@@ -1,5 +1,6 @@
 //! The schema, one step after the other; a step that was released is never changed.
 
+mod at_once;
 mod devices;
 mod first;
 mod gates;
@@ -11,6 +12,7 @@ mod targets;
 
 use sea_orm_migration::prelude::*;
 
+use at_once::AtOnce;
 use devices::{AgentKey, Fleet, HostKeyOwner, LeftBehind, SummedUp, Transfers};
 use first::First;
 use gates::Gates;
@@ -40,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(Targets),
             Box::new(Panics),
             Box::new(RemoteAccesses),
+            Box::new(AtOnce),
         ]
     }
 }

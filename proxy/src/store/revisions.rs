@@ -44,6 +44,8 @@ pub(super) enum Of<'a> {
     /// What is ruled beside resources.
     Rulings,
     RemoteAccesses,
+    /// Nothing that changes: who counts sessions at once holds it.
+    SessionsAtOnce,
     /// Whose host keys are.
     HostKeys,
     /// The requests that this user made.
@@ -57,6 +59,7 @@ impl Of<'_> {
             Self::Requests => "requests".to_owned(),
             Self::Rulings => "rulings".to_owned(),
             Self::RemoteAccesses => "remote accesses".to_owned(),
+            Self::SessionsAtOnce => "sessions at once".to_owned(),
             Self::HostKeys => "host keys".to_owned(),
             Self::Requester(user) => format!("requester {user}"),
         }
@@ -108,6 +111,17 @@ pub(super) async fn move_on(
 pub(super) async fn read_in(change: &DatabaseTransaction, of: Of<'_>) -> Result<Revision, StoreError> {
     let row = Entity::find_by_id(of.key()).one(change).await.doing("read what changed")?;
     Ok(row.map(|row| Revision(row.number)).unwrap_or_default())
+}
+
+/// Has whoever else holds the same wait until the transaction's end. Nobody looks because of it.
+pub(super) async fn hold(change: &DatabaseTransaction, of: Of<'_>) -> Result<(), StoreError> {
+    let held = Entity::update_many()
+        .col_expr(Column::Number, Expr::col(Column::Number).binary(BinOper::Add, 1))
+        .filter(Column::What.eq(of.key()));
+    match held.exec(change).await.doing("held a number")?.rows_affected {
+        0 => Err(StoreError::damaged("revision", format!("`{}` is not there", of.key()))),
+        _ => Ok(()),
+    }
 }
 
 impl Store {

@@ -10,7 +10,7 @@ use tidegate_common::id::{RequestId, SessionId};
 use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
 use tidegate_common::policy::Permit;
 
-use super::{Doing as _, MOST_NAMED, Step, Store, StoreError};
+use super::{Doing as _, MOST_NAMED, Step, Store, StoreError, at_once};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "session")]
@@ -87,7 +87,7 @@ fn millis(at: i64) -> Timestamp {
     Timestamp::from_millisecond(at).unwrap_or_default()
 }
 
-fn read(row: Model) -> Result<SessionRow, StoreError> {
+pub(super) fn read(row: Model) -> Result<SessionRow, StoreError> {
     let what = format!("session `{}`", row.id);
     let damaged = |why: &dyn std::fmt::Display| StoreError::damaged(what.clone(), why);
     Ok(SessionRow {
@@ -105,7 +105,7 @@ fn read(row: Model) -> Result<SessionRow, StoreError> {
 }
 
 impl Store {
-    /// Writes a session that begins on this gate.
+    /// Writes a session that begins on this gate, where there is room for it.
     #[must_use]
     pub fn session_step(&self, id: SessionId, permit: &Permit, origin: IpAddr, now: Timestamp) -> Step {
         let begun = self.session_put_step(SessionRow {
@@ -120,10 +120,11 @@ impl Store {
             ended: None,
             outcome: None,
         });
-        match permit.request() {
+        let begun = match permit.request() {
             Some(request) => Self::session_counted(request, permit.sessions()).and(begun),
             None => begun,
-        }
+        };
+        if permit.bounds_sessions() { at_once::room(permit.clone()).and(begun) } else { begun }
     }
 
     pub(super) fn session_put_step(&self, session: SessionRow) -> Step {

@@ -1,6 +1,8 @@
 //! An access group as a kind of resource: read, shown.
 
-use super::{AccessGroup, Approval, Approver, Conditions, Criteria, Level, RequestTerms, Terms, check};
+use super::{
+    AccessGroup, Approval, Approver, AtOnce, Conditions, Criteria, Level, RequestTerms, Terms, check,
+};
 use crate::model::check::Checker;
 use crate::model::read::Fields;
 use crate::model::resources::{ResourceType, cell, joined};
@@ -62,6 +64,12 @@ impl ResourceType for AccessGroup {
         let conditions = fields.table("conditions", "[access_group.conditions]", |fields| Conditions {
             forwards: fields.list("forwards"),
             longest: fields.optional("longest"),
+            sessions_at_once: fields
+                .table("sessions_at_once", "`sessions_at_once`", |fields| {
+                    let mut bound = |key| Some(fields.number(key, 0, 1, 9_999)).filter(|most| *most > 0);
+                    AtOnce { per_user: bound("per_user"), per_credential: bound("per_credential") }
+                })
+                .unwrap_or_default(),
             exec_output_limit: fields.optional("exec_output_limit").unwrap_or_default(),
             record_input: fields.flag("record_input", false),
         });

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::super::at_once::Full;
 use super::super::criteria::Field;
 use super::super::login::LoginGone;
 use super::super::outside::NoEntry;
@@ -27,7 +28,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.why {
             Why::Login(gone) => write!(f, "{gone}; connect again"),
-            Why::Panic(_) => self.why.fmt(f),
+            Why::Panic(_) | Why::Full(_) => self.why.fmt(f),
             Why::Entry(why) => why.fmt(f),
             _ => write!(
                 f,
@@ -61,6 +62,9 @@ pub enum Why {
     /// No such credential.
     #[error("the credential does not exist")]
     UnknownCredential,
+    /// There are as many sessions at once as the group allows.
+    #[error("{0}")]
+    Full(Full),
     /// The group's longest session is over.
     #[error("the longest session that the group allows is over")]
     TooLong,

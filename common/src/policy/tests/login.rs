@@ -38,6 +38,7 @@ fn decided(snapshot: &Snapshot, login: &Arc<Login>) -> Decision {
         coming: Coming::ASKED,
         claims: &Claims::default(),
         requests: &[],
+        live: &[],
     };
     decide(snapshot, &facts)
 }

@@ -73,6 +73,7 @@ fn come(
         coming: Coming { side, accesses: &accesses },
         claims: &ask.claims,
         requests: &ask.requests,
+        live: &[],
     };
     decide(snapshot, &facts)
 }

@@ -71,6 +71,7 @@ fn explain_names_the_group_that_decides_and_why_the_others_did_not() {
         coming: Coming::ASKED,
         claims: &Claims::default(),
         requests: &[],
+        live: &[],
     };
     let explanation = explain(&snapshot, &facts);
     assert!(matches!(explanation.decision, Decision::Permitted(_)));

@@ -8,6 +8,7 @@ use tidegate_common::id::{RemoteAccessId, RequestId, SessionId};
 use tidegate_common::model::{Action, Claims, Kind, Limits, PanicScope, Scope, Wish};
 use tidegate_common::name::GateName;
 use tidegate_common::notice::Channel;
+use tidegate_common::policy::MatrixFilter;
 use tidegate_common::time::Length;
 
 use super::*;
@@ -35,6 +36,7 @@ overview                    yes      yes      yes      yes     yes   4    1
 access list                 yes      none     none     none    none  4    1
 access list: of operator    yes      3        3        yes     yes   yes  1
 access explain              3        3        3        yes     yes   yes  1
+access matrix               3        3        3        yes     yes   yes  1
 apply                       2        2        2        2       yes   yes  1
 get                         3        3        3        yes     yes   yes  1
 get one                     3        3        3        yes     yes   yes  1
@@ -262,12 +264,15 @@ async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor
         }
         Operation::AccessExplain => {
             let (target, action) = ("ops@db01".parse().unwrap(), Action::Session);
-            access::explain(services, actor, operator(), target, action, None).await.map(|_| true)
+            access::explain(services, actor, operator(), target, action, None, None).await.map(|_| true)
+        }
+        Operation::AccessMatrix => {
+            access::matrix(services, actor, MatrixFilter::default()).await.map(|rows| !rows.is_empty())
         }
         Operation::ResourcesApply => {
             let mut source = &b"[[user]]\nname = \"late\"\n"[..];
             let text = resources::Text { source: &mut source, called: None, dry_run: false };
-            resources::apply(services, actor, text).await.map(|applied| !applied.is_empty())
+            resources::apply(services, actor, text).await.map(|applied| !applied.resources.is_empty())
         }
         Operation::ResourcesList => {
             resources::list(services, actor, Kind::User).await.map(|all| !all.is_empty())

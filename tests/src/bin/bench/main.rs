@@ -11,6 +11,7 @@ mod channels;
 mod cpu;
 mod crowded;
 mod measures;
+mod policy;
 mod report;
 mod slow;
 mod video;
@@ -103,13 +104,17 @@ fn bench() -> Result<()> {
     describe(&sizes)?;
     let mut rows: Vec<Row> = Vec::new();
     type Alone = fn(bool) -> Result<Vec<Row>>;
-    let alone: [(&str, Alone); 3] =
-        [("witness", witness::measure), ("many agents", agents::many), ("video", video::measure)];
+    let alone: [(&str, Alone); 4] = [
+        ("policy", policy::measure),
+        ("witness", witness::measure),
+        ("many agents", agents::many),
+        ("video", video::measure),
+    ];
     for (name, measure) in alone.into_iter().filter(|(name, _)| wanted(name)) {
         rows.extend(measured(name, || measure(quick))?);
     }
     type Measure = fn(&Course, &Sizes) -> Result<Vec<Row>>;
-    let measures: [(&str, Measure); 12] = [
+    let measures: [(&str, Measure); 13] = [
         // First, too: an agent that has served nobody yet.
         ("idle agent", agents::idle),
         // First, because what bulk leaves to the allocator would hide it.
@@ -121,6 +126,7 @@ fn bench() -> Result<()> {
         ("set-up and grant", measures::set_up),
         ("keystroke", measures::keystroke),
         ("channels", channels::many),
+        ("panic", policy::panic),
         ("revocation", measures::revocation),
         ("revocation beside a removal", crowded::beside_a_removal),
         ("hopping processes", crowded::hopping),

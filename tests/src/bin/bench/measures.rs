@@ -280,13 +280,13 @@ pub fn keystroke(course: &Course, sizes: &Sizes) -> Result<Vec<Row>> {
 }
 
 /// Somebody who types into `cat` on a terminal of the device.
-struct Typist {
+pub struct Typist {
     ssh: Child,
     terminal: File,
 }
 
 impl Typist {
-    fn sit_down(course: &Course, way: Way, setting: &str) -> Result<Self> {
+    pub fn sit_down(course: &Course, way: Way, setting: &str) -> Result<Self> {
         let (ssh, mut terminal, _) =
             on_terminal(&course.ssh(way, setting, &["-tt"], "echo ready; exec cat")?)?;
         let mut seen = Vec::new();

@@ -1,0 +1,58 @@
+//! What would be decided: at another moment, or after an edit. Nothing of it is carried out.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use tidegate_common::model::{Action, Claims, ResourceName, Snapshot, Written};
+use tidegate_common::name::{CredentialName, UserName};
+use tidegate_common::policy::{self, Effect, Explanation, Facts};
+
+use super::{Access, AccessError, By};
+
+impl Access {
+    /// Tells an administrator how a decision comes about.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn explain(
+        &self,
+        user: &UserName,
+        target: &CredentialName,
+        action: Action,
+        from: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Explanation, AccessError> {
+        let requests = self.requests_for(user, target).await?;
+        let (snapshot, claims, seen) = (self.snapshot(), Claims::default(), self.seen(user, from));
+        let (coming, claims, requests, live) = (seen.coming(), &claims, requests.as_slice(), &[][..]);
+        let (login, origin) = (None, from);
+        let facts = Facts { now, user, login, target, action, origin, coming, claims, requests, live };
+        let decided = policy::decide(&snapshot, &facts);
+        let live = self.counted(&snapshot, &decided, user, target).await?;
+        Ok(policy::explain(&snapshot, &Facts { live: &live, ..facts }))
+    }
+
+    /// Tells what [`Self::apply`] would do, and who would gain and who would lose what by it; of each
+    /// at most `most` by name.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub async fn try_out(
+        &self,
+        text: &str,
+        by: &By,
+        most: usize,
+    ) -> Result<(Vec<(ResourceName, Written)>, Effect), AccessError> {
+        let (resources, was) = self.0.store.resources_to_change().await?;
+        self.take(&resources, was)?;
+        self.may_change(by)?;
+        let (before, text) = (self.snapshot(), text.to_owned());
+        let tried = tokio::task::spawn_blocking(move || {
+            let update = resources.update(&text).map_err(AccessError::Mistakes)?;
+            let after = Snapshot::new(&update.whole).map_err(AccessError::Broken)?;
+            let effect = policy::simulate(&before, &after, Timestamp::now(), most);
+            Ok((update.written.iter().map(|(resource, did)| (resource.name(), *did)).collect(), effect))
+        });
+        tried.await.unwrap_or(Err(AccessError::Stopping))
+    }
+}
