@@ -9,9 +9,11 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 
+use tidegate_common::model::PanicScope;
+use tidegate_common::policy::{Miss, Why};
 use tidegate_tests::client::run_of;
 use tidegate_tests::pty::{PATIENCE, Pty};
-use tidegate_tests::run::{Done, Run};
+use tidegate_tests::run::{Done, Run, Running};
 use tidegate_tests::wait;
 
 use crate::forwards::free_port;
@@ -22,7 +24,7 @@ use crate::ways::{Street, street};
 const GOLDEN: &str = include_str!("matrix.txt");
 
 /// The conditions: what is said of user and group, and the target that is asked for.
-const CONDITIONS: [(&str, &str, &str, &str); 11] = [
+const CONDITIONS: [(&str, &str, &str, &str); 14] = [
     ("allowed", "", "session = {}", "matrix@db01"),
     (
         "forwards",
@@ -49,7 +51,32 @@ const CONDITIONS: [(&str, &str, &str, &str); 11] = [
         "session = { emergency = true, approval = { needed = 1 } }\napprovers = [{ user = \"matrix-approver\" }]",
         "matrix@db01",
     ),
+    ("panic-user", "", "session = {}", "matrix@db01"),
+    ("panic-group", "", "session = {}", "matrix@db01"),
+    (
+        "sessions-at-once",
+        "",
+        "session = {}\nconditions = { sessions_at_once = { per_user = 1 } }",
+        "matrix@db01",
+    ),
 ];
+
+/// The condition that each way of policy to say no is tried under. A way that is added has no
+/// arm here, and does not compile before it has a row.
+fn condition_of(why: &Why) -> &'static str {
+    match why {
+        Why::UnknownUser | Why::DisabledUser | Why::Login(_) => "disabled-user",
+        Why::Panic(PanicScope::User(_)) => "panic-user",
+        Why::Panic(PanicScope::All | PanicScope::Device(_) | PanicScope::AccessGroup(_)) => "panic-group",
+        Why::UnknownCredential => "unknown-device",
+        Why::NoGroup { closest: Some((_, Miss::Closed)) } | Why::TooLong => "past",
+        Why::NoGroup { closest: Some((_, Miss::Action(_))) } => "no-session",
+        Why::NoGroup { .. } => "other-account",
+        Why::Full(_) => "sessions-at-once",
+        // From elsewhere: tried in `outside.rs`.
+        Why::Entry(_) => "allowed",
+    }
+}
 
 /// The kinds of channel, and the ways in that are not a channel's.
 const KINDS: [&str; 18] = [
@@ -92,6 +119,8 @@ fn every_kind_of_channel_opens_under_the_conditions_in_the_golden_file_only() {
             found.insert(name, row.join().unwrap());
         }
     });
+    let all = [Why::UnknownUser, Why::UnknownCredential, Why::TooLong, Why::Panic(PanicScope::All)];
+    assert!(all.iter().all(|why| found.contains_key(condition_of(why))));
     let mut table = String::new();
     for (condition, ..) in CONDITIONS {
         for (kind, became) in KINDS.iter().zip(&found[condition]) {
@@ -118,7 +147,12 @@ fn row(street: &Street, (name, user, group, target): &(&str, &str, &str, &str)) 
         ))
         .unwrap();
     let row = Row { street, person, target, scratch: Scratch::new("matrix") };
-    KINDS.iter().map(|kind| row.became(kind)).collect()
+    let held = row.rule(name);
+    let became = KINDS.iter().map(|kind| row.became(kind)).collect();
+    if let Some(held) = held {
+        held.kill().unwrap();
+    }
+    became
 }
 
 /// One person who tries each kind.
@@ -130,6 +164,34 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
+    /// What is ruled beside user and group; the session that is held open where there is one.
+    fn rule(&self, name: &str) -> Option<Running> {
+        let world = &self.street.world;
+        let panic = |scope: &str| {
+            let words = ["panic", scope, &self.person, "--justification", "a drill"];
+            world.admin(&words).unwrap().ok().unwrap();
+        };
+        match name {
+            "panic-user" => panic("user"),
+            "panic-group" => panic("access-group"),
+            "sessions-at-once" => {
+                let config = self.config();
+                let user = format!("User={}[{}]", self.person, self.target);
+                let held = run_of(
+                    &["ssh", "-F", &config, "-o", &user, "-T", "gate", "echo held; sleep 1000"]
+                        .map(str::to_owned),
+                )
+                .within(Duration::from_secs(600));
+                let held = held.start().unwrap();
+                wait::until_true("a session is held", PATIENCE, || held.stdout_so_far().contains("held"))
+                    .unwrap();
+                return Some(held);
+            }
+            _ => {}
+        }
+        None
+    }
+
     /// What became of it: it opens, or the sentence that the person reads; where stock clients
     /// show them none, the one that is in the audit log.
     fn became(&self, kind: &str) -> String {
@@ -143,7 +205,11 @@ impl Row<'_> {
             wait::until("the log tells why", PATIENCE, new).ok()
         });
         let sentence = sentence.unwrap_or_else(|| panic!("{} {kind}: nothing says why: {said}", self.person));
-        sentence.replace(&self.person, "USER")
+        let sentence = sentence.replace(&self.person, "USER");
+        match (sentence.split_once(": matrix@db01 since "), sentence.rsplit_once("; ")) {
+            (Some((before, _)), Some((_, after))) => format!("{before}: one since then; {after}"),
+            _ => sentence,
+        }
     }
 
     /// Every reason that the log has for a refusal of this person.
