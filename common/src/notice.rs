@@ -20,6 +20,9 @@ use crate::name::{ChangeId, CredentialName, DeviceName, GateName, ReasonName, Us
 /// What a person wrote: a justification, a comment.
 pub type Said = Note<1000>;
 
+/// For how long an agent is away before anybody is told.
+const AWAY: SignedDuration = SignedDuration::from_mins(5);
+
 /// For how long sending is tried.
 const TRIED: SignedDuration = SignedDuration::from_hours(24);
 
@@ -60,7 +63,7 @@ pub struct Decided {
     /// Which way.
     pub outcome: Outcome,
     /// By whom; nobody where time or the rules decided.
-    pub by: Option<UserName>,
+    pub by: Option<Note>,
     /// With what remark.
     pub comment: Option<Said>,
 }
@@ -117,8 +120,8 @@ pub enum Notice {
     ApprovalAsked {
         /// What is asked for.
         wanted: Wanted,
-        /// In which level the reader approves.
-        level: u8,
+        /// In which level the reader approves, where approval is in levels.
+        level: Option<u8>,
         /// What a session would change on the host, in words.
         changes: Notes,
         /// Until when somebody may decide.
@@ -148,6 +151,8 @@ pub enum Notice {
         user: UserName,
         /// When.
         ends: Timestamp,
+        /// When the reader is told.
+        from: Timestamp,
     },
     /// Somebody let themselves in, in an emergency.
     EmergencyUsed {
@@ -249,13 +254,25 @@ impl Notice {
         }
     }
 
+    /// When it is sent: at once, but for what ends later than soon and what may pass by itself.
+    #[must_use]
+    pub fn due(&self, made: Timestamp) -> Timestamp {
+        match self {
+            Self::EndsSoon { from, .. } => made.max(*from),
+            // One that is back by then was away for an update, or a blink of the network.
+            Self::AgentAway { since, .. } => made.max(since.checked_add(AWAY).unwrap_or(made)),
+            _ => made,
+        }
+    }
+
     /// Until when it is worth sending: a day, and no longer than what it tells of.
     #[must_use]
     pub fn expires(&self, made: Timestamp) -> Timestamp {
         let day = made.checked_add(TRIED).unwrap_or(Timestamp::MAX);
         match self {
             Self::ApprovalAsked { expires, .. } | Self::Link { expires, .. } => day.min(*expires),
-            Self::EndsSoon { ends, .. } => day.min(*ends),
+            // It waits for its moment first.
+            Self::EndsSoon { ends, .. } => *ends,
             _ => day,
         }
     }

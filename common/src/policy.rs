@@ -28,7 +28,9 @@ pub use explain::{Explanation, GroupVerdict, explain};
 pub use given::Gives;
 pub use login::{Login, LoginGone, Proved, proves, still_in};
 pub use matrix::{MatrixFilter, MatrixRow, matrix};
-pub use notify::{Notification, Recipient, channels, notify, notify_administrators};
+pub use notify::{
+    Notification, Recipient, RequestStep, channels, notify, notify_of_event, notify_of_request,
+};
 pub use outside::{Coming, Entry, Located, NoEntry, Outside, Side, enter};
 pub use permit::{EndReason, Permit, recheck};
 pub use simulate::{Access, Accesses, Effect, simulate};

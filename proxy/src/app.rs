@@ -11,6 +11,7 @@ use tidegate_common::audit::{EndCause, Event, Note};
 use tidegate_common::id::SessionId;
 use tidegate_common::model::Credential;
 use tidegate_common::name::{CredentialName, DeviceName};
+use tidegate_common::policy;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,14 +20,15 @@ use crate::admission::Admission;
 use crate::agents::ca::Ca;
 use crate::agents::{self, GrantSeen, ListenerContext, Registry};
 use crate::audit_log::{self, AuditLog};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::console;
 use crate::elsewhere;
 use crate::geo::Geo;
 use crate::keys::Keys;
 use crate::login::Logins;
+use crate::notify;
 use crate::outside::RemoteAccesses;
-use crate::recordings::{self, Floors, RecordingKey, Recordings};
+use crate::recordings::{self, Floors, Least, RecordingKey, Recordings};
 use crate::refusals::Refusals;
 use crate::requests::{self, Requests};
 use crate::service::{self, Services};
@@ -60,7 +62,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         automatic_duration: remote.automatic_duration,
     };
     let access = Access::load(store.clone(), audit.clone(), border).await.context("the resources")?;
-    let workflow = requests::Settings { pending: config.requests.pending, window: config.requests.window };
+    let config::Requests { pending, window, tell_before } = config.requests;
+    let workflow = requests::Settings { pending, window, tell_before };
     let requests = Requests::new(store.clone(), access.clone(), audit.clone(), workflow);
     let (mut keys, ca) = {
         let state = state.clone();
@@ -123,6 +126,16 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         refusals: refusals.clone(),
         vouching: tokio::sync::Mutex::default(),
     });
+    audit.tell_by(audit_log::Rules {
+        posted: config.notify.webhook.iter().flat_map(|webhook| webhook.kinds.clone()).collect(),
+        of_event: {
+            let (access, gate) = (access.clone(), config.gate.name.clone());
+            let now = jiff::Timestamp::now;
+            Box::new(move |event| policy::notify_of_event(&access.snapshot(), &gate, event, now()))
+        },
+    });
+    let about = notify::About { gate: config.gate.name.to_string(), ssh: dialled(&config, ssh_address) };
+    let sender = notify::run(store.clone(), audit.clone(), access.clone(), about, config.notify.clone());
     let threads = ConnectionThreads::for_processors();
     let expiry = requests.clone().keep_expiring();
     let elsewhere = elsewhere::keep_up(store.clone(), watch, access.clone(), requests.clone());
@@ -166,6 +179,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         () = elsewhere => {}
         () = locations => {}
         () = remote_accesses.keep_telling() => {}
+        () = sender => {}
+        () = watch_disks(floors(&config), &audit) => {}
         () = watchdog() => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -201,12 +216,45 @@ pub async fn copy_store(socket: &Path, from: &str, to: &str) -> anyhow::Result<S
     Ok(told)
 }
 
+/// What people type to reach the gate.
+fn dialled(config: &Config, listens: std::net::SocketAddr) -> notify::Ssh {
+    let machine = || nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
+    let (host, port) = config.listen.ssh_name.clone().unwrap_or_else(|| (machine(), None));
+    notify::Ssh { host, port: port.unwrap_or(listens.port()) }
+}
+
+/// Tells once a day that a disk is near its floor, while it is; for ever.
+async fn watch_disks(floors: Floors, audit: &AuditLog) {
+    let mut told: Option<std::time::Instant> = None;
+    loop {
+        if let Ok(Least { dir, free }) = floors.least() {
+            let (near, recently) = (
+                free < floors.floor.saturating_mul(2),
+                told.is_some_and(|told| told.elapsed() < Duration::from_secs(24 * 3600)),
+            );
+            if near && !recently {
+                let (place, floor) = (Note::new(dir.to_string_lossy()), floors.floor);
+                if audit.append(Event::DiskLow { place, free, floor }).await.is_ok() {
+                    told = Some(std::time::Instant::now());
+                }
+            } else if !near {
+                told = None;
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+}
+
 /// Where recordings go, and what must stay free on every disk that the gate writes to.
 fn recorded(config: &Config) -> recordings::Settings {
+    recordings::Settings::new(config.recordings_dir.clone(), floors(config))
+}
+
+fn floors(config: &Config) -> Floors {
     let mut places = vec![config.recordings_dir.clone(), config.state_dir.clone(), config.audit.dir.clone()];
     places.extend(config.store.url.directory());
     let (floor, reserve) = (config.recordings.free_floor.bytes(), config.recordings.reserve);
-    recordings::Settings::new(config.recordings_dir.clone(), Floors { floor, reserve, places })
+    Floors { floor, reserve, places }
 }
 
 /// What an earlier run left: sessions without an end, recordings without a seal.

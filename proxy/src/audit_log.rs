@@ -21,7 +21,7 @@ mod verify;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tidegate_common::audit::{Broken, Record};
@@ -35,7 +35,7 @@ use crate::store::{Step, Store, StoreError};
 
 pub use lines::Damage;
 pub use tail::Tail;
-pub use telling::Telling;
+pub use telling::{Rules, Telling};
 pub use verify::{Verified, verify_parts};
 
 /// How many records may wait for the store before those who append wait too.
@@ -142,6 +142,8 @@ pub struct AuditLog {
     queue: mpsc::Sender<Waiting>,
     newest: watch::Receiver<u64>,
     told: watch::Receiver<u64>,
+    /// Who is told of what.
+    telling: Arc<OnceLock<Rules>>,
     store: Store,
     dir: Arc<Path>,
 }
@@ -187,7 +189,7 @@ impl AuditLog {
         let (tell_told, told) = watch::channel(0);
         let tell = writer::Watched { newest: tell, told: tell_told };
         tokio::spawn(writer::run(store.clone(), lines, chain, waiting, tell));
-        Ok(Self { queue, newest, told, store, dir: audit_dir.into() })
+        Ok(Self { queue, newest, told, telling: Arc::default(), store, dir: audit_dir.into() })
     }
 
     /// Appends an event; returns its number when it is on the disk. An event of which
@@ -232,10 +234,13 @@ impl AuditLog {
 
     async fn queue(
         &self,
-        entries: Vec<Telling>,
+        mut entries: Vec<Telling>,
         step: Option<Step>,
         happened: bool,
     ) -> Result<HandedIn, AuditError> {
+        for entry in &mut entries {
+            telling::complete(entry, self.telling.get());
+        }
         // What has happened is told in any case.
         if !happened {
             self.store.clock_is_right().map_err(|error| AuditError::Append(Arc::new(error)))?;
@@ -246,9 +251,15 @@ impl AuditLog {
         Ok(HandedIn(written))
     }
 
+    /// Has people told by these rules; before, only of what is handed in with a record, and all
+    /// who read the webhook of nothing.
+    pub fn tell_by(&self, rules: Rules) {
+        // Only at the start.
+        let _ = self.telling.set(rules);
+    }
+
     /// Ticks whenever people are to be told of what was written.
     #[must_use]
-    #[allow(dead_code, reason = "what sends comes next")]
     pub fn told(&self) -> watch::Receiver<u64> {
         self.told.clone()
     }

@@ -2,6 +2,7 @@
 //! for `ssh` of `[listen]`). Unknown keys are refused, and all mistakes are told at
 //! once, each with its place. Each part of the program gets its own section.
 
+mod notify;
 mod read;
 mod remote_access;
 
@@ -64,6 +65,8 @@ pub struct Config {
     pub recordings: Recordings,
     /// `[audit]`
     pub audit: Audit,
+    /// `[notify]`
+    pub notify: crate::notify::Settings,
     /// `[log]`
     pub log: Log,
 }
@@ -73,6 +76,8 @@ pub struct Config {
 pub struct Listen {
     /// For people's SSH.
     pub ssh: SocketAddr,
+    /// Host and maybe port that people dial.
+    pub ssh_name: Option<(String, Option<u16>)>,
     /// For agents' links.
     pub agents: SocketAddr,
     /// Host name and port that agents are told to dial.
@@ -124,6 +129,8 @@ pub struct Requests {
     pub pending: Length,
     /// How long an approval opens unless the request asked for another time.
     pub window: Length,
+    /// How long before a window ends its requester is told, where it is twice as long.
+    pub tell_before: Length,
 }
 
 /// Recordings.
@@ -168,6 +175,7 @@ impl Config {
         let any = |port| SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), port);
         let listen = Listen {
             ssh: reader.optional("listen.ssh", address).unwrap_or(any(2222)),
+            ssh_name: reader.optional("listen.ssh_name", notify::server),
             agents: reader.optional("listen.agents", address).unwrap_or(any(7443)),
             agents_name: reader.optional("listen.agents_name", host_and_port),
         };
@@ -196,11 +204,13 @@ impl Config {
         let requests = Requests {
             pending: reader.parsed("requests.pending", Length::hours(24)),
             window: reader.parsed("requests.window", Length::minutes(60)),
+            tell_before: reader.parsed("requests.tell_before", Length::hours(1)),
         };
         let remote_access = RemoteAccess::read(&mut reader);
         let free_floor = reader.parsed("recordings.free_floor", floor());
         let recordings = Recordings { free_floor, reserve: reserve(&mut reader, free_floor) };
         let audit = Audit { dir: reader.path("audit.dir", state_dir.join("audit")) };
+        let notify = notify::read(&mut reader);
         let log = Log {
             filter: reader
                 .optional("log.filter", |text| Ok(text.to_owned()))
@@ -219,6 +229,7 @@ impl Config {
             remote_access,
             recordings,
             audit,
+            notify,
             log,
         })
     }

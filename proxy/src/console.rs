@@ -11,6 +11,7 @@ mod grammar;
 mod grants;
 mod line;
 mod menu;
+mod notify;
 mod panics;
 mod remote_accesses;
 mod requests;
@@ -118,6 +119,7 @@ async fn act(
         Command::Session(asked) => sessions::run(services, actor, asked, screen).await,
         Command::Agent(asked) => agents::run(services, actor, asked, screen).await,
         Command::Grant(Grant::List(asked)) => grants::list(services, actor, asked, screen).await,
+        Command::Notify(asked) => notify::run(services, actor, asked, screen).await,
         Command::Panic(asked) => panics::run(services, actor, asked, screen).await,
         Command::Audit(asked) => audit::run(services, actor, asked, screen).await,
     }

@@ -24,6 +24,7 @@ mod limits;
 mod log;
 mod login;
 mod memory;
+mod notify;
 mod origin;
 mod outside;
 mod recordings;

@@ -35,7 +35,7 @@ pub use key::{PublicKey, RecordingKey};
 pub use known::{Ending, Known};
 pub use read::DumpFormat;
 pub use recorder::{Channel, End, Open, Recorder};
-pub use space::Floors;
+pub use space::{Floors, Least};
 pub use store::{Recordings, Settings, Unsealed};
 
 /// What can go wrong with a recording. All of it is ours or the disk's.

@@ -26,11 +26,12 @@ use tidegate_common::audit::Event;
 use tidegate_common::id::RequestId;
 use tidegate_common::model::{Action, Claims, Limits, Request, Wish};
 use tidegate_common::name::{CredentialName, UserName};
+use tidegate_common::policy::{self, Notification};
 use tidegate_common::time::Length;
 use tokio::sync::{Mutex, watch};
 
 use crate::access::{Access, By};
-use crate::audit_log::AuditLog;
+use crate::audit_log::{AuditLog, Telling};
 use crate::store::{RequestFilter, Revision, Step, Store};
 
 /// How long things take unless said otherwise.
@@ -40,11 +41,13 @@ pub struct Settings {
     pub pending: Length,
     /// How long an approval opens.
     pub window: Length,
+    /// How long before a long window ends its requester is told.
+    pub tell_before: Length,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { pending: Length::hours(24), window: Length::minutes(60) }
+        Self { pending: Length::hours(24), window: Length::minutes(60), tell_before: Length::hours(1) }
     }
 }
 
@@ -145,11 +148,31 @@ impl Requests {
         self.0.access.tick();
     }
 
+    /// Who is told of what becomes of a request.
+    fn told(&self, before: Option<&Request>, after: &Request, now: Timestamp) -> Vec<Notification> {
+        let snapshot = self.0.access.snapshot();
+        let start = after.wish.start.unwrap_or(now).max(now);
+        let window = self.0.settings.window;
+        let group = snapshot.group(&after.group);
+        let length = group.map_or(window, |group| self.length(group, &after.wish, start));
+        let ahead = self.0.settings.tell_before;
+        policy::notify_of_request(&snapshot, &policy::RequestStep { before, after, length, ahead, now })
+    }
+
     /// Carries a change out as a task of its own: whoever asked may leave in the middle,
     /// and those who wait must hear of it.
-    async fn write(&self, step: Step, by: &By, events: Vec<Event>) -> Result<(), RequestError> {
+    async fn write(
+        &self,
+        step: Step,
+        by: &By,
+        events: Vec<Event>,
+        told: Vec<Notification>,
+    ) -> Result<(), RequestError> {
         let requests = self.clone();
-        let entries = events.into_iter().map(|event| by.did(event)).collect();
+        let mut entries: Vec<Telling> = events.into_iter().map(|event| by.did(event).into()).collect();
+        if let Some(first) = entries.first_mut() {
+            first.tell(told);
+        }
         let done = tokio::spawn(async move {
             requests.0.audit.step(entries, step).await?;
             requests.tick();

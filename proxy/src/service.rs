@@ -14,6 +14,7 @@ pub mod commands;
 mod each;
 mod failure;
 pub mod grants;
+pub mod notifications;
 mod operation;
 pub mod overview;
 pub mod panics;

@@ -20,7 +20,6 @@ mod fleet;
 mod gates;
 mod host_keys;
 mod migration;
-#[allow(dead_code, reason = "what sends comes next")]
 mod outbox;
 mod pool;
 mod remote_accesses;
@@ -43,7 +42,6 @@ pub use copy::copy;
 pub use fleet::Drifts;
 pub use gates::{Gate, GateId};
 pub(crate) use outbox::with_notifications;
-#[allow(unused_imports, reason = "what sends comes next")]
 pub use outbox::{Claimed, NotificationFilter, NotificationRow, NotificationState, Tried};
 pub use pool::within;
 pub use remote_accesses::RemoteAccessFilter;

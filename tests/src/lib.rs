@@ -19,6 +19,7 @@ pub mod programs;
 pub mod pty;
 pub mod run;
 pub mod say;
+pub mod sinks;
 pub mod slot;
 pub mod torture;
 pub mod wait;

@@ -74,6 +74,8 @@ mod manual;
 mod matrix;
 #[path = "e2e/menu.rs"]
 mod menu;
+#[path = "e2e/notices.rs"]
+mod notices;
 #[path = "e2e/origins.rs"]
 mod origins;
 #[path = "e2e/outside.rs"]

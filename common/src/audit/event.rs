@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Changed, CommandText, Note, Notes, Transfer};
 use crate::digest::Digest;
 use crate::grant::{Ended, Privilege, Receipt};
-use crate::id::{RemoteAccessId, RequestId, SessionId};
+use crate::id::{NotificationId, RemoteAccessId, RequestId, SessionId};
 use crate::kind::Kind;
 use crate::name::{
     AccessGroupName, ChangeId, CredentialName, DeviceName, ReasonName, UserGroupName, UserName,
@@ -219,6 +219,20 @@ pub enum Event {
     /// A console command was refused, for lack of a role for example.
     ConsoleRefused { command: CommandText, why: Note },
 
+    // What people are told.
+    /// A notice could not be sent, and is given up.
+    NotificationFailed {
+        notification: NotificationId,
+        notice: Note,
+        recipient: Note,
+        channel: Note,
+        why: Note,
+    },
+    /// Somebody has one tried again.
+    NotificationRetried { notification: NotificationId, notice: Note, recipient: Note, channel: Note },
+    /// Somebody looks whether notices reach a user.
+    NotificationTested { user: UserName, channels: Notes },
+
     // Agents.
     /// A one-time token was made.
     TokenMinted { device: DeviceName, expires: Timestamp },
@@ -254,6 +268,8 @@ pub enum Event {
     RecordingFailed { session: SessionId, why: Note },
     /// Found unsealed at start: an earlier run was ended by force.
     RecordingIncomplete { file: Note },
+    /// The disk of a directory is near the floor below which sessions end; bytes.
+    DiskLow { place: Note, free: u64, floor: u64 },
     /// Somebody watched it.
     RecordingPlayed { session: SessionId },
     /// Somebody checked it.

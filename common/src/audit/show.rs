@@ -268,6 +268,26 @@ impl fmt::Display for Event {
             Self::PanicLifted { scope } => write!(f, "panic lifted: {scope} may begin again"),
             Self::ConsoleCommand { command } => write!(f, "console: {command}"),
             Self::ConsoleRefused { command, why } => write!(f, "console: {command}: refused: {why}"),
+            Self::DiskLow { place, free, floor } => {
+                write!(
+                    f,
+                    "{} MiB are free for {place}, and below {} MiB sessions end",
+                    free >> 20,
+                    floor >> 20
+                )
+            }
+            Self::NotificationFailed { notification, notice, recipient, channel, why } => {
+                write!(
+                    f,
+                    "notification {notification} ({notice}) to {recipient} by {channel} is given up: {why}"
+                )
+            }
+            Self::NotificationRetried { notification, notice, recipient, channel } => {
+                write!(f, "notification {notification} ({notice}) to {recipient} by {channel} is tried again")
+            }
+            Self::NotificationTested { user, channels } => {
+                write!(f, "a test of notices to {user} by {channels}")
+            }
             Self::TokenMinted { device, expires } => {
                 write!(f, "token for {device} made, valid until {expires}")
             }

@@ -1,8 +1,14 @@
 //! Who is told of a notice by which channel.
 
+mod event;
+mod request;
+
+pub use event::notify_of_event;
+pub use request::{RequestStep, notify_of_request};
+
 use std::collections::HashSet;
 
-use crate::model::{Email, Phone, Role, Snapshot, User};
+use crate::model::{Email, Phone, Snapshot, User};
 use crate::name::UserName;
 use crate::notice::{Channel, Notice, NoticeKind};
 use crate::secret::Secret;
@@ -20,6 +26,17 @@ pub enum Recipient {
     Everybody,
 }
 
+impl std::fmt::Display for Recipient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::User(name) => name.as_str(),
+            Self::Mail(address) => address.as_str(),
+            Self::Phone(phone) => phone.as_str(),
+            Self::Everybody => "all",
+        })
+    }
+}
+
 /// A notice on its way to one recipient by one channel. It is put beside the audit log's record of
 /// the step that it tells of, and so into the same transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +51,8 @@ pub struct Notification {
     pub secret: Option<Secret>,
 }
 
-/// The notice for each of these users who is enabled, once, by the channels that they chose.
+/// The notice for each of these users who is enabled, once, by the channels that they chose; and once
+/// for all who read the webhook, which is kept where the gate's settings have the kind posted there.
 #[must_use]
 pub fn notify<'a>(
     snapshot: &Snapshot,
@@ -53,16 +71,13 @@ pub fn notify<'a>(
         };
         channels(user, notice.kind()).into_iter().map(one).collect::<Vec<_>>()
     });
-    each.collect()
-}
-
-/// The notice for every administrator: what has no other reader.
-#[must_use]
-pub fn notify_administrators(snapshot: &Snapshot, notice: &Notice) -> Vec<Notification> {
-    let mut names: Vec<&UserName> =
-        snapshot.users().filter(|user| user.has_role(Role::Admin)).map(|user| &user.name).collect();
-    names.sort_unstable();
-    notify(snapshot, names, notice)
+    let everybody = Notification {
+        recipient: Recipient::Everybody,
+        channel: Channel::Webhook,
+        notice: notice.clone(),
+        secret: None,
+    };
+    std::iter::once(everybody).filter(|_| notice.kind() != NoticeKind::Link).chain(each).collect()
 }
 
 /// By which channels a user is told of a kind.
@@ -95,9 +110,9 @@ mod tests {
         let snapshot = Snapshot::new(&resources).unwrap();
         let users: Vec<UserName> = users.iter().map(|name| name.parse().unwrap()).collect();
         let notice = Notice::Test { by: Note::new("admin") };
-        let told = notify(&snapshot, &users, &notice).into_iter().map(|one| match one.recipient {
-            Recipient::User(name) => (name.to_string(), one.channel),
-            other => panic!("{other:?}"),
+        let told = notify(&snapshot, &users, &notice).into_iter().filter_map(|one| match one.recipient {
+            Recipient::User(name) => Some((name.to_string(), one.channel)),
+            _ => None,
         });
         told.collect()
     }

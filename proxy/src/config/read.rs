@@ -65,6 +65,11 @@ impl Reader {
         self.mistakes.len()
     }
 
+    /// Whether a key is set at all.
+    pub fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
     fn get(&mut self, key: &'static str) -> Option<ValueKind> {
         self.known.insert(key);
         self.values.get(key).map(|value| value.kind.clone())

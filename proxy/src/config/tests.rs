@@ -24,7 +24,7 @@ fn the_example_in_config_is_taken_and_says_the_defaults() {
         format!(
             "{:?}",
             Config {
-                listen: Listen { agents_name: None, ..config.listen.clone() },
+                listen: Listen { agents_name: None, ssh_name: None, ..config.listen.clone() },
                 gate: Gate { name: unnamed() },
                 ..config
             }

@@ -5,6 +5,8 @@
 mod fleet;
 #[path = "grammar/moment.rs"]
 mod moment;
+#[path = "grammar/notify.rs"]
+mod notify;
 #[path = "grammar/panics.rs"]
 mod panics;
 #[path = "grammar/remote_accesses.rs"]
@@ -16,6 +18,7 @@ mod sessions;
 
 pub(super) use fleet::{Agent, Grant, GrantList};
 pub(super) use moment::Since;
+pub(super) use notify::{Notify, NotifyList};
 pub(super) use panics::Panic;
 pub(super) use remote_accesses::{RemoteAccess, RemoteAccessList, Wanted};
 pub(super) use requests::{Create, Extend, Request, RequestList};
@@ -92,6 +95,9 @@ pub(super) enum Command {
     /// Privileges that are on devices now
     #[command(subcommand)]
     Grant(Grant),
+    /// What people are told, by mail, SMS and webhook
+    #[command(subcommand)]
+    Notify(Notify),
     /// Stop a user, a device, an access group or everything at once, until it is lifted
     #[command(subcommand)]
     Panic(Panic),

@@ -65,8 +65,8 @@ impl RemoteAccesses {
         }
         access.end_told = true;
         let (user, ends) = (access.user.clone(), access.window.end);
-        let notice =
-            Notice::EndsSoon { what: Ending::RemoteAccess, name: Note::new(id.to_string()), user, ends };
+        let (what, name) = (Ending::RemoteAccess, Note::new(id.to_string()));
+        let notice = Notice::EndsSoon { what, name, user, ends, from: now };
         let readers = std::iter::once(&access.user).chain(&self.0.settings.tell);
         let notifications = policy::notify(&self.0.access.snapshot(), readers, &notice);
         let said = format!("at {ends:.0}");

@@ -129,7 +129,8 @@ impl Requests {
         };
         let by = By { actor: tidegate_common::audit::Actor::User(request.user.clone()), origin, login: None };
         let event = created(&request);
-        self.write(Store::request_made(request.clone(), was), &by, vec![event]).await?;
+        let told = self.told(None, &request, now);
+        self.write(Store::request_made(request.clone(), was), &by, vec![event], told).await?;
         Ok(request)
     }
 

@@ -40,9 +40,11 @@ impl Requests {
             return Err(if seen { RequestError::NotYours(id) } else { RequestError::Unknown(id) });
         }
         still_good(&request, now)?;
+        let before = request.clone();
         request.state = RequestState::Cancelled { at: now };
         let event = Event::RequestCancelled { request: id, comment: None };
-        self.write(Store::request_changed(request.clone(), was), by, vec![event]).await?;
+        let told = self.told(Some(&before), &request, now);
+        self.write(Store::request_changed(request.clone(), was), by, vec![event], told).await?;
         Ok(request)
     }
 
@@ -86,9 +88,11 @@ impl Requests {
         }
         still_good(&request, now)?;
         let who = user.map_or_else(|| "an administrator".to_owned(), ToString::to_string);
+        let before = request.clone();
         request.state = RequestState::Revoked { at: now, by: who, comment: comment.clone() };
         let event = Event::RequestRevoked { request: id, comment: note(comment.as_ref()) };
-        self.write(Store::request_changed(request.clone(), was), by, vec![event]).await?;
+        let told = self.told(Some(&before), &request, now);
+        self.write(Store::request_changed(request.clone(), was), by, vec![event], told).await?;
         Ok(request)
     }
 
@@ -111,8 +115,10 @@ impl Requests {
             if state == request.state {
                 continue;
             }
-            let step = Store::request_changed(Request { state, ..request }, was);
-            match self.write(step, &By::proxy(), vec![Event::RequestExpired { request: id }]).await {
+            let expired = Request { state, ..request.clone() };
+            let told = self.told(Some(&request), &expired, now);
+            let step = Store::request_changed(expired, was);
+            match self.write(step, &By::proxy(), vec![Event::RequestExpired { request: id }], told).await {
                 Ok(()) => written += 1,
                 // Another gate has.
                 Err(error) if error.is_changed() => {}

@@ -138,13 +138,15 @@ impl Requests {
     ) -> Result<Request, RequestError> {
         let event = created(&request);
         if by_people {
-            self.write(Store::request_made(request.clone(), requester), by, vec![event]).await?;
+            let told = self.told(None, &request, request.created);
+            self.write(Store::request_made(request.clone(), requester), by, vec![event], told).await?;
             return Ok(request);
         }
         let more = request.wish.duration.unwrap_or(self.0.settings.window);
         let (step, extended) = lengthen(group, &mut request, (first, was), window, more);
         let made = Store::request_made(request.clone(), requester).and(step);
-        self.write(made, by, vec![event, extended]).await?;
+        let told = self.told(None, &request, request.created);
+        self.write(made, by, vec![event, extended], told).await?;
         Ok(request)
     }
 }

@@ -72,7 +72,7 @@ impl Requests {
         }
         let event = Event::RequestReviewed { request: id, comment: note(comment.as_ref()) };
         request.review = Some(Review { by: reviewer.clone(), at: now, origin: by.origin, comment });
-        self.write(Store::request_changed(request.clone(), was), by, vec![event]).await?;
+        self.write(Store::request_changed(request.clone(), was), by, vec![event], Vec::new()).await?;
         Ok(request)
     }
 

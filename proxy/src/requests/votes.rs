@@ -93,6 +93,7 @@ impl Requests {
         let snapshot = self.0.access.snapshot();
         let group = snapshot.group(&request.group).ok_or(RequestError::GroupGone(id))?;
         let level = policy::ballot(group, &request, voter).map_err(|why| RequestError::NoVote { id, why })?;
+        let before = request.clone();
         let left_out = leave_out(&mut request, &narrowed.only, voter, now)?;
         self.narrow(group, &mut request, narrowed.wish, now)?;
         let vote =
@@ -120,7 +121,8 @@ impl Requests {
             step = step.and(more);
             events.push(extended);
         }
-        self.write(step, by, events).await?;
+        let told = self.told(Some(&before), &request, now);
+        self.write(step, by, events, told).await?;
         Ok(request)
     }
 

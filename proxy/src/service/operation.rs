@@ -107,6 +107,9 @@ operations! {
     RecordingVerify = "session verify", Reader, Before;
     CommandList = "session commands", Reader, Before;
     GrantList = "grant list", Anybody, Never;
+    NotificationList = "notify list", Anybody, Never;
+    NotificationRetry = "notify retry", Administrator, Before;
+    NotificationTest = "notify test", Administrator, Before;
     AgentToken = "agent token", Administrator, Before;
     AgentList = "agent list", Reader, Never;
     AgentRevoke = "agent revoke", Administrator, Before;

@@ -10,6 +10,8 @@ use tidegate_common::digest::Digest;
 use tidegate_common::id::SessionId;
 use tidegate_common::model::{Action, Claims, Credential};
 use tidegate_common::name::DeviceName;
+use tidegate_common::notice::{Channel, Notice};
+use tidegate_common::policy::{Notification, Recipient};
 use tidegate_common::recording::{FORMAT, Header, Kind};
 use tidegate_common::wire::Sight;
 
@@ -17,11 +19,12 @@ use super::{Actor, AgentLinks, Link, LiveSessions, Services};
 use crate::access::tests::proved;
 use crate::access::{Access, By};
 use crate::agents::GrantSeen;
-use crate::audit_log::AuditLog;
+use crate::audit_log::{AuditLog, Telling};
 use crate::outside::RemoteAccesses;
 use crate::recordings::{End, Open, Recorder, RecordingKey, Recordings, Settings};
 use crate::requests::Requests;
 use crate::store::testing::Temporary;
+use crate::store::{Claimed, Tried};
 
 const WORLD: &str = r#"
 [[user]]
@@ -161,6 +164,23 @@ impl World {
         let id = SessionId::new(1_800_000_000_000, 7);
         self.services.store.session_begin(id, &permit, origin, jiff::Timestamp::now()).await.unwrap();
         id
+    }
+
+    /// A notification to the user that was given up.
+    pub async fn gave_up_telling(&self, user: &str) {
+        let told = Notification {
+            recipient: Recipient::User(user.parse().unwrap()),
+            channel: Channel::Mail,
+            notice: Notice::Test { by: Note::new("admin") },
+            secret: None,
+        };
+        let event = Event::ProxyStopped { why: Note::new("a test") };
+        self.services.audit.append(Telling::new(event, vec![told])).await.unwrap();
+        let now = jiff::Timestamp::now();
+        let claimed = self.services.store.notifications_claim(Channel::Mail, 1, now, now).await.unwrap();
+        let tried = |one: Claimed| (one.row.id, one.claim, Tried::Failed(Note::new("550 nobody")));
+        let tried = claimed.into_iter().map(tried).collect();
+        self.services.store.notifications_settle(tried, now).await.unwrap();
     }
 
     /// The session's recording, which showed `text`, sealed, and the log knows of it.

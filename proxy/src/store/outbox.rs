@@ -6,14 +6,17 @@
 //! Whoever settles a row says by which claim. The code of a link has a column of its own, which
 //! nothing but a claim reads and which is emptied once it is sent or given up.
 
+mod row;
+
+pub use row::{Claimed, NotificationFilter, NotificationRow, NotificationState, Tried};
+
 use jiff::{SignedDuration, Timestamp};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::ExprTrait as _;
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, QueryOrder as _, QuerySelect as _};
 use tidegate_common::audit::Note;
 use tidegate_common::id::NotificationId;
-use tidegate_common::name::UserName;
-use tidegate_common::notice::{Channel, Notice, NoticeKind};
+use tidegate_common::notice::Channel;
 use tidegate_common::policy::{Notification, Recipient};
 use tidegate_common::secret::Secret;
 
@@ -62,112 +65,6 @@ const MOST: u64 = 1001;
 
 /// For how long what was sent or given up is kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
-
-/// What has become of a notification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NotificationState {
-    /// It is to be sent, or is being sent.
-    Waiting,
-    /// It was taken by the server of its channel.
-    Sent,
-    /// It was given up.
-    Failed,
-}
-
-impl NotificationState {
-    /// Every one.
-    pub const ALL: [Self; 3] = [Self::Waiting, Self::Sent, Self::Failed];
-
-    /// As the store and a command line write it.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Sent => "sent",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl std::fmt::Display for NotificationState {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.word())
-    }
-}
-
-impl std::str::FromStr for NotificationState {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|state| state.word() == text);
-        known.ok_or_else(|| {
-            format!("`{}` is no state of a notification; use waiting, sent or failed", text.escape_default())
-        })
-    }
-}
-
-/// A notification as it is listed: without its secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotificationRow {
-    /// Its number.
-    pub id: NotificationId,
-    /// For whom.
-    pub recipient: Recipient,
-    /// By what.
-    pub channel: Channel,
-    /// What it says.
-    pub notice: Notice,
-    /// What has become of it.
-    pub state: NotificationState,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// When it is tried next, or when whoever tries it now must be done.
-    pub next_try: Timestamp,
-    /// When it was made.
-    pub created: Timestamp,
-    /// When it is given up.
-    pub expires: Timestamp,
-    /// When it was sent or given up.
-    pub settled: Option<Timestamp>,
-    /// Why the last try failed.
-    pub reason: Option<String>,
-}
-
-/// A notification that this gate is to send, alone until its claim expires.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claimed {
-    /// The notification.
-    pub row: NotificationRow,
-    /// The code of a link.
-    pub secret: Option<Secret>,
-    /// By which claim.
-    pub claim: i64,
-}
-
-/// What came of a try.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Tried {
-    /// The server took it.
-    Sent,
-    /// Not now: once more at this time.
-    Again(Timestamp, Note),
-    /// Never.
-    Failed(Note),
-}
-
-/// Which notifications to read; the newest come first.
-#[derive(Debug, Clone, Default)]
-pub struct NotificationFilter {
-    /// For this user only.
-    pub user: Option<UserName>,
-    /// Of this kind only.
-    pub kind: Option<NoticeKind>,
-    /// In this state only.
-    pub state: Option<NotificationState>,
-    /// At most so many, 1,001 at the most; 0 means so many.
-    pub limit: u64,
-}
 
 const DOING: &str = "wrote notifications";
 const READING: &str = "read notifications";
@@ -219,7 +116,7 @@ async fn add(change: &DatabaseTransaction, told: Notification, at: Timestamp) ->
         secret: Set(secret.map(|secret| secret.reveal().to_owned())),
         state: Set(NotificationState::Waiting.word().to_owned()),
         attempts: Set(0),
-        next_try: Set(at.as_millisecond()),
+        next_try: Set(notice.due(at).as_millisecond()),
         claim: Set(None),
         created: Set(at.as_millisecond()),
         expires: Set(notice.expires(at).as_millisecond()),
@@ -425,19 +322,6 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// When the next one on a channel is due.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn notifications_next(&self, channel: Channel) -> Result<Option<Timestamp>, StoreError> {
-        let next = Entity::find()
-            .filter(Column::State.eq(NotificationState::Waiting.word()))
-            .filter(Column::Channel.eq(channel.word()))
-            .order_by_asc(Column::NextTry)
-            .one(&self.readers);
-        Ok(next.await.doing(READING)?.map(|row| at(row.next_try)))
-    }
-
     /// Forgets what was sent or given up long ago.
     ///
     /// # Errors
@@ -465,6 +349,7 @@ async fn settle(
         let row = match tried {
             Tried::Sent => over(NotificationState::Sent, None),
             Tried::Failed(why) => over(NotificationState::Failed, Some(why.as_str().to_owned())),
+            Tried::Dropped(why) => over(NotificationState::Dropped, Some(why.as_str().to_owned())),
             Tried::Again(at, why) => ActiveModel {
                 next_try: Set(at.as_millisecond()),
                 reason: Set(Some(why.as_str().to_owned())),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tidegate_common::audit::{Event, Record};
-use tidegate_common::id::{RemoteAccessId, RequestId, SessionId};
+use tidegate_common::id::{NotificationId, RemoteAccessId, RequestId, SessionId};
 use tidegate_common::model::{Action, Claims, Kind, Limits, PanicScope, Scope, Wish};
 use tidegate_common::name::GateName;
 use tidegate_common::notice::Channel;
@@ -18,8 +18,8 @@ use crate::requests::Narrowed;
 use crate::service::requests::Deed;
 use crate::service::testing::World;
 use crate::service::{
-    Each, access, agents, audit, commands, grants, overview, panics, recordings, remote_accesses, requests,
-    resources, sessions,
+    Each, access, agents, audit, commands, grants, notifications, overview, panics, recordings,
+    remote_accesses, requests, resources, sessions,
 };
 
 /// Who tries. `operator` is the user whose things they are, `stranger` another without a role;
@@ -72,6 +72,10 @@ session verify              3        3        3        yes     yes   yes  1
 session commands            3        3        3        yes     yes   yes  1
 grant list                  yes      none     none     yes     yes   yes  1
 grant list: of operator     yes      3        3        yes     yes   yes  1
+notify list                 yes      none     none     yes     yes   yes  1
+notify list: of operator    yes      3        3        yes     yes   yes  1
+notify retry                2        2        2        2       yes   yes  1
+notify test                 2        2        2        2       yes   yes  1
 agent token                 2        2        2        2       yes   yes  1
 agent list                  3        3        3        yes     yes   yes  1
 agent revoke                2        2        2        2       yes   yes  1
@@ -162,6 +166,7 @@ impl Scene {
         world.live.grants.lock().unwrap().push(grant(session));
         let now = Timestamp::now();
         world.services.store.enrol(&"db01".parse().unwrap(), "x", now).await;
+        world.gave_up_telling("operator").await;
         Self { world, session: session.to_string(), gone, emergency }
     }
 
@@ -359,6 +364,17 @@ async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor
             let filter = grants::Filter { user, device: None };
             grants::list(services, actor, filter).await.map(|listed| !listed.is_empty())
         }
+        Operation::NotificationList => {
+            let filter = notifications::Filter { user, limit: 10, ..notifications::Filter::default() };
+            notifications::list(services, actor, filter).await.map(|listed| !listed.is_empty())
+        }
+        Operation::NotificationRetry => {
+            notifications::retry(services, actor, NotificationId(1)).await.map(|_| true)
+        }
+        Operation::NotificationTest => {
+            let by = Some(Channel::Webhook);
+            notifications::test(services, actor, &operator(), by).await.map(|_| true)
+        }
         Operation::AgentToken => agents::token(services, actor, &db01, length).await.map(|_| true),
         Operation::AgentList => agents::list(services, actor).await.map(|listed| !listed.is_empty()),
         Operation::AgentRevoke => agents::revoke(services, actor, &db01).await.map(|_| true),
@@ -443,12 +459,13 @@ async fn each_operation_is_for_those_it_is_for_and_refuses_the_others_in_these_w
 /// Whether it leaves the scene so that somebody else could not try it again.
 fn changes(operation: Operation) -> bool {
     use Operation::{
-        AgentRevoke, PanicBegin, PanicLift, RemoteAccessApprove, RemoteAccessCancel, RemoteAccessReject,
-        RequestApprove, RequestCancel, RequestCreate, RequestReject, RequestReview, RequestRevoke,
-        ResourcesDelete,
+        AgentRevoke, NotificationRetry, PanicBegin, PanicLift, RemoteAccessApprove, RemoteAccessCancel,
+        RemoteAccessReject, RequestApprove, RequestCancel, RequestCreate, RequestReject, RequestReview,
+        RequestRevoke, ResourcesDelete,
     };
     let once = [
         AgentRevoke,
+        NotificationRetry,
         PanicBegin,
         PanicLift,
         RemoteAccessApprove,

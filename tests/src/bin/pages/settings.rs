@@ -96,7 +96,7 @@ enum Part<'a> {
 fn parts(toml: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut above = Vec::new();
-    let mut lines = toml.lines().map(str::trim);
+    let mut lines = toml.lines().map(|line| shown(line.trim()));
     while let Some(line) = lines.next() {
         if let Some(comment) = line.strip_prefix('#') {
             above.push(comment.trim());
@@ -119,6 +119,14 @@ fn parts(toml: &str) -> Vec<Part<'_>> {
         }
     }
     parts
+}
+
+/// A line that is commented out because its section is not there by itself is one all the same.
+fn shown(line: &str) -> &str {
+    let Some(rest) = line.strip_prefix("# ") else { return line };
+    let key = rest.split_once(" = ").map(|(key, _)| key).unwrap_or_default();
+    let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if rest.starts_with('[') || is_key { rest } else { line }
 }
 
 /// The line without its comment, and the comment; a `#` between quotes begins none.
