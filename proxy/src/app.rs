@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures::future::BoxFuture;
 use tidegate_common::audit::{EndCause, Event, Note};
-use tidegate_common::id::SessionId;
 use tidegate_common::model::Credential;
 use tidegate_common::name::{CredentialName, DeviceName};
 use tidegate_common::policy;
@@ -109,7 +108,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         remote_accesses: remote_accesses.clone(),
         audit: audit.clone(),
         recordings: recordings.clone(),
-        live: Arc::new(live.clone()),
+        live: live.clone(),
         agents: Arc::new(registry.clone()),
         ca_fingerprint: ca.fingerprint(),
         agents_address: config.listen.agents_name.clone().unwrap_or_else(|| agents_address.to_string()),
@@ -289,21 +288,6 @@ async fn watchdog() {
     loop {
         beat.tick().await;
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
-    }
-}
-
-impl service::LiveSessions for LiveSessions {
-    fn kill(&self, id: SessionId, by: &str) -> bool {
-        let message = Some(format!("{by} ended the session"));
-        self.end(id, End { cause: EndCause::Killed, message })
-    }
-
-    fn lives(&self, id: SessionId) -> bool {
-        self.holds(id)
-    }
-
-    fn gone(&self, id: SessionId, within: Duration) -> BoxFuture<'static, bool> {
-        Box::pin(self.clone().gone(id, within))
     }
 }
 

@@ -25,6 +25,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod watch;
 mod welcome;
 
 pub use failure::Failure;
@@ -34,18 +35,33 @@ pub use socket::{admin, listen};
 pub use texts::words;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
+use serde::{Deserialize, Serialize};
 use tidegate_common::audit::Note;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch::Receiver;
 
 use crate::service::{Actor, Services};
 use grammar::{Cli, Command, Grant};
 use screen::Screen;
 
 /// A terminal's size.
-#[derive(Debug, Clone, Copy)]
-pub struct Terminal {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Size {
     /// Characters in a line.
     pub columns: u32,
+    /// Lines.
+    pub rows: u32,
+}
+
+/// A terminal: how large it is, now and later.
+pub type Terminal = Receiver<Size>;
+
+/// Whether a command takes keys as they are typed, Ctrl-C too.
+#[must_use]
+pub fn takes_keys(words: &[String]) -> bool {
+    let cli = <Cli as clap::Parser>::try_parse_from(words);
+    cli.is_ok_and(|cli| cli.command.is_some_and(|command| command.takes_keys()))
 }
 
 /// Runs one command; gives its exit status: 0 done, 1 refused or failed, 2 not understood.
@@ -63,9 +79,9 @@ where
     O: AsyncWrite + Unpin + Send,
     E: AsyncWrite + Unpin + Send,
 {
-    let columns =
-        terminal.and_then(|terminal| usize::try_from(terminal.columns).ok()).filter(|columns| *columns > 0);
-    let mut screen = Screen { out: &mut out, err: &mut err, columns, json: false, csv: false };
+    let columns = terminal.as_ref().and_then(|terminal| usize::try_from(terminal.borrow().columns).ok());
+    let columns = columns.filter(|columns| *columns > 0);
+    let mut screen = Screen { out: &mut out, err: &mut err, columns, terminal, json: false, csv: false };
     let calls = match actor.name() {
         None => "tidegate-proxy admin".to_owned(),
         Some(name) => format!("ssh {name}@GATE"),
@@ -116,7 +132,7 @@ async fn act(
         Command::Access(asked) => access::run(services, actor, asked, screen).await,
         Command::Request(asked) => requests::run(services, actor, asked, screen).await,
         Command::RemoteAccess(asked) => remote_accesses::run(services, actor, asked, screen, stdin).await,
-        Command::Session(asked) => sessions::run(services, actor, asked, screen).await,
+        Command::Session(asked) => sessions::run(services, actor, asked, screen, stdin).await,
         Command::Agent(asked) => agents::run(services, actor, asked, screen).await,
         Command::Grant(Grant::List(asked)) => grants::list(services, actor, asked, screen).await,
         Command::Notify(asked) => notify::run(services, actor, asked, screen).await,

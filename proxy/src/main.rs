@@ -35,6 +35,8 @@ mod service;
 mod session;
 mod ssh;
 mod store;
+#[cfg(test)]
+mod testing;
 mod threads;
 mod upstream;
 mod witness;

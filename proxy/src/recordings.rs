@@ -14,6 +14,7 @@
 //! is written and 0400 once it is sealed. The format is [`tidegate_common::recording`]'s.
 
 mod flush;
+mod follow;
 mod handle;
 mod key;
 mod known;
@@ -30,6 +31,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use follow::Reached;
 pub use handle::Recording;
 pub use key::{PublicKey, RecordingKey};
 pub use known::{Ending, Known};

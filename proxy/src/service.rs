@@ -3,7 +3,7 @@
 //! typed answer that serializes as it is shown to machines. Nobody else checks roles.
 //!
 //! Users see and do what is their own, approvers what they approve, auditors read
-//! everything and end live sessions, administrators configure. Nobody but an approver approves, not even
+//! everything, monitors watch, lock and end what lives, administrators configure. Nobody but an approver approves, not even
 //! the local administrator.
 
 pub mod access;
@@ -14,6 +14,7 @@ pub mod commands;
 mod each;
 mod failure;
 pub mod grants;
+pub mod live;
 pub mod notifications;
 mod operation;
 pub mod overview;
@@ -36,7 +37,6 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tidegate_common::digest::Digest;
-use tidegate_common::id::SessionId;
 use tidegate_common::model::Credential;
 use tidegate_common::name::DeviceName;
 use tidegate_common::wire::Sight;
@@ -47,17 +47,8 @@ use crate::audit_log::AuditLog;
 use crate::outside::RemoteAccesses;
 use crate::recordings::Recordings;
 use crate::requests::Requests;
+use crate::session::LiveSessions;
 use crate::store::Store;
-
-/// The sessions that live now, as far as operations touch them.
-pub trait LiveSessions: Send + Sync {
-    /// Ends one, telling its user by whom; `false` when it does not live.
-    fn kill(&self, id: SessionId, by: &str) -> bool;
-    /// Whether it lives.
-    fn lives(&self, id: SessionId) -> bool;
-    /// Whether it has ended and is sealed, or does within this time.
-    fn gone(&self, id: SessionId, within: Duration) -> BoxFuture<'static, bool>;
-}
 
 /// The links to agents, as far as operations touch them.
 pub trait AgentLinks: Send + Sync {
@@ -101,7 +92,7 @@ pub struct Services {
     /// Recordings.
     pub recordings: Recordings,
     /// Live sessions.
-    pub live: Arc<dyn LiveSessions>,
+    pub live: LiveSessions,
     /// Links to agents.
     pub agents: Arc<dyn AgentLinks>,
     /// SHA-256 of the agents' CA certificate, for tokens.

@@ -9,7 +9,7 @@ mod live;
 mod policy_watch;
 mod stages;
 
-pub use live::LiveSessions;
+pub use live::{Entry as LiveEntry, Facts, Keyboard, LiveSession, LiveSessions, OpenChannel, Oversight};
 pub use policy_watch::Warning;
 
 use std::net::IpAddr;
@@ -81,8 +81,9 @@ pub struct Open {
     pub remark: Option<String>,
     /// The newest warning that its end is near.
     pub warnings: watch::Sender<Option<Warning>>,
+    /// Its handle.
+    pub live: LiveSession,
     agents: Registry,
-    traffic: Traffic,
 }
 
 impl Open {
@@ -90,27 +91,21 @@ impl Open {
     pub fn attached(&self) {
         self.agents.attached(self.id, &self.permit.target().device);
     }
-
-    /// Adds a closed channel's bytes to the session's.
-    pub fn count(&self, bytes_in: u64, bytes_out: u64) {
-        self.traffic.add(bytes_in, bytes_out);
-    }
 }
 
-/// Bytes of all closed channels of a session.
-#[derive(Clone, Default)]
-struct Traffic(Arc<[std::sync::atomic::AtomicU64; 2]>);
-
-impl Traffic {
-    fn add(&self, bytes_in: u64, bytes_out: u64) {
-        let [into, out] = &*self.0;
-        into.fetch_add(bytes_in, std::sync::atomic::Ordering::Relaxed);
-        out.fetch_add(bytes_out, std::sync::atomic::Ordering::Relaxed);
-    }
-
-    fn sums(&self) -> (u64, u64) {
-        let [into, out] = &*self.0;
-        (into.load(std::sync::atomic::Ordering::Relaxed), out.load(std::sync::atomic::Ordering::Relaxed))
+#[cfg(test)]
+impl Open {
+    /// A session that is open, with nothing behind it but these.
+    pub fn testing(
+        live: LiveSession,
+        recorder: Recorder,
+        upstream: Arc<Upstream>,
+        audit: AuditLog,
+        store: Store,
+    ) -> Self {
+        let (permit, warnings, remark) = (Arc::new(live.permit().clone()), watch::Sender::new(None), None);
+        let agents = Registry::new(std::time::Duration::from_secs(30));
+        Self { id: live.id(), recorder, upstream, audit, store, permit, remark, warnings, live, agents }
     }
 }
 
@@ -153,10 +148,11 @@ impl Sessions {
         let id = new_id();
         let (phase_sender, phase) = watch::channel(Phase::Opening(None));
         let (user, user_left) = mpsc::channel(1);
+        let (end, ordered) = mpsc::channel(1);
         let permit = Arc::new(permit);
-        let requested =
-            stages::Requested::new(Arc::clone(self), id, Arc::clone(&permit), origin, phase_sender);
-        tokio::spawn(requested.run(user_left));
+        let live = LiveSession::new(id, Arc::clone(&permit), origin, end);
+        let requested = stages::Requested::new(Arc::clone(self), live, Arc::clone(&permit), phase_sender);
+        tokio::spawn(requested.run(user_left, ordered));
         Held { id, permit, phase, _user: user }
     }
 }

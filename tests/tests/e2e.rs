@@ -64,6 +64,8 @@ mod kinds;
 mod leftovers;
 #[path = "e2e/liars.rs"]
 mod liars;
+#[path = "e2e/live.rs"]
+mod live;
 #[path = "e2e/locked.rs"]
 mod locked;
 #[path = "e2e/logins.rs"]

@@ -69,8 +69,16 @@ pub enum Event {
     SessionRefused { session: SessionId, user: UserName, target: CredentialName, why: Note },
     /// The device answered: the session is open and recorded.
     SessionStarted { session: SessionId, user: UserName, target: CredentialName, recording: Note },
-    /// An administrator or auditor orders it to end.
+    /// A monitor orders it to end.
     SessionKillOrdered { session: SessionId },
+    /// A monitor sees its screen from here on.
+    SessionWatched { session: SessionId },
+    /// And no longer.
+    SessionWatchEnded { session: SessionId },
+    /// A monitor has what is typed held back.
+    KeyboardLocked { session: SessionId },
+    /// And let through again.
+    KeyboardUnlocked { session: SessionId },
     /// It is over. Bytes are what the user's side sent and was sent.
     SessionEnded {
         session: SessionId,
@@ -423,7 +431,7 @@ words! {
         User = "the user left",
         /// The device's side closed it.
         Device = "the device closed it",
-        /// An administrator or auditor ended it.
+        /// A monitor ended it.
         Killed = "it was killed",
         /// Policy no longer permits it.
         Policy = "policy no longer permits it",

@@ -112,6 +112,10 @@ impl fmt::Display for Event {
                 write!(f, "session {session}: {user} on {target} started, recorded in {recording}")
             }
             Self::SessionKillOrdered { session } => write!(f, "session {session}: ordered to end"),
+            Self::SessionWatched { session } => write!(f, "session {session}: is being watched"),
+            Self::SessionWatchEnded { session } => write!(f, "session {session}: no longer watched"),
+            Self::KeyboardLocked { session } => write!(f, "session {session}: its keyboard is locked"),
+            Self::KeyboardUnlocked { session } => write!(f, "session {session}: its keyboard is unlocked"),
             Self::SessionEnded { session, user, target, cause, detail, millis, bytes_in, bytes_out } => {
                 write!(f, "session {session}: {user} on {target} ended after {} s: {cause}", millis / 1000)?;
                 write!(f, "{}, {bytes_in} bytes in, {bytes_out} out", Aside("detail", detail))

@@ -82,6 +82,12 @@ impl AccessGroup {
             Action::ViewPassword => self.password.as_ref(),
         }
     }
+
+    /// Whether a session's user is told who watches it.
+    #[must_use]
+    pub fn tells_of_watchers(&self) -> bool {
+        !self.session.as_ref().is_some_and(|terms| terms.silent_watch)
+    }
 }
 
 /// What an action demands.
@@ -103,6 +109,9 @@ pub struct Terms {
     /// The longest that an emergency opens; an hour unless said otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emergency_window: Option<Length>,
+    /// Whether the user is not told that somebody watches (sessions only).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub silent_watch: bool,
 }
 
 impl Terms {

@@ -25,6 +25,8 @@ pub enum Role {
     Admin,
     /// Reads sessions, recordings and the audit log.
     Auditor,
+    /// Watches, locks and ends sessions that live.
+    Monitor,
 }
 
 impl FromStr for Role {
@@ -33,7 +35,8 @@ impl FromStr for Role {
         match text {
             "admin" => Ok(Self::Admin),
             "auditor" => Ok(Self::Auditor),
-            other => Err(format!("`{}` is no role; use admin or auditor", other.escape_default())),
+            "monitor" => Ok(Self::Monitor),
+            other => Err(format!("`{}` is no role; use admin, auditor or monitor", other.escape_default())),
         }
     }
 }
@@ -43,6 +46,7 @@ impl fmt::Display for Role {
         f.pad(match self {
             Self::Admin => "admin",
             Self::Auditor => "auditor",
+            Self::Monitor => "monitor",
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::decide::{Decision, Demand, Facts, Miss, counts, decide, demand, govern};
 use super::walk::{Step, walk};
-use crate::model::Snapshot;
+use crate::model::{Action, Snapshot};
 use crate::name::AccessGroupName;
 
 /// A decision, and every group's part in it.
@@ -20,14 +20,23 @@ pub struct Explanation {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GroupVerdict {
     /// It governs.
-    #[error("governs; demands {0}")]
-    Governs(&'static str),
+    #[error("governs; demands {demands}{}", watching(*.silent_watch))]
+    Governs {
+        /// What it demands.
+        demands: &'static str,
+        /// Whether a session's user is not told who watches it.
+        silent_watch: bool,
+    },
     /// It counts, but another governs.
     #[error("counts, but another group demands more or is older; demands {0}")]
     Outdone(&'static str),
     /// It does not count.
     #[error("does not count: {0}")]
     Misses(Miss),
+}
+
+fn watching(silent: bool) -> &'static str {
+    if silent { "; the user is not told that somebody watches the session" } else { "" }
 }
 
 fn word(demand: Demand) -> &'static str {
@@ -59,8 +68,13 @@ pub fn explain(snapshot: &Snapshot, facts: &Facts<'_>) -> Explanation {
             Err(miss) => GroupVerdict::Misses(miss),
             Ok(terms) => {
                 let demands = word(demand(group, terms, facts.now));
+                let silent_watch = facts.action == Action::Session && terms.silent_watch;
                 let governs = governing == Some(&group.name);
-                if governs { GroupVerdict::Governs(demands) } else { GroupVerdict::Outdone(demands) }
+                if governs {
+                    GroupVerdict::Governs { demands, silent_watch }
+                } else {
+                    GroupVerdict::Outdone(demands)
+                }
             }
         }
     };

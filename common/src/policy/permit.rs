@@ -180,6 +180,12 @@ impl Permit {
         at_once::room(&self.group, &self.user.name, &self.credential.name, live)
     }
 
+    /// Whether the user is told who watches the session.
+    #[must_use]
+    pub fn tells_of_watchers(&self) -> bool {
+        self.group.tells_of_watchers()
+    }
+
     /// Whether what is typed is recorded too.
     #[must_use]
     pub fn record_input(&self) -> bool {

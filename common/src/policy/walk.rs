@@ -113,7 +113,7 @@ pub(super) fn walk(
 
 fn governing(groups: &[(AccessGroupName, GroupVerdict)]) -> String {
     let governs = groups.iter().find_map(|(name, verdict)| match verdict {
-        GroupVerdict::Governs(demands) => Some((name, demands)),
+        GroupVerdict::Governs { demands, .. } => Some((name, demands)),
         _ => None,
     });
     let outdone = groups.iter().filter(|(_, verdict)| matches!(verdict, GroupVerdict::Outdone(_))).count();

@@ -111,9 +111,14 @@ impl Command {
     pub fn streams(&self) -> bool {
         matches!(
             self,
-            Self::Session(Session::Play { .. } | Session::Export { .. })
+            Self::Session(Session::Play { .. } | Session::Export { .. } | Session::Watch { .. })
                 | Self::Audit(Audit::Tail { follow: true, .. })
         )
+    }
+
+    /// Whether it takes keys as they are typed.
+    pub fn takes_keys(&self) -> bool {
+        matches!(self, Self::Session(Session::Watch { .. }))
     }
 }
 

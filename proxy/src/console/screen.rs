@@ -4,8 +4,8 @@ use serde::Serialize;
 use tidegate_common::unseen::printable;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
-use super::Failure;
 use super::table::{Table, printable_json, printable_lines};
+use super::{Failure, Terminal};
 
 type Stream<'a> = &'a mut (dyn AsyncWrite + Unpin + Send);
 
@@ -15,6 +15,8 @@ pub(super) struct Screen<'a> {
     pub err: Stream<'a>,
     /// The terminal's width; none without one.
     pub columns: Option<usize>,
+    /// The terminal, where there is one.
+    pub terminal: Option<Terminal>,
     pub json: bool,
     /// Lists are written as CSV.
     pub csv: bool,

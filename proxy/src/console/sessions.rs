@@ -4,12 +4,14 @@ mod show;
 mod transfers;
 
 use jiff::Timestamp;
+use tokio::io::AsyncRead;
 
 use super::grammar::{Session, SessionList};
 use super::screen::Screen;
 use super::show::{ago, span};
 use super::table::Table;
-use super::{Actor, Failure, Services, commands};
+use super::{Actor, Failure, Services, commands, watch};
+use crate::service::live;
 use crate::service::recordings::{self, Asciicast, Speed, Verified};
 use crate::service::sessions::{self, Filter, SessionView};
 
@@ -18,6 +20,7 @@ pub(super) async fn run(
     actor: &Actor,
     asked: Session,
     screen: &mut Screen<'_>,
+    stdin: impl AsyncRead + Unpin + Send,
 ) -> Result<u8, Failure> {
     match asked {
         Session::List(asked) => list(services, actor, asked, screen).await,
@@ -43,13 +46,28 @@ pub(super) async fn run(
             screen.one(&verified, || told(&verified, &id)).await?;
             Ok(u8::from(verified.is_bad()))
         }
-        Session::Kill { id } => {
-            let session = sessions::kill(services, actor, &id).await?;
-            let line = format!("session {} of {} to {} ends", session.id, session.user, session.target);
-            screen.one(&session, || line).await?;
-            Ok(0)
+        // Boxed: no other command shall be as large.
+        Session::Watch { id } => Box::pin(watch::run(services, actor, &id, screen, stdin)).await,
+        Session::Lock { id } => {
+            let session = live::lock(services, actor, &id).await?;
+            done(&session, "is locked: what is typed is held back", screen).await
+        }
+        Session::Unlock { id } => {
+            let session = live::unlock(services, actor, &id).await?;
+            done(&session, "is unlocked", screen).await
+        }
+        Session::End { id } => {
+            let session = live::end(services, actor, &id).await?;
+            done(&session, "ends", screen).await
         }
     }
+}
+
+/// What was done with a session.
+async fn done(session: &SessionView, what: &str, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+    let line = format!("session {} of {} to {} {what}", session.id, session.user, session.target);
+    screen.one(session, || line).await?;
+    Ok(0)
 }
 
 fn told(verified: &Verified, id: &str) -> String {

@@ -4,10 +4,11 @@
 //!
 //! A frame is a letter, a big-endian `u32` length of at most [`MOST_FRAME`], and as
 //! many bytes. The client sends `R` (what to run, JSON), then `I` for each piece of
-//! standard input and `F` at its end; the server sends `O` and `E` for standard
+//! standard input and `F` at its end, and `S` when its terminal has another size; the server sends `O` and `E` for standard
 //! output and error, and `X` with the exit status.
 
 mod client;
+mod keys;
 mod server;
 
 pub use client::admin;
@@ -16,12 +17,15 @@ pub use server::listen;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use super::Size;
+
 /// The most bytes of one frame.
 const MOST_FRAME: usize = 64 * 1024;
 
 const RUN: u8 = b'R';
 const INPUT: u8 = b'I';
 const INPUT_ENDS: u8 = b'F';
+const RESIZED: u8 = b'S';
 const OUT: u8 = b'O';
 const ERR: u8 = b'E';
 const EXIT: u8 = b'X';
@@ -31,7 +35,8 @@ const EXIT: u8 = b'X';
 #[serde(deny_unknown_fields)]
 struct Asked {
     words: Vec<String>,
-    columns: Option<u32>,
+    /// The size of its terminal, where there is one.
+    size: Option<Size>,
 }
 
 async fn write(stream: &mut (impl AsyncWrite + Unpin), kind: u8, bytes: &[u8]) -> std::io::Result<()> {

@@ -105,6 +105,7 @@ impl Writing {
         recorder.store.settings.floors.may_write(out.len())?;
         self.write(&out).map_err(failed)?;
         self.chain = chain;
+        recorder.written.send_replace(());
         recorder.growth().add(out.len(), Instant::now());
         recorder.store.relieve();
         Ok(())

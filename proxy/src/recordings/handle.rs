@@ -13,21 +13,23 @@ use super::{Ending, Known, PublicKey, RecordError, Recordings};
 /// One recording: written now, sealed, cut short, or not there.
 #[derive(Clone)]
 pub struct Recording {
-    recordings: Recordings,
-    path: PathBuf,
+    pub(super) recordings: Recordings,
+    pub(super) path: PathBuf,
+    /// Whose it is; none of a copy.
+    pub(super) session: Option<SessionId>,
 }
 
 impl Recordings {
     /// The recording of a session.
     #[must_use]
     pub fn of(&self, session: SessionId) -> Recording {
-        Recording { recordings: self.clone(), path: self.path(session) }
+        Recording { recordings: self.clone(), path: self.path(session), session: Some(session) }
     }
 
     /// A copy of a recording that is kept elsewhere, for the local administrator to check.
     #[must_use]
     pub fn copy(&self, file: &str) -> Recording {
-        Recording { recordings: self.clone(), path: PathBuf::from(file) }
+        Recording { recordings: self.clone(), path: PathBuf::from(file), session: None }
     }
 
     /// The file of this ending for what else is kept of a session, beside its recording.
@@ -43,7 +45,7 @@ impl Recordings {
 }
 
 impl Recording {
-    fn key(&self) -> PublicKey {
+    pub(super) fn key(&self) -> PublicKey {
         self.recordings.public_key()
     }
 

@@ -57,6 +57,8 @@ pub struct Pending {
     /// Whether somebody waits for room: then there is no waiting for more.
     pressed: bool,
     failure: Option<Arc<RecordError>>,
+    /// How many read what is written as it comes.
+    pub followers: usize,
 }
 
 /// A batch of this many bytes makes a frame.
@@ -64,6 +66,8 @@ const READY: usize = tidegate_common::recording::FULL_FRAME;
 
 /// How long the first byte of a frame waits for others.
 const FRAME_AGE: Duration = Duration::from_secs(1);
+/// How long it waits while somebody reads what is written.
+const EAGER_AGE: Duration = Duration::from_millis(50);
 /// How long one of a full frame waits: when much comes, several frames go with one write.
 const FULL_AGE: Duration = Duration::from_millis(20);
 
@@ -110,6 +114,7 @@ impl Pending {
         let age = match self.batch.bytes.len() {
             _ if self.closed || self.pressed => Duration::ZERO,
             READY.. => FULL_AGE,
+            _ if self.followers > 0 => EAGER_AGE,
             _ => FRAME_AGE,
         };
         self.since.map(|since| since + age)

@@ -54,7 +54,7 @@ fn first_line(lines: &[u8]) -> Option<Header> {
 }
 
 /// Runs `work` where it may block.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce() -> Result<T, RecordError> + Send + 'static,
 ) -> Result<T, RecordError> {
@@ -65,7 +65,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// A file, frame by frame.
-struct Source {
+pub(super) struct Source {
     path: PathBuf,
     /// None when it is not there, and is known to have been.
     file: Option<File>,
@@ -78,7 +78,7 @@ struct Source {
     whole: Option<Verdict>,
 }
 
-enum Step {
+pub(super) enum Step {
     /// Whole lines of a frame whose link holds.
     Lines(Vec<u8>),
     /// There is no more.
@@ -86,7 +86,7 @@ enum Step {
 }
 
 impl Source {
-    fn open(path: &Path, key: &PublicKey, known: Option<Known>) -> Result<Self, RecordError> {
+    pub(super) fn open(path: &Path, key: &PublicKey, known: Option<Known>) -> Result<Self, RecordError> {
         let begun = known.is_some_and(|known| known.begun);
         let file = match open_plain(path) {
             Ok(file) => Some(file),
@@ -105,7 +105,7 @@ impl Source {
         })
     }
 
-    fn step(&mut self) -> Result<Step, RecordError> {
+    pub(super) fn step(&mut self) -> Result<Step, RecordError> {
         Ok(match (self.next_step()?, self.known) {
             (Step::Over(verdict), Some(known)) => Step::Over(known.judge(verdict)),
             (step, _) => step,

@@ -54,6 +54,8 @@ pub(super) struct Inner {
     pub(super) room: Notify,
     pub(super) wake: Notify,
     pub(super) rested: Notify,
+    /// Tells of each write.
+    pub(super) written: watch::Sender<()>,
     started: Instant,
     input: bool,
     exec_output_limit: u64,
@@ -79,6 +81,7 @@ impl Recorder {
             room: Notify::new(),
             wake: Notify::new(),
             rested: Notify::new(),
+            written: watch::Sender::new(()),
             started: Instant::now(),
             input: header.input,
             exec_output_limit: header.exec_output_limit,
@@ -298,6 +301,7 @@ impl Inner {
         let read_only = std::fs::Permissions::from_mode(0o400);
         writing.file.set_permissions(read_only).map_err(|source| self.unwritten(source))?;
         let (chain, bytes) = (writing.chain, writing.length);
+        self.written.send_replace(());
         Ok(Sealed { path: self.path.clone(), bytes, frames: chain.frames, link: chain.link })
     }
 }

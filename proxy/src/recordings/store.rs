@@ -192,9 +192,14 @@ impl Store {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The recording of a session that is written now.
+    pub(super) fn writing(&self, session: SessionId) -> Option<Arc<Inner>> {
+        self.live().get(&session).and_then(Weak::upgrade)
+    }
+
     /// How far the recording of a session that lives is on the disk by now.
     pub(super) async fn written(&self, session: SessionId) -> Option<Ending> {
-        let inner = self.live().get(&session).and_then(Weak::upgrade)?;
+        let inner = self.writing(session)?;
         let look = move || inner.writing().chain;
         let Chain { frames, link, .. } = tokio::task::spawn_blocking(look).await.ok()?;
         Some(Ending::Written { frames, link })

@@ -15,10 +15,10 @@ use super::read::{dump, play, verify};
 use super::*;
 
 /// A directory of one test, gone with it.
-struct Scratch(PathBuf);
+pub struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new() -> Self {
+    pub fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name =
             format!("tidegate-record-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -27,7 +27,7 @@ impl Scratch {
         Self(dir)
     }
 
-    fn recordings(&self) -> Recordings {
+    pub fn recordings(&self) -> Recordings {
         self.with(|settings| settings)
     }
 
@@ -43,7 +43,7 @@ impl Drop for Scratch {
     }
 }
 
-fn header(number: u128) -> Header {
+pub fn header(number: u128) -> Header {
     Header {
         format: FORMAT,
         session: SessionId::new(1_790_000_000_000, number),
@@ -59,7 +59,7 @@ fn header(number: u128) -> Header {
     }
 }
 
-fn shell() -> Open<'static> {
+pub fn shell() -> Open<'static> {
     Open { kind: Kind::Terminal, command: None, term: Some("xterm"), size: None }
 }
 
@@ -67,7 +67,7 @@ fn exec(command: &str) -> Open<'_> {
     Open { kind: Kind::Exec, command: Some(command), term: None, size: None }
 }
 
-const DONE: End<'static> = End { exit: Some(0), cause: "the user left" };
+pub const DONE: End<'static> = End { exit: Some(0), cause: "the user left" };
 
 /// What a player shows, without its pauses.
 async fn shown(path: &Path, key: &PublicKey) -> (String, Verdict) {

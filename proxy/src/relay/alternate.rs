@@ -74,7 +74,13 @@ impl AlternateScreen {
     /// Whether a line of ours may stand there now.
     #[must_use]
     pub fn is_free(&self) -> bool {
-        !self.alternate && self.place == Place::Text && self.letter == 0
+        !self.alternate && self.is_whole()
+    }
+
+    /// Whether no letter or sequence is cut.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.place == Place::Text && self.letter == 0
     }
 
     /// Whether a program has the alternate screen.

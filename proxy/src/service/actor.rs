@@ -109,7 +109,7 @@ impl Actor {
     pub(super) fn reads_all(&self) -> bool {
         match &self.who {
             Who::LocalAdmin => true,
-            Who::User { roles, .. } => !roles.is_empty(),
+            Who::User { roles, .. } => roles.iter().any(|role| matches!(role, Role::Admin | Role::Auditor)),
         }
     }
 
@@ -135,6 +135,23 @@ impl Actor {
 
     pub(super) fn must_read_all(&self) -> Result<(), Failure> {
         if self.reads_all() { Ok(()) } else { Err(Failure::Role("an auditor or an administrator")) }
+    }
+
+    /// Whether they see, lock and end what lives of everybody.
+    pub(super) fn monitors(&self) -> bool {
+        match &self.who {
+            Who::LocalAdmin => true,
+            Who::User { roles, .. } => roles.contains(&Role::Monitor),
+        }
+    }
+
+    pub(super) fn must_monitor(&self) -> Result<(), Failure> {
+        if self.monitors() { Ok(()) } else { Err(Failure::Role("a monitor")) }
+    }
+
+    /// As others read of them.
+    pub(super) fn called(&self) -> String {
+        self.name().map_or_else(|| "an administrator".to_owned(), ToString::to_string)
     }
 
     pub(super) fn must_be_user(&self) -> Result<&UserName, Failure> {

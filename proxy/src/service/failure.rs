@@ -31,6 +31,9 @@ pub enum Failure {
     /// Nothing of that name.
     #[error("{0}")]
     Missing(String),
+    /// It does not stand so that this could be done.
+    #[error("{0}")]
+    NotNow(String),
     /// A named text is wrong; every mistake is listed.
     #[error("nothing was applied:\n{}", placed(.file, .mistakes))]
     Mistakes {

@@ -21,6 +21,8 @@ enum Right {
     User,
     /// Who reads what is not their own: auditors and administrators.
     Reader,
+    /// Monitors, and the local administrator.
+    Monitor,
     /// Administrators.
     Administrator,
 }
@@ -101,7 +103,10 @@ operations! {
     RemoteAccessEnrol = "remote-access enrol", User, Before;
     SessionList = "session list", Anybody, Never;
     SessionShow = "session show", Anybody, Never;
-    SessionKill = "session kill", Reader, Before;
+    SessionWatch = "session watch", Monitor, Before;
+    SessionLock = "session lock", Monitor, Before;
+    SessionUnlock = "session unlock", Monitor, Before;
+    SessionEnd = "session end", Monitor, Before;
     RecordingPlay = "session play", Reader, Before;
     RecordingExport = "session export", Reader, Before;
     RecordingVerify = "session verify", Reader, Before;
@@ -126,6 +131,7 @@ impl Right {
             Self::Anybody => Ok(()),
             Self::User => actor.must_be_user().map(drop),
             Self::Reader => actor.must_read_all(),
+            Self::Monitor => actor.must_monitor(),
             Self::Administrator => actor.must_be_admin(),
         }
     }
@@ -183,21 +189,31 @@ pub(super) async fn while_reading<T>(
     actor: &Actor,
     work: impl Future<Output = Result<T, Failure>> + Send,
 ) -> Result<T, Failure> {
+    while_may(services, actor, Actor::must_read_all, work).await
+}
+
+/// The same for what else goes on for long.
+pub(super) async fn while_may<T>(
+    services: &Services,
+    actor: &Actor,
+    must: fn(&Actor) -> Result<(), Failure>,
+    work: impl Future<Output = Result<T, Failure>> + Send,
+) -> Result<T, Failure> {
     tokio::select! {
         done = work => done,
-        lost = role_lost(services, actor) => Err(lost),
+        lost = role_lost(services, actor, must) => Err(lost),
     }
 }
 
-/// Returns when somebody who reads what is not their own no longer may.
-async fn role_lost(services: &Services, actor: &Actor) -> Failure {
+/// Returns when somebody no longer may.
+async fn role_lost(services: &Services, actor: &Actor, must: fn(&Actor) -> Result<(), Failure>) -> Failure {
     let mut changed = services.access.changed();
     // What has changed since the roles were read counts, too.
     changed.mark_changed();
     while let (Some(_), Ok(())) = (actor.name(), changed.changed().await) {
         let snapshot = services.access.snapshot();
         let now = actor.now(&snapshot);
-        if let Err(lost) = now.must_be_enabled(&snapshot).and_then(|()| now.must_read_all()) {
+        if let Err(lost) = now.must_be_enabled(&snapshot).and_then(|()| must(&now)) {
             return lost;
         }
     }

@@ -1,4 +1,4 @@
-//! Sessions: listed, shown with all that is known of them, ended.
+//! Sessions: listed, shown with all that is known of them.
 
 use std::net::IpAddr;
 
@@ -10,6 +10,7 @@ use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
 use tidegate_common::residue::Residue;
 
 use super::commands::Unseen;
+use super::live::{Standing, Watched};
 use super::operation::Operation;
 use super::{Actor, Failure, Services};
 use crate::store::{SessionFilter, SessionRow};
@@ -45,7 +46,7 @@ pub struct SessionView {
 }
 
 impl SessionView {
-    fn of(session: &SessionRow) -> Self {
+    pub(super) fn of(session: &SessionRow) -> Self {
         Self {
             id: session.id,
             user: session.user.clone(),
@@ -75,18 +76,31 @@ pub struct Filter {
     pub limit: u64,
 }
 
-/// The actor's own sessions, or everybody's for those who read all; the newest first.
+/// The actor's own sessions, or everybody's for those who read all; for monitors also what lives
+/// of everybody. The newest first.
 ///
 /// # Errors
 /// When another's are asked for and the actor reads only their own, or the store fails.
 pub async fn list(services: &Services, actor: &Actor, asked: Filter) -> Result<Vec<SessionView>, Failure> {
     let work = async {
         let Filter { live, user, target, limit } = asked;
-        let user = actor.own_or(user)?;
-        let filter = SessionFilter { user, target, request: None, live, limit };
-        let mut sessions = services.store.sessions(&filter).await?;
+        let others = actor.monitors() && !actor.reads_all() && user.as_ref() != actor.name();
+        let mut sessions = Vec::new();
+        if others {
+            let (user, target) = (user.clone(), target.clone());
+            let filter = SessionFilter { user, target, request: None, live: true, limit };
+            sessions = services.store.sessions(&filter).await?;
+        }
+        if !others || user.is_none() {
+            let filter = SessionFilter { user: actor.own_or(user)?, target, request: None, live, limit };
+            let known: Vec<_> = sessions.iter().map(|session| session.id).collect();
+            let own = services.store.sessions(&filter).await?;
+            sessions.extend(own.into_iter().filter(|session| !known.contains(&session.id)));
+        }
+        sessions.sort_by_key(|session| std::cmp::Reverse((session.started, session.id)));
+        sessions.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         sessions.iter_mut().for_each(|session| settle(services, session));
-        sessions.retain(|session| !live || session.lives());
+        sessions.retain(|session| session.lives() || !live && sees_past(actor, session));
         Ok(sessions.iter().map(SessionView::of).collect())
     };
     Operation::SessionList.perform(services, actor, work).await
@@ -98,6 +112,10 @@ pub struct ShownSession {
     /// The session.
     #[serde(flatten)]
     pub session: SessionView,
+    /// How it stands while it lives.
+    pub now: Option<Standing>,
+    /// Who watched it; empty for its user where the group does not have them told.
+    pub watched: Vec<Watched>,
     /// The files that went through it, the oldest first; at most 2,000.
     pub transfers: Vec<ListedTransfer>,
     /// How many there are; beyond those that are told, the audit log has them.
@@ -130,6 +148,12 @@ pub async fn show(services: &Services, actor: &Actor, id: &str) -> Result<ShownS
         let listed = transfers.first.into_iter().map(|(at, event)| ListedTransfer { at, event });
         Ok(ShownSession {
             session: SessionView::of(&session),
+            now: Standing::of(services, session.id),
+            watched: if tells_of_watchers(services, actor, &session) {
+                Watched::of(services, session.id).await?
+            } else {
+                Vec::new()
+            },
             transfers: listed.collect(),
             transfers_in_all: transfers.all,
             unseen: Unseen::of(services, &session).await?,
@@ -137,24 +161,6 @@ pub async fn show(services: &Services, actor: &Actor, id: &str) -> Result<ShownS
         })
     };
     Operation::SessionShow.perform(services, actor, work).await
-}
-
-/// Ends a live session; its user reads by whom.
-///
-/// # Errors
-/// When the actor reads only their own, there is no such session, or it does not live.
-pub async fn kill(services: &Services, actor: &Actor, id: &str) -> Result<SessionView, Failure> {
-    let work = async {
-        let session = find(services, actor, id).await?;
-        let order = Event::SessionKillOrdered { session: session.id };
-        services.audit.append(actor.by().did(order)).await?;
-        let who = actor.name().map_or_else(|| "an administrator".to_owned(), ToString::to_string);
-        if !services.live.kill(session.id, &who) {
-            return Err(Failure::Missing(format!("session {} does not live", session.id)));
-        }
-        Ok(SessionView::of(&session))
-    };
-    Operation::SessionKill.perform(services, actor, work).await
 }
 
 /// The session of that id, or whose id starts so. One that is not theirs is not there.
@@ -168,7 +174,7 @@ pub(super) async fn find(services: &Services, actor: &Actor, id: &str) -> Result
     }
     let mut found = services.store.sessions_like(&id).await?;
     found.iter_mut().for_each(|session| settle(services, session));
-    found.retain(|session| actor.reads_all() || actor.name() == Some(&session.user));
+    found.retain(|session| sees_past(actor, session) || (actor.monitors() && session.lives()));
     match (found.pop(), found.is_empty()) {
         (None, _) => Err(missing()),
         (Some(one), true) => Ok(one),
@@ -178,9 +184,21 @@ pub(super) async fn find(services: &Services, actor: &Actor, id: &str) -> Result
     }
 }
 
+/// Whether they see a session also when it is over.
+fn sees_past(actor: &Actor, session: &SessionRow) -> bool {
+    actor.reads_all() || actor.name() == Some(&session.user)
+}
+
+/// Whether they learn who watched a session.
+fn tells_of_watchers(services: &Services, actor: &Actor, session: &SessionRow) -> bool {
+    let snapshot = services.access.snapshot();
+    let told = || snapshot.group(&session.group).is_some_and(|group| group.tells_of_watchers());
+    actor.reads_all() || actor.monitors() || told()
+}
+
 /// A session whose end the store could not take yet is over all the same.
 fn settle(services: &Services, session: &mut SessionRow) {
-    if session.lives() && !services.live.lives(session.id) {
+    if session.lives() && !services.live.holds(session.id) {
         session.outcome = Some("over; how and when could not be stored yet".to_owned());
     }
 }

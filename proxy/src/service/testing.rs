@@ -14,8 +14,9 @@ use tidegate_common::notice::{Channel, Notice};
 use tidegate_common::policy::{Notification, Recipient};
 use tidegate_common::recording::{FORMAT, Header, Kind};
 use tidegate_common::wire::Sight;
+use tokio::sync::mpsc;
 
-use super::{Actor, AgentLinks, Link, LiveSessions, Services};
+use super::{Actor, AgentLinks, Link, Services};
 use crate::access::tests::proved;
 use crate::access::{Access, By};
 use crate::agents::GrantSeen;
@@ -23,6 +24,7 @@ use crate::audit_log::{AuditLog, Telling};
 use crate::outside::RemoteAccesses;
 use crate::recordings::{End, Open, Recorder, RecordingKey, Recordings, Settings};
 use crate::requests::Requests;
+use crate::session::{LiveEntry, LiveSession, LiveSessions};
 use crate::store::testing::Temporary;
 use crate::store::{Claimed, Tried};
 
@@ -40,6 +42,9 @@ roles = ["auditor"]
 name = "admin"
 roles = ["admin"]
 [[user]]
+name = "monitor"
+roles = ["monitor"]
+[[user]]
 name = "stranger"
 [[device]]
 name = "db01"
@@ -56,24 +61,8 @@ session = { justification = true, approval = { needed = 1 } }
 
 #[derive(Default)]
 pub struct Fake {
-    pub killed: Mutex<Vec<SessionId>>,
     pub grants: Mutex<Vec<GrantSeen>>,
     pub more: std::sync::atomic::AtomicU64,
-}
-
-impl LiveSessions for Fake {
-    fn kill(&self, id: SessionId, _: &str) -> bool {
-        self.killed.lock().unwrap().push(id);
-        true
-    }
-
-    fn lives(&self, id: SessionId) -> bool {
-        !self.killed.lock().unwrap().contains(&id)
-    }
-
-    fn gone(&self, _: SessionId, _: Duration) -> BoxFuture<'static, bool> {
-        Box::pin(std::future::ready(true))
-    }
 }
 
 impl AgentLinks for Fake {
@@ -106,7 +95,9 @@ impl AgentLinks for Fake {
 /// What operations work on, with no session and no agent behind it.
 pub struct World {
     pub services: Arc<Services>,
-    pub live: Arc<Fake>,
+    pub links: Arc<Fake>,
+    /// Sessions that live, and where they hear of their end.
+    lives: Mutex<Vec<(LiveEntry, mpsc::Receiver<crate::session::End>)>>,
     pub temporary: Temporary,
 }
 
@@ -122,7 +113,7 @@ impl World {
             Requests::new(store.clone(), access.clone(), audit.clone(), crate::requests::Settings::default());
         let key = RecordingKey::open(directory).unwrap();
         let recordings = Recordings::open(Settings::testing(directory.join("recordings")), key).unwrap();
-        let live = Arc::new(Fake::default());
+        let links = Arc::new(Fake::default());
         let settings = crate::outside::Settings {
             approvers: vec!["approver".parse().unwrap()],
             ..crate::outside::Settings::default()
@@ -135,12 +126,12 @@ impl World {
             remote_accesses,
             audit,
             recordings,
-            live: Arc::clone(&live) as _,
-            agents: Arc::clone(&live) as _,
+            live: LiveSessions::default(),
+            agents: Arc::clone(&links) as _,
             ca_fingerprint: Digest::of(b"ca"),
             agents_address: "gate.example.org:7443".to_owned(),
         };
-        Self { services: Arc::new(services), live, temporary }
+        Self { services: Arc::new(services), links, lives: Mutex::default(), temporary }
     }
 
     /// Who asks; `root` is the local administrator.
@@ -163,6 +154,9 @@ impl World {
         let tidegate_common::policy::Decision::Permitted(permit) = decided else { panic!("{decided:?}") };
         let id = SessionId::new(1_800_000_000_000, 7);
         self.services.store.session_begin(id, &permit, origin, jiff::Timestamp::now()).await.unwrap();
+        let (end, ordered) = mpsc::channel(1);
+        let live = LiveSession::new(id, Arc::new(permit), origin, end);
+        self.lives.lock().unwrap().push((self.services.live.enter(live), ordered));
         id
     }
 

@@ -20,7 +20,7 @@ use tidegate_common::wire::GrantOrder;
 use tokio::sync::{mpsc, watch};
 
 use super::policy_watch::until_not_permitted;
-use super::{End, Open, Phase, Sessions, Traffic};
+use super::{End, LiveSession, Open, Phase, Sessions};
 use crate::agents::{self, GrantOver, LiveGrant};
 use crate::audit_log::{AuditError, HandedIn, Telling};
 use crate::recordings::Recorder;
@@ -33,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A session that policy permits and nobody else knows of yet.
 pub struct Requested {
     sessions: Arc<Sessions>,
+    live: LiveSession,
     id: SessionId,
     permit: Arc<Permit>,
     origin: IpAddr,
@@ -43,23 +44,23 @@ pub struct Requested {
 impl Requested {
     pub(super) fn new(
         sessions: Arc<Sessions>,
-        id: SessionId,
+        live: LiveSession,
         permit: Arc<Permit>,
-        origin: IpAddr,
         phase: watch::Sender<Phase>,
     ) -> Self {
-        Self { sessions, id, permit, origin, phase, since: Instant::now() }
+        let (id, origin) = (live.id(), live.origin());
+        Self { sessions, live, id, permit, origin, phase, since: Instant::now() }
     }
 
-    /// The whole session. `user_left` closes when its connection is gone.
-    pub(super) async fn run(self, mut user_left: mpsc::Receiver<End>) {
-        let (end, mut ordered) = mpsc::channel(1);
-        let place = self.sessions.live.enter(self.id, end);
+    /// The whole session. `user_left` closes when its connection is gone; `ordered` has the ends that
+    /// others order.
+    pub(super) async fn run(self, mut user_left: mpsc::Receiver<End>, mut ordered: mpsc::Receiver<End>) {
+        let entry = self.sessions.live.enter(self.live.clone());
         let (closing, end) = match self.open(&mut user_left, &mut ordered).await {
             Ok(relaying) => relaying.until_the_end(&mut user_left, &mut ordered).await,
             Err(failed) => failed,
         };
-        Box::pin(closing.close(end, place)).await;
+        Box::pin(closing.close(end, entry)).await;
     }
 
     async fn open(
@@ -162,14 +163,12 @@ struct Opened {
     /// The grant's record, until it is known to be on the disk.
     applied: Option<HandedIn>,
     upstream: Option<Arc<Upstream>>,
-    traffic: Traffic,
 }
 
 impl Opened {
     fn new(requested: Requested) -> Self {
-        let traffic = Traffic::default();
         let (recorder, grant, applied, upstream) = (None, None, None, None);
-        Self { requested, admitted: false, recorder, grant, applied, upstream, traffic }
+        Self { requested, admitted: false, recorder, grant, applied, upstream }
     }
 
     /// Opens stage after stage, keeping each in `self` as soon as it is there. The
@@ -250,7 +249,7 @@ impl Opened {
             };
             failed(cause, error)
         })?;
-        let Requested { sessions, id, permit, origin, .. } = &self.requested;
+        let Requested { sessions, live, id, permit, origin, .. } = &self.requested;
         let upstream = Upstream::new(route, first);
         self.upstream = Some(Arc::clone(&upstream));
         applied?;
@@ -268,8 +267,8 @@ impl Opened {
             audit: sessions.audit.clone(),
             store: sessions.store.clone(),
             permit: Arc::clone(permit),
+            live: live.clone(),
             agents: sessions.agents.clone(),
-            traffic: self.traffic.clone(),
             remark,
             warnings: watch::Sender::new(None),
         }))

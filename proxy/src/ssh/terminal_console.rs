@@ -9,11 +9,12 @@ use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelId};
 use tidegate_common::policy::Proved;
 use tokio::io::{AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::sync::watch;
 
 use super::{Gate, menu};
-use crate::console::{self, Terminal};
+use crate::console::{self, Size};
 use crate::inbox::{Event, Inbox};
-use crate::relay::{Control, Program, Start};
+use crate::relay::{self, Control, Program, Start};
 use crate::service::Actor;
 
 /// What a command may be sent ahead of its reading, in bytes.
@@ -47,7 +48,9 @@ impl Console {
             return Box::pin(menu::run(self, id, write, handle, terminal, start)).await;
         }
         let on_terminal = start.terminal.is_some();
-        let terminal = start.terminal.as_ref().map(|terminal| Terminal { columns: terminal.size.columns });
+        let size = start.terminal.as_ref().map_or(Size { columns: 0, rows: 0 }, |terminal| of(terminal.size));
+        let (resized, terminal) = watch::channel(size);
+        let terminal = on_terminal.then_some(terminal);
         let lines = |stream| Lines { stream: Box::pin(write.make_writer_ext(stream)), carriage: on_terminal };
         let (mut out, mut err) = (lines(None), lines(Some(STDERR)));
         let mut told = false;
@@ -55,6 +58,7 @@ impl Console {
             Ok(words) => {
                 let (stdin, input) = tokio::io::duplex(AHEAD);
                 let actor = Actor::proved(&self.gate.access.snapshot(), &self.proved, self.origin);
+                let interrupts = on_terminal && !console::takes_keys(&words);
                 let run =
                     console::run(&self.gate.console, &actor, terminal, &words, stdin, &mut out, &mut err);
                 let ended = tokio::select! {
@@ -62,7 +66,7 @@ impl Console {
                     biased;
                     status = run => Ok(status),
                     why = self.gate.access.until_out(&self.proved) => Err(why),
-                    () = typed(&self.inbox, input, on_terminal) => Ok(130),
+                    () = typed(&self.inbox, input, interrupts, &resized) => Ok(130),
                 };
                 match ended {
                     Ok(status) => status,
@@ -100,11 +104,21 @@ fn words(program: &Program) -> Result<Vec<String>, String> {
     }
 }
 
-/// Passes on what is typed until the client is gone or a terminal interrupts.
-async fn typed(inbox: &Inbox<Control>, mut input: DuplexStream, terminal: bool) {
+fn of(size: relay::Size) -> Size {
+    Size { columns: size.columns, rows: size.rows }
+}
+
+/// Passes on what is typed until the client is gone, or a terminal interrupts that does; tells of
+/// another size of it.
+async fn typed(
+    inbox: &Inbox<Control>,
+    mut input: DuplexStream,
+    interrupts: bool,
+    resized: &watch::Sender<Size>,
+) {
     loop {
         match inbox.next().await {
-            Event::Data(data) if terminal && data.iter().any(|byte| INTERRUPT.contains(byte)) => return,
+            Event::Data(data) if interrupts && data.iter().any(|byte| INTERRUPT.contains(byte)) => return,
             Event::Data(data) => {
                 // A command that does not read is not sent more than it can be sent ahead.
                 let _ = input.write_all(&data).await;
@@ -112,6 +126,7 @@ async fn typed(inbox: &Inbox<Control>, mut input: DuplexStream, terminal: bool) 
             Event::Eof => {
                 let _ = input.shutdown().await;
             }
+            Event::Control(Control::WindowChange(size)) => drop(resized.send_replace(of(size))),
             Event::Control(_) => {}
             Event::Closed => return,
         }

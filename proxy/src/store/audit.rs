@@ -182,6 +182,29 @@ impl Store {
         let some = some.all(&self.readers).await.doing("read the audit log")?;
         Ok(some.into_iter().map(AuditRow::from).collect())
     }
+
+    /// The first `limit` records that name a session and whose event is of this type, by gate and
+    /// number.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn audit_of_type(
+        &self,
+        session: SessionId,
+        kind: &str,
+        limit: u64,
+    ) -> Result<Vec<AuditRow>, StoreError> {
+        // As records are written: the type is an event's first field.
+        let typed = format!("\"event\":{{\"type\":\"{kind}\"");
+        let some = Entity::find()
+            .filter(Column::Session.eq(session.to_string()))
+            .filter(Column::Body.contains(typed))
+            .order_by_asc(Column::Gate)
+            .order_by_asc(Column::Seq)
+            .limit(limit);
+        let some = some.all(&self.readers).await.doing("read the audit log")?;
+        Ok(some.into_iter().map(AuditRow::from).collect())
+    }
 }
 
 #[cfg(test)]

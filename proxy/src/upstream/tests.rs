@@ -1,12 +1,18 @@
 //! A device that opens channels, played by a server of russh's.
 
+use std::path::Path;
+
 use russh::keys::{Algorithm, PrivateKey};
 use russh::server::{self, Auth};
 use tidegate_common::audit::{Event, Record};
-use tokio::io::DuplexStream;
+use tidegate_common::id::SessionId;
+use tidegate_common::policy::Permit;
 
 use super::*;
+use crate::agents::{Registry, Trust};
+use crate::algorithms::Algorithms;
 use crate::audit_log::AuditLog;
+use crate::keys::Keys;
 use crate::store::testing::Temporary;
 
 struct Device;
@@ -19,16 +25,60 @@ impl server::Handler for Device {
     }
 }
 
+/// Connects to a device that `there` plays: our side, and the device's.
+async fn connected<H: server::Handler + Send + 'static>(
+    key: PrivateKey,
+    session: SessionId,
+    audit: AuditLog,
+    there: H,
+) -> (LoggedIn, server::Handle)
+where
+    H::Error: std::fmt::Debug,
+{
+    let vouched = vec![key.public_key().clone()];
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let config = server::Config { keys: vec![key], ..server::Config::default() };
+    let there = tokio::spawn(async move { server::run_stream(Arc::new(config), far, there).await.unwrap() });
+    let reception = Reception::default();
+    let witness = DeviceHandler::new(vouched, reception.clone(), session, audit);
+    let mut handle = client::connect_stream(Arc::default(), near, witness).await.unwrap();
+    assert!(handle.authenticate_none("ops").await.unwrap().success());
+    let running = there.await.unwrap();
+    let device = running.handle();
+    tokio::spawn(running);
+    (LoggedIn { handle, reception, terminal: TerminalFlag::default() }, device)
+}
+
+/// A session's way to a device that `there` plays; only its first connection is there.
+pub async fn upstream<H: server::Handler + Send + 'static>(
+    permit: &Permit,
+    session: SessionId,
+    audit: &AuditLog,
+    state: &Path,
+    there: H,
+) -> Arc<Upstream>
+where
+    H::Error: std::fmt::Debug,
+{
+    let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
+    let trust = Trust { host_keys: vec![key.public_key().to_openssh().unwrap()], bound: true };
+    let means = Means {
+        keys: Arc::new(Keys::open(state).unwrap()),
+        algorithms: Algorithms::default(),
+        keepalive: Duration::from_secs(60),
+        audit: audit.clone(),
+        agents: Registry::new(Duration::from_secs(30)),
+        pace: Pace::default(),
+    };
+    let route = Route::new(permit, session, &trust, means).unwrap();
+    Upstream::new(route, connected(key, session, audit.clone(), there).await.0)
+}
+
 /// A connection of ours to a device, and the device's side of it.
 struct Pair {
     temporary: Temporary,
     conn: Conn,
     device: server::Handle,
-}
-
-async fn device(key: PrivateKey, stream: DuplexStream) -> server::RunningSession<Device> {
-    let config = server::Config { keys: vec![key], ..server::Config::default() };
-    server::run_stream(Arc::new(config), stream, Device).await.unwrap()
 }
 
 impl Pair {
@@ -37,22 +87,8 @@ impl Pair {
         let audit =
             AuditLog::open(temporary.store.clone(), &temporary.directory().join("audit")).await.unwrap();
         let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
-        let vouched = vec![key.public_key().clone()];
-        let (near, far) = tokio::io::duplex(64 * 1024);
-        let there = tokio::spawn(device(key, far));
-        let reception = Reception::default();
-        let session = crate::session::new_id();
-        let witness = DeviceHandler::new(vouched, reception.clone(), session, audit);
-        let mut handle = client::connect_stream(Arc::default(), near, witness).await.unwrap();
-        assert!(handle.authenticate_none("ops").await.unwrap().success());
-        let running = there.await.unwrap();
-        let device = running.handle();
-        tokio::spawn(running);
-        Self {
-            temporary,
-            conn: LoggedIn { handle, reception, terminal: TerminalFlag::default() }.into(),
-            device,
-        }
+        let (conn, device) = connected(key, crate::session::new_id(), audit, Device).await;
+        Self { temporary, conn: conn.into(), device }
     }
 
     async fn log(&self) -> Vec<Event> {

@@ -46,8 +46,8 @@ impl ResourceType for AccessGroup {
             credential_types: fields.list("credential_types"),
         });
         let session = fields.table("session", "[access_group.session]", |fields| {
-            let change = fields.flag("change", false);
-            Terms { change, ..terms(fields) }
+            let (change, silent_watch) = (fields.flag("change", false), fields.flag("silent_watch", false));
+            Terms { change, silent_watch, ..terms(fields) }
         });
         let password = fields.table("password", "[access_group.password]", terms);
         let request = fields.table("request", "[access_group.request]", |fields| RequestTerms {
@@ -146,5 +146,5 @@ fn terms(fields: &mut Fields<'_, '_>) -> Terms {
     });
     let emergency = fields.flag("emergency", false);
     let emergency_window = fields.optional("emergency_window");
-    Terms { justification, change: false, approval, emergency, emergency_window }
+    Terms { justification, change: false, approval, emergency, emergency_window, silent_watch: false }
 }

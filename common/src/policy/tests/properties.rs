@@ -207,7 +207,7 @@ proptest! {
     ) {
         let (decision, explained) = decided(&snapshot(&read(&groups), &panics), &ask);
         prop_assert_eq!(told(&explained.decision), told(&decision));
-        let governs: Vec<_> = explained.groups.iter().filter(|(_, verdict)| matches!(verdict, GroupVerdict::Governs(_))).collect();
+        let governs: Vec<_> = explained.groups.iter().filter(|(_, verdict)| matches!(verdict, GroupVerdict::Governs { .. })).collect();
         match told(&decision) {
             Answer::Yes(group) | Answer::Asks(group, _) => {
                 prop_assert_eq!(governs.len(), 1);
@@ -279,7 +279,7 @@ proptest! {
         let demands = |resources: &Resources| {
             let (_, explained) = decided(&snapshot(resources, &[]), &ask);
             explained.groups.into_iter().find_map(|(_, verdict)| match verdict {
-                GroupVerdict::Governs(demands) => Some(demands),
+                GroupVerdict::Governs { demands, .. } => Some(demands),
                 _ => None,
             })
         };

@@ -59,7 +59,8 @@ fn approval_that_is_not_needed_at_this_time_does_not_demand() {
 
 #[test]
 fn explain_names_the_group_that_decides_and_why_the_others_did_not() {
-    let snapshot = two("session = {}", "session = {}\nlimitation = { slots = [\"00:00-01:00\"] }");
+    let snapshot =
+        two("session = { silent_watch = true }", "session = {}\nlimitation = { slots = [\"00:00-01:00\"] }");
     let (user, target) = ("operator".parse().unwrap(), "ops@db01".parse().unwrap());
     let facts = Facts {
         now: noon(),
@@ -74,12 +75,16 @@ fn explain_names_the_group_that_decides_and_why_the_others_did_not() {
         live: &[],
     };
     let explanation = explain(&snapshot, &facts);
-    assert!(matches!(explanation.decision, Decision::Permitted(_)));
+    let Decision::Permitted(permit) = &explanation.decision else { panic!("{:?}", explanation.decision) };
+    assert!(!permit.tells_of_watchers());
     let lines: Vec<_> =
         explanation.groups.iter().map(|(name, verdict)| format!("{name} {verdict}")).collect();
     assert_eq!(
         lines,
-        ["first governs; demands nothing", "second does not count: it is outside its access limitation now"]
+        [
+            "first governs; demands nothing; the user is not told that somebody watches the session",
+            "second does not count: it is outside its access limitation now"
+        ]
     );
 }
 

@@ -6,7 +6,7 @@ use tidegate_common::time::Length;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::console) enum Session {
-    /// Sessions: your own, or all for auditors and administrators
+    /// Sessions: your own, what lives for monitors, all for auditors and administrators
     #[command(after_help = "Examples:\n  session list --live\n  session list --user operator -o json")]
     List(SessionList),
     /// One session
@@ -57,9 +57,29 @@ pub(in crate::console) enum Session {
         #[arg(long)]
         all: bool,
     },
-    /// End a live session (auditors and administrators); its user reads by whom
-    #[command(after_help = "Example:\n  session kill 01kb2")]
-    Kill {
+    /// Watch a live session on your terminal (monitors)
+    #[command(
+        after_help = "Example:\n  ssh -t monitor@gate session watch 01kb2\n\nq and Ctrl-C leave. The session's user reads who watches, unless the access group says otherwise."
+    )]
+    Watch {
+        /// Its id, or how it starts
+        id: String,
+    },
+    /// Hold back what is typed in a live session (monitors); its user reads by whom
+    #[command(after_help = "Example:\n  session lock 01kb2")]
+    Lock {
+        /// Its id, or how it starts
+        id: String,
+    },
+    /// Let through again what is typed, and first what was held back (monitors)
+    #[command(after_help = "Example:\n  session unlock 01kb2")]
+    Unlock {
+        /// Its id, or how it starts
+        id: String,
+    },
+    /// End a live session (monitors); its user reads by whom
+    #[command(alias = "kill", after_help = "Example:\n  session end 01kb2")]
+    End {
         /// Its id, or how it starts
         id: String,
     },

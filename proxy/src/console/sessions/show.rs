@@ -9,12 +9,13 @@ use super::super::table::Table;
 use super::super::{Failure, Screen};
 use super::{took, transfers};
 use crate::service::commands::Unseen;
-use crate::service::sessions::{SessionView, ShownSession};
+use crate::service::live::{Standing, Watched};
+use crate::service::sessions::ShownSession;
 
 pub(super) async fn show(shown: &ShownSession, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let columns = screen.columns;
     let lines = || {
-        details(&shown.session)
+        details(shown)
             + &transfers::text(shown, columns)
             + &gaps(&shown.unseen)
             + &left_behind(shown.left_behind.as_ref(), columns)
@@ -22,7 +23,15 @@ pub(super) async fn show(shown: &ShownSession, screen: &mut Screen<'_>) -> Resul
     screen.one_told(shown, lines).await
 }
 
-fn details(session: &SessionView) -> String {
+fn details(shown: &ShownSession) -> String {
+    let session = &shown.session;
+    let now = shown.now.as_ref();
+    let traffic = |now: &Standing| {
+        let channels = if now.channels == 1 { "channel" } else { "channels" };
+        let Standing { channels: open, bytes_in, bytes_out, .. } = now;
+        format!("{open} {channels}, {bytes_in} bytes in, {bytes_out} bytes out")
+    };
+    let locked = |by: &String| format!("locked by {by}");
     sheet([
         ("session", session.id.to_string()),
         ("user", session.user.to_string()),
@@ -35,7 +44,15 @@ fn details(session: &SessionView) -> String {
         ("ended", if session.live { "it lives".to_owned() } else { maybe(session.ended.map(moment)) }),
         ("took", took(session)),
         ("end", maybe(session.outcome.as_ref())),
+        ("now", maybe(now.map(traffic))),
+        ("keyboard", maybe(now.and_then(|now| now.locked_by.as_ref()).map(locked))),
+        ("watched by", shown.watched.iter().map(watched).collect::<Vec<_>>().join("; ")),
     ])
+}
+
+fn watched(time: &Watched) -> String {
+    let until = time.until.map(|until| format!(" until {}", moment(until))).unwrap_or_default();
+    format!("{} from {}{until}", time.by, moment(time.from))
 }
 
 /// What the kernel's witness did not see; nothing where all was seen.

@@ -7,10 +7,13 @@ use std::path::Path;
 use clap::CommandFactory as _;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use terminal_size::{Height, Width};
 use tokio::net::UnixStream;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::{Asked, ERR, EXIT, INPUT, INPUT_ENDS, MOST_FRAME, OUT, RUN, read, write};
+use super::keys::Keys;
+use super::{Asked, ERR, EXIT, INPUT, INPUT_ENDS, MOST_FRAME, OUT, RESIZED, RUN, Size, read, write};
 use crate::console::grammar::{Cli, Command, Format};
 
 /// As much as a text of resources may be.
@@ -51,6 +54,7 @@ async fn run(socket: &Path, mut words: Vec<String>) -> Result<u8, String> {
         Err(status) => return Ok(status),
     };
     let streams = cli.command.as_ref().is_some_and(Command::streams);
+    let takes_keys = cli.command.as_ref().is_some_and(Command::takes_keys);
     let mut input = None;
     // The proxy does not read files of ours; it gets what is in them.
     if let Some(Command::Apply(apply)) = &cli.command {
@@ -61,8 +65,7 @@ async fn run(socket: &Path, mut words: Vec<String>) -> Result<u8, String> {
         words.extend((cli.output == Format::Json).then(|| "--output=json".to_owned()));
     }
     let is_terminal = std::io::stdout().is_terminal();
-    let size = size.filter(|_| is_terminal);
-    let asked = Asked { words, columns: size.map(|(columns, _)| u32::from(columns.0)) };
+    let asked = Asked { words, size: size.filter(|_| is_terminal).map(of) };
     let asked = serde_json::to_vec(&asked).map_err(|error| error.to_string())?;
     if asked.len() > MOST_FRAME {
         return Err("the command is too long".to_owned());
@@ -84,9 +87,24 @@ async fn run(socket: &Path, mut words: Vec<String>) -> Result<u8, String> {
     let broken = |error: std::io::Error| format!("the proxy broke off: {error}");
     let (mut from, mut to) = stream.split();
     write(&mut to, RUN, &asked).await.map_err(broken)?;
+    let mut keys = if takes_keys && is_terminal { Keys::take() } else { None };
     let sent = async {
         if let Some(input) = &input {
             write(&mut to, INPUT, input).await?;
+        }
+        if let Some(keys) = &mut keys {
+            let mut resizes = signal(SignalKind::window_change())?;
+            loop {
+                tokio::select! {
+                    typed = keys.typed() => match typed {
+                        Some(typed) => write(&mut to, INPUT, &typed).await?,
+                        None => break,
+                    },
+                    Some(()) = resizes.recv() => if let Some(size) = terminal_size::terminal_size() {
+                        write(&mut to, RESIZED, &serde_json::to_vec(&of(size))?).await?;
+                    },
+                }
+            }
         }
         write(&mut to, INPUT_ENDS, &[]).await?;
         std::future::pending::<std::io::Result<u8>>().await
@@ -116,6 +134,10 @@ async fn run(socket: &Path, mut words: Vec<String>) -> Result<u8, String> {
         () = reader_left(), if streams => Ok(READER_LEFT),
         _ = sent => shown.await.map_err(broken),
     }
+}
+
+fn of((columns, rows): (Width, Height)) -> Size {
+    Size { columns: columns.0.into(), rows: rows.0.into() }
 }
 
 /// What becomes of a command whose answer cannot be written.

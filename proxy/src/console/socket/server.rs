@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
-use super::{Asked, ERR, EXIT, INPUT, INPUT_ENDS, OUT, RUN, read, write};
-use crate::console::{Terminal, run};
+use super::{Asked, ERR, EXIT, INPUT, INPUT_ENDS, OUT, RESIZED, RUN, read, write};
+use crate::console::{Size, run};
 use crate::service::{Actor, Services};
 
 /// Commands at once.
@@ -103,14 +103,16 @@ async fn serve(services: &Services, stream: UnixStream) -> std::io::Result<()> {
     let Some((RUN, bytes)) = asked else {
         return Err(std::io::Error::other("it did not say what to run"));
     };
-    let Asked { words, columns } = serde_json::from_slice(&bytes)?;
-    let terminal = columns.map(|columns| Terminal { columns });
+    let Asked { words, size } = serde_json::from_slice(&bytes)?;
+    let (resized, terminal) = watch::channel(size.unwrap_or(Size { columns: 0, rows: 0 }));
+    let terminal = size.map(|_| terminal);
     let (stdin, input) = tokio::io::duplex(AHEAD);
     let (out, mut out_end) = tokio::io::duplex(AHEAD);
     let (err, mut err_end) = tokio::io::duplex(AHEAD);
     let actor = Actor::local_admin();
     let ran = async {
-        let ran = run(services, &actor, terminal, &words, stdin, out, err);
+        // Boxed: a command's future is large, and is handed on several times.
+        let ran = Box::pin(run(services, &actor, terminal, &words, stdin, out, err));
         tokio::join!(ran, pass_on(&mut out_end, &mut err_end, &mut to))
     };
     tokio::select! {
@@ -118,7 +120,7 @@ async fn serve(services: &Services, stream: UnixStream) -> std::io::Result<()> {
             passed?;
             write(&mut to, EXIT, &[status]).await
         }
-        gone = feed(&mut from, input) => gone,
+        gone = feed(&mut from, input, &resized) => gone,
     }
 }
 
@@ -147,12 +149,17 @@ async fn pass_on(
 }
 
 /// The client's input to the command; returns when the client is gone.
-async fn feed(from: &mut ReadHalf<UnixStream>, mut input: DuplexStream) -> std::io::Result<()> {
+async fn feed(
+    from: &mut ReadHalf<UnixStream>,
+    mut input: DuplexStream,
+    resized: &watch::Sender<Size>,
+) -> std::io::Result<()> {
     while let Some((kind, bytes)) = read(from).await? {
         match kind {
             // A command that does not read its input is not sent more of it.
             INPUT => drop(input.write_all(&bytes).await),
             INPUT_ENDS => drop(input.shutdown().await),
+            RESIZED => drop(resized.send_replace(serde_json::from_slice(&bytes)?)),
             _ => return Err(std::io::Error::other("it sent what it may not")),
         }
     }

@@ -61,7 +61,7 @@ async fn every_grant_is_listed_to_auditors_and_to_a_user_their_own() {
     assert!(nothing.out.is_empty() && nothing.err.contains("Nothing is granted"), "{}", nothing.err);
     let foreign = SessionId::new(2, 2);
     let grants = vec![grant(session, GrantState::Active), grant(foreign, GrantState::Ending)];
-    *world.live.grants.lock().unwrap() = grants;
+    *world.links.grants.lock().unwrap() = grants;
     let (active, ending) =
         (("active".to_owned(), session.to_string()), ("ending".to_owned(), foreign.to_string()));
     for who in ["auditor", "admin", "root"] {
@@ -111,10 +111,10 @@ async fn the_agents_are_listed_with_what_stands_drifted_and_was_lost() {
     store.enrol(&db01(), "x", now).await;
     let healthy = world.says("auditor", "agent list").await.out;
     assert_eq!(healthy.lines().count(), 2, "no note without a reason: {healthy}");
-    world.live.more.store(12, std::sync::atomic::Ordering::Relaxed);
+    world.links.more.store(12, std::sync::atomic::Ordering::Relaxed);
     let over = world.says("auditor", "agent list").await.out;
     assert!(over.contains("12 times, in this hour"), "{over}");
-    world.live.more.store(0, std::sync::atomic::Ordering::Relaxed);
+    world.links.more.store(0, std::sync::atomic::Ordering::Relaxed);
     store.agent_summed(&db01(), 1204, now - Duration::from_secs(125)).await.unwrap();
     let over = world.says("auditor", "agent list").await.out;
     assert!(over.contains("1204 times, 2m ago"), "{over}");

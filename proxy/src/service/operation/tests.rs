@@ -10,83 +10,32 @@ use tidegate_common::name::GateName;
 use tidegate_common::notice::Channel;
 use tidegate_common::policy::MatrixFilter;
 use tidegate_common::time::Length;
+use tidegate_screen::Screen;
 
 use super::*;
 use crate::agents::{GrantSeen, GrantState, What};
 use crate::outside::NewRemoteAccess;
+use crate::recordings::Recorder;
 use crate::requests::Narrowed;
 use crate::service::requests::Deed;
-use crate::service::testing::World;
+use crate::service::testing::{World, shown};
 use crate::service::{
-    Each, access, agents, audit, commands, grants, notifications, overview, panics, recordings,
+    Each, access, agents, audit, commands, grants, live, notifications, overview, panics, recordings,
     remote_accesses, requests, resources, sessions,
 };
+use crate::session::{Keyboard, LiveSession};
 
 /// Who tries. `operator` is the user whose things they are, `stranger` another without a role;
 /// `approver` approves for `operator`; `root` is the local administrator; `gone` was an
 /// administrator when the connection began, and is disabled.
-const ROLES: [&str; 7] = ["operator", "stranger", "approver", "auditor", "admin", "root", "gone"];
+const ROLES: [&str; 8] = ["operator", "stranger", "approver", "auditor", "admin", "monitor", "root", "gone"];
 
 /// For each operation what comes of it: `yes`, `none` where it works and shows nothing, or the
 /// number of the sentence that refuses it. After a colon is whose things are asked for, where
 /// that makes a difference.
-const CELLS: &str = "
-                            operator stranger approver auditor admin root gone
-overview                    yes      yes      yes      yes     yes   4    1
-access list                 yes      none     none     none    none  4    1
-access list: of operator    yes      3        3        yes     yes   yes  1
-access explain              3        3        3        yes     yes   yes  1
-access matrix               3        3        3        yes     yes   yes  1
-apply                       2        2        2        2       yes   yes  1
-get                         3        3        3        yes     yes   yes  1
-get one                     3        3        3        yes     yes   yes  1
-delete                      2        2        2        2       yes   yes  1
-export                      3        3        3        yes     yes   yes  1
-request create              yes      5        5        5       5     4    1
-request list                yes      none     yes      yes     yes   yes  1
-request list: of operator   yes      none     yes      yes     yes   yes  1
-request show                yes      6        yes      yes     yes   yes  1
-request approve             7        6        yes      6       6     4    1
-request reject              7        6        yes      6       6     4    1
-request extend              yes      12       13       12      12    4    1
-request review              8        6        yes      6       6     4    1
-request cancel              yes      6        9        6       6     4    1
-request revoke              10       6        yes      6       yes   yes  1
-remote-access preview       2        2        2        2       yes   yes  1
-remote-access request       2        2        2        2       yes   yes  1
-remote-access list          yes      none     yes      yes     yes   yes  1
-remote-access show          yes      15       yes      yes     yes   yes  1
-remote-access approve       14       14       yes      14      14    4    1
-remote-access reject        14       14       yes      14      14    4    1
-remote-access cancel        yes      15       15       15      yes   yes  1
-remote-access forward       2        2        2        2       17    17   1
-remote-access revoke-code   2        2        2        2       yes   yes  1
-remote-access enrol         16       16       16       16      16    4    1
-session list                yes      none     none     yes     yes   yes  1
-session list: of operator   yes      3        3        yes     yes   yes  1
-session show                yes      11       11       yes     yes   yes  1
-session kill                3        3        3        yes     yes   yes  1
-session play                3        3        3        yes     yes   yes  1
-session export              3        3        3        yes     yes   yes  1
-session verify              3        3        3        yes     yes   yes  1
-session commands            3        3        3        yes     yes   yes  1
-grant list                  yes      none     none     yes     yes   yes  1
-grant list: of operator     yes      3        3        yes     yes   yes  1
-notify list                 yes      none     none     yes     yes   yes  1
-notify list: of operator    yes      3        3        yes     yes   yes  1
-notify retry                2        2        2        2       yes   yes  1
-notify test                 2        2        2        2       yes   yes  1
-agent token                 2        2        2        2       yes   yes  1
-agent list                  3        3        3        yes     yes   yes  1
-agent revoke                2        2        2        2       yes   yes  1
-panic                       2        2        2        2       yes   yes  1
-panic lift                  2        2        2        2       yes   yes  1
-panic list                  3        3        3        yes     yes   yes  1
-audit tail                  3        3        3        yes     yes   yes  1
-audit verify                3        3        3        yes     yes   yes  1
-";
+const CELLS: &str = include_str!("tests/cells.txt");
 
-const SENTENCES: [(&str, &str); 17] = [
+const SENTENCES: [(&str, &str); 18] = [
     ("1", "your account in Tidegate is disabled; ask an administrator"),
     ("2", "this needs an administrator"),
     ("3", "this needs an auditor or an administrator"),
@@ -111,6 +60,7 @@ const SENTENCES: [(&str, &str); 17] = [
     ("14", "you do not approve remote accesses; the gate's settings name who does"),
     ("15", "there is no remote access 1 that concerns you; `remote-access list` shows those that do"),
     ("11", "there is no session `SESSION`; `session list` shows them"),
+    ("18", "this needs a monitor"),
 ];
 
 /// A world with a session of `operator`'s, its recording, its grant, and a request that waits,
@@ -120,30 +70,14 @@ struct Scene {
     session: String,
     gone: Actor,
     emergency: bool,
+    /// Where the recording is not sealed yet.
+    recorder: Option<Recorder>,
 }
 
-const MORE: &str = r#"
-[[user]]
-name = "gone"
-roles = ["admin"]
-[[user_group]]
-name = "field"
-users = ["operator"]
-[[device]]
-name = "web01"
-agent = false
-[[credential]]
-name = "web@web01"
-[[access_group]]
-name = "urgent"
-users = ["operator"]
-approvers = ["approver"]
-criteria = { accounts = ["web"] }
-session = { justification = true, approval = { needed = 1 }, emergency = true }
-"#;
+const MORE: &str = include_str!("tests/more.toml");
 
 impl Scene {
-    async fn new(emergency: bool) -> Self {
+    async fn new(emergency: bool, recorded_now: bool) -> Self {
         let world = World::new().await;
         let by = crate::access::By::proxy();
         world.services.access.apply(MORE, &by, false).await.unwrap();
@@ -162,12 +96,21 @@ impl Scene {
         let session = world.session().await;
         let (spare, why) = (PanicScope::Device("web01".parse().unwrap()), "a drill".parse().unwrap());
         world.services.access.begin_panic(spare, why, &by).await.unwrap();
-        world.sealed(session, "shown").await;
-        world.live.grants.lock().unwrap().push(grant(session));
+        let recorder = if recorded_now {
+            Some(shown(&world.services.recordings, session, "shown").await)
+        } else {
+            world.sealed(session, "shown").await;
+            None
+        };
+        world.links.grants.lock().unwrap().push(grant(session));
         let now = Timestamp::now();
         world.services.store.enrol(&"db01".parse().unwrap(), "x", now).await;
         world.gave_up_telling("operator").await;
-        Self { world, session: session.to_string(), gone, emergency }
+        Self { world, session: session.to_string(), gone, emergency, recorder }
+    }
+
+    fn live(&self) -> LiveSession {
+        self.world.services.live.get(self.session.parse().unwrap()).unwrap()
     }
 
     fn actor(&self, role: &str) -> Actor {
@@ -252,6 +195,22 @@ impl audit::Records for Taken {
         self.0 += 1;
         Ok(())
     }
+}
+
+/// Looks at a session once, and leaves.
+struct OneLook;
+
+impl live::Viewer for OneLook {
+    async fn begin(&mut self, _: &sessions::SessionView) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    async fn show(&mut self, screen: &mut Screen) -> std::io::Result<()> {
+        assert_eq!(screen.text().trim_end(), "shown");
+        Err(std::io::ErrorKind::BrokenPipe.into())
+    }
+
+    async fn changed(&mut self) {}
 }
 
 /// Tries an operation on `operator`'s things; says whether it shows or does anything.
@@ -347,7 +306,19 @@ async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor
             sessions::list(services, actor, filter).await.map(|listed| !listed.is_empty())
         }
         Operation::SessionShow => sessions::show(services, actor, session).await.map(|_| true),
-        Operation::SessionKill => sessions::kill(services, actor, session).await.map(|_| true),
+        Operation::SessionWatch => match live::watch(services, actor, session, &mut OneLook).await {
+            Err(Failure::Stream(left)) if left.kind() == std::io::ErrorKind::BrokenPipe => Ok(true),
+            other => other.map(|_| true),
+        },
+        Operation::SessionLock => {
+            let _ = scene.live().set_keyboard(Keyboard::Free);
+            live::lock(services, actor, session).await.map(|_| true)
+        }
+        Operation::SessionUnlock => {
+            let _ = scene.live().set_keyboard(Keyboard::Locked("adam".into()));
+            live::unlock(services, actor, session).await.map(|_| true)
+        }
+        Operation::SessionEnd => live::end(services, actor, session).await.map(|_| true),
         Operation::RecordingPlay => {
             let (mut out, speed) = (Vec::new(), recordings::Speed { times: 1000.0, longest_pause: length });
             recordings::play(services, actor, session, speed, &mut out).await.map(|_| !out.is_empty())
@@ -418,10 +389,12 @@ async fn each_operation_is_for_those_it_is_for_and_refuses_the_others_in_these_w
         rows.push(operation);
         // An emergency is only there to be reviewed.
         let emergency = operation == Operation::RequestReview;
-        scene = scene.filter(|scene: &Scene| scene.emergency == emergency);
+        // A recording is watched while it is written.
+        let now = operation == Operation::SessionWatch;
+        scene = scene.filter(|scene: &Scene| scene.emergency == emergency && scene.recorder.is_some() == now);
         for (role, expected) in ROLES.into_iter().zip(cells.split_whitespace()) {
             if scene.is_none() {
-                scene = Some(Scene::new(emergency).await);
+                scene = Some(Scene::new(emergency, now).await);
             }
             let here = scene.as_ref().unwrap();
             let actor = here.actor(role);

@@ -12,8 +12,7 @@ use tidegate_common::policy::Permit;
 
 use super::{Opened, Requested};
 use crate::recordings;
-use crate::session::live::Place;
-use crate::session::{End, Phase};
+use crate::session::{End, Facts, LiveEntry, Phase};
 use crate::store::Store;
 
 /// How long until an end that could not be stored is tried again.
@@ -21,8 +20,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 impl Opened {
     /// Undoes what was opened: the grant at once and before all else.
-    pub(super) async fn close(mut self, end: End, place: Place) {
-        let Requested { sessions, id, permit, origin, phase, since } = self.requested;
+    pub(super) async fn close(mut self, end: End, listed: LiveEntry) {
+        let Requested { sessions, live, id, permit, origin, phase, since } = self.requested;
         let over = end.message.as_deref().map(Arc::from);
         let grant = self.grant.take();
         let revoked = async {
@@ -47,7 +46,7 @@ impl Opened {
             Some(None) => entries.push(unheard(id, &permit, sessions.agents.lease()).into()),
             None => {}
         }
-        let (bytes_in, bytes_out) = self.traffic.sums();
+        let Facts { bytes_in, bytes_out, .. } = live.facts();
         if let Some(recorder) = self.recorder.take() {
             let event =
                 match recorder.seal(recordings::End { exit: None, cause: &end.cause.to_string() }).await {
@@ -82,7 +81,7 @@ impl Opened {
             }
         }
         stored(&sessions.store, id, end.cause).await;
-        drop(place);
+        drop(listed);
         crate::memory::tidy();
     }
 }

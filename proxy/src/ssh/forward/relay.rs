@@ -104,6 +104,7 @@ impl Ends {
         match open.recorder.open(number, begins).await {
             Ok(recorder) => {
                 accept.await;
+                let _counted = open.live.has_channel();
                 let over = self.relay(context, about, &recorder, &mut closed).await;
                 in_order = self.close(&over).await;
                 if let Over::Cut(why) = over {
@@ -112,7 +113,7 @@ impl Ends {
                 if let Err(error) = recorder.close(None, None).await {
                     tracing::warn!(session = %open.id, %error, "a forward's end could not be recorded");
                 }
-                open.count(closed.bytes_in, closed.bytes_out);
+                open.live.count(closed.bytes_in, closed.bytes_out);
             }
             Err(error) => {
                 closed.why = Some(error.to_string());

@@ -130,7 +130,9 @@ impl Handler {
         let sentence = format!("your ssh client {why}, so its connection is closed");
         if let State::Session(held) = &self.state {
             let end = End { cause: EndCause::Protocol, message: Some(sentence.clone()) };
-            self.gate.sessions.live.end(held.id, end);
+            if let Some(live) = self.gate.sessions.live.get(held.id) {
+                live.end(end);
+            }
         }
         self.standing.send_replace(Standing::Leaving(Some(sentence.into())));
     }

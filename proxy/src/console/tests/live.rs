@@ -1,0 +1,47 @@
+//! Live sessions at the console.
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::watch;
+
+use super::world::World;
+use crate::console::{Size, run, takes_keys, words};
+use crate::service::testing::shown;
+
+#[tokio::test]
+async fn a_session_is_watched_on_a_terminal_until_a_key_leaves() {
+    let world = World::new().await;
+    world.says("operator", "request create ops@db01 -j x").await;
+    world.says("approver", "request approve 1").await;
+    let id = world.session().await;
+    let line = format!("session watch {id}");
+    let early = world.says("monitor", &line).await;
+    assert_eq!(
+        early.err,
+        "tidegate: a session is watched on a terminal: ssh -t USER@GATE session watch ID\n"
+    );
+    let _recorder = shown(&world.services.recordings, id, "$ \x1b[31mshown").await;
+    let words = words(&line).unwrap();
+    assert!(takes_keys(&words) && !takes_keys(&["session".to_owned(), "list".to_owned()]));
+    for who in ["monitor", "root"] {
+        let (actor, mut err) = (world.actor(who), Vec::new());
+        let (_resized, terminal) = watch::channel(Size { columns: 80, rows: 25 });
+        let (mut keys, stdin) = tokio::io::duplex(64);
+        let (out, mut seen) = tokio::io::duplex(1 << 16);
+        let watching = run(&world.services, &actor, Some(terminal), &words, stdin, out, &mut err);
+        let leaving = async {
+            let mut text = Vec::new();
+            while !String::from_utf8_lossy(&text).contains("(q leaves)\x1b[K") {
+                assert_ne!(seen.read_buf(&mut text).await.unwrap(), 0, "{}", String::from_utf8_lossy(&text));
+            }
+            keys.write_all(b"xq").await.unwrap();
+            seen.read_to_end(&mut text).await.unwrap();
+            String::from_utf8(text).unwrap()
+        };
+        let (status, text) = tokio::join!(watching, leaving);
+        assert_eq!((status, String::from_utf8(err).unwrap().as_str()), (0, ""));
+        assert!(text.starts_with("\x1b[?1049h") && text.ends_with("\x1b[?1049l"), "{text:?}");
+        assert!(text.contains("\x1b[0;31mshown"), "{text:?}");
+    }
+    let page = world.says("operator", &format!("session show {id}")).await.out;
+    assert!(page.contains(" monitor from ") && page.contains("; local admin from "), "{page}");
+}

@@ -1,0 +1,311 @@
+//! A relay between a client that is no SSH at all and a device played by a server of russh's.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+use russh::server::{self, Auth, ChannelOpenHandle, Handle, Msg, Session};
+use russh::{Channel, ChannelId, Pty, Sig};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::inbox::Inbox;
+use crate::session::Keyboard;
+use crate::testing::{Gate, permit};
+
+/// What a client was told.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Success,
+    Data(Bytes),
+    Extended(u32, Bytes),
+    Eof,
+    Exit(u32),
+    ExitSignal(String),
+    Close,
+}
+
+/// The channel of a client in this process, which takes as many bytes as there is room for.
+#[derive(Clone)]
+struct InMemory {
+    told: mpsc::UnboundedSender<Told>,
+    room: Arc<Semaphore>,
+}
+
+impl InMemory {
+    fn tell(&self, told: Told) -> Result<(), Gone> {
+        self.told.send(told).map_err(|_| Gone)
+    }
+}
+
+impl ClientChannel for InMemory {
+    fn number(&self) -> u32 {
+        7
+    }
+
+    async fn success(&self) -> Result<(), Gone> {
+        self.tell(Told::Success)
+    }
+
+    async fn data(&self, data: Bytes) -> Result<(), Gone> {
+        self.room.acquire_many(data.len().try_into().unwrap()).await.unwrap().forget();
+        self.tell(Told::Data(data))
+    }
+
+    async fn extended_data(&self, kind: u32, data: Bytes) -> Result<(), Gone> {
+        self.tell(Told::Extended(kind, data))
+    }
+
+    async fn xon_xoff(&self, _: bool) -> Result<(), Gone> {
+        Ok(())
+    }
+
+    async fn eof(&self) -> Result<(), Gone> {
+        self.tell(Told::Eof)
+    }
+
+    async fn exit_status(&self, status: u32) -> Result<(), Gone> {
+        self.tell(Told::Exit(status))
+    }
+
+    async fn exit_signal(&self, signal: ExitSignal) -> Result<(), Gone> {
+        self.tell(Told::ExitSignal(format!("{:?}", signal.name)))
+    }
+
+    async fn close(&self) -> Result<(), Gone> {
+        self.tell(Told::Close)
+    }
+}
+
+/// A device whose program sends back what it is sent. It tells what else it hears.
+struct Device(mpsc::UnboundedSender<String>);
+
+impl server::Handler for Device {
+    type Error = russh::Error;
+
+    async fn auth_none(&mut self, _: &str) -> Result<Auth, Self::Error> {
+        Ok(Auth::Accept)
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        _: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn pty_request(
+        &mut self,
+        id: ChannelId,
+        _: &str,
+        columns: u32,
+        rows: u32,
+        _: u32,
+        _: u32,
+        _: &[(Pty, u32)],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let _ = self.0.send(format!("terminal {columns}x{rows}"));
+        session.channel_success(id)
+    }
+
+    async fn exec_request(
+        &mut self,
+        id: ChannelId,
+        command: &[u8],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        session.channel_success(id)?;
+        if command == b"flood" {
+            tokio::spawn(flood(session.handle(), id));
+        }
+        Ok(())
+    }
+
+    async fn window_change_request(
+        &mut self,
+        _: ChannelId,
+        columns: u32,
+        rows: u32,
+        _: u32,
+        _: u32,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let _ = self.0.send(format!("size {columns}x{rows}"));
+        Ok(())
+    }
+
+    async fn signal(&mut self, _: ChannelId, signal: Sig, _: &mut Session) -> Result<(), Self::Error> {
+        let _ = self.0.send(format!("signal {signal:?}"));
+        Ok(())
+    }
+
+    async fn data(&mut self, id: ChannelId, data: &[u8], session: &mut Session) -> Result<(), Self::Error> {
+        let _ = self.0.send(format!("data {}", String::from_utf8_lossy(data)));
+        session.data(id, data.to_vec())
+    }
+
+    async fn channel_eof(&mut self, id: ChannelId, session: &mut Session) -> Result<(), Self::Error> {
+        let _ = self.0.send("eof".to_owned());
+        session.exit_status_request(id, 7)?;
+        session.eof(id)?;
+        session.close(id)
+    }
+}
+
+const FLOOD: usize = 2 << 20;
+
+async fn flood(handle: Handle, id: ChannelId) {
+    for _ in 0..FLOOD / 32_768 {
+        if handle.data(id, vec![b'x'; 32_768]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A relay at work, and both ends of it.
+struct Stage {
+    /// What it rests on.
+    gate: Gate,
+    open: Arc<Open>,
+    inbox: Inbox<Control>,
+    room: Arc<Semaphore>,
+    told: mpsc::UnboundedReceiver<Told>,
+    heard: mpsc::UnboundedReceiver<String>,
+    relay: JoinHandle<bool>,
+    phase: watch::Sender<Phase>,
+}
+
+impl Stage {
+    async fn new(terminal: bool, command: &str) -> Self {
+        let gate = Gate::new().await;
+        let (device, heard) = mpsc::unbounded_channel();
+        let open = gate.open(permit("{}"), Device(device)).await;
+        let (sender, told) = mpsc::unbounded_channel();
+        let (inbox, room) = (Inbox::default(), Arc::new(Semaphore::new(1 << 20)));
+        let channel = InMemory { told: sender, room: Arc::clone(&room) };
+        let size = Size { columns: 80, rows: 24, pixel_width: 0, pixel_height: 0 };
+        let terminal = terminal.then(|| Terminal { term: "xterm".to_owned(), size, modes: Vec::new() });
+        let program = Program::Exec(command.as_bytes().to_vec());
+        inbox
+            .push_control(Control::Start(Start { terminal, env: Vec::new(), forwarded: None, program }))
+            .unwrap();
+        let (phase, seen) = watch::channel(Phase::Open(Arc::clone(&open)));
+        let relay = tokio::spawn(serve(Client { channel, inbox: inbox.clone() }, seen));
+        let mut stage = Self { gate, open, inbox, room, told, heard, relay, phase };
+        assert_eq!(stage.told().await, Told::Success);
+        stage
+    }
+
+    async fn told(&mut self) -> Told {
+        tokio::time::timeout(Duration::from_secs(30), self.told.recv()).await.unwrap().unwrap()
+    }
+
+    async fn heard(&mut self) -> String {
+        tokio::time::timeout(Duration::from_secs(30), self.heard.recv()).await.unwrap().unwrap()
+    }
+
+    async fn types(&self, keys: &str) {
+        self.inbox.push_data(keys.as_bytes()).await.unwrap();
+    }
+}
+
+fn data(text: &'static str) -> Told {
+    Told::Data(Bytes::from_static(text.as_bytes()))
+}
+
+#[tokio::test]
+async fn what_a_client_that_is_no_ssh_does_reaches_the_device_and_the_answers_come_back() {
+    let mut stage = Stage::new(true, "cat").await;
+    assert_eq!(stage.heard().await, "terminal 80x24");
+    stage.types("ls").await;
+    assert_eq!((stage.heard().await.as_str(), stage.told().await), ("data ls", data("ls")));
+    let size = Size { columns: 132, rows: 50, pixel_width: 0, pixel_height: 0 };
+    stage.inbox.push_control(Control::WindowChange(size)).unwrap();
+    assert_eq!(stage.heard().await, "size 132x50");
+    stage.inbox.push_control(Control::Signal(Sig::TERM)).unwrap();
+    assert_eq!(stage.heard().await, "signal TERM");
+    assert_eq!(stage.open.live.facts().channels, 1);
+    stage.inbox.push_eof().unwrap();
+    assert_eq!(stage.heard().await, "eof");
+    assert_eq!(stage.told().await, Told::Exit(7));
+    assert_eq!((stage.told().await, stage.told().await), (Told::Eof, Told::Close));
+    assert!(!stage.relay.await.unwrap(), "nobody had to be told why");
+    let facts = stage.open.live.facts();
+    assert_eq!((facts.channels, facts.bytes_in, facts.bytes_out), (0, 2, 2));
+    let closed = async {
+        while !stage
+            .gate
+            .log()
+            .await
+            .iter()
+            .any(|line| line.contains("channel 7 closed, exit: 7, 2 bytes in"))
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), closed).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_holds_up_its_own_output_and_nothing_else() {
+    let mut stage = Stage::new(false, "flood").await;
+    let taken = Mutex::new(0);
+    let take = |told: Told| match told {
+        Told::Data(data) => {
+            let mut taken = taken.lock().unwrap();
+            *taken += data.len();
+            *taken
+        }
+        other => panic!("{other:?}"),
+    };
+    // What there is room for comes, and no more.
+    let mut sum = 0;
+    while sum + 32_768 * 2 <= 1 << 20 {
+        sum = take(stage.told().await);
+    }
+    stage.types("still here").await;
+    assert_eq!(stage.heard().await, "data still here");
+    assert!(sum < FLOOD);
+    stage.room.add_permits(2 * FLOOD);
+    while sum < FLOOD + "still here".len() {
+        sum = take(stage.told().await);
+    }
+}
+
+#[tokio::test]
+async fn a_locked_keyboard_holds_back_what_is_typed_until_it_is_unlocked() {
+    let mut stage = Stage::new(true, "cat").await;
+    assert_eq!(stage.heard().await, "terminal 80x24");
+    stage.types("before").await;
+    assert_eq!((stage.heard().await.as_str(), stage.told().await), ("data before", data("before")));
+    stage.open.live.set_keyboard(Keyboard::Locked("adam".into())).unwrap();
+    let notice =
+        "\r\ntidegate: adam locked the keyboard; what you type is held back until it is unlocked\r\n";
+    assert_eq!(stage.told().await, data(notice));
+    stage.types("held").await;
+    let more = tokio::time::timeout(Duration::from_millis(300), stage.heard.recv()).await;
+    assert!(more.is_err(), "{more:?}");
+    stage.open.live.set_keyboard(Keyboard::Free).unwrap();
+    assert_eq!(stage.heard().await, "data held");
+    stage.open.live.set_keyboard(Keyboard::Locked("adam".into())).unwrap();
+    stage.types("never").await;
+    stage.inbox.close();
+    assert!(!stage.relay.await.unwrap());
+    assert!(stage.heard.try_recv().is_err(), "who leaves while it is locked has typed nothing more");
+}
+
+#[tokio::test]
+async fn the_end_of_its_session_ends_a_channel_with_the_reason() {
+    let mut stage = Stage::new(true, "cat").await;
+    stage.phase.send_replace(Phase::Over(Some("adam ended the session".into())));
+    assert_eq!(stage.told().await, Told::Success);
+    let text = Bytes::from_static(b"\r\ntidegate: adam ended the session\r\n");
+    assert_eq!(stage.told().await, Told::Extended(STDERR, text));
+    assert_eq!((stage.told().await, stage.told().await), (Told::Exit(255), Told::Close));
+    assert!(stage.relay.await.unwrap(), "the user was told why");
+}
