@@ -6,23 +6,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::origin::source;
 
-/// Places for connections that have not proved who they are: so many for each
-/// source, and so many in all. Clones share them.
+/// Counts connections that have not proved who they are: so many for each source, and so many in
+/// all. Clones share them.
 #[derive(Clone)]
-pub struct Places {
+pub struct UnprovedCount {
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
     each: usize,
     all: usize,
 }
 
-/// One place, given back when dropped.
-pub struct Place {
-    places: Places,
+/// One of them, until it is dropped.
+pub struct Unproved {
+    count: UnprovedCount,
     address: IpAddr,
 }
 
-impl Places {
-    /// So many places for each address, so many in all.
+impl UnprovedCount {
+    /// So many for each address, so many in all.
     pub fn new(each: usize, all: usize) -> Self {
         Self { taken: Arc::default(), each, all }
     }
@@ -31,8 +31,8 @@ impl Places {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a connection from `address`, if there is one.
-    pub fn take(&self, address: IpAddr) -> Option<Place> {
+    /// Counts a connection from `address`, if there is room for it.
+    pub fn take(&self, address: IpAddr) -> Option<Unproved> {
         let address = source(address);
         let mut taken = self.taken();
         if taken.values().sum::<usize>() >= self.all || taken.get(&address).is_some_and(|of| *of >= self.each)
@@ -40,13 +40,13 @@ impl Places {
             return None;
         }
         *taken.entry(address).or_default() += 1;
-        Some(Place { places: self.clone(), address })
+        Some(Unproved { count: self.clone(), address })
     }
 }
 
-impl Drop for Place {
+impl Drop for Unproved {
     fn drop(&mut self) {
-        let mut taken = self.places.taken();
+        let mut taken = self.count.taken();
         if let Some(count) = taken.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn an_address_that_fills_its_places_leaves_those_of_others() {
-        let places = Places::new(2, 3);
+        let places = UnprovedCount::new(2, 3);
         let (here, there): (IpAddr, IpAddr) = ("127.0.0.1".parse().unwrap(), "127.0.0.2".parse().unwrap());
         let first = places.take(here);
         let _second = places.take(here);

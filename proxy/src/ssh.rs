@@ -27,7 +27,7 @@ use crate::audit_log::AuditLog;
 use crate::config;
 use crate::inbox::FIRST;
 use crate::keys::Keys;
-use crate::limits::{Place, Places};
+use crate::limits::{Unproved, UnprovedCount};
 use crate::login::Logins;
 use crate::origin::canonical;
 use crate::refusals::Refusals;
@@ -70,7 +70,7 @@ pub struct Gate {
 /// Accepts connections for ever. Each has a task of its own on one thread, so that no
 /// handshake holds up another.
 pub async fn listen(gate: Arc<Gate>, listener: TcpListener, threads: &ConnectionThreads) {
-    let places = Places::new(gate.settings.unproved_each, gate.settings.unproved_all);
+    let places = UnprovedCount::new(gate.settings.unproved_each, gate.settings.unproved_all);
     let config = server_config(&gate, Vec::new());
     loop {
         let accepted = listener.accept().await;
@@ -100,7 +100,7 @@ async fn meet(
     config: Arc<Config>,
     stream: std::net::TcpStream,
     address: SocketAddr,
-    place: Place,
+    place: Unproved,
 ) {
     let stream = match stream.set_nodelay(true).and_then(|()| TcpStream::from_std(stream)) {
         Ok(stream) => stream,
@@ -128,7 +128,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     address: SocketAddr,
     entrance: Entrance,
-    place: Option<Place>,
+    place: Option<Unproved>,
 ) {
     let (stream, hand) = Leash::new(stream);
     let (standing_sender, mut standing) = watch::channel(Standing::Unproved);

@@ -60,7 +60,7 @@ pub enum WitnessError {
 
 /// How much of a message is kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Kept {
+pub enum Extent {
     /// As much as ever.
     All,
     /// How much it was: its device told too much of sessions that are over.
@@ -74,7 +74,7 @@ pub enum Kept {
 #[derive(Debug, Default)]
 pub struct Taken {
     /// How much of it is kept.
-    pub kept: Kept,
+    pub kept: Extent,
     /// For the audit log, with a session's last message.
     pub event: Option<Event>,
     /// How much it says for the first time to have been lost.
@@ -147,9 +147,9 @@ impl Witnesses {
             return Ok(Taken::default());
         }
         let Known { target, ledger, past: over, .. } = entry;
-        let mut kept = Kept::All;
+        let mut kept = Extent::All;
         if over && !past(bytes(&said)) {
-            kept = Kept::Count;
+            kept = Extent::Count;
             said.lost = said.lost.saturating_add(u64::try_from(said.execs.len()).unwrap_or(u64::MAX));
             said.execs.clear();
             said.remarks = vec![Note::new("its device told more of sessions that are over than is kept")];

@@ -22,7 +22,7 @@ use super::link::{self, Frames, LinkError};
 use super::registry::Registry;
 use crate::access::Access;
 use crate::audit_log::AuditLog;
-use crate::limits::{Place, Places};
+use crate::limits::{Unproved, UnprovedCount};
 use crate::origin::canonical;
 use crate::refusals::Refusals;
 use crate::store::{AgentRow, Enrolled, Step, Store, StoreError};
@@ -95,7 +95,7 @@ pub async fn keep_seen(context: &ListenerContext) {
 /// When TLS can't be set up.
 pub async fn listen(context: Arc<ListenerContext>, listener: TcpListener) -> Result<(), ca::CaError> {
     let config = context.ca.server_config()?;
-    let unproved = Places::new(MOST_UNPROVED, MOST_UNPROVED_IN_ALL);
+    let unproved = UnprovedCount::new(MOST_UNPROVED, MOST_UNPROVED_IN_ALL);
     loop {
         let (stream, address) = match listener.accept().await {
             Ok((stream, from)) => (stream, canonical(from)),
@@ -125,7 +125,7 @@ async fn meet(
     config: Arc<ServerConfig>,
     stream: TcpStream,
     from: IpAddr,
-    place: Place,
+    place: Unproved,
 ) -> Result<(), LinkError> {
     stream.set_nodelay(true)?;
     let handshake = TlsAcceptor::from(config).accept(stream);

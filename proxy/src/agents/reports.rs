@@ -18,7 +18,7 @@ use tidegate_common::wire::{MOST_STANDING, Witnessed};
 use super::link::LinkError;
 use super::listener::ListenerContext;
 use crate::store::StoreError;
-use crate::witness::Kept;
+use crate::witness::Extent;
 
 /// Drift of one session that is kept, at most.
 const MOST_DRIFT: usize = 64;
@@ -270,9 +270,9 @@ impl ListenerContext {
             self.due(device, session, "what a kernel saw last, again", event).await?;
         }
         match taken.kept {
-            Kept::All => {}
-            Kept::Nothing => self.not_served(device, session, "what ran in").await?,
-            Kept::Count => self.registry.budgets().brake().await,
+            Extent::All => {}
+            Extent::Nothing => self.not_served(device, session, "what ran in").await?,
+            Extent::Count => self.registry.budgets().brake().await,
         }
         Ok(true)
     }

@@ -15,7 +15,7 @@ const BEL: u8 = 0x07;
 /// A terminal's screen as far as the bytes so far tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AlternateScreen {
-    place: Place,
+    place: InSequence,
     alternate: bool,
     /// How many bytes of a UTF-8 letter are still to come.
     letter: u8,
@@ -23,7 +23,7 @@ pub struct AlternateScreen {
 
 /// Where in a sequence (ECMA-48) the bytes stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Place {
+enum InSequence {
     #[default]
     Text,
     /// After `ESC`, perhaps with intermediate bytes.
@@ -53,11 +53,11 @@ impl AlternateScreen {
     pub fn feed(&mut self, bytes: &[u8]) -> bool {
         let mut rest = bytes;
         while let Some((first, tail)) = rest.split_first() {
-            if self.place == Place::Text {
+            if self.place == InSequence::Text {
                 // Most of all bytes are text, and skipped at the speed of memory.
                 match memchr::memchr(ESC, rest) {
                     Some(place) => {
-                        self.place = Place::Escape;
+                        self.place = InSequence::Escape;
                         rest = rest.get(place + 1..).unwrap_or_default();
                     }
                     None => break,
@@ -80,7 +80,7 @@ impl AlternateScreen {
     /// Whether no letter or sequence is cut.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.place == Place::Text && self.letter == 0
+        self.place == InSequence::Text && self.letter == 0
     }
 
     /// Whether a program has the alternate screen.
@@ -91,50 +91,54 @@ impl AlternateScreen {
 
     fn step(&mut self, byte: u8) {
         if byte == ESC {
-            self.place = Place::Escape;
+            self.place = InSequence::Escape;
             return;
         }
         if BREAK_OFF.contains(&byte) {
-            self.place = Place::Text;
+            self.place = InSequence::Text;
             return;
         }
         self.place = match self.place {
-            Place::Text => Place::Text,
-            Place::Escape => match byte {
-                b'[' => Place::Control { private: None, first: true },
-                b']' => Place::String { bell_ends: true },
-                b'P' | b'X' | b'^' | b'_' => Place::String { bell_ends: false },
+            InSequence::Text => InSequence::Text,
+            InSequence::Escape => match byte {
+                b'[' => InSequence::Control { private: None, first: true },
+                b']' => InSequence::String { bell_ends: true },
+                b'P' | b'X' | b'^' | b'_' => InSequence::String { bell_ends: false },
                 // RIS, a full reset.
                 b'c' => {
                     self.alternate = false;
-                    Place::Text
+                    InSequence::Text
                 }
                 // Intermediate bytes, and controls that are carried out in between.
-                ..=0x2f => Place::Escape,
-                _ => Place::Text,
+                ..=0x2f => InSequence::Escape,
+                _ => InSequence::Text,
             },
-            Place::Control { private, first } => match (byte, private) {
-                (b'?', None) if first => Place::Control { private: Some(Private::default()), first: false },
+            InSequence::Control { private, first } => match (byte, private) {
+                (b'?', None) if first => {
+                    InSequence::Control { private: Some(Private::default()), first: false }
+                }
                 (b'0'..=b'9', Some(private)) => {
                     let number = private.number.saturating_mul(10).saturating_add((byte - b'0').into());
-                    Place::Control { private: Some(Private { number, ..private }), first: false }
+                    InSequence::Control { private: Some(Private { number, ..private }), first: false }
                 }
-                (b';', Some(private)) => Place::Control { private: Some(private.end_number()), first: false },
+                (b';', Some(private)) => {
+                    InSequence::Control { private: Some(private.end_number()), first: false }
+                }
                 (b'h' | b'l', Some(private)) => {
                     if private.end_number().named {
                         self.alternate = byte == b'h';
                     }
-                    Place::Text
+                    InSequence::Text
                 }
                 // Controls are carried out in between.
-                (..=0x1f, private) => Place::Control { private, first },
-                (0x40..=0x7e, _) => Place::Text,
+                (..=0x1f, private) => InSequence::Control { private, first },
+                (0x40..=0x7e, _) => InSequence::Text,
                 // An intermediate byte makes it another sequence.
-                (0x20..=0x2f, _) => Place::Control { private: None, first: false },
-                (_, private) => Place::Control { private, first: false },
+                (0x20..=0x2f, _) => InSequence::Control { private: None, first: false },
+                (_, private) => InSequence::Control { private, first: false },
             },
-            Place::String { bell_ends: true } if byte == BEL => Place::Text,
-            string @ Place::String { .. } => string,
+            InSequence::String { bell_ends: true } if byte == BEL => InSequence::Text,
+            string @ InSequence::String { .. } => string,
         };
     }
 }

@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 pub use asked::{Asked, X11};
 pub use local::Local;
-pub use remote::{Listener, MOST_LISTENERS, Place};
+pub use remote::{ListenAddress, Listener, MOST_LISTENERS};
 
 use super::Gate;
 use crate::audit_log::AuditError;

@@ -22,7 +22,7 @@ use tidegate_common::policy::Proved;
 use tokio::sync::{RwLock, watch};
 use tokio::task::AbortHandle;
 
-use super::forward::{Arrivals, Listener, Place, X11};
+use super::forward::{Arrivals, ListenAddress, Listener, X11};
 use super::{Gate, Standing};
 use crate::allowance::Allowance;
 use crate::inbox::window_target;
@@ -190,10 +190,10 @@ impl russh::server::Handler for Handler {
         port: &mut u32,
         session: &mut Session,
     ) -> Result<bool, HandlerError> {
-        let place = Place::Tcpip { address: address.to_owned(), port: *port };
+        let place = ListenAddress::Tcpip { address: address.to_owned(), port: *port };
         match Box::pin(self.listen(place, session.handle())).await? {
-            Some(Place::Tcpip { port: bound, .. }) => *port = bound,
-            Some(Place::Streamlocal { .. }) => {}
+            Some(ListenAddress::Tcpip { port: bound, .. }) => *port = bound,
+            Some(ListenAddress::Streamlocal { .. }) => {}
             None => return Ok(false),
         }
         Ok(true)
@@ -205,11 +205,11 @@ impl russh::server::Handler for Handler {
         port: u32,
         _: &mut Session,
     ) -> Result<bool, HandlerError> {
-        Ok(self.cancel_listener(&Place::Tcpip { address: address.to_owned(), port }))
+        Ok(self.cancel_listener(&ListenAddress::Tcpip { address: address.to_owned(), port }))
     }
 
     async fn streamlocal_forward(&mut self, path: &str, session: &mut Session) -> Result<bool, HandlerError> {
-        let place = Place::Streamlocal { path: path.to_owned() };
+        let place = ListenAddress::Streamlocal { path: path.to_owned() };
         Ok(Box::pin(self.listen(place, session.handle())).await?.is_some())
     }
 
@@ -218,7 +218,7 @@ impl russh::server::Handler for Handler {
         path: &str,
         _: &mut Session,
     ) -> Result<bool, HandlerError> {
-        Ok(self.cancel_listener(&Place::Streamlocal { path: path.to_owned() }))
+        Ok(self.cancel_listener(&ListenAddress::Streamlocal { path: path.to_owned() }))
     }
 
     async fn agent_request(&mut self, id: ChannelId, session: &mut Session) -> Result<bool, HandlerError> {

@@ -47,7 +47,7 @@ pub(super) struct Line<'a> {
 }
 
 #[derive(Serialize)]
-struct Said<'a> {
+struct MessageLine<'a> {
     link: Digest,
     said: &'a RawValue,
 }
@@ -224,7 +224,7 @@ pub(super) fn next_link(before: &Digest, body: &RawValue) -> Digest {
 fn line(before: &Digest, said: &Witnessed) -> serde_json::Result<(Vec<u8>, Digest)> {
     let body = RawValue::from_string(serde_json::to_string(said)?)?;
     let link = next_link(before, &body);
-    let mut text = serde_json::to_vec(&Said { link, said: &body })?;
+    let mut text = serde_json::to_vec(&MessageLine { link, said: &body })?;
     text.push(b'\n');
     Ok((text, link))
 }

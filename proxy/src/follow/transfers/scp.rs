@@ -18,8 +18,8 @@ use tidegate_common::audit::{CommandText, Note, Outcome, Transfer, Way};
 use super::asked::Scp;
 use super::digest::{Flow, Window};
 use super::{Finding, Lost, Side, aside};
-use name::Place;
-use source::{Said, Source};
+use name::FilePath;
+use source::{Source, SourceMessage};
 
 /// The longest answer (scp.c's buffer is 2 KiB).
 const ANSWER: usize = 4096;
@@ -28,7 +28,7 @@ const UNANSWERED: usize = 1024;
 
 /// Follows both directions of a channel.
 pub(super) struct Observer {
-    place: Place,
+    place: FilePath,
     way: Way,
     source: Source,
     /// The file that passes.
@@ -65,7 +65,7 @@ impl Observer {
             Scp::Download { .. } => (Way::Download, "device"),
         };
         Self {
-            place: Place::new(asked),
+            place: FilePath::new(asked),
             way,
             source: Source::new(source),
             file: None,
@@ -112,34 +112,34 @@ impl Observer {
     fn source(&mut self, mut bytes: &[u8], found: &mut Vec<Finding>) -> Result<(), Lost> {
         while let Some(said) = self.source.next(&mut bytes)? {
             let answer = match said {
-                Said::Data(data) => {
+                SourceMessage::Data(data) => {
                     if let Some(file) = &mut self.file {
                         file.flow.piece(file.flow.bytes, data, &mut self.window);
                     }
                     continue;
                 }
-                Said::Trouble(why) => {
+                SourceMessage::Trouble(why) => {
                     let told = Note::from_bytes(&why);
                     aside(self.source_side(), why, found);
                     self.refuse(self.place.asked(), told, found);
                     continue;
                 }
-                Said::Times => Unanswered::Word,
-                Said::Directory(name) => {
+                SourceMessage::Times => Unanswered::Word,
+                SourceMessage::Directory(name) => {
                     aside(self.source_side(), name.clone(), found);
                     self.place.enter(name).ok_or(Lost::TooMuch("directories in one another"))?;
                     Unanswered::Directory
                 }
-                Said::DirectoryEnds => {
+                SourceMessage::DirectoryEnds => {
                     self.place.leave();
                     Unanswered::Word
                 }
-                Said::File { size, name } => {
+                SourceMessage::File { size, name } => {
                     let (path, aside) = self.place.file(&name);
                     self.file = Some(File { path, aside, size, flow: Flow::default(), failed: None });
                     Unanswered::File
                 }
-                Said::FileEnds { trouble } => {
+                SourceMessage::FileEnds { trouble } => {
                     let told = trouble.as_deref().map(Note::from_bytes);
                     aside(self.source_side(), trouble.unwrap_or_default(), found);
                     let Some(mut file) = self.file.take() else { continue };

@@ -21,14 +21,14 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Where a device shall listen.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum ListenAddress {
     /// On a port; 0 stands for any that is free (RFC 4254, 7.1).
     Tcpip { address: String, port: u32 },
     /// On a socket (OpenSSH PROTOCOL, 2.4).
     Streamlocal { path: String },
 }
 
-impl Place {
+impl ListenAddress {
     /// How the log calls it.
     pub fn about(&self) -> About {
         let (kind, to) = match self {
@@ -73,7 +73,7 @@ impl Place {
 #[derive(Debug)]
 pub struct Listener {
     /// The port is the one that was bound.
-    pub place: Place,
+    pub place: ListenAddress,
     cancel: Option<oneshot::Sender<()>>,
 }
 
@@ -94,7 +94,7 @@ impl Listener {
     ///
     /// # Errors
     /// A sentence.
-    pub async fn start(context: Context, place: Place) -> Result<Self, String> {
+    pub async fn start(context: Context, place: ListenAddress) -> Result<Self, String> {
         let about = place.about();
         let within = async {
             let open = context.open().await?;
@@ -133,8 +133,8 @@ impl Listener {
 
 async fn listen(
     open: &Arc<Open>,
-    place: &Place,
-) -> Result<(Place, Lease, mpsc::Receiver<DeviceChannel>), String> {
+    place: &ListenAddress,
+) -> Result<(ListenAddress, Lease, mpsc::Receiver<DeviceChannel>), String> {
     let mut lease = open.upstream.listener().await.map_err(|error| error.to_string())?;
     let device_channels = lease.receive();
     let refused = |_| "the device's sshd refuses to listen there".to_owned();
@@ -145,7 +145,7 @@ async fn listen(
 async fn serve(
     context: Context,
     open: Arc<Open>,
-    place: Place,
+    place: ListenAddress,
     lease: Lease,
     mut device_channels: mpsc::Receiver<DeviceChannel>,
     cancelled: oneshot::Receiver<()>,

@@ -5,7 +5,7 @@ use russh::server::Handle;
 use tidegate_common::audit::{Entry, Event, Note};
 use tidegate_common::id::SessionId;
 
-use super::super::forward::{About, Asked, Context, Listener, MOST_LISTENERS, Place, X11};
+use super::super::forward::{About, Asked, Context, ListenAddress, Listener, MOST_LISTENERS, X11};
 use super::{Handler, HandlerError, State};
 use crate::audit_log::AuditError;
 
@@ -70,9 +70,9 @@ impl Handler {
     /// Makes the device listen: where it does, with the port that it chose.
     pub(super) async fn listen(
         &mut self,
-        place: Place,
+        place: ListenAddress,
         client: Handle,
-    ) -> Result<Option<Place>, HandlerError> {
+    ) -> Result<Option<ListenAddress>, HandlerError> {
         let about = place.about();
         let Ok(context) = self.admit_forward(&about, client).await? else {
             self.count_refusal();
@@ -95,7 +95,7 @@ impl Handler {
     }
 
     /// `false` when there is no such listener.
-    pub(super) fn cancel_listener(&mut self, place: &Place) -> bool {
+    pub(super) fn cancel_listener(&mut self, place: &ListenAddress) -> bool {
         let found = self.listeners.iter().position(|listener| listener.place == *place);
         match found.map(|at| self.listeners.swap_remove(at)) {
             Some(listener) => {

@@ -11,12 +11,12 @@ const DEPTH: usize = 128;
 const NAMES: usize = 64 * 1024;
 
 /// Where the next file goes to, or comes from.
-pub(super) struct Place {
+pub(super) struct FilePath {
     asked: Scp,
     inside: Vec<Vec<u8>>,
 }
 
-impl Place {
+impl FilePath {
     pub fn new(asked: Scp) -> Self {
         Self { asked, inside: Vec::new() }
     }

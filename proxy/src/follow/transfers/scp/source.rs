@@ -8,7 +8,7 @@ const LINE: usize = 4096;
 
 /// One thing that the source said.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Said<'a> {
+pub(super) enum SourceMessage<'a> {
     /// `T`: times of what comes next.
     Times,
     /// `D`
@@ -58,7 +58,7 @@ impl Source {
     }
 
     /// The next thing in `bytes`; `None` when there is no more of it there.
-    pub fn next<'a>(&mut self, bytes: &mut &'a [u8]) -> Result<Option<Said<'a>>, Lost> {
+    pub fn next<'a>(&mut self, bytes: &mut &'a [u8]) -> Result<Option<SourceMessage<'a>>, Lost> {
         loop {
             if bytes.is_empty() {
                 return Ok(None);
@@ -71,20 +71,20 @@ impl Source {
                     let (data, rest) = all.split_at_checked(most).unwrap_or((all, &[]));
                     *bytes = rest;
                     self.state = State::Data(left - u64::try_from(data.len()).unwrap_or(left));
-                    return Ok(Some(Said::Data(data)));
+                    return Ok(Some(SourceMessage::Data(data)));
                 }
                 State::End => {
                     if let (true, Some((0, rest))) = (self.line.is_empty(), bytes.split_first()) {
                         *bytes = rest;
                         self.state = State::Line;
-                        return Ok(Some(Said::FileEnds { trouble: None }));
+                        return Ok(Some(SourceMessage::FileEnds { trouble: None }));
                     }
                     let Some(line) = self.line(bytes)? else {
                         return Ok(None);
                     };
                     self.state = State::Line;
                     let told = complaint(&line).ok_or(self.nonsense())?;
-                    return Ok(Some(Said::FileEnds { trouble: Some(told) }));
+                    return Ok(Some(SourceMessage::FileEnds { trouble: Some(told) }));
                 }
                 State::Line => {
                     let Some(line) = self.line(bytes)? else {
@@ -122,17 +122,17 @@ impl Source {
         Ok(Some(std::mem::take(&mut self.line)))
     }
 
-    fn said(&mut self, line: &[u8]) -> Option<Said<'static>> {
+    fn said(&mut self, line: &[u8]) -> Option<SourceMessage<'static>> {
         let (first, rest) = line.split_first()?;
         match first {
-            1 | 2 => complaint(line).map(Said::Trouble),
-            b'T' => times(rest).then_some(Said::Times),
-            b'E' if rest.is_empty() => Some(Said::DirectoryEnds),
-            b'D' => named(rest).map(|(_, name)| Said::Directory(name)),
+            1 | 2 => complaint(line).map(SourceMessage::Trouble),
+            b'T' => times(rest).then_some(SourceMessage::Times),
+            b'E' if rest.is_empty() => Some(SourceMessage::DirectoryEnds),
+            b'D' => named(rest).map(|(_, name)| SourceMessage::Directory(name)),
             b'C' => {
                 let (size, name) = named(rest)?;
                 self.state = State::Announced(size);
-                Some(Said::File { size, name })
+                Some(SourceMessage::File { size, name })
             }
             _ => None,
         }
