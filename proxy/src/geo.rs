@@ -28,6 +28,9 @@ use row::Row;
 /// More than the largest database that is sold.
 const MOST_BYTES: u64 = 1 << 30;
 
+/// Ends of a tree for each of its nodes, at most: one more than nodes, and IPv4's under three prefixes more.
+const ENDS: usize = 8;
+
 /// Why a file was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum GeoError {
@@ -132,9 +135,12 @@ impl Geo {
 /// Reads every row once. Of a tree that is none, whose branches meet, no more is walked than a
 /// tree of so many nodes has.
 fn check(reader: &Reader<Vec<u8>>) -> Result<(), MaxMindDbError> {
-    let most = usize::try_from(reader.metadata().node_count).unwrap_or(usize::MAX).saturating_mul(3);
+    let most = usize::try_from(reader.metadata().node_count).unwrap_or(usize::MAX).saturating_mul(ENDS);
     let mut known = HashSet::new();
-    for (walked, network) in reader.networks(WithinOptions::default())?.enumerate() {
+    // Also what leads nowhere and what is IPv4 under another prefix is counted, or a tree of
+    // nothing but such would be walked for ever.
+    let every = WithinOptions::default().include_networks_without_data().include_aliased_networks();
+    for (walked, network) in reader.networks(every)?.enumerate() {
         let network = network?;
         if walked > most {
             return Err(MaxMindDbError::invalid_database("its tree has more ends than nodes"));

@@ -76,7 +76,13 @@ fn a_new_file_is_taken_once_and_one_that_is_none_leaves_the_old_in_use() {
     // A tree whose one node leads to itself, so that it has no end.
     let mut round = second.clone();
     round.iter_mut().take(6).for_each(|byte| *byte = 0);
-    for wrong in [cut, b"", b"not a database", &[0; 4096], &round] {
+    // Both sides of each node lead to the next, so that there are more ways than anybody could walk.
+    let mut doubled = second.clone();
+    for (node, bytes) in (1u32..=120).zip(doubled.chunks_exact_mut(6)) {
+        let next = node.to_be_bytes();
+        bytes.copy_from_slice(&[next[1], next[2], next[3], next[1], next[2], next[3]]);
+    }
+    for wrong in [cut, b"", b"not a database", &[0; 4096], &round, &doubled] {
         file.put(wrong);
         let told = geo.look().unwrap_err().to_string();
         assert!(told.contains("is no whole GeoIP database in MaxMind's format"), "{told}");
