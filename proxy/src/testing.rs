@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use russh::server;
 use tidegate_common::audit::Record;
 use tidegate_common::model::{Action, Claims, Resources, Snapshot};
-use tidegate_common::policy::{Decision, Facts, Permit, decide};
+use tidegate_common::policy::{Coming, Decision, Facts, Permit, decide};
 use tidegate_common::recording::{FORMAT, Header};
 use tokio::sync::mpsc;
 
@@ -31,8 +31,10 @@ pub fn permit(terms: &str) -> Permit {
         action: Action::Session,
         origin: None,
         login: None,
+        coming: Coming::ASKED,
         claims: &Claims::default(),
         requests: &[],
+        live: &[],
     };
     match decide(&snapshot, &facts) {
         Decision::Permitted(permit) => permit,
