@@ -6,6 +6,7 @@ mod first;
 mod gates;
 mod notifications;
 mod panic;
+mod recipients;
 mod remote_accesses;
 mod review;
 mod targets;
@@ -18,6 +19,7 @@ use first::First;
 use gates::Gates;
 use notifications::Notifications;
 use panic::Panics;
+use recipients::Recipients;
 use remote_accesses::RemoteAccesses;
 use review::Review;
 use targets::Targets;
@@ -43,6 +45,7 @@ impl MigratorTrait for Migrator {
             Box::new(Panics),
             Box::new(RemoteAccesses),
             Box::new(AtOnce),
+            Box::new(Recipients),
         ]
     }
 }

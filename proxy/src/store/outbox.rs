@@ -96,10 +96,14 @@ async fn add(change: &DatabaseTransaction, told: Notification, at: Timestamp) ->
         Recipient::Everybody => (None, None),
     };
     let kind = notice.kind();
+    let of = match (&user, &address) {
+        (Some(user), _) => Column::UserName.eq(user),
+        (None, Some(address)) => Column::Address.eq(address),
+        (None, None) => Column::UserName.is_null().and(Column::Address.is_null()),
+    };
     let waiting = Entity::find()
+        .filter(of)
         .filter(Column::State.eq(NotificationState::Waiting.word()))
-        .filter(is(Column::UserName, user.as_deref()))
-        .filter(is(Column::Address, address.as_deref()))
         .filter(Column::Channel.eq(channel.word()))
         .filter(Column::Kind.eq(kind.word()));
     if waiting.count(change).await.doing(DOING)? >= MOST_WAITING {
@@ -125,10 +129,6 @@ async fn add(change: &DatabaseTransaction, told: Notification, at: Timestamp) ->
         ..Default::default()
     };
     Entity::insert(row).exec_without_returning(change).await.doing(DOING).map(drop)
-}
-
-fn is(column: Column, value: Option<&str>) -> sea_orm::sea_query::SimpleExpr {
-    value.map_or_else(|| column.is_null(), |value| column.eq(value))
 }
 
 fn number(id: NotificationId) -> i64 {
