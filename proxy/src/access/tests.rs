@@ -251,7 +251,8 @@ async fn of_two_sessions_that_begin_at_once_where_one_may_one_does() {
     );
     let Decision::Refused(refusal) = decide().await.unwrap() else { panic!("it is full") };
     assert_eq!(&refusal.to_string(), refused);
-    let explained = access.explain(&who.user, &target, Action::Session, Timestamp::now()).await.unwrap();
+    let explained =
+        access.explain(&who.user, &target, Action::Session, None, Timestamp::now()).await.unwrap();
     assert_eq!(&explained.steps.last().unwrap().said, refused);
     // A request may be made ahead, and a session that lives goes on.
     assert!(access.still_permits(&one).await.is_ok());
