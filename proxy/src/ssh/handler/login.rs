@@ -142,10 +142,11 @@ impl Handler {
                 let sentence = why.to_string();
                 let event = Event::LoginRefused { user: Note::new(name), why: Note::new(&sentence) };
                 self.gate.refusals.tell(self.origin, "log-ins", event.by_user(&user, self.origin)).await?;
-                self.attempts += 1;
-                if !self.may_prove() {
+                // The last that may be wrong ends the connection, as a key does.
+                if self.attempts + 1 >= MOST_ATTEMPTS {
                     return self.rejected();
                 }
+                self.attempts += 1;
                 self.state = State::Code;
                 Ok(ask(format!("{sentence}.")))
             }
