@@ -4,6 +4,7 @@
 //! A change is in the store together with the audit log's records of it, and before
 //! anybody decides by it.
 
+mod behind;
 mod by;
 mod error;
 mod foresee;
@@ -12,6 +13,7 @@ mod login;
 mod outside;
 mod panic;
 
+pub use behind::Behind;
 pub use by::By;
 pub use error::AccessError;
 pub use outside::Border;
@@ -46,6 +48,7 @@ struct Inner {
     /// What it is of, at least.
     shown: std::sync::Mutex<Shown>,
     generation: watch::Sender<u64>,
+    unread: behind::Unread,
     /// Held while this gate changes resources.
     changing: Mutex<()>,
     /// Held while this gate rules; a panic waits for no text of resources.
@@ -88,6 +91,7 @@ impl Access {
             snapshot: ArcSwap::from_pointee(snapshot),
             shown: Shown { resources: shown, rulings: ruled }.into(),
             generation: watch::channel(0).0,
+            unread: behind::Unread::default(),
             changing: Mutex::default(),
             ruling: Mutex::default(),
             outside: outside::Known::new(border),
@@ -111,15 +115,6 @@ impl Access {
     /// Makes everybody look again.
     pub(crate) fn tick(&self) {
         self.0.generation.send_modify(|generation| *generation = generation.wrapping_add(1));
-    }
-
-    /// Takes what another gate wrote.
-    ///
-    /// # Errors
-    /// When the store fails, or what is in it does not hold together; all stays as it was then.
-    pub async fn refresh(&self) -> Result<(), AccessError> {
-        let (resources, revision) = self.0.store.resources_to_change().await?;
-        self.take(&resources, revision)
     }
 
     fn take(&self, resources: &Resources, revision: Revision) -> Result<(), AccessError> {
@@ -169,6 +164,7 @@ impl Access {
         origin: IpAddr,
         claims: &Claims,
     ) -> Result<Decision, AccessError> {
+        self.is_current()?;
         let snapshot = self.snapshot();
         let Proved { user, login, .. } = proved;
         let seen = self.seen(user, Some(origin));
@@ -224,18 +220,20 @@ impl Access {
     }
 
     /// Decides again for something new that a permit in use shall allow: as it is now, or why
-    /// it does not any more. Nothing new begins while the store's database is away.
+    /// it does not any more. Nothing new begins while the store's database is away, or holds what
+    /// this gate cannot read.
     ///
     /// # Errors
     /// Why not.
     pub async fn still_permits(&self, permit: &Permit) -> Result<Permit, EndReason> {
+        self.is_current().map_err(|_| EndReason::Behind)?;
         let mut basis = Basis::default();
         self.still_lives(permit, &mut basis, Timestamp::now()).await
     }
 
     /// Decides again for a session that lives: as it is from now on, or why it must end. While
-    /// the store's database is away, it rests on its request as that was read last, and on all
-    /// else as it is now.
+    /// the store's database is away, or holds its request as only a newer gate can read it, it rests
+    /// on that as it was read last, and on all else as it is now.
     ///
     /// # Errors
     /// Why the session must end.
@@ -249,6 +247,9 @@ impl Access {
             match self.0.store.request(id).await {
                 Ok(request) => *basis = Basis { requests: request.into_iter().collect(), stale: false },
                 Err(StoreError::Away { .. }) if !basis.requests.is_empty() => basis.stale = true,
+                Err(StoreError::Unread { .. }) if !basis.requests.is_empty() && self.0.store.is_shared() => {
+                    basis.stale = true;
+                }
                 Err(error) => {
                     tracing::error!(%error, "what rests on a request cannot be checked and ends");
                     return Err(EndReason::Unchecked);

@@ -2,12 +2,14 @@
 
 use std::io::Write as _;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::future::BoxFuture;
-use tidegate_common::audit::{EndCause, Event, Note};
+use tidegate_common::audit::{EndCause, Entry, Event, Note};
+use tidegate_common::id::SessionId;
 use tidegate_common::model::Credential;
 use tidegate_common::name::{CredentialName, DeviceName};
 use tidegate_common::policy;
@@ -21,7 +23,7 @@ use crate::agents::{self, GrantSeen, ListenerContext, Registry};
 use crate::audit_log::{self, AuditLog};
 use crate::config::{self, Config};
 use crate::console;
-use crate::elsewhere;
+use crate::elsewhere::{self, Local};
 use crate::geo::Geo;
 use crate::keys::Keys;
 use crate::login::Logins;
@@ -137,11 +139,24 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let sender = notify::run(store.clone(), audit.clone(), access.clone(), about, config.notify.clone());
     let threads = ConnectionThreads::for_processors();
     let expiry = requests.clone().keep_expiring();
-    let elsewhere = elsewhere::keep_up(store.clone(), watch, access.clone(), requests.clone());
     let locations = {
         let access = access.clone();
         async move { access.keep_locations().await }
     };
+    let lives = live.clone();
+    let local = Local {
+        access: access.clone(),
+        requests: requests.clone(),
+        end: Box::new(move |id, by| {
+            // One that has ended meanwhile needs no order.
+            if let Some(session) = lives.get(id) {
+                session
+                    .end(End { cause: EndCause::Killed, message: Some(format!("{by} ended the session")) });
+            }
+        }),
+    };
+    // Until the end, when the last session has left.
+    let mut elsewhere = pin!(elsewhere::keep_up(store.clone(), watch, local));
     let gate = Arc::new(Gate {
         admission: Admission::new(access.clone(), requests, audit.clone()),
         logins: Logins::new(
@@ -175,7 +190,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         () = refusals.keep_summing() => {}
         () = admin => {}
         () = expiry => {}
-        () = elsewhere => {}
+        () = &mut elsewhere => {}
         () = locations => {}
         () = remote_accesses.keep_telling() => {}
         () = sender => {}
@@ -258,13 +273,18 @@ fn floors(config: &Config) -> Floors {
 
 /// What an earlier run left: sessions without an end, recordings without a seal.
 async fn recover(store: &Store, audit: &AuditLog, recordings: &Recordings) -> anyhow::Result<()> {
-    let interrupted = store.sessions_interrupted(jiff::Timestamp::now()).await?;
+    let interrupted: Vec<SessionId> = store.sessions_without_end().await?.iter().map(|row| row.id).collect();
+    if interrupted.is_empty() {
+        return Ok(());
+    }
+    let mut events: Vec<Entry> = Vec::new();
     for recordings::Unsealed { session, location } in recordings.unsealed().await? {
-        if interrupted.iter().any(|row| row.id == session) {
-            audit.append(Event::RecordingIncomplete { file: Note::new(location.to_string_lossy()) }).await?;
+        if interrupted.contains(&session) {
+            events.push(Event::RecordingIncomplete { file: Note::new(location.to_string_lossy()) }.into());
         }
     }
-    Ok(())
+    let step = Store::sessions_interrupted(interrupted, jiff::Timestamp::now());
+    Ok(audit.step(events, step).await?)
 }
 
 /// Ends every session and waits until their grants are revoked.

@@ -24,14 +24,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use tidegate_common::audit::{Broken, Record};
+use tidegate_common::audit::Broken;
 use tidegate_common::digest::Digest;
-use tidegate_common::id::SessionId;
 use tidegate_common::name::GateName;
 use tidegate_common::policy::Full;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::store::{Step, Store, StoreError};
+use crate::store::{LastingStep, Step, Store, StoreError};
 
 pub use lines::Damage;
 pub use tail::Tail;
@@ -40,9 +39,6 @@ pub use verify::{Verified, verify_parts};
 
 /// How many records may wait for the store before those who append wait too.
 const QUEUE: usize = 1024;
-
-/// Records of one session read at once.
-const MOST_OF_SESSION: u64 = 100_000;
 
 /// What can go wrong with the audit log. All of it is ours or the disk's.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -126,6 +122,11 @@ impl AuditError {
         }
     }
 
+    /// Whether the store would refuse the same again.
+    fn is_for_good(&self) -> bool {
+        matches!(self, Self::Append(error) if error.is_for_good())
+    }
+
     /// Whether the store's database is away.
     pub(crate) fn is_away(&self) -> bool {
         match self {
@@ -152,13 +153,20 @@ pub struct AuditLog {
 struct Waiting {
     entries: Vec<Telling>,
     /// What is written with them.
-    step: Option<Step>,
+    with: With,
     /// Told the first record's number.
     done: oneshot::Sender<Result<u64, AuditError>>,
     /// Whether what they tell of has happened already.
     happened: bool,
     /// When they were handed in.
     since: Instant,
+}
+
+/// What is written together with records.
+enum With {
+    Nothing,
+    Step(Step),
+    Lasting(LastingStep),
 }
 
 /// A record on its way to the disk.
@@ -198,7 +206,7 @@ impl AuditLog {
     /// # Errors
     /// When it was not written. Then what it tells of must not happen.
     pub async fn append(&self, event: impl Into<Telling>) -> Result<u64, AuditError> {
-        self.queue(vec![event.into()], None, false).await?.on_disk().await
+        self.queue(vec![event.into()], With::Nothing, false).await?.on_disk().await
     }
 
     /// Takes a step together with the records that tell of it: all is on the disk when this
@@ -207,7 +215,7 @@ impl AuditLog {
     /// # Errors
     /// When nothing was written.
     pub async fn step<T: Into<Telling>>(&self, events: Vec<T>, step: Step) -> Result<(), AuditError> {
-        self.queue(events.into_iter().map(Into::into).collect(), Some(step), false)
+        self.queue(events.into_iter().map(Into::into).collect(), With::Step(step), false)
             .await?
             .on_disk()
             .await
@@ -219,7 +227,7 @@ impl AuditLog {
     /// # Errors
     /// When the log is closed.
     pub async fn hand_in(&self, event: impl Into<Telling>) -> Result<HandedIn, AuditError> {
-        self.queue(vec![event.into()], None, true).await
+        self.queue(vec![event.into()], With::Nothing, true).await
     }
 
     /// Tells of what has happened already: when it can't be written now, it is kept and
@@ -232,10 +240,27 @@ impl AuditLog {
         self.hand_in(event).await?.on_disk().await
     }
 
+    /// As [`Self::tell`], together with the step that makes the store know of it: it is in both at
+    /// once, and kept for both until it is.
+    ///
+    /// # Errors
+    /// When it is not on the disk yet.
+    pub async fn tell_step<T: Into<Telling>>(
+        &self,
+        events: Vec<T>,
+        step: LastingStep,
+    ) -> Result<(), AuditError> {
+        self.queue(events.into_iter().map(Into::into).collect(), With::Lasting(step), true)
+            .await?
+            .on_disk()
+            .await
+            .map(drop)
+    }
+
     async fn queue(
         &self,
         mut entries: Vec<Telling>,
-        step: Option<Step>,
+        with: With,
         happened: bool,
     ) -> Result<HandedIn, AuditError> {
         for entry in &mut entries {
@@ -246,7 +271,7 @@ impl AuditLog {
             self.store.clock_is_right().map_err(|error| AuditError::Append(Arc::new(error)))?;
         }
         let (done, written) = oneshot::channel();
-        let waiting = Waiting { entries, step, done, happened, since: Instant::now() };
+        let waiting = Waiting { entries, with, done, happened, since: Instant::now() };
         self.queue.send(waiting).await.map_err(|_| AuditError::Closed)?;
         Ok(HandedIn(written))
     }
@@ -274,19 +299,6 @@ impl AuditLog {
     #[must_use]
     pub fn tail(&self, count: u64, follow: bool) -> Tail {
         Tail::new(self.store.clone(), self.newest.clone(), count, follow)
-    }
-
-    /// Records of all gates that name a session, at most [`MOST_OF_SESSION`], by time.
-    ///
-    /// # Errors
-    /// When the store can't be read.
-    pub async fn of_session(&self, session: SessionId) -> Result<Vec<Record>, AuditError> {
-        let rows = self.store.audit_of_session(session, None, MOST_OF_SESSION).await.map_err(read_error)?;
-        let records = rows.iter().map(|row| tail::record(row).map_err(read_error));
-        let mut records = records.collect::<Result<Vec<_>, _>>()?;
-        // Of one gate they stay in their order.
-        records.sort_by_key(|record| record.at);
-        Ok(records)
     }
 
     /// Walks the whole log, of every gate, and compares this gate's with what is known of it

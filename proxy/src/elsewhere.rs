@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use tidegate_common::id::SessionId;
+
 use crate::access::{Access, AccessError};
 use crate::requests::Requests;
 use crate::store::{self, Revisions, Store, StoreError, Watch};
@@ -13,14 +15,30 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// How long a look may take.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Keeps policy and the workflow up with the store, for as long as it is polled. Without a
-/// `watch` nobody else changes it.
-pub async fn keep_up(store: Store, watch: Option<Watch>, access: Access, requests: Requests) {
-    let Some(mut watch) = watch else { return std::future::pending().await };
+/// Ends a session.
+pub type End = Box<dyn Fn(SessionId, &str) + Send + Sync>;
+
+/// What keeps up with the store.
+pub struct Local {
+    /// Policy.
+    pub access: Access,
+    /// The workflow.
+    pub requests: Requests,
+    /// Ends a live session, and tells its user by whom.
+    pub end: End,
+}
+
+/// Keeps policy, the workflow and live sessions up with the store, for as long as it is polled; it
+/// holds the store until it is dropped. A file nobody else changes.
+pub async fn keep_up(store: Store, watch: Watch, local: Local) {
+    let mut watch = match watch {
+        Watch::Shared(watch) => watch,
+        Watch::Alone(_lock) => return std::future::pending().await,
+    };
     let mut seen = Revisions::default();
     let mut away = false;
     loop {
-        let looked = look(&store, &access, &requests, &mut seen, away);
+        let looked = look(&store, &local, &mut seen, away);
         match store::within(LONGEST, "looked for what other gates changed", looked).await {
             Ok(()) if away => {
                 tracing::info!("the store's database is back");
@@ -40,8 +58,7 @@ pub async fn keep_up(store: Store, watch: Option<Watch>, access: Access, request
 /// Looks once; `all` has everybody look again who rests on something.
 async fn look(
     store: &Store,
-    access: &Access,
-    requests: &Requests,
+    Local { access, requests, end }: &Local,
     seen: &mut Revisions,
     all: bool,
 ) -> Result<(), StoreError> {
@@ -50,6 +67,7 @@ async fn look(
     // First, and whatever becomes of the resources: what was taken back ends what rests on it.
     if now.requests != seen.requests || all {
         requests.tick();
+        access.look_at_requests().await?;
         seen.requests = now.requests;
     }
     if now.rulings != seen.rulings {
@@ -64,9 +82,17 @@ async fn look(
         access.refresh_remote_accesses().await?;
         seen.remote_accesses = now.remote_accesses;
     }
+    if now.sessions != seen.sessions {
+        for (session, by) in store.ends_asked().await? {
+            end(session, &by);
+        }
+        seen.sessions = now.sessions;
+    }
     if now.resources != seen.resources {
         match access.refresh().await {
             Ok(()) => seen.resources = now.resources,
+            // Until it is written anew.
+            Err(error) if error.is_behind() => seen.resources = now.resources,
             Err(AccessError::Store(error @ StoreError::Away { .. })) => return Err(error),
             // The next look tries again.
             Err(error) => tracing::error!(%error, "the resources that another gate wrote were not taken"),

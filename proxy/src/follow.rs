@@ -8,7 +8,6 @@ use tidegate_common::id::SessionId;
 
 use crate::audit_log::AuditLog;
 use crate::recordings;
-use crate::store::Store;
 
 /// A channel that is followed, and where what is seen of it is told. Clones share it.
 #[derive(Clone)]
@@ -19,8 +18,6 @@ pub struct Followed {
     pub channel: u32,
     /// The audit log.
     pub audit: AuditLog,
-    /// Where transfers are listed.
-    pub store: Store,
     /// The recording of the channel.
     pub recorder: recordings::Channel,
 }

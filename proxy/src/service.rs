@@ -20,6 +20,7 @@ mod operation;
 pub mod overview;
 pub mod panics;
 pub mod recordings;
+mod records;
 pub mod remote_accesses;
 pub mod requests;
 pub mod resources;

@@ -73,8 +73,6 @@ pub struct Open {
     pub upstream: Arc<Upstream>,
     /// The audit log.
     pub audit: AuditLog,
-    /// Where its transfers are listed.
-    pub store: Store,
     /// What it is permitted.
     pub permit: Arc<Permit>,
     /// What the device does otherwise than its channels ask, for whoever starts a program.

@@ -111,6 +111,14 @@ pub enum StoreError {
         /// The store's url, without a password.
         at: String,
     },
+    /// A file has one gate, and a copy nobody beside it.
+    #[error(
+        "another process uses {at}, a gate or a copy; end it (systemctl stop tidegate-proxy) or wait for it"
+    )]
+    Busy {
+        /// The store's url, without a password.
+        at: String,
+    },
     /// A copy would be mixed with what is there.
     #[error(
         "the target is not empty: its table `{table}` has rows; give an empty database, or a file that is not there"
@@ -154,6 +162,16 @@ pub enum StoreError {
         /// What it said.
         source: DbErr,
     },
+    /// A row of a kind that newer gates may write in another way.
+    #[error(
+        "the store holds {what}, which it cannot read ({why}); if a newer gate wrote it, upgrade this one"
+    )]
+    Unread {
+        /// Which row.
+        what: String,
+        /// Why it cannot be read.
+        why: String,
+    },
     /// A row is not what was once written.
     #[error("the store holds a damaged {what}: {why}")]
     Damaged {
@@ -165,6 +183,20 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the same would be refused again, whatever becomes of the disk or the server.
+    #[must_use]
+    pub fn is_for_good(&self) -> bool {
+        match self {
+            Self::Changed | Self::Unread { .. } | Self::Damaged { .. } => true,
+            Self::Database { source, .. } => source.sql_err().is_some(),
+            _ => false,
+        }
+    }
+
+    fn unread(what: impl Into<String>, why: impl std::fmt::Display) -> Self {
+        Self::Unread { what: what.into(), why: why.to_string() }
+    }
+
     pub(crate) fn damaged(what: impl Into<String>, why: impl std::fmt::Display) -> Self {
         Self::Damaged { what: what.into(), why: why.to_string() }
     }
@@ -251,6 +283,24 @@ impl Step {
 
     async fn write(self, transaction: &DatabaseTransaction) -> Result<(), StoreError> {
         (self.0)(transaction).await
+    }
+}
+
+/// A step that is taken anew until the store takes it, because it tells of what has happened. It may
+/// be taken twice where nobody knows whether it was ([`crate::audit_log::AuditLog::tell_step`]).
+#[derive(Clone)]
+pub struct LastingStep(Arc<dyn Fn() -> Step + Send + Sync>);
+
+impl LastingStep {
+    /// Of a step that is made again for each time.
+    pub fn new(step: impl Fn() -> Step + Send + Sync + 'static) -> Self {
+        Self(Arc::new(step))
+    }
+
+    /// One time.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        (self.0)()
     }
 }
 

@@ -21,7 +21,7 @@ as() {
     fi
 }
 {
-    if [ "$(id -u)" = 0 ]; then chown postgres "$dir"; fi
+    if [ "$(id -u)" = 0 ]; then chown -R postgres "$dir"; fi
     cd "$dir" &&
         as "$bin/initdb" -D data -U tidegate -A trust -E UTF8 --locale=C.UTF-8 --no-sync &&
         as sh -c 'cat settings >>data/postgresql.conf' &&
@@ -36,6 +36,9 @@ rm -rf --one-file-system "$dir"
 /// What the server is told.
 const SETTINGS: &str = "\nlisten_addresses = ''\nshared_buffers = '16MB'\nmax_connections = 300\n";
 
+/// Where it is told to listen: on a socket of this port's name.
+const PORT: u16 = 5432;
+
 /// Nothing of it survives the tests, so it need not reach the disk. It does survive the server:
 /// without synchronous commits one that is stopped at once forgets what it has acknowledged.
 const HASTY: &str = "fsync = off\nfull_page_writes = off\n";
@@ -45,6 +48,7 @@ const HASTY: &str = "fsync = off\nfull_page_writes = off\n";
 pub struct Server {
     dir: PathBuf,
     bin: PathBuf,
+    port: u16,
     made: AtomicU64,
     process: Child,
     held: Option<ChildStdin>,
@@ -56,7 +60,7 @@ impl Server {
     /// # Errors
     /// When Debian's package `postgresql-15` (or a later one) is missing, or it does not start.
     pub fn start() -> Result<Self> {
-        Self::with(HASTY)
+        Self::with(HASTY, PORT, &[])
     }
 
     /// Starts one that keeps what it has acknowledged, as a real one does.
@@ -64,14 +68,32 @@ impl Server {
     /// # Errors
     /// As [`Self::start`].
     pub fn durable() -> Result<Self> {
-        Self::with("")
+        Self::with("", PORT, &[])
     }
 
-    fn with(more: &str) -> Result<Self> {
+    /// Starts one that also listens on 127.0.0.1, with this certificate and key in PEM.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn with_tls(certificate: &str, key: &str) -> Result<Self> {
+        // One that was free a moment ago: a server cannot be asked which one it took.
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let more = format!(
+            "{HASTY}port = {port}\nlisten_addresses = '127.0.0.1'\nssl = on\n\
+             ssl_cert_file = '../server.crt'\nssl_key_file = '../server.key'\n"
+        );
+        Self::with(&more, port, &[("server.crt", certificate), ("server.key", key)])
+    }
+
+    fn with(more: &str, port: u16, files: &[(&str, &str)]) -> Result<Self> {
+        use std::os::unix::fs::PermissionsExt as _;
         let bin = programs()?;
         let dir = nix::unistd::mkdtemp(&std::env::temp_dir().join("tidegate-postgres-XXXXXX"))?;
         let settings = format!("unix_socket_directories = '{}'{SETTINGS}{more}", dir.display());
-        std::fs::write(dir.join("settings"), settings)?;
+        for (name, text) in [&[("settings", settings.as_str())], files].concat() {
+            std::fs::write(dir.join(name), text)?;
+            std::fs::set_permissions(dir.join(name), std::fs::Permissions::from_mode(0o600))?;
+        }
         let mut process = Command::new("setsid")
             .args(["sh", "-c", SCRIPT, "tidegate-postgres"])
             .args([&bin, &dir])
@@ -84,7 +106,7 @@ impl Server {
         let held = process.stdin.take();
         let said = process.stdout.take().context("no standard output")?;
         let lines: Vec<String> = BufReader::new(said).lines().collect::<Result<_, _>>()?;
-        let server = Self { dir, bin, made: AtomicU64::new(0), process, held };
+        let server = Self { dir, bin, port, made: AtomicU64::new(0), process, held };
         if lines != ["ready"] {
             bail!("PostgreSQL did not start:\n{}", lines.join("\n"));
         }
@@ -94,7 +116,13 @@ impl Server {
     /// The url of one of its databases.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        format!("postgres:///{database}?host={}&user=tidegate", self.dir.display())
+        format!("postgres:///{database}?host={}&user=tidegate&port={}", self.dir.display(), self.port)
+    }
+
+    /// The port that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The url of a new, empty database.
@@ -108,7 +136,7 @@ impl Server {
     pub fn sql(&self, database: &str, statement: &str) -> Result<String> {
         let mut psql = Command::new(self.bin.join("psql"));
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "tidegate", "-d", database])
-            .args(["-c", statement, "-h"])
+            .args(["-p", &self.port.to_string(), "-c", statement, "-h"])
             .arg(&self.dir);
         Ok(String::from_utf8(done(&mut psql)?.stdout)?.trim_end().to_owned())
     }

@@ -233,6 +233,11 @@ pub enum EndReason {
     /// Policy could not be asked, so nothing is permitted.
     #[error("the gate could not check this access any more; connect again")]
     Unchecked,
+    /// The gate cannot read what a newer gate wrote, so nothing new is permitted.
+    #[error(
+        "nothing new begins on this gate: it cannot read what a newer one wrote; ask an administrator to upgrade it"
+    )]
+    Behind,
     /// The credential, its device or its privileges are not what was granted.
     #[error("{0} was changed by an administrator; connect again")]
     Changed(CredentialName),

@@ -2,6 +2,7 @@
 
 use tidegate_common::model::{Mistakes, Panic, PanicScope, Problem, ResourceName};
 
+use super::Behind;
 use crate::audit_log::AuditError;
 use crate::store::StoreError;
 
@@ -49,6 +50,9 @@ pub enum AccessError {
     /// The audit log failed; nothing was changed.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// This gate is too old for what another one wrote.
+    #[error(transparent)]
+    Behind(#[from] Behind),
     /// The proxy is stopping.
     #[error("the gate is stopping; try again later")]
     Stopping,

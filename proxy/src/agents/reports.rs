@@ -17,7 +17,7 @@ use tidegate_common::wire::{MOST_STANDING, Witnessed};
 
 use super::link::LinkError;
 use super::listener::ListenerContext;
-use crate::store::StoreError;
+use crate::store::{Step, Store, StoreError};
 use crate::witness::Extent;
 
 /// Drift of one session that is kept, at most.
@@ -132,8 +132,39 @@ impl ListenerContext {
         what: &'static str,
         event: Event,
     ) -> Result<(), LinkError> {
-        let room = self.registry.budgets().due(device, session, what);
-        self.append_within(room, event.by(Actor::Agent(device.clone()))).await
+        let told = self.due_entry(device, session, what, event).await;
+        self.append_all(told.into_iter().collect()).await
+    }
+
+    /// The record of what of a session is due; none for one who is over their budget, who waits
+    /// instead.
+    async fn due_entry(
+        &self,
+        device: &DeviceName,
+        session: SessionId,
+        what: &'static str,
+        event: Event,
+    ) -> Option<Entry> {
+        if self.registry.budgets().due(device, session, what) {
+            return Some(event.by(Actor::Agent(device.clone())));
+        }
+        self.registry.budgets().brake().await;
+        None
+    }
+
+    async fn append_all(&self, entries: Vec<Entry>) -> Result<(), LinkError> {
+        for entry in entries {
+            self.append(entry).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a step with the records that tell of it. What is there already was told before.
+    async fn take(&self, told: Vec<Entry>, step: Step) -> Result<(), LinkError> {
+        match self.audit.step(told, step).await {
+            Err(error) if !error.is_changed() => Err(LinkError::Ours(error.to_string())),
+            _ => Ok(()),
+        }
     }
 
     /// Tells the log what agents had to tell beyond their budgets, of the hours that are
@@ -159,21 +190,19 @@ impl ListenerContext {
     ) -> Result<(), LinkError> {
         let Some(target) = self.served(device, session, "the end of").await? else { return Ok(()) };
         let event = Event::grant_over(session, target, ended);
-        let what = if ended.standing.is_empty() {
-            "ends of grants, again"
-        } else {
-            "what could not be undone, again"
-        };
-        self.due(device, session, what, event).await?;
-        if ended.standing.is_empty() {
-            let known = self.standing(device).await?;
-            let others: Vec<Standing> =
-                known.iter().filter(|one| one.session != Some(session)).cloned().collect();
-            if others != known {
-                self.store.set_standing(device, &others).await.map_err(context)?;
+        if !ended.standing.is_empty() {
+            return self.due(device, session, "what could not be undone, again", event).await;
+        }
+        let told = self.due_entry(device, session, "ends of grants, again", event).await;
+        let known = self.standing(device).await?;
+        let others: Vec<Standing> =
+            known.iter().filter(|one| one.session != Some(session)).cloned().collect();
+        match others == known {
+            true => self.append_all(told.into_iter().collect()).await,
+            false => {
+                self.take(told.into_iter().collect(), Store::standing_step(device.clone(), others)).await
             }
         }
-        Ok(())
     }
 
     async fn standing(&self, device: &DeviceName) -> Result<Vec<Standing>, LinkError> {
@@ -196,16 +225,17 @@ impl ListenerContext {
         if !self.registry.budgets().spend(device, "changes of what stands") {
             self.registry.budgets().brake().await;
         }
+        let mut told = Vec::new();
         // One that is full does not say what else stands.
         if standing.len() < MOST_STANDING {
             for (session, gone) in gone(&before, &standing) {
                 let reported = self.served(device, session, "that nothing stands any more of").await?;
                 let Some(target) = reported else { continue };
                 let event = Event::GrantCleared { session, target, gone: Notes::of(gone) };
-                self.due(device, session, "what stands no more, again", event).await?;
+                told.extend(self.due_entry(device, session, "what stands no more, again", event).await);
             }
         }
-        self.store.set_standing(device, &standing).await.map_err(context)
+        self.take(told, Store::standing_step(device.clone(), standing)).await
     }
 
     /// Keeps what somebody else had changed when a grant was undone.
@@ -247,8 +277,8 @@ impl ListenerContext {
         }
         let residue = residue.bounded();
         let event = Event::residue_reported(session, target, &residue);
-        self.due(device, session, "what was left behind, again", event).await?;
-        self.store.residue_put(session, &residue).await.map_err(context)
+        let told = self.due_entry(device, session, "what was left behind, again", event).await;
+        self.take(told.into_iter().collect(), Store::residue_reported(session, residue)).await
     }
 
     /// Keeps what a kernel saw; `false` when it could not be kept, so that the agent

@@ -65,7 +65,7 @@ pub async fn verify(store: &Store, dir: &Path, known: u64) -> Result<Verified, A
 /// Says what does not hold, or that the store can't be read.
 pub async fn verify_parts(store: &Store) -> Result<Vec<(GateName, Chain)>, AuditError> {
     let mut ends = Vec::new();
-    for Gate { id, name } in store.gates().await.map_err(read_error)? {
+    for Gate { id, name, .. } in store.gates().await.map_err(read_error)? {
         if id == store.own_gate() {
             continue;
         }

@@ -4,6 +4,7 @@
 //! so it is kept in memory, in its order and before all that is newer, until the store
 //! takes it: a disk that was full for a while leaves no gap.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,8 +17,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::lines::{self, Lines};
-use super::{AuditError, Telling, Waiting, read_error};
-use crate::store::{AuditRow, GateId, Step, Store, StoreError, with_notifications};
+use super::{AuditError, Telling, Waiting, With, read_error};
+use crate::store::{AuditRow, GateId, LastingStep, Step, Store, StoreError, with_notifications};
 
 /// The most records of one transaction.
 const BATCH: usize = 256;
@@ -37,6 +38,12 @@ pub struct Watched {
     pub told: watch::Sender<u64>,
 }
 
+/// Records that were handed in together, and the step that goes with them.
+struct Kept {
+    entries: Vec<Moment>,
+    step: Option<LastingStep>,
+}
+
 /// Writes until nobody can append any more. Ends without a wake-up in between.
 pub async fn run(
     store: Store,
@@ -48,7 +55,7 @@ pub async fn run(
     let (tell_copy, copied_to) = watch::channel(chain.seq);
     let copying = tokio::spawn(lines::follow(store.clone(), lines, copied_to));
     let mut writer =
-        Writer { store, chain, sure: true, kept: Vec::new(), tried: 0, dropped: 0, away: None, watched };
+        Writer { store, chain, sure: true, kept: VecDeque::new(), tried: 0, dropped: 0, away: None, watched };
     let mut batch = Vec::new();
     loop {
         let next = waiting.recv_many(&mut batch, BATCH);
@@ -70,7 +77,7 @@ pub async fn run(
         tell_copy.send_replace(writer.chain.seq);
     }
     if let Err(error) = writer.settle().await {
-        let records = writer.kept.len();
+        let records = writer.kept_entries();
         tracing::error!(%error, records, "what happened last could not be logged before the end");
     }
     // The copy is complete before whoever watches is told of the end.
@@ -87,7 +94,7 @@ struct Writer {
     /// written all the same.
     sure: bool,
     /// What has happened and is not in the store yet.
-    kept: Vec<Moment>,
+    kept: VecDeque<Kept>,
     /// How many of them, from the first on, the last transaction was for.
     tried: usize,
     /// How many there was no room for.
@@ -103,18 +110,26 @@ impl Writer {
         !self.kept.is_empty() || self.dropped > 0
     }
 
+    fn kept_entries(&self) -> usize {
+        self.kept.iter().map(|kept| kept.entries.len()).sum()
+    }
+
     /// Writes what waits in its order. Each step has a transaction of its own, so that one
     /// that can't be taken refuses nobody else's records.
     async fn write(&mut self, batch: &mut Vec<Waiting>) {
         let mut together = Vec::new();
-        for waiting in batch.drain(..) {
-            if waiting.step.is_some() {
-                self.write_together(std::mem::take(&mut together), None).await;
-                let Waiting { step, .. } = waiting;
-                self.write_together(vec![Waiting { step: None, ..waiting }], step).await;
-            } else {
-                together.push(waiting);
-            }
+        for mut waiting in batch.drain(..) {
+            let (step, lasting) = match std::mem::replace(&mut waiting.with, With::Nothing) {
+                With::Nothing => {
+                    together.push(waiting);
+                    continue;
+                }
+                With::Step(step) => (step, None),
+                With::Lasting(lasting) => (lasting.step(), Some(lasting)),
+            };
+            self.write_together(std::mem::take(&mut together), None).await;
+            waiting.with = lasting.map_or(With::Nothing, With::Lasting);
+            self.write_together(vec![waiting], Some(step)).await;
         }
         self.write_together(together, None).await;
     }
@@ -127,8 +142,8 @@ impl Writer {
         let newest = together.iter().map(|waiting| waiting.since).max().unwrap_or_else(Instant::now);
         let mut entries = Vec::with_capacity(together.len());
         let mut waiting = Vec::with_capacity(together.len());
-        for Waiting { entries: some, done, happened, .. } in together {
-            waiting.push((some.len(), done, happened));
+        for Waiting { entries: some, done, happened, with, .. } in together {
+            waiting.push((some.len(), done, happened, with));
             entries.extend(some.into_iter().map(|entry| (entry, at)));
         }
         let written = match &self.away {
@@ -137,11 +152,11 @@ impl Writer {
         };
         let mut entries = entries.into_iter();
         let mut next = written.as_ref().copied().unwrap_or_default();
-        for (count, done, happened) in waiting {
+        for (count, done, happened, with) in waiting {
             let own: Vec<Moment> = entries.by_ref().take(count).collect();
             let answer = match &written {
                 Ok(_) => Ok(next),
-                Err(error) if happened => Err(self.keep(own, error)),
+                Err(error) if happened => Err(self.keep(own, with, error)),
                 Err(error) => Err(error.clone()),
             };
             next = next.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
@@ -167,13 +182,21 @@ impl Writer {
         written
     }
 
-    fn keep(&mut self, entries: Vec<Moment>, error: &AuditError) -> AuditError {
-        for entry in entries {
-            if self.kept.len() < MOST_KEPT {
-                self.kept.push(entry);
-            } else {
-                self.dropped = self.dropped.saturating_add(1);
+    fn keep(&mut self, entries: Vec<Moment>, with: With, error: &AuditError) -> AuditError {
+        let step = match with {
+            // It would be refused again.
+            With::Lasting(_) if error.is_for_good() => {
+                tracing::error!(%error, "what goes with records of the audit log was not stored");
+                None
             }
+            With::Lasting(step) => Some(step),
+            With::Nothing | With::Step(_) => None,
+        };
+        if self.kept_entries().saturating_add(entries.len()) <= MOST_KEPT && self.kept.len() < MOST_KEPT {
+            self.kept.push_back(Kept { entries, step });
+        } else {
+            let lost = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+            self.dropped = self.dropped.saturating_add(lost);
         }
         AuditError::Kept(Arc::new(error.clone()))
     }
@@ -189,17 +212,33 @@ impl Writer {
             self.sure = true;
         }
         loop {
-            if self.dropped > 0 && self.kept.len() < MOST_KEPT {
-                self.kept.push((Event::AuditDropped { records: self.dropped }.into(), now()));
+            if self.dropped > 0 && self.kept_entries() < MOST_KEPT {
+                let entries = vec![(Event::AuditDropped { records: self.dropped }.into(), now())];
+                self.kept.push_back(Kept { entries, step: None });
                 self.dropped = 0;
             }
-            let some: Vec<Moment> = self.kept.iter().take(BATCH).cloned().collect();
-            if some.is_empty() {
-                return Ok(());
+            let Some(first) = self.kept.front() else { return Ok(()) };
+            let step = first.step.as_ref().map(LastingStep::step);
+            // Each step has a transaction of its own.
+            self.tried = match &step {
+                Some(_) => 1,
+                None => self.kept.iter().take(BATCH).take_while(|kept| kept.step.is_none()).count(),
+            };
+            let some: Vec<Moment> =
+                self.kept.iter().take(self.tried).flat_map(|kept| kept.entries.iter().cloned()).collect();
+            match self.commit(&some, step).await {
+                Ok(_) => drop(self.kept.drain(..self.tried)),
+                Err(error) => {
+                    if let Some(first) = self.kept.front_mut()
+                        && first.step.is_some()
+                        && error.is_for_good()
+                    {
+                        tracing::error!(%error, "what goes with records of the audit log was not stored");
+                        first.step = None;
+                    }
+                    return Err(error);
+                }
             }
-            self.tried = some.len();
-            self.commit(&some, None).await?;
-            self.kept.drain(..some.len());
         }
     }
 

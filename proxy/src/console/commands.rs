@@ -58,12 +58,23 @@ fn notes(answer: &SessionCommands) -> Vec<String> {
         notes.push(format!("At least {} records of the witness were LOST.", answer.lost));
     }
     notes.extend(answer.remarks.iter().map(|remark| format!("The agent says: {remark}.")));
-    match &answer.witness {
-        None => notes.push("No kernel has told anything of this session.".to_owned()),
-        Some(Checked { verdict: Verdict::Incomplete, told }) => {
+    if answer.more > 0 {
+        notes.push(format!(
+            "{} MORE lines are in the audit log and not told here: `audit tail -n` shows them.",
+            answer.more
+        ));
+    }
+    match (&answer.witness, &answer.witness_on) {
+        (None, Some(gate)) => {
+            notes.push(format!(
+                "What the kernel saw lies on gate {gate}, which the session is on; ask there."
+            ));
+        }
+        (None, None) => notes.push("No kernel has told anything of this session.".to_owned()),
+        (Some(Checked { verdict: Verdict::Incomplete, told }), _) => {
             notes.push(format!("What the kernel saw is {told}."));
         }
-        Some(_) => {}
+        (Some(_), _) => {}
     }
     notes.push(
         "Marks are heuristics, by names and arguments. So are typed lines: what the screen echoed when \

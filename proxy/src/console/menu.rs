@@ -60,11 +60,12 @@ impl Menu {
     /// # Errors
     /// When they have no place here any more, or the store fails.
     pub async fn of(services: &Services, actor: &Actor, columns: u32, rows: u32) -> Result<Self, Failure> {
-        let Overview { user, reachable, emergencies: due, waiting: votes, own } =
+        let Overview { user, hindrance, reachable, emergencies: due, waiting: votes, own } =
             overview(services, actor).await?;
         let (heading, items) = (format!("Welcome to Tidegate, {user}.\n\n"), Vec::new());
         let mut menu = Self { heading, items, offered: None, columns: None, rows: None, next: 0 };
         menu.fit(columns, rows);
+        menu.heading.extend(hindrance.map(|hindrance| format!("{hindrance}\n\n")));
         // Of what waits for the user no more than leaves room for the menu itself.
         let most = menu.rows.map_or(usize::MAX, |rows| rows.saturating_sub(10) / 7).clamp(1, 10);
         menu.heading.push_str(&emergencies(&due, &user, menu.columns, most));

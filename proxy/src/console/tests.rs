@@ -2,6 +2,7 @@ mod accesses;
 mod commands;
 mod evidence;
 mod fleet;
+mod gates;
 mod live;
 mod panics;
 mod world;

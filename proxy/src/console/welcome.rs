@@ -19,13 +19,16 @@ pub(super) async fn show(services: &Services, actor: &Actor, screen: &mut Screen
     if actor.name().is_none() {
         return Err(Failure::Usage("name a command; --help lists them".to_owned()));
     }
-    let Overview { user, reachable: reaches, emergencies: due, waiting, .. } =
+    let Overview { user, hindrance, reachable: reaches, emergencies: due, waiting, .. } =
         overview(services, actor).await?;
     if screen.json {
         screen.list(&reaches, || reach_table(&reaches)).await?;
         return Ok(0);
     }
     screen.line(&format!("Welcome to Tidegate, {user}.\n")).await?;
+    if let Some(hindrance) = hindrance {
+        screen.line(&format!("{hindrance}\n")).await?;
+    }
     screen.text(&emergencies(&due, &user, screen.columns, MOST)).await?;
     match reaches.first() {
         None => screen.line("You can reach nothing now; administrators add users to access groups.").await?,

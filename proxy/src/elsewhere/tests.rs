@@ -1,12 +1,15 @@
 //! Several gates on one database of PostgreSQL.
 
-use std::path::PathBuf;
-use std::time::Instant;
+mod hindered;
 
-use tidegate_common::audit::{Actor, Event, Note};
+use std::path::PathBuf;
+
+use tidegate_common::audit::{Actor, EndCause, Event, Note};
 use tidegate_common::id::{RequestId, SessionId};
 use tidegate_common::model::{Action, Claims, Limits, PanicScope, RequestState, Resources, Wish};
 use tidegate_common::name::UserName;
+use tidegate_common::policy::{Decision, EndReason, Proved};
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::access::By;
@@ -14,7 +17,7 @@ use crate::audit_log::{AuditError, AuditLog};
 use crate::requests::{Narrowed, NewRequest, RequestError, Settings};
 use crate::store::testing::postgres::Server;
 use crate::store::testing::{gate, server};
-use crate::store::{RequestFilter, SessionRow, StoreUrl};
+use crate::store::{GateId, RequestFilter, SessionRow, StoreUrl};
 
 const WORLD: &str = r#"
 [[user]]
@@ -41,6 +44,9 @@ struct Gate {
     audit: AuditLog,
     access: Access,
     requests: Requests,
+    /// The sessions that it was asked to end, and by whom.
+    ended: mpsc::UnboundedSender<(SessionId, String)>,
+    asked: mpsc::UnboundedReceiver<(SessionId, String)>,
     directory: PathBuf,
 }
 
@@ -52,14 +58,17 @@ impl Gate {
         let audit = AuditLog::open(store.clone(), &directory.join("audit")).await.unwrap();
         let access = Access::load(store.clone(), audit.clone(), Default::default()).await.unwrap();
         let requests = Requests::new(store.clone(), access.clone(), audit.clone(), Settings::default());
-        Self { store, audit, access, requests, directory }
+        let (ended, asked) = mpsc::unbounded_channel();
+        Self { store, audit, access, requests, ended, asked, directory }
     }
 
     /// Keeps up with the others until the test ends.
     async fn keep_up(&self) {
         let watch = self.store.watch().await.unwrap();
-        assert!(watch.is_some());
-        tokio::spawn(keep_up(self.store.clone(), watch, self.access.clone(), self.requests.clone()));
+        let (access, requests, ended) = (self.access.clone(), self.requests.clone(), self.ended.clone());
+        let end = move |id, by: &str| drop(ended.send((id, by.to_owned())));
+        let local = Local { access, requests, end: Box::new(end) };
+        tokio::spawn(keep_up(self.store.clone(), watch, local));
     }
 
     async fn ask(&self) -> Result<RequestId, RequestError> {
@@ -78,6 +87,17 @@ impl Gate {
     async fn approve(&self, id: RequestId, who: &str) -> Result<RequestState, RequestError> {
         let voted = self.requests.approve(id, &user(who), &by(who), None, Narrowed::default()).await;
         voted.map(|request| request.state)
+    }
+
+    async fn decide(&self, proved: &Proved) -> Result<Decision, AccessError> {
+        let (target, origin) = ("ops@db01".parse().unwrap(), "192.0.2.7".parse().unwrap());
+        self.access.decide(proved, &target, Action::Session, origin, &Claims::default()).await
+    }
+
+    /// What its database answers.
+    fn sql(&self, statement: &str) -> String {
+        let StoreUrl::Postgres(options) = self.store.url() else { panic!() };
+        server().sql(options.get_database().unwrap(), statement).unwrap()
     }
 
     async fn cancel(&self, id: RequestId) -> Result<RequestState, RequestError> {
@@ -100,6 +120,19 @@ fn by(name: &str) -> By {
     By { actor: Actor::User(user(name)), origin: None, login: None }
 }
 
+/// What comes to be within a while.
+async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), found).await.expect("it comes to be")
+}
+
 fn url(server: &Server) -> StoreUrl {
     server.database().unwrap().parse().unwrap()
 }
@@ -120,6 +153,7 @@ fn session(number: u64) -> SessionRow {
         request: None,
         emergency: false,
         origin: "::1".parse().unwrap(),
+        gate: GateId::FIRST,
         started: jiff::Timestamp::UNIX_EPOCH,
         ended: None,
         outcome: None,
@@ -240,38 +274,44 @@ async fn resources_that_two_gates_apply_at_once_are_all_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gate_that_stops_in_the_middle_of_a_step_holds_up_the_others_for_seconds_only() {
-    let (one, two) = two_gates().await;
-    let StoreUrl::Postgres(options) = one.store.url() else { panic!() };
-    let database = options.get_database().unwrap();
-    let resting = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = \
-                   current_database()";
-    let stopped = one.store.audit_append_all(Vec::new(), Some(Store::stopped_step()));
-    tokio::select! {
-        ended = stopped => panic!("{ended:?}"),
-        () = async {
-            while server().sql(database, resting).unwrap() != "1" {
-                tokio::task::yield_now().await;
-            }
-            let start = Instant::now();
-            two.access.apply("[[user]]\nname = \"late\"\n", &By::proxy(), false).await.unwrap();
-            assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
-        } => {}
-    }
-    // Its step was not taken, and it goes on.
-    one.access.apply("[[user]]\nname = \"later\"\n", &By::proxy(), false).await.unwrap();
-    assert!(one.access.snapshot().user(&user("late")).is_some());
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_gate_that_starts_again_interrupts_its_own_sessions_only() {
     let (one, two) = two_gates().await;
     one.store.session_put(&session(1)).await.unwrap();
-    two.store.session_put(&session(2)).await.unwrap();
-    let interrupted = two.store.sessions_interrupted(jiff::Timestamp::now()).await.unwrap();
-    assert_eq!(interrupted, [session(2)]);
+    let second = SessionRow { gate: two.store.own_gate(), ..session(2) };
+    two.store.session_put(&second).await.unwrap();
+    assert_eq!(two.store.sessions_without_end().await.unwrap(), [second]);
+    let interrupted = Store::sessions_interrupted(vec![session(2).id], jiff::Timestamp::now());
+    assert!(two.store.takes(interrupted).await);
     assert!(one.store.session(session(1).id).await.unwrap().unwrap().lives());
     assert!(!one.store.session(session(2).id).await.unwrap().unwrap().lives());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_s_end_is_asked_of_its_own_gate_and_one_that_is_silent_is_known_to_be_away() {
+    let (mut one, mut two) = two_gates().await;
+    one.keep_up().await;
+    two.keep_up().await;
+    let on_two = SessionRow { gate: two.store.own_gate(), ..session(2) };
+    for row in [&session(1), &on_two] {
+        one.store.session_put(row).await.unwrap();
+    }
+    assert!(one.store.takes(Store::session_end_asked(on_two.id, "olga".to_owned())).await);
+    let within = std::time::Duration::from_secs(1);
+    let asked = tokio::time::timeout(within, two.asked.recv()).await.expect("the other gate is told");
+    assert_eq!(asked, Some((on_two.id, "olga".to_owned())));
+    assert!(one.asked.try_recv().is_err(), "it is not its own");
+    // Whoever has ended is asked no more.
+    two.store.session_end(on_two.id, EndCause::Killed, jiff::Timestamp::now()).await.unwrap();
+    assert_eq!(two.store.ends_asked().await.unwrap(), []);
+
+    let away = || async { one.store.gates().await.unwrap().iter().map(|gate| gate.away).collect::<Vec<_>>() };
+    assert_eq!(away().await, [false, false]);
+    assert_eq!(Gate::new(one.store.url(), "gate3").await.store.gates().await.unwrap().len(), 3);
+    assert_eq!(away().await, [false, false, true], "one that never said that it runs");
+    one.sql("UPDATE gate SET heard_millis = heard_millis - 60000 WHERE name = 'gate2'");
+    assert_eq!(away().await, [false, true, true]);
+    // It says so again.
+    until(async || (away().await == [false, false, true]).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -287,11 +327,9 @@ async fn each_gate_has_a_chain_of_its_own_and_a_change_in_any_is_found() {
     assert_eq!(verified.records, before + 3);
     let others: Vec<_> = verified.others.iter().map(|(gate, end)| (gate.as_str(), end.seq)).collect();
     assert_eq!(others, [("gate2", 3)]);
-    let StoreUrl::Postgres(options) = two.store.url() else { panic!() };
-    let database = options.get_database().unwrap();
     let change = "UPDATE audit SET body = replace(body, 'two 1', 'two 7') WHERE seq = 2 AND gate = \
                   (SELECT id FROM gate WHERE name = 'gate2')";
-    server().sql(database, change).unwrap();
+    two.sql(change);
     let error = one.audit.verify().await.unwrap_err();
     assert!(matches!(&error, AuditError::Other { gate, .. } if gate.as_str() == "gate2"), "{error}");
     assert!(error.to_string().contains("record 2 was altered"), "{error}");
@@ -308,53 +346,4 @@ async fn a_second_process_with_a_gate_s_name_is_refused_until_the_first_has_ende
     assert!(Gate::new(&url, "gate2").await.store.watch().await.is_ok());
     let (taken, ()) = tokio::join!(second.store.watch(), async { drop(held) });
     assert!(taken.is_ok());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_goes_away_refuses_what_is_new_keeps_what_happened_and_all_goes_on_when_it_is_back() {
-    let server = Server::start().unwrap();
-    let gate = Gate::new(&url(&server), "gate1").await;
-    gate.access.apply(WORLD, &By::proxy(), false).await.unwrap();
-    gate.keep_up().await;
-    let id = gate.ask().await.unwrap();
-    gate.approve(id, "one").await.unwrap();
-    gate.approve(id, "two").await.unwrap();
-    let proved = crate::access::tests::proved("operator");
-    let target = "ops@db01".parse().unwrap();
-    let origin = "192.0.2.7".parse().unwrap();
-    let decided = gate.access.decide(&proved, &target, Action::Session, origin, &Claims::default()).await;
-    let tidegate_common::policy::Decision::Permitted(permit) = decided.unwrap() else { panic!() };
-    assert_eq!(permit.request(), Some(id));
-    let (now, mut basis) = (jiff::Timestamp::now(), crate::access::Basis::default());
-    assert!(gate.access.still_lives(&permit, &mut basis, now).await.is_ok());
-
-    server.stop().unwrap();
-    let refused = gate.cancel(id).await.unwrap_err().to_string();
-    assert!(refused.contains("away") && refused.contains("nothing new begins until it is back"), "{refused}");
-    let refused = gate.audit.append(Event::ProxyStopped { why: Note::new("to be") }).await.unwrap_err();
-    assert!(refused.to_string().contains("so nothing was done"), "{refused}");
-    let start = Instant::now();
-    assert!(gate.audit.append(Event::ProxyStopped { why: Note::new("to be too") }).await.is_err());
-    assert!(start.elapsed().as_secs() < 8, "nobody waits long: {:?}", start.elapsed());
-    let told = gate.audit.tell(Event::ProxyStopped { why: Note::new("has been") }).await.unwrap_err();
-    assert!(matches!(told, AuditError::Kept(_)), "{told}");
-    assert!(gate.access.still_lives(&permit, &mut basis, now).await.is_ok(), "what lives goes on");
-    assert!(basis.stale, "and looks again soon");
-    assert!(gate.access.still_permits(&permit).await.is_err(), "nothing new begins on it");
-    let over = permit.expires().unwrap();
-    let ended = gate.access.still_lives(&permit, &mut basis, over).await.unwrap_err();
-    assert_eq!(ended, tidegate_common::policy::EndReason::TimeOver);
-
-    let mut changed = gate.access.changed();
-    changed.mark_unchanged();
-    server.go_on().unwrap();
-    let patience = std::time::Duration::from_secs(20);
-    tokio::time::timeout(patience, changed.changed()).await.expect("everybody looks again").unwrap();
-    gate.cancel(id).await.unwrap();
-    assert!(gate.access.still_permits(&permit).await.is_err(), "it was taken back");
-    let verified = gate.audit.verify().await.unwrap();
-    let rows = gate.store.audit_from(gate.store.own_gate(), 1, 1000).await.unwrap();
-    assert_eq!(verified.records, rows.len() as u64);
-    let has = |text: &str| rows.iter().filter(|row| row.body.contains(&format!("\"{text}\""))).count();
-    assert_eq!([has("to be"), has("to be too"), has("has been")], [0, 0, 1]);
 }

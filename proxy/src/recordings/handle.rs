@@ -55,6 +55,11 @@ impl Recording {
         &self.path
     }
 
+    /// Whether this gate's disk has it.
+    pub async fn is_here(&self) -> bool {
+        tokio::fs::try_exists(&self.path).await.unwrap_or_default()
+    }
+
     /// Plays it as it was, `speed` times as fast, with pauses cut to `idle_limit`. Drop the
     /// future to stop.
     ///

@@ -75,6 +75,7 @@ impl Requests {
     }
 
     async fn create_at(&self, new: NewRequest, now: Timestamp) -> Result<Request, RequestError> {
+        self.0.access.is_current()?;
         let was = self.0.store.requester(&new.user).await?;
         let start = wish::start(new.wish.start, now)?;
         let snapshot = self.0.access.snapshot();

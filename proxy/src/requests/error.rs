@@ -10,6 +10,7 @@ use tidegate_common::time::Length;
 use super::create::{MOST_SESSIONS, MOST_TARGETS};
 use super::extend::NoExtension;
 use super::review::NoReview;
+use crate::access::Behind;
 use crate::audit_log::AuditError;
 use crate::store::StoreError;
 
@@ -167,6 +168,9 @@ pub enum RequestError {
     /// The audit log failed; nothing was changed.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// This gate is too old for what another one wrote.
+    #[error(transparent)]
+    Behind(#[from] Behind),
     /// The proxy is stopping.
     #[error("the gate is stopping; try again later")]
     Stopping,

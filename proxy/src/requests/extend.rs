@@ -66,6 +66,7 @@ impl Requests {
         claims: Claims,
         now: Timestamp,
     ) -> Result<Request, RequestError> {
+        self.0.access.is_current()?;
         let requester = self.0.store.requester(user).await?;
         let (first, was) = self.to_change(id, now).await?;
         if first.user != *user {

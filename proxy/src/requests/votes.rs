@@ -82,6 +82,7 @@ impl Requests {
         narrowed: &Narrowed,
         now: Timestamp,
     ) -> Result<Request, RequestError> {
+        self.0.access.is_current()?;
         let (mut request, was) = self.to_change(id, now).await?;
         // Whoever has nothing to do with it learns nothing of it.
         if !self.concerns(&request, voter) {

@@ -4,18 +4,22 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tidegate_common::audit::{CommandSource, Event, Record, Verdict};
+use tidegate_common::audit::{CommandSource, Event, Verdict};
 use tidegate_common::id::SessionId;
+use tidegate_common::name::GateName;
 use tidegate_common::wire::{Exec, Witnessed};
 
 use super::operation::Operation;
 use super::sessions::find;
-use super::{Actor, Failure, Services};
+use super::{Actor, Failure, Services, records};
 use crate::store::SessionRow;
 use crate::witness::{self, Checked, Logged, Mark};
 
 /// Sentences of the agent on what is missing, told of one session.
 const MOST_REMARKS: usize = 64;
+
+/// Lines of the audit log that are told of one session.
+const MOST_LINES: usize = if cfg!(test) { 50 } else { 100_000 };
 
 /// What failed because there is no such file: most often a search of `PATH`.
 const NO_FILE: i32 = -2;
@@ -58,8 +62,13 @@ pub struct SessionCommands {
     pub lost: u64,
     /// What the agent says is missing.
     pub remarks: Vec<String>,
+    /// The gate on whose disk lies what the kernel saw, where that is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub witness_on: Option<GateName>,
     /// The commands, in the order in which they came.
     pub commands: Vec<CommandLine>,
+    /// How many more lines the audit log has than are told here.
+    pub more: u64,
 }
 
 impl SessionCommands {
@@ -81,16 +90,17 @@ pub async fn list(
     all: bool,
 ) -> Result<SessionCommands, Failure> {
     let work = async {
-        let session = find(services, actor, id).await?;
-        gather(services, &session, all).await
+        let (session, gates) = find(services, actor, id).await?;
+        let mut commands = gather(services, &session, all).await?;
+        commands.witness_on = gates.elsewhere(services, &session).await.cloned();
+        Ok(commands)
     };
     Operation::CommandList.perform(services, actor, work).await
 }
 
 async fn gather(services: &Services, session: &SessionRow, all: bool) -> Result<SessionCommands, Failure> {
-    let records = services.audit.of_session(session.id).await?;
-    let (said, witness) = witnessed(services, session, &records).await?;
-    let mut commands = asked(session, records);
+    let (said, witness) = witnessed(services, session).await?;
+    let (mut commands, more) = asked(services, session).await?;
     let lines: Vec<String> = commands.iter().map(|line| line.command.clone()).collect();
     let seen = witness::names(said.iter().flat_map(|message| &message.execs));
     for line in &mut commands {
@@ -110,17 +120,19 @@ async fn gather(services: &Services, session: &SessionRow, all: bool) -> Result<
     }
     commands.sort_by_key(CommandLine::place);
     let Unseen { lost, remarks } = unseen;
-    Ok(SessionCommands { session: session.id, witness, lost, remarks, commands })
+    let witness_on = None;
+    Ok(SessionCommands { session: session.id, witness, witness_on, lost, remarks, commands, more })
 }
 
 /// What the kernel saw, and what the file of it is found to be.
 async fn witnessed(
     services: &Services,
     session: &SessionRow,
-    records: &[Record],
 ) -> Result<(Vec<Witnessed>, Option<Checked>), Failure> {
+    let mut ends = Vec::new();
+    records::each(services, session.id, "commands-witnessed", |record| ends.push(record)).await?;
     let (path, key) = (witness::path(&services.recordings, session.id), services.recordings.public_key());
-    let (id, logged) = (session.id, Logged::find(session.id, records));
+    let (id, logged) = (session.id, Logged::find(session.id, &ends));
     let read = tokio::task::spawn_blocking(move || {
         let mut said: Vec<Witnessed> = Vec::new();
         let checked = witness::check(&path, id, &key, logged, |message| said.push(message));
@@ -163,20 +175,22 @@ impl Unseen {
 
 /// Judges the file of what the kernel saw.
 pub(super) async fn verify(services: &Services, session: &SessionRow) -> Result<Option<Checked>, Failure> {
-    let records = services.audit.of_session(session.id).await?;
-    Ok(witnessed(services, session, &records).await?.1)
+    Ok(witnessed(services, session).await?.1)
 }
 
-/// The lines that the proxy knows of a session, from the audit log.
-fn asked(session: &SessionRow, records: Vec<Record>) -> Vec<CommandLine> {
-    let commands = records.into_iter().filter_map(|record| match record.event {
-        Event::CommandRun { session: of, source, command, .. } if of == session.id => {
+/// The lines that the proxy knows of a session, from the audit log, and how many more there are
+/// than are told.
+async fn asked(services: &Services, session: &SessionRow) -> Result<(Vec<CommandLine>, u64), Failure> {
+    let (mut commands, mut more) = (Vec::new(), 0u64);
+    records::each(services, session.id, "command-run", |record| match record.event {
+        Event::CommandRun { source, command, .. } if commands.len() < MOST_LINES => {
             let command = command.to_string();
-            Some(CommandLine { at: record.at, source, command, marks: Vec::new(), exec: None })
+            commands.push(CommandLine { at: record.at, source, command, marks: Vec::new(), exec: None });
         }
-        _ => None,
-    });
-    commands.collect()
+        _ => more = more.saturating_add(1),
+    })
+    .await?;
+    Ok((commands, more))
 }
 
 /// The words as a shell would need them, for reading.

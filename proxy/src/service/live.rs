@@ -11,13 +11,13 @@ use tidegate_common::recording::Said;
 use tidegate_screen::{Screen, Size};
 
 use super::operation::{Operation, while_may};
-use super::sessions::{SessionView, find};
+use super::sessions::{Gates, SessionView, find};
 use super::{Actor, Failure, Services};
 use crate::access::By;
 use crate::audit_log::AuditLog;
 use crate::recordings::Reached;
 use crate::session::{End, Facts, Keyboard, LiveSession};
-use crate::store::SessionRow;
+use crate::store::{SessionRow, Store};
 
 /// How long a watcher waits until how the session ended is known.
 const ENDED: Duration = Duration::from_secs(3);
@@ -117,7 +117,7 @@ pub async fn watch(
 ) -> Result<SessionView, Failure> {
     // Boxed, as the screen is: a future that is handed on is copied each time.
     let work = Box::pin(async {
-        let (row, live) = living(services, actor, id).await?;
+        let (row, gates, live) = living(services, actor, id).await?;
         let not_open = || Failure::NotNow(format!("session {} is not open yet; try again soon", row.id));
         let mut follow = services.recordings.of(row.id).follow()?.ok_or_else(not_open)?;
         let full =
@@ -125,7 +125,7 @@ pub async fn watch(
         let watching = live.watched_by(&actor.called()).ok_or_else(full)?;
         services.audit.append(actor.by().did(Event::SessionWatched { session: row.id })).await?;
         let logged = UntilLogged { audit: services.audit.clone(), by: actor.by(), session: row.id };
-        viewer.begin(&SessionView::of(&row)).await?;
+        viewer.begin(&SessionView::of(&row, &gates)).await?;
         let mut screen = Box::new(Screen::new(Size::USUAL));
         loop {
             let (now, reached) = follow.read(screen, shown).await?;
@@ -146,7 +146,7 @@ pub async fn watch(
         // How it ended is known a moment later.
         services.live.gone(row.id, ENDED).await;
         let over = services.store.session(row.id).await?;
-        Ok(SessionView::of(over.as_ref().unwrap_or(&row)))
+        Ok(SessionView::of(over.as_ref().unwrap_or(&row), &gates))
     });
     let may = while_may(services, actor, Actor::must_monitor, work);
     Operation::SessionWatch.perform(services, actor, may).await
@@ -213,7 +213,7 @@ async fn set_keyboard(
     wanted: Keyboard,
     event: fn(SessionId) -> Event,
 ) -> Result<SessionView, Failure> {
-    let (row, live) = living(services, actor, id).await?;
+    let (row, gates, live) = living(services, actor, id).await?;
     let stands = |stands: Keyboard| {
         Failure::NotNow(match stands {
             Keyboard::Free => format!("the keyboard of session {} is not locked", row.id),
@@ -226,29 +226,48 @@ async fn set_keyboard(
     }
     services.audit.append(actor.by().did(event(row.id))).await?;
     live.set_keyboard(wanted).map_err(stands)?;
-    Ok(SessionView::of(&row))
+    Ok(SessionView::of(&row, &gates))
 }
 
-/// Ends a live session; its user reads by whom.
+/// Ends a live session; its user reads by whom. One on another gate ends within a second or so.
 ///
 /// # Errors
-/// When the actor is no monitor, there is no such session, or it does not live.
+/// When the actor is no monitor, there is no such session, it does not live, or its gate does not run.
 pub async fn end(services: &Services, actor: &Actor, id: &str) -> Result<SessionView, Failure> {
     let work = async {
-        let (row, live) = living(services, actor, id).await?;
-        let order = Event::SessionKillOrdered { session: row.id };
-        services.audit.append(actor.by().did(order)).await?;
+        let (row, gates) = find(services, actor, id).await?;
+        let order = actor.by().did(Event::SessionKillOrdered { session: row.id });
+        if gates.other(services, &row).is_some() && row.lives() {
+            let asked = Store::session_end_asked(row.id, actor.called());
+            services.audit.step(vec![order], asked).await?;
+            return Ok(SessionView::of(&row, &gates));
+        }
+        let live = services.live.get(row.id).ok_or_else(|| not_alive(&row))?;
+        services.audit.append(order).await?;
         let message = Some(format!("{} ended the session", actor.called()));
         live.end(End { cause: EndCause::Killed, message });
-        Ok(SessionView::of(&row))
+        Ok(SessionView::of(&row, &gates))
     };
     Operation::SessionEnd.perform(services, actor, work).await
 }
 
-/// A session that lives, and its handle.
-async fn living(services: &Services, actor: &Actor, id: &str) -> Result<(SessionRow, LiveSession), Failure> {
-    let row = find(services, actor, id).await?;
-    let live = services.live.get(row.id);
-    live.map(|live| (row.clone(), live))
-        .ok_or_else(|| Failure::NotNow(format!("session {} does not live", row.id)))
+/// A session that lives on this gate, and its handle.
+async fn living(
+    services: &Services,
+    actor: &Actor,
+    id: &str,
+) -> Result<(SessionRow, Gates, LiveSession), Failure> {
+    let (row, gates) = find(services, actor, id).await?;
+    if let Some(gate) = gates.other(services, &row).filter(|_| row.lives()) {
+        return Err(Failure::NotNow(format!("session {} is on gate {gate}; ask there", row.id)));
+    }
+    match services.live.get(row.id) {
+        Some(live) => Ok((row, gates, live)),
+        None => Err(not_alive(&row)),
+    }
+}
+
+fn not_alive(session: &SessionRow) -> Failure {
+    let why = session.outcome.as_ref().map(|outcome| format!(": {outcome}")).unwrap_or_default();
+    Failure::NotNow(format!("session {} does not live{why}", session.id))
 }

@@ -13,6 +13,9 @@ use super::{Actor, Failure, Services};
 pub struct Overview {
     /// Who.
     pub user: UserName,
+    /// Why nothing new begins on this gate, where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hindrance: Option<String>,
     /// What they may reach.
     pub reachable: Vec<Reachable>,
     /// Emergencies that nobody has reviewed yet and they may.
@@ -32,6 +35,10 @@ pub async fn overview(services: &Services, actor: &Actor) -> Result<Overview, Fa
         let user = actor.must_be_user()?;
         Ok(Overview {
             user: user.clone(),
+            hindrance: services.access.is_current().err().map(|behind| match actor.reads_all() {
+                true => behind.detail(),
+                false => behind.to_string(),
+            }),
             reachable: access::reachable(services, user),
             emergencies: requests::to_review(services, user).await?,
             waiting: requests::waiting_for(services, user).await?,

@@ -103,7 +103,8 @@ pub async fn export(
 
 /// The session whose recording is about to be shown, which the log knows by then.
 async fn begin(services: &Services, actor: &Actor, id: &str) -> Result<SessionRow, Failure> {
-    let session = find(services, actor, id).await?;
+    let (session, gates) = find(services, actor, id).await?;
+    gates.must_be_here(services, &session).await?;
     let played = Event::RecordingPlayed { session: session.id };
     services.audit.append(actor.by().did(played)).await?;
     Ok(session)
@@ -150,7 +151,14 @@ impl Verified {
 pub async fn verify(services: &Services, actor: &Actor, id: &str) -> Result<Verified, Failure> {
     let work = async {
         let elsewhere = actor.name().is_none() && id.contains('/');
-        let row = if elsewhere { None } else { Some(find(services, actor, id).await?) };
+        let row = match elsewhere {
+            true => None,
+            false => {
+                let (session, gates) = find(services, actor, id).await?;
+                gates.must_be_here(services, &session).await?;
+                Some(session)
+            }
+        };
         let recording = match &row {
             Some(row) => services.recordings.of(row.id),
             None => services.recordings.copy(id),

@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_common::audit::Event;
 use tidegate_common::id::{RequestId, SessionId};
-use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
+use tidegate_common::name::{AccessGroupName, CredentialName, GateName, UserName};
 use tidegate_common::residue::Residue;
 
 use super::commands::Unseen;
 use super::live::{Standing, Watched};
 use super::operation::Operation;
 use super::{Actor, Failure, Services};
-use crate::store::{SessionFilter, SessionRow};
+use crate::store::{Gate, SessionFilter, SessionRow};
 
 /// Transfers told with their session; the audit log has all.
 const SHOWN: u64 = 2_000;
@@ -35,6 +35,8 @@ pub struct SessionView {
     pub emergency: bool,
     /// From where.
     pub origin: IpAddr,
+    /// On which gate.
+    pub gate: Option<GateName>,
     /// When it was admitted.
     pub started: Timestamp,
     /// When it ended; none while it lives, or where that is not known.
@@ -46,7 +48,7 @@ pub struct SessionView {
 }
 
 impl SessionView {
-    pub(super) fn of(session: &SessionRow) -> Self {
+    pub(super) fn of(session: &SessionRow, gates: &Gates) -> Self {
         Self {
             id: session.id,
             user: session.user.clone(),
@@ -55,6 +57,7 @@ impl SessionView {
             request: session.request,
             emergency: session.emergency,
             origin: session.origin,
+            gate: gates.name(session).cloned(),
             started: session.started,
             ended: session.ended,
             outcome: session.outcome.clone(),
@@ -99,9 +102,10 @@ pub async fn list(services: &Services, actor: &Actor, asked: Filter) -> Result<V
         }
         sessions.sort_by_key(|session| std::cmp::Reverse((session.started, session.id)));
         sessions.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        sessions.iter_mut().for_each(|session| settle(services, session));
+        let gates = Gates::of(services).await?;
+        sessions.iter_mut().for_each(|session| gates.settle(services, session));
         sessions.retain(|session| session.lives() || !live && sees_past(actor, session));
-        Ok(sessions.iter().map(SessionView::of).collect())
+        Ok(sessions.iter().map(|session| SessionView::of(session, &gates)).collect())
     };
     Operation::SessionList.perform(services, actor, work).await
 }
@@ -122,6 +126,9 @@ pub struct ShownSession {
     pub transfers_in_all: u64,
     /// What its kernel's witness did not see.
     pub unseen: Unseen,
+    /// The gate on whose disk its recording lies, where that is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recording_on: Option<GateName>,
     /// What it left behind on its host; none until the agent's report came.
     pub left_behind: Option<Residue>,
 }
@@ -143,11 +150,11 @@ pub struct ListedTransfer {
 /// When there is none or more than one, or the store fails.
 pub async fn show(services: &Services, actor: &Actor, id: &str) -> Result<ShownSession, Failure> {
     let work = async {
-        let session = find(services, actor, id).await?;
+        let (session, gates) = find(services, actor, id).await?;
         let transfers = services.store.transfers(session.id, SHOWN).await?;
         let listed = transfers.first.into_iter().map(|(at, event)| ListedTransfer { at, event });
         Ok(ShownSession {
-            session: SessionView::of(&session),
+            session: SessionView::of(&session, &gates),
             now: Standing::of(services, session.id),
             watched: if tells_of_watchers(services, actor, &session) {
                 Watched::of(services, session.id).await?
@@ -157,14 +164,19 @@ pub async fn show(services: &Services, actor: &Actor, id: &str) -> Result<ShownS
             transfers: listed.collect(),
             transfers_in_all: transfers.all,
             unseen: Unseen::of(services, &session).await?,
+            recording_on: gates.elsewhere(services, &session).await.cloned(),
             left_behind: services.store.residue(session.id).await?,
         })
     };
     Operation::SessionShow.perform(services, actor, work).await
 }
 
-/// The session of that id, or whose id starts so. One that is not theirs is not there.
-pub(super) async fn find(services: &Services, actor: &Actor, id: &str) -> Result<SessionRow, Failure> {
+/// The session of that id, or whose id starts so, and the gates. One that is not theirs is not there.
+pub(super) async fn find(
+    services: &Services,
+    actor: &Actor,
+    id: &str,
+) -> Result<(SessionRow, Gates), Failure> {
     let shown: String = id.chars().take(40).flat_map(char::escape_default).collect();
     let id = id.to_ascii_lowercase();
     let fits = id.len() >= 4 && id.len() <= 26 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -172,12 +184,13 @@ pub(super) async fn find(services: &Services, actor: &Actor, id: &str) -> Result
     if !fits {
         return Err(missing());
     }
-    let mut found = services.store.sessions_like(&id).await?;
-    found.iter_mut().for_each(|session| settle(services, session));
+    let whose = actor.name().filter(|_| !actor.reads_all() && !actor.monitors());
+    let (mut found, gates) = (services.store.sessions_like(&id, whose).await?, Gates::of(services).await?);
+    found.iter_mut().for_each(|session| gates.settle(services, session));
     found.retain(|session| sees_past(actor, session) || (actor.monitors() && session.lives()));
     match (found.pop(), found.is_empty()) {
         (None, _) => Err(missing()),
-        (Some(one), true) => Ok(one),
+        (Some(one), true) => Ok((one, gates)),
         (Some(_), false) => {
             Err(Failure::Missing(format!("several sessions start with `{shown}`; write more of it")))
         }
@@ -196,9 +209,65 @@ fn tells_of_watchers(services: &Services, actor: &Actor, session: &SessionRow) -
     actor.reads_all() || actor.monitors() || told()
 }
 
-/// A session whose end the store could not take yet is over all the same.
-fn settle(services: &Services, session: &mut SessionRow) {
-    if session.lives() && !services.live.holds(session.id) {
-        session.outcome = Some("over; how and when could not be stored yet".to_owned());
+/// The gates that share the store, as far as sessions are concerned.
+pub(super) struct Gates(Vec<Gate>);
+
+impl Gates {
+    async fn of(services: &Services) -> Result<Self, Failure> {
+        Ok(Self(services.store.gates().await?))
+    }
+
+    fn on(&self, session: &SessionRow) -> Option<&Gate> {
+        self.0.iter().find(|gate| gate.id == session.gate)
+    }
+
+    /// The gate that a session is on.
+    pub(super) fn name(&self, session: &SessionRow) -> Option<&GateName> {
+        self.on(session).map(|gate| &gate.name)
+    }
+
+    /// A session whose end the store could not take yet is over all the same, and of one on a gate
+    /// that has gone nobody knows.
+    fn settle(&self, services: &Services, session: &mut SessionRow) {
+        if !session.lives() {
+            return;
+        }
+        let own = session.gate == services.store.own_gate();
+        match self.on(session).filter(|_| !own) {
+            None if own && services.live.holds(session.id) => {}
+            None => session.outcome = Some("over; how and when could not be stored yet".to_owned()),
+            Some(Gate { name, heard, away: true, .. }) => {
+                let since = heard.map(|at| format!(" since {at:.0}")).unwrap_or_default();
+                session.outcome = Some(format!("not known: its gate {name} was not heard of{since}"));
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// The gate that a session is on, where that is another.
+    pub(super) fn other(&self, services: &Services, session: &SessionRow) -> Option<&GateName> {
+        self.name(session).filter(|_| session.gate != services.store.own_gate())
+    }
+
+    /// The other gate that has a session's recording on its disk, unless the gates share theirs.
+    pub(super) async fn elsewhere(&self, services: &Services, session: &SessionRow) -> Option<&GateName> {
+        let name = self.other(services, session)?;
+        let here = services.recordings.of(session.id).is_here().await;
+        (!here).then_some(name)
+    }
+
+    /// Refuses what only the gate that a session is on can show.
+    pub(super) async fn must_be_here(
+        &self,
+        services: &Services,
+        session: &SessionRow,
+    ) -> Result<(), Failure> {
+        match self.elsewhere(services, session).await {
+            Some(name) => Err(Failure::Missing(format!(
+                "the recording of session {} lies on gate {name}, which the session is on; ask there",
+                session.id
+            ))),
+            None => Ok(()),
+        }
     }
 }

@@ -265,7 +265,6 @@ impl Opened {
             recorder,
             upstream,
             audit: sessions.audit.clone(),
-            store: sessions.store.clone(),
             permit: Arc::clone(permit),
             live: live.clone(),
             agents: sessions.agents.clone(),

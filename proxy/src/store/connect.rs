@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rustls::CertificateError;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{ConnectOptions as _, Connection as _};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction, DbErr, sqlx,
+    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    DbErr, sqlx,
 };
 use sea_orm_migration::MigratorTrait as _;
 
@@ -77,9 +79,32 @@ async fn answers(options: &PgConnectOptions) -> Result<(), String> {
         connection.close().await
     };
     match tokio::time::timeout(ANSWER, tried).await {
-        Ok(answered) => answered.map_err(|error| error.to_string()),
+        Ok(answered) => {
+            answered.map_err(|error| certificate(&error, options).unwrap_or_else(|| error.to_string()))
+        }
         Err(_) => Err(format!("it did not answer within {} s", ANSWER.as_secs())),
     }
+}
+
+/// What is wrong with the server's certificate, if that is why it was not taken, and what to do.
+fn certificate(error: &sqlx::Error, options: &PgConnectOptions) -> Option<String> {
+    let sqlx::Error::Io(error) = error else { return None };
+    let Some(rustls::Error::InvalidCertificate(why)) = error.get_ref()?.downcast_ref() else { return None };
+    Some(match why {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "its certificate is signed by no CA that the gate was told of; \
+                                            name the file of the right one in the url (sslrootcert=/etc/…)"
+                .to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => format!(
+            "its certificate is for another name than {}; name it in the url as its certificate does",
+            options.get_host()
+        ),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired; renew it".to_owned()
+        }
+        other => format!("its certificate does not hold ({other})"),
+    })
 }
 
 pub(super) async fn connect(url: &StoreUrl, connections: u32) -> Result<DatabaseConnection, StoreError> {
@@ -158,9 +183,17 @@ pub(super) async fn number(url: &StoreUrl, writer: &Pool, gate: &GateName) -> Re
 
 /// Waits for whoever changes the schema or the gates' names.
 async fn locked(change: &DatabaseTransaction) -> Result<(), DbErr> {
-    change.execute_unprepared(UNBOUNDED).await?;
+    unbounded(change).await?;
     let lock = format!("SELECT pg_advisory_xact_lock({SCHEMA_LOCK})");
     change.execute_unprepared(&lock).await.map(drop)
+}
+
+/// Lets a transaction take as long as it takes.
+pub(super) async fn unbounded(change: &DatabaseTransaction) -> Result<(), DbErr> {
+    match change.get_database_backend() {
+        DbBackend::Postgres => change.execute_unprepared(UNBOUNDED).await.map(drop),
+        _ => Ok(()),
+    }
 }
 
 /// Takes every step of the schema that is missing. Of several gates at once one does; on

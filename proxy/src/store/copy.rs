@@ -20,19 +20,25 @@ const DOING: &str = "copied";
 /// Tables whose rows are numbered by the database.
 const NUMBERED: [&str; 5] = ["gate", "resource", "transfer", "drift", "notification"];
 
-/// Copies every row; returns the copy and how many rows there are. Of a failure nothing stays.
+/// Copies every row, with every gate kept out of both until it is done; returns the copy and how
+/// many rows there are. Of a failure nothing stays.
 ///
 /// # Errors
 /// When a gate uses one of them, the target is not empty, or a database fails.
 pub async fn copy(from: &StoreUrl, to: &StoreUrl) -> Result<(Store, u64), StoreError> {
     let (source, target) = (unnamed(from).await?, unnamed(to).await?);
-    // One moment of it, whatever is written meanwhile.
+    let _files = (source.lock_file()?, target.lock_file()?);
+    let begin = async |store: &Store| {
+        let change = store.writer.begin().await.doing(DOING)?;
+        connect::unbounded(&change).await.doing(DOING)?;
+        watch::keep_out(store, &change).await?;
+        Ok::<_, StoreError>(change)
+    };
+    let (held, write) = (begin(&source).await?, begin(&target).await?);
+    // One moment of it, when nobody writes any more.
     let isolation = source.is_shared().then_some(IsolationLevel::RepeatableRead);
     let read = source.readers.begin_with(isolation).await.doing(DOING)?;
-    for store in [&source, &target] {
-        watch::nobody_uses(store).await?;
-    }
-    let write = target.writer.begin().await.doing(DOING)?;
+    connect::unbounded(&read).await.doing(DOING)?;
     let rows = every_table(&read, &write).await?;
     if write.get_database_backend() == DbBackend::Postgres {
         for table in NUMBERED {
@@ -45,6 +51,7 @@ pub async fn copy(from: &StoreUrl, to: &StoreUrl) -> Result<(Store, u64), StoreE
     }
     write.commit().await.doing(DOING)?;
     read.rollback().await.doing(DOING)?;
+    held.rollback().await.doing(DOING)?;
     source.close().await?;
     Ok((target, rows))
 }
@@ -164,7 +171,7 @@ mod tests {
             VALUES (7, 'a', 'b@c', 'd', 'pending', 1, '{}', NULL);
         INSERT INTO request_target VALUES (7, 'b@c');
         INSERT INTO vote VALUES (7, 'z', 0, '{}'), (7, 'y', 1, '{}');
-        INSERT INTO session VALUES ('01', 'a', 'b@c', 'd', 7, 1, '::1', 5, NULL, NULL, 1);
+        INSERT INTO session VALUES ('01', 'a', 'b@c', 'd', 7, 1, '::1', 5, NULL, NULL, 1, NULL);
         INSERT INTO agent (device, certificate, certified, revoked) VALUES ('c', 'x', 1, 0);
         INSERT INTO agent_token VALUES ('h', 'c', 1, 2, NULL);
         INSERT INTO host_key VALUES ('c', 0, 'k'), ('c', 1, 'l');
@@ -220,5 +227,29 @@ mod tests {
             copy(&url, &StoreUrl::Sqlite(first.directory().join("to.db"))).await.err().unwrap().to_string();
         assert!(refused.contains("gate `gate1` uses"), "{refused}");
         drop(held);
+    }
+
+    #[tokio::test]
+    async fn no_gate_begins_on_a_store_while_it_is_copied() {
+        let url = server().database().unwrap().parse().unwrap();
+        let (used, other) = (Store::open(&url, &gate("gate1")).await.unwrap(), unnamed(&url).await.unwrap());
+        let copying = other.writer.begin().await.unwrap();
+        watch::keep_out(&other, &copying).await.unwrap();
+        let mut late = used.listening().await.unwrap();
+        assert_eq!(late.listen().await.unwrap(), watch::Name::Copied);
+        let refused = used.watch().await.err().unwrap().to_string();
+        assert!(refused.contains("another process uses") && refused.contains("or a copy"), "{refused}");
+        copying.rollback().await.unwrap();
+        assert!(used.watch().await.is_ok());
+
+        let (file, to) = (Temporary::new().await, Temporary::new().await);
+        let fresh = StoreUrl::Sqlite(to.directory().join("fresh.db"));
+        let running = file.store.watch().await.unwrap();
+        for refused in [copy(&file.url(), &fresh).await.err(), file.store.watch().await.err()] {
+            let refused = refused.unwrap().to_string();
+            assert!(refused.contains("another process uses sqlite:"), "{refused}");
+        }
+        drop(running);
+        copy(&file.url(), &fresh).await.unwrap();
     }
 }

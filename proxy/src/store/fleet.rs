@@ -12,7 +12,7 @@ use tidegate_common::grant::{Drift, Standing};
 use tidegate_common::id::SessionId;
 use tidegate_common::name::DeviceName;
 
-use super::{Doing as _, Store, StoreError};
+use super::{Doing as _, Step, Store, StoreError};
 
 pub(super) mod standing {
     use sea_orm::entity::prelude::*;
@@ -83,20 +83,22 @@ fn value<T: DeserializeOwned>(what: &str, document: &str) -> Result<T, StoreErro
 
 impl Store {
     /// Replaces what is known to stand on a device.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn set_standing(&self, device: &DeviceName, standing: &[Standing]) -> Result<(), StoreError> {
+    #[must_use]
+    pub fn standing_step(device: DeviceName, standing: Vec<Standing>) -> Step {
         const DOING: &str = "wrote what stands";
-        let change = self.writer.begin().await.doing(DOING)?;
-        let of_device = standing::Column::Device.eq(device.as_str());
-        standing::Entity::delete_many().filter(of_device).exec(&change).await.doing(DOING)?;
-        for (place, one) in (0..).zip(standing) {
-            let (device, document) = (Set(device.to_string()), Set(document("standing privilege", one)?));
-            let row = standing::ActiveModel { device, place: Set(place), document };
-            standing::Entity::insert(row).exec_without_returning(&change).await.doing(DOING)?;
-        }
-        change.commit().await.doing(DOING)
+        Step::new(move |change| {
+            Box::pin(async move {
+                let of_device = standing::Column::Device.eq(device.as_str());
+                standing::Entity::delete_many().filter(of_device).exec(change).await.doing(DOING)?;
+                for (place, one) in (0..).zip(&standing) {
+                    let (device, document) =
+                        (Set(device.to_string()), Set(document("standing privilege", one)?));
+                    let row = standing::ActiveModel { device, place: Set(place), document };
+                    standing::Entity::insert(row).exec_without_returning(change).await.doing(DOING)?;
+                }
+                Ok(())
+            })
+        })
     }
 
     /// What stood on each device, or on one, when its agent was heard last, by device.

@@ -1,5 +1,6 @@
 //! The gates that share the store.
 
+use jiff::{SignedDuration, Timestamp};
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, QueryOrder as _};
 use tidegate_common::name::GateName;
@@ -12,6 +13,8 @@ pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i32,
     pub name: String,
+    /// When it was heard of last, by the database's clock.
+    pub heard_millis: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -23,6 +26,12 @@ impl ActiveModelBehavior for ActiveModel {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GateId(pub(super) i32);
 
+#[cfg(test)]
+impl GateId {
+    /// Of the first gate that used a store.
+    pub const FIRST: Self = Self(1);
+}
+
 /// A gate that has used the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gate {
@@ -30,7 +39,15 @@ pub struct Gate {
     pub id: GateId,
     /// Its name, which no other has.
     pub name: GateName,
+    /// When it was heard of last; a gate that has its store alone is not heard of.
+    pub heard: Option<Timestamp>,
+    /// Whether that is too long ago for it to run.
+    pub away: bool,
 }
+
+/// A gate that was not heard of for so long does not run, or reaches its database no more. It
+/// says that it does far more often ([`super::watch`]).
+const AWAY: SignedDuration = SignedDuration::from_secs(15);
 
 /// The number of the gate of this name, which is given one where it is new. A file is one
 /// gate's: what stands in it stays its own under another name.
@@ -71,9 +88,13 @@ impl Store {
     /// When the database fails or a row is damaged.
     pub async fn gates(&self) -> Result<Vec<Gate>, StoreError> {
         let rows = Entity::find().order_by_asc(Column::Id).all(&self.readers).await.doing("read gates")?;
+        let now = self.database_now();
         let read = |row: Model| {
             let name = row.name.parse().map_err(|why| StoreError::damaged("gate", why))?;
-            Ok(Gate { id: GateId(row.id), name })
+            let heard = row.heard_millis.and_then(|at| Timestamp::from_millisecond(at).ok());
+            let id = GateId(row.id);
+            let silent = heard.is_none_or(|heard| now.duration_since(heard) > AWAY);
+            Ok(Gate { id, name, heard, away: id != self.gate && silent })
         };
         rows.into_iter().map(read).collect()
     }

@@ -4,6 +4,7 @@ mod at_once;
 mod devices;
 mod first;
 mod gates;
+mod heard;
 mod notifications;
 mod panic;
 mod recipients;
@@ -17,6 +18,7 @@ use at_once::AtOnce;
 use devices::{AgentKey, Fleet, HostKeyOwner, LeftBehind, SummedUp, Transfers};
 use first::First;
 use gates::Gates;
+use heard::Heard;
 use notifications::Notifications;
 use panic::Panics;
 use recipients::Recipients;
@@ -46,6 +48,7 @@ impl MigratorTrait for Migrator {
             Box::new(RemoteAccesses),
             Box::new(AtOnce),
             Box::new(Recipients),
+            Box::new(Heard),
         ]
     }
 }

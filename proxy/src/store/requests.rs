@@ -138,7 +138,7 @@ fn number(id: RequestId) -> i64 {
 
 fn read(row: &Model, votes: Vec<Vote>) -> Result<Request, StoreError> {
     let mut request: Request = serde_json::from_str(&row.document)
-        .map_err(|error| StoreError::damaged(format!("request {}", row.id), error))?;
+        .map_err(|error| StoreError::unread(format!("request {}", row.id), error))?;
     request.votes = votes;
     request.used = u32::try_from(row.used).unwrap_or(u32::MAX);
     Ok(request)
@@ -146,7 +146,7 @@ fn read(row: &Model, votes: Vec<Vote>) -> Result<Request, StoreError> {
 
 fn read_vote(row: &vote::Model) -> Result<Vote, StoreError> {
     serde_json::from_str(&row.document)
-        .map_err(|error| StoreError::damaged(format!("vote on request {}", row.request_id), error))
+        .map_err(|error| StoreError::unread(format!("a vote on request {}", row.request_id), error))
 }
 
 impl Store {

@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 use tidegate_common::id::SessionId;
 use tidegate_common::residue::Residue;
 
-use super::{Doing as _, Store, StoreError};
+use super::{Doing as _, Step, Store, StoreError, changed_if_there};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "residue")]
@@ -22,14 +22,17 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Store {
-    /// Keeps a session's report. The first one stays.
-    ///
-    /// # Errors
-    /// When the database fails, or there is a report already.
-    pub async fn residue_put(&self, session: SessionId, residue: &Residue) -> Result<(), StoreError> {
-        let document = serde_json::to_string(residue).map_err(|why| damaged(session, why))?;
-        let row = ActiveModel { session: Set(session.to_string()), document: Set(document) };
-        Entity::insert(row).exec_without_returning(&self.writer).await.doing("wrote a report").map(drop)
+    /// Keeps a session's report, if there is none yet: the first one stays.
+    #[must_use]
+    pub fn residue_reported(session: SessionId, residue: Residue) -> Step {
+        Step::new(move |change| {
+            Box::pin(async move {
+                let document = serde_json::to_string(&residue).map_err(|why| damaged(session, why))?;
+                let row = ActiveModel { session: Set(session.to_string()), document: Set(document) };
+                changed_if_there(Entity::insert(row).exec_without_returning(change).await, "wrote a report")?;
+                Ok(())
+            })
+        })
     }
 
     /// A session's report, when one came.
@@ -57,8 +60,8 @@ mod tests {
         let session = SessionId::new(1, 1);
         assert_eq!(store.residue(session).await.unwrap(), None);
         let first = Residue { millis: 7, ..Residue::default() };
-        store.residue_put(session, &first).await.unwrap();
-        assert!(store.residue_put(session, &Residue::default()).await.is_err());
+        assert!(store.takes(Store::residue_reported(session, first.clone())).await);
+        assert!(!store.takes(Store::residue_reported(session, Residue::default())).await);
         assert_eq!(store.residue(session).await.unwrap(), Some(first));
     }
 

@@ -24,18 +24,18 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 fn read(row: &Model) -> Result<Resource, StoreError> {
-    let damaged =
-        |why: &dyn std::fmt::Display| StoreError::damaged(format!("{} `{}`", row.kind, row.name), why);
-    let kind: Kind = row.kind.parse().map_err(|error| damaged(&error))?;
-    let document = serde_json::from_str(&row.document).map_err(|error| damaged(&error))?;
-    Resource::from_json(kind, document).map_err(|error| damaged(&error))
+    let unread =
+        |why: &dyn std::fmt::Display| StoreError::unread(format!("{} `{}`", row.kind, row.name), why);
+    let kind: Kind = row.kind.parse().map_err(|error| unread(&error))?;
+    let document = serde_json::from_str(&row.document).map_err(|error| unread(&error))?;
+    Resource::from_json(kind, document).map_err(|error| unread(&error))
 }
 
 impl Store {
     /// Everything, each kind from the oldest on.
     ///
     /// # Errors
-    /// When the database fails or a document is damaged.
+    /// When the database fails or a document cannot be read.
     pub async fn resources(&self) -> Result<Resources, StoreError> {
         let rows = Entity::find().order_by_asc(Column::Id).all(&self.readers).await;
         let mut all = Resources::default();

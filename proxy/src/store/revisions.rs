@@ -46,6 +46,8 @@ pub(super) enum Of<'a> {
     RemoteAccesses,
     /// Nothing that changes: who counts sessions at once holds it.
     SessionsAtOnce,
+    /// What gates are asked to do with their sessions.
+    Sessions,
     /// Whose host keys are.
     HostKeys,
     /// The requests that this user made.
@@ -60,6 +62,7 @@ impl Of<'_> {
             Self::Rulings => "rulings".to_owned(),
             Self::RemoteAccesses => "remote accesses".to_owned(),
             Self::SessionsAtOnce => "sessions at once".to_owned(),
+            Self::Sessions => "sessions".to_owned(),
             Self::HostKeys => "host keys".to_owned(),
             Self::Requester(user) => format!("requester {user}"),
         }
@@ -77,6 +80,8 @@ pub struct Revisions {
     pub rulings: Revision,
     /// Of all remote accesses.
     pub remote_accesses: Revision,
+    /// Of what gates are asked to do with their sessions.
+    pub sessions: Revision,
 }
 
 /// Moves a number: from where it was read, or else the step is refused as [`StoreError::Changed`].
@@ -135,7 +140,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn revisions(&self) -> Result<Revisions, StoreError> {
-        let keys = [Of::Resources, Of::Requests, Of::Rulings, Of::RemoteAccesses].map(Of::key);
+        let keys = [Of::Resources, Of::Requests, Of::Rulings, Of::RemoteAccesses, Of::Sessions].map(Of::key);
         let rows = Entity::find().filter(Column::What.is_in(&keys)).all(&self.readers).await;
         let rows = rows.doing("read what changed")?;
         let number = |of: Of<'_>| {
@@ -147,6 +152,7 @@ impl Store {
             requests: number(Of::Requests),
             rulings: number(Of::Rulings),
             remote_accesses: number(Of::RemoteAccesses),
+            sessions: number(Of::Sessions),
         })
     }
 }

@@ -4,13 +4,14 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, QueryOrder as _, QuerySelect as _};
+use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, QueryOrder as _, QuerySelect as _};
 use tidegate_common::audit::EndCause;
 use tidegate_common::id::{RequestId, SessionId};
 use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
 use tidegate_common::policy::Permit;
 
-use super::{Doing as _, MOST_NAMED, Step, Store, StoreError, at_once};
+use super::revisions::{self, Of};
+use super::{Doing as _, GateId, MOST_NAMED, Step, Store, StoreError, at_once};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "session")]
@@ -28,6 +29,8 @@ pub struct Model {
     pub outcome: Option<String>,
     /// Which gate it is on.
     pub gate: i32,
+    /// Who had it ended at another gate.
+    pub end_by: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -52,6 +55,8 @@ pub struct SessionRow {
     pub emergency: bool,
     /// From where.
     pub origin: IpAddr,
+    /// On which gate.
+    pub gate: GateId,
     /// When it was admitted.
     pub started: Timestamp,
     /// When it ended; none while it lives (or if the proxy died with it).
@@ -98,17 +103,31 @@ pub(super) fn read(row: Model) -> Result<SessionRow, StoreError> {
         request: row.request_id.and_then(|id| u64::try_from(id).ok()).map(RequestId),
         emergency: row.emergency,
         origin: row.origin.parse().map_err(|error| damaged(&error))?,
+        gate: GateId(row.gate),
         started: millis(row.started),
         ended: row.ended.map(millis),
         outcome: row.outcome,
     })
 }
 
+async fn end(
+    change: &DatabaseTransaction,
+    id: SessionId,
+    outcome: String,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let ended = Entity::update_many()
+        .col_expr(Column::Ended, Expr::value(at.as_millisecond()))
+        .col_expr(Column::Outcome, Expr::value(outcome))
+        .filter(Column::Id.eq(id.to_string()));
+    ended.exec(change).await.doing("wrote a session's end").map(drop)
+}
+
 impl Store {
     /// Writes a session that begins on this gate, where there is room for it.
     #[must_use]
     pub fn session_step(&self, id: SessionId, permit: &Permit, origin: IpAddr, now: Timestamp) -> Step {
-        let begun = self.session_put_step(SessionRow {
+        let begun = Self::session_put_step(SessionRow {
             id,
             user: permit.user().clone(),
             target: permit.target().clone(),
@@ -116,6 +135,7 @@ impl Store {
             request: permit.request(),
             emergency: permit.emergency(),
             origin,
+            gate: self.gate,
             started: now,
             ended: None,
             outcome: None,
@@ -127,9 +147,8 @@ impl Store {
         if permit.bounds_sessions() { at_once::room(permit.clone()).and(begun) } else { begun }
     }
 
-    pub(super) fn session_put_step(&self, session: SessionRow) -> Step {
+    pub(super) fn session_put_step(session: SessionRow) -> Step {
         let row = ActiveModel {
-            gate: Set(self.gate.0),
             id: Set(session.id.to_string()),
             user_name: Set(session.user.to_string()),
             target: Set(session.target.to_string()),
@@ -137,6 +156,8 @@ impl Store {
             request_id: Set(session.request.map(|id| i64::try_from(id.0).unwrap_or(i64::MAX))),
             emergency: Set(session.emergency),
             origin: Set(session.origin.to_string()),
+            gate: Set(session.gate.0),
+            end_by: Set(None),
             started: Set(session.started.as_millisecond()),
             ended: Set(session.ended.map(Timestamp::as_millisecond)),
             outcome: Set(session.outcome),
@@ -149,33 +170,62 @@ impl Store {
     }
 
     /// Writes how a session ended.
+    #[must_use]
+    pub fn session_ended(id: SessionId, cause: EndCause, at: Timestamp) -> Step {
+        Step::new(move |change| Box::pin(end(change, id, cause.to_string(), at)))
+    }
+
+    /// Asks the gate that a live session is on to end it, and tells its user by whom.
+    #[must_use]
+    pub fn session_end_asked(id: SessionId, by: String) -> Step {
+        Step::new(move |change| {
+            Box::pin(async move {
+                let asked = Entity::update_many()
+                    .col_expr(Column::EndBy, Expr::value(by))
+                    .filter(Column::Id.eq(id.to_string()))
+                    .filter(Column::Ended.is_null());
+                asked.exec(change).await.doing("asked for a session's end")?;
+                revisions::move_on(change, Of::Sessions, None).await
+            })
+        })
+    }
+
+    /// The sessions of this gate that others want to be ended, each with who does.
+    ///
+    /// # Errors
+    /// When the database fails or a row is damaged.
+    pub async fn ends_asked(&self) -> Result<Vec<(SessionId, String)>, StoreError> {
+        let own = Entity::find().filter(Column::Gate.eq(self.gate.0)).filter(Column::Ended.is_null());
+        let asked =
+            own.filter(Column::EndBy.is_not_null()).all(&self.readers).await.doing("read sessions")?;
+        let read = |row: Model| {
+            let by = row.end_by.clone().unwrap_or_default();
+            read(row).map(|session| (session.id, by))
+        };
+        asked.into_iter().map(read).collect()
+    }
+
+    /// The sessions of this gate without an end: at its start, the proxy died with them.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn session_end(&self, id: SessionId, cause: EndCause, at: Timestamp) -> Result<(), StoreError> {
-        self.end(id, &cause.to_string(), at).await
-    }
-
-    async fn end(&self, id: SessionId, outcome: &str, at: Timestamp) -> Result<(), StoreError> {
-        let ended = Entity::update_many()
-            .col_expr(Column::Ended, Expr::value(at.as_millisecond()))
-            .col_expr(Column::Outcome, Expr::value(outcome))
-            .filter(Column::Id.eq(id.to_string()));
-        ended.exec(&self.writer).await.doing("wrote a session's end").map(drop)
-    }
-
-    /// Marks every session of this gate that never ended, at start: the proxy died with them.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn sessions_interrupted(&self, at: Timestamp) -> Result<Vec<SessionRow>, StoreError> {
+    pub async fn sessions_without_end(&self) -> Result<Vec<SessionRow>, StoreError> {
         let own = Entity::find().filter(Column::Gate.eq(self.gate.0)).filter(Column::Ended.is_null());
         let live = own.order_by_desc(Column::Id).all(&self.readers).await.doing("read sessions")?;
-        let live = live.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        for session in &live {
-            self.end(session.id, "the proxy was ended by force", at).await?;
-        }
-        Ok(live)
+        live.into_iter().map(read).collect()
+    }
+
+    /// Writes that the proxy died with these sessions.
+    #[must_use]
+    pub fn sessions_interrupted(sessions: Vec<SessionId>, at: Timestamp) -> Step {
+        Step::new(move |change| {
+            Box::pin(async move {
+                for id in sessions {
+                    end(change, id, "the proxy was ended by force".to_owned(), at).await?;
+                }
+                Ok(())
+            })
+        })
     }
 
     /// One session.
@@ -201,13 +251,19 @@ impl Store {
         found.into_iter().map(read).collect()
     }
 
-    /// Sessions whose id starts so (at most three), for people who type less.
+    /// Sessions of anybody or of one user whose id starts so (at most three), for people who type less.
     ///
     /// # Errors
     /// When the database fails or a row is damaged.
-    pub async fn sessions_like(&self, start: &str) -> Result<Vec<SessionRow>, StoreError> {
+    pub async fn sessions_like(
+        &self,
+        start: &str,
+        user: Option<&UserName>,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        let of_user = user.map(|user| Column::UserName.eq(user.as_str()));
         let rows = Entity::find()
             .filter(Column::Id.starts_with(start.to_ascii_lowercase()))
+            .filter(Condition::all().add_option(of_user))
             .limit(3)
             .all(&self.readers)
             .await;
@@ -255,6 +311,7 @@ mod tests {
             request: None,
             emergency: false,
             origin: "::1".parse().unwrap(),
+            gate: GateId::FIRST,
             started: Timestamp::from_second(second).unwrap(),
             ended: None,
             outcome: None,
@@ -276,9 +333,23 @@ mod tests {
         let found = store.sessions_of(&[second.id, unknown]).await.unwrap();
         assert_eq!(found, std::slice::from_ref(&second));
         let start: String = second.id.to_string().chars().take(10).collect();
-        assert_eq!(store.sessions_like(&start).await.unwrap(), std::slice::from_ref(&second));
-        assert_eq!(store.sessions_interrupted(second.started).await.unwrap(), [second]);
-        assert_eq!(store.sessions(&SessionFilter::default()).await.unwrap().len(), 2);
+        assert_eq!(store.sessions_like(&start, None).await.unwrap(), std::slice::from_ref(&second));
+        // What others have does not crowd out one's own.
+        for user in ["adam", "olga", "one", "two"] {
+            let id =
+                SessionId::new(1_800_000_100_000, user.len() as u128 * 100 + u128::from(user.as_bytes()[0]));
+            store
+                .session_put(&SessionRow { id, user: user.parse().unwrap(), ..second.clone() })
+                .await
+                .unwrap();
+            store.session_end(id, EndCause::User, second.started).await.unwrap();
+        }
+        let own = store.sessions_like(&start, Some(&second.user)).await.unwrap();
+        assert_eq!(own, std::slice::from_ref(&second));
+        assert_eq!(store.sessions_without_end().await.unwrap(), std::slice::from_ref(&second));
+        assert!(store.takes(Store::sessions_interrupted(vec![second.id], second.started)).await);
+        assert_eq!(store.sessions_without_end().await.unwrap(), []);
+        assert_eq!(store.sessions(&SessionFilter::default()).await.unwrap().len(), 2 + 4);
     }
 
     on_both! {

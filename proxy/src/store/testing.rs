@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
+use tidegate_common::audit::{EndCause, Event};
+use tidegate_common::grant::Standing;
 use tidegate_common::id::SessionId;
 use tidegate_common::name::{DeviceName, GateName};
 use tidegate_common::policy::Permit;
 
 use super::revisions::{self, Of};
-use super::{Enrolled, SessionRow, Step, Store, StoreError, StoreUrl, agents};
+use super::{Enrolled, GateId, SessionRow, Step, Store, StoreError, StoreUrl, agents, gates};
 
 #[path = "../../../tests/src/postgres.rs"]
 #[allow(dead_code, reason = "the end-to-end tests use the rest")]
@@ -93,6 +95,37 @@ impl Store {
         assert!(self.takes(Self::host_keys_step(device.clone(), keys.to_vec(), now, was)).await);
     }
 
+    /// A session has ended.
+    pub async fn session_end(&self, id: SessionId, cause: EndCause, at: Timestamp) -> Result<(), StoreError> {
+        self.audit_append_all(Vec::new(), Some(Self::session_ended(id, cause, at))).await
+    }
+
+    /// So much stands on a device now.
+    pub async fn set_standing(&self, device: &DeviceName, standing: &[Standing]) -> Result<(), StoreError> {
+        let step = Self::standing_step(device.clone(), standing.to_vec());
+        self.audit_append_all(Vec::new(), Some(step)).await
+    }
+
+    /// These went through a session.
+    pub async fn transfers_add(
+        &self,
+        session: SessionId,
+        at: Timestamp,
+        events: &[Event],
+    ) -> Result<(), StoreError> {
+        let step = Self::transfers_listed(session, at, events.into());
+        self.audit_append_all(Vec::new(), Some(step)).await
+    }
+
+    /// Another gate that uses the store, and was heard of then.
+    pub async fn other_gate(&self, name: &str, heard: Timestamp) -> GateId {
+        use sea_orm::ActiveValue::Set;
+        use sea_orm::EntityTrait as _;
+        let (name, heard) = (Set(name.to_owned()), Set(Some(heard.as_millisecond())));
+        let row = gates::ActiveModel { name, heard_millis: heard, ..Default::default() };
+        GateId(gates::Entity::insert(row).exec(&self.writer).await.unwrap().last_insert_id)
+    }
+
     /// A session begins.
     pub async fn session_begin(
         &self,
@@ -106,7 +139,7 @@ impl Store {
 
     /// A session is this now.
     pub async fn session_put(&self, session: &SessionRow) -> Result<(), StoreError> {
-        self.audit_append_all(Vec::new(), Some(self.session_put_step(session.clone()))).await
+        self.audit_append_all(Vec::new(), Some(Self::session_put_step(session.clone()))).await
     }
 
     /// The device's agent has this key now, and a certificate of the same name.

@@ -101,6 +101,54 @@ async fn what_holds_a_statement_up_for_too_long_is_told_as_a_database_that_is_aw
     }
 }
 
+/// The certificate of a CA of this name and one that it signed for localhost, with its key, all in PEM.
+fn certificate(of: &str) -> (String, String, String) {
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, of);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = params.self_signed(&key).unwrap();
+    let issuer = Issuer::from_ca_cert_der(ca.der(), key).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let leaf =
+        CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    (ca.pem(), leaf.pem(), key.serialize_pem())
+}
+
+#[tokio::test]
+async fn a_server_is_reached_by_tls_that_is_verified_to_its_name_and_its_own_ca() {
+    let (ca, leaf, key) = certificate("one CA");
+    let server = testing::postgres::Server::with_tls(&leaf, &key).unwrap();
+    let directory = std::env::temp_dir().join(format!("tidegate-tls-{:032x}", rand::random::<u128>()));
+    std::fs::create_dir(&directory).unwrap();
+    let (right, wrong) = (directory.join("right.pem"), directory.join("wrong.pem"));
+    std::fs::write(&right, ca).unwrap();
+    std::fs::write(&wrong, certificate("another CA").0).unwrap();
+    let open = async |host: &str, more: &str| {
+        let url = format!("postgres://tidegate@{host}:{}/postgres?sslmode=verify-full{more}", server.port());
+        Store::open(&url.parse().unwrap(), &gate("gate1")).await
+    };
+    let by = |ca: &std::path::Path| format!("&sslrootcert={}", ca.display());
+    let store = open("localhost", &by(&right)).await.unwrap();
+    let ask = "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    let ask = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, ask);
+    let answer = store.writer.query_one_raw(ask).await.unwrap().unwrap();
+    assert_eq!(answer.try_get::<String>("", "version").unwrap(), "TLSv1.3");
+    store.close().await.unwrap();
+    let unknown =
+        "its certificate is signed by no CA that the gate was told of; name the file of the right one";
+    for (host, more, why) in [
+        ("localhost", by(&wrong), unknown),
+        ("localhost", String::new(), unknown),
+        ("127.0.0.1", by(&right), "its certificate is for another name than 127.0.0.1"),
+    ] {
+        let error = open(host, &more).await.unwrap_err().to_string();
+        assert!(error.contains("cannot be opened: ") && error.contains(why), "{host} {more}: {error}");
+    }
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_answer_is_away_after_a_bound() {
     let most = Duration::from_secs(10);

@@ -1,13 +1,15 @@
 //! Files that went through, by session: what the audit log says of them, where a
 //! session's are found at once.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, QueryOrder as _, QuerySelect as _};
 use tidegate_common::audit::Event;
 use tidegate_common::id::SessionId;
 
-use super::{Doing as _, Store, StoreError};
+use super::{Doing as _, Step, Store, StoreError};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "transfer")]
@@ -34,30 +36,29 @@ pub struct Transfers {
     pub all: u64,
 }
 
+fn row(session: SessionId, at: Timestamp, event: &Event) -> Result<ActiveModel, StoreError> {
+    let document = serde_json::to_string(event)
+        .map_err(|error| StoreError::damaged(format!("transfer of session `{session}`"), error))?;
+    Ok(ActiveModel {
+        session_id: Set(session.to_string()),
+        at_millis: Set(at.as_millisecond()),
+        document: Set(document),
+        ..Default::default()
+    })
+}
+
 impl Store {
     /// Adds to a session's transfers.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn transfers_add(
-        &self,
-        session: SessionId,
-        at: Timestamp,
-        events: &[Event],
-    ) -> Result<(), StoreError> {
-        let rows = events.iter().map(|event| {
-            let document = serde_json::to_string(event)
-                .map_err(|error| StoreError::damaged(format!("transfer of session `{session}`"), error))?;
-            Ok(ActiveModel {
-                session_id: Set(session.to_string()),
-                at_millis: Set(at.as_millisecond()),
-                document: Set(document),
-                ..Default::default()
+    #[must_use]
+    pub fn transfers_listed(session: SessionId, at: Timestamp, events: Arc<[Event]>) -> Step {
+        Step::new(move |change| {
+            Box::pin(async move {
+                let rows = events.iter().map(|event| row(session, at, event));
+                let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
+                let listed = Entity::insert_many(rows).exec_without_returning(change).await;
+                listed.doing("listed transfers").map(drop)
             })
-        });
-        let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
-        Entity::insert_many(rows).exec_without_returning(&self.writer).await.doing("listed transfers")?;
-        Ok(())
+        })
     }
 
     /// At most so many of a session's transfers after number `after`, as they are stored.

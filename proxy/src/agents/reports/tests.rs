@@ -1,8 +1,8 @@
 //! What is kept of what agents tell.
 
 use super::*;
-use crate::store::SessionRow;
 use crate::store::testing::Temporary;
+use crate::store::{GateId, SessionRow};
 use tidegate_common::grant::Failure;
 use tidegate_common::residue::{Change, Finding, FindingKind};
 
@@ -15,6 +15,7 @@ fn session() -> SessionRow {
         request: None,
         emergency: false,
         origin: "::1".parse().unwrap(),
+        gate: GateId::FIRST,
         started: jiff::Timestamp::UNIX_EPOCH,
         ended: None,
         outcome: None,

@@ -15,7 +15,7 @@ use tidegate_common::model::Resources;
 use super::{lines, wait_for_the_end};
 use crate::audit_log::AuditLog;
 use crate::store::testing::gate;
-use crate::store::{SessionRow, Store, StoreUrl};
+use crate::store::{GateId, SessionRow, Store, StoreUrl};
 
 const CONTROL: &str = "TIDEGATE_FAULTS_CONTROL";
 const DIR: &str = "TIDEGATE_FAULTS_DIR";
@@ -254,6 +254,7 @@ fn session(number: i64) -> SessionRow {
         request: None,
         emergency: false,
         origin: "::1".parse().unwrap(),
+        gate: GateId::FIRST,
         started: jiff::Timestamp::from_second(number).unwrap(),
         ended: None,
         outcome: None,

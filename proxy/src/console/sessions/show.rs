@@ -40,6 +40,8 @@ fn details(shown: &ShownSession) -> String {
         ("request", maybe(session.request)),
         ("emergency", if session.emergency { "yes".to_owned() } else { String::new() }),
         ("from", session.origin.to_string()),
+        ("gate", maybe(session.gate.as_ref())),
+        ("recording", maybe(shown.recording_on.as_ref().map(|gate| format!("on gate {gate}; ask there")))),
         ("started", moment(session.started)),
         ("ended", if session.live { "it lives".to_owned() } else { maybe(session.ended.map(moment)) }),
         ("took", took(session)),

@@ -86,3 +86,22 @@ async fn a_sessions_commands_show_what_was_asked_beside_what_the_kernel_saw() {
     assert_eq!(altered.status, 1);
     assert!(altered.err.contains("ALTERED"), "{}", altered.err);
 }
+
+#[tokio::test]
+async fn lines_beyond_those_that_are_told_are_counted() {
+    let world = World::new().await;
+    world.says("operator", "request create ops@db01 -j x").await;
+    world.says("approver", "request approve 1").await;
+    let session = world.session().await;
+    let run = |source, line: &str| {
+        let command = CommandText::new(line);
+        Event::CommandRun { session, channel: 1, source, command }
+    };
+    for number in 0..53 {
+        let typed = run(CommandSource::Typed, &format!("line {number}"));
+        world.services.audit.append(typed).await.unwrap();
+    }
+    let shown = world.says("auditor", &format!("session commands {session}")).await;
+    assert!(shown.out.contains("line 49") && !shown.out.contains("line 50"), "{}", shown.out);
+    assert!(shown.err.contains("3 MORE lines are in the audit log"), "{}", shown.err);
+}

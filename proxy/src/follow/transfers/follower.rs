@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidegate_common::audit::Event;
+use tidegate_common::audit::{Entry, Event};
 use tidegate_common::recording::Stream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -19,7 +19,7 @@ use super::{Asked, Finding, Observer, Side};
 use crate::audit_log::AuditError;
 use crate::follow::Followed;
 use crate::recordings::{self, RecordError};
-use crate::store::StoreError;
+use crate::store::{LastingStep, Store};
 
 /// Bytes that may wait to be followed.
 pub(super) const ROOM: u32 = 1024 * 1024;
@@ -40,9 +40,6 @@ pub enum WatchError {
     /// The audit log did not take it.
     #[error("the list of file transfers can't be written, so the channel ends: {0}")]
     Log(#[from] AuditError),
-    /// The store did not.
-    #[error("the list of file transfers can't be written, so the channel ends: {0}")]
-    Store(Arc<StoreError>),
     /// The recording did not take what could not be followed.
     #[error("{0}")]
     Recording(Arc<RecordError>),
@@ -280,15 +277,15 @@ struct List(Followed);
 
 impl List {
     async fn write(self, mut told: mpsc::Receiver<Told>) -> Result<(), WatchError> {
-        let Followed { session, audit, store, recorder, .. } = self.0;
+        let Followed { session, audit, recorder, .. } = self.0;
         let mut batch = Vec::with_capacity(WAITING);
         while told.recv_many(&mut batch, WAITING).await > 0 {
             let (events, labels): (Vec<_>, Vec<_>) =
                 batch.drain(..).map(|told: Told| (told.event, told.label)).unzip();
-            let appended = events.iter().map(|event| audit.tell(event.clone()));
-            futures::future::try_join_all(appended).await?;
-            let stored = store.transfers_add(session, jiff::Timestamp::now(), &events).await;
-            stored.map_err(|error| WatchError::Store(Arc::new(error)))?;
+            let (at, entries) = (jiff::Timestamp::now(), events.iter().cloned().map(Entry::from).collect());
+            let events: Arc<[Event]> = events.into();
+            let listed = LastingStep::new(move || Store::transfers_listed(session, at, Arc::clone(&events)));
+            audit.tell_step(entries, listed).await?;
             for label in labels {
                 // A recording that fails ends its session by itself.
                 let _ = recorder.mark(&label).await;

@@ -4,14 +4,14 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
-use tidegate_common::audit::{Event, Record, Verdict};
+use tidegate_common::audit::{Event, Verdict};
 use tidegate_common::digest::Digest;
 
 use crate::recordings::{Ending, Known, Recording};
-use crate::service::{Failure, Services};
+use crate::service::{Failure, Services, records};
 use crate::store::SessionRow;
 
-/// Records read at once.
+/// Entries read at once.
 const PAGE: u64 = 1_000;
 
 /// Events that are also in the list of transfers.
@@ -21,9 +21,9 @@ const LISTED: [&str; 4] =
 /// What is known of a session's recording.
 pub(super) async fn known(services: &Services, session: &SessionRow) -> Result<Known, Failure> {
     let mut known = Known { session: session.id, begun: false, end: None };
-    each(services, session, "session-started", |_| known.begun = true).await?;
-    each(services, session, "recording-sealed", |event| {
-        if let Event::RecordingSealed { frames, link, .. } = event {
+    records::each(services, session.id, "session-started", |_| known.begun = true).await?;
+    records::each(services, session.id, "recording-sealed", |record| {
+        if let Event::RecordingSealed { frames, link, .. } = record.event {
             (known.begun, known.end) = (true, Some(Ending::Sealed { frames, link }));
         }
     })
@@ -69,9 +69,9 @@ pub(super) async fn transfers(services: &Services, session: &SessionRow) -> Resu
     }
     let mut logged = 0u64;
     for kind in LISTED {
-        each(services, session, kind, |event| {
+        records::each(services, session.id, kind, |record| {
             logged += 1;
-            let document = serde_json::to_string(&event).unwrap_or_default();
+            let document = serde_json::to_string(&record.event).unwrap_or_default();
             *counts.entry(Digest::of(document.as_bytes())).or_default() -= 1;
         })
         .await?;
@@ -94,46 +94,4 @@ pub(super) async fn transfers(services: &Services, session: &SessionRow) -> Resu
         }
     };
     Ok(Some(Listed { verdict, told }))
-}
-
-/// Each event of this type that the log has of a session. (A session's records have no
-/// bound, so they are asked for by type.)
-async fn each(
-    services: &Services,
-    session: &SessionRow,
-    kind: &str,
-    mut with: impl FnMut(Event),
-) -> Result<(), Failure> {
-    // As records are written: the type is an event's first field.
-    let typed = format!("\"event\":{{\"type\":\"{kind}\"");
-    let mut after = None;
-    loop {
-        let page = services.store.audit_of_session(session.id, after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = Some((last.gate, last.seq));
-        for row in page.iter().filter(|row| row.body.contains(&typed)) {
-            // One that does not read is told of by `audit verify`.
-            if let Ok(record) = serde_json::from_str::<Record>(&row.body) {
-                with(record.event);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-    use tidegate_common::audit::Actor;
-    use tidegate_common::id::SessionId;
-
-    use super::*;
-
-    #[test]
-    fn a_record_names_the_type_of_its_event_first() {
-        let (session, link) = (SessionId::new(1, 1), Digest::default());
-        let event = Event::RecordingSealed { session, bytes: 1, frames: 2, link };
-        let record = Record { seq: 1, at: Timestamp::UNIX_EPOCH, actor: Actor::Proxy, origin: None, event };
-        let text = serde_json::to_string(&record).unwrap();
-        assert!(text.contains("\"event\":{\"type\":\"recording-sealed\""), "{text}");
-    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tidegate_common::audit::{EndCause, Entry, Event, Note};
+use tidegate_common::audit::{Entry, Event, Note};
 use tidegate_common::grant::{Ended, Failure};
 use tidegate_common::id::SessionId;
 use tidegate_common::policy::Permit;
@@ -13,10 +13,7 @@ use tidegate_common::policy::Permit;
 use super::{Opened, Requested};
 use crate::recordings;
 use crate::session::{End, Facts, LiveEntry, Phase};
-use crate::store::Store;
-
-/// How long until an end that could not be stored is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
+use crate::store::{LastingStep, Store};
 
 impl Opened {
     /// Undoes what was opened: the grant at once and before all else.
@@ -74,30 +71,15 @@ impl Opened {
         if self.admitted {
             entries.push(ended.by_user(permit.user(), origin));
         }
-        let told = futures::future::join_all(entries.into_iter().map(|entry| sessions.audit.tell(entry)));
-        for result in told.await {
-            if let Err(error) = result {
-                tracing::error!(session = %id, %error, "the end of a session is not in the log yet");
-            }
+        // The session is over, also while that cannot be written.
+        let (cause, at) = (end.cause, Timestamp::now());
+        let ended = LastingStep::new(move || Store::session_ended(id, cause, at));
+        if let Err(error) = sessions.audit.tell_step(entries, ended).await {
+            tracing::error!(session = %id, %error, "the end of a session is not in the log and the store yet");
         }
-        stored(&sessions.store, id, end.cause).await;
         drop(listed);
         crate::memory::tidy();
     }
-}
-
-/// Has the store know that the session is over. While it can't be written, a task of its
-/// own tries again: the session is over all the same, and holds nobody up.
-async fn stored(store: &Store, id: SessionId, cause: EndCause) {
-    let at = Timestamp::now();
-    let Err(error) = store.session_end(id, cause, at).await else { return };
-    tracing::error!(session = %id, %error, "the end of a session is not in the store yet");
-    let store = store.clone();
-    tokio::spawn(async move {
-        while store.session_end(id, cause, at).await.is_err() {
-            tokio::time::sleep(AGAIN).await;
-        }
-    });
 }
 
 /// The event for a revocation that the agent did not confirm in time.
