@@ -31,7 +31,7 @@ fn main() {
     put("wire", "agent", &frames.concat());
     let now = jiff::Timestamp::UNIX_EPOCH;
     let welcome = Welcome { protocol: VERSION, lease_millis: 30_000, user_ca: Vec::new(), now };
-    let lease = FromProxy::Lease { live: vec![SessionId::new(1, 2)] };
+    let lease = FromProxy::Lease { gate: None, live: vec![SessionId::new(1, 2)] };
     let frames = [encode(&FromProxy::Welcome(welcome)), encode(&lease)].map(Result::unwrap);
     put("wire", "proxy", &frames.concat());
 

@@ -20,15 +20,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::grant::{Ended, Failure, Privilege, PrivilegeKind, Receipt, Standing};
 use crate::id::SessionId;
-use crate::name::{AccountName, DeviceName};
+use crate::name::{AccountName, DeviceName, GateName};
 use crate::residue::Residue;
 use crate::secret::Secret;
 
 /// The newest version of the protocol that is spoken here.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// The oldest one.
 pub const OLDEST: u16 = 1;
+
+/// From this version on an order names its gate ([`GrantOrder::gate`]).
+pub const NAMES_GATES: u16 = 2;
 
 /// The version that a link speaks: the newest one that both sides do. None where one side
 /// is too old for the other.
@@ -136,9 +139,14 @@ pub enum FromProxy {
     Attached { session: SessionId },
     /// End the grant and the session's processes now.
     Revoke { session: SessionId },
-    /// Every grant of this proxy that shall live on, for another `lease`. One that is
-    /// not listed ends at once. Sent after `Welcome` and then every third of a lease.
-    Lease { live: Vec<SessionId> },
+    /// Every grant of this gate that shall live on, for another `lease`. One of the same gate that is
+    /// not listed ends at once; what another gate ordered is not touched. Sent after `Welcome` and then
+    /// every third of a lease. Gates of version 1 have no name.
+    Lease {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gate: Option<GateName>,
+        live: Vec<SessionId>,
+    },
     /// Answers [`FromAgent::Witnessed`]: it is on the proxy's disk, the agent may forget it.
     Noted { number: u64 },
     /// Answers [`FromAgent::Residue`]: it is in the proxy's store, the agent may forget it.
@@ -272,6 +280,10 @@ pub struct GrantOrder {
     pub privileges: Vec<Privilege>,
     /// When it ends at the latest, whatever the lease says.
     pub expires: Option<jiff::Timestamp>,
+    /// Whose word it lives by; said on links of version [`NAMES_GATES`] on. One that names none
+    /// lives by any gate's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateName>,
 }
 
 #[cfg(test)]
@@ -302,6 +314,11 @@ mod tests {
         let grant = r#"{"type":"grant","session":"00000000000000000000000000","account":"ops","privileges":[],
             "expires":null}"#;
         assert!(matches!(serde_json::from_str(grant), Ok(FromProxy::Grant(_))));
+        let named = grant.replace("null", "null,\"gate\":\"gate1\"");
+        assert!(matches!(
+            serde_json::from_str(&named),
+            Ok(FromProxy::Grant(GrantOrder { gate: Some(_), .. }))
+        ));
         let more = grant.replace("null", "null,\"tea\":true");
         assert!(serde_json::from_str::<FromProxy>(&more).is_err(), "a grant means all that it says");
     }

@@ -75,7 +75,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     keys.choose(&algorithms);
     let keys = Arc::new(keys);
     let recordings = Recordings::open(recorded(&config), RecordingKey::open(&state)?)?;
-    let registry = Registry::new(config.lease.duration);
+    let registry = Registry::new(config.lease.duration, config.gate.name.clone());
     let live = LiveSessions::default();
     let sessions = Arc::new(Sessions {
         access: access.clone(),

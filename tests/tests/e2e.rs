@@ -48,6 +48,7 @@ mod floods;
 mod flow;
 #[path = "e2e/forwards.rs"]
 mod forwards;
+mod gates;
 #[path = "e2e/handover.rs"]
 mod handover;
 #[path = "e2e/hoppers.rs"]

@@ -139,8 +139,8 @@ impl State {
             wanted.into_iter().filter(|unit| !fresh.iter().any(|(planned, _)| planned == unit)).collect();
         let held = joined.iter().filter_map(|unit| self.ledger.held(unit).cloned()).collect();
         let apply = Effect::Apply { session, fresh: fresh.clone(), joined: held };
-        let GrantOrder { account, expires, .. } = order;
-        let record = Record::Granting { session, account, expires, fresh, joined };
+        let GrantOrder { account, expires, gate, .. } = order;
+        let record = Record::Granting { session, account, expires, gate, fresh, joined };
         self.ledger.take(record.clone());
         // Before the host is changed: of an agent that hangs from then on, the sweep must know
         // that this grant is overdue.

@@ -119,7 +119,7 @@ impl State {
         self.retries = retries;
         self.retries.retain(|retry| orphans.iter().any(|held| held.unit == retry.unit));
         for (session, Owing { account, since, refusal, report, standing }) in owing {
-            let order = GrantOrder { session, account, privileges: Vec::new(), expires: None };
+            let order = GrantOrder { session, account, privileges: Vec::new(), expires: None, gate: None };
             let (undone, processes_ended, powers) = (true, true, false);
             let (rest, rest_by) = (Vec::new(), None);
             let ending =

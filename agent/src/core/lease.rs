@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tidegate_common::id::SessionId;
+use tidegate_common::name::GateName;
 use tidegate_common::wire::GrantOrder;
 
 use super::handover::Carried;
@@ -11,10 +12,17 @@ use super::state::{Grant, Phase, Retry, State};
 use super::unit::Unit;
 
 impl State {
-    /// `Lease { live }`: what is listed lives for another lease, the rest ends.
-    pub(super) fn renew(&mut self, live: &[SessionId], now: Now, effects: &mut Vec<Effect>) {
+    /// `Lease`: what this gate ordered and lists lives for another lease, the rest of it ends.
+    pub(super) fn renew(
+        &mut self,
+        gate: Option<&GateName>,
+        live: &[SessionId],
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
         let deadline = now.boot.saturating_add(self.lease.0);
-        for (session, grant) in self.grants.iter_mut().filter(|(_, grant)| grant.lives()) {
+        for (session, grant) in self.grants.iter_mut().filter(|(_, grant)| grant.lives() && grant.is_of(gate))
+        {
             grant.deadline = if live.contains(session) { deadline } else { now.boot };
         }
         effects.push(Effect::Send(tidegate_common::wire::FromAgent::Alive));
@@ -66,6 +74,7 @@ impl State {
                 account: entry.account,
                 privileges: Vec::new(),
                 expires: entry.expires,
+                gate: entry.gate,
             };
             let deadline = left.unwrap_or(now.boot).min(latest);
             effects.push(Effect::Trace { session, known: entry.traces });

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tidegate_common::id::SessionId;
-use tidegate_common::name::AccountName;
+use tidegate_common::name::{AccountName, GateName};
 
 use super::unit::{Delta, Unit};
 
@@ -17,6 +17,9 @@ pub enum Record {
         session: SessionId,
         account: AccountName,
         expires: Option<jiff::Timestamp>,
+        /// Which gate ordered it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gate: Option<GateName>,
         /// Units to be applied.
         fresh: Vec<(Unit, Delta)>,
         /// Units that another session holds already.
@@ -61,6 +64,9 @@ pub struct Entry {
     pub expires: Option<jiff::Timestamp>,
     pub granted: bool,
     pub traces: Traces,
+    /// Which gate ordered it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateName>,
 }
 
 /// A unit that is, or may be, on the host.
@@ -98,13 +104,13 @@ impl Ledger {
     /// Takes one record in.
     pub fn take(&mut self, record: Record) {
         match record {
-            Record::Granting { session, account, expires, fresh, joined } => {
+            Record::Granting { session, account, expires, gate, fresh, joined } => {
                 // Nothing, unless the record of an earlier end was lost with a full disk.
                 for held in &mut self.held {
                     held.leave(session);
                 }
-                self.grants
-                    .insert(session, Entry { account, expires, granted: false, traces: Traces::default() });
+                let traces = Traces::default();
+                self.grants.insert(session, Entry { account, expires, granted: false, traces, gate });
                 for (unit, delta) in fresh {
                     let holders = BTreeSet::from([session]);
                     self.held.retain(|held| held.unit != unit);

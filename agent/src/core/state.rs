@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_common::audit::Note;
 use tidegate_common::grant::{Ended, Failure, Standing};
 use tidegate_common::id::SessionId;
+use tidegate_common::name::GateName;
 use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder, MOST_STANDING};
 
 use super::handover::Handover;
@@ -191,7 +192,7 @@ impl State {
             FromProxy::Plan { question, account, privileges } => {
                 // The session has no id yet: what is named after it is told as such.
                 let session = SessionId::new(0, 0);
-                let order = GrantOrder { session, account, privileges, expires: None };
+                let order = GrantOrder { session, account, privileges, expires: None, gate: None };
                 self.preview(question, &order, effects);
             }
             FromProxy::Attached { session } => {
@@ -208,7 +209,7 @@ impl State {
                     effects.push(Effect::Send(FromAgent::Ended { session, ended }));
                 }
             }
-            FromProxy::Lease { live } => self.renew(&live, now, effects),
+            FromProxy::Lease { gate, live } => self.renew(gate.as_ref(), &live, now, effects),
             // The shell keeps certificates, spools and ends links, and its witness logins.
             FromProxy::Enrolled(_)
             | FromProxy::Dialled { .. }
@@ -284,6 +285,11 @@ impl Grant {
             Phase::Waiting | Phase::Active | Phase::Granting(_) => self.deadline,
             Phase::Ending(ending) => ending.rest_by.unwrap_or_else(|| ending.since.min(self.deadline)),
         }
+    }
+
+    /// Whether it lives by the word of this gate; one of a time when gates had no name lives by any.
+    pub(super) fn is_of(&self, gate: Option<&GateName>) -> bool {
+        self.order.gate.is_none() || self.order.gate.as_ref() == gate
     }
 
     /// Whether it still waits for its end.

@@ -1,5 +1,6 @@
 //! The core against a world in memory.
 
+mod gates;
 mod host;
 mod jobs;
 mod model;
@@ -50,7 +51,7 @@ fn order_until(number: u8, groups: &[u8], sudo: bool, expires: Option<jiff::Time
         let rule: SudoRule = serde_json::from_str("{}").unwrap();
         privileges.push(Privilege::Sudo(rule));
     }
-    GrantOrder { session: session(number), account: "ops".parse().unwrap(), privileges, expires }
+    GrantOrder { session: session(number), account: "ops".parse().unwrap(), privileges, expires, gate: None }
 }
 
 /// A name for a unit on the simulated host.
@@ -97,7 +98,7 @@ fn a_lease_that_does_not_list_a_grant_ends_it_and_one_that_does_keeps_it() {
         world.give(Event::Proxy(FromProxy::Grant(order(1, &[1], true))));
         world.settle();
         world.time += LEASE - 1;
-        world.give(Event::Proxy(FromProxy::Lease { live }));
+        world.give(Event::Proxy(FromProxy::Lease { gate: None, live }));
         world.settle();
         world.time += LEASE - 1;
         world.give(Event::Tick);
@@ -116,7 +117,7 @@ fn a_grant_ends_at_its_date_however_often_it_is_renewed() {
     assert!(granted(&world, 1));
     assert_eq!(world.state.next_deadline(now(0)), Some(LEASE / 2));
     world.time = LEASE / 2;
-    world.give(Event::Proxy(FromProxy::Lease { live: vec![session(1)] }));
+    world.give(Event::Proxy(FromProxy::Lease { gate: None, live: vec![session(1)] }));
     world.settle();
     assert_eq!(world.host, world.theirs);
 }

@@ -212,6 +212,7 @@ mod tests {
             session: SessionId::new(number, 0),
             account: "ops".parse().unwrap(),
             expires: None,
+            gate: None,
             fresh: vec![(unit, Delta::Group { group: true, gshadow: false })],
             joined: Vec::new(),
         }

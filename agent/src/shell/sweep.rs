@@ -229,7 +229,8 @@ mod tests {
         let unit = Unit::Group { account, group: "docker".parse().unwrap() };
         let fresh = vec![(unit, Delta::Group { group: true, gshadow: false })];
         let account = "ops".parse().unwrap();
-        let granting = Record::Granting { session, account, expires: None, fresh, joined: Vec::new() };
+        let granting =
+            Record::Granting { session, account, expires: None, gate: None, fresh, joined: Vec::new() };
         Journal::open(&paths.journal()).unwrap().append(&granting).unwrap();
         scratch
     }

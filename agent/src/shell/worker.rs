@@ -273,7 +273,8 @@ mod tests {
         let unit = Unit::Group { account: account.clone(), group: "docker".parse().unwrap() };
         let fresh = vec![(unit, Delta::Group { group: true, gshadow: false })];
         let apply = Effect::Apply { session, fresh: fresh.clone(), joined: Vec::new() };
-        let record = Record::Granting { session, account, expires: None, fresh, joined: Vec::new() };
+        let record =
+            Record::Granting { session, account, expires: None, gate: None, fresh, joined: Vec::new() };
         tools.execute(Effect::Journal { record, then: vec![apply] });
         drop(tools);
         let mut messages = Vec::new();

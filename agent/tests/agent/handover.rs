@@ -34,7 +34,7 @@ pub async fn relinked(proxy: &Proxy, link: Link, live: &[SessionId]) -> Link {
     drop(link);
     let (mut link, hello) = proxy.welcome(LONG).await;
     assert_eq!(hello.live, live);
-    link.say(&FromProxy::Lease { live: live.to_vec() }).await;
+    link.say(&FromProxy::Lease { gate: None, live: live.to_vec() }).await;
     while link.hear().await != FromAgent::Alive {}
     link
 }
@@ -82,7 +82,7 @@ async fn a_program_that_cannot_take_over_is_refused_with_a_sentence_and_all_stay
     assert_eq!(agent.program(), program);
     // It works as before, and the link has never been away.
     granted(&mut link, 2).await;
-    link.say(&FromProxy::Lease { live: vec![] }).await;
+    link.say(&FromProxy::Lease { gate: None, live: vec![] }).await;
     for _ in 0..2 {
         let FromAgent::Ended { ended, .. } = link.news().await else { panic!("not ended") };
         assert!(ended.standing.is_empty(), "{ended:?}");

@@ -95,7 +95,7 @@ async fn none_of_a_storm_of_commands_is_lost_while_the_program_is_replaced() {
     drop(link);
     let (mut link, hello) = proxy.welcome(LONG).await;
     assert_eq!(hello.live, [id(1)]);
-    link.say(&FromProxy::Lease { live: vec![id(1)] }).await;
+    link.say(&FromProxy::Lease { gate: None, live: vec![id(1)] }).await;
     // What was told on the first link was not answered, so it is told again.
     let numbers = numbers_until_done(&mut link).await;
     let wrong = (0..).zip(&numbers).find(|(expected, number)| expected != *number);

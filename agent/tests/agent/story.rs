@@ -18,6 +18,7 @@ fn order(number: u64) -> GrantOrder {
         account: "ops".parse().unwrap(),
         privileges: vec![sudo, Privilege::Groups(groups)],
         expires: Some(jiff::Timestamp::now() + Duration::from_secs(3600)),
+        gate: None,
     }
 }
 
@@ -128,7 +129,7 @@ async fn an_agent_after_a_killed_one_knows_its_grants_and_ends_them_when_told() 
     let _agent = host.start(&["run"]);
     let (mut link, hello) = proxy.welcome(LONG).await;
     assert_eq!(hello.live, [id(1)]);
-    link.say(&FromProxy::Lease { live: vec![] }).await;
+    link.say(&FromProxy::Lease { gate: None, live: vec![] }).await;
     let FromAgent::Ended { ended, .. } = link.news().await else { panic!("not ended") };
     assert!(ended.standing.is_empty());
     assert!(host.untouched());

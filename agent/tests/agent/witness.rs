@@ -163,7 +163,7 @@ async fn what_ran_while_the_link_was_down_is_told_on_the_next_one() {
     host.until("the spool", |host| std::fs::read_dir(host.state("witness")).unwrap().count() > 1).await;
     let (mut link, hello) = proxy.welcome(LONG).await;
     assert_eq!(hello.live, [id(1)]);
-    link.say(&FromProxy::Lease { live: vec![id(1)] }).await;
+    link.say(&FromProxy::Lease { gate: None, live: vec![id(1)] }).await;
     let heard = the_rest(&mut link, 1).await;
     let commands = heard.commands();
     for expected in ["/bin/echo one", "/bin/echo two"] {

@@ -78,7 +78,7 @@ mod tests {
             cut in 1usize..40,
         ) {
             let live: Vec<_> = ids.iter().map(|random| SessionId::new(7, *random)).collect();
-            let sent = FromProxy::Lease { live };
+            let sent = FromProxy::Lease { gate: None, live };
             let mut bytes = encode(&sent).unwrap();
             bytes.extend(encode(&sent).unwrap());
             let mut decoder = Decoder::default();

@@ -174,6 +174,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite>(
     let (sender, mut orders) = mpsc::channel(QUEUE);
     let alive = hello.live.clone();
     let status = LinkStatus {
+        protocol,
         version: hello.version,
         kinds: hello.kinds,
         vouched,
@@ -231,7 +232,7 @@ async fn talk<S: AsyncRead + AsyncWrite>(
                 if heard.elapsed() > lease {
                     return Err(LinkError::Silent);
                 }
-                frames.send(&FromProxy::Lease { live: registry.live(device) }).await?;
+                frames.send(&registry.lease_for(device)).await?;
             }
             order = orders.recv() => match order {
                 Some(order) => frames.send(&order).await?,

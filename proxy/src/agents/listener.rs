@@ -320,7 +320,7 @@ impl ListenerContext {
         let (store, directory) = (temporary.store.clone(), temporary.directory());
         let audit = AuditLog::open(store.clone(), &directory.join("audit")).await.unwrap();
         Self {
-            registry: Registry::new(Duration::from_secs(30))
+            registry: Registry::new(Duration::from_secs(30), crate::store::testing::gate("gate1"))
                 .with(super::budgets::Budgets::new(20, Duration::ZERO)),
             ca: Ca::open(directory).unwrap(),
             user_ca: String::new(),

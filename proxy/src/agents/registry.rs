@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use tidegate_common::grant::{Ended, Failure, PrivilegeKind, Receipt};
 use tidegate_common::id::SessionId;
-use tidegate_common::name::DeviceName;
+use tidegate_common::name::{DeviceName, GateName};
 use tidegate_common::wire::{FromProxy, Sight};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -42,6 +42,8 @@ pub enum GrantOver {
 /// What is known of a connected agent.
 #[derive(Debug, Clone)]
 pub struct LinkStatus {
+    /// The version of the protocol that its link speaks.
+    pub protocol: u16,
     /// The agent's version.
     pub version: String,
     /// What it can grant.
@@ -119,15 +121,17 @@ struct State {
 pub struct Registry {
     state: Arc<Mutex<State>>,
     lease: Duration,
+    gate: GateName,
     budgets: Budgets,
     /// The number of the newest link, for those who wait for one.
     newest: watch::Sender<u64>,
 }
 
 impl Registry {
-    /// An empty registry with leases of this length.
-    pub fn new(lease: Duration) -> Self {
-        Self { state: Arc::default(), lease, budgets: Budgets::default(), newest: watch::Sender::new(0) }
+    /// An empty registry of this gate, with leases of this length.
+    pub fn new(lease: Duration, gate: GateName) -> Self {
+        let (state, budgets, newest) = (Arc::default(), Budgets::default(), watch::Sender::new(0));
+        Self { state, lease, gate, budgets, newest }
     }
 
     /// What each agent may have written down.
@@ -209,6 +213,11 @@ impl Registry {
         drop(state);
         self.newest.send_replace(number);
         Connected { number, leave }
+    }
+
+    /// What of this gate shall live on at `device`.
+    pub(super) fn lease_for(&self, device: &DeviceName) -> FromProxy {
+        FromProxy::Lease { gate: Some(self.gate.clone()), live: self.live(device) }
     }
 
     /// The sessions that shall live on, for a lease to `device`.

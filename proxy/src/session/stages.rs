@@ -347,6 +347,7 @@ impl Requested {
             account: target.account.clone(),
             privileges: permit.privileges().to_vec(),
             expires: permit.expires(),
+            gate: None,
         };
         match self.sessions.agents.grant(&target.device, order).await {
             Ok(grant) => {

@@ -9,6 +9,7 @@ use tidegate_tests::run::{Done, Run};
 use tidegate_tests::wait;
 use tidegate_tests::world::{Options, World};
 
+use crate::gates::gate;
 use crate::needs_devices;
 use crate::scene::{ASKS_AND_WAITS, Scene, Stand, leave, text};
 use crate::story::is_told_to_its_end;
@@ -24,11 +25,6 @@ fn on_postgresql_a_person_is_asked_approved_elevated_recorded_and_all_is_taken_b
     assert!(!stand.world.state().join("tidegate.db").exists());
     let kept = || server.sql("t0", "SELECT count(*) FROM session WHERE ended IS NOT NULL").unwrap();
     wait::until_true("the session's end is stored", PATIENCE, || kept() == "1").unwrap();
-}
-
-fn gate(store: &str, name: &str) -> Options {
-    let more = format!("[gate]\nname = \"{name}\"\n");
-    Options { store: Some(store.to_owned()), more, ..Options::default() }
 }
 
 /// People of the first world, who may ask and approve.

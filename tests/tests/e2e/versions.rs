@@ -30,6 +30,8 @@ fn an_agent_of_a_neighbouring_version_is_linked_and_a_stranger_is_told_which_sid
             agent::greet(proxy, &ca, &identity, hello(VERSION, VERSION + 1)).await.unwrap();
         let FromProxy::Welcome(welcome) = answer else { panic!("{answer:?}") };
         assert_eq!(welcome.protocol, VERSION);
+        // Its leases name the gate, whose own they are.
+        let FromProxy::Lease { gate: Some(_), .. } = link.hear().await.unwrap() else { panic!("no lease") };
         let mut alive = serde_json::to_value(FromAgent::Alive).unwrap();
         alive["mood"] = "good".into();
         link.say(&alive).await.unwrap();

@@ -75,7 +75,7 @@ fn an_end_that_waits_for_others_is_not_late_while_one_after_the_other_is_done() 
         world.give(Event::Proxy(FromProxy::Grant(order(id, &[id], true))));
     }
     world.settle();
-    world.give(Event::Proxy(FromProxy::Lease { live: Vec::new() }));
+    world.give(Event::Proxy(FromProxy::Lease { gate: None, live: Vec::new() }));
     let mut last = 0;
     // Each undo takes three seconds, as when somebody holds the account files.
     while world.host != world.theirs {

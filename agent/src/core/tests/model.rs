@@ -1,5 +1,5 @@
 //! Random interleavings of everything that can happen to an agent: sessions of two
-//! proxies, one of which comes back from a copy; links that overlap; messages lost,
+//! proxies, one of which comes back from a copy or lists what the other ordered; links that overlap; messages lost,
 //! doubled and out of turn; an authority beside ours; clocks set; effects that fail;
 //! kills and power cuts with and without the sweep, in the middle of a record;
 //! handovers.
@@ -25,6 +25,7 @@ enum Act {
     Attached(u8),
     Revoke(u8),
     Beat,
+    Boast,
     Restore(usize),
     Link { proxy: usize, lease: u64 },
     Unlink,
@@ -69,6 +70,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (0u8..12).prop_map(Act::Attached),
         4 => (0u8..12).prop_map(Act::Revoke),
         3 => Just(Act::Beat),
+        1 => Just(Act::Boast),
         1 => (0usize..2).prop_map(Act::Restore),
         2 => (0usize..2, prop_oneof![Just(LEASE), Just(LEASE / 3)])
             .prop_map(|(proxy, lease)| Act::Link { proxy, lease }),
@@ -113,6 +115,7 @@ fn play(world: &mut World, act: Act) {
         }
         Act::Revoke(id) => world.revoke(session(id)),
         Act::Beat => world.beat(),
+        Act::Boast => world.boast(),
         Act::Restore(proxy) => world.restore(proxy),
         Act::Link { proxy, lease } => world.link(proxy, lease),
         Act::Unlink => {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use tidegate_common::id::SessionId;
+use tidegate_common::name::GateName;
 use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder, Welcome};
 
 use super::super::*;
@@ -19,6 +20,11 @@ impl Proxy {
     pub(super) fn live(&self) -> BTreeSet<SessionId> {
         self.requested.union(&self.active).copied().collect()
     }
+}
+
+/// A proxy's name as a gate.
+pub fn gate(proxy: usize) -> Option<GateName> {
+    Some(format!("gate{proxy}").parse().unwrap())
 }
 
 impl World {
@@ -39,7 +45,8 @@ impl World {
         }
     }
 
-    pub(super) fn order(&mut self, proxy: usize, order: GrantOrder) {
+    pub(super) fn order(&mut self, proxy: usize, mut order: GrantOrder) {
+        order.gate = gate(proxy);
         if self.linked == Some(proxy) && !self.orders.contains_key(&order.session) {
             self.proxies[proxy].requested.insert(order.session);
             self.orders.insert(order.session, order.clone());
@@ -60,7 +67,15 @@ impl World {
     pub(super) fn beat(&mut self) {
         if let Some(proxy) = self.linked {
             let live = self.proxies[proxy].live().into_iter().collect();
-            self.down.push_back(FromProxy::Lease { live });
+            self.down.push_back(FromProxy::Lease { gate: gate(proxy), live });
+        }
+    }
+
+    /// A proxy that is out of its mind lists whatever anybody ordered.
+    pub(super) fn boast(&mut self) {
+        if let Some(proxy) = self.linked {
+            let live = self.orders.keys().copied().collect();
+            self.down.push_back(FromProxy::Lease { gate: gate(proxy), live });
         }
     }
 

@@ -7,7 +7,7 @@ use tidegate_common::id::SessionId;
 use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder};
 
 use super::super::*;
-use super::network::Proxy;
+use super::network::{Proxy, gate};
 use super::{name, now_at};
 // The same bytes as in production, so that a cut record is cut as there.
 use crate::shell::journal::{encode, ledger_of};
@@ -108,9 +108,14 @@ impl World {
                 self.orders.entry(order.session).or_insert_with(|| order.clone());
                 self.word.insert(order.session, self.time + self.lease);
             }
-            Event::Proxy(FromProxy::Lease { live }) => {
-                // A lease that became shorter is the next agent's only once it was kept.
-                for session in live {
+            Event::Proxy(FromProxy::Lease { gate, live }) => {
+                // Nobody lives by the word of another gate. A lease that became shorter is the next
+                // agent's only once it was kept.
+                let of_gate = |session: &&SessionId| {
+                    let of = self.orders.get(session).and_then(|order| order.gate.as_ref());
+                    of.is_none() || of == gate.as_ref()
+                };
+                for session in live.iter().filter(of_gate) {
                     let word = self.word.entry(*session).or_default();
                     *word = (*word).max(self.time + self.lease);
                 }
@@ -307,8 +312,9 @@ impl World {
     pub(super) fn only_what_the_proxy_lists_lives(&self) {
         if let Some(proxy) = self.linked {
             let listed = self.proxies[proxy].live();
+            let of_gate = |session: &&SessionId| self.orders[*session].gate == gate(proxy);
             assert!(
-                self.state.live().iter().all(|session| listed.contains(session)),
+                self.state.live().iter().filter(of_gate).all(|session| listed.contains(session)),
                 "not listed, and alive"
             );
         }

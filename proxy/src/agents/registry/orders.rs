@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidegate_common::grant::login_account;
 use tidegate_common::id::SessionId;
 use tidegate_common::name::DeviceName;
-use tidegate_common::wire::{FromProxy, GrantOrder};
+use tidegate_common::wire::{FromProxy, GrantOrder, NAMES_GATES};
 use tokio::sync::oneshot;
 
 use super::{Entry, GrantError, LiveGrant, Registry, Stage, What};
@@ -41,7 +41,7 @@ impl Registry {
         matches!(came, Ok(Ok(_)))
     }
 
-    async fn order(&self, device: &DeviceName, order: GrantOrder) -> Result<LiveGrant, GrantError> {
+    async fn order(&self, device: &DeviceName, mut order: GrantOrder) -> Result<LiveGrant, GrantError> {
         let session = order.session;
         let (reply, answer) = oneshot::channel();
         let sender = {
@@ -53,6 +53,8 @@ impl Registry {
                 return Err(GrantError::Kind { device: device.clone(), kind });
             }
             let sender = link.sender.clone();
+            // Agents of before refuse an order that says more than they know.
+            order.gate = (link.status.protocol >= NAMES_GATES).then(|| self.gate.clone());
             let what = What {
                 device: device.clone(),
                 account: login_account(session, &order.account, &order.privileges),

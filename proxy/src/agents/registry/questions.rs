@@ -122,9 +122,10 @@ mod tests {
     use crate::agents::vouching::Vouched;
 
     fn linked(explains: bool) -> (Registry, DeviceName, mpsc::Receiver<FromProxy>) {
-        let registry = Registry::new(Duration::from_secs(30));
+        let registry = Registry::new(Duration::from_secs(30), crate::store::testing::gate("gate1"));
         let device: DeviceName = "db01".parse().unwrap();
         let status = LinkStatus {
+            protocol: tidegate_common::wire::VERSION,
             version: "1".to_owned(),
             kinds: Vec::new(),
             vouched: Vouched::default(),

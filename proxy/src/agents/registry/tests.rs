@@ -3,9 +3,15 @@
 use tidegate_common::wire::GrantOrder;
 
 use super::*;
+use crate::store::testing::gate;
+
+fn registry() -> Registry {
+    Registry::new(Duration::from_secs(30), gate("gate1"))
+}
 
 fn status() -> LinkStatus {
     LinkStatus {
+        protocol: tidegate_common::wire::VERSION,
         version: "1".to_owned(),
         kinds: vec![PrivilegeKind::Sudo],
         vouched: Vouched::default(),
@@ -23,6 +29,7 @@ fn order(number: u128) -> GrantOrder {
         account: "ops".parse().unwrap(),
         privileges: Vec::new(),
         expires: None,
+        gate: None,
     }
 }
 
@@ -45,7 +52,7 @@ async fn granted(registry: &Registry, number: u128) -> (LiveGrant, mpsc::Receive
 
 #[tokio::test]
 async fn a_grant_that_is_dropped_is_revoked_and_off_the_lease() {
-    let registry = Registry::new(Duration::from_secs(30));
+    let registry = registry();
     let (grant, mut orders) = granted(&registry, 7).await;
     assert_eq!(registry.live(&db01()), [SessionId::new(1, 7)]);
     drop(grant);
@@ -55,7 +62,7 @@ async fn a_grant_that_is_dropped_is_revoked_and_off_the_lease() {
 
 #[tokio::test]
 async fn without_an_agent_nothing_is_granted_and_the_user_is_told_whom_to_ask() {
-    let registry = Registry::new(Duration::from_secs(30));
+    let registry = registry();
     let error = registry.grant(&db01(), order(1)).await.err().unwrap();
     assert!(error.to_string().contains("the agent on db01 is away"), "{error}");
     assert!(registry.live(&db01()).is_empty());
@@ -63,7 +70,7 @@ async fn without_an_agent_nothing_is_granted_and_the_user_is_told_whom_to_ask() 
 
 #[tokio::test]
 async fn another_device_cannot_speak_for_a_grant() {
-    let registry = Registry::new(Duration::from_secs(30));
+    let registry = registry();
     let (mut grant, _orders) = granted(&registry, 7).await;
     let other: DeviceName = "db02".parse().unwrap();
     registry.ended(SessionId::new(1, 7), &other, &Ended::default());
@@ -73,7 +80,7 @@ async fn another_device_cannot_speak_for_a_grant() {
 
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_is_away_for_a_lease_loses_its_grants() {
-    let registry = Registry::new(Duration::from_secs(30));
+    let registry = registry();
     let (mut grant, _orders) = granted(&registry, 7).await;
     registry.disconnected(&db01(), 1);
     let before = tokio::time::Instant::now();
@@ -83,7 +90,7 @@ async fn an_agent_that_is_away_for_a_lease_loses_its_grants() {
 
 #[tokio::test]
 async fn an_agent_that_comes_back_with_the_grant_keeps_it() {
-    let registry = Registry::new(Duration::from_secs(30));
+    let registry = registry();
     let (mut grant, _orders) = granted(&registry, 7).await;
     registry.disconnected(&db01(), 1);
     let (sender, _orders) = mpsc::channel(8);
@@ -98,7 +105,7 @@ fn states(registry: &Registry) -> Vec<GrantState> {
 
 #[tokio::test(start_paused = true)]
 async fn a_grant_is_seen_from_its_order_until_its_agent_says_that_it_is_gone() {
-    let registry = Registry::new(Duration::from_secs(30));
+    let registry = registry();
     let (sender, mut orders) = mpsc::channel(8);
     registry.connected(&db01(), status(), &[], sender);
     assert_eq!(states(&registry), []);
@@ -128,7 +135,7 @@ async fn a_grant_is_seen_from_its_order_until_its_agent_says_that_it_is_gone() {
 #[tokio::test(start_paused = true)]
 async fn a_revocation_whose_answer_was_lost_is_ordered_again_or_forgotten_with_the_lease() {
     for back in [true, false] {
-        let registry = Registry::new(Duration::from_secs(30));
+        let registry = registry();
         let (grant, _orders) = granted(&registry, 7).await;
         registry.disconnected(&db01(), 1);
         drop(grant);
@@ -146,7 +153,7 @@ async fn a_revocation_whose_answer_was_lost_is_ordered_again_or_forgotten_with_t
 
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_is_away_twice_for_a_moment_keeps_its_grants() {
-    let registry = Registry::new(Duration::from_secs(30));
+    let registry = registry();
     let (mut grant, _orders) = granted(&registry, 7).await;
     registry.disconnected(&db01(), 1);
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -174,7 +181,7 @@ enum Leaves {
 #[tokio::test(start_paused = true)]
 async fn a_session_that_begins_while_its_agent_is_replaced_gets_its_grant_from_the_successor() {
     for leaves in [Leaves::Refused, Leaves::Unheard, Leaves::Late] {
-        let registry = Registry::new(Duration::from_secs(30));
+        let registry = registry();
         let (sender, mut orders) = mpsc::channel(8);
         let first = registry.connected(&db01(), status(), &[], sender).number;
         let replaced = async {
@@ -209,7 +216,7 @@ async fn a_session_that_begins_while_its_agent_is_replaced_gets_its_grant_from_t
 #[tokio::test(start_paused = true)]
 async fn a_successor_that_does_not_come_is_waited_for_ten_seconds_and_one_that_was_not_told_of_not_at_all() {
     for (told, seconds, sentence) in [(true, 10, "is being replaced"), (false, 0, "is away")] {
-        let registry = Registry::new(Duration::from_secs(30));
+        let registry = registry();
         let (sender, _orders) = mpsc::channel(8);
         let number = registry.connected(&db01(), status(), &[], sender).number;
         if told {
@@ -229,7 +236,7 @@ async fn a_successor_that_does_not_come_is_waited_for_ten_seconds_and_one_that_w
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_ends_while_it_waits_for_a_successor_is_not_ordered_again() {
-    let registry = Registry::new(Duration::from_secs(30));
+    let registry = registry();
     let (sender, _orders) = mpsc::channel(8);
     let number = registry.connected(&db01(), status(), &[], sender).number;
     registry.replaced(&db01(), number);
@@ -240,4 +247,23 @@ async fn a_session_that_ends_while_it_waits_for_a_successor_is_not_ordered_again
     let (sender, mut orders) = mpsc::channel(8);
     registry.connected(&db01(), status(), &[], sender);
     assert!(orders.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn an_order_names_its_gate_to_agents_that_know_of_it_and_a_lease_to_all() {
+    for (protocol, named) in [(1, None), (2, Some(gate("gate1")))] {
+        let registry = registry();
+        let (sender, mut orders) = mpsc::channel(8);
+        registry.connected(&db01(), LinkStatus { protocol, ..status() }, &[], sender);
+        let (device, ordered) = (db01(), order(7));
+        tokio::select! {
+            ended = registry.grant(&device, ordered) => panic!("{:?}", ended.err()),
+            said = orders.recv() => {
+                let Some(FromProxy::Grant(order)) = said else { panic!("{said:?}") };
+                assert_eq!(order.gate, named, "version {protocol}");
+            }
+        }
+        let FromProxy::Lease { gate: of, .. } = registry.lease_for(&db01()) else { panic!() };
+        assert_eq!(of, Some(gate("gate1")));
+    }
 }

@@ -111,6 +111,7 @@ async fn a_device_whose_agent_vouches_for_anothers_key_alone_is_refused_with_who
     context.hears("db02", &[&one]).await;
     let vouched = context.hears("db01", &[&one]).await;
     let status = LinkStatus {
+        protocol: tidegate_common::wire::VERSION,
         version: "1".into(),
         kinds: Vec::new(),
         vouched,

@@ -243,7 +243,13 @@ impl Agent {
 
     async fn grant(&mut self, number: u64) -> Result<SessionId> {
         let session = SessionId::new(number, 1);
-        let order = GrantOrder { session, account: "root".parse()?, privileges: Vec::new(), expires: None };
+        let order = GrantOrder {
+            session,
+            account: "root".parse()?,
+            privileges: Vec::new(),
+            expires: None,
+            gate: None,
+        };
         self.link.say(&FromProxy::Grant(order)).await;
         loop {
             match self.link.news().await {

@@ -66,7 +66,7 @@ fn an_agent_replaced_before_its_first_picture_leaves_what_it_knows_of_its_sessio
     let account: tidegate_common::name::AccountName = "ops".parse().unwrap();
     let unit = Unit::Group { account: account.clone(), group: "adm".parse().unwrap() };
     let fresh = vec![(unit, Delta::Group { group: true, gshadow: false })];
-    ledger.take(Record::Granting { session, account, expires: None, fresh, joined: Vec::new() });
+    ledger.take(Record::Granting { session, account, expires: None, gate: None, fresh, joined: Vec::new() });
     let mut comparer = Comparer::new(view(&scratch, &ledger), scratch.paths(), tell);
     comparer.resume(&Beginning { ledger, without: crate::elevate::without, at_once: true });
     assert!(comparer.wants, "nobody has looked yet");
