@@ -12,6 +12,7 @@ mod tests;
 
 pub use create::NewRemoteAccess;
 pub use error::RemoteAccessError;
+#[cfg(test)]
 pub use link::CodeError;
 
 use std::sync::Arc;

@@ -59,10 +59,12 @@ impl Handler {
         let event = Event::ForwardRefused { session, kind, to, why };
         let entry = match &self.state {
             State::Session(held) => event.by_user(held.permit.user(), self.origin),
-            State::Console | State::Unproved | State::Asking(_) | State::Refused(_) => match &self.proved {
-                Some(proved) => event.by_user(&proved.user, self.origin),
-                None => Entry::from(event).origin(Some(self.origin)),
-            },
+            State::Console | State::Unproved | State::Code | State::Asking(_) | State::Refused(_) => {
+                match &self.proved {
+                    Some(proved) => event.by_user(&proved.user, self.origin),
+                    None => Entry::from(event).origin(Some(self.origin)),
+                }
+            }
         };
         self.gate.audit.append(entry).await.map(drop)
     }
