@@ -48,6 +48,7 @@ mod floods;
 mod flow;
 #[path = "e2e/forwards.rs"]
 mod forwards;
+#[path = "e2e/gates.rs"]
 mod gates;
 #[path = "e2e/handover.rs"]
 mod handover;
