@@ -8,6 +8,7 @@ use std::fs::{self, Permissions};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use tidegate_common::model::PanicScope;
 use tidegate_common::policy::{Miss, Why};
