@@ -182,7 +182,7 @@ impl Row<'_> {
                     &["ssh", "-F", &config, "-o", &user, "-T", "gate", "echo held; sleep 1000"]
                         .map(str::to_owned),
                 )
-                .within(std::time::Duration::from_secs(600));
+                .within(Duration::from_secs(600));
                 let held = held.start().unwrap();
                 wait::until_true("a session is held", PATIENCE, || held.stdout_so_far().contains("held"))
                     .unwrap();
