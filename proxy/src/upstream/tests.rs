@@ -67,7 +67,7 @@ where
         algorithms: Algorithms::default(),
         keepalive: Duration::from_secs(60),
         audit: audit.clone(),
-        agents: Registry::new(Duration::from_secs(30)),
+        agents: Registry::new(Duration::from_secs(30), crate::store::testing::gate("gate1")),
         pace: Pace::default(),
     };
     let route = Route::new(permit, session, &trust, means).unwrap();
