@@ -94,16 +94,10 @@ impl Open {
 #[cfg(test)]
 impl Open {
     /// A session that is open, with nothing behind it but these.
-    pub fn testing(
-        live: LiveSession,
-        recorder: Recorder,
-        upstream: Arc<Upstream>,
-        audit: AuditLog,
-        store: Store,
-    ) -> Self {
+    pub fn testing(live: LiveSession, recorder: Recorder, upstream: Arc<Upstream>, audit: AuditLog) -> Self {
         let (permit, warnings, remark) = (Arc::new(live.permit().clone()), watch::Sender::new(None), None);
-        let agents = Registry::new(std::time::Duration::from_secs(30));
-        Self { id: live.id(), recorder, upstream, audit, store, permit, remark, warnings, live, agents }
+        let agents = Registry::new(std::time::Duration::from_secs(30), crate::store::testing::gate("gate1"));
+        Self { id: live.id(), recorder, upstream, audit, permit, remark, warnings, live, agents }
     }
 }
 

@@ -81,8 +81,7 @@ impl Gate {
         let recorder = self.recordings.begin(header).await.unwrap();
         let upstream = upstream(&permit, id, &self.audit, self.temporary.directory(), there).await;
         let live = LiveSession::new(id, Arc::new(permit), origin, mpsc::channel(1).0);
-        let store = self.temporary.store.clone();
-        Arc::new(Open::testing(live, recorder, upstream, self.audit.clone(), store))
+        Arc::new(Open::testing(live, recorder, upstream, self.audit.clone()))
     }
 
     /// What the audit log tells, a line each.
