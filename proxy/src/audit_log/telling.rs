@@ -41,8 +41,11 @@ pub struct Rules {
     /// Of which kinds all who read the webhook are told.
     pub posted: Vec<NoticeKind>,
     /// Who is told of a record because of what it says.
-    pub of_event: Box<dyn Fn(&Event) -> Vec<Notification> + Send + Sync>,
+    pub of_event: OfEvent,
 }
+
+/// Whom a record concerns, by what it says.
+pub type OfEvent = Box<dyn Fn(&Event) -> Vec<Notification> + Send + Sync>;
 
 /// Adds whom the rules name, and leaves out the webhook where they do not.
 pub(super) fn complete(telling: &mut Telling, rules: Option<&Rules>) {

@@ -135,8 +135,8 @@ fn webhook(reader: &mut Reader) -> Option<webhook::Settings> {
 
 /// Whether the section is written at all; then what it must name has to be there.
 fn needs(reader: &mut Reader, section: &'static str, keys: &[&str], needed: &[&str]) -> Option<()> {
-    let written = |key: &&str| reader.has(&format!("{section}.{key}"));
-    if !keys.iter().any(|key| written(&key)) {
+    let written = |key: &str| reader.has(&format!("{section}.{key}"));
+    if !keys.iter().any(|key| written(key)) {
         return None;
     }
     let missing: Vec<&str> =

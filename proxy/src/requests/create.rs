@@ -240,7 +240,7 @@ fn governed(
         live: &[],
     };
     match policy::decide(snapshot, &facts) {
-        Decision::Refused(refusal) => Err(RequestError::Refused(refusal)),
+        Decision::Refused(refusal) => Err(RequestError::Refused(refusal.into())),
         Decision::Permitted(permit) => Ok(Governed { group: permit.group().clone(), needs: None }),
         Decision::Needs(needs) => Ok(Governed { group: needs.group.clone(), needs: Some(needs) }),
     }

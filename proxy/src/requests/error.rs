@@ -22,7 +22,7 @@ pub enum RequestError {
     Unknown(RequestId),
     /// Policy refuses the access.
     #[error(transparent)]
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// Nobody has to approve, and nothing has to be said.
     #[error("{0} needs no approval and no word: connect with ssh")]
     NotNeeded(CredentialName),

@@ -99,7 +99,7 @@ impl Requests {
             live: &[],
         };
         let by_people = match policy::decide(&snapshot, &facts) {
-            Decision::Refused(refusal) => return Err(RequestError::Refused(refusal)),
+            Decision::Refused(refusal) => return Err(RequestError::Refused(refusal.into())),
             Decision::Needs(needs) if needs.claims_missing() => {
                 return Err(RequestError::Missing(Box::new(needs)));
             }

@@ -99,7 +99,6 @@ impl LiveSession {
     }
 
     /// What it was permitted when it began.
-    #[must_use]
     pub fn permit(&self) -> &Permit {
         &self.0.permit
     }

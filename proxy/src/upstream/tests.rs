@@ -38,12 +38,12 @@ where
     let vouched = vec![key.public_key().clone()];
     let (near, far) = tokio::io::duplex(64 * 1024);
     let config = server::Config { keys: vec![key], ..server::Config::default() };
-    let there = tokio::spawn(async move { server::run_stream(Arc::new(config), far, there).await.unwrap() });
+    let there = tokio::spawn(server::run_stream(Arc::new(config), far, there));
     let reception = Reception::default();
     let witness = DeviceHandler::new(vouched, reception.clone(), session, audit);
     let mut handle = client::connect_stream(Arc::default(), near, witness).await.unwrap();
     assert!(handle.authenticate_none("ops").await.unwrap().success());
-    let running = there.await.unwrap();
+    let running = there.await.unwrap().unwrap();
     let device = running.handle();
     tokio::spawn(running);
     (LoggedIn { handle, reception, terminal: TerminalFlag::default() }, device)
