@@ -6,6 +6,7 @@
 //! such value is handed in, so that each rule is a function of values.
 
 pub mod audit;
+pub mod change;
 pub mod digest;
 pub mod grant;
 pub mod id;

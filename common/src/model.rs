@@ -40,7 +40,9 @@ pub use key::{KeyError, KeyMaterial, PublicKey};
 pub use location::{AllowedLocation, Country, Location, LocationError};
 pub use network::{Network, NetworkError};
 pub use panic::Panic;
+pub(crate) use pattern::glob;
 pub use pattern::{Pattern, PatternError};
+pub(crate) use read::line_and_column;
 pub use read::{Mistake, Mistakes, Places, Update};
 pub use reason::Reason;
 pub use remote_access::{

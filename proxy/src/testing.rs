@@ -35,6 +35,7 @@ pub fn permit(terms: &str) -> Permit {
         claims: &Claims::default(),
         requests: &[],
         live: &[],
+        changes: &[],
     };
     match decide(&snapshot, &facts) {
         Decision::Permitted(permit) => permit,

@@ -70,7 +70,7 @@ impl Pattern {
 
 /// Greedy: each piece between stars is taken at its first place, the last one at the end.
 /// Linear in stars times length, never exponential.
-fn glob(pattern: &str, value: &str) -> bool {
+pub(crate) fn glob(pattern: &str, value: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else {
         return pattern == value;
     };

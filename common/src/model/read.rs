@@ -16,6 +16,7 @@ use super::{Kind, Resource, ResourceName, Resources};
 pub(super) use fields::Fields;
 use fields::Reader;
 pub use places::Places;
+pub(crate) use places::line_and_column;
 
 /// More than a large company's resources.
 const MOST_BYTES: usize = 16 << 20;

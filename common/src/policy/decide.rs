@@ -1,8 +1,11 @@
 //! The decision.
 
+mod asked;
 mod held;
 mod refusal;
 
+use asked::Asked;
+pub use asked::ChangeNeed;
 pub use held::Held;
 pub use refusal::{Miss, Refusal, Why};
 
@@ -17,6 +20,7 @@ use super::login::Login;
 use super::outside::{self, Coming};
 use super::permit::Permit;
 use super::stopped;
+use crate::change::Change;
 use crate::id::{RemoteAccessId, RequestId};
 use crate::model::{
     AccessGroup, Action, Approval, Claims, Credential, CredentialEntry, Request, RequestState, Snapshot,
@@ -49,6 +53,8 @@ pub struct Facts<'a> {
     /// Sessions of the user's and to the target that live, where the group bounds them and one more
     /// would begin now; those that do not count are ignored.
     pub live: &'a [LiveSession],
+    /// Changes that it may rest on; those that do not cover it are ignored.
+    pub changes: &'a [Change],
 }
 
 /// Yes, not yet, or no.
@@ -72,8 +78,8 @@ pub struct Needs {
     pub justification: bool,
     /// One of these; empty if none is asked for.
     pub reasons: Vec<ReasonName>,
-    /// The id of a change.
-    pub change: bool,
+    /// A change that is open.
+    pub change: Option<ChangeNeed>,
     /// A governance code.
     pub governance: bool,
     /// The approval of other people.
@@ -88,7 +94,7 @@ impl Needs {
     /// Whether the user still has something to say (approval aside).
     #[must_use]
     pub fn claims_missing(&self) -> bool {
-        self.justification || !self.reasons.is_empty() || self.change || self.governance
+        self.justification || !self.reasons.is_empty() || self.change.is_some() || self.governance
     }
 }
 
@@ -251,7 +257,8 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
     let approval = approval_at(group, terms, since);
     // A request is rested on where somebody has to approve it, and where it says what whoever
     // comes in does not: without a terminal nobody can be asked.
-    let unsaid = || missing(snapshot, group, terms, facts.claims, facts, None).claims_missing();
+    let at = |claims| Asked { group, terms, claims, device: &credential.device.name, facts };
+    let unsaid = || missing(snapshot, &at(facts.claims), None).claims_missing();
     let rests = approval.is_some() || live.map_or_else(unsaid, |live| live.requested);
     let counted = live.is_none_or(|live| !live.requested);
     let covering = if rests { covering(group, terms, facts, counted) } else { None };
@@ -259,7 +266,7 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
         Some((request, _)) => facts.claims.or(&request.claims),
         None => facts.claims.clone(),
     };
-    let mut needs = missing(snapshot, group, terms, &claims, facts, approval.filter(|_| covering.is_none()));
+    let mut needs = missing(snapshot, &at(&claims), approval.filter(|_| covering.is_none()));
     if live.is_some() || covering.is_some_and(|(request, _)| request.claims.reason.is_some()) {
         // A reason that is registered, disabled or removed meanwhile ends nobody's session, and
         // takes back no approval that was given for it.
@@ -268,8 +275,10 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
     if needs.claims_missing() || needs.approval.is_some() {
         return Decision::Needs(needs);
     }
+    let change = at(&claims).change().and_then(Result::ok).cloned().map(Arc::new);
     let ends = [
         covering.map(|(_, end)| end),
+        change.as_ref().map(|change| change.due),
         group.limitation.closes(facts.now),
         group.conditions.longest.map(|longest| longest.after(since)),
         facts.login.and_then(|login| login.until()),
@@ -291,6 +300,7 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
         request: covering.map(|(request, _)| request.id),
         emergency: covering.is_some_and(|(request, _)| request.is_emergency()),
         sessions: covering.and_then(|(request, _)| request.limits.sessions),
+        change,
         since,
         expires,
         reported: entry.reported().cloned(),
@@ -333,14 +343,8 @@ fn covering<'a>(
     open.max_by_key(|(request, end)| (*end, request.id))
 }
 
-fn missing(
-    snapshot: &Snapshot,
-    group: &AccessGroup,
-    terms: &Terms,
-    claims: &Claims,
-    facts: &Facts<'_>,
-    approval: Option<&Approval>,
-) -> Needs {
+fn missing(snapshot: &Snapshot, asked: &Asked<'_>, approval: Option<&Approval>) -> Needs {
+    let Asked { group, terms, claims, facts, .. } = *asked;
     let enabled = |name: &ReasonName| snapshot.reasons().any(|reason| reason.name == *name);
     let wants_reason = terms.justification || group.request.reason;
     let ask_reason = wants_reason && !claims.reason.as_ref().is_some_and(enabled);
@@ -350,7 +354,7 @@ fn missing(
         group: group.name.clone(),
         justification: terms.justification && claims.justification.is_none(),
         reasons: reasons.collect(),
-        change: terms.change && claims.change.is_none(),
+        change: asked.change_need(),
         governance: group.request.governance && claims.governance.is_none(),
         approval: approval.map(|approval| ApprovalNeed {
             needed: approval.needed,

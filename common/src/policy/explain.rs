@@ -43,7 +43,7 @@ fn word(demand: Demand) -> &'static str {
     match demand {
         Demand::Nothing => "nothing",
         Demand::Justification => "a justification",
-        Demand::Change => "a change id",
+        Demand::Change => "an approved change",
         Demand::Approval => "approval",
     }
 }

@@ -10,6 +10,7 @@ use super::at_once::{self, Full, LiveSession};
 use super::decide::{Decision, Facts, Live, Why, decide_live};
 use super::login::{Login, LoginGone};
 use super::outside::{Coming, NoEntry, Resting};
+use crate::change::{Change, NotCovered};
 use crate::grant::Privilege;
 use crate::id::{RemoteAccessId, RequestId};
 use crate::model::{
@@ -34,6 +35,7 @@ pub struct Permit {
     pub(super) request: Option<RequestId>,
     pub(super) emergency: bool,
     pub(super) sessions: Option<u32>,
+    pub(super) change: Option<Arc<Change>>,
     pub(super) since: Timestamp,
     pub(super) expires: Option<Timestamp>,
     pub(super) reported: Option<NoEntry>,
@@ -125,6 +127,12 @@ impl Permit {
         self.sessions
     }
 
+    /// The change it rests on, where one is demanded.
+    #[must_use]
+    pub fn change(&self) -> Option<&Arc<Change>> {
+        self.change.as_ref()
+    }
+
     /// When it was given.
     #[must_use]
     pub fn since(&self) -> Timestamp {
@@ -132,7 +140,7 @@ impl Permit {
     }
 
     /// When it ends by itself: the request's window, the group's limitation or
-    /// longest session, the certificate of the log-in, whichever is first.
+    /// longest session, the change's due, the certificate of the log-in, whichever is first.
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
         self.expires
@@ -142,7 +150,8 @@ impl Permit {
     #[must_use]
     pub fn ends_with_request(&self) -> bool {
         let until = self.login.as_ref().and_then(|login| login.until());
-        self.request.is_some() && (until.is_none() || until != self.expires)
+        let due = self.change.as_ref().map(|change| change.due);
+        self.request.is_some() && [until, due].iter().all(|end| end.is_none() || *end != self.expires)
     }
 
     /// What the session is granted on the device.
@@ -241,12 +250,15 @@ pub enum EndReason {
     /// The credential, its device or its privileges are not what was granted.
     #[error("{0} was changed by an administrator; connect again")]
     Changed(CredentialName),
+    /// The change it rests on is closed or taken back.
+    #[error("{0}")]
+    ChangeOver(NotCovered),
 }
 
 /// Whether a permit still holds: the same decision, taken again. Gives the permit
 /// as it is from now on (its expiry and conditions may have changed).
 ///
-/// `requests` must hold the permit's request, if it has one.
+/// `requests` must hold the permit's request, if it has one, and `changes` its change.
 ///
 /// # Errors
 /// Why the session must end.
@@ -256,6 +268,7 @@ pub fn recheck(
     now: Timestamp,
     coming: Coming<'_>,
     requests: &[Request],
+    changes: &[Change],
 ) -> Result<Permit, EndReason> {
     let entry = snapshot.user_entry(&permit.user.name);
     if let (Some(login), Some(entry)) = (&permit.login, entry.filter(|entry| entry.user.enabled)) {
@@ -291,6 +304,7 @@ pub fn recheck(
         claims: &permit.claims,
         requests,
         live: &[],
+        changes,
     };
     let remote_access = permit.remote_access();
     let live = Live { since: permit.since, requested: permit.request.is_some(), remote_access };
@@ -299,7 +313,11 @@ pub fn recheck(
             let same = next.credential == permit.credential && next.device == permit.device;
             if same { Ok(next) } else { Err(EndReason::Changed(permit.target().clone())) }
         }
-        Decision::Needs(needs) => Err(EndReason::MoreNeeded(needs.group)),
+        Decision::Needs(needs) => Err(match needs.change.and_then(|need| need.wrong) {
+            Some(NotCovered::Late { .. }) => EndReason::TimeOver,
+            Some(why) if permit.change.is_some() => EndReason::ChangeOver(why),
+            _ => EndReason::MoreNeeded(needs.group),
+        }),
         Decision::Refused(refusal) => Err(match refusal.why() {
             Why::UnknownUser | Why::DisabledUser => EndReason::UserDisabled,
             Why::Login(gone) => EndReason::Login(*gone),

@@ -3,6 +3,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use jiff::{Span, Timestamp};
 
 use super::*;
+use crate::change::Change;
 use crate::id::RequestId;
 use crate::model::{
     Action, Claims, Forward, Limits, Request, RequestState, Resources, Snapshot, Verdict, Vote, Wish,
@@ -11,6 +12,7 @@ use crate::time::Window;
 
 mod approval;
 mod at_once;
+mod changes;
 mod limits;
 mod login;
 mod naive;
@@ -76,6 +78,7 @@ struct Ask {
     now: Timestamp,
     claims: Claims,
     requests: Vec<Request>,
+    changes: Vec<Change>,
 }
 
 fn ask(target: &'static str) -> Ask {
@@ -86,6 +89,7 @@ fn ask(target: &'static str) -> Ask {
         now: noon(),
         claims: Claims::default(),
         requests: Vec::new(),
+        changes: Vec::new(),
     }
 }
 
@@ -103,6 +107,7 @@ impl Ask {
             claims: &self.claims,
             requests: &self.requests,
             live: &[],
+            changes: &self.changes,
         };
         decide(snapshot, &facts)
     }
@@ -117,6 +122,10 @@ impl Ask {
 
     fn with(self, request: Request) -> Self {
         Self { requests: vec![request], ..self }
+    }
+
+    fn under(self, changes: &[Change]) -> Self {
+        Self { changes: changes.to_vec(), ..self }
     }
 
     fn claiming(self, claims: Claims) -> Self {
@@ -281,7 +290,7 @@ fn everything_missing_is_asked_for_at_once() {
          session = {{ justification = true, change = true, emergency = true, approval = {{ needed = 1 }} }}\n"
     ));
     let needs = needs(ask("ops@db01").of(&snapshot));
-    assert!(needs.justification && needs.change && needs.governance && needs.emergency_allowed);
+    assert!(needs.justification && needs.change.is_some() && needs.governance && needs.emergency_allowed);
     assert_eq!(needs.reasons, ["incident".parse().unwrap()]);
     assert_eq!(needs.approval.map(|need| need.needed), Some(1));
 }

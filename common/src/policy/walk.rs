@@ -97,6 +97,9 @@ pub(super) fn walk(
             if let Some(id) = permit.request() {
                 step(true, format!("request {id} covers it"));
             }
+            if let Some(change) = permit.change() {
+                step(true, format!("change `{}` covers it", change.id));
+            }
             let until = permit.expires().map(|end| format!(", until {end:.0}")).unwrap_or_default();
             step(true, format!("it is permitted{until}"));
         }
@@ -136,7 +139,7 @@ fn asked(needs: &Needs) -> String {
     let parts = [
         needs.justification.then(|| "a justification".to_owned()),
         (!needs.reasons.is_empty()).then(reasons),
-        needs.change.then(|| "a change id".to_owned()),
+        needs.change.as_ref().map(|need| format!("an approved change ({need})")),
         needs.governance.then(|| "a governance code".to_owned()),
         approval,
     ];

@@ -97,6 +97,7 @@ impl Requests {
             claims: &claims,
             requests: &[],
             live: &[],
+            changes: &[],
         };
         let by_people = match policy::decide(&snapshot, &facts) {
             Decision::Refused(refusal) => return Err(RequestError::Refused(refusal.into())),

@@ -117,7 +117,7 @@ impl AccessGroup {
         };
         let parts = [
             terms.approval.as_ref().map(approvals),
-            terms.change.then(|| "a change id".to_owned()),
+            terms.change.then(|| "an approved change".to_owned()),
             terms.justification.then(|| "a justification".to_owned()),
             self.request.reason.then(|| "a reason".to_owned()),
             self.request.governance.then(|| "a governance code".to_owned()),

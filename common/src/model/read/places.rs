@@ -15,12 +15,7 @@ impl Places {
     #[must_use]
     pub fn of(text: &str) -> (Self, Vec<Mistake>) {
         let (table, errors) = DeTable::parse_recoverable(text);
-        let at = |place: usize| {
-            let before = text.get(..place).unwrap_or(text);
-            let start = before.rfind('\n').map_or(0, |end| end + 1);
-            let column = before.get(start..).unwrap_or_default().chars().count() + 1;
-            (before.matches('\n').count() + 1, column)
-        };
+        let at = |place| line_and_column(text, place);
         let mut places = HashMap::new();
         walk(table.get_ref(), "", &mut |path, place| {
             places.insert(path, at(place));
@@ -44,6 +39,14 @@ impl Places {
             }
         }
     }
+}
+
+/// Line and column of a byte, counted from 1; columns in characters.
+pub(crate) fn line_and_column(text: &str, place: usize) -> (usize, usize) {
+    let before = text.get(..place).unwrap_or(text);
+    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    let column = before.get(start..).unwrap_or_default().chars().count() + 1;
+    (before.matches('\n').count() + 1, column)
 }
 
 fn walk(table: &DeTable<'_>, around: &str, found: &mut impl FnMut(String, usize)) {

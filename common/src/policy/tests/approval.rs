@@ -125,7 +125,7 @@ fn again(
     now: Timestamp,
     requests: &[Request],
 ) -> Result<Permit, EndReason> {
-    recheck(snapshot, permit, now, Coming::ASKED, requests)
+    recheck(snapshot, permit, now, Coming::ASKED, requests, &[])
 }
 
 #[test]

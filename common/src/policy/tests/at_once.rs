@@ -31,6 +31,7 @@ fn asked(snapshot: &Snapshot, user: &str, live: &[LiveSession]) -> Decision {
         claims: &Claims::default(),
         requests: &[],
         live,
+        changes: &[],
     };
     decide(snapshot, &facts)
 }
@@ -72,7 +73,7 @@ fn a_credential_has_no_more_sessions_at_once_and_nobody_reads_whose_the_others_a
 #[test]
 fn a_session_that_lives_goes_on_when_the_bound_is_lowered() {
     let given = permit(asked(&bounded("per_user = 5"), "operator", &[]));
-    assert_eq!(recheck(&bounded("per_user = 1"), &given, after(1), Coming::ASKED, &[]).err(), None);
+    assert_eq!(recheck(&bounded("per_user = 1"), &given, after(1), Coming::ASKED, &[], &[]).err(), None);
 }
 
 #[test]

@@ -51,8 +51,8 @@ fn the_close_of_its_times_ends_a_live_session() {
     let snapshot = group(ALL, APPROVED);
     let request = limited(mondays("12:00-12:30"));
     let given = permit(ask("ops@db01").with(request.clone()).of(&snapshot));
-    assert!(recheck(&snapshot, &given, after(29), Coming::ASKED, std::slice::from_ref(&request)).is_ok());
-    let end = recheck(&snapshot, &given, after(30), Coming::ASKED, &[request]).unwrap_err();
+    assert!(recheck(&snapshot, &given, after(29), Coming::ASKED, std::slice::from_ref(&request), &[]).is_ok());
+    let end = recheck(&snapshot, &given, after(30), Coming::ASKED, &[request], &[]).unwrap_err();
     assert_eq!(end, EndReason::TimeOver);
 }
 
@@ -62,7 +62,7 @@ fn a_request_for_so_many_sessions_opens_no_more_and_those_that_live_go_on() {
     let two = |used| Request { used, ..limited(Limits { sessions: Some(2), ..Limits::default() }) };
     let last = permit(ask("ops@db01").with(two(1)).of(&snapshot));
     assert_eq!(last.sessions(), Some(2));
-    assert!(recheck(&snapshot, &last, after(1), Coming::ASKED, &[two(2)]).is_ok());
+    assert!(recheck(&snapshot, &last, after(1), Coming::ASKED, &[two(2)], &[]).is_ok());
     let (id, held) = needs(ask("ops@db01").with(two(2)).of(&snapshot)).held.unwrap();
     let said = "request 7 is approved, but its 2 sessions are used up; `request create` asks for more";
     assert_eq!((held.sentence(id).as_str(), held.opens()), (said, false));

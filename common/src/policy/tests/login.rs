@@ -39,6 +39,7 @@ fn decided(snapshot: &Snapshot, login: &Arc<Login>) -> Decision {
         claims: &Claims::default(),
         requests: &[],
         live: &[],
+        changes: &[],
     };
     decide(snapshot, &facts)
 }
@@ -48,7 +49,7 @@ fn ends(before: &Snapshot, login: &Arc<Login>, after: &Snapshot, now: Timestamp)
     let permit = permit(decided(before, login));
     let proved = Proved { user: "operator".parse().unwrap(), login: Arc::clone(login), origin: HERE };
     assert_eq!(still_in(before, &proved, &Coming::ASKED, noon()), Ok(login.until()));
-    let ended = recheck(after, &permit, now, Coming::ASKED, &[]).err();
+    let ended = recheck(after, &permit, now, Coming::ASKED, &[], &[]).err();
     assert_eq!(ended, still_in(after, &proved, &Coming::ASKED, now).err());
     ended
 }

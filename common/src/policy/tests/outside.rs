@@ -74,6 +74,7 @@ fn come(
         claims: &ask.claims,
         requests: &ask.requests,
         live: &[],
+        changes: &[],
     };
     decide(snapshot, &facts)
 }
@@ -194,7 +195,7 @@ fn a_live_session_ends_with_its_remote_access_and_when_its_place_is_allowed_no_m
     let again = |snapshot: &Snapshot, place: &str, access: RemoteAccess, now| {
         let (located, accesses) = (located(place), [Arc::new(access)]);
         let side = Side::Outside(Outside { address: ADDRESS, located: &located, report_only: false });
-        recheck(snapshot, &given, now, Coming { side, accesses: &accesses }, &[])
+        recheck(snapshot, &given, now, Coming { side, accesses: &accesses }, &[], &[])
             .map(|permit| permit.expires())
     };
     let used = RemoteAccess { used: 1, ..limited("ops@db01", Some(1)) };

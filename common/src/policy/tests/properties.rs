@@ -145,6 +145,17 @@ fn panics() -> impl Strategy<Value = Vec<PanicScope>> {
     prop_oneof![3 => Just(Vec::new()), 1 => prop::sample::subsequence(all, 0..=2)]
 }
 
+fn open_change(needs: &Needs) -> Change {
+    Change {
+        id: "x".parse().unwrap(),
+        group: needs.group.clone(),
+        devices: vec!["db01".parse().unwrap(), "web01".parse().unwrap()],
+        start: Timestamp::MIN,
+        due: Timestamp::MAX,
+        ..changes::change("x")
+    }
+}
+
 fn decided(snapshot: &Snapshot, ask: &Question) -> (Decision, Explanation) {
     let (user, target) = (ask.user.parse().unwrap(), ask.target.parse().unwrap());
     let facts = Facts {
@@ -158,7 +169,14 @@ fn decided(snapshot: &Snapshot, ask: &Question) -> (Decision, Explanation) {
         claims: &ask.claims,
         requests: &ask.requests,
         live: &[],
+        changes: &[],
     };
+    // Where a change is demanded, the one that everybody names is open.
+    let changes: Vec<_> = match decide(snapshot, &facts) {
+        Decision::Needs(needs) if needs.change.is_some() => vec![open_change(&needs)],
+        _ => Vec::new(),
+    };
+    let facts = Facts { changes: &changes, ..facts };
     (decide(snapshot, &facts), explain(snapshot, &facts))
 }
 
@@ -166,7 +184,7 @@ fn told(decision: &Decision) -> Answer {
     match decision {
         Decision::Permitted(permit) => Answer::Yes(permit.group().to_string()),
         Decision::Needs(needs) => {
-            let asks = [needs.justification, needs.change, needs.governance, needs.approval.is_some()];
+            let asks = [needs.justification, needs.change.is_some(), needs.governance, needs.approval.is_some()];
             Answer::Asks(needs.group.to_string(), asks)
         }
         Decision::Refused(_) => Answer::No,

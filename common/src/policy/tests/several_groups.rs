@@ -73,6 +73,7 @@ fn explain_names_the_group_that_decides_and_why_the_others_did_not() {
         claims: &Claims::default(),
         requests: &[],
         live: &[],
+        changes: &[],
     };
     let explanation = explain(&snapshot, &facts);
     let Decision::Permitted(permit) = &explanation.decision else { panic!("{:?}", explanation.decision) };

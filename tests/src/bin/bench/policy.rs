@@ -127,6 +127,7 @@ fn decisions(many: &Many, text: &str) -> Result<Vec<Row>> {
                 claims: &claims,
                 requests,
                 live: &[],
+                changes: &[],
             };
             let _ = black_box(decide(&snapshot, &facts));
         }

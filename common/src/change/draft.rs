@@ -1,0 +1,238 @@
+//! A change as somebody writes it, and what is wrong with it.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Deserializer};
+
+use super::{Change, ChangeState, CommandPattern, Expected, MOST_DEVICES, MOST_EXPECTED, MOST_RESPONSIBLE};
+use crate::model::{Mistake, Mistakes, Role, Snapshot, Text, line_and_column};
+use crate::name::{AccessGroupName, ChangeId, DeviceName, UserName};
+
+/// More than any plan.
+const MOST_BYTES: usize = 1 << 20;
+
+/// How far ahead a change may begin, and how long it may take.
+const FARTHEST: SignedDuration = SignedDuration::from_hours(24 * 366);
+
+/// A change that is not made yet; a TOML text reads as one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Draft {
+    /// As the organisation calls it.
+    pub id: ChangeId,
+    /// In a few words.
+    pub title: Text,
+    /// In more.
+    #[serde(default)]
+    pub description: Option<Text>,
+    /// From when.
+    #[serde(deserialize_with = "moment")]
+    pub start: Timestamp,
+    /// Until when.
+    #[serde(deserialize_with = "moment")]
+    pub due: Timestamp,
+    /// Under which access group.
+    #[serde(rename = "access_group")]
+    pub group: AccessGroupName,
+    /// On which devices.
+    pub devices: Vec<DeviceName>,
+    /// What shall run.
+    #[serde(default, deserialize_with = "commands")]
+    pub commands: Vec<Expected>,
+    /// Whether in this order.
+    #[serde(default)]
+    pub ordered: bool,
+    /// Who is told.
+    pub responsible: Vec<UserName>,
+    /// Whether what is not expected ends the session.
+    #[serde(default)]
+    pub interrupt: bool,
+}
+
+/// What is wrong with a draft.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DraftError {
+    /// It ends before it begins.
+    #[error("its due must come after its start")]
+    Backwards,
+    /// It is over already.
+    #[error("its due is over already; give one that lies ahead")]
+    Over,
+    /// It begins or ends more than a year ahead.
+    #[error("it begins or takes longer than a year ahead; give an earlier start and due")]
+    Far,
+    /// There is no such access group.
+    #[error("there is no access group `{0}`")]
+    Group(AccessGroupName),
+    /// The access group gives no session.
+    #[error("access group `{0}` gives no sessions")]
+    NoSession(AccessGroupName),
+    /// The author has nothing to do with the group.
+    #[error(
+        "access group `{0}` does not name you; its users, its approvers and administrators write changes for it"
+    )]
+    NotYours(AccessGroupName),
+    /// No device, or too many.
+    #[error("it must name 1 to {MOST_DEVICES} devices")]
+    Devices,
+    /// There is no such device.
+    #[error("there is no device `{0}`")]
+    Device(DeviceName),
+    /// Too many commands.
+    #[error("it names more than {MOST_EXPECTED} expected commands")]
+    Commands,
+    /// Nobody is responsible, or too many are.
+    #[error("it must name 1 to {MOST_RESPONSIBLE} responsible users")]
+    Responsible,
+    /// There is no such user.
+    #[error("there is no enabled user `{0}` who could be responsible")]
+    User(UserName),
+}
+
+impl Draft {
+    /// Reads a TOML text.
+    ///
+    /// # Errors
+    /// The first mistake, with its place.
+    pub fn read(text: &str) -> Result<Self, Mistakes> {
+        let wrong = |line, column, why: String| Mistakes(vec![Mistake { line, column, why }]);
+        if text.len() > MOST_BYTES {
+            return Err(wrong(1, 1, format!("the text is larger than {} MiB", MOST_BYTES >> 20)));
+        }
+        toml::from_str(text).map_err(|error| {
+            let (line, column) = line_and_column(text, error.span().map_or(0, |span| span.start));
+            wrong(line, column, error.message().lines().collect::<Vec<_>>().join(", "))
+        })
+    }
+
+    /// The change that it makes, waiting for approval.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn made(
+        self,
+        snapshot: &Snapshot,
+        author: &UserName,
+        now: Timestamp,
+    ) -> Result<Change, Vec<DraftError>> {
+        let wrong = self.check(snapshot, author, now);
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        let Self {
+            id,
+            title,
+            description,
+            start,
+            due,
+            group,
+            mut devices,
+            commands,
+            ordered,
+            mut responsible,
+            interrupt,
+        } = self;
+        devices.sort_unstable();
+        devices.dedup();
+        responsible.sort_unstable();
+        responsible.dedup();
+        Ok(Change {
+            id,
+            title,
+            description,
+            start,
+            due,
+            group,
+            devices,
+            expected: commands,
+            ordered,
+            responsible,
+            interrupt,
+            author: author.clone(),
+            created: now,
+            state: ChangeState::WaitingApproval,
+        })
+    }
+
+    fn check(&self, snapshot: &Snapshot, author: &UserName, now: Timestamp) -> Vec<DraftError> {
+        let mut wrong = Vec::new();
+        if self.due <= self.start {
+            wrong.push(DraftError::Backwards);
+        }
+        if self.due <= now {
+            wrong.push(DraftError::Over);
+        }
+        if self.start.duration_since(now) > FARTHEST || self.due.duration_since(self.start) > FARTHEST {
+            wrong.push(DraftError::Far);
+        }
+        match snapshot.group(&self.group) {
+            None => wrong.push(DraftError::Group(self.group.clone())),
+            Some(group) if group.session.is_none() => wrong.push(DraftError::NoSession(self.group.clone())),
+            Some(group) => {
+                let is_admin = snapshot.user(author).is_some_and(|user| user.has_role(Role::Admin));
+                if !is_admin && !group.users.contains(author) && !super::approves(group, author) {
+                    wrong.push(DraftError::NotYours(self.group.clone()));
+                }
+            }
+        }
+        if self.devices.is_empty() || self.devices.len() > MOST_DEVICES {
+            wrong.push(DraftError::Devices);
+        }
+        let unknown = self.devices.iter().take(MOST_DEVICES).filter(|name| snapshot.device(name).is_none());
+        wrong.extend(unknown.cloned().map(DraftError::Device));
+        if self.commands.len() > MOST_EXPECTED {
+            wrong.push(DraftError::Commands);
+        }
+        if self.responsible.is_empty() || self.responsible.len() > MOST_RESPONSIBLE {
+            wrong.push(DraftError::Responsible);
+        }
+        let nobody = |name: &&UserName| !snapshot.user(name).is_some_and(|user| user.enabled);
+        let unknown = self.responsible.iter().take(MOST_RESPONSIBLE).filter(nobody);
+        wrong.extend(unknown.cloned().map(DraftError::User));
+        wrong
+    }
+}
+
+/// A moment as TOML writes it, or as text; always with its offset from UTC.
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Date(toml::value::Datetime),
+        Text(String),
+    }
+    let text = match Written::deserialize(deserializer)? {
+        Written::Date(date) => date.to_string(),
+        Written::Text(text) => text,
+    };
+    text.parse().map_err(|_| {
+        let text = crate::unseen::quoted(&text, 40);
+        serde::de::Error::custom(format!("`{text}` is no moment; write it as 2026-12-24T18:00:00Z"))
+    })
+}
+
+/// Lines, or tables that also say whether they are optional.
+fn commands<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Expected>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Line(String),
+        Table(Table),
+    }
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Table {
+        command: String,
+        #[serde(default)]
+        optional: bool,
+    }
+    let written = Vec::<Written>::deserialize(deserializer)?;
+    let expected = written.into_iter().map(|written| {
+        let (line, optional) = match written {
+            Written::Line(line) => (line, false),
+            Written::Table(Table { command, optional }) => (command, optional),
+        };
+        let command: CommandPattern = line.parse().map_err(serde::de::Error::custom)?;
+        Ok(Expected { command, optional })
+    });
+    expected.collect()
+}

@@ -1,0 +1,97 @@
+//! Changes as people write them.
+
+use super::*;
+
+const WORLD: &str = r#"
+[[user]]
+name = "operator"
+[[user]]
+name = "approver"
+[[user]]
+name = "adam"
+roles = ["admin"]
+[[user]]
+name = "stranger"
+[[user]]
+name = "olga"
+enabled = false
+[[device]]
+name = "db01"
+[[device]]
+name = "web01"
+[[credential]]
+name = "ops@db01"
+[[access_group]]
+name = "dba"
+users = ["operator"]
+approvers = ["approver"]
+criteria = { devices = ["db*"] }
+session = { change = true }
+"#;
+
+const TEXT: &str = r#"
+id = "CHG-2041"
+title = "Restart the database"
+start = 2026-06-01T12:00:00Z
+due = "2026-06-01T14:00:00+02:00"
+access_group = "dba"
+devices = ["db01"]
+commands = ["systemctl restart postgresql", { command = "journalctl *", optional = true }]
+responsible = ["approver"]
+"#;
+
+fn snapshot() -> Snapshot {
+    Snapshot::new(&Resources::read(WORLD).unwrap()).unwrap()
+}
+
+fn made(text: &str, author: &str) -> Result<Change, Vec<String>> {
+    let draft = Draft::read(text).map_err(|mistakes| vec![mistakes.to_string()])?;
+    let made = draft.made(&snapshot(), &author.parse().unwrap(), after(-3600));
+    made.map_err(|wrong| wrong.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn a_text_makes_a_change_that_waits_for_somebody_else_s_approval() {
+    let text = TEXT.replace("14:00:00+02:00", "15:00:00+02:00");
+    let change = made(&text, "operator").unwrap();
+    assert_eq!(change.state, ChangeState::WaitingApproval);
+    assert_eq!((change.start, change.due), (noon(), after(3600)));
+    assert!(!change.expected[0].optional && change.expected[1].optional);
+    let snapshot = snapshot();
+    let group = snapshot.group(&change.group).map(AsRef::as_ref);
+    let ballot = |user: &str, admin| change.ballot(&user.parse().unwrap(), group, admin);
+    assert_eq!(ballot("operator", true), Err(NoApproval::Own));
+    assert_eq!(ballot("stranger", false), Err(NoApproval::Stranger));
+    assert_eq!((ballot("approver", false), ballot("adam", true)), (Ok(()), Ok(())));
+    let json = serde_json::to_string(&change).unwrap();
+    assert_eq!(serde_json::from_str::<Change>(&json).unwrap(), change);
+}
+
+#[test]
+fn everything_that_is_wrong_with_a_draft_is_told_at_once() {
+    assert_eq!(made(TEXT, "operator").unwrap_err(), ["its due must come after its start"]);
+    let text = TEXT.replace("14:00", "15:00").replace("[\"db01\"]", "[\"db01\", \"db09\"]");
+    let text = text.replace("[\"approver\"]", "[\"olga\"]");
+    let wrong = made(&text, "stranger").unwrap_err();
+    let expected = [
+        "access group `dba` does not name you; its users, its approvers and administrators write changes for it",
+        "there is no device `db09`",
+        "there is no enabled user `olga` who could be responsible",
+    ];
+    assert_eq!(wrong, expected);
+    assert!(made(&TEXT.replace("14:00", "15:00"), "adam").is_ok());
+}
+
+#[test]
+fn a_mistake_in_a_text_is_told_with_its_place() {
+    for (from, to, expected) in [
+        ("title", "titel", "line 3, column 1: unknown field `titel`"),
+        ("\"journalctl *\"", "\"*\"", "`*` matches every command"),
+        ("12:00:00Z", "12:00:00", "`2026-06-01T12:00:00` is no moment; write it as 2026-12-24T18:00:00Z"),
+        ("CHG-2041", "CHG 2041", "line 2, column"),
+        ("[\"db01\"]", "[\"db01\"", "line"),
+    ] {
+        let wrong = Draft::read(&TEXT.replace(from, to)).unwrap_err().to_string();
+        assert!(wrong.contains(expected), "{wrong}");
+    }
+}
