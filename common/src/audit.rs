@@ -12,6 +12,7 @@
 
 mod chain;
 mod event;
+mod planned;
 mod show;
 mod transfer;
 
@@ -28,6 +29,7 @@ pub use event::{
     Asked, ChannelKind, CommandSource, EndCause, Event, FileChange, ForwardKind, LoginMethod, Outcome,
     RemoteAccessStep, Verb, Verdict, Way,
 };
+pub use planned::ChangeStep;
 pub use transfer::{Changed, Transfer};
 
 /// Who did it.

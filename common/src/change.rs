@@ -223,8 +223,8 @@ pub enum NoApproval {
     /// They wrote it.
     #[error("nobody approves their own change")]
     Own,
-    /// They are no approver of its access group, and no administrator.
-    #[error("approvers of its access group and administrators do that")]
+    /// They are no approver of its access group.
+    #[error("only an approver of its access group does that")]
     Stranger,
 }
 
@@ -285,17 +285,11 @@ impl Change {
     ///
     /// # Errors
     /// Why not.
-    pub fn ballot(
-        &self,
-        user: &UserName,
-        group: Option<&AccessGroup>,
-        administrator: bool,
-    ) -> Result<(), NoApproval> {
+    pub fn ballot(&self, user: &UserName, group: Option<&AccessGroup>) -> Result<(), NoApproval> {
         if self.author == *user {
             return Err(NoApproval::Own);
         }
-        let may = administrator || group.is_some_and(|group| approves(group, user));
-        if may { Ok(()) } else { Err(NoApproval::Stranger) }
+        if group.is_some_and(|group| approves(group, user)) { Ok(()) } else { Err(NoApproval::Stranger) }
     }
 }
 

@@ -23,7 +23,9 @@ mod walk;
 pub use approvals::{NoVote, Tally, ballot, tally};
 pub use at_once::{Full, LiveSession};
 pub use criteria::Field;
-pub use decide::{ApprovalNeed, ChangeNeed, Decision, Facts, Held, Miss, Needs, Refusal, Why, decide, reachable};
+pub use decide::{
+    ApprovalNeed, ChangeNeed, Decision, Facts, Held, Miss, Needs, Refusal, Why, decide, reachable,
+};
 pub use explain::{Explanation, GroupVerdict, explain};
 pub use given::Gives;
 pub use login::{Login, LoginGone, Proved, proves, still_in};

@@ -4,6 +4,7 @@
 //! A change is in the store together with the audit log's records of it, and before
 //! anybody decides by it.
 
+mod basis;
 mod behind;
 mod by;
 mod error;
@@ -13,6 +14,7 @@ mod login;
 mod outside;
 mod panic;
 
+pub(crate) use basis::Basis;
 pub use behind::Behind;
 pub use by::By;
 pub use error::AccessError;
@@ -24,11 +26,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tidegate_common::audit::{self, Event, Verb};
+use tidegate_common::change;
 use tidegate_common::model::{
     Action, Claims, RemoteAccess, Request, Resource, ResourceName, Resources, Snapshot, Written,
 };
 use tidegate_common::name::{CredentialName, UserName};
-use tidegate_common::policy::{self, Decision, EndReason, Facts, LiveSession, Permit, Proved};
+use tidegate_common::policy::{self, Decision, EndReason, Facts, LiveSession, Needs, Permit, Proved};
 use tokio::sync::{Mutex, watch};
 
 use crate::audit_log::AuditLog;
@@ -61,14 +64,6 @@ struct Inner {
 struct Shown {
     resources: Revision,
     rulings: Revision,
-}
-
-/// What a live session was seen to rest on last.
-#[derive(Debug, Default)]
-pub(crate) struct Basis {
-    requests: Vec<Request>,
-    /// Whether the last look could not be taken: it is to be taken again soon.
-    pub stale: bool,
 }
 
 impl Access {
@@ -171,16 +166,28 @@ impl Access {
         let coming = seen.coming();
         let login = Some(login);
         let origin = Some(origin);
-        let facts =
-            Facts { now, user, login, target, action, origin, coming, claims, requests: &[], live: &[] };
+        let facts = Facts {
+            now,
+            user,
+            login,
+            target,
+            action,
+            origin,
+            coming,
+            claims,
+            requests: &[],
+            live: &[],
+            changes: &[],
+        };
         let decided = policy::decide(&snapshot, &facts);
         let live = self.counted(&snapshot, &decided, user, target).await?;
         let facts = Facts { live: &live, ..facts };
         match decided {
             // Only where something is missing can a request make a difference.
-            Decision::Needs(_) => {
+            Decision::Needs(needs) => {
                 let requests = self.requests_for(user, target).await?;
-                Ok(policy::decide(&snapshot, &Facts { requests: &requests, ..facts }))
+                let changes = self.changes_for(&needs, claims, &requests, now).await?;
+                Ok(policy::decide(&snapshot, &Facts { requests: &requests, changes: &changes, ..facts }))
             }
             Decision::Permitted(_) if !live.is_empty() => Ok(policy::decide(&snapshot, &facts)),
             decided => Ok(decided),
@@ -219,6 +226,23 @@ impl Access {
         self.0.store.requests(&filter).await
     }
 
+    /// The changes that can make a difference where one is asked for: those that are open, and
+    /// those that are named.
+    pub(crate) async fn changes_for(
+        &self,
+        needs: &Needs,
+        claims: &Claims,
+        requests: &[Request],
+        now: Timestamp,
+    ) -> Result<Vec<change::Change>, StoreError> {
+        if needs.change.is_none() {
+            return Ok(Vec::new());
+        }
+        let claims = std::iter::once(claims).chain(requests.iter().map(|request| &request.claims));
+        let named: Vec<_> = claims.filter_map(|claims| claims.change.clone()).collect();
+        self.0.store.changes_for(&needs.group, &named, now).await
+    }
+
     /// Decides again for something new that a permit in use shall allow: as it is now, or why
     /// it does not any more. Nothing new begins while the store's database is away, or holds what
     /// this gate cannot read.
@@ -243,21 +267,17 @@ impl Access {
         basis: &mut Basis,
         now: Timestamp,
     ) -> Result<Permit, EndReason> {
+        basis.stale = false;
         if let Some(id) = permit.request() {
-            match self.0.store.request(id).await {
-                Ok(request) => *basis = Basis { requests: request.into_iter().collect(), stale: false },
-                Err(StoreError::Away { .. }) if !basis.requests.is_empty() => basis.stale = true,
-                Err(StoreError::Unread { .. }) if !basis.requests.is_empty() && self.0.store.is_shared() => {
-                    basis.stale = true;
-                }
-                Err(error) => {
-                    tracing::error!(%error, "what rests on a request cannot be checked and ends");
-                    return Err(EndReason::Unchecked);
-                }
-            }
+            let read = self.0.store.request(id).await;
+            basis.stale |= basis::keep(read, &mut basis.requests, self.0.store.is_shared())?;
+        }
+        if let Some(change) = permit.change() {
+            let read = self.0.store.change(&change.id).await;
+            basis.stale |= basis::keep(read, &mut basis.changes, self.0.store.is_shared())?;
         }
         let seen = self.seen(permit.user(), permit.origin());
-        policy::recheck(&self.snapshot(), permit, now, seen.coming(), &basis.requests)
+        policy::recheck(&self.snapshot(), permit, now, seen.coming(), &basis.requests, &basis.changes)
     }
 
     /// Every resource, for showing.

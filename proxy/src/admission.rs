@@ -11,7 +11,7 @@ mod question;
 #[cfg(test)]
 mod tests;
 
-pub use question::{Ask, Question};
+pub use question::{Ask, OpenChange, Question};
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use tidegate_common::audit::{Event, Note};
 use tidegate_common::id::RequestId;
 use tidegate_common::model::{Action, Claims, Limits, Request, RequestState, Text, Wish};
 use tidegate_common::name::{CredentialName, ReasonName};
-use tidegate_common::policy::{ApprovalNeed, Decision, Held, Needs, Permit, Proved};
+use tidegate_common::policy::{ApprovalNeed, ChangeNeed, Decision, Held, Needs, Permit, Proved};
 
 use crate::access::Access;
 use crate::audit_log::{AuditError, AuditLog};
@@ -170,12 +170,25 @@ impl Conversation {
         }
         let may_ask_emergency = needs.emergency_allowed && !self.emergency_asked;
         let target = self.target.clone();
+        let mut named_wrong = None;
         let question = if asked.is_none() && needs.justification {
             Question::Justification { target }
         } else if asked.is_none() && !needs.reasons.is_empty() {
             Question::Reason { target, reasons: needs.reasons }
-        } else if asked.is_none() && needs.change {
-            Question::Change { target }
+        } else if asked.is_none()
+            && let Some(ChangeNeed { open, wrong }) = needs.change
+        {
+            if open.is_empty() {
+                let wrong = wrong.map(|why| format!("{why}; ")).unwrap_or_default();
+                return Ok(Step::Refused(format!(
+                    "{wrong}access to {target} wants an approved change, and none is open for it now; `change list` \
+                     shows yours, `change create` makes one"
+                )));
+            }
+            self.claims.change = None;
+            named_wrong = wrong.map(|why| format!("{why}."));
+            let open = open.into_iter().map(|(id, title)| OpenChange { id, title }).collect();
+            Question::Change { target, open }
         } else if asked.is_none() && needs.governance {
             Question::Governance { target }
         } else if may_ask_emergency {
@@ -188,7 +201,7 @@ impl Conversation {
                 "access to {target} wants something that this gate can't ask for"
             )));
         };
-        self.ask = Ask::of(question);
+        self.ask = Ask { question, wrong: named_wrong };
         Ok(Step::Ask(self.ask()))
     }
 
@@ -210,8 +223,13 @@ impl Conversation {
         match &self.ask.question {
             Question::Justification { .. } => claims.justification = Some(text(typed)?),
             Question::Governance { .. } => claims.governance = Some(text(typed)?),
-            Question::Change { .. } => {
-                claims.change = Some(typed.parse().map_err(|error| format!("{error}"))?);
+            Question::Change { open, .. } => {
+                let number = typed.parse::<usize>().ok();
+                let by_number = number.and_then(|number| open.get(number.wrapping_sub(1)));
+                claims.change = Some(match by_number {
+                    Some(chosen) => chosen.id.clone(),
+                    None => typed.parse().map_err(|error| format!("{error}"))?,
+                });
             }
             Question::Emergency => {
                 if !typed.is_empty() {

@@ -21,6 +21,7 @@ use crate::admission::Admission;
 use crate::agents::ca::Ca;
 use crate::agents::{self, GrantSeen, ListenerContext, Registry};
 use crate::audit_log::{self, AuditLog};
+use crate::changes::{Changes, Watchers};
 use crate::config::{self, Config};
 use crate::console;
 use crate::elsewhere::{self, Local};
@@ -76,7 +77,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let keys = Arc::new(keys);
     let recordings = Recordings::open(recorded(&config), RecordingKey::open(&state)?)?;
     let registry = Registry::new(config.lease.duration, config.gate.name.clone());
-    let live = LiveSessions::default();
+    let (live, watchers) = (LiveSessions::default(), Watchers::default());
     let sessions = Arc::new(Sessions {
         access: access.clone(),
         agents: registry.clone(),
@@ -92,6 +93,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             pace: Pace::default(),
         },
         live: live.clone(),
+        watchers: watchers.clone(),
     });
 
     let ssh_listener = TcpListener::bind(config.listen.ssh)
@@ -108,6 +110,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         access: access.clone(),
         requests: requests.clone(),
         remote_accesses: remote_accesses.clone(),
+        changes: Changes::new(store.clone(), access.clone(), audit.clone()),
         audit: audit.clone(),
         recordings: recordings.clone(),
         live: live.clone(),
@@ -123,6 +126,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         store: store.clone(),
         audit: audit.clone(),
         witnesses: Witnesses::new(recordings.clone(), store.clone()),
+        watchers,
         access: access.clone(),
         refusals: refusals.clone(),
         vouching: tokio::sync::Mutex::default(),

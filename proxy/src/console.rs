@@ -5,6 +5,7 @@
 mod access;
 mod agents;
 mod audit;
+mod changes;
 mod commands;
 mod failure;
 mod grammar;
@@ -131,6 +132,7 @@ async fn act(
         Command::Export => resources::export(services, actor, screen).await,
         Command::Access(asked) => access::run(services, actor, asked, screen).await,
         Command::Request(asked) => requests::run(services, actor, asked, screen).await,
+        Command::Change(asked) => changes::run(services, actor, asked, screen, stdin).await,
         Command::RemoteAccess(asked) => remote_accesses::run(services, actor, asked, screen, stdin).await,
         Command::Session(asked) => sessions::run(services, actor, asked, screen, stdin).await,
         Command::Agent(asked) => agents::run(services, actor, asked, screen).await,

@@ -7,6 +7,7 @@ pub mod typed;
 use tidegate_common::id::SessionId;
 
 use crate::audit_log::AuditLog;
+use crate::changes::Feed;
 use crate::recordings;
 
 /// A channel that is followed, and where what is seen of it is told. Clones share it.
@@ -18,6 +19,8 @@ pub struct Followed {
     pub channel: u32,
     /// The audit log.
     pub audit: AuditLog,
+    /// Where its commands go to be held against a change, if the session rests on one.
+    pub compared: Option<Feed>,
     /// The recording of the channel.
     pub recorder: recordings::Channel,
 }

@@ -11,6 +11,7 @@ mod algorithms;
 mod allowance;
 mod app;
 mod audit_log;
+mod changes;
 mod cli;
 mod config;
 mod console;

@@ -206,8 +206,13 @@ async fn begin<C: ClientChannel>(
     let recorder = recorded(open, number, start).await.map_err(|error| error.to_string())?;
     client.channel.success().await.map_err(|gone| gone.to_string())?;
     let transfer = start.program.transfer().filter(|_| start.terminal.is_none());
-    let followed =
-        Followed { session: open.id, channel: number, audit: open.audit.clone(), recorder: recorder.clone() };
+    let followed = Followed {
+        session: open.id,
+        channel: number,
+        audit: open.audit.clone(),
+        compared: open.compared.clone(),
+        recorder: recorder.clone(),
+    };
     let transfers = Watch::of(transfer.as_ref(), &followed);
     let warnings = start.terminal.as_ref().map(|_| open.warnings.subscribe());
     let notices = Notices::new(&open.live, warnings);

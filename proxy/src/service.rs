@@ -10,6 +10,7 @@ pub mod access;
 mod actor;
 pub mod agents;
 pub mod audit;
+pub mod changes;
 pub mod commands;
 mod each;
 mod failure;
@@ -45,6 +46,7 @@ use tidegate_common::wire::Sight;
 use crate::access::Access;
 use crate::agents::GrantSeen;
 use crate::audit_log::AuditLog;
+use crate::changes::Changes;
 use crate::outside::RemoteAccesses;
 use crate::recordings::Recordings;
 use crate::requests::Requests;
@@ -86,6 +88,8 @@ pub struct Services {
     pub access: Access,
     /// Requests and approvals.
     pub requests: Requests,
+    /// Changes and what came of them.
+    pub changes: Changes,
     /// Remote accesses.
     pub remote_accesses: RemoteAccesses,
     /// The audit log.

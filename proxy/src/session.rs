@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, watch};
 use crate::access::Access;
 use crate::agents::Registry;
 use crate::audit_log::AuditLog;
+use crate::changes::{Feed, Watchers};
 use crate::recordings::{Recorder, Recordings};
 use crate::store::Store;
 use crate::upstream::{Means, Upstream};
@@ -43,6 +44,8 @@ pub struct Sessions {
     pub means: Means,
     /// Those that live now.
     pub live: LiveSessions,
+    /// Those that are held against a change.
+    pub watchers: Watchers,
 }
 
 /// Where a session stands, for the channels that belong to it.
@@ -77,6 +80,8 @@ pub struct Open {
     pub permit: Arc<Permit>,
     /// What the device does otherwise than its channels ask, for whoever starts a program.
     pub remark: Option<String>,
+    /// Where its commands go to be held against its change, if it rests on one.
+    pub compared: Option<Feed>,
     /// The newest warning that its end is near.
     pub warnings: watch::Sender<Option<Warning>>,
     /// Its handle.
@@ -97,7 +102,18 @@ impl Open {
     pub fn testing(live: LiveSession, recorder: Recorder, upstream: Arc<Upstream>, audit: AuditLog) -> Self {
         let (permit, warnings, remark) = (Arc::new(live.permit().clone()), watch::Sender::new(None), None);
         let agents = Registry::new(std::time::Duration::from_secs(30), crate::store::testing::gate("gate1"));
-        Self { id: live.id(), recorder, upstream, audit, permit, remark, warnings, live, agents }
+        Self {
+            id: live.id(),
+            recorder,
+            upstream,
+            audit,
+            permit,
+            remark,
+            compared: None,
+            warnings,
+            live,
+            agents,
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 mod agents;
 mod at_once;
 mod audit;
+mod changes;
 mod connect;
 mod copy;
 mod entry_codes;
@@ -38,6 +39,8 @@ mod watch;
 
 pub use agents::{AgentRow, Enrolled};
 pub use audit::AuditRow;
+pub use changes::ChangeFilter;
+pub use changes::comparisons::Comparison;
 pub use copy::copy;
 pub use fleet::Drifts;
 pub use gates::{Gate, GateId};

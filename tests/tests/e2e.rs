@@ -14,6 +14,8 @@ mod bounds;
 mod cause;
 #[path = "e2e/certificates.rs"]
 mod certificates;
+#[path = "e2e/changes.rs"]
+mod changes;
 #[path = "e2e/channels.rs"]
 mod channels;
 #[path = "e2e/crossing.rs"]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Changed, CommandText, Note, Notes, Transfer};
+use super::{ChangeStep, Changed, CommandText, Note, Notes, Transfer};
 use crate::digest::Digest;
 use crate::grant::{Ended, Privilege, Receipt};
 use crate::id::{NotificationId, RemoteAccessId, RequestId, SessionId};
@@ -203,6 +203,14 @@ pub enum Event {
     RequestRevoked { request: RequestId, comment: Option<Note> },
     /// Nobody decided in time, or its window is over.
     RequestExpired { request: RequestId },
+
+    // Changes.
+    /// A step of a change's workflow.
+    ChangeStepped { change: ChangeId, did: ChangeStep },
+    /// A command ran that the session's change does not expect.
+    CommandUnexpected { session: SessionId, change: ChangeId, source: CommandSource, command: CommandText },
+    /// What ran in a session was held against its change.
+    SessionCompared { session: SessionId, change: ChangeId, matched: u64, unexpected: u64, missing: u64 },
 
     // Resources and the console.
     /// A resource was written.
@@ -447,6 +455,8 @@ words! {
         Unreachable = "the device could not be reached",
         /// A side broke the protocol or a bound.
         Protocol = "a side broke the protocol",
+        /// A command ran that its change does not expect.
+        Unexpected = "an unexpected command ran",
         /// Nothing happened for too long.
         Idle = "it was idle for too long",
         /// The proxy stopped.

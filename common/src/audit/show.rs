@@ -264,6 +264,14 @@ impl fmt::Display for Event {
                 write!(f, "request {request}, an emergency, reviewed{}", Aside("comment", comment))
             }
             Self::RequestExpired { request } => write!(f, "request {request} expired"),
+            Self::ChangeStepped { change, did } => write!(f, "change {change} {did}"),
+            Self::CommandUnexpected { session, change, source, command } => {
+                write!(f, "session {session}: UNEXPECTED by change {change}, {source}: {command}")
+            }
+            Self::SessionCompared { session, change, matched, unexpected, missing } => {
+                write!(f, "session {session}: compared with change {change}: {matched} matched, ")?;
+                write!(f, "{unexpected} unexpected, {missing} missing")
+            }
             Self::ResourceApplied { kind, name, verb } => write!(f, "{kind} {name} {verb}"),
             Self::ResourceDeleted { kind, name } => write!(f, "{kind} {name} deleted"),
             Self::PanicBegan { scope, justification } => {

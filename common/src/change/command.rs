@@ -103,6 +103,7 @@ impl Piece {
         self.0.first().map_or("", |word| plain(word))
     }
 
+    #[cfg(test)]
     pub(super) fn words(&self) -> &[String] {
         &self.0
     }

@@ -71,6 +71,9 @@ pub enum DraftError {
         "access group `{0}` does not name you; its users, its approvers and administrators write changes for it"
     )]
     NotYours(AccessGroupName),
+    /// Nobody but its author could approve it.
+    #[error("access group `{0}` names no approver but you, so nobody could approve it")]
+    NoApprover(AccessGroupName),
     /// No device, or too many.
     #[error("it must name 1 to {MOST_DEVICES} devices")]
     Devices,
@@ -169,6 +172,9 @@ impl Draft {
             Some(group) if group.session.is_none() => wrong.push(DraftError::NoSession(self.group.clone())),
             Some(group) => {
                 let is_admin = snapshot.user(author).is_some_and(|user| user.has_role(Role::Admin));
+                if group.approvers.iter().all(|approver| approver.user == *author) {
+                    wrong.push(DraftError::NoApprover(self.group.clone()));
+                }
                 if !is_admin && !group.users.contains(author) && !super::approves(group, author) {
                     wrong.push(DraftError::NotYours(self.group.clone()));
                 }

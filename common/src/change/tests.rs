@@ -112,6 +112,8 @@ fn a_star_stands_for_arguments_and_never_for_another_command() {
         ("systemctl restart ';' rm", true),
         ("", true),
         ("# a remark", true),
+        ("exit", true),
+        ("exit 7; rm -rf /srv", false),
     ] {
         let mut comparer = Comparer::new(&change(&["systemctl restart *"]));
         assert_eq!(typed(&mut comparer, line), expected, "{line}");

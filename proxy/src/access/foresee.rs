@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use tidegate_common::model::{Action, Claims, ResourceName, Snapshot, Written};
 use tidegate_common::name::{CredentialName, UserName};
-use tidegate_common::policy::{self, Effect, Explanation, Facts};
+use tidegate_common::policy::{self, Decision, Effect, Explanation, Facts};
 
 use super::{Access, AccessError, By};
 
@@ -26,8 +26,18 @@ impl Access {
         let (snapshot, claims, seen) = (self.snapshot(), Claims::default(), self.seen(user, from));
         let (coming, claims, requests, live) = (seen.coming(), &claims, requests.as_slice(), &[][..]);
         let (login, origin) = (None, from);
-        let facts = Facts { now, user, login, target, action, origin, coming, claims, requests, live };
-        let decided = policy::decide(&snapshot, &facts);
+        let changes = &[][..];
+        let facts =
+            Facts { now, user, login, target, action, origin, coming, claims, requests, live, changes };
+        let mut decided = policy::decide(&snapshot, &facts);
+        let changes = match &decided {
+            Decision::Needs(needs) => self.changes_for(needs, claims, requests, now).await?,
+            _ => Vec::new(),
+        };
+        let facts = Facts { changes: &changes, ..facts };
+        if !changes.is_empty() {
+            decided = policy::decide(&snapshot, &facts);
+        }
         let live = self.counted(&snapshot, &decided, user, target).await?;
         Ok(policy::explain(&snapshot, &Facts { live: &live, ..facts }))
     }

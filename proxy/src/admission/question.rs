@@ -3,10 +3,23 @@
 
 use serde::Serialize;
 use tidegate_common::id::RequestId;
-use tidegate_common::name::{CredentialName, ReasonName};
+use tidegate_common::model::Text;
+use tidegate_common::name::{ChangeId, CredentialName, ReasonName};
 
 const EMERGENCY: &str = "In an emergency, say why this can't wait for approval: you get in at once, every approver is told, and one \
                          of them reviews it afterwards. Otherwise just press Enter.";
+
+/// Changes that are listed in a question.
+const SHOWN: usize = 15;
+
+/// A change that is open for what is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OpenChange {
+    /// Its id.
+    pub id: ChangeId,
+    /// In a few words.
+    pub title: Text,
+}
 
 /// One question, or what is waited for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,10 +37,12 @@ pub enum Question {
         /// Those to choose from.
         reasons: Vec<ReasonName>,
     },
-    /// Under which change; an id.
+    /// Under which change; its number (from 1) or its id.
     Change {
         /// For which credential.
         target: CredentialName,
+        /// Those that are open for it.
+        open: Vec<OpenChange>,
     },
     /// A governance code; a text.
     Governance {
@@ -62,7 +77,7 @@ impl Question {
         Some(match self {
             Self::Justification { .. } => "Justification: ",
             Self::Reason { .. } => "Reason (number or name): ",
-            Self::Change { .. } => "Change ID: ",
+            Self::Change { .. } => "Change (number or ID): ",
             Self::Governance { .. } => "Governance code: ",
             Self::Emergency => "Emergency: ",
             Self::Waiting { .. } => return None,
@@ -77,7 +92,18 @@ impl Question {
                     reasons.iter().enumerate().map(|(at, reason)| format!("  {}  {reason}\n", at + 1));
                 format!("Access to {target} wants a reason:\n{}", lines.collect::<String>())
             }
-            Self::Change { target } => format!("Access to {target} wants a change ID."),
+            Self::Change { target, open } => {
+                let lines = open
+                    .iter()
+                    .enumerate()
+                    .take(SHOWN)
+                    .map(|(at, change)| format!("  {}  {}  {}\n", at + 1, change.id, change.title));
+                let more = match open.len().saturating_sub(SHOWN) {
+                    0 => String::new(),
+                    more => format!("  and {more} more; `change list` shows all\n"),
+                };
+                format!("Access to {target} wants an approved change:\n{}{more}", lines.collect::<String>())
+            }
             Self::Governance { target } => format!("Access to {target} wants a governance code."),
             Self::Emergency => EMERGENCY.to_owned(),
             Self::Waiting { request, waited: Some(waited), .. } => {

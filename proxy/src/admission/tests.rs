@@ -3,6 +3,7 @@ use tidegate_common::name::UserName;
 use super::*;
 use crate::access::By;
 use crate::access::tests::proved;
+use crate::changes::tests::approved;
 use crate::requests::{Narrowed, Settings};
 use crate::store::testing::Temporary;
 
@@ -143,6 +144,7 @@ async fn who_needs_to_say_nothing_is_admitted_and_who_may_not_is_refused_and_log
 async fn what_the_group_wants_is_asked_one_by_one_and_a_wrong_answer_again() {
     let world = World::new().await;
     world.apply("[[reason]]\nname = \"incident\"\n[[reason]]\nname = \"patching\"\n").await;
+    approved(&world.temporary.store, "CHG-7", "all").await;
     let target = "all@db01".parse::<CredentialName>().unwrap();
     let (mut conversation, step) = world.begin("all@db01").await;
     assert_eq!(asks(step), Ask::of(Question::Justification { target: target.clone() }));
@@ -163,9 +165,15 @@ async fn what_the_group_wants_is_asked_one_by_one_and_a_wrong_answer_again() {
         );
     }
     let ask = asks(conversation.answer("2").await.unwrap());
-    assert_eq!(ask, Ask::of(Question::Change { target: target.clone() }));
+    let open =
+        vec![OpenChange { id: "CHG-7".parse().unwrap(), title: "Restart the database".parse().unwrap() }];
+    assert_eq!(ask, Ask::of(Question::Change { target: target.clone(), open }));
+    let shown = "Access to all@db01 wants an approved change:\n  1  CHG-7  Restart the database\n";
+    assert_eq!(ask.instructions(), shown);
     assert!(asks(conversation.answer("not an id!").await.unwrap()).wrong.is_some());
-    let ask = asks(conversation.answer("CHG-7").await.unwrap());
+    let again = asks(conversation.answer("CHG-8").await.unwrap());
+    assert_eq!(again.instructions(), "there is no change `CHG-8` that is open to you.");
+    let ask = asks(conversation.answer("1").await.unwrap());
     assert_eq!(ask, Ask::of(Question::Governance { target }));
     let permit = admitted(conversation.answer("INC-1").await.unwrap());
     let claims = permit.claims();

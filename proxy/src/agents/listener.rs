@@ -22,6 +22,7 @@ use super::link::{self, Frames, LinkError};
 use super::registry::Registry;
 use crate::access::Access;
 use crate::audit_log::AuditLog;
+use crate::changes::Watchers;
 use crate::limits::{Unproved, UnprovedCount};
 use crate::origin::canonical;
 use crate::refusals::Refusals;
@@ -53,6 +54,8 @@ pub struct ListenerContext {
     pub audit: AuditLog,
     /// What the devices' kernels saw.
     pub witnesses: Witnesses,
+    /// Sessions whose commands are held against a change.
+    pub watchers: Watchers,
     /// The devices there are, and the keys that are pinned on them.
     pub access: Access,
     /// Where it is told who was refused before they proved who they are.
@@ -325,6 +328,7 @@ impl ListenerContext {
             ca: Ca::open(directory).unwrap(),
             user_ca: String::new(),
             witnesses: Witnesses::testing(&store, directory),
+            watchers: Watchers::default(),
             access: Access::load(store.clone(), audit.clone(), Default::default()).await.unwrap(),
             refusals: Refusals::new(audit.clone()),
             vouching: Mutex::default(),

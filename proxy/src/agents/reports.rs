@@ -286,6 +286,7 @@ impl ListenerContext {
     pub(super) async fn witnessed(&self, device: &DeviceName, said: Witnessed) -> Result<bool, LinkError> {
         let session = said.session;
         let past = |bytes| self.registry.budgets().past(device, bytes);
+        let compared = self.watchers.kept(&said);
         let taken = match self.witnesses.take(device, said, past).await {
             Ok(taken) => taken,
             Err(error) => {
@@ -300,7 +301,11 @@ impl ListenerContext {
             self.due(device, session, "what a kernel saw last, again", event).await?;
         }
         match taken.kept {
-            Extent::All => {}
+            Extent::All => {
+                if let Some(compared) = compared {
+                    compared();
+                }
+            }
             Extent::Nothing => self.not_served(device, session, "what ran in").await?,
             Extent::Count => self.registry.budgets().brake().await,
         }

@@ -1,6 +1,8 @@
 //! The grammar. The manual pages are made from it too (tests/src/bin/pages), so its parts
 //! say where they are.
 
+#[path = "grammar/changes.rs"]
+mod changes;
 #[path = "grammar/fleet.rs"]
 mod fleet;
 #[path = "grammar/moment.rs"]
@@ -16,6 +18,7 @@ mod requests;
 #[path = "grammar/sessions.rs"]
 mod sessions;
 
+pub(super) use changes::{Change, CreateChange, Ids};
 pub(super) use fleet::{Agent, Grant, GrantList};
 pub(super) use moment::Since;
 pub(super) use notify::{Notify, NotifyList};
@@ -83,6 +86,9 @@ pub(super) enum Command {
     /// Ask for access, approve it, take it back
     #[command(subcommand)]
     Request(Request),
+    /// Planned changes: what shall run, and what came of it
+    #[command(subcommand)]
+    Change(Change),
     /// Let users of user groups in from outside
     #[command(subcommand)]
     RemoteAccess(RemoteAccess),

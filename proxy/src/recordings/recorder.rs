@@ -123,6 +123,14 @@ impl Recorder {
         Ok(Channel::new(Arc::clone(&self.0), channel, kind, command))
     }
 
+    /// A place to jump to, for a person.
+    ///
+    /// # Errors
+    /// When the recording failed or is sealed.
+    pub async fn mark(&self, label: &str) -> Result<(), RecordError> {
+        self.0.control(Control::Marker { label: CommandText::new(label).to_string() }).await
+    }
+
     /// Returns when the recording has failed, and why; the session must end then.
     pub async fn failed(&self) -> Arc<RecordError> {
         let mut failed = self.0.failed.subscribe();

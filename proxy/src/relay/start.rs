@@ -42,6 +42,9 @@ pub(super) async fn logged<T>(
         };
         let command = CommandText::from_bytes(command);
         let source = CommandSource::Exec;
+        if let Some(compared) = &open.compared {
+            compared.line(source, &command);
+        }
         open.audit.append(Event::CommandRun { session, channel: number, source, command }).await.map(drop)
     };
     let (opened, command, channel) = tokio::join!(opened, command, channel);

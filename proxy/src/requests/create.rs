@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
+use tidegate_common::change::Change;
 use tidegate_common::id::RequestId;
 use tidegate_common::model::{Limits, Request, RequestState, Snapshot};
 use tidegate_common::name::{AccessGroupName, CredentialName};
@@ -47,7 +48,7 @@ impl Requests {
         let (mut each, mut refused): (Vec<(AccessGroupName, NewRequest)>, _) = (Vec::new(), Vec::new());
         let mut seen = HashSet::new();
         for target in new.targets.iter().filter(|target| seen.insert(*target)) {
-            match governed(&snapshot, &new, target, start) {
+            match governed(&snapshot, &new, target, start, &[]) {
                 Err(error) => refused.push(error),
                 Ok(Governed { group, .. }) => match each.iter_mut().find(|(known, _)| *known == group) {
                     Some((_, one)) => one.targets.push(target.clone()),
@@ -79,7 +80,8 @@ impl Requests {
         let was = self.0.store.requester(&new.user).await?;
         let start = wish::start(new.wish.start, now)?;
         let snapshot = self.0.access.snapshot();
-        let Governed { group: governing, needs } = all_governed(&snapshot, &new, start)?;
+        let changes = self.changes(&snapshot, &new, start).await?;
+        let Governed { group: governing, needs } = all_governed(&snapshot, &new, start, &changes)?;
         let alone = || new.targets.first().cloned().map_or(RequestError::Targets, RequestError::NotNeeded);
         let group = snapshot.group(&governing).ok_or_else(alone)?;
         if needs.is_none() && !wish::says(group, new.action) {
@@ -133,6 +135,20 @@ impl Requests {
         let told = self.told(None, &request, now);
         self.write(Store::request_made(request.clone(), was), &by, vec![event], told).await?;
         Ok(request)
+    }
+
+    /// The changes that it may rest on, where its access group demands one.
+    async fn changes(
+        &self,
+        snapshot: &Snapshot,
+        new: &NewRequest,
+        start: Timestamp,
+    ) -> Result<Vec<Change>, RequestError> {
+        let needs = match new.targets.first().map(|target| governed(snapshot, new, target, start, &[])) {
+            Some(Ok(Governed { needs: Some(needs), .. })) => needs,
+            _ => return Ok(Vec::new()),
+        };
+        Ok(self.0.access.changes_for(&needs, &new.claims, &[], start).await?)
     }
 
     /// One that waits is enough, and so is one emergency that is open.
@@ -195,7 +211,12 @@ impl Requests {
 }
 
 /// What governs all of a request.
-fn all_governed(snapshot: &Snapshot, new: &NewRequest, start: Timestamp) -> Result<Governed, RequestError> {
+fn all_governed(
+    snapshot: &Snapshot,
+    new: &NewRequest,
+    start: Timestamp,
+    changes: &[Change],
+) -> Result<Governed, RequestError> {
     if new.targets.is_empty() || new.targets.len() > MOST_TARGETS {
         return Err(RequestError::Targets);
     }
@@ -208,11 +229,16 @@ fn all_governed(snapshot: &Snapshot, new: &NewRequest, start: Timestamp) -> Resu
         let known = snapshot.reasons().map(|reason| reason.name.clone()).collect();
         return Err(RequestError::NoReason { named: named.clone(), known });
     }
-    let mut all = new.targets.iter().map(|target| governed(snapshot, new, target, start));
+    let mut all = new.targets.iter().map(|target| governed(snapshot, new, target, start, changes));
     let first = all.next().ok_or(RequestError::Targets)??;
     for other in all {
-        if other?.group != first.group {
+        let other = other?;
+        if other.group != first.group {
             return Err(RequestError::Apart);
+        }
+        // A change may cover one device and not another.
+        if let Some(needs) = other.needs.filter(|needs| needs.change.is_some()) {
+            return Err(RequestError::Missing(Box::new(needs)));
         }
     }
     match first.needs {
@@ -226,6 +252,7 @@ fn governed(
     new: &NewRequest,
     target: &CredentialName,
     start: Timestamp,
+    changes: &[Change],
 ) -> Result<Governed, RequestError> {
     let facts = Facts {
         now: start,
@@ -238,6 +265,7 @@ fn governed(
         claims: &new.claims,
         requests: &[],
         live: &[],
+        changes,
     };
     match policy::decide(snapshot, &facts) {
         Decision::Refused(refusal) => Err(RequestError::Refused(refusal.into())),

@@ -201,7 +201,7 @@ fn missing(needs: &Needs) -> String {
     let parts = [
         needs.justification.then(|| "a justification (--justification)".to_owned()),
         (!reasons.is_empty()).then(|| format!("a reason (--reason, one of {})", reasons.join(", "))),
-        needs.change.then(|| "a change id (--change)".to_owned()),
+        needs.change.as_ref().map(|need| format!("an approved change (--change ID; {need})")),
         needs.governance.then(|| "a governance code (--governance)".to_owned()),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")

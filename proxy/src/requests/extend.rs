@@ -99,7 +99,12 @@ impl Requests {
             live: &[],
             changes: &[],
         };
-        let by_people = match policy::decide(&snapshot, &facts) {
+        let mut decision = policy::decide(&snapshot, &facts);
+        if let Decision::Needs(needs) = &decision {
+            let changes = self.0.access.changes_for(needs, &claims, &[], now).await?;
+            decision = policy::decide(&snapshot, &Facts { changes: &changes, ..facts });
+        }
+        let by_people = match decision {
             Decision::Refused(refusal) => return Err(RequestError::Refused(refusal.into())),
             Decision::Needs(needs) if needs.claims_missing() => {
                 return Err(RequestError::Missing(Box::new(needs)));

@@ -107,7 +107,12 @@ pub async fn explain(
         let explained = services.access.explain(&user, &credential, action, from, at).await?;
         let decision = match &explained.decision {
             Decision::Permitted(permit) => format!("permitted by access group `{}`", permit.group()),
-            Decision::Needs(needs) => format!("access group `{}` decides and asks for more", needs.group),
+            Decision::Needs(needs) => {
+                let change =
+                    needs.change.as_ref().map(|need| format!("; it demands an approved change, {need}"));
+                let change = change.unwrap_or_default();
+                format!("access group `{}` decides and asks for more{change}", needs.group)
+            }
             Decision::Refused(refusal) => format!("refused: {}", refusal.why()),
         };
         let groups = explained.groups.into_iter().map(|(group, verdict)| Explanation { group, verdict });

@@ -5,6 +5,7 @@ use tidegate_common::unseen::printable;
 
 use crate::access::AccessError;
 use crate::audit_log::AuditError;
+use crate::changes::ChangeError;
 use crate::outside::RemoteAccessError;
 use crate::recordings::RecordError;
 use crate::requests::RequestError;
@@ -51,6 +52,9 @@ pub enum Failure {
     /// Remote accesses.
     #[error(transparent)]
     RemoteAccess(#[from] RemoteAccessError),
+    /// Changes.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
     /// Recordings.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -84,6 +88,7 @@ impl Failure {
             self,
             Self::Role(_)
                 | Self::Disabled
+                | Self::Change(ChangeError::NoApproval { .. } | ChangeError::NotYours(_))
                 | Self::Request(
                     RequestError::NoVote { .. }
                         | RequestError::NotYours(_)

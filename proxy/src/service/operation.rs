@@ -101,6 +101,14 @@ operations! {
     RemoteAccessForward = "remote-access forward", Administrator, Before;
     RemoteAccessRevokeCode = "remote-access revoke-code", Administrator, Before;
     RemoteAccessEnrol = "remote-access enrol", User, Before;
+    ChangeCreate = "change create", User, Before;
+    ChangeList = "change list", Anybody, Never;
+    ChangeShow = "change show", Anybody, Never;
+    ChangeApprove = "change approve", User, Before;
+    ChangeReject = "change reject", User, Before;
+    ChangeCancel = "change cancel", Anybody, Before;
+    ChangeClose = "change close", Anybody, Before;
+    ChangeReport = "change report", Anybody, Never;
     SessionList = "session list", Anybody, Never;
     SessionShow = "session show", Anybody, Never;
     SessionWatch = "session watch", Monitor, Before;

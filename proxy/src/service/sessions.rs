@@ -13,7 +13,7 @@ use super::commands::Unseen;
 use super::live::{Standing, Watched};
 use super::operation::Operation;
 use super::{Actor, Failure, Services};
-use crate::store::{Gate, SessionFilter, SessionRow};
+use crate::store::{Comparison, Gate, SessionFilter, SessionRow};
 
 /// Transfers told with their session; the audit log has all.
 const SHOWN: u64 = 2_000;
@@ -129,6 +129,8 @@ pub struct ShownSession {
     /// The gate on whose disk its recording lies, where that is another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recording_on: Option<GateName>,
+    /// What came of it under its change; none where it rests on none.
+    pub compared: Option<Comparison>,
     /// What it left behind on its host; none until the agent's report came.
     pub left_behind: Option<Residue>,
 }
@@ -165,6 +167,7 @@ pub async fn show(services: &Services, actor: &Actor, id: &str) -> Result<ShownS
             transfers_in_all: transfers.all,
             unseen: Unseen::of(services, &session).await?,
             recording_on: gates.elsewhere(services, &session).await.cloned(),
+            compared: services.store.comparison(session.id).await?,
             left_behind: services.store.residue(session.id).await?,
         })
     };

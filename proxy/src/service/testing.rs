@@ -21,6 +21,7 @@ use crate::access::tests::proved;
 use crate::access::{Access, By};
 use crate::agents::GrantSeen;
 use crate::audit_log::{AuditLog, Telling};
+use crate::changes::Changes;
 use crate::outside::RemoteAccesses;
 use crate::recordings::{End, Open, Recorder, RecordingKey, Recordings, Settings};
 use crate::requests::Requests;
@@ -119,8 +120,10 @@ impl World {
             ..crate::outside::Settings::default()
         };
         let remote_accesses = RemoteAccesses::new(store.clone(), access.clone(), audit.clone(), settings);
+        let changes = Changes::new(store.clone(), access.clone(), audit.clone());
         let services = Services {
             store,
+            changes,
             access,
             requests,
             remote_accesses,

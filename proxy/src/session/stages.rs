@@ -5,6 +5,7 @@
 //! closes it however far the session came: the order to revoke goes out first.
 
 mod closing;
+mod comparing;
 
 use std::net::IpAddr;
 use std::pin::pin;
@@ -23,6 +24,7 @@ use super::policy_watch::until_not_permitted;
 use super::{End, LiveSession, Open, Phase, Sessions};
 use crate::agents::{self, GrantOver, LiveGrant};
 use crate::audit_log::{AuditError, HandedIn, Telling};
+use crate::changes::Watching;
 use crate::recordings::Recorder;
 use crate::store::Store;
 use crate::upstream::{Connected, DialError, Route, Upstream};
@@ -163,12 +165,14 @@ struct Opened {
     /// The grant's record, until it is known to be on the disk.
     applied: Option<HandedIn>,
     upstream: Option<Arc<Upstream>>,
+    /// Goes with the session: what ran in it is compared to its end then.
+    compared: Option<Watching>,
 }
 
 impl Opened {
     fn new(requested: Requested) -> Self {
         let (recorder, grant, applied, upstream) = (None, None, None, None);
-        Self { requested, admitted: false, recorder, grant, applied, upstream }
+        Self { requested, admitted: false, recorder, grant, applied, upstream, compared: None }
     }
 
     /// Opens stage after stage, keeping each in `self` as soon as it is there. The
@@ -260,8 +264,11 @@ impl Opened {
             recording: Note::new(recorder.location().to_string_lossy()),
         };
         self.requested.log(event.by_user(permit.user(), *origin)).await?;
+        let (compared, watching) = self.requested.compare(&recorder).unzip();
+        self.compared = watching;
         Ok(Arc::new(Open {
             id: *id,
+            compared,
             recorder,
             upstream,
             audit: sessions.audit.clone(),

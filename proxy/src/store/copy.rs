@@ -7,9 +7,9 @@ use sea_orm::{
 };
 
 use super::{
-    Doing as _, GateId, Store, StoreError, StoreUrl, agents, audit, connect, entry_codes, fleet, gates,
-    host_keys, outbox, remote_accesses, requests, residue, resources, revisions, rulings, sessions, tokens,
-    transfers, watch,
+    Doing as _, GateId, Store, StoreError, StoreUrl, agents, audit, changes, connect, entry_codes, fleet,
+    gates, host_keys, outbox, remote_accesses, requests, residue, resources, revisions, rulings, sessions,
+    tokens, transfers, watch,
 };
 
 /// Rows copied at a time.
@@ -105,6 +105,8 @@ async fn every_table(read: &DatabaseTransaction, write: &DatabaseTransaction) ->
         entry_codes::Entity: entry_codes::Column::Hash => |row| row.hash.clone();
         remote_accesses::Entity: remote_accesses::Column::Id => |row| row.id;
         sessions::Entity: sessions::Column::Id => |row| row.id.clone();
+        changes::Entity: changes::Column::Id => |row| row.id.clone();
+        changes::comparisons::Entity: changes::comparisons::Column::Session => |row| row.session.clone();
         agents::Entity: agents::Column::Device => |row| row.device.clone();
         tokens::Entity: tokens::Column::Hash => |row| row.hash.clone();
         host_keys::vouched::Entity: (host_keys::vouched::Column::Device, host_keys::vouched::Column::Place)
@@ -183,6 +185,8 @@ mod tests {
         INSERT INTO notification (kind, user_name, channel, body, state, attempts, next_try, created, expires)
             VALUES ('test', 'a', 'mail', '{}', 'waiting', 0, 3, 3, 9);
         INSERT INTO panic VALUES ('s', '{}');
+        INSERT INTO planned_change VALUES ('CHG-1', 'd', 'approved', 5, 3, '{}', 2);
+        INSERT INTO comparison VALUES ('01', 'CHG-1', '{}');
         UPDATE revision SET number = 9 WHERE what = 'requests';
     ";
 

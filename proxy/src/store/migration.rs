@@ -1,6 +1,7 @@
 //! The schema, one step after the other; a step that was released is never changed.
 
 mod at_once;
+mod changes;
 mod devices;
 mod first;
 mod gates;
@@ -15,6 +16,7 @@ mod targets;
 use sea_orm_migration::prelude::*;
 
 use at_once::AtOnce;
+use changes::Changes;
 use devices::{AgentKey, Fleet, HostKeyOwner, LeftBehind, SummedUp, Transfers};
 use first::First;
 use gates::Gates;
@@ -49,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(AtOnce),
             Box::new(Recipients),
             Box::new(Heard),
+            Box::new(Changes),
         ]
     }
 }

@@ -6,12 +6,8 @@ use std::collections::HashSet;
 use std::fmt;
 
 use serde::Serialize;
+use tidegate_common::change::{base, is_interpreter, is_shell};
 use tidegate_common::wire::Exec;
-
-/// Shells, and other programs that run what they are given.
-const SHELLS: [&str; 10] = ["sh", "bash", "dash", "zsh", "ksh", "mksh", "fish", "ash", "csh", "tcsh"];
-const INTERPRETERS: [&str; 9] =
-    ["python", "perl", "ruby", "node", "php", "lua", "tclsh", "expect", "Rscript"];
 
 /// What is notable of one exec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -61,8 +57,8 @@ pub fn marks(exec: &Exec, asked: &[String]) -> Vec<Mark> {
     }
     let first = exec.argv.first().map_or(exec.exe.as_str(), |first| first.as_str());
     let name = base(first.trim_start_matches('-'));
-    let shell = SHELLS.contains(&name) || SHELLS.contains(&base(exec.exe.as_str()));
-    let interpreter = shell || INTERPRETERS.iter().any(|known| is_version_of(name, known));
+    let shell = is_shell(name) || is_shell(exec.exe.as_str());
+    let interpreter = shell || is_interpreter(name);
     let login = shell && first.starts_with('-');
     if interpreter && exec.exit >= 0 {
         marks.extend(interpreted(exec, asked, shell, login));
@@ -113,16 +109,6 @@ fn interpreted(exec: &Exec, asked: &[String], shell: bool, login: bool) -> Optio
 /// `-c` of Python, `-e` of Perl, Ruby and Node, `-r` of PHP.
 fn is_code(letters: &str) -> bool {
     matches!(letters.chars().next(), Some('c' | 'e' | 'E' | 'r'))
-}
-
-/// `python`, `python3`, `python3.13`
-fn is_version_of(name: &str, known: &str) -> bool {
-    let rest = name.strip_prefix(known);
-    rest.is_some_and(|rest| rest.chars().all(|letter| letter.is_ascii_digit() || letter == '.'))
-}
-
-fn base(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }
 
 fn words(line: &str) -> impl Iterator<Item = &str> {

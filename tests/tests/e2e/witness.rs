@@ -98,6 +98,72 @@ impl Watched {
     }
 }
 
+#[test]
+fn a_command_that_only_the_kernel_saw_is_unexpected_and_what_a_shell_starts_with_is_not() {
+    let Some(watched) = Watched::new() else { return };
+    let before = watched.audit.state();
+    let world = &watched.world;
+    let key = world.client().public_key("olga").unwrap();
+    world
+        .apply(&format!(
+            r#"
+            [[user]]
+            name = "olga"
+            keys = ["{key}"]
+
+            [[access_group]]
+            name = "{USER}"
+            users = ["{USER}"]
+            approvers = ["olga"]
+            criteria = {{ devices = ["{DEVICE}"] }}
+            session = {{ change = true }}
+            "#
+        ))
+        .unwrap();
+    let console = |user: &str, words: &[&str]| world.client().console(user, words).unwrap().ok().unwrap();
+    let plan =
+        ["--title", "look", "--due", "+1h", "--group", USER, "--device", DEVICE, "--responsible", "olga"];
+    let expected = ["--expect", "'stty -echo'", "--expect", "'/bin/echo *-planned'"];
+    console(USER, &[&["change", "create", "CHG-1"], &plan[..], &expected].concat());
+    console("olga", &["change", "approve", "CHG-1"]);
+
+    let mut pty = world.client().terminal(USER, &watched.target(), &[], &[]).unwrap();
+    pty.expect("1  CHG-1  look").unwrap();
+    pty.expect("Change (number or ID): ").unwrap();
+    pty.send_line("1").unwrap();
+    pty.expect("$ ").unwrap();
+    pty.send_line("stty -echo").unwrap();
+    pty.expect("$ ").unwrap();
+    pty.send_line("/bin/echo as-planned").unwrap();
+    pty.expect("as-planned").unwrap();
+    pty.expect("$ ").unwrap();
+    pty.send_line("/bin/echo never-planned").unwrap();
+    pty.expect("never-planned").unwrap();
+    pty.expect("$ ").unwrap();
+    pty.send_line("/bin/echo not-shown").unwrap();
+    pty.expect("not-shown").unwrap();
+    pty.send_line("exit").unwrap();
+    pty.end(PATIENCE).unwrap();
+    let report = wait::until("the report", PATIENCE, || {
+        let report = world.json(&["change", "report", "CHG-1"]).ok()?;
+        (report["sessions"][0]["complete"] == true).then_some(report)
+    });
+    let report = report.unwrap_or_else(|error| panic!("{error}; the proxy's log:\n{}", world.log()));
+    let unexpected: Vec<_> = report["run_not_expected"].as_array().unwrap().iter().collect();
+    let told: Vec<_> = unexpected.iter().map(|one| (text(one, "command"), text(one, "source"))).collect();
+    assert_eq!(
+        told,
+        [("/bin/echo not-shown", "witness")].map(|(a, b)| (a.to_owned(), b.to_owned())),
+        "{report:#}"
+    );
+    assert_eq!(report["percent"], 66, "{report:#}");
+
+    let Watched { world, here, audit, scratch } = watched;
+    here.take_back().unwrap();
+    assert_eq!(audit.state(), before, "the kernel's audit");
+    drop((world, scratch));
+}
+
 /// An exec of the kernel's, by its arguments.
 fn exec<'a>(commands: &'a [Value], words: &[&str]) -> &'a Value {
     let of = |line: &&Value| {

@@ -48,7 +48,10 @@ fn a_session_rests_on_the_change_that_is_named_and_ends_with_it() {
     let why = recheck(&snapshot, &given, after(2), Coming::ASKED, &[], &[cancelled]).unwrap_err();
     assert_eq!(why.to_string(), "change `CHG-2` is cancelled");
     let sooner = Change { due: after(30), ..change("CHG-2") };
-    assert_eq!(recheck(&snapshot, &given, after(2), Coming::ASKED, &[], &[sooner]).unwrap().expires(), Some(after(30)));
+    assert_eq!(
+        recheck(&snapshot, &given, after(2), Coming::ASKED, &[], &[sooner]).unwrap().expires(),
+        Some(after(30))
+    );
 }
 
 #[test]

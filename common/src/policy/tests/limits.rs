@@ -51,7 +51,9 @@ fn the_close_of_its_times_ends_a_live_session() {
     let snapshot = group(ALL, APPROVED);
     let request = limited(mondays("12:00-12:30"));
     let given = permit(ask("ops@db01").with(request.clone()).of(&snapshot));
-    assert!(recheck(&snapshot, &given, after(29), Coming::ASKED, std::slice::from_ref(&request), &[]).is_ok());
+    assert!(
+        recheck(&snapshot, &given, after(29), Coming::ASKED, std::slice::from_ref(&request), &[]).is_ok()
+    );
     let end = recheck(&snapshot, &given, after(30), Coming::ASKED, &[request], &[]).unwrap_err();
     assert_eq!(end, EndReason::TimeOver);
 }

@@ -184,7 +184,8 @@ fn told(decision: &Decision) -> Answer {
     match decision {
         Decision::Permitted(permit) => Answer::Yes(permit.group().to_string()),
         Decision::Needs(needs) => {
-            let asks = [needs.justification, needs.change.is_some(), needs.governance, needs.approval.is_some()];
+            let asks =
+                [needs.justification, needs.change.is_some(), needs.governance, needs.approval.is_some()];
             Answer::Asks(needs.group.to_string(), asks)
         }
         Decision::Refused(_) => Answer::No,

@@ -4,6 +4,7 @@
 use tidegate_common::residue::Residue;
 use tidegate_common::unseen::printable;
 
+use super::super::changes::compared;
 use super::super::show::{maybe, moment, sheet};
 use super::super::table::Table;
 use super::super::{Failure, Screen};
@@ -17,6 +18,7 @@ pub(super) async fn show(shown: &ShownSession, screen: &mut Screen<'_>) -> Resul
     let lines = || {
         details(shown)
             + &transfers::text(shown, columns)
+            + &compared(shown.compared.as_ref())
             + &gaps(&shown.unseen)
             + &left_behind(shown.left_behind.as_ref(), columns)
     };

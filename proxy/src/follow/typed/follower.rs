@@ -124,10 +124,14 @@ impl List {
 }
 
 async fn write(followed: &Followed, mut lines: mpsc::Receiver<String>) -> Result<(), AuditError> {
-    let Followed { session, channel, audit, recorder, .. } = followed;
+    let Followed { session, channel, audit, recorder, compared, .. } = followed;
     let (session, channel, source) = (*session, *channel, CommandSource::Typed);
     let (mut listed, mut more) = (0, 0u64);
     while let Some(line) = lines.recv().await {
+        let command = CommandText::new(&line);
+        if let Some(compared) = compared {
+            compared.line(source, &command);
+        }
         if listed == LISTED {
             more += 1;
             continue;
@@ -135,7 +139,6 @@ async fn write(followed: &Followed, mut lines: mpsc::Receiver<String>) -> Result
         listed += 1;
         // A recording that fails ends the session by itself.
         let _ = recorder.mark(&line).await;
-        let command = CommandText::new(line);
         unless_away(audit.tell(Event::CommandRun { session, channel, source, command }).await)?;
     }
     if more > 0 {

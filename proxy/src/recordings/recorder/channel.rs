@@ -3,12 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use tidegate_common::audit::CommandText;
 use tidegate_common::recording::{Control, Kind, Size, Stream, Total};
 
 use super::super::RecordError;
 use super::super::meter::Meter;
-use super::{Inner, lock};
+use super::{Inner, Recorder, lock};
 
 /// One channel of it.
 #[derive(Clone)]
@@ -106,8 +105,7 @@ impl Channel {
     /// # Errors
     /// As for [`Self::output`].
     pub async fn mark(&self, label: &str) -> Result<(), RecordError> {
-        let label = CommandText::new(label).to_string();
-        self.0.recorder.control(Control::Marker { label }).await
+        Recorder(Arc::clone(&self.0.recorder)).mark(label).await
     }
 
     /// The channel is over. What went through it is told to the audit log too.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tidegate_common::audit::{Event, Record};
+use tidegate_common::change::Draft;
 use tidegate_common::id::{NotificationId, RemoteAccessId, RequestId, SessionId};
 use tidegate_common::model::{Action, Claims, Kind, Limits, PanicScope, Scope, Wish};
 use tidegate_common::name::GateName;
@@ -20,8 +21,8 @@ use crate::requests::Narrowed;
 use crate::service::requests::Deed;
 use crate::service::testing::{World, shown};
 use crate::service::{
-    Each, access, agents, audit, commands, grants, live, notifications, overview, panics, recordings,
-    remote_accesses, requests, resources, sessions,
+    Each, access, agents, audit, changes, commands, grants, live, notifications, overview, panics,
+    recordings, remote_accesses, requests, resources, sessions,
 };
 use crate::session::{Keyboard, LiveSession};
 
@@ -35,7 +36,7 @@ const ROLES: [&str; 8] = ["operator", "stranger", "approver", "auditor", "admin"
 /// that makes a difference.
 const CELLS: &str = include_str!("tests/cells.txt");
 
-const SENTENCES: [(&str, &str); 18] = [
+const SENTENCES: [(&str, &str); 24] = [
     ("1", "your account in Tidegate is disabled; ask an administrator"),
     ("2", "this needs an administrator"),
     ("3", "this needs an auditor or an administrator"),
@@ -61,6 +62,19 @@ const SENTENCES: [(&str, &str); 18] = [
     ("15", "there is no remote access 1 that concerns you; `remote-access list` shows those that do"),
     ("11", "there is no session `SESSION`; `session list` shows them"),
     ("18", "this needs a monitor"),
+    (
+        "19",
+        "change `CHG-2` was not made:\n  access group `dba` does not name you; its users, its approvers and \
+         administrators write changes for it",
+    ),
+    ("20", "there is no change `CHG-1` that concerns you; `change list` shows those that do"),
+    ("21", "change `CHG-1` takes no approval of yours: nobody approves their own change"),
+    ("23", "change `CHG-1` takes no approval of yours: only an approver of its access group does that"),
+    (
+        "24",
+        "change `CHG-2` was not made:\n  access group `dba` names no approver but you, so nobody could approve it",
+    ),
+    ("22", "change `CHG-1` still waits for approval; `change cancel` takes it back"),
 ];
 
 /// A world with a session of `operator`'s, its recording, its grant, and a request that waits,
@@ -88,6 +102,8 @@ impl Scene {
             let made = ask(&world, "operator", target, emergency).await;
             assert_eq!(made.unwrap().done.len(), 1);
         }
+        let draft = changes::Written::Draft(Box::new(draft("CHG-1")));
+        changes::create(&world.services, &world.actor("operator"), draft).await.unwrap();
         let (approver, ids) = (world.actor("approver"), [RequestId(2)]);
         let approved = requests::deal(&world.services, &approver, &ids, &approve()).await;
         assert_eq!(approved.unwrap().done.len(), 1);
@@ -161,6 +177,23 @@ fn remote() -> NewRemoteAccess {
     }
 }
 
+fn draft(id: &str) -> Draft {
+    let now = Timestamp::now();
+    Draft {
+        id: id.parse().unwrap(),
+        title: "restart the database".parse().unwrap(),
+        description: None,
+        start: now,
+        due: Length::hours(1).after(now),
+        group: "dba".parse().unwrap(),
+        devices: vec!["db01".parse().unwrap()],
+        commands: Vec::new(),
+        ordered: false,
+        responsible: vec!["approver".parse().unwrap()],
+        interrupt: false,
+    }
+}
+
 async fn ask(
     world: &World,
     who: &str,
@@ -221,6 +254,7 @@ async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor
     let (ids, access, db01) = ([RequestId(1)], RemoteAccessId(1), "db01".parse().unwrap());
     let length: Length = "1h".parse().unwrap();
     let deal = async |deed: &Deed| requests::deal(services, actor, &ids, deed).await;
+    let change = "CHG-1".parse().unwrap();
     match operation {
         Operation::Overview => overview::overview(services, actor).await.map(|_| true),
         Operation::AccessList => {
@@ -301,6 +335,20 @@ async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor
             let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
             remote_accesses::enrol(services, actor, &key.parse().unwrap()).await.map(|_| true)
         }
+        Operation::ChangeCreate => {
+            let draft = changes::Written::Draft(Box::new(draft("CHG-2")));
+            changes::create(services, actor, draft).await.map(|_| true)
+        }
+        Operation::ChangeList => {
+            let filter = changes::Filter { limit: 10, ..changes::Filter::default() };
+            changes::list(services, actor, filter).await.map(|listed| !listed.changes.is_empty())
+        }
+        Operation::ChangeShow => changes::show(services, actor, &change).await.map(|_| true),
+        Operation::ChangeApprove => only(changes::approve(services, actor, &[change], None).await?),
+        Operation::ChangeReject => only(changes::reject(services, actor, &[change], None).await?),
+        Operation::ChangeCancel => only(changes::cancel(services, actor, &[change], None).await?),
+        Operation::ChangeClose => only(changes::close(services, actor, &[change], None).await?),
+        Operation::ChangeReport => changes::report(services, actor, &change).await.map(|_| true),
         Operation::SessionList => {
             let filter = sessions::Filter { user, limit: 10, ..sessions::Filter::default() };
             sessions::list(services, actor, filter).await.map(|listed| !listed.is_empty())
@@ -432,12 +480,16 @@ async fn each_operation_is_for_those_it_is_for_and_refuses_the_others_in_these_w
 /// Whether it leaves the scene so that somebody else could not try it again.
 fn changes(operation: Operation) -> bool {
     use Operation::{
-        AgentRevoke, NotificationRetry, PanicBegin, PanicLift, RemoteAccessApprove, RemoteAccessCancel,
-        RemoteAccessReject, RequestApprove, RequestCancel, RequestCreate, RequestReject, RequestReview,
-        RequestRevoke, ResourcesDelete,
+        AgentRevoke, ChangeApprove, ChangeCancel, ChangeCreate, ChangeReject, NotificationRetry, PanicBegin,
+        PanicLift, RemoteAccessApprove, RemoteAccessCancel, RemoteAccessReject, RequestApprove,
+        RequestCancel, RequestCreate, RequestReject, RequestReview, RequestRevoke, ResourcesDelete,
     };
     let once = [
         AgentRevoke,
+        ChangeApprove,
+        ChangeCancel,
+        ChangeCreate,
+        ChangeReject,
         NotificationRetry,
         PanicBegin,
         PanicLift,

@@ -77,7 +77,7 @@ impl Opened {
         if let Err(error) = sessions.audit.tell_step(entries, ended).await {
             tracing::error!(session = %id, %error, "the end of a session is not in the log and the store yet");
         }
-        drop(listed);
+        drop((self.compared.take(), listed));
         crate::memory::tidy();
     }
 }

@@ -1,0 +1,145 @@
+//! Sessions that are compared while they run.
+
+use std::time::Duration;
+
+use tidegate_common::audit::{CommandSource, CommandText, Note};
+use tidegate_common::notice::Notice;
+use tidegate_common::policy::Recipient;
+use tidegate_common::wire::{Exec, Witnessed};
+
+use super::*;
+use crate::recordings::{RecordingKey, Recordings, Settings};
+use crate::service::testing::shown;
+use crate::store::NotificationFilter;
+
+struct Watched {
+    world: World,
+    watchers: Watchers,
+    feed: Feed,
+    watching: Option<Watching>,
+    ended: std::sync::Arc<std::sync::Mutex<Vec<String>>>,
+}
+
+const SESSION: (u64, u128) = (1, 7);
+
+fn session() -> SessionId {
+    SessionId::new(SESSION.0, SESSION.1)
+}
+
+async fn watched(witnessed: bool, interrupt: bool) -> Watched {
+    let world = World::new().await;
+    let directory = world.temporary.directory();
+    let key = RecordingKey::open(directory).unwrap();
+    let recordings = Recordings::open(Settings::testing(directory.join("recordings")), key).unwrap();
+    let recorder = shown(&recordings, session(), "").await;
+    let ended = std::sync::Arc::<std::sync::Mutex<Vec<String>>>::default();
+    let told = std::sync::Arc::clone(&ended);
+    let compared = Compared {
+        session: session(),
+        change: Change { interrupt, ..change("CHG-1", "dba", &["stop", "start"]) }.into(),
+        user: user("operator"),
+        origin: "192.0.2.7".parse().unwrap(),
+        target: "ops@db01".parse().unwrap(),
+        witnessed,
+        recorder,
+        end: Box::new(move |why| told.lock().unwrap().push(why)),
+    };
+    let watchers = Watchers::default();
+    let Changes(inner) = &world.changes;
+    let (feed, watching) =
+        watchers.begin(compared, inner.store.clone(), inner.access.clone(), inner.audit.clone());
+    Watched { world, watchers, feed, watching: Some(watching), ended }
+}
+
+impl Watched {
+    fn line(&self, text: &str) {
+        self.feed.line(CommandSource::Typed, &CommandText::new(text));
+    }
+
+    /// The comparison once it is so.
+    async fn until(&self, is_so: impl Fn(&Comparison) -> bool) -> Comparison {
+        let looking = async {
+            loop {
+                let found = self.world.temporary.store.comparison(session()).await.unwrap();
+                match found.filter(&is_so) {
+                    Some(found) => return found,
+                    None => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), looking).await.unwrap()
+    }
+}
+
+fn kernel(words: &[&str], last: bool) -> Witnessed {
+    let exec = Exec {
+        at: moment(),
+        pid: 2,
+        ppid: 1,
+        uid: 0,
+        exit: 0,
+        tty: Note::new("pts0"),
+        exe: CommandText::new(format!("/usr/bin/{}", words[0].trim_start_matches('-'))),
+        argv: words.iter().map(CommandText::new).collect(),
+        cut: 0,
+        cwd: CommandText::new("/"),
+    };
+    Witnessed { number: 1, session: session(), execs: vec![exec], lost: 0, remarks: Vec::new(), last }
+}
+
+#[tokio::test]
+async fn an_unexpected_command_is_in_the_log_and_the_report_at_once_and_the_last_follows_the_session() {
+    let mut watched = watched(true, false).await;
+    watched.line("stop");
+    watched.line("rm -rf /srv");
+    watched.line("rm -rf /srv");
+    let live = watched.until(|found| !found.report.unexpected.is_empty()).await;
+    assert!(!live.complete);
+    let log = watched.world.changes.0.audit.of_session(session()).await.unwrap();
+    let told: Vec<_> = log.iter().map(|record| record.event.to_string()).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].ends_with("UNEXPECTED by change CHG-1, typed: rm -rf /srv"), "{told:?}");
+    assert_eq!(*watched.ended.lock().unwrap(), Vec::<String>::new());
+    let store = &watched.world.temporary.store;
+    let [notice] = store.notifications(&NotificationFilter::default()).await.unwrap().try_into().unwrap();
+    assert_eq!(notice.recipient, Recipient::User(user("olga")));
+    let Notice::UnexpectedCommand { command, change, ended: false, .. } = notice.notice else {
+        panic!("{:?}", notice.notice)
+    };
+    assert_eq!((command.as_str(), change), ("rm -rf /srv", Some("CHG-1".parse().unwrap())));
+    watched.watching.take();
+    // The kernel tells the last after the session.
+    watched.watchers.kept(&kernel(&["start"], true)).unwrap()();
+    let over = watched.until(|found| found.complete).await;
+    let score = over.report.score();
+    assert_eq!((score.matched, score.unexpected, score.missing), (1, 1, 1));
+    assert!(watched.watchers.kept(&kernel(&["start"], true)).is_none(), "nobody compares it any more");
+}
+
+#[tokio::test]
+async fn a_change_that_says_so_has_the_session_ended_once_with_the_reason() {
+    let mut watched = watched(false, true).await;
+    watched.line("reboot");
+    watched.line("poweroff");
+    watched.until(|found| found.report.unexpected.len() == 2).await;
+    let why = "change `CHG-1` does not expect `reboot`, so the session ends";
+    assert_eq!(*watched.ended.lock().unwrap(), [why]);
+    watched.watching.take();
+    assert!(watched.until(|found| found.complete).await.report.score().missing == 2);
+}
+
+#[tokio::test]
+async fn what_comes_faster_than_it_is_compared_is_counted_and_holds_nobody_up() {
+    let mut watched = watched(false, false).await;
+    // Nothing of this yields to the task that compares.
+    for _ in 0..5000 {
+        watched.line("stop");
+    }
+    watched.watching.take();
+    let over = watched.until(|found| found.complete).await;
+    assert!(
+        over.report.not_compared > 0 && over.report.not_compared < 5000,
+        "{:?}",
+        over.report.not_compared
+    );
+}

@@ -1,0 +1,172 @@
+//! `change …`
+
+mod show;
+
+use jiff::Timestamp;
+use tidegate_common::change::{Change, Draft, Expected};
+use tokio::io::AsyncRead;
+
+use super::grammar::{Change as Asked, CreateChange, Ids};
+use super::screen::Screen;
+use super::show::ago;
+use super::table::Table;
+use super::{Actor, Failure, Services};
+use crate::service::Each;
+use crate::service::changes::{self, Filter, Listed, Written};
+use show::{details, report, sentence};
+
+pub(super) use show::compared;
+
+pub(super) async fn run(
+    services: &Services,
+    actor: &Actor,
+    asked: Asked,
+    screen: &mut Screen<'_>,
+    stdin: impl AsyncRead + Unpin + Send,
+) -> Result<u8, Failure> {
+    let done = match asked {
+        Asked::Create(asked) => {
+            let made = create(services, actor, *asked, stdin).await?;
+            Each { done: vec![made], failed: Vec::new() }
+        }
+        Asked::List { state, group, limit } => {
+            return list(services, actor, Filter { state, group, limit }, screen).await;
+        }
+        Asked::Show { id } => {
+            let change = changes::show(services, actor, &id).await?;
+            screen.one_told(&change, || details(&change)).await?;
+            return Ok(0);
+        }
+        Asked::Report { id } => {
+            let shown = changes::report(services, actor, &id).await?;
+            let columns = screen.columns;
+            screen.one_told(&shown, || report(&shown, columns)).await?;
+            return Ok(0);
+        }
+        Asked::Approve(Ids { ids, comment }) => {
+            changes::approve(services, actor, &ids, comment.as_ref()).await?
+        }
+        Asked::Reject(Ids { ids, comment }) => {
+            changes::reject(services, actor, &ids, comment.as_ref()).await?
+        }
+        Asked::Cancel(Ids { ids, comment }) => {
+            changes::cancel(services, actor, &ids, comment.as_ref()).await?
+        }
+        Asked::Close(Ids { ids, comment }) => changes::close(services, actor, &ids, comment.as_ref()).await?,
+    };
+    tell(done, screen).await
+}
+
+async fn create(
+    services: &Services,
+    actor: &Actor,
+    asked: CreateChange,
+    mut stdin: impl AsyncRead + Unpin + Send,
+) -> Result<Change, Failure> {
+    match &asked.file {
+        Some(file) if file != "-" => {
+            let why = format!("the gate does not read your files; write: change create -f - < {file}");
+            return Err(Failure::Usage(why));
+        }
+        Some(_) => {
+            let written = Written::Text { source: &mut stdin, called: asked.called };
+            return Ok(changes::create(services, actor, written).await?);
+        }
+        None => {}
+    }
+    let now = Timestamp::now();
+    let CreateChange {
+        title,
+        description,
+        start,
+        device,
+        expect,
+        allow,
+        ordered,
+        responsible,
+        interrupt,
+        ..
+    } = asked;
+    // The grammar has them together.
+    let (Some(id), Some(title), Some(due), Some(group)) = (asked.id, title, asked.due, asked.group) else {
+        return Err(Failure::Usage("give an id with --title, --due and --group, or -f -".to_owned()));
+    };
+    let expected = |optional| move |command| Expected { command, optional };
+    let commands = expect.into_iter().map(expected(false)).chain(allow.into_iter().map(expected(true)));
+    let draft = Draft {
+        id,
+        title,
+        description,
+        start: start.map_or(now, |start| start.from(now)),
+        due: due.from(now),
+        group,
+        devices: device,
+        commands: commands.collect(),
+        ordered,
+        responsible,
+        interrupt,
+    };
+    Ok(changes::create(services, actor, Written::Draft(Box::new(draft))).await?)
+}
+
+/// Tells what came of each; one that was asked for alone fails alone.
+async fn tell(each: Each<Change>, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+    let Each { done, mut failed } = each;
+    if done.is_empty()
+        && failed.len() == 1
+        && let Some(alone) = failed.pop()
+    {
+        return Err(alone.into());
+    }
+    if screen.json {
+        screen.list(&done, || Table::new([])).await?;
+    } else {
+        for change in &done {
+            screen.plain(&sentence(change)).await?;
+        }
+    }
+    for failure in &failed {
+        screen.complain(&failure.to_string()).await?;
+    }
+    Ok(u8::from(!failed.is_empty()))
+}
+
+async fn list(
+    services: &Services,
+    actor: &Actor,
+    asked: Filter,
+    screen: &mut Screen<'_>,
+) -> Result<u8, Failure> {
+    let narrowed = asked.state.is_some() || asked.group.is_some();
+    let Listed { changes, cut } = changes::list(services, actor, asked).await?;
+    let empty = match narrowed {
+        true => "No change fits.",
+        false => "No change concerns you; `change create` makes one.",
+    };
+    screen.list_or(&changes, || table(&changes), empty).await?;
+    if let Some(limit) = cut {
+        let more =
+            format!("There are more; these are of the newest {limit}. --state and --group narrow the list.");
+        screen.remark(&more).await?;
+    }
+    Ok(0)
+}
+
+fn table(changes: &[Change]) -> Table {
+    let now = Timestamp::now();
+    let mut table = Table::new(["ID", "STATE", "ACCESS GROUP", "DEVICES", "START", "DUE", "AUTHOR", "TITLE"]);
+    for change in changes {
+        let devices: Vec<_> = change.devices.iter().map(ToString::to_string).collect();
+        table.row([
+            change.id.to_string(),
+            change.state_word().to_string(),
+            change.group.to_string(),
+            devices.join(", "),
+            ago(change.start, now),
+            ago(change.due, now),
+            change.author.to_string(),
+            change.title.to_string(),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,142 @@
+//! Sessions under planned changes, by stock ssh: which change lets in where and when, and what is
+//! told of what it does not expect.
+
+use serde_json::Value;
+use tidegate_tests::pty::{PATIENCE, Pty};
+use tidegate_tests::run::Done;
+use tidegate_tests::wait;
+
+use crate::needs_devices;
+use crate::scene::{Scene, text};
+use crate::ways::street;
+
+impl Scene<'_> {
+    fn says(&self, user: &str, words: &[&str]) -> Done {
+        self.world.client().console(user, words).unwrap().run().unwrap()
+    }
+
+    /// Operator plans a change, approver approves it.
+    fn planned(&self, id: &str, more: &[&str]) {
+        let device = if more.contains(&"--device") { vec![] } else { vec!["--device", self.device.name()] };
+        let due = if more.contains(&"--due") { vec![] } else { vec!["--due", "+1h"] };
+        let all = ["--title", "'Echo a little'", "--group", &self.group, "--responsible", &self.approver];
+        let words = [&["change", "create", id], &all[..], &device, &due, more].concat();
+        self.says(&self.operator, &words).ok().unwrap();
+        self.says(&self.approver, &["change", "approve", id]).ok().unwrap();
+    }
+
+    /// Operator is in under the change.
+    fn enter_under(&self, id: &str) -> Pty {
+        let mut pty = self.knock();
+        pty.expect("Change (number or ID): ").unwrap();
+        pty.send_line(id).unwrap();
+        pty.expect("$ ").unwrap();
+        pty
+    }
+
+    /// The change's report once all its sessions are compared to their end.
+    fn report(&self, id: &str, sessions: usize) -> Value {
+        let report = wait::until("the report", PATIENCE, || {
+            let report = self.world.json(&["change", "report", id]).ok()?;
+            let all = report["sessions"].as_array()?;
+            let done = all.len() == sessions && all.iter().all(|session| session["complete"] == true);
+            done.then_some(report)
+        });
+        report.unwrap_or_else(|error| panic!("{error}; the proxy's log:\n{}", self.world.log()))
+    }
+}
+
+#[test]
+fn a_session_rests_on_the_change_that_covers_it_and_what_it_does_not_expect_is_told() {
+    needs_devices!();
+    let scene = Scene::share(street(), "planned", "{ change = true }");
+    let target = scene.target();
+    let mut pty = scene.knock();
+    pty.expect("wants an approved change, and none is open for it now").unwrap();
+    drop(pty);
+
+    scene.world.apply("[[device]]\nname = \"elsewhere\"\n").unwrap();
+    scene.planned("CHG-2", &["--device", "elsewhere"]);
+    scene.planned("CHG-3", &["--start", "+1h", "--due", "+2h"]);
+    scene
+        .planned("CHG-1", &["--expect", "'echo stopped'", "--expect", "'echo started'", "--allow", "'df *'"]);
+    let own = scene.says(&scene.operator, &["change", "create", "CHG-1", "-f", "-"]);
+    assert!(!own.success(), "an id or a text, not both");
+
+    let mut pty = scene.knock();
+    pty.expect("1  CHG-1  Echo a little").unwrap();
+    for (id, why) in [
+        ("CHG-9", "there is no change `CHG-9` that is open to you"),
+        ("CHG-2", "change `CHG-2` is not for db01, only for elsewhere"),
+        ("CHG-3", "change `CHG-3` begins only at "),
+    ] {
+        pty.expect("Change (number or ID): ").unwrap();
+        pty.send_line(id).unwrap();
+        pty.expect(why).unwrap();
+    }
+    pty.expect("Change (number or ID): ").unwrap();
+    pty.send_line("1").unwrap();
+    pty.expect("$ ").unwrap();
+    pty.send_line("echo started").unwrap();
+    pty.expect("$ ").unwrap();
+    pty.send_line("echo surprise").unwrap();
+    pty.expect("$ ").unwrap();
+    let [session] = scene.sessions().try_into().unwrap();
+    let id = text(&session, "id");
+    let told = wait::until("the unexpected command is on the session's page", PATIENCE, || {
+        let shown = scene.world.json(&["session", "show", &id]).ok()?;
+        let unexpected = shown["compared"]["report"]["unexpected"].as_array()?.clone();
+        (!unexpected.is_empty()).then_some(unexpected)
+    });
+    let told = told.unwrap();
+    assert_eq!(
+        (text(&told[0], "command"), text(&told[0], "source")),
+        ("echo surprise".into(), "typed".into())
+    );
+    pty.send_line("exit").unwrap();
+    pty.end(PATIENCE).unwrap();
+    let first = scene.report("CHG-1", 1);
+    assert_eq!(first["expected_not_run"], serde_json::json!(["echo stopped"]), "{first:#}");
+    assert_eq!(first["percent"], 33);
+
+    // Without a terminal the change is said ahead.
+    scene.says(&scene.operator, &["request", "create", &target, "--change", "CHG-1"]).ok().unwrap();
+    let client = scene.world.client();
+    for line in ["echo stopped", "echo sneaky", "echo sneaky"] {
+        client.ssh(&scene.operator, &target, &[line]).unwrap().ok().unwrap();
+    }
+    let all = scene.report("CHG-1", 4);
+    let unexpected = all["run_not_expected"].as_array().unwrap();
+    let told: Vec<_> = unexpected.iter().map(|one| (text(one, "command"), text(one, "source"))).collect();
+    assert_eq!(
+        told,
+        [("echo surprise", "typed"), ("echo sneaky", "exec")].map(|(a, b)| (a.into(), b.into()))
+    );
+    let export = scene.world.admin(&["session", "export", &id]).unwrap().ok().unwrap().out();
+    assert!(export.contains("unexpected: echo surprise"), "a mark in the recording");
+
+    // Closing it ends what rests on it.
+    let mut pty = scene.knock();
+    pty.expect("$ ").unwrap();
+    let closed = scene.says(&scene.approver, &["change", "close", "CHG-1"]).ok().unwrap().out();
+    assert!(closed.contains("closed as executed"), "{closed}");
+    pty.expect("change `CHG-1` is executed; the session ends").unwrap();
+    pty.end(PATIENCE).unwrap();
+}
+
+#[test]
+fn a_change_that_interrupts_ends_the_session_with_what_it_did_not_expect() {
+    needs_devices!();
+    let scene = Scene::share(street(), "interrupted", "{ change = true }");
+    scene.planned("CHG-4", &["--expect", "'echo fine'", "--interrupt"]);
+    let mut pty = scene.enter_under("CHG-4");
+    pty.send_line("echo fine").unwrap();
+    pty.expect("fine").unwrap();
+    pty.expect("$ ").unwrap();
+    pty.send_line("echo not-fine").unwrap();
+    pty.expect("change `CHG-4` does not expect `echo not-fine`, so the session ends").unwrap();
+    pty.end(PATIENCE).unwrap();
+    scene.is_as_before_within(PATIENCE);
+    let report = scene.report("CHG-4", 1);
+    assert_eq!(report["percent"], 50, "{report:#}");
+}
