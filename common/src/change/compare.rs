@@ -199,7 +199,7 @@ impl Comparer {
                 && line.pieces.iter().zip(written).all(|(slot, form)| slot.takes(form, source))
         };
         let fitting = self.in_turn().filter(|place| self.lines.get(*place).is_some_and(whole));
-        let Some(place) = self.first_unseen(fitting.collect()) else { return false };
+        let Some(place) = self.first_unseen(&fitting.collect::<Vec<_>>()) else { return false };
         for slot in self.lines.get_mut(place).into_iter().flat_map(|line| &mut line.pieces) {
             slot.seen = better(slot.seen, Some(source));
         }
@@ -215,7 +215,7 @@ impl Comparer {
             |line: &Line| line.pieces.iter().any(|slot| forms.iter().any(|form| slot.takes(form, source)));
         let fitting: Vec<_> =
             self.in_turn().filter(|place| self.lines.get(*place).is_some_and(fits)).collect();
-        let Some(place) = self.first_unseen(fitting) else {
+        let Some(place) = self.first_unseen(&fitting) else {
             return if self.lines.iter().any(fits) { Fit::OutOfOrder } else { Fit::Not };
         };
         let slots = self.lines.get_mut(place).into_iter().flat_map(|line| &mut line.pieces);
@@ -234,7 +234,7 @@ impl Comparer {
     }
 
     /// Of lines that fit, the first that has not run.
-    fn first_unseen(&self, fitting: Vec<usize>) -> Option<usize> {
+    fn first_unseen(&self, fitting: &[usize]) -> Option<usize> {
         let unseen = |place: &&usize| self.lines.get(**place).is_some_and(|line| line.source().is_none());
         fitting.iter().find(unseen).or(fitting.first()).copied()
     }

@@ -39,8 +39,8 @@ pub fn words(line: &str) -> Result<Vec<String>, SplitError> {
 }
 
 /// Whether values of the type are texts of several words.
-fn is_text(value: impl PartialEq<TypeId>) -> bool {
-    [TypeId::of::<Text>(), TypeId::of::<CommandPattern>()].into_iter().any(|text| value == text)
+fn is_text(value: &impl PartialEq<TypeId>) -> bool {
+    [TypeId::of::<Text>(), TypeId::of::<CommandPattern>()].into_iter().any(|text| *value == text)
 }
 
 /// Where an option's text begins.
@@ -52,16 +52,18 @@ enum Begins {
 }
 
 fn begins_text(command: &Command, word: &Word) -> Option<Begins> {
-    command.get_arguments().filter(|option| is_text(option.get_value_parser().type_id())).find_map(|option| {
-        let long = option.get_long().and_then(|long| word.text.strip_prefix("--")?.strip_prefix(long));
-        let short = option.get_short().and_then(|short| word.text.strip_prefix('-')?.strip_prefix(short));
-        match (long, short) {
-            (Some(""), _) | (_, Some("")) => Some(Begins::Behind),
-            (Some(rest), _) if rest.starts_with('=') => Some(Begins::Within),
-            (_, Some(_)) => Some(Begins::Within),
-            _ => None,
-        }
-    })
+    command.get_arguments().filter(|option| is_text(&option.get_value_parser().type_id())).find_map(
+        |option| {
+            let long = option.get_long().and_then(|long| word.text.strip_prefix("--")?.strip_prefix(long));
+            let short = option.get_short().and_then(|short| word.text.strip_prefix('-')?.strip_prefix(short));
+            match (long, short) {
+                (Some(""), _) | (_, Some("")) => Some(Begins::Behind),
+                (Some(rest), _) if rest.starts_with('=') => Some(Begins::Within),
+                (_, Some(_)) => Some(Begins::Within),
+                _ => None,
+            }
+        },
+    )
 }
 
 impl Word {

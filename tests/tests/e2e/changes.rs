@@ -20,7 +20,7 @@ impl Scene<'_> {
         let device = if more.contains(&"--device") { vec![] } else { vec!["--device", self.device.name()] };
         let due = if more.contains(&"--due") { vec![] } else { vec!["--due", "+1h"] };
         let all = ["--title", "'Echo a little'", "--group", &self.group, "--responsible", &self.approver];
-        let words = [&["change", "create", id], &all[..], &device, &due, more].concat();
+        let words = [&["change", "create", id], &all[..], &device[..], &due[..], more].concat();
         self.says(&self.operator, &words).ok().unwrap();
         self.says(&self.approver, &["change", "approve", id]).ok().unwrap();
     }
@@ -91,7 +91,7 @@ fn a_session_rests_on_the_change_that_covers_it_and_what_it_does_not_expect_is_t
     let told = told.unwrap();
     assert_eq!(
         (text(&told[0], "command"), text(&told[0], "source")),
-        ("echo surprise".into(), "typed".into())
+        ("echo surprise".to_owned(), "typed".to_owned())
     );
     pty.send_line("exit").unwrap();
     pty.end(PATIENCE).unwrap();
@@ -110,7 +110,8 @@ fn a_session_rests_on_the_change_that_covers_it_and_what_it_does_not_expect_is_t
     let told: Vec<_> = unexpected.iter().map(|one| (text(one, "command"), text(one, "source"))).collect();
     assert_eq!(
         told,
-        [("echo surprise", "typed"), ("echo sneaky", "exec")].map(|(a, b)| (a.into(), b.into()))
+        [("echo surprise", "typed"), ("echo sneaky", "exec")]
+            .map(|(line, source)| (line.to_owned(), source.to_owned()))
     );
     let export = scene.world.admin(&["session", "export", &id]).unwrap().ok().unwrap().out();
     assert!(export.contains("unexpected: echo surprise"), "a mark in the recording");
