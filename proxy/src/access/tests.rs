@@ -116,8 +116,8 @@ async fn who_lost_the_role_or_the_log_in_while_their_text_was_on_its_way_changes
         )
     };
     access.apply(&people("\"admin\"", ""), &By::proxy(), false).await.unwrap();
-    let Proved { user, login, .. } = proved("chief");
-    let chief = By { actor: audit::Actor::User(user), origin: None, login: Some(login) };
+    let Proved { user, login, origin } = proved("chief");
+    let chief = By { actor: audit::Actor::User(user), origin: Some(origin), login: Some(login) };
     let tries = async || {
         let text = "[[user]]\nname = \"late\"\n";
         let applied = access.apply(text, &chief, false).await.map(drop);

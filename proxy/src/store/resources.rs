@@ -121,7 +121,10 @@ mod tests {
         take(&temporary, all, Vec::new()).await;
         assert_eq!(temporary.store.resources().await.unwrap(), update.whole);
 
-        let changed = update.whole.update("[[user]]\nname = \"operator\"\nenabled = false\n").unwrap();
+        let changed = update
+            .whole
+            .update("[[user]]\nname = \"operator\"\nemail = \"operator@example.org\"\nenabled = false\n")
+            .unwrap();
         take(&temporary, vec![changed.written[0].0.clone()], Vec::new()).await;
         let read = temporary.store.resources().await.unwrap();
         assert_eq!(read, changed.whole);
