@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate_common::audit::{CommandSource, CommandText, Note};
+use tidegate_common::audit::{CommandSource, CommandText, Note, Record};
 use tidegate_common::notice::Notice;
 use tidegate_common::policy::Recipient;
 use tidegate_common::wire::{Exec, Witnessed};
@@ -95,8 +95,9 @@ async fn an_unexpected_command_is_in_the_log_and_the_report_at_once_and_the_last
     watched.line("rm -rf /srv");
     let live = watched.until(|found| !found.report.unexpected.is_empty()).await;
     assert!(!live.complete);
-    let log = watched.world.changes.0.audit.of_session(session()).await.unwrap();
-    let told: Vec<_> = log.iter().map(|record| record.event.to_string()).collect();
+    let rows = watched.world.temporary.store.audit_of_session(session(), None, 10).await.unwrap();
+    let record = |body: &str| serde_json::from_str::<Record>(body).unwrap();
+    let told: Vec<_> = rows.iter().map(|row| record(&row.body).event.to_string()).collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].ends_with("UNEXPECTED by change CHG-1, typed: rm -rf /srv"), "{told:?}");
     assert_eq!(*watched.ended.lock().unwrap(), Vec::<String>::new());
