@@ -99,17 +99,24 @@ fn head(file: &mut Vec<u8>, kind: u8, size: usize) {
     }
 }
 
+fn sized(file: &mut Vec<u8>, kind: u8, bytes: &[u8]) {
+    head(file, kind, bytes.len());
+    file.extend_from_slice(bytes);
+}
+
 fn write(file: &mut Vec<u8>, value: &Value) {
-    let [text_kind, number_kind, map_kind, list_kind] = [2, 6, 7, 11];
+    let [text_kind, map_kind, list_kind] = [2, 7, 11];
     match value {
         Value::String(text) => {
             head(file, text_kind, text.len());
             file.extend_from_slice(text.as_bytes());
         }
         Value::Number(number) => {
-            let number = u32::try_from(number.as_u64().unwrap_or_default()).unwrap_or(u32::MAX);
-            head(file, number_kind, 4);
-            file.extend_from_slice(&number.to_be_bytes());
+            let number = number.as_u64().unwrap_or_default();
+            match u16::try_from(number) {
+                Ok(number) => sized(file, 5, &number.to_be_bytes()),
+                Err(_) => sized(file, 9, &number.to_be_bytes()),
+            }
         }
         Value::Array(items) => {
             head(file, list_kind, items.len());
@@ -119,7 +126,11 @@ fn write(file: &mut Vec<u8>, value: &Value) {
             head(file, map_kind, fields.len());
             for (name, field) in fields {
                 write(file, &Value::String(name.clone()));
-                write(file, field);
+                // The format gives this one a width of its own.
+                match field.as_u64().and_then(|count| u32::try_from(count).ok()) {
+                    Some(count) if name == "node_count" => sized(file, 6, &count.to_be_bytes()),
+                    _ => write(file, field),
+                }
             }
         }
         Value::Null | Value::Bool(_) => head(file, map_kind, 0),

@@ -107,13 +107,7 @@ impl Watchers {
     }
 
     /// Begins to compare a session.
-    pub fn begin(
-        &self,
-        compared: Compared,
-        store: Store,
-        access: Access,
-        audit: AuditLog,
-    ) -> (Feed, Watching) {
+    pub fn begin(&self, compared: Compared, access: Access, audit: AuditLog) -> (Feed, Watching) {
         let (facts, waiting) = mpsc::channel(WAITING);
         let (over, ended) = oneshot::channel();
         let feed = Feed { facts, missed: Arc::default() };
@@ -121,7 +115,7 @@ impl Watchers {
         self.feeds().insert(session, feed.clone());
         let missed = Arc::clone(&feed.missed);
         let comparer = Comparer::new(&compared.change);
-        let task = Task { compared, comparer, missed, store, access, audit, waiting, interrupted: false };
+        let task = Task { compared, comparer, missed, access, audit, waiting, interrupted: false };
         let watchers = self.clone();
         tokio::spawn(async move {
             task.run(ended, move || drop(watchers.feeds().remove(&session))).await;
@@ -134,7 +128,6 @@ struct Task {
     compared: Compared,
     comparer: Comparer,
     missed: Arc<AtomicU64>,
-    store: Store,
     access: Access,
     audit: AuditLog,
     waiting: mpsc::Receiver<Fact>,

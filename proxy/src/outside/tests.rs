@@ -210,7 +210,7 @@ async fn before_a_remote_access_ends_its_user_is_told_once_and_of_a_short_one_no
     for (at, told) in [(0, 0), (47, 0), (49, 1), (50, 0), (73, 0)] {
         assert_eq!(world.workflow.tell_of_ends(hours(at)).await.unwrap(), told, "{at}");
     }
-    let (now, until) = (moment(), hours(1));
+    let (now, until) = (hours(49), hours(50));
     let mail = tidegate_common::notice::Channel::Mail;
     let claimed = world.temporary.store.notifications_claim(mail, 10, now, until).await.unwrap();
     assert_eq!(claimed.len(), 1);

@@ -46,8 +46,7 @@ async fn watched(witnessed: bool, interrupt: bool) -> Watched {
     };
     let watchers = Watchers::default();
     let Changes(inner) = &world.changes;
-    let (feed, watching) =
-        watchers.begin(compared, inner.store.clone(), inner.access.clone(), inner.audit.clone());
+    let (feed, watching) = watchers.begin(compared, inner.access.clone(), inner.audit.clone());
     Watched { world, watchers, feed, watching: Some(watching), ended }
 }
 

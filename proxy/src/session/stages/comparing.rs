@@ -27,8 +27,7 @@ impl Requested {
             recorder: recorder.clone(),
             end: Box::new(move |why| live.end(End { cause: EndCause::Unexpected, message: Some(why) })),
         };
-        let (store, access, audit) =
-            (sessions.store.clone(), sessions.access.clone(), sessions.audit.clone());
-        Some(sessions.watchers.begin(compared, store, access, audit))
+        let (access, audit) = (sessions.access.clone(), sessions.audit.clone());
+        Some(sessions.watchers.begin(compared, access, audit))
     }
 }
