@@ -73,14 +73,18 @@ async fn look(
     if now.rulings != seen.rulings {
         match access.refresh_rulings().await {
             Ok(()) => seen.rulings = now.rulings,
+            // Until it is written anew.
+            Err(error) if error.is_behind() => seen.rulings = now.rulings,
             Err(AccessError::Store(error @ StoreError::Away { .. })) => return Err(error),
             // The next look tries again.
             Err(error) => tracing::error!(%error, "what another gate ruled was not taken"),
         }
     }
     if now.remote_accesses != seen.remote_accesses {
-        access.refresh_remote_accesses().await?;
-        seen.remote_accesses = now.remote_accesses;
+        match access.refresh_remote_accesses().await {
+            Ok(()) | Err(StoreError::Unread { .. }) => seen.remote_accesses = now.remote_accesses,
+            Err(error) => return Err(error),
+        }
     }
     if now.sessions != seen.sessions {
         for (session, by) in store.ends_asked().await? {

@@ -32,12 +32,15 @@ pub(super) struct Unread(Mutex<Of>);
 struct Of {
     resources: Option<Behind>,
     requests: Option<Behind>,
+    rulings: Option<Behind>,
+    remote_accesses: Option<Behind>,
 }
 
 impl Unread {
     fn any(&self) -> Option<Behind> {
         let of = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        of.resources.clone().or_else(|| of.requests.clone())
+        let all = [&of.resources, &of.requests, &of.rulings, &of.remote_accesses];
+        all.into_iter().flatten().next().cloned()
     }
 
     fn set(&self, which: impl Fn(&mut Of) -> &mut Option<Behind>, now: Option<Behind>) {
@@ -48,6 +51,24 @@ impl Unread {
             None if before.is_some() => tracing::info!("what other gates wrote can be read again"),
             _ => {}
         }
+    }
+}
+
+impl Unread {
+    /// Remembers whether it could be read; what failed otherwise says nothing of that.
+    fn note<T>(
+        &self,
+        which: impl Fn(&mut Of) -> &mut Option<Behind>,
+        read: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match &read {
+            Ok(_) => self.set(which, None),
+            Err(error @ StoreError::Unread { .. }) => {
+                self.set(which, Some(Behind(error.to_string().into())));
+            }
+            Err(_) => {}
+        }
+        read
     }
 }
 
@@ -81,6 +102,16 @@ impl Access {
         taken
     }
 
+    /// What others ruled, as it was read; one that cannot be read may stop anybody.
+    pub(super) fn read_rulings<T>(&self, read: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.0.unread.note(|of| &mut of.rulings, read)
+    }
+
+    /// The remote accesses that others wrote, as they were read.
+    pub(super) fn read_remote_accesses<T>(&self, read: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.0.unread.note(|of| &mut of.remote_accesses, read)
+    }
+
     /// Looks whether the open requests that others wrote can be read.
     ///
     /// # Errors
@@ -88,13 +119,10 @@ impl Access {
     pub async fn look_at_requests(&self) -> Result<(), StoreError> {
         let states = &["pending", "approved"];
         let open = RequestFilter { states, limit: LOOKED_AT, ..RequestFilter::default() };
-        let behind = match self.0.store.requests(&open).await {
-            Ok(_) => None,
-            Err(error @ StoreError::Unread { .. }) => Some(Behind(error.to_string().into())),
-            Err(error) => return Err(error),
-        };
-        self.0.unread.set(|of| &mut of.requests, behind);
-        Ok(())
+        match self.0.unread.note(|of| &mut of.requests, self.0.store.requests(&open).await) {
+            Ok(_) | Err(StoreError::Unread { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 

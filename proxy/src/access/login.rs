@@ -47,7 +47,8 @@ impl Access {
     pub(super) fn may_change(&self, by: &By) -> Result<(), AccessError> {
         let audit::Actor::User(user) = &by.actor else { return Ok(()) };
         let right = |why: &dyn std::fmt::Display| AccessError::Right(why.to_string());
-        if let (Some(login), Some(origin)) = (&by.login, by.origin) {
+        if let Some(login) = &by.login {
+            let origin = by.origin.ok_or_else(|| right(&"it is not known from where you come"))?;
             let proved = Proved { user: user.clone(), login: Arc::clone(login), origin };
             self.still_in(&proved).map_err(|why| right(&why))?;
         }

@@ -151,7 +151,8 @@ impl Access {
     pub async fn refresh_remote_accesses(&self) -> Result<(), StoreError> {
         let Known { accesses, read, .. } = &self.0.outside;
         let mut read = read.lock().await;
-        let (written, revision) = self.0.store.remote_accesses_since(*read).await?;
+        let (written, revision) =
+            self.read_remote_accesses(self.0.store.remote_accesses_since(*read).await)?;
         if revision == *read {
             return Ok(());
         }

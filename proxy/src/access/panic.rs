@@ -16,7 +16,7 @@ impl Access {
     /// # Errors
     /// When the store fails; all stays as it was then.
     pub async fn refresh_rulings(&self) -> Result<(), AccessError> {
-        let (rulings, revision) = self.0.store.rulings().await?;
+        let (rulings, revision) = self.read_rulings(self.0.store.rulings().await)?;
         self.show_rulings(rulings, revision);
         Ok(())
     }

@@ -62,7 +62,7 @@ fn number(id: RemoteAccessId) -> i64 {
 
 fn read(row: &Model) -> Result<RemoteAccess, StoreError> {
     let mut access: RemoteAccess = serde_json::from_str(&row.document)
-        .map_err(|error| StoreError::damaged(format!("remote access {}", row.id), error))?;
+        .map_err(|error| StoreError::unread(format!("remote access {}", row.id), error))?;
     access.used = u32::try_from(row.used).unwrap_or_default();
     Ok(access)
 }

@@ -41,7 +41,7 @@ impl Store {
         let rows = panic::Entity::find().all(&self.readers).await.doing("read panics")?;
         let read = |row: panic::Model| {
             let read = serde_json::from_str::<Panic>(&row.document);
-            read.map_err(|error| StoreError::damaged(format!("panic {}", row.scope), error))
+            read.map_err(|error| StoreError::unread(format!("panic {}", row.scope), error))
         };
         let mut panics = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
         panics.sort_by(|a, b| (a.since, &a.scope).cmp(&(b.since, &b.scope)));

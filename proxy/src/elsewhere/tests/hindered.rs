@@ -67,6 +67,17 @@ async fn a_gate_that_cannot_read_what_a_newer_one_wrote_begins_nothing_new_until
         until(async || decide().await.is_ok().then_some(())).await;
         assert!(two.access.still_permits(&permit).await.is_ok());
     }
+    // What it cannot read may stop anybody.
+    for (change, is_current) in
+        [("INSERT INTO panic VALUES ('all', '{\"tea\":true}')", false), ("DELETE FROM panic", true)]
+    {
+        let told = "UPDATE revision SET number = number + 1 WHERE what = 'rulings'; NOTIFY tidegate";
+        one.sql(&format!("{change}; {told}"));
+        until(async || (two.access.is_current().is_ok() == is_current).then_some(())).await;
+        assert_eq!(decide().await.is_ok(), is_current, "{change}");
+        assert_eq!(two.access.still_permits(&permit).await.is_ok(), is_current, "{change}");
+        assert!(two.access.still_lives(&permit, &mut basis, now).await.is_ok());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -196,7 +196,7 @@ fn said(notice: &Notice, reader: &Reader<'_>, to_type: &dyn Fn(&str) -> String) 
             if !ended {
                 commands.push((
                     "To end it (an auditor or an administrator):",
-                    to_type(&format!("session kill {session}")),
+                    to_type(&format!("session end {session}")),
                 ));
             }
             (subject, what, facts, commands)
