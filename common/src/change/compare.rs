@@ -129,11 +129,13 @@ impl Comparer {
     pub fn line(&mut self, source: CommandSource, text: &str) -> Option<Unexpected> {
         match source {
             CommandSource::Exec if self.asked.len() < MOST_ASKED => self.asked.push(text.to_owned()),
-            CommandSource::Typed => self.processes.typed(),
             _ => {}
         }
         let pieces = pieces(text);
         let written: Vec<_> = pieces.iter().map(Piece::normal).collect();
+        if source == CommandSource::Typed {
+            self.processes.typed(&written);
+        }
         if self.takes_whole(&written, source) {
             return None;
         }

@@ -5,8 +5,8 @@
 //! session's login shell, the shell that runs an exec request, and every shell that is started
 //! without a script (also by `sudo`). A parent that no exec was seen of is a fork: a subshell of
 //! the shell that was started last. What a login shell's own files run is not the person's: while
-//! it is at a terminal and nobody has typed a line, for [`STARTING`] at most, and what
-//! [`is_start_up`] knows at any time.
+//! it is at a terminal, until a line is typed there or one that was typed before runs, for
+//! [`STARTING`] at most; and what [`is_start_up`] knows at any time.
 //!
 //! Where it fails: what those files run is not compared, whoever wrote them; after a script, a
 //! subshell's commands count as the script's until the next line is typed; what an editor or a
@@ -25,6 +25,9 @@ const STARTING: SignedDuration = SignedDuration::from_secs(10);
 
 /// Processes that are remembered.
 const MOST: usize = 4096;
+
+/// Commands of typed lines that are remembered.
+const MOST_LINES: usize = 64;
 
 /// Commands of shells' usual start-up files, which run also where nobody is at a terminal.
 const START_UP: [&str; 22] = [
@@ -70,13 +73,20 @@ pub(super) struct Processes {
     last_is_persons: bool,
     /// Since when a shell at a terminal starts, by the host's clock.
     starting: Option<Timestamp>,
+    /// Commands of the lines that were typed last: the kernel may tell of a shell only after the
+    /// first line is typed at it.
+    lines: VecDeque<String>,
 }
 
 impl Processes {
-    /// A person has typed a line: the shell they are at has started.
-    pub(super) fn typed(&mut self) {
+    /// A person has typed a line of these commands: the shell they are at has started.
+    pub(super) fn typed(&mut self, commands: &[String]) {
         self.starting = None;
         self.last_is_persons = true;
+        self.lines.extend(commands.iter().take(MOST_LINES).cloned());
+        while self.lines.len() > MOST_LINES {
+            self.lines.pop_front();
+        }
     }
 
     /// Whether a person ran it themselves; `asked` are the exec requests.
@@ -93,6 +103,9 @@ impl Processes {
         }
         if role == Role::Persons && !exec.tty.is_empty() {
             self.starting = Some(exec.at);
+        }
+        if role == Role::Other && forms(exec).iter().any(|form| self.lines.contains(form)) {
+            self.starting = None;
         }
         given && !own && !self.starts(exec.at, role) && !is_start_up(exec)
     }

@@ -69,6 +69,16 @@ fn what_a_login_shells_own_files_run_is_not_unexpected_and_what_runs_after_a_lin
 }
 
 #[test]
+fn a_shell_that_the_kernel_tells_of_after_a_line_was_typed_has_started_when_that_line_runs() {
+    let mut host = host(&["stty -echo"], "pts0");
+    let _ = host.comparer.line(CommandSource::Typed, "stty -echo");
+    let (shell, _) = host.runs(1, &["-bash"]);
+    assert!(!host.runs(shell, &["own-tool", "--init"]).1);
+    assert!(!host.runs(shell, &["stty", "-echo"]).1);
+    assert!(host.runs(shell, &["own-tool", "--hidden"]).1);
+}
+
+#[test]
 fn a_shell_that_nobody_types_at_has_started_after_ten_seconds() {
     let mut host = host(&[], "pts0");
     let (shell, _) = host.runs(1, &["-bash"]);
