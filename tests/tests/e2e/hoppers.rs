@@ -86,7 +86,7 @@ fn a_thousand_hopping_processes_end_with_their_session_and_are_counted() {
     let mut pty = scene.knock();
     scene.at_the_prompt(&mut pty);
     pty.send_line(
-        "sudo -n sh -c 'setsid -f locust 200000 1000 >/dev/null 2>&1 </dev/null'; echo they-\"hop\"",
+        "sudo -n sh -c 'setsid -f locust 1000000 1000 >/dev/null 2>&1 </dev/null'; echo they-\"hop\"",
     )
     .unwrap();
     pty.expect("they-hop\r\n").unwrap();

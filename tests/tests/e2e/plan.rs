@@ -83,7 +83,7 @@ impl Desk {
 
     fn plan(&self, request: &str) -> Value {
         let shown = self.kinds.stand.world.json(&["request", "show", request]).unwrap();
-        shown["plan"].clone()
+        shown["plan"][0].clone()
     }
 }
 
