@@ -6,7 +6,7 @@
 //! without a script (also by `sudo`). A parent that no exec was seen of is a fork: a subshell of
 //! the shell that was started last. What a login shell's own files run is not the person's: while
 //! it is at a terminal, until a line is typed there or one that was typed before runs, for
-//! [`STARTING`] at most; and what [`is_start_up`] knows at any time.
+//! [`STARTING`] at most; and what [`is_of_own_files`] knows at any time.
 //!
 //! Where it fails: what those files run is not compared, whoever wrote them; after a script, a
 //! subshell's commands count as the script's until the next line is typed; what an editor or a
@@ -29,8 +29,8 @@ const MOST: usize = 4096;
 /// Commands of typed lines that are remembered.
 const MOST_LINES: usize = 64;
 
-/// Commands of shells' usual start-up files, which run also where nobody is at a terminal.
-const START_UP: [&str; 22] = [
+/// Commands of shells' usual start-up and logout files, which run also where nobody is at a terminal.
+const OWN_FILES: [&str; 23] = [
     "id -u",
     "id -un",
     "id -ru",
@@ -53,6 +53,7 @@ const START_UP: [&str; 22] = [
     "locale-check *",
     "/usr/libexec/grepconf.sh *",
     "sh -c *run-parts*/etc/update-motd.d*",
+    "clear_console -q",
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +108,7 @@ impl Processes {
         if role == Role::Other && forms(exec).iter().any(|form| self.lines.contains(form)) {
             self.starting = None;
         }
-        given && !own && !self.starts(exec.at, role) && !is_start_up(exec)
+        given && !own && !self.starts(exec.at, role) && !is_of_own_files(exec)
     }
 
     /// Whether a shell still starts, so that what runs comes of its files.
@@ -159,11 +160,11 @@ fn role(exec: &Exec, asked: &[String]) -> (Role, bool) {
     }
 }
 
-/// Whether it is one of the usual commands of shells' start-up files.
-fn is_start_up(exec: &Exec) -> bool {
+/// Whether it is one of the usual commands of shells' own files.
+fn is_of_own_files(exec: &Exec) -> bool {
     let words = exec.argv.iter().map(|argument| argument.as_str().to_owned());
     let Some(ran) = Piece::of_words(words).map(|piece| piece.normal()) else { return false };
-    START_UP.iter().flat_map(|line| pieces(line)).any(|known| takes(&known.normal(), &ran))
+    OWN_FILES.iter().flat_map(|line| pieces(line)).any(|known| takes(&known.normal(), &ran))
 }
 
 /// The forms in which a command that a kernel saw is compared, the whole first; none where it had

@@ -65,6 +65,7 @@ fn what_a_login_shells_own_files_run_is_not_unexpected_and_what_runs_after_a_lin
     let _ = host.comparer.line(CommandSource::Typed, "df -h");
     assert!(host.runs(shell, &["own-tool", "--init"]).1);
     assert!(!host.runs(shell, &["df", "-h"]).1);
+    assert!(!host.runs(shell, &["/usr/bin/clear_console", "-q"]).1, "Debian's ~/.bash_logout");
     assert_eq!(host.comparer.report().expected[0].source, Some(CommandSource::Witness));
 }
 
