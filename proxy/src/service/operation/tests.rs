@@ -1,5 +1,7 @@
 //! What each role may: every operation, tried by everybody.
 
+mod scene;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -25,6 +27,7 @@ use crate::service::{
     recordings, remote_accesses, requests, resources, sessions,
 };
 use crate::session::{Keyboard, LiveSession};
+use scene::{Scene, approve, ask, draft, remote, wanted};
 
 /// Who tries. `operator` is the user whose things they are, `stranger` another without a role;
 /// `approver` approves for `operator`; `root` is the local administrator; `gone` was an
@@ -76,138 +79,6 @@ const SENTENCES: [(&str, &str); 24] = [
     ),
     ("22", "change `CHG-1` still waits for approval; `change cancel` takes it back"),
 ];
-
-/// A world with a session of `operator`'s, its recording, its grant, and a request that waits,
-/// or an emergency that waits for its review.
-struct Scene {
-    world: World,
-    session: String,
-    gone: Actor,
-    emergency: bool,
-    /// Where the recording is not sealed yet.
-    recorder: Option<Recorder>,
-}
-
-const MORE: &str = include_str!("tests/more.toml");
-
-impl Scene {
-    async fn new(emergency: bool, recorded_now: bool) -> Self {
-        let world = World::new().await;
-        let by = crate::access::By::proxy();
-        world.services.access.apply(MORE, &by, false).await.unwrap();
-        let gone = world.actor("gone");
-        let off = "[[user]]\nname = \"gone\"\nroles = [\"admin\"]\nenabled = false\n";
-        world.services.access.apply(off, &by, false).await.unwrap();
-        for (target, emergency) in [("web@web01", emergency), ("ops@db01", false)] {
-            let made = ask(&world, "operator", target, emergency).await;
-            assert_eq!(made.unwrap().done.len(), 1);
-        }
-        let draft = changes::Written::Draft(Box::new(draft("CHG-1")));
-        changes::create(&world.services, &world.actor("operator"), draft).await.unwrap();
-        let (approver, ids) = (world.actor("approver"), [RequestId(2)]);
-        let approved = requests::deal(&world.services, &approver, &ids, &approve()).await;
-        assert_eq!(approved.unwrap().done.len(), 1);
-        let by = crate::access::By::proxy();
-        world.services.remote_accesses.create(&remote(), &by).await.unwrap();
-        let session = world.session().await;
-        let (spare, why) = (PanicScope::Device("web01".parse().unwrap()), "a drill".parse().unwrap());
-        world.services.access.begin_panic(spare, why, &by).await.unwrap();
-        let recorder = if recorded_now {
-            Some(shown(&world.services.recordings, session, "shown").await)
-        } else {
-            world.sealed(session, "shown").await;
-            None
-        };
-        world.links.grants.lock().unwrap().push(grant(session));
-        let now = Timestamp::now();
-        world.services.store.enrol(&"db01".parse().unwrap(), "x", now).await;
-        world.gave_up_telling("operator").await;
-        Self { world, session: session.to_string(), gone, emergency, recorder }
-    }
-
-    fn live(&self) -> LiveSession {
-        self.world.services.live.get(self.session.parse().unwrap()).unwrap()
-    }
-
-    fn actor(&self, role: &str) -> Actor {
-        if role == "gone" { self.gone.clone() } else { self.world.actor(role) }
-    }
-
-    async fn newest(&self, count: u64) -> Vec<Record> {
-        let mut tail = self.world.services.audit.tail(count, false);
-        let mut records = Vec::new();
-        while let Some(record) = tail.next_record().await.unwrap() {
-            records.push(record);
-        }
-        records
-    }
-}
-
-fn grant(session: SessionId) -> GrantSeen {
-    let what = What {
-        device: "db01".parse().unwrap(),
-        account: "ops".parse().unwrap(),
-        privileges: Vec::new(),
-        applied: Vec::new(),
-        since: Timestamp::now(),
-        expires: None,
-    };
-    let lease_left = Duration::from_secs(27);
-    GrantSeen { session, what, lease_left, linked: true, state: GrantState::Active }
-}
-
-fn wanted(claims: Claims) -> requests::Wanted {
-    let (wish, limits) = (Wish::default(), Limits::default());
-    requests::Wanted { action: Action::Session, claims, wish, limits }
-}
-
-fn approve() -> Deed {
-    Deed::Approve(None, Narrowed::default())
-}
-
-/// A remote access for `operator`.
-fn remote() -> NewRemoteAccess {
-    NewRemoteAccess {
-        group: "field".parse().unwrap(),
-        user: Some("operator".parse().unwrap()),
-        scope: Scope::Full,
-        claims: Claims { justification: Some("x".parse().unwrap()), ..Claims::default() },
-        start: None,
-        duration: Length::hours(1),
-    }
-}
-
-fn draft(id: &str) -> Draft {
-    let now = Timestamp::now();
-    Draft {
-        id: id.parse().unwrap(),
-        title: "restart the database".parse().unwrap(),
-        description: None,
-        start: now,
-        due: Length::hours(1).after(now),
-        group: "dba".parse().unwrap(),
-        devices: vec!["db01".parse().unwrap()],
-        commands: Vec::new(),
-        ordered: false,
-        responsible: vec!["approver".parse().unwrap()],
-        interrupt: false,
-    }
-}
-
-async fn ask(
-    world: &World,
-    who: &str,
-    target: &str,
-    emergency: bool,
-) -> Result<Each<requests::RequestView>, Failure> {
-    let claims = Claims {
-        justification: Some("x".parse().unwrap()),
-        emergency: emergency.then(|| "the shop is down".parse().unwrap()),
-        ..Claims::default()
-    };
-    let wanted = wanted(claims);
-    requests::create(&world.services, &world.actor(who), vec![target.parse().unwrap()], &wanted).await
-}
 
 /// Whether anything is shown; of one deed done to several things, what became of the only one.
 fn only<T>(each: Each<T>) -> Result<bool, Failure> {
