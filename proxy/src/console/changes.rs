@@ -54,7 +54,7 @@ pub(super) async fn run(
         }
         Asked::Close(Ids { ids, comment }) => changes::close(services, actor, &ids, comment.as_ref()).await?,
     };
-    tell(done, screen).await
+    screen.each(done, sentence).await
 }
 
 async fn create(
@@ -107,28 +107,6 @@ async fn create(
         interrupt,
     };
     Ok(changes::create(services, actor, Written::Draft(Box::new(draft))).await?)
-}
-
-/// Tells what came of each; one that was asked for alone fails alone.
-async fn tell(each: Each<Change>, screen: &mut Screen<'_>) -> Result<u8, Failure> {
-    let Each { done, mut failed } = each;
-    if done.is_empty()
-        && failed.len() == 1
-        && let Some(alone) = failed.pop()
-    {
-        return Err(alone.into());
-    }
-    if screen.json {
-        screen.list(&done, || Table::new([])).await?;
-    } else {
-        for change in &done {
-            screen.plain(&sentence(change)).await?;
-        }
-    }
-    for failure in &failed {
-        screen.complain(&failure.to_string()).await?;
-    }
-    Ok(u8::from(!failed.is_empty()))
 }
 
 async fn list(

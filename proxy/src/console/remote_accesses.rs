@@ -16,7 +16,6 @@ use super::show::{maybe, moment};
 use super::table::Table;
 use super::{Actor, Failure, Services};
 use crate::outside::NewRemoteAccess;
-use crate::service::Each;
 use crate::service::remote_accesses::{self, Filter, Listed, RemoteAccessView};
 use show::{details, sentence};
 
@@ -72,7 +71,7 @@ pub(super) async fn run(
             remote_accesses::cancel(services, actor, &asked.ids, asked.comment.as_ref()).await?
         }
     };
-    tell(done, screen).await
+    screen.each(done, sentence).await
 }
 
 async fn request(
@@ -203,28 +202,6 @@ async fn typed(stdin: impl AsyncRead + Unpin + Send, most: u64) -> Result<String
         answer.push(byte);
     }
     Ok(String::from_utf8_lossy(&answer).into_owned())
-}
-
-/// Tells what came of each; one that was asked for alone fails alone.
-async fn tell(each: Each<RemoteAccessView>, screen: &mut Screen<'_>) -> Result<u8, Failure> {
-    let Each { done, mut failed } = each;
-    if done.is_empty()
-        && failed.len() == 1
-        && let Some(alone) = failed.pop()
-    {
-        return Err(alone.into());
-    }
-    if screen.json {
-        screen.list(&done, || Table::new([])).await?;
-    } else {
-        for access in &done {
-            screen.plain(&sentence(access)).await?;
-        }
-    }
-    for failure in &failed {
-        screen.complain(&failure.to_string()).await?;
-    }
-    Ok(u8::from(!failed.is_empty()))
 }
 
 async fn list(

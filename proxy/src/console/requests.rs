@@ -47,7 +47,7 @@ pub(super) async fn run(
         }
         Asked::Extend(asked) => extend(services, actor, asked).await?,
     };
-    tell(done, screen).await
+    screen.each(done, sentence).await
 }
 
 async fn create(services: &Services, actor: &Actor, asked: Create) -> Result<Each<RequestView>, Failure> {
@@ -71,28 +71,6 @@ async fn extend(services: &Services, actor: &Actor, asked: Extend) -> Result<Eac
     let more = duration.join(" ").parse().map_err(|error| Failure::Usage(format!("{error}")))?;
     let claims = Claims { justification: Some(justification), reason, governance, ..Claims::default() };
     Ok(requests::deal(services, actor, &[id], &Deed::Extend(more, claims)).await?)
-}
-
-/// Tells what came of each request; one that was asked for alone fails alone.
-async fn tell(each: Each<RequestView>, screen: &mut Screen<'_>) -> Result<u8, Failure> {
-    let Each { done, mut failed } = each;
-    if done.is_empty()
-        && failed.len() == 1
-        && let Some(alone) = failed.pop()
-    {
-        return Err(alone.into());
-    }
-    if screen.json {
-        screen.list(&done, || Table::new([])).await?;
-    } else {
-        for request in &done {
-            screen.plain(&sentence(request)).await?;
-        }
-    }
-    for failure in &failed {
-        screen.complain(&failure.to_string()).await?;
-    }
-    Ok(u8::from(!failed.is_empty()))
 }
 
 async fn list(

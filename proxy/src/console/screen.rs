@@ -6,6 +6,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::table::{Table, printable_json, printable_lines};
 use super::{Failure, Terminal};
+use crate::service::Each;
 
 type Stream<'a> = &'a mut (dyn AsyncWrite + Unpin + Send);
 
@@ -67,6 +68,32 @@ impl Screen<'_> {
         let _ = stream.write_all(sentence(told).as_bytes()).await;
         let _ = self.flush().await;
         if told.use_stderr() { 2 } else { 0 }
+    }
+
+    /// What came of each, a sentence for people; one that was asked for alone fails alone.
+    pub async fn each<T: Serialize>(
+        &mut self,
+        each: Each<T>,
+        sentence: impl Fn(&T) -> String,
+    ) -> Result<u8, Failure> {
+        let Each { done, mut failed } = each;
+        if done.is_empty()
+            && failed.len() == 1
+            && let Some(alone) = failed.pop()
+        {
+            return Err(alone.into());
+        }
+        if self.json {
+            self.list(&done, || Table::new([])).await?;
+        } else {
+            for one in &done {
+                self.plain(&sentence(one)).await?;
+            }
+        }
+        for failure in &failed {
+            self.complain(&failure.to_string()).await?;
+        }
+        Ok(u8::from(!failed.is_empty()))
     }
 
     /// A list: a table for people, an array for machines.
