@@ -36,9 +36,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::audit_log::AuditLog;
 use crate::store::{RequestFilter, Revision, Store, StoreError};
-
-/// How often another gate may be faster.
-const MOST_TRIES: u32 = 50;
+use crate::turn::Turn;
 
 /// Policy and resources; clones share them.
 #[derive(Clone)]
@@ -299,12 +297,10 @@ impl Access {
         by: &By,
         dry: bool,
     ) -> Result<Vec<(ResourceName, Written)>, AccessError> {
-        let _turn = self.0.changing.lock().await;
-        let mut tries = 0;
+        let mut turn = Turn::take(&self.0.changing).await;
         loop {
             let done = self.apply_once(text, by, dry).await;
-            tries += 1;
-            if tries == MOST_TRIES || !done.as_ref().is_err_and(AccessError::is_changed) {
+            if !turn.again(&done) {
                 return done;
             }
         }
@@ -350,12 +346,10 @@ impl Access {
     /// # Errors
     /// When one is not there or still in use; or the store or the audit log failed.
     pub async fn delete(&self, which: &[ResourceName], by: &By) -> Result<(), AccessError> {
-        let _turn = self.0.changing.lock().await;
-        let mut tries = 0;
+        let mut turn = Turn::take(&self.0.changing).await;
         loop {
             let done = self.delete_once(which, by).await;
-            tries += 1;
-            if tries == MOST_TRIES || !done.as_ref().is_err_and(AccessError::is_changed) {
+            if !turn.again(&done) {
                 return done;
             }
         }

@@ -24,12 +24,10 @@ use tokio::sync::Mutex;
 use crate::access::{Access, By};
 use crate::audit_log::AuditLog;
 use crate::store::{ChangeFilter, Comparison, Revision, Step, Store};
+use crate::turn::{Retryable as _, Turn};
 
 /// Changes of one author that may wait at once.
 const MOST_WAITING: usize = 100;
-
-/// How often another gate may be faster.
-const MOST_TRIES: u32 = 50;
 
 /// The workflow; clones share it.
 #[derive(Clone)]
@@ -164,12 +162,10 @@ impl Changes {
     /// # Errors
     /// When there is none that concerns them, it is not in the state for it, or they may not.
     pub async fn act(&self, id: &ChangeId, deed: &Deed, doer: &Doer) -> Result<Change, ChangeError> {
-        let _turn = self.0.changing.lock().await;
-        let mut tries = 0;
+        let mut turn = Turn::take(&self.0.changing).await;
         loop {
             let done = self.act_once(id, deed, doer, moment()).await;
-            tries += 1;
-            if tries == MOST_TRIES || !done.as_ref().is_err_and(ChangeError::is_changed) {
+            if !turn.again(&done) {
                 return done;
             }
         }

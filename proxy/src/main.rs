@@ -39,6 +39,7 @@ mod store;
 #[cfg(test)]
 mod testing;
 mod threads;
+mod turn;
 mod upstream;
 mod witness;
 

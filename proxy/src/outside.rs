@@ -23,14 +23,12 @@ use tidegate_common::id::RemoteAccessId;
 use tidegate_common::model::RemoteAccess;
 use tidegate_common::name::UserName;
 use tidegate_common::time::Length;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 
 use crate::access::{Access, By};
 use crate::audit_log::{AuditLog, Telling};
 use crate::store::{RemoteAccessFilter, Revision, Step, Store};
-
-/// How often another gate may be faster.
-const MOST_TRIES: u32 = 50;
+use crate::turn::Turn;
 
 /// What is configured of it.
 #[derive(Debug, Clone)]
@@ -119,7 +117,7 @@ impl RemoteAccesses {
     }
 
     async fn turn(&self) -> Turn<'_> {
-        Turn { _held: self.0.changing.lock().await, tries: 0 }
+        Turn::take(&self.0.changing).await
     }
 
     /// Carries a change out as a task of its own: whoever asked may leave in the middle, and
@@ -135,21 +133,6 @@ impl RemoteAccesses {
             Ok(())
         });
         done.await.unwrap_or(Err(RemoteAccessError::Stopping))
-    }
-}
-
-/// The right to change remote accesses, which those of this gate take in turns, and how often it was
-/// tried.
-struct Turn<'a> {
-    _held: MutexGuard<'a, ()>,
-    tries: u32,
-}
-
-impl Turn<'_> {
-    /// Whether it is to be done again, because another gate was faster.
-    fn again<T>(&mut self, done: &Result<T, RemoteAccessError>) -> bool {
-        self.tries += 1;
-        self.tries < MOST_TRIES && done.as_ref().is_err_and(RemoteAccessError::is_changed)
     }
 }
 

@@ -10,7 +10,6 @@ mod error;
 mod extend;
 mod review;
 mod story;
-mod turn;
 mod votes;
 mod wish;
 
@@ -33,6 +32,7 @@ use tokio::sync::{Mutex, watch};
 use crate::access::{Access, By};
 use crate::audit_log::{AuditLog, Telling};
 use crate::store::{RequestFilter, Revision, Step, Store};
+use crate::turn::Turn;
 
 /// How long things take unless said otherwise.
 #[derive(Debug, Clone, Copy)]
@@ -133,6 +133,10 @@ impl Requests {
         let snapshot = self.0.access.snapshot();
         let group = snapshot.group(&request.group);
         group.is_some_and(|group| group.approvers.iter().any(|approver| approver.user == *user))
+    }
+
+    async fn turn(&self) -> Turn<'_> {
+        Turn::take(&self.0.changing).await
     }
 
     /// A request as it stands now, to be changed.

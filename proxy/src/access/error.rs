@@ -5,6 +5,7 @@ use tidegate_common::model::{Mistakes, Panic, PanicScope, Problem, ResourceName}
 use super::Behind;
 use crate::audit_log::AuditError;
 use crate::store::StoreError;
+use crate::turn::Retryable;
 
 /// Why resources were not read, changed or asked.
 #[derive(Debug, thiserror::Error)]
@@ -58,9 +59,8 @@ pub enum AccessError {
     Stopping,
 }
 
-impl AccessError {
-    /// Whether somebody else changed what was read, so that it is to be read again.
-    pub(super) fn is_changed(&self) -> bool {
+impl Retryable for AccessError {
+    fn is_changed(&self) -> bool {
         matches!(self, Self::Audit(error) if error.is_changed())
     }
 }

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use tidegate_common::audit::{self, Event, Note};
 use tidegate_common::model::{Panic, PanicScope, Rulings, Snapshot, Text};
 
-use super::{Access, AccessError, By, MOST_TRIES};
+use super::{Access, AccessError, By};
 use crate::store::{Revision, Step, Store};
+use crate::turn::Turn;
 
 impl Access {
     /// Takes what another gate ruled.
@@ -72,15 +73,13 @@ impl Access {
         by: &By,
         change: impl Fn(&Snapshot, &mut Rulings, Revision) -> Result<(Event, Step), AccessError>,
     ) -> Result<(), AccessError> {
-        let _turn = self.0.ruling.lock().await;
-        let mut tries = 0;
+        let mut turn = Turn::take(&self.0.ruling).await;
         loop {
             let (mut rulings, was) = self.0.store.rulings().await?;
             self.may_change(by)?;
             let (event, step) = change(&self.snapshot(), &mut rulings, was)?;
             let done = self.commit_ruling(by.did(event), step, rulings, was).await;
-            tries += 1;
-            if tries == MOST_TRIES || !done.as_ref().is_err_and(AccessError::is_changed) {
+            if !turn.again(&done) {
                 return done;
             }
         }

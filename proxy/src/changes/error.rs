@@ -5,6 +5,7 @@ use tidegate_common::name::ChangeId;
 
 use crate::audit_log::AuditError;
 use crate::store::StoreError;
+use crate::turn::Retryable;
 
 /// See the module.
 #[derive(Debug, thiserror::Error)]
@@ -64,9 +65,8 @@ pub enum ChangeError {
     Stopping,
 }
 
-impl ChangeError {
-    /// Whether somebody else changed what was read, so that it is to be read again.
-    pub(super) fn is_changed(&self) -> bool {
+impl Retryable for ChangeError {
+    fn is_changed(&self) -> bool {
         matches!(self, Self::Audit(error) if error.is_changed())
     }
 }

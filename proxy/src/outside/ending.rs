@@ -13,6 +13,7 @@ use super::{RemoteAccessError, RemoteAccesses, moment, told};
 use crate::access::By;
 use crate::audit_log::Telling;
 use crate::store::Store;
+use crate::turn::Retryable as _;
 
 /// How often it is looked whether one ends soon.
 const LOOK: Duration = Duration::from_secs(60);

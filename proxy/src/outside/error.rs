@@ -8,6 +8,7 @@ use tidegate_common::notice::Channel;
 
 use crate::audit_log::AuditError;
 use crate::store::StoreError;
+use crate::turn::Retryable;
 
 /// See the module.
 #[derive(Debug, thiserror::Error)]
@@ -97,16 +98,17 @@ pub enum RemoteAccessError {
     Stopping,
 }
 
-impl RemoteAccessError {
-    /// Whether somebody else changed what was read, so that it is to be read again.
-    pub(super) fn is_changed(&self) -> bool {
+impl Retryable for RemoteAccessError {
+    fn is_changed(&self) -> bool {
         match self {
             Self::Store(error) => matches!(error, StoreError::Changed),
             Self::Audit(error) => error.is_changed(),
             _ => false,
         }
     }
+}
 
+impl RemoteAccessError {
     /// Whether somebody tried what they may not.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(self, Self::NotApprover | Self::Own(_))

@@ -24,6 +24,7 @@ use crate::access::By;
 use crate::audit_log::Telling;
 use crate::origin;
 use crate::store::Store;
+use crate::turn::Retryable as _;
 
 /// Wrong codes of one user from one source before nobody listens.
 const MOST_WRONG: u32 = 5;

@@ -11,6 +11,7 @@ use super::story::note;
 use super::{RequestError, Requests, moment};
 use crate::access::By;
 use crate::store::{RequestFilter, Store};
+use crate::turn::Retryable as _;
 
 impl Requests {
     /// The requester takes a request back, also an approved one.

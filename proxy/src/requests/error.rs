@@ -13,6 +13,7 @@ use super::review::NoReview;
 use crate::access::Behind;
 use crate::audit_log::AuditError;
 use crate::store::StoreError;
+use crate::turn::Retryable;
 
 /// See the module.
 #[derive(Debug, thiserror::Error)]
@@ -176,9 +177,8 @@ pub enum RequestError {
     Stopping,
 }
 
-impl RequestError {
-    /// Whether somebody else changed what was read, so that it is to be read again.
-    pub(super) fn is_changed(&self) -> bool {
+impl Retryable for RequestError {
+    fn is_changed(&self) -> bool {
         match self {
             Self::Store(error) => matches!(error, StoreError::Changed),
             Self::Audit(error) => error.is_changed(),
