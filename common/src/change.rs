@@ -19,11 +19,12 @@ pub use report::{Outcome, Report, Score};
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AccessGroup, Text};
+use crate::model::{AccessGroup, Snapshot, Text};
 use crate::name::{AccessGroupName, ChangeId, DeviceName, UserName};
 
 /// Expected commands of one change, at most.
@@ -275,25 +276,38 @@ impl Change {
     /// Whether it is about the person: they wrote it, are responsible for it, work under its
     /// access group, or approve there.
     #[must_use]
-    pub fn concerns(&self, user: &UserName, group: Option<&AccessGroup>) -> bool {
+    pub fn concerns(&self, user: &UserName, snapshot: &Snapshot, now: Timestamp) -> bool {
+        let under = |group: &Arc<AccessGroup>| {
+            group.users.contains(user) || approves(snapshot, group, &self.author, user, now)
+        };
         self.author == *user
             || self.responsible.contains(user)
-            || group.is_some_and(|group| group.users.contains(user) || approves(group, user))
+            || snapshot.group(&self.group).is_some_and(under)
     }
 
-    /// Whether the person may approve or reject it.
+    /// Whether the person may approve or reject it: in their own place, or in that of somebody else
+    /// for whom they stand in.
     ///
     /// # Errors
     /// Why not.
-    pub fn ballot(&self, user: &UserName, group: Option<&AccessGroup>) -> Result<(), NoApproval> {
+    pub fn ballot(&self, user: &UserName, snapshot: &Snapshot, now: Timestamp) -> Result<(), NoApproval> {
         if self.author == *user {
             return Err(NoApproval::Own);
         }
-        if group.is_some_and(|group| approves(group, user)) { Ok(()) } else { Err(NoApproval::Stranger) }
+        let group = snapshot.group(&self.group);
+        let may = group.is_some_and(|group| approves(snapshot, group, &self.author, user, now));
+        if may { Ok(()) } else { Err(NoApproval::Stranger) }
     }
 }
 
-/// Whether the group names the person as an approver.
-fn approves(group: &AccessGroup, user: &UserName) -> bool {
-    group.approvers.iter().any(|approver| approver.user == *user)
+/// Whether the group names the person as an approver for the author, or somebody other than the author
+/// for whom they stand in.
+fn approves(
+    snapshot: &Snapshot,
+    group: &AccessGroup,
+    author: &UserName,
+    user: &UserName,
+    now: Timestamp,
+) -> bool {
+    snapshot.entitled(group, author, user, now).any(|(person, _)| person == user || person != author)
 }

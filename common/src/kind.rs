@@ -17,6 +17,8 @@ macro_rules! kinds {
             AccessGroup in access_groups: "access_group", "access-group", "access group";
             Reason in reasons: "reason", "reason", "reason";
             UserGroup in user_groups: "user_group", "user-group", "user group";
+            ExceptionalAccess in exceptional_accesses:
+                "exceptional_access", "exceptional-access", "exceptional access";
         }
     };
 }
@@ -69,9 +71,10 @@ impl FromStr for Kind {
     fn from_str(text: &str) -> Result<Self, String> {
         let lower = text.to_ascii_lowercase().replace('-', "_");
         let single = lower.strip_suffix('s').unwrap_or(&lower);
+        let said = [lower.as_str(), single, lower.strip_suffix("es").unwrap_or(single)];
         match single {
             "group" => Ok(Self::AccessGroup),
-            single => Self::ALL.into_iter().find(|kind| kind.key() == single).ok_or_else(|| {
+            _ => Self::ALL.into_iter().find(|kind| said.contains(&kind.key())).ok_or_else(|| {
                 let shown: String = text.chars().take(40).flat_map(char::escape_default).collect();
                 let [rest @ .., last] = Self::ALL.map(Self::argument);
                 format!("`{shown}` is no kind of resource; use {} or {last}", rest.join(", "))

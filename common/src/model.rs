@@ -9,6 +9,7 @@ mod access_group;
 mod check;
 mod credential;
 mod device;
+mod exceptional_access;
 mod key;
 mod location;
 mod network;
@@ -30,12 +31,13 @@ mod write;
 pub use crate::kind::Kind;
 pub use crate::panic::PanicScope;
 pub use access_group::{
-    AccessGroup, Action, Approval, Approver, AtOnce, ByteSize, Conditions, Criteria, Forward, Level,
-    RequestTerms, Terms,
+    AccessGroup, Action, Approval, Approver, ApproverKind, AtOnce, ByteSize, Conditions, Criteria, Forward,
+    Level, RequestTerms, Terms,
 };
 pub use check::Problem;
 pub use credential::Credential;
 pub use device::{Address, AddressError, Device};
+pub use exceptional_access::ExceptionalAccess;
 pub use key::{KeyError, KeyMaterial, PublicKey};
 pub use location::{AllowedLocation, Country, Location, LocationError};
 pub use network::{Network, NetworkError};
@@ -56,7 +58,7 @@ pub use rulings::Rulings;
 pub use sharing::Shared;
 pub(crate) use sharing::Token;
 pub use snapshot::Snapshot;
-pub(crate) use snapshot::{CredentialEntry, Traits, UserEntry};
+pub(crate) use snapshot::{CredentialEntry, ExceptionEntry, Traits, UserEntry};
 pub use text::{Email, Label, Phone, Text, TextError};
-pub use user::{NotifyChoice, Role, User};
+pub use user::{Deputy, NotifyChoice, Role, User};
 pub use user_group::{AutomaticAccess, Locations, UserGroup};

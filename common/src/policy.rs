@@ -3,7 +3,8 @@
 //!
 //! Several groups: only groups that list the user, match the credential, allow the
 //! action and are inside their limitation count; of those the most demanding
-//! governs, and of equally demanding ones the oldest.
+//! governs, and of equally demanding ones the oldest. Exceptional access that counts governs before
+//! all of them.
 
 mod approvals;
 mod at_once;
@@ -20,11 +21,11 @@ mod simulate;
 mod stopped;
 mod walk;
 
-pub use approvals::{NoVote, Tally, ballot, tally};
+pub use approvals::{Approves, Ballot, NoVote, Tally, approvers, approves, approves_for, ballot, tally};
 pub use at_once::{Full, LiveSession};
 pub use criteria::Field;
 pub use decide::{
-    ApprovalNeed, ChangeNeed, Decision, Facts, Held, Miss, Needs, Refusal, Why, decide, reachable,
+    ApprovalNeed, ChangeNeed, Decision, Facts, Held, Miss, Needs, Reached, Refusal, Why, decide, reachable,
 };
 pub use explain::{Explanation, GroupVerdict, explain};
 pub use given::Gives;

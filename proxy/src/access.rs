@@ -8,6 +8,7 @@ mod basis;
 mod behind;
 mod by;
 mod error;
+mod facts;
 mod foresee;
 mod joining;
 mod login;
@@ -26,16 +27,16 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tidegate_common::audit::{self, Event, Verb};
-use tidegate_common::change;
 use tidegate_common::model::{
-    Action, Claims, RemoteAccess, Request, Resource, ResourceName, Resources, Snapshot, Written,
+    Action, Claims, RemoteAccess, Resource, ResourceName, Resources, Snapshot, Written,
 };
-use tidegate_common::name::{CredentialName, UserName};
-use tidegate_common::policy::{self, Decision, EndReason, Facts, LiveSession, Needs, Permit, Proved};
+use tidegate_common::name::CredentialName;
+use tidegate_common::policy::{self, Decision, EndReason, Facts, Permit, Proved};
 use tokio::sync::{Mutex, watch};
 
 use crate::audit_log::AuditLog;
-use crate::store::{RequestFilter, Revision, Store, StoreError};
+use crate::governance::Codes;
+use crate::store::{Revision, Store};
 use crate::turn::Turn;
 
 /// Policy and resources; clones share them.
@@ -50,6 +51,8 @@ struct Inner {
     shown: std::sync::Mutex<Shown>,
     generation: watch::Sender<u64>,
     unread: behind::Unread,
+    /// What governance codes are held against.
+    codes: std::sync::OnceLock<Codes>,
     /// Held while this gate changes resources.
     changing: Mutex<()>,
     /// Held while this gate rules; a panic waits for no text of resources.
@@ -85,6 +88,7 @@ impl Access {
             shown: Shown { resources: shown, rulings: ruled }.into(),
             generation: watch::channel(0).0,
             unread: behind::Unread::default(),
+            codes: std::sync::OnceLock::new(),
             changing: Mutex::default(),
             ruling: Mutex::default(),
             outside: outside::Known::new(border),
@@ -164,6 +168,8 @@ impl Access {
         let coming = seen.coming();
         let login = Some(login);
         let origin = Some(origin);
+        let refused = claims.governance.as_ref().and_then(|code| self.refused_code(code));
+        let refused_code = refused.as_deref();
         let facts = Facts {
             now,
             user,
@@ -173,6 +179,7 @@ impl Access {
             origin,
             coming,
             claims,
+            refused_code,
             requests: &[],
             live: &[],
             changes: &[],
@@ -190,55 +197,6 @@ impl Access {
             Decision::Permitted(_) if !live.is_empty() => Ok(policy::decide(&snapshot, &facts)),
             decided => Ok(decided),
         }
-    }
-
-    /// The sessions that count where the group that decided bounds them.
-    async fn counted(
-        &self,
-        snapshot: &Snapshot,
-        decided: &Decision,
-        user: &UserName,
-        target: &CredentialName,
-    ) -> Result<Vec<LiveSession>, StoreError> {
-        let group = match decided {
-            Decision::Permitted(permit) => permit.group(),
-            Decision::Needs(needs) => &needs.group,
-            Decision::Refused(_) => return Ok(Vec::new()),
-        };
-        let bounds = snapshot.group(group).is_some_and(|group| !group.conditions.sessions_at_once.is_none());
-        if bounds { self.0.store.sessions_at_once(user, target).await } else { Ok(Vec::new()) }
-    }
-
-    async fn requests_for(
-        &self,
-        user: &UserName,
-        target: &CredentialName,
-    ) -> Result<Vec<Request>, StoreError> {
-        let filter = RequestFilter {
-            user: Some(user.clone()),
-            target: Some(target.clone()),
-            states: &["pending", "approved"],
-            limit: 100,
-            ..RequestFilter::default()
-        };
-        self.0.store.requests(&filter).await
-    }
-
-    /// The changes that can make a difference where one is asked for: those that are open, and
-    /// those that are named.
-    pub(crate) async fn changes_for(
-        &self,
-        needs: &Needs,
-        claims: &Claims,
-        requests: &[Request],
-        now: Timestamp,
-    ) -> Result<Vec<change::Change>, StoreError> {
-        if needs.change.is_none() {
-            return Ok(Vec::new());
-        }
-        let claims = std::iter::once(claims).chain(requests.iter().map(|request| &request.claims));
-        let named: Vec<_> = claims.filter_map(|claims| claims.change.clone()).collect();
-        self.0.store.changes_for(&needs.group, &named, now).await
     }
 
     /// Decides again for something new that a permit in use shall allow: as it is now, or why

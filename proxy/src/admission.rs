@@ -31,6 +31,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// So many empty answers in a row are a client's without a terminal.
 const MOST_EMPTY: u8 = 3;
+/// So many governance codes are tried in one conversation.
+const MOST_CODES: u8 = 3;
 
 /// What admission rests on. Clones share it.
 #[derive(Clone)]
@@ -61,6 +63,8 @@ pub struct Conversation {
     emergency_asked: bool,
     /// Answers in a row that said nothing.
     empty: u8,
+    /// Governance codes that were refused.
+    refused_codes: u8,
     /// Why what was approved does not open this now.
     held: Option<String>,
     ask: Ask,
@@ -94,6 +98,7 @@ impl Admission {
             claims: Claims::default(),
             emergency_asked: false,
             empty: 0,
+            refused_codes: 0,
             held: None,
             since: Instant::now(),
             pause: FIRST_PAUSE,
@@ -189,7 +194,15 @@ impl Conversation {
             named_wrong = wrong.map(|why| format!("{why}."));
             let open = open.into_iter().map(|(id, title)| OpenChange { id, title }).collect();
             Question::Change { target, open }
-        } else if asked.is_none() && needs.governance {
+        } else if needs.refused_code.is_some() || asked.is_none() && needs.governance {
+            if let Some(refused) = needs.refused_code {
+                self.claims.governance = None;
+                self.refused_codes = self.refused_codes.saturating_add(1);
+                if self.refused_codes == MOST_CODES {
+                    return Ok(Step::Refused(refused));
+                }
+                named_wrong = Some(refused);
+            }
             Question::Governance { target }
         } else if may_ask_emergency {
             self.emergency_asked = true;

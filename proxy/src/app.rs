@@ -26,6 +26,7 @@ use crate::config::{self, Config};
 use crate::console;
 use crate::elsewhere::{self, Local};
 use crate::geo::Geo;
+use crate::governance::Codes;
 use crate::keys::Keys;
 use crate::login::Logins;
 use crate::notify;
@@ -64,6 +65,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         automatic_duration: remote.automatic_duration,
     };
     let access = Access::load(store.clone(), audit.clone(), border).await.context("the resources")?;
+    let access = access.with_codes(Codes { form: config.governance.form.clone() });
     let config::Requests { pending, window, tell_before } = config.requests;
     let workflow = requests::Settings { pending, window, tell_before };
     let requests = Requests::new(store.clone(), access.clone(), audit.clone(), workflow);

@@ -107,6 +107,15 @@ impl AuditError {
     pub fn is_changed(&self) -> bool {
         matches!(self, Self::Append(error) if matches!(**error, StoreError::Changed))
     }
+
+    /// What a step says that was refused because a request has no session left.
+    #[must_use]
+    pub fn spent(&self) -> Option<&StoreError> {
+        match self {
+            Self::Append(error) => Some(&**error).filter(|error| matches!(error, StoreError::Spent(_))),
+            _ => None,
+        }
+    }
 }
 
 impl AuditError {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tidegate_common::audit::{ChangeStep, Event, Note, Notes};
 use tidegate_common::change::{Change, ChangeState, ChangeStateWord, Comparer, Draft, Report};
-use tidegate_common::model::{AccessGroup, Text};
+use tidegate_common::model::{Snapshot, Text};
 use tidegate_common::name::{ChangeId, UserName};
 use tokio::sync::Mutex;
 
@@ -120,7 +120,7 @@ impl Changes {
     #[must_use]
     pub fn concerns(&self, change: &Change, user: &UserName) -> bool {
         let snapshot = self.0.access.snapshot();
-        change.concerns(user, snapshot.group(&change.group).map(AsRef::as_ref))
+        change.concerns(user, &snapshot, moment())
     }
 
     /// Makes a change, which waits for approval then.
@@ -180,8 +180,7 @@ impl Changes {
     ) -> Result<Change, ChangeError> {
         let (mut change, was) = self.to_change(id).await?;
         let snapshot = self.0.access.snapshot();
-        let group = snapshot.group(&change.group).map(AsRef::as_ref);
-        let concerned = doer.user.as_ref().is_some_and(|user| change.concerns(user, group));
+        let concerned = doer.user.as_ref().is_some_and(|user| change.concerns(user, &snapshot, now));
         if !concerned && !doer.administrator {
             return Err(ChangeError::Unknown(id.clone()));
         }
@@ -191,7 +190,7 @@ impl Changes {
         let ended = || ChangeError::State { id: id.clone(), state };
         let did = match deed {
             Deed::Approve(comment) | Deed::Reject(comment) => {
-                may_decide(&change, group, doer)?;
+                may_decide(&change, &snapshot, doer, now)?;
                 if state != ChangeStateWord::WaitingApproval {
                     return Err(ended());
                 }
@@ -207,7 +206,7 @@ impl Changes {
                 }
             }
             Deed::Cancel(comment) => {
-                may_end(&change, group, doer, false)?;
+                may_end(&change, &snapshot, doer, now, false)?;
                 if !matches!(state, ChangeStateWord::WaitingApproval | ChangeStateWord::Approved) {
                     return Err(ended());
                 }
@@ -215,7 +214,7 @@ impl Changes {
                 ChangeStep::Cancelled { comment: note(comment) }
             }
             Deed::Close(comment) => {
-                may_end(&change, group, doer, true)?;
+                may_end(&change, &snapshot, doer, now, true)?;
                 match state {
                     ChangeStateWord::Approved => {}
                     ChangeStateWord::WaitingApproval => return Err(ChangeError::Waits(id.clone())),
@@ -253,24 +252,25 @@ impl Changes {
     }
 }
 
-fn may_decide(change: &Change, group: Option<&AccessGroup>, doer: &Doer) -> Result<(), ChangeError> {
+fn may_decide(change: &Change, snapshot: &Snapshot, doer: &Doer, now: Timestamp) -> Result<(), ChangeError> {
     let Some(user) = &doer.user else { return Err(ChangeError::NotYours(change.id.clone())) };
-    let may = change.ballot(user, group);
+    let may = change.ballot(user, snapshot, now);
     may.map_err(|why| ChangeError::NoApproval { id: change.id.clone(), why })
 }
 
 /// Whether they may cancel it, or, who is responsible as well, close it.
 fn may_end(
     change: &Change,
-    group: Option<&AccessGroup>,
+    snapshot: &Snapshot,
     doer: &Doer,
+    now: Timestamp,
     close: bool,
 ) -> Result<(), ChangeError> {
     let may = doer.administrator
         || doer.user.as_ref().is_some_and(|user| {
             change.author == *user
                 || (close && change.responsible.contains(user))
-                || change.ballot(user, group).is_ok()
+                || change.ballot(user, snapshot, now).is_ok()
         });
     if may { Ok(()) } else { Err(ChangeError::NotYours(change.id.clone())) }
 }

@@ -15,6 +15,7 @@ use tidegate_common::name::GateName;
 use tidegate_common::time::Length;
 
 use crate::algorithms::{self, Algorithms};
+use crate::governance::CodeForm;
 use crate::store::StoreUrl;
 use read::Reader;
 pub use remote_access::RemoteAccess;
@@ -59,6 +60,8 @@ pub struct Config {
     pub lease: Lease,
     /// `[requests]`
     pub requests: Requests,
+    /// `[governance]`
+    pub governance: Governance,
     /// `[remote_access]`
     pub remote_access: RemoteAccess,
     /// `[recordings]`
@@ -131,6 +134,13 @@ pub struct Requests {
     pub window: Length,
     /// How long before a window ends its requester is told, where it is twice as long.
     pub tell_before: Length,
+}
+
+/// Governance codes.
+#[derive(Debug, Clone)]
+pub struct Governance {
+    /// The form that they must have; any will do where there is none.
+    pub form: Option<CodeForm>,
 }
 
 /// Recordings.
@@ -206,6 +216,7 @@ impl Config {
             window: reader.parsed("requests.window", Length::minutes(60)),
             tell_before: reader.parsed("requests.tell_before", Length::hours(1)),
         };
+        let governance = Governance { form: reader.optional("governance.form", str::parse) };
         let remote_access = RemoteAccess::read(&mut reader);
         let free_floor = reader.parsed("recordings.free_floor", floor());
         let recordings = Recordings { free_floor, reserve: reserve(&mut reader, free_floor) };
@@ -226,6 +237,7 @@ impl Config {
             ssh,
             lease,
             requests,
+            governance,
             remote_access,
             recordings,
             audit,

@@ -131,7 +131,7 @@ async fn act(
         Command::Delete(asked) => resources::delete(services, actor, &asked, screen).await,
         Command::Export => resources::export(services, actor, screen).await,
         Command::Access(asked) => access::run(services, actor, asked, screen).await,
-        Command::Request(asked) => requests::run(services, actor, asked, screen).await,
+        Command::Request(asked) => requests::run(services, actor, asked, screen, stdin).await,
         Command::Change(asked) => changes::run(services, actor, asked, screen, stdin).await,
         Command::RemoteAccess(asked) => remote_accesses::run(services, actor, asked, screen, stdin).await,
         Command::Session(asked) => sessions::run(services, actor, asked, screen, stdin).await,

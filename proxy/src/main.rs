@@ -19,6 +19,7 @@ mod elsewhere;
 mod files;
 mod follow;
 mod geo;
+mod governance;
 mod inbox;
 mod keys;
 mod limits;

@@ -127,12 +127,10 @@ impl Requests {
         request.user == *user || self.is_approver(request, user)
     }
 
-    /// Whether the request's group names the user as an approver.
+    /// Whether the user approves the request, in their own place or another's.
     #[must_use]
     pub fn is_approver(&self, request: &Request, user: &UserName) -> bool {
-        let snapshot = self.0.access.snapshot();
-        let group = snapshot.group(&request.group);
-        group.is_some_and(|group| group.approvers.iter().any(|approver| approver.user == *user))
+        policy::approves(&self.0.access.snapshot(), request, user, moment())
     }
 
     async fn turn(&self) -> Turn<'_> {

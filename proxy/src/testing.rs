@@ -33,6 +33,7 @@ pub fn permit(terms: &str) -> Permit {
         login: None,
         coming: Coming::ASKED,
         claims: &Claims::default(),
+        refused_code: None,
         requests: &[],
         live: &[],
         changes: &[],

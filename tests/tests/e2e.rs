@@ -100,6 +100,8 @@ mod postgres;
 mod privileges;
 #[path = "e2e/refusals.rs"]
 mod refusals;
+#[path = "e2e/requests.rs"]
+mod requests;
 #[path = "e2e/rooms.rs"]
 mod rooms;
 #[path = "e2e/scene.rs"]

@@ -190,11 +190,22 @@ pub enum Event {
         /// Credentials that were asked for and are not approved.
         #[serde(default)]
         left_out: Option<Notes>,
+        /// In whose place, where not in their own.
+        #[serde(default)]
+        stands_in_for: Option<UserName>,
     },
     /// More time was given to a request that was approved before; `by` asked for it.
     RequestExtended { request: RequestId, by: RequestId, until: Timestamp },
     /// One rejection; `complete` when it ended the request.
-    RequestRejected { request: RequestId, level: u8, comment: Option<Note>, complete: bool },
+    RequestRejected {
+        request: RequestId,
+        level: u8,
+        comment: Option<Note>,
+        complete: bool,
+        /// In whose place, where not in their own.
+        #[serde(default)]
+        stands_in_for: Option<UserName>,
+    },
     /// An approver has looked at an emergency, which nobody had approved.
     RequestReviewed { request: RequestId, comment: Option<Note> },
     /// By the one who asked.

@@ -236,7 +236,16 @@ impl fmt::Display for Event {
                 write!(f, "{}{}", Aside("reason", reason), Aside("change", change))?;
                 write!(f, "{}{}", Aside("governance", governance), Aside("justification", justification))
             }
-            Self::RequestApproved { request, level, comment, complete, from, until, left_out } => {
+            Self::RequestApproved {
+                request,
+                level,
+                comment,
+                complete,
+                from,
+                until,
+                left_out,
+                stands_in_for,
+            } => {
                 vote(
                     f,
                     *request,
@@ -245,13 +254,15 @@ impl fmt::Display for Event {
                     if *complete { "complete" } else { "more are needed" },
                 )?;
                 write!(f, "{}{}", Aside("from", from), Aside("until", until))?;
-                write!(f, "{}{}", Aside("left out", left_out), Aside("comment", comment))
+                write!(f, "{}{}", Aside("for", stands_in_for), Aside("left out", left_out))?;
+                write!(f, "{}", Aside("comment", comment))
             }
             Self::RequestExtended { request, by, until } => {
                 write!(f, "request {request} goes on until {until}: request {by} asked for more time")
             }
-            Self::RequestRejected { request, level, comment, complete } => {
+            Self::RequestRejected { request, level, comment, complete, stands_in_for } => {
                 vote(f, *request, "rejected", *level, if *complete { "final" } else { "not yet final" })?;
+                write!(f, "{}", Aside("for", stands_in_for))?;
                 write!(f, "{}", Aside("comment", comment))
             }
             Self::RequestCancelled { request, comment } => {

@@ -172,10 +172,13 @@ impl Draft {
             Some(group) if group.session.is_none() => wrong.push(DraftError::NoSession(self.group.clone())),
             Some(group) => {
                 let is_admin = snapshot.user(author).is_some_and(|user| user.has_role(Role::Admin));
-                if group.approvers.iter().all(|approver| approver.user == *author) {
+                if snapshot.named(group, author).all(|(person, _)| person == author) {
                     wrong.push(DraftError::NoApprover(self.group.clone()));
                 }
-                if !is_admin && !group.users.contains(author) && !super::approves(group, author) {
+                if !is_admin
+                    && !group.users.contains(author)
+                    && !super::approves(snapshot, group, author, author, now)
+                {
                     wrong.push(DraftError::NotYours(self.group.clone()));
                 }
             }

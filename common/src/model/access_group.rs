@@ -1,10 +1,13 @@
 //! Who may use which credentials, under which conditions (docs: "Access group").
 
+mod approver;
 mod byte_size;
 mod check;
 mod resource;
 
+pub use approver::{Approver, ApproverKind, Level};
 pub use byte_size::ByteSize;
+pub(super) use resource::read_conditions;
 
 use std::fmt;
 use std::str::FromStr;
@@ -49,6 +52,9 @@ pub struct AccessGroup {
     /// Who approves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvers: Vec<Approver>,
+    /// Who is told what was decided.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copy: Vec<UserName>,
     /// Which credentials.
     #[serde(default)]
     pub criteria: Criteria,
@@ -69,7 +75,7 @@ pub struct AccessGroup {
     pub conditions: Conditions,
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
@@ -150,50 +156,6 @@ fn one() -> u8 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 fn is_one(value: &u8) -> bool {
     *value == 1
-}
-
-/// Somebody who approves, and in which level.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Approver {
-    /// Who.
-    pub user: UserName,
-    /// In which level.
-    #[serde(default)]
-    pub level: Level,
-}
-
-/// 1, 2 or 3; 1 approves first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "u8", into = "u8")]
-pub struct Level(u8);
-
-impl Default for Level {
-    fn default() -> Self {
-        Self(1)
-    }
-}
-
-impl TryFrom<u8> for Level {
-    type Error = String;
-    fn try_from(level: u8) -> Result<Self, String> {
-        match level {
-            1..=3 => Ok(Self(level)),
-            _ => Err(format!("{level} is no level; use 1, 2 or 3")),
-        }
-    }
-}
-
-impl From<Level> for u8 {
-    fn from(level: Level) -> u8 {
-        level.0
-    }
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
 }
 
 /// Which credentials: within a field one value is enough, between fields all must

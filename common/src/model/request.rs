@@ -253,6 +253,9 @@ impl FromStr for StateWord {
 pub struct Vote {
     /// Who.
     pub by: UserName,
+    /// In whose place, where not in their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_in_for: Option<UserName>,
     /// In which level.
     pub level: Level,
     /// Yes or no.
@@ -263,6 +266,14 @@ pub struct Vote {
     pub origin: Option<IpAddr>,
     /// With what remark.
     pub comment: Option<Text>,
+}
+
+impl Vote {
+    /// In whose place it was given.
+    #[must_use]
+    pub fn place_of(&self) -> &UserName {
+        self.stands_in_for.as_ref().unwrap_or(&self.by)
+    }
 }
 
 /// Yes or no.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Checker;
 use super::read::Fields;
-use super::{AccessGroup, Credential, Device, Reason, User, UserGroup};
+use super::{AccessGroup, Credential, Device, ExceptionalAccess, Reason, User, UserGroup};
 use crate::kind::{Kind, kinds};
 
 /// What makes a type a kind of resource.

@@ -1,10 +1,15 @@
 //! All resources at one moment: checked, immutable, and indexed so that a
 //! decision looks only at the groups that list the user.
 
+mod approving;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{AccessGroup, Credential, Device, Problem, Reason, Resources, Rulings, Token, User, UserGroup};
+use super::{
+    AccessGroup, Credential, Device, ExceptionalAccess, Problem, Reason, Resources, Rulings, Token, User,
+    UserGroup,
+};
 use crate::name::{AccessGroupName, CredentialName, DeviceName, UserGroupName, UserName};
 
 /// See the module.
@@ -15,6 +20,8 @@ pub struct Snapshot {
     credentials: Arc<HashMap<CredentialName, CredentialEntry>>,
     /// The oldest first.
     groups: Arc<[GroupEntry]>,
+    /// The oldest first.
+    exceptions: Arc<[ExceptionEntry]>,
     reasons: Arc<[Reason]>,
     user_groups: Arc<HashMap<UserGroupName, Arc<UserGroup>>>,
     /// What logs in nobody, because more than one user has it.
@@ -30,6 +37,12 @@ pub(crate) struct UserEntry {
     groups: Vec<usize>,
     /// Indexes of groups that name the user as an approver, ascending.
     approves: Vec<usize>,
+    /// Indexes of exceptional accesses for the user, ascending.
+    exceptions: Vec<usize>,
+    /// Who has the user as their manager.
+    reports: Vec<UserName>,
+    /// Who has the user as their deputy.
+    stands_in_for: Vec<UserName>,
 }
 
 #[derive(Debug)]
@@ -69,6 +82,13 @@ impl Traits {
 }
 
 #[derive(Debug)]
+pub(crate) struct ExceptionEntry {
+    pub access: ExceptionalAccess,
+    /// The group that it stands for.
+    pub group: Arc<AccessGroup>,
+}
+
+#[derive(Debug)]
 pub(crate) struct GroupEntry {
     pub group: Arc<AccessGroup>,
 }
@@ -94,9 +114,11 @@ impl Snapshot {
         let credentials: HashMap<_, _> = credentials.collect();
         let users = resources.users.iter().map(|user| {
             let lower = user.name.as_str().to_lowercase();
-            let entry =
-                UserEntry { user: Arc::new(user.clone()), lower, groups: Vec::new(), approves: Vec::new() };
-            (user.name.clone(), entry)
+            let (groups, approves, exceptions) = (Vec::new(), Vec::new(), Vec::new());
+            let (reports, stands_in_for) = (Vec::new(), Vec::new());
+            let user = Arc::new(user.clone());
+            let entry = UserEntry { user, lower, groups, approves, exceptions, reports, stands_in_for };
+            (entry.user.name.clone(), entry)
         });
         let mut users: HashMap<_, _> = users.collect();
         for (index, group) in resources.access_groups.iter().enumerate() {
@@ -106,22 +128,42 @@ impl Snapshot {
                 }
             }
             for approver in &group.approvers {
-                if let Some(entry) = users.get_mut(&approver.user)
+                if let Some(entry) = approver.who.person(None).and_then(|user| users.get_mut(user))
                     && entry.approves.last() != Some(&index)
                 {
                     entry.approves.push(index);
                 }
             }
         }
+        for (index, access) in resources.exceptional_accesses.iter().enumerate() {
+            for name in &access.users {
+                if let Some(entry) = users.get_mut(name) {
+                    entry.exceptions.push(index);
+                }
+            }
+        }
+        for user in &resources.users {
+            if let Some(manager) = user.manager.as_ref().and_then(|manager| users.get_mut(manager)) {
+                manager.reports.push(user.name.clone());
+            }
+            if let Some(deputy) = user.deputy.as_ref().and_then(|deputy| users.get_mut(&deputy.user)) {
+                deputy.stands_in_for.push(user.name.clone());
+            }
+        }
         let groups =
             resources.access_groups.iter().map(|group| GroupEntry { group: Arc::new(group.clone()) });
         let user_groups = resources.user_groups.iter();
         let user_groups = user_groups.map(|group| (group.name.clone(), Arc::new(group.clone())));
+        let exceptions = resources.exceptional_accesses.iter().map(|access| {
+            let group = Arc::new(access.as_group());
+            ExceptionEntry { access: access.clone(), group }
+        });
         Ok(Self {
             users: users.into(),
             devices: devices.into(),
             credentials: Arc::new(credentials),
             groups: groups.collect(),
+            exceptions: exceptions.collect(),
             reasons: resources.reasons.as_slice().into(),
             user_groups: Arc::new(user_groups.collect()),
             shared: resources.shared_tokens().into(),
@@ -170,6 +212,13 @@ impl Snapshot {
         self.groups.iter().map(|entry| &entry.group).find(|group| group.name == *name)
     }
 
+    /// What governs by this name: an access group, or what an exceptional access stands for.
+    #[must_use]
+    pub fn governing(&self, name: &AccessGroupName) -> Option<&Arc<AccessGroup>> {
+        let excepting = || self.exceptions.iter().map(|entry| &entry.group).find(|group| group.name == *name);
+        self.group(name).or_else(excepting)
+    }
+
     /// Every access group, the oldest first.
     pub fn groups(&self) -> impl Iterator<Item = &Arc<AccessGroup>> {
         self.groups.iter().map(|entry| &entry.group)
@@ -200,18 +249,6 @@ impl Snapshot {
         self.user_groups.get(name)
     }
 
-    /// Whether the user approves in any group.
-    #[must_use]
-    pub fn is_approver(&self, name: &UserName) -> bool {
-        self.users.get(name).is_some_and(|entry| !entry.approves.is_empty())
-    }
-
-    /// The groups in which the user approves.
-    pub fn approves(&self, name: &UserName) -> impl Iterator<Item = &Arc<AccessGroup>> {
-        let indexes = self.users.get(name).map(|entry| entry.approves.as_slice()).unwrap_or_default();
-        indexes.iter().filter_map(|index| self.groups.get(*index)).map(|entry| &entry.group)
-    }
-
     /// Whether more than one user has it.
     pub(crate) fn is_shared(&self, token: &Token) -> bool {
         self.shared.contains(token)
@@ -227,6 +264,16 @@ impl Snapshot {
 
     pub(crate) fn credential_entries(&self) -> impl Iterator<Item = &CredentialEntry> {
         self.credentials.values()
+    }
+
+    /// Every exceptional access, the oldest first.
+    pub(crate) fn exceptions(&self) -> impl Iterator<Item = &ExceptionEntry> {
+        self.exceptions.iter()
+    }
+
+    /// Exceptional accesses for the user, the oldest first.
+    pub(crate) fn exceptions_of(&self, entry: &UserEntry) -> impl Iterator<Item = &ExceptionEntry> {
+        entry.exceptions.iter().filter_map(|index| self.exceptions.get(*index))
     }
 
     /// The groups that list the user, the oldest first.

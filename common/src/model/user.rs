@@ -1,7 +1,9 @@
 //! A person known to Tidegate.
 
+mod deputy;
 mod notify;
 
+pub use deputy::Deputy;
 pub use notify::NotifyChoice;
 
 use std::collections::HashMap;
@@ -81,6 +83,12 @@ pub struct User {
     /// By which channels they are told of what.
     #[serde(default, skip_serializing_if = "NotifyChoice::is_empty")]
     pub notify: NotifyChoice,
+    /// Who approves for this user where an access group asks for the requester's manager.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manager: Option<UserName>,
+    /// Who has this user's place as an approver while they are away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deputy: Option<Deputy>,
 }
 
 pub(super) fn yes() -> bool {
@@ -126,7 +134,21 @@ impl ResourceType for User {
         let (roles, keys, principals) =
             (fields.list("roles"), fields.list("keys"), fields.list("principals"));
         let notify = NotifyChoice::read(fields);
-        Some(Self { name: name?, full_name, email, phone, enabled, roles, keys, principals, notify })
+        let manager = fields.optional("manager");
+        let deputy = fields.table("deputy", "`deputy`", Deputy::read).flatten();
+        Some(Self {
+            name: name?,
+            full_name,
+            email,
+            phone,
+            enabled,
+            roles,
+            keys,
+            principals,
+            notify,
+            manager,
+            deputy,
+        })
     }
 
     fn check(checker: &mut Checker<'_>) {
@@ -151,6 +173,7 @@ impl ResourceType for User {
                 checker.wrong(Kind::User, user.name.as_str(), format!("notify.{}", kind.key()), why);
             }
         }
+        deputy::check(checker);
     }
 
     fn cells(&self) -> Vec<String> {

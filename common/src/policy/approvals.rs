@@ -1,10 +1,12 @@
-//! Counting approvals: distinct approvers, never the requester, one vote a person,
-//! level by level where the group says so.
+//! Counting approvals: distinct approvers, never the requester, one vote a person and one for
+//! each who is named, whoever stands in for them; level by level where the group says so.
 
 use std::collections::HashSet;
 
-use crate::model::{AccessGroup, Approval, Level, Request, Verdict, Vote};
-use crate::name::UserName;
+use jiff::Timestamp;
+
+use crate::model::{AccessGroup, Approval, ApproverKind, Level, Request, Snapshot, Verdict, Vote};
+use crate::name::{AccessGroupName, UserName};
 use crate::time::Schedule;
 
 /// Where a request stands.
@@ -37,6 +39,9 @@ pub enum NoVote {
     /// They voted already.
     #[error("you have voted on it already")]
     Already,
+    /// Those for whom they stand in voted, or somebody else did in their place.
+    #[error("somebody has voted on it already in the place in which you stand in")]
+    Taken,
     /// A lower level comes first.
     #[error("it waits for approvers of level {0} first")]
     NotYet(Level),
@@ -57,13 +62,16 @@ fn terms<'a>(group: &'a AccessGroup, request: &Request) -> &'a Approval {
     group.terms(request.action).and_then(|terms| terms.approval.as_ref()).unwrap_or(&ONE)
 }
 
-/// Votes that count: of people who are approvers now and not the requester, once each.
-fn counting<'a>(group: &AccessGroup, request: &'a Request) -> Vec<&'a Vote> {
-    let mut seen = HashSet::new();
+/// Votes that count: of people other than the requester, once each, in the place of somebody
+/// whom the group names now, once each. Who stood in for whom was seen when they voted.
+fn counting<'a>(snapshot: &Snapshot, group: &AccessGroup, request: &'a Request) -> Vec<&'a Vote> {
+    let (mut people, mut places) = (HashSet::new(), HashSet::new());
     let votes = request.votes.iter().filter(|vote| {
-        vote.by != request.user && group.approvers.iter().any(|approver| approver.user == vote.by)
+        let place = vote.place_of();
+        let counts = vote.by != request.user && *place != request.user;
+        counts && snapshot.named(group, &request.user).any(|(person, _)| person == place)
     });
-    votes.filter(|vote| seen.insert(&vote.by)).collect()
+    votes.filter(|vote| people.insert(&vote.by) && places.insert(vote.place_of())).collect()
 }
 
 fn levels(group: &AccessGroup, approval: &Approval) -> Vec<Option<Level>> {
@@ -78,9 +86,9 @@ fn levels(group: &AccessGroup, approval: &Approval) -> Vec<Option<Level>> {
 
 /// Counts the votes of a request under its group as it is now.
 #[must_use]
-pub fn tally(group: &AccessGroup, request: &Request) -> Tally {
+pub fn tally(snapshot: &Snapshot, group: &AccessGroup, request: &Request) -> Tally {
     let approval = terms(group, request);
-    let votes = counting(group, request);
+    let votes = counting(snapshot, group, request);
     let count = |verdict: Verdict, level: Option<Level>| {
         let votes = votes.iter().filter(|vote| vote.verdict == verdict);
         let votes = votes.filter(|vote| level.is_none_or(|level| vote.level == level));
@@ -101,31 +109,115 @@ pub fn tally(group: &AccessGroup, request: &Request) -> Tally {
     if group.approvers.is_empty() { Tally::Waiting { level: None, have: 0, need } } else { Tally::Approved }
 }
 
-/// Whether the person may vote on a waiting request now, and in which level.
+/// A vote that a person may give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ballot {
+    /// In which level.
+    pub level: Level,
+    /// In whose place, where not in their own.
+    pub stands_in_for: Option<UserName>,
+}
+
+/// Whether the person may vote on a waiting request now, and how.
 ///
 /// # Errors
 /// Why not.
-pub fn ballot(group: &AccessGroup, request: &Request, voter: &UserName) -> Result<Level, NoVote> {
+pub fn ballot(
+    snapshot: &Snapshot,
+    group: &AccessGroup,
+    request: &Request,
+    voter: &UserName,
+    now: Timestamp,
+) -> Result<Ballot, NoVote> {
     if *voter == request.user {
         return Err(NoVote::Own);
     }
-    let mut own: Vec<_> = group
-        .approvers
-        .iter()
-        .filter(|approver| approver.user == *voter)
-        .map(|approver| approver.level)
+    let mut own: Vec<_> = snapshot
+        .entitled(group, &request.user, voter, now)
+        .filter(|(person, _)| **person != request.user)
         .collect();
-    own.sort_unstable();
-    let (Some(lowest), Some(highest)) = (own.first().copied(), own.last().copied()) else {
+    if own.is_empty() {
         return Err(NoVote::Stranger);
-    };
+    }
     if request.votes.iter().any(|vote| vote.by == *voter) {
         return Err(NoVote::Already);
     }
-    match tally(group, request) {
-        Tally::Waiting { level: Some(level), .. } if own.contains(&level) => Ok(level),
-        Tally::Waiting { level: Some(level), .. } if highest < level => Err(NoVote::Past(level)),
-        Tally::Waiting { level: Some(level), .. } => Err(NoVote::NotYet(level)),
-        _ => Ok(lowest),
+    own.retain(|(person, _)| request.votes.iter().all(|vote| vote.place_of() != *person));
+    // The lowest level first, and their own place before another's.
+    own.sort_by_key(|(person, level)| (*level, *person != voter));
+    let (Some(lowest), Some(highest)) = (own.first(), own.last()) else { return Err(NoVote::Taken) };
+    let (person, level) = match tally(snapshot, group, request) {
+        Tally::Waiting { level: Some(level), .. } => match own.iter().find(|(_, own)| *own == level) {
+            Some(one) => one,
+            None if highest.1 < level => return Err(NoVote::Past(level)),
+            None => return Err(NoVote::NotYet(level)),
+        },
+        _ => lowest,
+    };
+    Ok(Ballot { level: *level, stands_in_for: (*person != voter).then(|| (*person).clone()) })
+}
+
+/// Everybody who approves the request now, whether or not they may vote on it yet: those whom its
+/// group names and those who stand in for them, other than the requester.
+#[must_use]
+pub fn approvers(
+    snapshot: &Snapshot,
+    group: &AccessGroup,
+    request: &Request,
+    now: Timestamp,
+) -> Vec<UserName> {
+    let mut people: Vec<UserName> = Vec::new();
+    for (person, _) in snapshot.named(group, &request.user) {
+        let deputy = snapshot.user(person).and_then(|user| user.deputy.as_ref());
+        let deputy = deputy.filter(|deputy| deputy.stands_in(now)).map(|deputy| &deputy.user);
+        for one in std::iter::once(person).chain(deputy) {
+            if *one != request.user && !people.contains(one) {
+                people.push(one.clone());
+            }
+        }
     }
+    people
+}
+
+/// Whether the person is an approver of the request now, whether or not they may vote on it.
+#[must_use]
+pub fn approves(snapshot: &Snapshot, request: &Request, person: &UserName, now: Timestamp) -> bool {
+    let group = snapshot.group(&request.group);
+    group.is_some_and(|group| snapshot.entitled(group, &request.user, person, now).next().is_some())
+}
+
+/// Whose requests a person approves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Approves {
+    /// All of these groups.
+    pub groups: Vec<AccessGroupName>,
+    /// Under groups that ask the requester's manager: of these users.
+    pub managed: Vec<UserName>,
+    /// Those groups.
+    pub managers: Vec<AccessGroupName>,
+}
+
+impl Approves {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.groups.is_empty() && self.managed.is_empty()
+    }
+}
+
+/// Whose requests a person approves now, for themselves and for whom they stand in.
+#[must_use]
+pub fn approves_for(snapshot: &Snapshot, person: &UserName, now: Timestamp) -> Approves {
+    let asks_manager = |group: &&std::sync::Arc<AccessGroup>| {
+        group.approvers.iter().any(|approver| approver.who == ApproverKind::Manager)
+    };
+    let managers: Vec<_> = snapshot.groups().filter(asks_manager).map(|group| group.name.clone()).collect();
+    let mut approves = Approves { managers, ..Approves::default() };
+    for one in snapshot.speaks_for(person, now) {
+        approves.groups.extend(snapshot.approves(one).map(|group| group.name.clone()));
+        if !approves.managers.is_empty() {
+            approves.managed.extend(snapshot.reports(one).iter().cloned());
+        }
+    }
+    approves
 }

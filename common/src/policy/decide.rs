@@ -1,11 +1,13 @@
 //! The decision.
 
 mod asked;
+mod governing;
 mod held;
 mod refusal;
 
 use asked::Asked;
 pub use asked::ChangeNeed;
+pub(super) use governing::{Demand, counts, demand, excepts, govern, most_demanded};
 pub use held::Held;
 pub use refusal::{Miss, Refusal, Why};
 
@@ -15,7 +17,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::at_once::{self, LiveSession};
-use super::criteria;
 use super::login::Login;
 use super::outside::{self, Coming};
 use super::permit::Permit;
@@ -23,10 +24,10 @@ use super::stopped;
 use crate::change::Change;
 use crate::id::{RemoteAccessId, RequestId};
 use crate::model::{
-    AccessGroup, Action, Approval, Claims, Credential, CredentialEntry, Request, RequestState, Snapshot,
-    Terms, UserEntry,
+    AccessGroup, Action, Approval, Claims, Credential, Request, RequestState, Snapshot, Terms,
 };
 use crate::name::{AccessGroupName, CredentialName, ReasonName, UserName};
+use governing::{Governing, approval_at};
 
 /// Everything a decision depends on beside the snapshot.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +49,8 @@ pub struct Facts<'a> {
     pub coming: Coming<'a>,
     /// What the user says for it.
     pub claims: &'a Claims,
+    /// Why the governance code that the user says is refused, where it was looked at and is.
+    pub refused_code: Option<&'a str>,
     /// Requests that may cover it; those that do not are ignored.
     pub requests: &'a [Request],
     /// Sessions of the user's and to the target that live, where the group bounds them and one more
@@ -80,8 +83,10 @@ pub struct Needs {
     pub reasons: Vec<ReasonName>,
     /// A change that is open.
     pub change: Option<ChangeNeed>,
-    /// A governance code.
+    /// A governance code, or another than was said.
     pub governance: bool,
+    /// Why the one that was said is refused.
+    pub refused_code: Option<String>,
     /// The approval of other people.
     pub approval: Option<ApprovalNeed>,
     /// A request that is approved and does not open this now, and why.
@@ -107,91 +112,6 @@ pub struct ApprovalNeed {
     pub levels: bool,
     /// The request that waits for it already.
     pub waiting: Option<RequestId>,
-}
-
-/// How much a group demands; the most demanding governs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Demand {
-    Nothing,
-    Justification,
-    Change,
-    Approval,
-}
-
-/// The approval that is needed at a moment, if any.
-fn approval_at<'a>(group: &'a AccessGroup, terms: &'a Terms, at: Timestamp) -> Option<&'a Approval> {
-    terms.approval.as_ref().filter(|approval| approval.when.is_open(&group.limitation.zone, at))
-}
-
-pub(super) fn demand(group: &AccessGroup, terms: &Terms, at: Timestamp) -> Demand {
-    if approval_at(group, terms, at).is_some() {
-        Demand::Approval
-    } else if terms.change {
-        Demand::Change
-    } else if terms.justification {
-        Demand::Justification
-    } else {
-        Demand::Nothing
-    }
-}
-
-/// The same at the moment at which it demands most.
-pub(super) fn most_demanded(terms: &Terms) -> Demand {
-    match (&terms.approval, terms.change, terms.justification) {
-        (Some(_), ..) => Demand::Approval,
-        (None, true, _) => Demand::Change,
-        (None, false, true) => Demand::Justification,
-        (None, false, false) => Demand::Nothing,
-    }
-}
-
-/// Whether a group that lists the user counts; if so, its terms.
-pub(super) fn counts<'a>(
-    group: &'a AccessGroup,
-    user: &UserEntry,
-    credential: &CredentialEntry,
-    action: Action,
-    now: Timestamp,
-) -> Result<&'a Terms, Miss> {
-    if let Some(field) = criteria::mismatch(&group.criteria, &credential.traits, &user.lower) {
-        return Err(Miss::Criteria(field));
-    }
-    let terms = group.terms(action).ok_or(Miss::Action(action))?;
-    if group.limitation.is_open(now) { Ok(terms) } else { Err(Miss::Closed) }
-}
-
-/// The group that governs, or why none does.
-pub(super) fn govern<'a>(
-    snapshot: &'a Snapshot,
-    user: &UserEntry,
-    credential: &CredentialEntry,
-    action: Action,
-    now: Timestamp,
-    since: Timestamp,
-) -> Result<(&'a Arc<AccessGroup>, &'a Terms), Why> {
-    let mut best: Option<(Demand, &Arc<AccessGroup>, &Terms)> = None;
-    let mut closest: Option<(&AccessGroupName, Miss)> = None;
-    for entry in snapshot.groups_of(user) {
-        let group = &entry.group;
-        match counts(group, user, credential, action, now) {
-            Ok(terms) => {
-                let demand = demand(group, terms, since);
-                // The oldest comes first, so only a stricter one replaces it.
-                if best.is_none_or(|(most, ..)| demand > most) {
-                    best = Some((demand, group, terms));
-                }
-            }
-            Err(miss) => {
-                if closest.as_ref().is_none_or(|(_, other)| miss.distance() < other.distance()) {
-                    closest = Some((&group.name, miss));
-                }
-            }
-        }
-    }
-    match best {
-        Some((_, group, terms)) => Ok((group, terms)),
-        None => Err(Why::NoGroup { closest: closest.map(|(name, miss)| (name.clone(), miss)) }),
-    }
 }
 
 /// Decides; the only place where a permit begins.
@@ -235,10 +155,11 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
     let Some(credential) = snapshot.credential_entry(facts.target) else {
         return refuse(Why::UnknownCredential);
     };
-    let (group, terms) = match govern(snapshot, user, credential, facts.action, facts.now, since) {
-        Ok(governing) => governing,
-        Err(why) => return refuse(why),
-    };
+    let Governing { group, terms, until } =
+        match govern(snapshot, user, credential, facts.action, facts.now, since) {
+            Ok(governing) => governing,
+            Err(why) => return refuse(why),
+        };
     if let Some(scope) = stopped::behind_target(snapshot, credential, group) {
         return refuse(Why::Panic(scope.clone()));
     }
@@ -280,6 +201,7 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
         covering.map(|(_, end)| end),
         change.as_ref().map(|change| change.due),
         group.limitation.closes(facts.now),
+        until,
         group.conditions.longest.map(|longest| longest.after(since)),
         facts.login.and_then(|login| login.until()),
         carried.as_ref().map(|carried| carried.until),
@@ -355,7 +277,8 @@ fn missing(snapshot: &Snapshot, asked: &Asked<'_>, approval: Option<&Approval>) 
         justification: terms.justification && claims.justification.is_none(),
         reasons: reasons.collect(),
         change: asked.change_need(),
-        governance: group.request.governance && claims.governance.is_none(),
+        governance: facts.refused_code.is_some() || group.request.governance && claims.governance.is_none(),
+        refused_code: facts.refused_code.map(str::to_owned),
         approval: approval.map(|approval| ApprovalNeed {
             needed: approval.needed,
             levels: approval.levels,
@@ -369,15 +292,26 @@ fn missing(snapshot: &Snapshot, asked: &Asked<'_>, approval: Option<&Approval>) 
     }
 }
 
-/// Every credential that some group gives the user for the action now, with the
-/// group that governs; sorted by name.
+/// A credential that somebody may reach.
+#[derive(Debug, Clone, Copy)]
+pub struct Reached<'a> {
+    /// Which.
+    pub credential: &'a Credential,
+    /// What governs.
+    pub group: &'a AccessGroup,
+    /// When that ends or closes by itself.
+    pub closes: Option<Timestamp>,
+}
+
+/// Every credential that some group or exceptional access gives the user for the action now, with
+/// what governs; sorted by name.
 #[must_use]
 pub fn reachable<'a>(
     snapshot: &'a Snapshot,
     user: &UserName,
     action: Action,
     now: Timestamp,
-) -> Vec<(&'a Credential, &'a AccessGroup)> {
+) -> Vec<Reached<'a>> {
     let Some(user) = snapshot.user_entry(user).filter(|entry| entry.user.enabled) else {
         return Vec::new();
     };
@@ -385,14 +319,17 @@ pub fn reachable<'a>(
         return Vec::new();
     }
     let governed = snapshot.credential_entries().filter_map(|credential| {
-        let (group, _) = govern(snapshot, user, credential, action, now, now).ok()?;
+        let Governing { group, until, .. } = govern(snapshot, user, credential, action, now, now).ok()?;
         if stopped::behind_target(snapshot, credential, group).is_some() {
             return None;
         }
-        Some((credential.credential.as_ref(), group.as_ref()))
+        let closes = [until, group.limitation.closes(now)].into_iter().flatten().min();
+        Some(Reached { credential: &credential.credential, group, closes })
     });
     let mut reachable: Vec<_> = governed.collect();
-    reachable
-        .sort_by(|(a, _), (b, _)| (&a.name.device, &a.name.account).cmp(&(&b.name.device, &b.name.account)));
+    reachable.sort_by(|a, b| {
+        let (a, b) = (&a.credential.name, &b.credential.name);
+        (&a.device, &a.account).cmp(&(&b.device, &b.account))
+    });
     reachable
 }

@@ -1,8 +1,10 @@
 //! Which group decided and why the others did not, for administrators.
 
-use super::decide::{Decision, Demand, Facts, Miss, counts, decide, demand, govern};
+use jiff::Timestamp;
+
+use super::decide::{Decision, Demand, Facts, Miss, counts, decide, demand, excepts, govern};
 use super::walk::{Step, walk};
-use crate::model::{Action, Snapshot};
+use crate::model::{Action, ExceptionEntry, Snapshot};
 use crate::name::AccessGroupName;
 
 /// A decision, and every group's part in it.
@@ -10,7 +12,8 @@ use crate::name::AccessGroupName;
 pub struct Explanation {
     /// The decision itself.
     pub decision: Decision,
-    /// Every group, the oldest first. Empty if the user or the credential is unknown.
+    /// Every exceptional access to the credential, then every group, the oldest first. Empty if the user
+    /// or the credential is unknown.
     pub groups: Vec<(AccessGroupName, GroupVerdict)>,
     /// The way to it; where it is no, the last step says why.
     pub steps: Vec<Step>,
@@ -28,8 +31,17 @@ pub enum GroupVerdict {
         silent_watch: bool,
     },
     /// It counts, but another governs.
-    #[error("counts, but another group demands more or is older; demands {0}")]
+    #[error("counts, but another demands more, is older or is exceptional access; demands {0}")]
     Outdone(&'static str),
+    /// It is exceptional access, and governs.
+    #[error("is exceptional access and governs; demands nothing, ends at {0}")]
+    Excepts(Timestamp),
+    /// It is exceptional access that does not count.
+    #[error("is exceptional access; does not count: {0}")]
+    NotExcepting(Miss),
+    /// The same, where one that ends later governs.
+    #[error("is exceptional access, but another ends later; ends at {0}")]
+    OutdoneException(Timestamp),
     /// It does not count.
     #[error("does not count: {0}")]
     Misses(Miss),
@@ -59,7 +71,7 @@ pub fn explain(snapshot: &Snapshot, facts: &Facts<'_>) -> Explanation {
         return Explanation { decision, groups: Vec::new(), steps };
     };
     let governing = govern(snapshot, user, credential, facts.action, facts.now, facts.now).ok();
-    let governing = governing.map(|(group, _)| &group.name);
+    let governing = governing.map(|governing| &governing.group.name);
     let verdict = |group: &crate::model::AccessGroup| {
         if !group.users.contains(facts.user) {
             return GroupVerdict::Misses(Miss::NotListed);
@@ -78,7 +90,20 @@ pub fn explain(snapshot: &Snapshot, facts: &Facts<'_>) -> Explanation {
             }
         }
     };
-    let groups = snapshot.groups().map(|group| (group.name.clone(), verdict(group))).collect::<Vec<_>>();
+    let exception = |ExceptionEntry { access, group }: &ExceptionEntry| {
+        let listed = access.users.contains(facts.user);
+        let verdict = match excepts(access, credential, facts.action, facts.now) {
+            Err(Miss::OtherCredential) => return None,
+            _ if !listed => GroupVerdict::Misses(Miss::NotListed),
+            Err(miss) => GroupVerdict::NotExcepting(miss),
+            Ok(()) if governing == Some(&group.name) => GroupVerdict::Excepts(access.until),
+            Ok(()) => GroupVerdict::OutdoneException(access.until),
+        };
+        Some((access.name.clone(), verdict))
+    };
+    let exceptions = snapshot.exceptions().filter_map(exception);
+    let groups = snapshot.groups().map(|group| (group.name.clone(), verdict(group)));
+    let groups = exceptions.chain(groups).collect::<Vec<_>>();
     let steps = walk(facts, &decision, &groups);
     Explanation { decision, groups, steps }
 }

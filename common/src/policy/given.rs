@@ -1,5 +1,6 @@
-//! What groups give, whenever they are open: for who looks at all users and credentials at once. A
-//! decision looks at one moment, and at what is stopped then; this looks at what is configured.
+//! What groups and exceptional accesses give, whenever they are open: for who looks at all users and
+//! credentials at once. A decision looks at one moment, and at what is stopped then; this looks at what
+//! is configured. An exceptional access is told beside what a group gives, which is there again after it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,29 +11,64 @@ use serde::Serialize;
 
 use super::criteria;
 use super::decide::{Demand, most_demanded};
-use crate::model::{AccessGroup, Action, Credential, CredentialEntry, Criteria, Snapshot, Terms, UserEntry};
+use crate::model::{
+    AccessGroup, Action, Credential, CredentialEntry, Criteria, ExceptionEntry, ExceptionalAccess, Snapshot,
+    Terms, UserEntry,
+};
 use crate::name::AccessGroupName;
 
-/// The group that governs an access, and its terms.
+/// The group or the exceptional access that governs an access, and its terms.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Given<'a> {
     group: &'a Arc<AccessGroup>,
     terms: &'a Terms,
     credential: &'a Credential,
+    exceptional: Option<&'a ExceptionalAccess>,
 }
 
 impl<'a> Given<'a> {
-    /// What governs once every limitation is open that ever will be.
-    pub fn to(
+    /// What the exceptional access gives that lasts longest, and what governs besides it.
+    pub fn all_to(
+        snapshot: &'a Snapshot,
+        user: &UserEntry,
+        credential: &'a CredentialEntry,
+        action: Action,
+        now: Timestamp,
+    ) -> [Option<Self>; 2] {
+        if !user.user.enabled {
+            return [None; 2];
+        }
+        [
+            Self::by_exception(snapshot, user, credential, action, now),
+            Self::by_group(snapshot, user, credential, action, now),
+        ]
+    }
+
+    /// One that begins later counts as one that has begun.
+    fn by_exception(
         snapshot: &'a Snapshot,
         user: &UserEntry,
         credential: &'a CredentialEntry,
         action: Action,
         now: Timestamp,
     ) -> Option<Self> {
-        if !user.user.enabled {
-            return None;
-        }
+        let credential = &*credential.credential;
+        let given = snapshot.exceptions_of(user).filter(|one| {
+            one.access.credential == credential.name && one.access.allows(action) && now < one.access.until
+        });
+        let ExceptionEntry { access, group } = given.max_by_key(|one| one.access.until)?;
+        let terms = group.terms(action)?;
+        Some(Self { group, terms, credential, exceptional: Some(access) })
+    }
+
+    /// The group that governs once every limitation is open that ever will be.
+    fn by_group(
+        snapshot: &'a Snapshot,
+        user: &UserEntry,
+        credential: &'a CredentialEntry,
+        action: Action,
+        now: Timestamp,
+    ) -> Option<Self> {
         let mut best: Option<(Demand, Self)> = None;
         for entry in snapshot.groups_of(user) {
             let group = &entry.group;
@@ -46,7 +82,8 @@ impl<'a> Given<'a> {
             {
                 continue;
             }
-            best = Some((demand, Self { group, terms, credential: &credential.credential }));
+            let (credential, exceptional) = (&*credential.credential, None);
+            best = Some((demand, Self { group, terms, credential, exceptional }));
         }
         best.map(|(_, given)| given)
     }
@@ -59,8 +96,14 @@ impl<'a> Given<'a> {
                 && a.request == b.request
                 && a.limitation == b.limitation
                 && a.conditions.forwards == b.conditions.forwards
+                && self.times() == other.times()
         };
         same_group && self.credential.privileges == other.credential.privileges
+    }
+
+    /// From when and until when it is, of exceptional access.
+    fn times(&self) -> Option<(Option<Timestamp>, Timestamp)> {
+        self.exceptional.map(|access| (access.from, access.until))
     }
 
     /// The same in words.
@@ -70,14 +113,18 @@ impl<'a> Given<'a> {
         Gives {
             group: group.name.clone(),
             asks: group.asks(Some(self.terms)),
-            open: group.limitation.to_string(),
+            open: match self.times() {
+                None => group.limitation.to_string(),
+                Some((None, until)) => format!("until {until}"),
+                Some((Some(from), until)) => format!("from {from} until {until}"),
+            },
             forwards: words(group.conditions.forwards.iter().map(ToString::to_string).collect()),
             privileges: words(self.credential.privileges.iter().map(ToString::to_string).collect()),
         }
     }
 }
 
-/// What an access group gives, in words.
+/// What an access group or an exceptional access gives, in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Gives {
     /// Which.

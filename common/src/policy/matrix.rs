@@ -1,4 +1,5 @@
-//! Who may reach what, and what it asks for: every pair that some group gives, for auditors.
+//! Who may reach what, and what it asks for: every pair that some group or exceptional access gives, for
+//! auditors.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ pub struct MatrixFilter {
     pub user: Option<UserName>,
     /// On this device only.
     pub device: Option<DeviceName>,
-    /// Only what this access group governs.
+    /// Only what this access group governs, or this exceptional access gives.
     pub group: Option<AccessGroupName>,
 }
 
@@ -29,7 +30,7 @@ pub struct MatrixRow {
     pub credential: CredentialName,
     /// To do what.
     pub action: Action,
-    /// By which group, and how.
+    /// By which group or exceptional access, and how.
     #[serde(flatten)]
     pub gives: Gives,
 }
@@ -56,19 +57,29 @@ fn of_user<'a>(
     now: Timestamp,
 ) -> Vec<MatrixRow> {
     let mut reached: BTreeMap<_, &CredentialEntry> = BTreeMap::new();
+    let mut reach = |credential: &'a CredentialEntry| {
+        let name = &credential.credential.name;
+        if filter.device.as_ref().is_none_or(|device| name.device == *device) {
+            reached.insert((&name.device, &name.account), credential);
+        }
+    };
     for group in snapshot.groups_of(user) {
         for &credential in matches.of(&group.group, user).iter() {
-            let name = &credential.credential.name;
-            if filter.device.as_ref().is_none_or(|device| name.device == *device) {
-                reached.insert((&name.device, &name.account), credential);
-            }
+            reach(credential);
+        }
+    }
+    for one in snapshot.exceptions_of(user) {
+        if let Some(credential) = snapshot.credential_entry(&one.access.credential) {
+            reach(credential);
         }
     }
     let rows = reached.into_values().flat_map(|credential| {
-        [Action::Session, Action::ViewPassword].into_iter().filter_map(move |action| {
-            let gives = Given::to(snapshot, user, credential, action, now)?.told();
-            let (user, credential) = (user.user.name.clone(), credential.credential.name.clone());
-            Some(MatrixRow { user, credential, action, gives })
+        [Action::Session, Action::ViewPassword].into_iter().flat_map(move |action| {
+            let all = Given::all_to(snapshot, user, credential, action, now).into_iter().flatten();
+            all.map(move |given| {
+                let (user, credential) = (user.user.name.clone(), credential.credential.name.clone());
+                MatrixRow { user, credential, action, gives: given.told() }
+            })
         })
     });
     rows.filter(|row| filter.group.as_ref().is_none_or(|group| row.gives.group == *group)).collect()

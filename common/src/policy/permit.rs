@@ -302,6 +302,7 @@ pub fn recheck(
         coming,
         login: permit.login.as_ref(),
         claims: &permit.claims,
+        refused_code: None,
         requests,
         live: &[],
         changes,

@@ -1,5 +1,5 @@
 //! Who gains and who loses what by an edit, before it is made: of all users and credentials only those
-//! are looked at that the edit touches.
+//! are looked at that the edit touches. Exceptional access is one of its own beside what a group gives.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::given::{Given, Gives, Matches};
-use crate::model::{AccessGroup, Action, CredentialEntry, Snapshot};
+use crate::model::{
+    AccessGroup, Action, CredentialEntry, ExceptionEntry, ExceptionalAccess, Snapshot, UserEntry,
+};
 use crate::name::{AccessGroupName, CredentialName, UserName};
 
 /// Pairs of a user and a credential that are looked at.
@@ -67,23 +69,25 @@ pub fn simulate(before: &Snapshot, after: &Snapshot, now: Timestamp, most: usize
             for action in [Action::Session, Action::ViewPassword] {
                 let was = given(before, user, credential, action, now);
                 let is = given(after, user, credential, action, now);
-                let (place, accesses) = match (&was, &is) {
-                    (None, None) => continue,
-                    (Some(was), Some(is)) if was.same(is) => continue,
-                    (None, Some(_)) => (0, &mut effect.gained),
-                    (Some(_), None) => (1, &mut effect.lost),
-                    (Some(_), Some(_)) => (2, &mut effect.changed),
-                };
-                accesses.count += 1;
-                if let Some(seen) = seen.get_mut(place)
-                    && !std::mem::replace(seen, true)
-                {
-                    accesses.users += 1;
-                }
-                if accesses.first.len() < most {
-                    let (user, credential) = (user.clone(), credential.clone());
-                    let (before, after) = (was.map(|given| given.told()), is.map(|given| given.told()));
-                    accesses.first.push(Access { user, credential, action, before, after });
+                for (was, is) in was.into_iter().zip(is) {
+                    let (place, accesses) = match (&was, &is) {
+                        (None, None) => continue,
+                        (Some(was), Some(is)) if was.same(is) => continue,
+                        (None, Some(_)) => (0, &mut effect.gained),
+                        (Some(_), None) => (1, &mut effect.lost),
+                        (Some(_), Some(_)) => (2, &mut effect.changed),
+                    };
+                    accesses.count += 1;
+                    if let Some(seen) = seen.get_mut(place)
+                        && !std::mem::replace(seen, true)
+                    {
+                        accesses.users += 1;
+                    }
+                    if accesses.first.len() < most {
+                        let (user, credential) = (user.clone(), credential.clone());
+                        let (before, after) = (was.map(|given| given.told()), is.map(|given| given.told()));
+                        accesses.first.push(Access { user, credential, action, before, after });
+                    }
                 }
             }
         }
@@ -97,9 +101,11 @@ fn given<'a>(
     credential: &CredentialName,
     action: Action,
     now: Timestamp,
-) -> Option<Given<'a>> {
-    let (user, credential) = (snapshot.user_entry(user)?, snapshot.credential_entry(credential)?);
-    Given::to(snapshot, user, credential, action, now)
+) -> [Option<Given<'a>>; 2] {
+    match (snapshot.user_entry(user), snapshot.credential_entry(credential)) {
+        (Some(user), Some(credential)) => Given::all_to(snapshot, user, credential, action, now),
+        _ => [None; 2],
+    }
 }
 
 /// Whether a credential is another to who reaches it.
@@ -115,12 +121,14 @@ struct Side<'a> {
     other: &'a Snapshot,
     matches: Matches<'a>,
     groups: HashMap<&'a AccessGroupName, &'a AccessGroup>,
+    exceptions: HashMap<&'a AccessGroupName, &'a ExceptionalAccess>,
 }
 
 impl<'a> Side<'a> {
     fn new(own: &'a Snapshot, other: &'a Snapshot) -> Self {
         let groups = other.groups().map(|group| (&group.name, &**group)).collect();
-        Self { own, other, matches: Matches::new(own), groups }
+        let exceptions = other.exceptions().map(|one| (&one.access.name, &one.access)).collect();
+        Self { own, other, matches: Matches::new(own), groups, exceptions }
     }
 
     /// Adds what differs from the other state; `false` where it is too much.
@@ -134,8 +142,7 @@ impl<'a> Side<'a> {
             // Who leaves or joins is in one of both lists.
             for name in &group.users {
                 let Some(user) = own.user_entry(name) else { continue };
-                let another =
-                    self.other.user_entry(name).is_none_or(|was| was.user.enabled != user.user.enabled);
+                let another = self.is_another(user);
                 if !all && !another && changed.is_empty() {
                     continue;
                 }
@@ -156,7 +163,22 @@ impl<'a> Side<'a> {
                 }
             }
         }
-        true
+        for ExceptionEntry { access, .. } in own.exceptions() {
+            let Some(entry) = own.credential_entry(&access.credential) else { continue };
+            let credential = &entry.credential.name;
+            let all = self.exceptions.get(&access.name) != Some(&access) || changed.contains(credential);
+            let users = access.users.iter().filter_map(|name| own.user_entry(name));
+            for user in users.filter(|user| all || self.is_another(user)) {
+                let reached = pairs.entry(&user.user.name).or_default();
+                count += usize::from(reached.insert((credential.device.as_str(), credential)));
+            }
+        }
+        count < MOST_PAIRS
+    }
+
+    /// Whether the user is there in one state only.
+    fn is_another(&self, user: &UserEntry) -> bool {
+        self.other.user_entry(&user.user.name).is_none_or(|was| was.user.enabled != user.user.enabled)
     }
 }
 

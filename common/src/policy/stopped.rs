@@ -1,5 +1,6 @@
 //! What a panic stops. It never vetoes by a group that does not govern, and it never makes a group
-//! step aside for one that demands less: who would come in by a stopped group stays out.
+//! step aside for one that demands less: who would come in by a stopped group stays out. Exceptional
+//! access is no group: a panic on a group does not stop it, one on its user, its device or all does.
 
 use crate::model::{AccessGroup, CredentialEntry, PanicScope, Snapshot};
 use crate::name::UserName;

@@ -13,11 +13,13 @@ use crate::time::Window;
 mod approval;
 mod at_once;
 mod changes;
+mod exceptional;
 mod limits;
 mod login;
 mod naive;
 mod outside;
 mod panic;
+mod places;
 mod properties;
 mod several_groups;
 mod simulate;
@@ -105,6 +107,7 @@ impl Ask {
             origin: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             coming: Coming::ASKED,
             claims: &self.claims,
+            refused_code: None,
             requests: &self.requests,
             live: &[],
             changes: &self.changes,
@@ -183,6 +186,7 @@ fn approved() -> Request {
 fn vote(by: &str, level: u8, verdict: Verdict) -> Vote {
     Vote {
         by: by.parse().unwrap(),
+        stands_in_for: None,
         level: level.try_into().unwrap(),
         verdict,
         at: noon(),
@@ -324,7 +328,7 @@ fn what_a_user_may_reach_is_what_decide_would_not_refuse() {
     let snapshot = group("devices = [\"db*\"]", APPROVED);
     let names: Vec<_> = reachable(&snapshot, &"operator".parse().unwrap(), Action::Session, noon())
         .into_iter()
-        .map(|(credential, _)| credential.name.to_string())
+        .map(|reached| reached.credential.name.to_string())
         .collect();
     assert_eq!(names, ["adm-operator@db01", "ops@db01"]);
     assert!(reachable(&snapshot, &"other".parse().unwrap(), Action::Session, noon()).is_empty());

@@ -115,6 +115,13 @@ pub(super) fn walk(
 }
 
 fn governing(groups: &[(AccessGroupName, GroupVerdict)]) -> String {
+    let excepts = groups.iter().find_map(|(name, verdict)| match verdict {
+        GroupVerdict::Excepts(until) => Some((name, until)),
+        _ => None,
+    });
+    if let Some((name, until)) = excepts {
+        return format!("exceptional access `{name}` governs before every access group until {until:.0}");
+    }
     let governs = groups.iter().find_map(|(name, verdict)| match verdict {
         GroupVerdict::Governs { demands, .. } => Some((name, demands)),
         _ => None,

@@ -25,10 +25,22 @@ impl Access {
         let requests = self.requests_for(user, target).await?;
         let (snapshot, claims, seen) = (self.snapshot(), Claims::default(), self.seen(user, from));
         let (coming, claims, requests, live) = (seen.coming(), &claims, requests.as_slice(), &[][..]);
-        let (login, origin) = (None, from);
+        let (login, origin, refused_code) = (None, from, None);
         let changes = &[][..];
-        let facts =
-            Facts { now, user, login, target, action, origin, coming, claims, requests, live, changes };
+        let facts = Facts {
+            now,
+            user,
+            login,
+            target,
+            action,
+            origin,
+            coming,
+            claims,
+            refused_code,
+            requests,
+            live,
+            changes,
+        };
         let mut decided = policy::decide(&snapshot, &facts);
         let changes = match &decided {
             Decision::Needs(needs) => self.changes_for(needs, claims, requests, now).await?,

@@ -20,7 +20,7 @@ mod sessions;
 
 pub(super) use changes::{Change, CreateChange, Ids};
 pub(super) use fleet::{Agent, Grant, GrantList};
-pub(super) use moment::Since;
+pub(super) use moment::{Since, Start};
 pub(super) use notify::{Notify, NotifyList};
 pub(super) use panics::Panic;
 pub(super) use remote_accesses::{RemoteAccess, RemoteAccessList, Wanted};
@@ -206,7 +206,7 @@ pub(super) enum Access {
         #[arg(long, value_name = "ADDRESS")]
         from: Option<IpAddr>,
         /// At another moment than now: 2026-12-24T18:00Z, or +2h for in two hours
-        #[arg(long, value_name = "TIME", value_parser = moment::start)]
+        #[arg(long, value_name = "TIME")]
         at: Option<moment::Start>,
     },
     /// Who may reach what, and what it asks for, whenever it is open (auditors and administrators)

@@ -1,18 +1,24 @@
 //! `request …`
 
+mod file;
+mod form;
 mod show;
 
 use jiff::Timestamp;
 use tidegate_common::model::{Action, Claims, Limits, StateWord, Wish};
 
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
 use super::grammar::{Create, Extend, Request as Asked, RequestList, Since};
+use super::line::{Line, Typed};
 use super::screen::Screen;
 use super::show::{ago, maybe, moment};
 use super::table::Table;
 use super::{Actor, Failure, Services};
 use crate::requests::Narrowed;
 use crate::service::Each;
-use crate::service::requests::{self, Deed, Filter, Listed, RequestView, Wanted, Whose};
+use crate::service::requests::{self, Choices, Deed, Filter, Listed, RequestView, Wanted, Whose};
+use form::{Form, Taken};
 use show::{details, plan, sentence, sessions};
 
 pub(super) async fn run(
@@ -20,6 +26,7 @@ pub(super) async fn run(
     actor: &Actor,
     asked: Asked,
     screen: &mut Screen<'_>,
+    stdin: impl AsyncRead + Unpin + Send,
 ) -> Result<u8, Failure> {
     let done = match asked {
         Asked::List(asked) => return list(services, actor, asked, screen).await,
@@ -28,6 +35,16 @@ pub(super) async fn run(
             let plans: String = shown.plan.iter().map(plan).collect();
             screen.one_told(&shown, || details(&shown) + &plans + &sessions(&shown)).await?;
             return Ok(0);
+        }
+        Asked::Create(asked) if asked.credentials.is_empty() && asked.file.is_none() => {
+            return step_by_step(services, actor, asked, screen, stdin).await;
+        }
+        Asked::Create(Create { file: Some(file), .. }) => {
+            if file != "-" {
+                let why = format!("the gate does not read your files; write: request create -f - < {file}");
+                return Err(Failure::Usage(why));
+            }
+            create(services, actor, file::read(stdin).await?).await?
         }
         Asked::Create(asked) => create(services, actor, asked).await?,
         Asked::Approve { ids, comment, start, duration, only } => {
@@ -64,6 +81,72 @@ async fn create(services: &Services, actor: &Actor, asked: Create) -> Result<Eac
         },
     };
     Ok(requests::create(services, actor, credentials, &wanted).await?)
+}
+
+/// Asks for all of it on a terminal; makes it when it is reviewed.
+async fn step_by_step(
+    services: &Services,
+    actor: &Actor,
+    asked: Create,
+    screen: &mut Screen<'_>,
+    mut stdin: impl AsyncRead + Unpin + Send,
+) -> Result<u8, Failure> {
+    if screen.columns.is_none() {
+        let why =
+            "name a credential, or use a terminal (ssh -t) or a text (-f -); --help tells how to write it";
+        return Err(Failure::Usage(why.to_owned()));
+    }
+    let Choices { reachable, reasons } = requests::choices(services, actor).await?;
+    let reachable = reachable.into_iter().map(|reach| (reach.credential, reach.asks)).collect();
+    let mut form = Form::new(reachable, reasons, asked);
+    screen.text(Form::welcome()).await?;
+    loop {
+        screen.text(&form.text()).await?;
+        screen.flush().await?;
+        let Some(line) = typed(screen, &mut stdin).await? else { break };
+        match form.take(&line) {
+            Taken::Next => {}
+            Taken::Wrong(why) => screen.plain(&why).await?,
+            Taken::Leave => break,
+            Taken::Save => {
+                let done = create(services, actor, form.said.clone()).await?;
+                if !done.done.is_empty() || done.failed.is_empty() {
+                    return screen.each(done, sentence).await;
+                }
+                // What stands against it can be changed.
+                for failure in &done.failed {
+                    screen.plain(&format!("tidegate: {failure}")).await?;
+                }
+                form.again();
+            }
+        }
+    }
+    screen.line("\nNothing was asked for.").await?;
+    Ok(1)
+}
+
+/// One line from the terminal; none when it is left.
+async fn typed(
+    screen: &mut Screen<'_>,
+    stdin: &mut (impl AsyncRead + Unpin + Send),
+) -> Result<Option<String>, Failure> {
+    let mut line = Line::default();
+    loop {
+        let mut byte = [0];
+        if stdin.read(&mut byte).await? == 0 {
+            return Ok(None);
+        }
+        let [byte] = byte;
+        let mut echo = String::new();
+        let typed = line.key(byte, &mut echo);
+        screen.text(&echo).await?;
+        screen.flush().await?;
+        match typed {
+            Some(Typed::Line(line)) => return Ok(Some(line)),
+            Some(Typed::Leave) => return Ok(None),
+            None => {}
+        }
+    }
 }
 
 async fn extend(services: &Services, actor: &Actor, asked: Extend) -> Result<Each<RequestView>, Failure> {

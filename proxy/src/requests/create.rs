@@ -13,7 +13,7 @@ use tidegate_common::time::Window;
 
 use super::story::created;
 use super::{NewRequest, RequestError, Requests, moment, wish};
-use crate::access::By;
+use crate::access::{Access, By};
 use crate::store::{RequestFilter, Store};
 
 /// Requests of one user that may wait at once, and emergencies that nobody has reviewed.
@@ -48,7 +48,7 @@ impl Requests {
         let (mut each, mut refused): (Vec<(AccessGroupName, NewRequest)>, _) = (Vec::new(), Vec::new());
         let mut seen = HashSet::new();
         for target in new.targets.iter().filter(|target| seen.insert(*target)) {
-            match governed(&snapshot, &new, target, start, &[]) {
+            match governed(&self.0.access, &snapshot, &new, target, start, &[]) {
                 Err(error) => refused.push(error),
                 Ok(Governed { group, .. }) => match each.iter_mut().find(|(known, _)| *known == group) {
                     Some((_, one)) => one.targets.push(target.clone()),
@@ -80,8 +80,9 @@ impl Requests {
         let was = self.0.store.requester(&new.user).await?;
         let start = wish::start(new.wish.start, now)?;
         let snapshot = self.0.access.snapshot();
+        let access = &self.0.access;
         let changes = self.changes(&snapshot, &new, start).await?;
-        let Governed { group: governing, needs } = all_governed(&snapshot, &new, start, &changes)?;
+        let Governed { group: governing, needs } = all_governed(access, &snapshot, &new, start, &changes)?;
         let alone = || new.targets.first().cloned().map_or(RequestError::Targets, RequestError::NotNeeded);
         let group = snapshot.group(&governing).ok_or_else(alone)?;
         if needs.is_none() && !wish::says(group, new.action) {
@@ -144,7 +145,8 @@ impl Requests {
         new: &NewRequest,
         start: Timestamp,
     ) -> Result<Vec<Change>, RequestError> {
-        let needs = match new.targets.first().map(|target| governed(snapshot, new, target, start, &[])) {
+        let first = new.targets.first();
+        let needs = match first.map(|target| governed(&self.0.access, snapshot, new, target, start, &[])) {
             Some(Ok(Governed { needs: Some(needs), .. })) => needs,
             _ => return Ok(Vec::new()),
         };
@@ -212,6 +214,7 @@ impl Requests {
 
 /// What governs all of a request.
 fn all_governed(
+    access: &Access,
     snapshot: &Snapshot,
     new: &NewRequest,
     start: Timestamp,
@@ -229,7 +232,7 @@ fn all_governed(
         let known = snapshot.reasons().map(|reason| reason.name.clone()).collect();
         return Err(RequestError::NoReason { named: named.clone(), known });
     }
-    let mut all = new.targets.iter().map(|target| governed(snapshot, new, target, start, changes));
+    let mut all = new.targets.iter().map(|target| governed(access, snapshot, new, target, start, changes));
     let first = all.next().ok_or(RequestError::Targets)??;
     for other in all {
         let other = other?;
@@ -248,12 +251,14 @@ fn all_governed(
 }
 
 fn governed(
+    access: &Access,
     snapshot: &Snapshot,
     new: &NewRequest,
     target: &CredentialName,
     start: Timestamp,
     changes: &[Change],
 ) -> Result<Governed, RequestError> {
+    let refused = new.claims.governance.as_ref().and_then(|code| access.refused_code(code));
     let facts = Facts {
         now: start,
         user: &new.user,
@@ -263,6 +268,7 @@ fn governed(
         origin: new.origin,
         coming: Coming::ASKED,
         claims: &new.claims,
+        refused_code: refused.as_deref(),
         requests: &[],
         live: &[],
         changes,

@@ -202,7 +202,9 @@ fn missing(needs: &Needs) -> String {
         needs.justification.then(|| "a justification (--justification)".to_owned()),
         (!reasons.is_empty()).then(|| format!("a reason (--reason, one of {})", reasons.join(", "))),
         needs.change.as_ref().map(|need| format!("an approved change (--change ID; {need})")),
-        needs.governance.then(|| "a governance code (--governance)".to_owned()),
+        needs.refused_code.clone(),
+        (needs.governance && needs.refused_code.is_none())
+            .then(|| "a governance code (--governance)".to_owned()),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

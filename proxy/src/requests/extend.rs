@@ -86,6 +86,8 @@ impl Requests {
         {
             return Err(RequestError::TooLong { group: group.name.clone(), longest });
         }
+        let code = claims.governance.as_ref().filter(|code| first.claims.governance.as_ref() != Some(*code));
+        let refused = code.and_then(|code| self.0.access.refused_code(code));
         let facts = Facts {
             now,
             user,
@@ -95,6 +97,7 @@ impl Requests {
             origin: by.origin,
             coming: Coming::ASKED,
             claims: &claims,
+            refused_code: refused.as_deref(),
             requests: &[],
             live: &[],
             changes: &[],

@@ -1,6 +1,7 @@
 mod emergencies;
 mod extend;
 mod several;
+mod told;
 
 use tidegate_common::model::{RequestState, Text};
 use tidegate_common::policy::{Decision, EndReason, NoVote, Permit};

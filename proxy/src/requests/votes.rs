@@ -3,9 +3,11 @@
 use jiff::Timestamp;
 use tidegate_common::audit::{Event, Notes};
 use tidegate_common::id::RequestId;
-use tidegate_common::model::{AccessGroup, LeftOut, Request, RequestState, Text, Verdict, Vote, Wish};
+use tidegate_common::model::{
+    AccessGroup, LeftOut, Request, RequestState, Snapshot, Text, Verdict, Vote, Wish,
+};
 use tidegate_common::name::{CredentialName, UserName};
-use tidegate_common::policy::{self, Tally};
+use tidegate_common::policy::{self, Ballot, Tally};
 use tidegate_common::time::{Length, Window};
 
 use super::extend::{self, NoExtension};
@@ -93,14 +95,21 @@ impl Requests {
         }
         let snapshot = self.0.access.snapshot();
         let group = snapshot.group(&request.group).ok_or(RequestError::GroupGone(id))?;
-        let level = policy::ballot(group, &request, voter).map_err(|why| RequestError::NoVote { id, why })?;
+        let ballot = policy::ballot(&snapshot, group, &request, voter, now);
+        let Ballot { level, stands_in_for } = ballot.map_err(|why| RequestError::NoVote { id, why })?;
         let before = request.clone();
         let left_out = leave_out(&mut request, &narrowed.only, voter, now)?;
         self.narrow(group, &mut request, narrowed.wish, now)?;
-        let vote =
-            Vote { by: voter.clone(), level, verdict, at: now, origin: by.origin, comment: comment.clone() };
-        request.votes.push(vote);
-        self.count(group, &mut request, now);
+        request.votes.push(Vote {
+            by: voter.clone(),
+            stands_in_for: stands_in_for.clone(),
+            level,
+            verdict,
+            at: now,
+            origin: by.origin,
+            comment: comment.clone(),
+        });
+        self.count(&snapshot, group, &mut request, now);
         let extended = match verdict {
             Verdict::Approve => self.extended(group, &mut request, now).await?,
             Verdict::Reject => None,
@@ -113,9 +122,21 @@ impl Requests {
         let level = u8::from(level);
         let event = match verdict {
             Verdict::Approve => {
-                Event::RequestApproved { request: id, level, comment, complete, from, until, left_out }
+                let request = id;
+                Event::RequestApproved {
+                    request,
+                    level,
+                    comment,
+                    complete,
+                    from,
+                    until,
+                    left_out,
+                    stands_in_for,
+                }
             }
-            Verdict::Reject => Event::RequestRejected { request: id, level, comment, complete },
+            Verdict::Reject => {
+                Event::RequestRejected { request: id, level, comment, complete, stands_in_for }
+            }
         };
         let (mut step, mut events) = (Store::request_changed(request.clone(), was), vec![event]);
         if let Some((more, extended)) = extended {
@@ -186,8 +207,8 @@ impl Requests {
         Ok(Some(extend::lengthen(group, request, (first, was), open, length)))
     }
 
-    fn count(&self, group: &AccessGroup, request: &mut Request, now: Timestamp) {
-        match policy::tally(group, request) {
+    fn count(&self, snapshot: &Snapshot, group: &AccessGroup, request: &mut Request, now: Timestamp) {
+        match policy::tally(snapshot, group, request) {
             Tally::Waiting { .. } => {}
             Tally::Rejected => request.state = RequestState::Rejected { at: now },
             Tally::Approved => {

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use tidegate_common::model::{AccessGroup, Action, Credential};
+use tidegate_common::model::Action;
 use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
-use tidegate_common::policy::{self, Decision, GroupVerdict, MatrixFilter, MatrixRow, Step};
+use tidegate_common::policy::{self, Decision, GroupVerdict, MatrixFilter, MatrixRow, Reached, Step};
 
 use super::operation::Operation;
 use super::{Actor, Failure, Services};
@@ -106,12 +106,25 @@ pub async fn explain(
         let at = at.unwrap_or_else(Timestamp::now);
         let explained = services.access.explain(&user, &credential, action, from, at).await?;
         let decision = match &explained.decision {
-            Decision::Permitted(permit) => format!("permitted by access group `{}`", permit.group()),
+            Decision::Permitted(permit) => {
+                let request = permit.request().map(|id| format!(", by request {id}")).unwrap_or_default();
+                let end = permit.expires().map(|end| format!(", until {end}")).unwrap_or_default();
+                let group = permit.group();
+                let excepts = |(name, verdict): &(AccessGroupName, GroupVerdict)| {
+                    name == group && matches!(verdict, GroupVerdict::Excepts(_))
+                };
+                let what = match explained.groups.iter().any(excepts) {
+                    true => "exceptional access",
+                    false => "access group",
+                };
+                format!("permitted by {what} `{group}`{request}{end}")
+            }
             Decision::Needs(needs) => {
                 let change =
                     needs.change.as_ref().map(|need| format!("; it demands an approved change, {need}"));
-                let change = change.unwrap_or_default();
-                format!("access group `{}` decides and asks for more{change}", needs.group)
+                let held = needs.held.as_ref().map(|(id, held)| format!("; {}", held.sentence(*id)));
+                let (change, held) = (change.unwrap_or_default(), held.unwrap_or_default());
+                format!("access group `{}` decides and asks for more{change}{held}", needs.group)
             }
             Decision::Refused(refusal) => format!("refused: {}", refusal.why()),
         };
@@ -158,7 +171,7 @@ pub(super) fn reachable(services: &Services, user: &UserName) -> Vec<Reachable> 
     let snapshot = services.access.snapshot();
     let now = Timestamp::now();
     let reachable = policy::reachable(&snapshot, user, Action::Session, now);
-    let line = |(credential, group): (&Credential, &AccessGroup)| {
+    let line = |Reached { credential, group, closes }: Reached<'_>| {
         let device = snapshot.device(&credential.name.device);
         let text = |label: Option<&tidegate_common::model::Label>| {
             label.map(ToString::to_string).unwrap_or_default()
@@ -171,7 +184,7 @@ pub(super) fn reachable(services: &Services, user: &UserName) -> Vec<Reachable> 
             privileges: privileges.join(", "),
             device_type: text(device.and_then(|device| device.kind.as_ref())),
             product: text(device.and_then(|device| device.product.as_ref())),
-            closes: group.limitation.closes(now),
+            closes,
         }
     };
     reachable.into_iter().map(line).collect()

@@ -7,10 +7,11 @@ pub use view::{Plan, RequestSession, RequestView, ShownRequest};
 use jiff::Timestamp;
 use tidegate_common::id::RequestId;
 use tidegate_common::model::{Action, Claims, Limits, Request, RequestState, Role, StateWord, Text, Wish};
-use tidegate_common::name::{CredentialName, UserName};
-use tidegate_common::policy;
+use tidegate_common::name::{CredentialName, ReasonName, UserName};
+use tidegate_common::policy::{self, Approves};
 use tidegate_common::time::Length;
 
+use super::access::Reachable;
 use super::operation::Operation;
 use super::{Actor, Each, Failure, Services};
 use crate::requests::{Narrowed, NewRequest, RequestError, Sorted};
@@ -30,6 +31,25 @@ pub struct Wanted {
     pub wish: Wish,
     /// What it is bounded to.
     pub limits: Limits,
+}
+
+/// What a request can be made of.
+#[derive(Debug, Clone)]
+pub struct Choices {
+    /// What the actor may reach.
+    pub reachable: Vec<Reachable>,
+    /// Reasons to choose from.
+    pub reasons: Vec<ReasonName>,
+}
+
+/// What the actor can ask for.
+///
+/// # Errors
+/// When the actor is no user.
+pub async fn choices(services: &Services, actor: &Actor) -> Result<Choices, Failure> {
+    let reachable = super::access::list(services, actor, None).await?;
+    let reasons = services.access.snapshot().reasons().map(|reason| reason.name.clone()).collect();
+    Ok(Choices { reachable, reasons })
 }
 
 /// Makes one request for all credentials that one access group governs; goes on after one that
@@ -283,21 +303,21 @@ pub(super) async fn waiting_for(services: &Services, user: &UserName) -> Result<
 fn may_vote(services: &Services, request: &Request, user: &UserName) -> bool {
     let snapshot = services.access.snapshot();
     let group = snapshot.group(&request.group).filter(|_| request.state == RequestState::Pending);
-    group.is_some_and(|group| policy::ballot(group, request, user).is_ok())
+    group.is_some_and(|group| policy::ballot(&snapshot, group, request, user, Timestamp::now()).is_ok())
 }
 
 /// The requests that the user approves, whether they wait or not.
 fn approved_by(services: &Services, user: &UserName) -> Concern {
-    let snapshot = services.access.snapshot();
-    let groups = snapshot.approves(user).map(|group| group.name.clone()).collect();
-    Concern { groups, ..Concern::default() }
+    let approves = policy::approves_for(&services.access.snapshot(), user, Timestamp::now());
+    let Approves { groups, managed, managers } = approves;
+    Concern { own: None, groups, managed: (managed, managers) }
 }
 
 /// The emergencies that the user is to review.
 pub(super) async fn to_review(services: &Services, user: &UserName) -> Result<Vec<RequestView>, Failure> {
     let snapshot = services.access.snapshot();
     let is_admin = snapshot.user(user).is_some_and(|user| user.has_role(Role::Admin));
-    if !is_admin && !snapshot.is_approver(user) {
+    if !is_admin && policy::approves_for(&snapshot, user, Timestamp::now()).is_none() {
         return Ok(Vec::new());
     }
     let filter = RequestFilter { to_review: true, ..RequestFilter::default() };

@@ -208,7 +208,7 @@ fn sees_past(actor: &Actor, session: &SessionRow) -> bool {
 /// Whether they learn who watched a session.
 fn tells_of_watchers(services: &Services, actor: &Actor, session: &SessionRow) -> bool {
     let snapshot = services.access.snapshot();
-    let told = || snapshot.group(&session.group).is_some_and(|group| group.tells_of_watchers());
+    let told = || snapshot.governing(&session.group).is_some_and(|group| group.tells_of_watchers());
     actor.reads_all() || actor.monitors() || told()
 }
 

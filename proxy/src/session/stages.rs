@@ -223,14 +223,12 @@ impl Opened {
                 tracing::error!(%error, "how many sessions of a remote access are left is not seen yet");
             }
         }
-        match admitted {
-            Ok(()) => Ok(()),
-            // Another session was faster since policy was asked.
-            Err(error) => Err(match error.full() {
-                Some(full) => failed(EndCause::Policy, full),
-                None => failed(EndCause::Shutdown, error),
-            }),
-        }
+        // Another session was faster since policy was asked.
+        admitted.map_err(|error| match (error.full(), error.spent()) {
+            (Some(full), _) => failed(EndCause::Policy, full),
+            (None, Some(spent)) => failed(EndCause::Policy, spent),
+            (None, None) => failed(EndCause::Shutdown, error),
+        })
     }
 
     async fn login(&mut self, route: Route, connected: Connected) -> Result<Arc<Open>, End> {

@@ -3,7 +3,6 @@
 
 use serde_json::Value;
 use tidegate_tests::pty::{PATIENCE, Pty};
-use tidegate_tests::run::Done;
 use tidegate_tests::wait;
 
 use crate::needs_devices;
@@ -11,10 +10,6 @@ use crate::scene::{Scene, text};
 use crate::ways::street;
 
 impl Scene<'_> {
-    fn says(&self, user: &str, words: &[&str]) -> Done {
-        self.world.client().console(user, words).unwrap().run().unwrap()
-    }
-
     /// Operator plans a change, approver approves it.
     fn planned(&self, id: &str, more: &[&str]) {
         let device = if more.contains(&"--device") { vec![] } else { vec!["--device", self.device.name()] };

@@ -25,7 +25,7 @@ use crate::ways::{Street, street};
 const GOLDEN: &str = include_str!("matrix.txt");
 
 /// The conditions: what is said of user and group, and the target that is asked for.
-const CONDITIONS: [(&str, &str, &str, &str); 14] = [
+const CONDITIONS: [(&str, &str, &str, &str); 16] = [
     ("allowed", "", "session = {}", "matrix@db01"),
     (
         "forwards",
@@ -58,6 +58,18 @@ const CONDITIONS: [(&str, &str, &str, &str); 14] = [
         "sessions-at-once",
         "",
         "session = {}\nconditions = { sessions_at_once = { per_user = 1 } }",
+        "matrix@db01",
+    ),
+    (
+        "sessions-used-up",
+        "",
+        "session = { approval = { needed = 1 } }\napprovers = [{ user = \"matrix-approver\" }]",
+        "matrix@db01",
+    ),
+    (
+        "outside-days",
+        "",
+        "session = { approval = { needed = 1 } }\napprovers = [{ user = \"matrix-approver\" }]",
         "matrix@db01",
     ),
 ];
@@ -140,11 +152,12 @@ fn row(street: &Street, (name, user, group, target): &(&str, &str, &str, &str)) 
     let key = world.client().public_key(&person).unwrap();
     world
         .apply(&format!(
-            "[[user]]\nname = \"matrix-approver\"\n\n\
+            "[[user]]\nname = \"matrix-approver\"\nkeys = [\"{}\"]\n\n\
              [[user]]\nname = \"{person}\"\nkeys = [\"{key}\"]\n{user}\n\n\
              [[credential]]\nname = \"matrix@db01\"\n\n\
              [[access_group]]\nname = \"{person}\"\nusers = [\"{person}\"]\n\
-             criteria = {{ devices = [\"db01\"], accounts = [\"matrix\"] }}\n{group}\n"
+             criteria = {{ devices = [\"db01\"], accounts = [\"matrix\"] }}\n{group}\n",
+            world.client().public_key("matrix-approver").unwrap()
         ))
         .unwrap();
     let row = Row { street, person, target, scratch: Scratch::new("matrix") };
@@ -165,7 +178,7 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// What is ruled beside user and group; the session that is held open where there is one.
+    /// What is ruled or was begun beside user and group; the session that is held open where there is one.
     fn rule(&self, name: &str) -> Option<Running> {
         let world = &self.street.world;
         let panic = |scope: &str| {
@@ -175,6 +188,16 @@ impl Row<'_> {
         match name {
             "panic-user" => panic("user"),
             "panic-group" => panic("access-group"),
+            "sessions-used-up" => {
+                self.approved(&["--sessions", "1"]);
+                let only = world.client().ssh(&self.person, self.target, &[SAY]).unwrap().ok().unwrap();
+                assert!(only.out().contains(SAID), "{}", only.all());
+            }
+            "outside-days" => {
+                let days = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(3 * 24);
+                let day = days.strftime("%a").to_string();
+                self.approved(&["--duration", "7d", "--days", &day]);
+            }
             "sessions-at-once" => {
                 let config = self.config();
                 let user = format!("User={}[{}]", self.person, self.target);
@@ -207,10 +230,30 @@ impl Row<'_> {
         });
         let sentence = sentence.unwrap_or_else(|| panic!("{} {kind}: nothing says why: {said}", self.person));
         let sentence = sentence.replace(&self.person, "USER");
+        // Numbers and days are others each time.
+        let sentence = match sentence.split_once("request ").and_then(|(_, rest)| rest.split_once(' ')) {
+            Some((number, _)) if number.parse::<u64>().is_ok() => {
+                sentence.replacen(&format!("request {number}"), "request N", 1)
+            }
+            _ => sentence,
+        };
+        if let Some((said, _)) = sentence.split_once("is only for ") {
+            return format!("{said}is only for DAYS");
+        }
         match (sentence.split_once(": matrix@db01 since "), sentence.rsplit_once("; ")) {
             (Some((before, _)), Some((_, after))) => format!("{before}: one since then; {after}"),
             _ => sentence,
         }
+    }
+
+    /// A request of this person's that is approved.
+    fn approved(&self, more: &[&str]) {
+        let client = self.street.world.client();
+        let words = [&["request", "create", self.target, "-o", "json"], more].concat();
+        let made = client.console(&self.person, &words).unwrap().ok().unwrap();
+        let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+        let number = made[0]["id"].to_string();
+        client.console("matrix-approver", &["request", "approve", &number]).unwrap().ok().unwrap();
     }
 
     /// Every reason that the log has for a refusal of this person.

@@ -73,6 +73,11 @@ impl<'a> Scene<'a> {
         Self::set_on(&street.world, &street.device, account, terms, false)
     }
 
+    /// What the console answers a user to words.
+    pub fn says(&self, user: &str, words: &[&str]) -> Done {
+        self.world.client().console(user, words).unwrap().run().unwrap()
+    }
+
     fn set_on(world: &'a World, device: &'a Device, account: &str, terms: &str, whole: bool) -> Self {
         device.add_account(account).unwrap();
         let (operator, approver) = (format!("{account}-operator"), format!("{account}-approver"));

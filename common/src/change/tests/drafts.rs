@@ -58,12 +58,28 @@ fn a_text_makes_a_change_that_waits_for_somebody_else_s_approval() {
     assert_eq!((change.start, change.due), (noon(), after(3600)));
     assert!(!change.expected[0].optional && change.expected[1].optional);
     let snapshot = snapshot();
-    let group = snapshot.group(&change.group).map(AsRef::as_ref);
-    let ballot = |user: &str| change.ballot(&user.parse().unwrap(), group);
+    let ballot = |user: &str| change.ballot(&user.parse().unwrap(), &snapshot, noon());
     assert_eq!(ballot("operator"), Err(NoApproval::Own));
     assert_eq!((ballot("adam"), ballot("approver")), (Err(NoApproval::Stranger), Ok(())));
     let json = serde_json::to_string(&change).unwrap();
     assert_eq!(serde_json::from_str::<Change>(&json).unwrap(), change);
+}
+
+#[test]
+fn the_manager_of_its_author_and_who_stands_in_decide_on_a_change_where_the_group_names_them() {
+    let change = made(&TEXT.replace("14:00:00+02:00", "15:00:00+02:00"), "operator").unwrap();
+    let deputy =
+        "name = \"approver\"\ndeputy = { user = \"stranger\", from = 2026-06-01, until = 2026-06-02 }";
+    let world = WORLD
+        .replacen("name = \"operator\"", "name = \"operator\"\nmanager = \"adam\"", 1)
+        .replacen("name = \"approver\"", deputy, 1)
+        .replace("[\"approver\"]", "[\"approver\", { manager = true }]");
+    let snapshot = Snapshot::new(&Resources::read(&world).unwrap()).unwrap();
+    let ballot = |user: &str, now| change.ballot(&user.parse().unwrap(), &snapshot, now);
+    for user in ["approver", "stranger", "adam"] {
+        assert_eq!(ballot(user, noon()), Ok(()), "{user}");
+    }
+    assert_eq!(ballot("stranger", after(7 * 24 * 3600)), Err(NoApproval::Stranger));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::{AccessGroup, Approval, Level, Terms};
+use super::{AccessGroup, Approval, ApproverKind, Level, Terms};
 use crate::model::Kind;
 use crate::model::check::Checker;
 use crate::name::UserName;
@@ -15,8 +15,12 @@ pub(super) fn groups(checker: &mut Checker<'_>) {
         let name = group.name.as_str();
         let listed = group.users.iter().enumerate().map(|(index, user)| (format!("users.{index}"), user));
         let approvers = group.approvers.iter().enumerate();
-        let approvers = approvers.map(|(index, approver)| (format!("approvers.{index}"), &approver.user));
-        for (field, user) in listed.chain(approvers) {
+        let approvers = approvers.filter_map(|(index, approver)| match &approver.who {
+            ApproverKind::User(user) => Some((format!("approvers.{index}"), user)),
+            ApproverKind::Manager => None,
+        });
+        let copied = group.copy.iter().enumerate().map(|(index, user)| (format!("copy.{index}"), user));
+        for (field, user) in listed.chain(approvers).chain(copied) {
             if !users.contains(user) && !checker.is_unreadable(Kind::User, user.as_str()) {
                 let why = format!("there is no user `{user}`; add them as a [[user]] or correct the name");
                 checker.wrong(Kind::AccessGroup, name, field, why);
@@ -63,7 +67,7 @@ fn twice(checker: &mut Checker<'_>, group: &AccessGroup) {
     let mut seen = HashSet::new();
     for (index, approver) in group.approvers.iter().enumerate() {
         if !seen.insert(approver) {
-            let why = format!("approver `{}` is listed twice in level {}", approver.user, approver.level);
+            let why = format!("approver `{}` is listed twice in level {}", approver.who, approver.level);
             checker.wrong(Kind::AccessGroup, group.name.as_str(), format!("approvers.{index}"), why);
         }
     }
@@ -99,7 +103,7 @@ fn approval(checker: &mut Checker<'_>, group: &AccessGroup, action: &str, terms:
         return;
     }
     let needed = approval.needed;
-    if !collectable(group, approval, None) {
+    if !collectable(group, approval, None, None) {
         let why = if approval.levels {
             format!("{needed} approvals in each level could never be collected: too few distinct approvers")
         } else {
@@ -108,10 +112,18 @@ fn approval(checker: &mut Checker<'_>, group: &AccessGroup, action: &str, terms:
         checker.wrong(Kind::AccessGroup, name, field, why);
         return;
     }
-    let stuck = group.users.iter().find(|user| !collectable(group, approval, Some(user)));
+    let users = &checker.resources.users;
+    let manager =
+        |name: &UserName| users.iter().find(|user| user.name == *name).and_then(|user| user.manager.as_ref());
+    let stuck = group.users.iter().find(|user| !collectable(group, approval, Some(user), manager(user)));
     if let Some(user) = stuck {
+        let asks_manager = group.approvers.iter().any(|approver| approver.who == ApproverKind::Manager);
+        let own = match manager(user) {
+            None if asks_manager => "who has no `manager`",
+            _ => "who may not approve their own request",
+        };
         let why = format!(
-            "{needed} approvals could never be collected for `{user}`, who may not approve their own request; \
+            "{needed} approvals could never be collected for `{user}`, {own}; \
              name another approver or take `{user}` out of `users`"
         );
         checker.wrong(Kind::AccessGroup, name, field, why);
@@ -120,19 +132,26 @@ fn approval(checker: &mut Checker<'_>, group: &AccessGroup, action: &str, terms:
 
 /// Whether enough distinct people other than the requester could approve. With
 /// levels, each level needs its own people (a person counts once in a request), so
-/// any set of levels needs that many people together (Hall's theorem).
-fn collectable(group: &AccessGroup, approval: &Approval, requester: Option<&UserName>) -> bool {
+/// any set of levels needs that many people together (Hall's theorem). Where no requester is
+/// given, a manager is one person more than those who are named.
+fn collectable(
+    group: &AccessGroup,
+    approval: &Approval,
+    requester: Option<&UserName>,
+    manager: Option<&UserName>,
+) -> bool {
     let mut levels: Vec<Level> = group.approvers.iter().map(|approver| approver.level).collect();
     levels.sort_unstable();
     levels.dedup();
     let needed = usize::from(approval.needed);
     let people = |chosen: &dyn Fn(Level) -> bool| {
-        let others = group.approvers.iter().filter(|approver| Some(&approver.user) != requester);
-        others
-            .filter(|approver| chosen(approver.level))
-            .map(|approver| &approver.user)
-            .collect::<HashSet<_>>()
-            .len()
+        let chosen = group.approvers.iter().filter(|approver| chosen(approver.level));
+        let people = chosen.filter_map(|approver| match requester {
+            None => Some(Some(approver.who.person(None))),
+            Some(_) => approver.who.person(manager).map(Some).map(Some),
+        });
+        let people = people.flatten().filter(|person| person.is_none() || *person != requester);
+        people.collect::<HashSet<_>>().len()
     };
     if !approval.levels {
         return people(&|_| true) >= needed;

@@ -1,7 +1,8 @@
 //! An access group as a kind of resource: read, shown.
 
 use super::{
-    AccessGroup, Approval, Approver, AtOnce, Conditions, Criteria, Level, RequestTerms, Terms, check,
+    AccessGroup, Approval, Approver, ApproverKind, AtOnce, Conditions, Criteria, Level, RequestTerms, Terms,
+    check,
 };
 use crate::model::check::Checker;
 use crate::model::read::Fields;
@@ -26,15 +27,26 @@ impl ResourceType for AccessGroup {
         let approvers = fields.list_of("approvers", |fields, value| {
             let text = |text: &str| {
                 let user = text.parse().map_err(|error: crate::name::NameError| error.to_string())?;
-                Ok(Approver { user, level: Level::default() })
+                Ok(Approver { who: ApproverKind::User(user), level: Level::default() })
             };
             fields.text_or_table("approvers", "approver", value, text, |fields| {
-                let user = fields.required("user");
+                let manager = fields.flag("manager", false);
+                let user = if manager { fields.optional("user") } else { fields.required("user") };
                 let level = fields.number("level", 1, 1, 3);
                 let level = u8::try_from(level).ok().and_then(|level| Level::try_from(level).ok());
-                Some(Approver { user: user?, level: level? })
+                let who = match (manager, user) {
+                    (true, None) => ApproverKind::Manager,
+                    (false, Some(user)) => ApproverKind::User(user),
+                    (false, None) => return None,
+                    (true, Some(_)) => {
+                        let why = "an approver is either a user or the requester's manager";
+                        return fields.made("user", Err(why));
+                    }
+                };
+                Some(Approver { who, level: level? })
             })
         });
+        let copy = fields.list("copy");
         let criteria = fields.table("criteria", "[access_group.criteria]", |fields| Criteria {
             devices: fields.list("devices"),
             products: fields.list("products"),
@@ -61,23 +73,13 @@ impl ResourceType for AccessGroup {
             weekdays: fields.list("weekdays"),
             slots: fields.list("slots"),
         });
-        let conditions = fields.table("conditions", "[access_group.conditions]", |fields| Conditions {
-            forwards: fields.list("forwards"),
-            longest: fields.optional("longest"),
-            sessions_at_once: fields
-                .table("sessions_at_once", "`sessions_at_once`", |fields| {
-                    let mut bound = |key| Some(fields.number(key, 0, 1, 9_999)).filter(|most| *most > 0);
-                    AtOnce { per_user: bound("per_user"), per_credential: bound("per_credential") }
-                })
-                .unwrap_or_default(),
-            exec_output_limit: fields.optional("exec_output_limit").unwrap_or_default(),
-            record_input: fields.flag("record_input", false),
-        });
+        let conditions = fields.table("conditions", "[access_group.conditions]", read_conditions);
         Some(Self {
             name: name?,
             description,
             users,
             approvers,
+            copy,
             criteria: criteria.unwrap_or_default(),
             session,
             password,
@@ -95,7 +97,7 @@ impl ResourceType for AccessGroup {
         vec![
             self.name.to_string(),
             joined(&self.users),
-            joined(&self.approvers.iter().map(|approver| &approver.user).collect::<Vec<_>>()),
+            joined(&self.approvers.iter().map(|approver| &approver.who).collect::<Vec<_>>()),
             self.asks(self.session.as_ref()),
             self.asks(self.password.as_ref()),
             cell(self.description.as_ref()),
@@ -124,6 +126,21 @@ impl AccessGroup {
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
+    }
+}
+
+pub(in crate::model) fn read_conditions(fields: &mut Fields<'_, '_>) -> Conditions {
+    Conditions {
+        forwards: fields.list("forwards"),
+        longest: fields.optional("longest"),
+        sessions_at_once: fields
+            .table("sessions_at_once", "`sessions_at_once`", |fields| {
+                let mut bound = |key| Some(fields.number(key, 0, 1, 9_999)).filter(|most| *most > 0);
+                AtOnce { per_user: bound("per_user"), per_credential: bound("per_credential") }
+            })
+            .unwrap_or_default(),
+        exec_output_limit: fields.optional("exec_output_limit").unwrap_or_default(),
+        record_input: fields.flag("record_input", false),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 use super::super::at_once::Full;
 use super::super::criteria::Field;
 use super::super::login::LoginGone;
@@ -92,6 +94,15 @@ pub enum Miss {
     /// It does not allow the action.
     #[error("it does not allow the action `{0}`")]
     Action(Action),
+    /// It is for another credential.
+    #[error("it is for another credential")]
+    OtherCredential,
+    /// It is exceptional access that begins later.
+    #[error("it begins at {0}")]
+    Begins(Timestamp),
+    /// It is exceptional access that is over.
+    #[error("it ended at {0}")]
+    Ended(Timestamp),
     /// It is outside its dates, days or times.
     #[error("it is outside its access limitation now")]
     Closed,
@@ -101,9 +112,9 @@ impl Miss {
     /// How far the group is from counting.
     pub(super) fn distance(&self) -> u8 {
         match self {
-            Self::Closed => 0,
+            Self::Closed | Self::Begins(_) | Self::Ended(_) => 0,
             Self::Action(_) => 1,
-            Self::Criteria(_) => 2,
+            Self::Criteria(_) | Self::OtherCredential => 2,
             Self::NotListed => 3,
         }
     }

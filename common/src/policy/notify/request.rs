@@ -7,7 +7,7 @@ use crate::audit::{Asked, Note, Notes};
 use crate::model::{Action, Request, RequestState, Snapshot, Text, Verdict};
 use crate::name::UserName;
 use crate::notice::{Decided, Ending, Notice, Outcome, Said, Wanted};
-use crate::policy::{Tally, ballot, tally};
+use crate::policy::{Tally, approvers, ballot, tally};
 use crate::time::{Length, Window};
 
 /// What a step makes of a request.
@@ -25,8 +25,9 @@ pub struct RequestStep<'a> {
     pub now: Timestamp,
 }
 
-/// Who is told of a step, and what: approvers whose turn has come, the requester of what was
-/// decided, every approver of an emergency.
+/// Who is told of a step, and what: approvers whose turn has come, the requester and the group's copy
+/// list of what was decided, every approver and the copy list of an emergency. Who stands in for an
+/// approver is told as they are.
 #[must_use]
 pub fn notify_of_request(snapshot: &Snapshot, step: &RequestStep<'_>) -> Vec<Notification> {
     let mut told = asked(snapshot, step);
@@ -38,33 +39,45 @@ pub fn notify_of_request(snapshot: &Snapshot, step: &RequestStep<'_>) -> Vec<Not
 
 /// Approvers who may vote now and could not before: level by level.
 fn asked(snapshot: &Snapshot, step: &RequestStep<'_>) -> Vec<Notification> {
-    let RequestStep { before, after, length, .. } = step;
+    let RequestStep { before, after, length, now, .. } = step;
     let Some(group) = snapshot.group(&after.group).filter(|_| after.state == RequestState::Pending) else {
         return Vec::new();
     };
     let waited = before.filter(|before| before.state == RequestState::Pending);
-    let turn = |user: &&UserName| {
-        ballot(group, after, user).is_ok() && waited.is_none_or(|before| ballot(group, before, user).is_err())
-    };
-    let approvers: Vec<&UserName> =
-        group.approvers.iter().map(|approver| &approver.user).filter(turn).collect();
-    if approvers.is_empty() {
-        return Vec::new();
-    }
-    let level = match tally(group, after) {
-        Tally::Waiting { level, .. } => level.map(u8::from),
+    let votes = |request: &Request, user: &UserName| ballot(snapshot, group, request, user, *now).is_ok();
+    let level_of = |request: &Request| match tally(snapshot, group, request) {
+        Tally::Waiting { level, .. } => level,
         _ => None,
     };
-    let wanted = Wanted { length: Some(Note::new(length.to_string())), ..wanted(after) };
-    let notice =
-        Notice::ApprovalAsked { wanted, level, changes: changes(snapshot, after), expires: after.expires };
-    notify(snapshot, approvers, &notice)
+    let level = level_of(after);
+    // Who may vote in the next level too, in another's place, is asked again.
+    let moved = waited.is_some_and(|before| level_of(before) != level);
+    let turn =
+        |user: &UserName| votes(after, user) && (moved || waited.is_none_or(|before| !votes(before, user)));
+    let mut asked = approvers(snapshot, group, after, *now);
+    asked.retain(turn);
+    if asked.is_empty() {
+        return Vec::new();
+    }
+    let wanted = Wanted { length: Some(long(after, *length)), ..wanted(after) };
+    let notice = Notice::ApprovalAsked {
+        wanted,
+        level: level.map(u8::from),
+        changes: changes(snapshot, after),
+        expires: after.expires,
+    };
+    notify(snapshot, &asked, &notice)
 }
 
-/// The requester, of what somebody else or time decided.
+/// The requester, of what somebody else or time decided, and the copy list of their own doing too.
 fn decided(snapshot: &Snapshot, step: &RequestStep<'_>) -> Vec<Notification> {
-    let RequestStep { before: Some(before), after, .. } = step else { return Vec::new() };
-    if before.state.word() == after.state.word() {
+    let RequestStep { before, after, .. } = step;
+    // An emergency has a notice of its own.
+    let is_told = match before {
+        Some(before) => before.state.word() != after.state.word(),
+        None => !after.is_emergency(),
+    };
+    if !is_told {
         return Vec::new();
     }
     let by_vote = |verdict: Verdict, outcome| {
@@ -80,24 +93,36 @@ fn decided(snapshot: &Snapshot, step: &RequestStep<'_>) -> Vec<Notification> {
             Decided { outcome: Outcome::Revoked, by, comment }
         }
         RequestState::Expired { .. } => Decided { outcome: Outcome::Expired, by: None, comment: None },
-        // Their own doing, and what waits.
-        RequestState::Cancelled { .. } | RequestState::Pending => return Vec::new(),
+        RequestState::Cancelled { .. } => {
+            Decided { outcome: Outcome::Cancelled, by: Some(Note::new(after.user.as_str())), comment: None }
+        }
+        RequestState::Pending => return Vec::new(),
     };
-    let notice = Notice::RequestDecided { wanted: wanted(after), decided };
-    notify(snapshot, [&after.user], &notice)
+    let copy = snapshot.group(&after.group).map(|group| group.copy.as_slice()).unwrap_or_default();
+    let mut told = Vec::new();
+    if before.is_some() && decided.outcome != Outcome::Cancelled {
+        let decided = decided.clone();
+        let notice = Notice::RequestDecided { wanted: wanted(after), decided };
+        told = notify(snapshot, [&after.user], &notice);
+    }
+    if !copy.is_empty() {
+        let notice = Notice::DecisionCopied { wanted: wanted(after), decided };
+        told.extend(notify(snapshot, copy, &notice));
+    }
+    told
 }
 
-/// Every approver, of somebody who let themselves in.
+/// Every approver and the copy list, of somebody who let themselves in.
 fn emergency(snapshot: &Snapshot, step: &RequestStep<'_>) -> Vec<Notification> {
-    let RequestStep { before, after, .. } = step;
+    let RequestStep { before, after, now, .. } = step;
     let (Some(why), RequestState::Approved { .. }, None) = (&after.claims.emergency, &after.state, before)
     else {
         return Vec::new();
     };
     let Some(group) = snapshot.group(&after.group) else { return Vec::new() };
-    let approvers = group.approvers.iter().map(|approver| &approver.user).filter(|user| **user != after.user);
+    let approvers = approvers(snapshot, group, after, *now);
     let notice = Notice::EmergencyUsed { wanted: wanted(after), emergency: Note::new(why.as_str()) };
-    notify(snapshot, approvers, &notice)
+    notify(snapshot, approvers.iter().chain(&group.copy), &notice)
 }
 
 /// The requester, some time before a long window ends.
@@ -149,6 +174,13 @@ fn changes(snapshot: &Snapshot, request: &Request) -> Notes {
     Notes::of(each)
 }
 
+/// `2h`, `2h more for request 7`, `2h, mon 08:00-12:00 (UTC), 3 sessions`.
+fn long(request: &Request, length: Length) -> Note {
+    let more = request.extends.map(|first| format!(" more for request {first}")).unwrap_or_default();
+    let limits = if request.limits.is_none() { String::new() } else { format!(", {}", request.limits) };
+    Note::new(format!("{length}{more}{limits}"))
+}
+
 fn wanted(request: &Request) -> Wanted {
     let window = window(request);
     Wanted {
@@ -164,7 +196,7 @@ fn wanted(request: &Request) -> Wanted {
         change: request.claims.change.clone(),
         governance: said(request.claims.governance.as_ref()),
         from: window.map(|window| window.start).or(request.wish.start),
-        length: request.wish.duration.map(|length| Note::new(length.to_string())),
+        length: request.wish.duration.map(|length| long(request, length)),
         until: window.map(|window| window.end),
         origin: request.origin,
     }

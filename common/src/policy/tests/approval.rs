@@ -66,12 +66,14 @@ fn levels() -> Snapshot {
 
 fn counted(snapshot: &Snapshot, votes: Vec<Vote>) -> Tally {
     let group = snapshot.group(&"dba".parse().unwrap()).unwrap();
-    tally(group, &Request { votes, ..request(RequestState::Pending) })
+    tally(snapshot, group, &Request { votes, ..request(RequestState::Pending) })
 }
 
 fn may(snapshot: &Snapshot, votes: Vec<Vote>, voter: &str) -> Result<u8, NoVote> {
     let group = snapshot.group(&"dba".parse().unwrap()).unwrap();
-    ballot(group, &Request { votes, ..request(RequestState::Pending) }, &voter.parse().unwrap()).map(u8::from)
+    let request = Request { votes, ..request(RequestState::Pending) };
+    let ballot = ballot(snapshot, group, &request, &voter.parse().unwrap(), noon());
+    ballot.map(|ballot| u8::from(ballot.level))
 }
 
 #[test]

@@ -29,6 +29,7 @@ fn asked(snapshot: &Snapshot, user: &str, live: &[LiveSession]) -> Decision {
         origin: None,
         coming: Coming::ASKED,
         claims: &Claims::default(),
+        refused_code: None,
         requests: &[],
         live,
         changes: &[],

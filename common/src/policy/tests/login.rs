@@ -37,6 +37,7 @@ fn decided(snapshot: &Snapshot, login: &Arc<Login>) -> Decision {
         origin: Some(HERE),
         coming: Coming::ASKED,
         claims: &Claims::default(),
+        refused_code: None,
         requests: &[],
         live: &[],
         changes: &[],

@@ -72,6 +72,7 @@ fn come(
         origin: Some(ADDRESS),
         coming: Coming { side, accesses: &accesses },
         claims: &ask.claims,
+        refused_code: None,
         requests: &ask.requests,
         live: &[],
         changes: &[],

@@ -52,7 +52,7 @@ fn a_panic_keeps_out_what_it_names_and_ends_what_lives_of_it_and_nothing_else() 
             let again = ask(target).by(user).claiming(said()).of(&stopped);
             let ended = recheck(&stopped, &live, after(1), Coming::ASKED, &[], &[]).err();
             let reach = reachable(&stopped, &user.parse().unwrap(), Action::Session, noon());
-            let listed = reach.iter().any(|(credential, _)| credential.name.to_string() == target);
+            let listed = reach.iter().any(|reached| reached.credential.name.to_string() == target);
             assert_eq!(listed, !hit, "{scope}: {user} {target}");
             if !hit {
                 assert_eq!((permit(again).user().as_str(), ended), (user, None));
@@ -100,5 +100,20 @@ fn a_user_who_is_stopped_does_not_log_in_and_all_others_do() {
         let out = hit.then(|| EndReason::Panic(scope.clone()));
         assert_eq!(still_in(&snapshot, &login("operator"), &Coming::ASKED, noon()).err(), out);
         assert_eq!(still_in(&snapshot, &login("other"), &Coming::ASKED, noon()), Ok(None));
+    }
+}
+
+#[test]
+fn a_panic_on_an_access_group_leaves_exceptional_access_and_every_other_panic_stops_it() {
+    let night = "[[exceptional_access]]\nname = \"night\"\nusers = [\"operator\"]\ncredential = \"ops@db01\"\n\
+                 until = 2026-06-01T13:00:00Z\n";
+    for scope in scopes() {
+        let snapshot = world(&format!("{night}{BOTH}"))
+            .with_rulings(stopped(std::slice::from_ref(&scope)).rulings().clone());
+        let asked = ask("ops@db01").of(&snapshot);
+        match scope {
+            PanicScope::AccessGroup(_) => assert_eq!(permit(asked).group().as_str(), "night"),
+            scope => assert_eq!(*refused(asked).why(), Why::Panic(scope)),
+        }
     }
 }

@@ -73,8 +73,36 @@ fn group() -> impl Strategy<Value = String> {
         })
 }
 
+/// Exceptional accesses, which end at different moments.
+fn exceptions() -> impl Strategy<Value = Vec<String>> {
+    let one = || {
+        let users = prop::sample::subsequence(USERS.to_vec(), 1..=3);
+        let allows = line(&["", "view_password = true", "session = false\nview_password = true"]);
+        let from = line(&["", "from = 2026-06-01T06:00:00Z"]);
+        (
+            users,
+            prop::sample::select(TARGETS[..4].to_vec()),
+            allows,
+            from,
+            prop::sample::select(vec![0i64, 1, 6, 300]),
+        )
+    };
+    prop::collection::vec(one(), 0..3).prop_map(|all| {
+        let each = all.into_iter().enumerate().map(|(place, (users, target, allows, from, days))| {
+            // Some end at the moments that are asked for.
+            let length = Span::new().hours(days * 24).minutes(i64::try_from(place).unwrap());
+            let until = noon().checked_add(length).unwrap();
+            format!(
+                "[[exceptional_access]]\nname = \"e{place}\"\nusers = {users:?}\ncredential = \"{target}\"\n\
+                 {allows}\n{from}\nuntil = {until}\n"
+            )
+        });
+        each.collect()
+    })
+}
+
 /// Groups named by their place, the oldest first.
-fn text(groups: &[String]) -> String {
+fn text(groups: &[String], exceptions: &[String]) -> String {
     let people = "[[user]]\nname = \"operator\"\n[[user]]\nname = \"other\"\nenabled = false\n[[user]]\nname = \"web\"\n\
                   [[user]]\nname = \"boss\"\n[[user]]\nname = \"second\"\n\
                   [[device]]\nname = \"db01\"\ntags = [\"Production\"]\n[[device]]\nname = \"web01\"\n\
@@ -84,7 +112,7 @@ fn text(groups: &[String]) -> String {
         .iter()
         .enumerate()
         .map(|(place, group)| format!("[[access_group]]\nname = \"g{place}\"\n{group}"));
-    groups.fold(people.to_owned(), |text, group| text + &group)
+    groups.chain(exceptions.iter().cloned()).fold(people.to_owned(), |text, one| text + &one)
 }
 
 fn claims() -> impl Strategy<Value = Claims> {
@@ -99,7 +127,13 @@ fn claims() -> impl Strategy<Value = Claims> {
 
 fn asking() -> impl Strategy<Value = Question> {
     let states = (0usize..3, 0i64..90, 1i64..120);
-    let requests = (0usize..4, claims(), any::<bool>(), states, prop::bool::weighted(0.7));
+    let limits = (
+        prop::sample::select(vec![None, None, Some(1)]),
+        line(&["", "", "mon", "sat"]),
+        line(&["", "", "08:00-14:00"]),
+        0u32..2,
+    );
+    let requests = (0usize..4, claims(), any::<bool>(), states, prop::bool::weighted(0.7), limits);
     let action = prop::sample::select(vec![Action::Session, Action::Session, Action::ViewPassword]);
     (
         line(&["operator", "other", "web", "boss", "nobody"]),
@@ -109,7 +143,7 @@ fn asking() -> impl Strategy<Value = Question> {
         claims(),
         requests,
     )
-        .prop_map(|(user, target, action, now, claims, (group, said, urgent, state, some))| {
+        .prop_map(|(user, target, action, now, claims, (group, said, urgent, state, some, limits))| {
             let now: Timestamp = now.parse().unwrap();
             let minutes = |minutes: i64| Span::new().minutes(minutes);
             let (state, before, length) = state;
@@ -119,6 +153,22 @@ fn asking() -> impl Strategy<Value = Question> {
                 1 => RequestState::Rejected { at: start },
                 _ => RequestState::Approved { window: Window { start, end: start + minutes(length) } },
             };
+            let (sessions, day, slot, used) = limits;
+            let zone = (!slot.is_empty()).then(|| "Europe/Berlin".parse().unwrap());
+            let limits = Limits {
+                weekdays: Some(day)
+                    .filter(|day| !day.is_empty())
+                    .map(|day| day.parse().unwrap())
+                    .into_iter()
+                    .collect(),
+                slots: Some(slot)
+                    .filter(|slot| !slot.is_empty())
+                    .map(|slot| slot.parse().unwrap())
+                    .into_iter()
+                    .collect(),
+                zone,
+                sessions,
+            };
             let emergency = urgent.then(|| "it burns".parse().unwrap());
             let request = Request {
                 user: user.parse().unwrap(),
@@ -127,6 +177,8 @@ fn asking() -> impl Strategy<Value = Question> {
                 group: format!("g{group}").parse().unwrap(),
                 claims: Claims { emergency, ..said },
                 expires: now + minutes(60),
+                limits,
+                used,
                 ..request(state)
             };
             let requests = if some { vec![request] } else { Vec::new() };
@@ -167,6 +219,7 @@ fn decided(snapshot: &Snapshot, ask: &Question) -> (Decision, Explanation) {
         origin: None,
         coming: Coming::ASKED,
         claims: &ask.claims,
+        refused_code: None,
         requests: &ask.requests,
         live: &[],
         changes: &[],
@@ -203,8 +256,8 @@ fn snapshot(resources: &Resources, panics: &[PanicScope]) -> Snapshot {
     Snapshot::new(resources).unwrap().with_rulings(std::sync::Arc::new(rulings))
 }
 
-fn read(groups: &[String]) -> Resources {
-    Resources::read(&text(groups)).unwrap()
+fn read(groups: &[String], exceptions: &[String]) -> Resources {
+    Resources::read(&text(groups, exceptions)).unwrap()
 }
 
 proptest! {
@@ -212,21 +265,21 @@ proptest! {
 
     #[test]
     fn a_second_evaluator_written_from_the_meaning_agrees_on_random_worlds(
-        groups in prop::collection::vec(group(), 0..4), ask in asking(), panics in panics(),
+        groups in prop::collection::vec(group(), 0..4), exceptions in exceptions(), ask in asking(), panics in panics(),
     ) {
-        let resources = read(&groups);
+        let resources = read(&groups, &exceptions);
         let (decision, _) = decided(&snapshot(&resources, &panics), &ask);
         let world = World { resources, panics };
-        prop_assert_eq!(told(&decision), world.answer(&ask), "{}", text(&groups));
+        prop_assert_eq!(told(&decision), world.answer(&ask), "{}", text(&groups, &exceptions));
     }
 
     #[test]
     fn what_is_explained_is_what_is_decided(
-        groups in prop::collection::vec(group(), 0..4), ask in asking(), panics in panics(),
+        groups in prop::collection::vec(group(), 0..4), exceptions in exceptions(), ask in asking(), panics in panics(),
     ) {
-        let (decision, explained) = decided(&snapshot(&read(&groups), &panics), &ask);
+        let (decision, explained) = decided(&snapshot(&read(&groups, &exceptions), &panics), &ask);
         prop_assert_eq!(told(&explained.decision), told(&decision));
-        let governs: Vec<_> = explained.groups.iter().filter(|(_, verdict)| matches!(verdict, GroupVerdict::Governs { .. })).collect();
+        let governs: Vec<_> = explained.groups.iter().filter(|(_, verdict)| matches!(verdict, GroupVerdict::Governs { .. } | GroupVerdict::Excepts(_))).collect();
         match told(&decision) {
             Answer::Yes(group) | Answer::Asks(group, _) => {
                 prop_assert_eq!(governs.len(), 1);
@@ -247,22 +300,26 @@ proptest! {
         groups in prop::collection::vec(group(), 1..4), one in group(), ask in asking(),
     ) {
         let more = [&groups[..], &[one]].concat();
-        let before = told(&decided(&snapshot(&read(&groups), &[]), &ask).0);
-        let after = told(&decided(&snapshot(&read(&more), &[]), &ask).0);
+        let before = told(&decided(&snapshot(&read(&groups, &[]), &[]), &ask).0);
+        let after = told(&decided(&snapshot(&read(&more, &[]), &[]), &ask).0);
         if let (Answer::Asks(_, [.., true]), Answer::Yes(group)) = (&before, &after) {
-            prop_assert!(false, "{group} widens it: {}", text(&more));
+            prop_assert!(false, "{group} widens it: {}", text(&more, &[]));
         }
     }
 
     #[test]
     fn nothing_is_permitted_outside_a_window_and_no_permit_lasts_beyond_it(
-        groups in prop::collection::vec(group(), 1..4), ask in asking(),
+        groups in prop::collection::vec(group(), 1..4), exceptions in exceptions(), ask in asking(),
     ) {
-        let resources = read(&groups);
+        let resources = read(&groups, &exceptions);
         let snapshot = snapshot(&resources, &[]);
         if let Decision::Permitted(permit) = decided(&snapshot, &ask).0 {
-            let group = snapshot.group(permit.group()).unwrap();
-            prop_assert!(open(group, ask.now), "{}", text(&groups));
+            let group = snapshot.governing(permit.group()).unwrap();
+            prop_assert!(open(group, ask.now), "{}", text(&groups, &exceptions));
+            if let Some(access) = resources.exceptional_accesses.iter().find(|one| one.name == *permit.group()) {
+                prop_assert!(access.from.is_none_or(|from| from <= ask.now) && ask.now < access.until);
+                prop_assert!(permit.expires().is_some_and(|end| end <= access.until));
+            }
             if let Some(closes) = group.limitation.closes(ask.now) {
                 prop_assert!(permit.expires().is_some_and(|end| ask.now < end && end <= closes));
             }
@@ -279,7 +336,7 @@ proptest! {
     fn the_order_of_all_but_groups_that_demand_the_same_makes_no_difference(
         groups in prop::collection::vec(group(), 0..4), ask in asking(), turn in 0usize..5,
     ) {
-        let mut resources = read(&groups);
+        let mut resources = read(&groups, &[]);
         let before = told(&decided(&snapshot(&resources, &[]), &ask).0);
         let turned = |length: usize| if length == 0 { 0 } else { turn % length };
         let by = turned(resources.users.len());

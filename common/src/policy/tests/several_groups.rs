@@ -71,6 +71,7 @@ fn explain_names_the_group_that_decides_and_why_the_others_did_not() {
         origin: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         coming: Coming::ASKED,
         claims: &Claims::default(),
+        refused_code: None,
         requests: &[],
         live: &[],
         changes: &[],

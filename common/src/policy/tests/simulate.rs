@@ -100,3 +100,38 @@ fn the_matrix_lists_every_access_by_user_device_and_account() {
     let group = MatrixFilter { group: Some("web".parse().unwrap()), ..MatrixFilter::default() };
     assert_eq!(listed(&group), all[2..]);
 }
+
+#[test]
+fn exceptional_access_is_told_and_listed_beside_what_groups_give() {
+    let night = |rest: &str| {
+        format!(
+            "[[exceptional_access]]\nname = \"night\"\nusers = [\"operator\"]\ncredential = \"ops@db01\"\n{rest}\n"
+        )
+    };
+    let given = night("from = 2026-06-02T00:00:00Z\nuntil = 2026-06-03T00:00:00Z");
+    let gained = effect(&given);
+    assert_eq!(
+        (named(&gained.gained), counts(&gained)),
+        (vec!["operator ops@db01:  > nothing".to_owned()], [1, 0, 0])
+    );
+    let told = gained.gained.first[0].after.as_ref().unwrap().to_string();
+    assert!(told.contains("by `night`, asks for nothing, open from 2026-06-02T00:00:00Z until"), "{told}");
+    assert_eq!(counts(&effect(&night("until = 2026-06-01T12:00:00Z"))), [0, 0, 0], "it is over");
+    let before = Resources::read(&format!("{PEOPLE}{TWO}{given}")).unwrap();
+    let edited = |edit: &str| {
+        let after = before.update(edit).unwrap().whole;
+        simulate(&Snapshot::new(&before).unwrap(), &Snapshot::new(&after).unwrap(), noon(), 10)
+    };
+    assert_eq!(counts(&edited(&night("until = 2026-06-04T00:00:00Z"))), [0, 0, 1]);
+    assert_eq!(counts(&edited("[[user]]\nname = \"operator\"\nenabled = false\n")), [0, 3, 0]);
+    let snapshot = Snapshot::new(&before).unwrap();
+    let listed = |filter: &MatrixFilter| -> Vec<String> {
+        matrix(&snapshot, filter, noon())
+            .map(|row| format!("{} {}", row.credential, row.gives.group))
+            .collect()
+    };
+    let operator = MatrixFilter { user: Some("operator".parse().unwrap()), ..MatrixFilter::default() };
+    assert_eq!(listed(&operator), ["adm-operator@db01 dba", "ops@db01 night", "ops@db01 dba"]);
+    let only = MatrixFilter { group: Some("night".parse().unwrap()), ..MatrixFilter::default() };
+    assert_eq!(listed(&only), ["ops@db01 night"]);
+}

@@ -5,7 +5,7 @@ use tidegate_common::change::{ChangeStateWord, CommandPattern};
 use tidegate_common::model::Text;
 use tidegate_common::name::{AccessGroupName, ChangeId, DeviceName, UserName};
 
-use super::moment::{Start, start};
+use super::moment::Start;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::console) enum Change {
@@ -81,10 +81,10 @@ pub(in crate::console) struct CreateChange {
     #[arg(long)]
     pub description: Option<Text>,
     /// From when: 2026-12-24T18:00Z, or +2h from now; now unless said otherwise
-    #[arg(long, alias = "from", value_parser = start)]
+    #[arg(long, alias = "from")]
     pub start: Option<Start>,
     /// Until when: 2026-12-24T22:00Z, or +4h from now
-    #[arg(long, alias = "until", value_parser = start)]
+    #[arg(long, alias = "until")]
     pub due: Option<Start>,
     /// Under which access group
     #[arg(short, long)]

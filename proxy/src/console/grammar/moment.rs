@@ -1,5 +1,8 @@
 //! Moments as people write them.
 
+use std::fmt;
+use std::str::FromStr;
+
 use jiff::Timestamp;
 use tidegate_common::time::Length;
 
@@ -44,12 +47,25 @@ pub(super) fn since(text: &str) -> Result<Since, String> {
     })
 }
 
-pub(super) fn start(text: &str) -> Result<Start, String> {
-    match text.strip_prefix('+') {
-        Some(length) => length.parse().map(Start::In).map_err(|error| format!("{error}")),
-        None => text
-            .parse()
-            .map(Start::At)
-            .map_err(|_| "write it as 2026-12-24T18:00Z, 2026-12-24T18:00+01:00, or +2h".to_owned()),
+impl FromStr for Start {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix('+') {
+            Some(length) => length.parse().map(Self::In).map_err(|error| format!("{error}")),
+            None => text
+                .parse()
+                .map(Self::At)
+                .map_err(|_| "write it as 2026-12-24T18:00Z, 2026-12-24T18:00+01:00, or +2h".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(moment) => moment.fmt(f),
+            Self::In(length) => write!(f, "+{length}"),
+        }
     }
 }

@@ -8,7 +8,7 @@ use tidegate_common::name::{DeviceName, ReasonName, UserGroupName, UserName};
 use tidegate_common::notice::Channel;
 use tidegate_common::time::{Length, Slot, Weekday, Zone};
 
-use super::moment::{Since, Start, since, start};
+use super::moment::{Since, Start, since};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::console) enum RemoteAccess {
@@ -106,7 +106,7 @@ pub(in crate::console) struct Wanted {
     #[arg(short, long)]
     pub governance: Option<Text>,
     /// From when: 2026-12-24T18:00Z, or +2h from now; at once if left out
-    #[arg(long, alias = "from", value_parser = start)]
+    #[arg(long, alias = "from")]
     pub start: Option<Start>,
     /// For how long: 90m, 2h, 3d, 1 month
     #[arg(short, long)]

@@ -7,13 +7,13 @@ use tidegate_common::model::{StateWord, Text};
 use tidegate_common::name::{ChangeId, CredentialName, ReasonName, UserName};
 use tidegate_common::time::{Length, Slot, Weekday, Zone};
 
-use super::moment::{Since, Start, since, start};
+use super::moment::{Since, Start, since};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::console) enum Request {
     /// Ask for access ahead; ssh asks by itself when a session needs it
     #[command(
-        after_help = "Examples:\n  request create ops@db01 ops@db02 --justification 'ticket 4711' --reason maintenance --duration 2h\n  request create ops@db01 --justification 'night job' --duration 1month --days mon,tue --times 22:00-24:00 --sessions 8\n  request create ops@db01 --justification 'patch day' --start 2026-12-24T18:00Z --duration 4h\n  request create ops@db01 --justification 'ticket 4712' --emergency 'the shop is down'"
+        after_help = "Examples:\n  request create ops@db01 ops@db02 --justification 'ticket 4711' --reason maintenance --duration 2h\n  request create ops@db01 --justification 'night job' --duration 1month --days mon,tue --times 22:00-24:00 --sessions 8\n  ssh -t operator@gate request create\n  ssh operator@gate request create -f - < request.toml\n  request create ops@db01 --justification 'patch day' --start 2026-12-24T18:00Z --duration 4h\n  request create ops@db01 --justification 'ticket 4712' --emergency 'the shop is down'"
     )]
     Create(Create),
     /// Your requests and those you approve
@@ -39,7 +39,7 @@ pub(in crate::console) enum Request {
         #[arg(short = 'm', long)]
         comment: Option<Text>,
         /// Opens then: 2026-12-24T18:00Z, or +2h from now
-        #[arg(long, alias = "from", value_parser = start)]
+        #[arg(long, alias = "from")]
         start: Option<Start>,
         /// Opens for so long: 90m, 2h, 1 month
         #[arg(long)]
@@ -94,11 +94,31 @@ pub(in crate::console) enum Request {
     },
 }
 
-#[derive(Debug, Args)]
+/// What a text says instead.
+const OPTIONS: [&str; 13] = [
+    "credentials",
+    "justification",
+    "reason",
+    "change",
+    "governance",
+    "start",
+    "duration",
+    "days",
+    "times",
+    "zone",
+    "sessions",
+    "emergency",
+    "view_password",
+];
+
+#[derive(Debug, Clone, Default, Args)]
 pub(in crate::console) struct Create {
-    /// To what, written account@device; what one access group governs becomes one request
-    #[arg(required = true)]
+    /// To what, written account@device; what one access group governs becomes one request. Without
+    /// any, a terminal asks for all of it, step by step
     pub credentials: Vec<CredentialName>,
+    /// All of it as a TOML text: - for standard input
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = OPTIONS)]
+    pub file: Option<String>,
     /// Why
     #[arg(short, long)]
     pub justification: Option<Text>,
@@ -112,7 +132,7 @@ pub(in crate::console) struct Create {
     #[arg(short, long)]
     pub governance: Option<Text>,
     /// From when: 2026-12-24T18:00Z, or +2h from now
-    #[arg(long, alias = "from", value_parser = start)]
+    #[arg(long, alias = "from")]
     pub start: Option<Start>,
     /// For how long: 90m, 2h, 1 month
     #[arg(short, long)]

@@ -76,8 +76,9 @@ pub(super) fn details(shown: &ShownRequest) -> String {
         let comment = vote.comment.as_ref().map(|comment| format!(": {comment}")).unwrap_or_default();
         let origin = vote.origin.map(|origin| format!(" from {origin}")).unwrap_or_default();
         let verdict = vote.verdict;
+        let place = vote.stands_in_for.as_ref().map(|person| format!(" for {person}")).unwrap_or_default();
         text.push_str(&format!(
-            "{} {verdict}s (level {}) at {}{origin}{comment}\n",
+            "{} {verdict}s{place} (level {}) at {}{origin}{comment}\n",
             vote.by,
             vote.level,
             moment(vote.at)

@@ -27,7 +27,7 @@ use crate::service::{
     recordings, remote_accesses, requests, resources, sessions,
 };
 use crate::session::{Keyboard, LiveSession};
-use scene::{Scene, approve, ask, draft, remote, wanted};
+use scene::{Scene, approve, draft, remote, wanted};
 
 /// Who tries. `operator` is the user whose things they are, `stranger` another without a role;
 /// `approver` approves for `operator`; `root` is the local administrator; `gone` was an

@@ -29,7 +29,7 @@ fn request(id: u64) -> Request {
 fn vote(by: &str) -> Vote {
     let at = jiff::Timestamp::from_second(1_800_000_060).unwrap();
     let (by, level) = (by.parse().unwrap(), 1.try_into().unwrap());
-    Vote { by, level, verdict: Verdict::Approve, at, origin: None, comment: None }
+    Vote { by, stands_in_for: None, level, verdict: Verdict::Approve, at, origin: None, comment: None }
 }
 
 async fn take(store: &Store, step: Step) -> Result<(), StoreError> {

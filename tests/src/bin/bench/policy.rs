@@ -125,6 +125,7 @@ fn decisions(many: &Many, text: &str) -> Result<Vec<Row>> {
                 origin,
                 coming,
                 claims: &claims,
+                refused_code: None,
                 requests,
                 live: &[],
                 changes: &[],

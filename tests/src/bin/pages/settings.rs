@@ -48,7 +48,7 @@ pub fn resources(toml: &str) -> Vec<u8> {
     let mut roff = Roff::new();
     roff.control("SH", ["NAME"]);
     roff.text([roman(
-        "tidegate-resources - users, devices, credentials, access groups, reasons and user groups of Tidegate",
+        "tidegate-resources - users, devices, credentials, access groups, reasons, user groups and exceptional access of Tidegate",
     )]);
     roff.control("SH", ["DESCRIPTION"]);
     roff.text([

@@ -4,23 +4,41 @@ use crate::model::{Claims, Limits, Resources, Vote, Wish};
 use crate::notice::NoticeKind;
 use crate::policy::Recipient;
 
-fn snapshot() -> Snapshot {
+/// With more said of the user `boss` and of the group.
+fn told_under(
+    (boss, group): (&str, &str),
+    before: Option<&Request>,
+    after: &Request,
+) -> Vec<(String, NoticeKind)> {
+    let (length, ahead) = (Length::minutes(60), Length::hours(1));
+    let step = RequestStep { before, after, length, ahead, now: moment(0) };
+    let told =
+        notify_of_request(&snapshot(boss, group), &step).into_iter().filter_map(|one| match one.recipient {
+            Recipient::User(name) => Some((name.to_string(), one.notice.kind())),
+            _ => None,
+        });
+    told.collect()
+}
+
+fn snapshot(boss: &str, group: &str) -> Snapshot {
     let text = r#"
         user = [
             { name = "operator", email = "operator@example.org" },
             { name = "first", email = "first@example.org" },
             { name = "other", email = "other@example.org" },
-            { name = "boss", email = "boss@example.org" },
+            { name = "boss", email = "boss@example.org"BOSS },
         ]
         device = [{ name = "db01" }]
         credential = [{ name = "ops@db01", privileges = [{ kind = "groups", groups = ["adm"] }] }]
         [[access_group]]
         name = "dba"
         users = ["operator", "first"]
+        GROUP
         approvers = ["first", "other", { user = "boss", level = 2 }]
         criteria = { devices = ["db*"] }
         session = { justification = true, emergency = true, approval = { needed = 1, levels = true } }
     "#;
+    let text = &text.replace("BOSS", boss).replace("GROUP", group);
     Snapshot::new(&Resources::default().update(text).unwrap().whole).unwrap()
 }
 
@@ -54,6 +72,7 @@ fn vote(by: &str, level: u8, verdict: Verdict) -> Vote {
     let comment = Some("go ahead".parse().unwrap());
     Vote {
         by: by.parse().unwrap(),
+        stands_in_for: None,
         level: level.try_into().unwrap(),
         verdict,
         at: moment(0),
@@ -63,13 +82,7 @@ fn vote(by: &str, level: u8, verdict: Verdict) -> Vote {
 }
 
 fn told(before: Option<&Request>, after: &Request) -> Vec<(String, NoticeKind)> {
-    let (length, ahead) = (Length::minutes(60), Length::hours(1));
-    let step = RequestStep { before, after, length, ahead, now: moment(0) };
-    let told = notify_of_request(&snapshot(), &step).into_iter().filter_map(|one| match one.recipient {
-        Recipient::User(name) => Some((name.to_string(), one.notice.kind())),
-        _ => None,
-    });
-    told.collect()
+    told_under(("", ""), before, after)
 }
 
 fn approved(request: &Request, hours: i64) -> Request {
@@ -94,7 +107,7 @@ fn an_approver_reads_what_a_session_would_change() {
     let after = request("operator");
     let (length, ahead) = (Length::minutes(60), Length::hours(1));
     let step = RequestStep { before: None, after: &after, length, ahead, now: moment(0) };
-    let told = notify_of_request(&snapshot(), &step).pop().unwrap();
+    let told = notify_of_request(&snapshot("", ""), &step).pop().unwrap();
     let Notice::ApprovalAsked { wanted, level, changes, expires } = told.notice else { panic!("{told:?}") };
     assert_eq!((level, expires, wanted.request), (Some(1), moment(24), RequestId(7)));
     assert_eq!(wanted.justification.unwrap().as_str(), "ticket 7");
@@ -140,4 +153,39 @@ fn the_end_of_a_long_window_is_told_ahead_and_again_when_it_moves() {
     assert_eq!(kinds(&new, &approved(&new, 8)), [NoticeKind::RequestDecided, NoticeKind::EndsSoon]);
     assert_eq!(kinds(&approved(&new, 8), &approved(&new, 8)), []);
     assert_eq!(kinds(&approved(&new, 8), &approved(&new, 9)), [NoticeKind::EndsSoon]);
+}
+
+#[test]
+fn who_stands_in_for_an_approver_is_told_as_they_are_and_on_their_days_only() {
+    let named = |name: &str, kind| (name.to_owned(), kind);
+    let deputy = |from: &str, until: &str| {
+        format!(", deputy = {{ user = \"other\", from = {from}, until = {until} }}")
+    };
+    let (now, later) = (deputy("2027-01-01", "2027-12-31"), deputy("2030-01-01", "2030-12-31"));
+    let new = request("operator");
+    let one = Request { votes: vec![vote("first", 1, Verdict::Approve)], ..new.clone() };
+    let boss = named("boss", NoticeKind::ApprovalAsked);
+    let asked = |deputy: &str| told_under((deputy, ""), Some(&new), &one);
+    assert_eq!(asked(&now), [named("other", NoticeKind::ApprovalAsked), boss.clone()]);
+    assert_eq!(asked(&later), [boss]);
+}
+
+#[test]
+fn the_copy_list_is_told_of_every_decision_and_of_an_emergency() {
+    let copy = ("", "copy = [\"boss\"]");
+    let copied = |before: Option<&Request>, after: &Request| {
+        let told = told_under(copy, before, after);
+        told.into_iter().filter(|(name, _)| name == "boss").map(|(_, kind)| kind).collect::<Vec<_>>()
+    };
+    let new = request("operator");
+    assert_eq!(copied(None, &new), [], "nothing is decided yet");
+    let cancelled = Request { state: RequestState::Cancelled { at: moment(0) }, ..new.clone() };
+    let expired = Request { state: RequestState::Expired { at: moment(24) }, ..new.clone() };
+    for after in [&approved(&new, 1), &cancelled, &expired] {
+        assert_eq!(copied(Some(&new), after), [NoticeKind::DecisionCopied]);
+    }
+    assert_eq!(copied(None, &approved(&new, 1)), [NoticeKind::DecisionCopied], "the rules approved it");
+    let urgent = Claims { emergency: Some("the shop is down".parse().unwrap()), ..Claims::default() };
+    let used = approved(&Request { claims: urgent, ..new }, 1);
+    assert_eq!(copied(None, &used), [NoticeKind::EmergencyUsed], "once, also who approves");
 }

@@ -1,0 +1,75 @@
+//! What a decision depends on that the settings and the store have.
+
+use jiff::Timestamp;
+use tidegate_common::change::Change;
+use tidegate_common::model::{Claims, Request, Snapshot, Text};
+use tidegate_common::name::{CredentialName, UserName};
+use tidegate_common::policy::{Decision, LiveSession, Needs};
+
+use super::Access;
+use crate::governance::Codes;
+use crate::store::{RequestFilter, StoreError};
+
+impl Access {
+    /// Holds governance codes against these from now on; the first call counts.
+    #[must_use]
+    pub fn with_codes(self, codes: Codes) -> Self {
+        self.0.codes.get_or_init(|| codes);
+        self
+    }
+
+    /// Why a governance code is refused, if it is.
+    pub(crate) fn refused_code(&self, code: &Text) -> Option<String> {
+        self.0.codes.get().and_then(|codes| codes.refused(code))
+    }
+
+    /// The sessions that count where the group that decided bounds them.
+    pub(super) async fn counted(
+        &self,
+        snapshot: &Snapshot,
+        decided: &Decision,
+        user: &UserName,
+        target: &CredentialName,
+    ) -> Result<Vec<LiveSession>, StoreError> {
+        let group = match decided {
+            Decision::Permitted(permit) => permit.group(),
+            Decision::Needs(needs) => &needs.group,
+            Decision::Refused(_) => return Ok(Vec::new()),
+        };
+        let bounds =
+            snapshot.governing(group).is_some_and(|group| !group.conditions.sessions_at_once.is_none());
+        if bounds { self.0.store.sessions_at_once(user, target).await } else { Ok(Vec::new()) }
+    }
+
+    pub(super) async fn requests_for(
+        &self,
+        user: &UserName,
+        target: &CredentialName,
+    ) -> Result<Vec<Request>, StoreError> {
+        let filter = RequestFilter {
+            user: Some(user.clone()),
+            target: Some(target.clone()),
+            states: &["pending", "approved"],
+            limit: 100,
+            ..RequestFilter::default()
+        };
+        self.0.store.requests(&filter).await
+    }
+
+    /// The changes that can make a difference where one is asked for: those that are open, and
+    /// those that are named.
+    pub(crate) async fn changes_for(
+        &self,
+        needs: &Needs,
+        claims: &Claims,
+        requests: &[Request],
+        now: Timestamp,
+    ) -> Result<Vec<Change>, StoreError> {
+        if needs.change.is_none() {
+            return Ok(Vec::new());
+        }
+        let claims = std::iter::once(claims).chain(requests.iter().map(|request| &request.claims));
+        let named: Vec<_> = claims.filter_map(|claims| claims.change.clone()).collect();
+        self.0.store.changes_for(&needs.group, &named, now).await
+    }
+}
