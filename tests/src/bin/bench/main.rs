@@ -89,7 +89,7 @@ fn main() -> ExitCode {
     match guardian::clean_all_on_signals(|| guardian::ENDED_BY_SIGNAL).and_then(|()| bench()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say::error(format_args!("the bench could not be run: {error:#}"));
+            say::error(format_args!("the bench is not whole: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -102,7 +102,7 @@ fn bench() -> Result<()> {
     let wanted = |name: &str| only.is_empty() || only.split_whitespace().any(|word| name.contains(word));
     let target = target()?;
     describe(&sizes)?;
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows = Rows::default();
     type Alone = fn(bool) -> Result<Vec<Row>>;
     let alone: [(&str, Alone); 4] = [
         ("policy", policy::measure),
@@ -111,7 +111,7 @@ fn bench() -> Result<()> {
         ("video", video::measure),
     ];
     for (name, measure) in alone.into_iter().filter(|(name, _)| wanted(name)) {
-        rows.extend(measured(name, || measure(quick))?);
+        rows.take(name, measured(name, || measure(quick)));
     }
     type Measure = fn(&Course, &Sizes) -> Result<Vec<Row>>;
     let measures: [(&str, Measure); 13] = [
@@ -135,16 +135,37 @@ fn bench() -> Result<()> {
     if !chosen.is_empty() {
         let course = Course::open(&target.join("bench/fleet"))?;
         for (name, measure) in chosen {
-            rows.extend(measured(name, || measure(&course, &sizes))?);
+            rows.take(name, measured(name, || measure(&course, &sizes)));
         }
         // Not killed: an instrumented one writes down what it has counted.
         course.world.stop_proxy()?.ok()?;
     }
-    report::print(&rows);
+    report::print(&rows.measured);
     let file = target.join("bench/bench.json");
-    report::write(&rows, &file)?;
+    report::write(&rows.measured, &file)?;
     say::line(format_args!("\nwritten to {}", file.display()));
+    anyhow::ensure!(rows.failed.is_empty(), "not measured: {}", rows.failed.join(", "));
     Ok(())
+}
+
+/// What was measured, and the names of what could not be.
+#[derive(Default)]
+struct Rows {
+    measured: Vec<Row>,
+    failed: Vec<String>,
+}
+
+impl Rows {
+    /// What fails takes nothing along of what else is measured.
+    fn take(&mut self, name: &str, rows: Result<Vec<Row>>) {
+        match rows {
+            Ok(rows) => self.measured.extend(rows),
+            Err(error) => {
+                say::error(format_args!("{error:#}"));
+                self.failed.push(name.to_owned());
+            }
+        }
+    }
 }
 
 /// One measure, and what a virtual machine's host kept from it: what waits for a processor

@@ -151,7 +151,8 @@ fn by_others(cast: &Path, scratch: &Path) -> Result<Option<(f64, u64)>> {
     Run::new("ffmpeg")
         .args(["-y", "-v", "error", "-i"])
         .arg(&gif)
-        .args(["-pix_fmt", "yuv420p"])
+        // The encoder takes even sizes only.
+        .args(["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p"])
         .arg(&video)
         .within(long)
         .ok()?;
