@@ -4,6 +4,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
@@ -28,7 +29,10 @@ impl Client {
 
     /// The user's private key; it is made at the first call.
     pub fn key(&self, user: &str) -> Result<PathBuf> {
+        static MAKING: Mutex<()> = Mutex::new(());
         let key = self.dir.join(format!("{user}.key"));
+        // Two that ask for one at once get the same.
+        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         if !key.exists() {
             Run::new("ssh-keygen")
                 .args(["-q", "-t", "ed25519", "-N", "", "-C", user, "-f"])

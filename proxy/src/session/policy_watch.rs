@@ -52,10 +52,12 @@ impl Warning {
 }
 
 /// Waits until policy no longer permits what it permitted; keeps `warnings` at what is
-/// due meanwhile, also when the end moves.
+/// due meanwhile, also when the end moves. `granted` is the end that the device's agent was given:
+/// what it grants ends then, whatever policy has added since.
 pub async fn until_not_permitted(
     access: &Access,
     permit: &Permit,
+    granted: Option<Timestamp>,
     warnings: &watch::Sender<Option<Warning>>,
 ) -> End {
     let mut changed = access.changed();
@@ -66,12 +68,16 @@ pub async fn until_not_permitted(
             Ok(now) => permit = now,
             Err(reason) => return ended(&reason),
         }
+        if granted.is_some_and(|end| end <= Timestamp::now()) {
+            return granted_time_over();
+        }
+        let end = [permit.expires(), granted].into_iter().flatten().min();
         tokio::select! {
             changed = changed.changed() => if changed.is_err() {
                 return End { cause: EndCause::Shutdown, message: Some("the gate is stopping".to_owned()) };
             },
             () = tokio::time::sleep(AWAY), if basis.stale => {}
-            () = until(permit.expires(), permit.ends_with_request(), warnings, Timestamp::now) => {}
+            () = until(end, permit.ends_with_request(), warnings, Timestamp::now) => {}
         }
     }
 }
@@ -82,6 +88,12 @@ fn ended(reason: &EndReason) -> End {
         _ => EndCause::Policy,
     };
     End { cause, message: Some(format!("{reason}; the session ends")) }
+}
+
+/// More time was given than the device's agent knows of.
+fn granted_time_over() -> End {
+    let why = "what this session was granted on the device ends; connect again for the time that was added";
+    End { cause: EndCause::Window, message: Some(why.to_owned()) }
 }
 
 /// Waits for a moment of the wall clock, and warns as it comes near.

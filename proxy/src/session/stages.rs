@@ -116,7 +116,9 @@ impl Relaying {
     /// recording, its grant.
     async fn watch(&mut self, user_left: &mut mpsc::Receiver<End>, ordered: &mut mpsc::Receiver<End>) -> End {
         let Opened { requested, grant, .. } = &mut self.closing;
-        let policy = until_not_permitted(&requested.sessions.access, &requested.permit, &self.open.warnings);
+        let (access, permit) = (&requested.sessions.access, &requested.permit);
+        let granted = grant.as_ref().and_then(|_| permit.expires());
+        let policy = until_not_permitted(access, permit, granted, &self.open.warnings);
         tokio::select! {
             end = first_end(user_left, ordered) => end,
             end = policy => end,
