@@ -14,8 +14,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::audit::{Asked, CommandSource, CommandText, Note, Notes, Verdict};
-use crate::id::{RequestId, SessionId};
-use crate::name::{ChangeId, CredentialName, DeviceName, GateName, ReasonName, UserName};
+use crate::id::{RemoteAccessId, RequestId, SessionId};
+use crate::name::{ChangeId, CredentialName, DeviceName, GateName, ReasonName, UserGroupName, UserName};
 
 /// What a person wrote: a justification, a comment.
 pub type Said = Note<1000>;
@@ -53,6 +53,38 @@ pub struct Wanted {
     /// Until when it is good.
     pub until: Option<Timestamp>,
     /// From where it was made.
+    pub origin: Option<IpAddr>,
+}
+
+/// What a remote access, or a batch of them, asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remote {
+    /// Its number; of a batch the first one's.
+    pub access: RemoteAccessId,
+    /// Whether it is a batch for all of the group.
+    pub batch: bool,
+    /// For whom.
+    pub users: Notes,
+    /// How many they are.
+    pub count: u64,
+    /// As whose members.
+    pub group: UserGroupName,
+    /// What it reaches, in words.
+    pub reaches: Notes,
+    /// Why, in free text.
+    pub justification: Option<Said>,
+    /// Why, as registered.
+    pub reason: Option<ReasonName>,
+    /// The organisation's code for it.
+    pub governance: Option<Said>,
+    /// From when it is wanted.
+    pub from: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+    /// Who made it.
+    pub by: Note,
+    /// From where.
     pub origin: Option<IpAddr>,
 }
 
@@ -127,6 +159,13 @@ pub enum Notice {
         /// Until when somebody may decide.
         expires: Timestamp,
     },
+    /// The reader is asked to approve that somebody may enter from outside.
+    RemoteAccessAsked {
+        /// What is asked for.
+        remote: Remote,
+        /// Until when somebody may decide.
+        expires: Timestamp,
+    },
     /// The reader's request was decided.
     RequestDecided {
         /// What was asked for.
@@ -179,6 +218,29 @@ pub enum Notice {
         rule: Option<Note>,
         /// Whether the session was ended because of it.
         ended: bool,
+    },
+    /// A session under a change is over: what ran in it, and what was expected.
+    ChangeReported {
+        /// Which change.
+        change: ChangeId,
+        /// As it is called.
+        title: Note,
+        /// Which session.
+        session: SessionId,
+        /// Whose session.
+        user: UserName,
+        /// On which credential.
+        target: CredentialName,
+        /// How much was as expected, in percent.
+        percent: u64,
+        /// What had to run and did not.
+        missing: Notes,
+        /// What ran and was not expected, and who saw it.
+        unexpected: Notes,
+        /// How many commands came faster than they could be compared.
+        not_compared: u64,
+        /// Whether the host's kernel, where it is asked, told all of it.
+        whole: bool,
     },
     /// A privilege outlived its session.
     PrivilegeStands {
@@ -239,12 +301,14 @@ impl Notice {
     #[must_use]
     pub fn kind(&self) -> NoticeKind {
         match self {
-            Self::ApprovalAsked { .. } => NoticeKind::ApprovalAsked,
+            // Whoever chose by what they are asked for approvals chose it for both.
+            Self::ApprovalAsked { .. } | Self::RemoteAccessAsked { .. } => NoticeKind::ApprovalAsked,
             Self::RequestDecided { .. } => NoticeKind::RequestDecided,
             Self::DecisionCopied { .. } => NoticeKind::DecisionCopied,
             Self::EndsSoon { .. } => NoticeKind::EndsSoon,
             Self::EmergencyUsed { .. } => NoticeKind::EmergencyUsed,
             Self::UnexpectedCommand { .. } => NoticeKind::UnexpectedCommand,
+            Self::ChangeReported { .. } => NoticeKind::ChangeReported,
             Self::PrivilegeStands { .. } => NoticeKind::PrivilegeStands,
             Self::AgentAway { .. } => NoticeKind::AgentAway,
             Self::Link { .. } => NoticeKind::Link,
@@ -270,7 +334,9 @@ impl Notice {
     pub fn expires(&self, made: Timestamp) -> Timestamp {
         let day = made.checked_add(TRIED).unwrap_or(Timestamp::MAX);
         match self {
-            Self::ApprovalAsked { expires, .. } | Self::Link { expires, .. } => day.min(*expires),
+            Self::ApprovalAsked { expires, .. }
+            | Self::RemoteAccessAsked { expires, .. }
+            | Self::Link { expires, .. } => day.min(*expires),
             // It waits for its moment first.
             Self::EndsSoon { ends, .. } => *ends,
             _ => day,

@@ -7,6 +7,7 @@
 mod basis;
 mod behind;
 mod by;
+mod channels;
 mod error;
 mod facts;
 mod foresee;
@@ -149,26 +150,15 @@ impl Access {
         origin: IpAddr,
         claims: &Claims,
     ) -> Result<Decision, AccessError> {
-        self.decide_at(Timestamp::now(), proved, target, action, origin, claims).await
-    }
-
-    pub(crate) async fn decide_at(
-        &self,
-        now: Timestamp,
-        proved: &Proved,
-        target: &CredentialName,
-        action: Action,
-        origin: IpAddr,
-        claims: &Claims,
-    ) -> Result<Decision, AccessError> {
+        let refused = self.refused_code(claims.governance.as_ref()).await;
         self.is_current()?;
+        let now = Timestamp::now();
         let snapshot = self.snapshot();
         let Proved { user, login, .. } = proved;
         let seen = self.seen(user, Some(origin));
         let coming = seen.coming();
         let login = Some(login);
         let origin = Some(origin);
-        let refused = claims.governance.as_ref().and_then(|code| self.refused_code(code));
         let refused_code = refused.as_deref();
         let facts = Facts {
             now,

@@ -26,7 +26,7 @@ use crate::config::{self, Config};
 use crate::console;
 use crate::elsewhere::{self, Local};
 use crate::geo::Geo;
-use crate::governance::Codes;
+use crate::governance::{Codes, Endpoint};
 use crate::keys::Keys;
 use crate::login::Logins;
 use crate::notify;
@@ -65,7 +65,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         automatic_duration: remote.automatic_duration,
     };
     let access = Access::load(store.clone(), audit.clone(), border).await.context("the resources")?;
-    let access = access.with_codes(Codes { form: config.governance.form.clone() });
+    let config::Governance { form, endpoint } = config.governance.clone();
+    let endpoint = endpoint.map(Endpoint::new).transpose().context("what governance codes are asked of")?;
+    let access = access.with_codes(Codes { form, endpoint });
     let config::Requests { pending, window, tell_before } = config.requests;
     let workflow = requests::Settings { pending, window, tell_before };
     let requests = Requests::new(store.clone(), access.clone(), audit.clone(), workflow);

@@ -34,6 +34,8 @@ use crate::store::{LastingStep, Step, Store, StoreError};
 
 pub use lines::Damage;
 pub use tail::Tail;
+#[cfg(test)]
+pub use telling::OfEvent;
 pub use telling::{Rules, Telling};
 pub use verify::{Verified, verify_parts};
 

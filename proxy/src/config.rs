@@ -2,6 +2,7 @@
 //! for `ssh` of `[listen]`). Unknown keys are refused, and all mistakes are told at
 //! once, each with its place. Each part of the program gets its own section.
 
+mod governance;
 mod notify;
 mod read;
 mod remote_access;
@@ -15,8 +16,8 @@ use tidegate_common::name::GateName;
 use tidegate_common::time::Length;
 
 use crate::algorithms::{self, Algorithms};
-use crate::governance::CodeForm;
 use crate::store::StoreUrl;
+pub use governance::Governance;
 use read::Reader;
 pub use remote_access::RemoteAccess;
 
@@ -136,13 +137,6 @@ pub struct Requests {
     pub tell_before: Length,
 }
 
-/// Governance codes.
-#[derive(Debug, Clone)]
-pub struct Governance {
-    /// The form that they must have; any will do where there is none.
-    pub form: Option<CodeForm>,
-}
-
 /// Recordings.
 #[derive(Debug, Clone)]
 pub struct Recordings {
@@ -216,7 +210,7 @@ impl Config {
             window: reader.parsed("requests.window", Length::minutes(60)),
             tell_before: reader.parsed("requests.tell_before", Length::hours(1)),
         };
-        let governance = Governance { form: reader.optional("governance.form", str::parse) };
+        let governance = Governance::read(&mut reader, requests.window);
         let remote_access = RemoteAccess::read(&mut reader);
         let free_floor = reader.parsed("recordings.free_floor", floor());
         let recordings = Recordings { free_floor, reserve: reserve(&mut reader, free_floor) };

@@ -8,6 +8,7 @@ mod audit;
 mod changes;
 mod commands;
 mod failure;
+mod form;
 mod grammar;
 mod grants;
 mod line;
@@ -63,6 +64,12 @@ pub type Terminal = Receiver<Size>;
 pub fn takes_keys(words: &[String]) -> bool {
     let cli = <Cli as clap::Parser>::try_parse_from(words);
     cli.is_ok_and(|cli| cli.command.is_some_and(|command| command.takes_keys()))
+}
+
+/// What gives a terminal back that a command had, where it was cut off.
+#[must_use]
+pub fn gives_back(words: &[String]) -> &'static str {
+    if takes_keys(words) { watch::GIVES_BACK } else { "" }
 }
 
 /// Runs one command; gives its exit status: 0 done, 1 refused or failed, 2 not understood.

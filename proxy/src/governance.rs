@@ -1,5 +1,9 @@
 //! Whether a governance code is one of the organisation's, as far as the gate can tell: free
-//! evidence, or of a form that the settings give.
+//! evidence, of a form that the settings give, or known to an HTTP endpoint that is asked.
+
+mod endpoint;
+
+pub use endpoint::{Endpoint, Settings, Silence};
 
 use regex::{Regex, RegexBuilder};
 use tidegate_common::model::Text;
@@ -28,19 +32,22 @@ impl std::str::FromStr for CodeForm {
     }
 }
 
-/// What codes are held against. Clones share it.
-#[derive(Debug, Clone, Default)]
+/// What codes are held against.
+#[derive(Default)]
 pub struct Codes {
     /// The form; any code is taken where there is none.
     pub form: Option<CodeForm>,
+    /// What knows them; nobody is asked where there is none.
+    pub endpoint: Option<Endpoint>,
 }
 
 impl Codes {
-    /// Why the code is refused, if it is.
-    #[must_use]
-    pub fn refused(&self, code: &Text) -> Option<String> {
-        let form = self.form.as_ref().filter(|form| !form.whole.is_match(code.as_str()))?;
-        Some(format!("governance code `{code}` is not of the form {}", form.written))
+    /// Why the code is refused, if it is. Nobody is asked of one that is out of form.
+    pub async fn refused(&self, code: &Text) -> Option<String> {
+        if let Some(form) = self.form.as_ref().filter(|form| !form.whole.is_match(code.as_str())) {
+            return Some(format!("governance code `{code}` is not of the form {}", form.written));
+        }
+        self.endpoint.as_ref()?.refused(code).await
     }
 }
 
@@ -48,16 +55,16 @@ impl Codes {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_code_is_held_against_the_whole_form() {
-        let codes = Codes { form: Some("CHG[0-9]{6}|INC[0-9]+".parse().unwrap()) };
-        let refused = |code: &str| codes.refused(&code.parse().unwrap());
-        assert_eq!((refused("CHG123456"), refused("INC7")), (None, None));
+    #[tokio::test]
+    async fn a_code_is_held_against_the_whole_form() {
+        let codes = Codes { form: Some("CHG[0-9]{6}|INC[0-9]+".parse().unwrap()), endpoint: None };
+        let refused = async |code: &str| codes.refused(&code.parse().unwrap()).await;
+        assert_eq!((refused("CHG123456").await, refused("INC7").await), (None, None));
         for code in ["CHG1234567", "xCHG123456", "chg123456", "INC", "INC7 and more"] {
             let sentence = format!("governance code `{code}` is not of the form CHG[0-9]{{6}}|INC[0-9]+");
-            assert_eq!(refused(code), Some(sentence));
+            assert_eq!(refused(code).await, Some(sentence));
         }
-        assert_eq!(Codes::default().refused(&"anything".parse().unwrap()), None);
+        assert_eq!(Codes::default().refused(&"anything".parse().unwrap()).await, None);
     }
 
     #[test]

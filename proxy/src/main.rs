@@ -20,6 +20,7 @@ mod files;
 mod follow;
 mod geo;
 mod governance;
+mod http;
 mod inbox;
 mod keys;
 mod limits;

@@ -7,7 +7,6 @@
 //! long, is listed with the reason. A notification is sent at least once: a gate that dies between
 //! the send and writing that down leaves it to be sent again under the same id.
 
-mod http;
 pub mod mail;
 mod pause;
 pub mod sms;
@@ -30,6 +29,8 @@ use tidegate_common::secret::Secret;
 
 use crate::access::Access;
 use crate::audit_log::AuditLog;
+use crate::files;
+use crate::http::{Answer, HttpError};
 use crate::store::{AgentRow, Claimed, Store, StoreError};
 use mail::Mail;
 use sms::Sms;
@@ -38,9 +39,6 @@ use webhook::Webhook;
 
 /// How far a gate's clock may be from another's.
 const A_MOMENT: SignedDuration = SignedDuration::from_secs(5);
-
-/// Bytes of a file with a secret.
-const MOST_SECRET: usize = 4096;
 
 /// `[notify]`
 #[derive(Debug, Clone)]
@@ -219,16 +217,34 @@ pub async fn run(store: Store, audit: AuditLog, access: Access, about: About, se
     tokio::join!(futures::future::join_all(workers), worker::keep_house(&shared));
 }
 
-/// A secret in a file, without the end of its line.
-async fn read_secret(path: &Path) -> Result<Secret, SendError> {
-    let later = |why: &dyn std::fmt::Display| SendError::Later(format!("{}: {why}", path.display()));
-    let text = tokio::fs::read_to_string(path).await.map_err(|why| later(&why))?;
-    let secret = Secret::new(text);
-    let trimmed = secret.reveal().trim_end_matches(['\r', '\n']);
-    if trimmed.is_empty() || trimmed.len() > MOST_SECRET || trimmed.chars().any(char::is_control) {
-        return Err(later(&"it holds no secret on one line"));
+impl From<HttpError> for SendError {
+    fn from(error: HttpError) -> Self {
+        match error {
+            HttpError::Silent(why) => Self::Later(why),
+            HttpError::Wrong(why) => Self::Never(why),
+        }
     }
-    Ok(Secret::new(trimmed.to_owned()))
+}
+
+/// Whether what was answered means that it is taken; 2xx does.
+fn taken(answer: Answer) -> Result<(), SendError> {
+    let Answer { status, body } = answer;
+    if status.is_success() {
+        return Ok(());
+    }
+    let said: String = String::from_utf8_lossy(&body.unwrap_or_default()).chars().take(200).collect();
+    let why = format!("the server answered {status}: {said}");
+    // 408, 425 and 429 ask to come again, as 5xx does.
+    if status.is_server_error() || [408, 425, 429].contains(&status.as_u16()) {
+        Err(SendError::Later(why))
+    } else {
+        Err(SendError::Never(why))
+    }
+}
+
+/// What a file holds, for as long as a send takes.
+async fn secret(path: &Path) -> Result<Secret, SendError> {
+    files::read_secret(path).await.map_err(SendError::Later)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! for it, cancelled. Each step is in the store together with the audit log's record of it, and
 //! before it has effect. Whether one lets somebody in is [`tidegate_common::policy`]'s.
 
+mod asking;
 mod create;
 mod decide;
 mod ending;

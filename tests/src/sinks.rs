@@ -53,8 +53,30 @@ pub struct Mail {
     pub text: String,
 }
 
+impl Mail {
+    /// A header's value, on one line.
+    #[must_use]
+    pub fn header(&self, name: &str) -> String {
+        let head = self.text.split("\n\n").next().unwrap_or_default().replace("\n ", " ");
+        let found = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        found.unwrap_or_default().to_owned()
+    }
+
+    /// What a reader of plain text sees.
+    #[must_use]
+    pub fn plain(&self) -> String {
+        let boundary = self.text.split_once("boundary=\"").and_then(|(_, rest)| rest.split_once('"'));
+        let part = self.text.split_once("Content-Type: text/plain");
+        let body = part.and_then(|(_, rest)| rest.split_once("\n\n")).map(|(_, body)| body);
+        let end = boundary.map_or("\n--".to_owned(), |(boundary, _)| format!("\n--{boundary}"));
+        let body = body.and_then(|body| body.split(end.as_str()).next()).unwrap_or_default();
+        // Quoted-printable writes the space so that ends a line.
+        body.replace("=20\n", " \n")
+    }
+}
+
 /// A mail server. To each `RCPT TO` it gives the next of its answers, and takes the rest; the
-/// answer `hang` is none at all.
+/// answer `hang` is none at all. One that asks for a log-in takes no mail before it (RFC 4954).
 pub struct MailServer {
     address: SocketAddr,
     kept: Shared<Mail>,
@@ -63,7 +85,14 @@ pub struct MailServer {
 impl MailServer {
     /// Listens on a free port.
     pub fn start(answers: &[&str]) -> std::io::Result<Self> {
-        let (address, kept) = listen(answers, mail)?;
+        let (address, kept) = listen(answers, |stream, kept| mail(stream, kept, None))?;
+        Ok(Self { address, kept })
+    }
+
+    /// Takes mails from whoever has logged in with this (`AUTH PLAIN` and its base64).
+    pub fn start_for(login: &str) -> std::io::Result<Self> {
+        let login = login.to_owned();
+        let (address, kept) = listen(&[], move |stream, kept| mail(stream, kept, Some(&login)))?;
         Ok(Self { address, kept })
     }
 
@@ -80,11 +109,12 @@ impl MailServer {
     }
 }
 
-fn mail(stream: TcpStream, kept: &Shared<Mail>) -> std::io::Result<()> {
+fn mail(stream: TcpStream, kept: &Shared<Mail>, login: Option<&str>) -> std::io::Result<()> {
     let mut say = stream.try_clone()?;
     let mut lines = BufReader::new(stream);
     say.write_all(b"220 sink ESMTP\r\n")?;
     let (mut from, mut to) = (String::new(), Vec::new());
+    let mut asks = login;
     loop {
         let mut line = String::new();
         if lines.read_line(&mut line)? == 0 {
@@ -95,6 +125,13 @@ fn mail(stream: TcpStream, kept: &Shared<Mail>) -> std::io::Result<()> {
         let inside = line.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
         let address = inside.map(|(address, _)| address.to_owned()).unwrap_or_default();
         let said = match word.as_str() {
+            "EHLO" if asks.is_some() => "250-sink\r\n250 AUTH PLAIN".to_owned(),
+            "AUTH" if login == Some(line) => {
+                asks = None;
+                "235 welcome".to_owned()
+            }
+            "AUTH" => "535 5.7.8 wrong user or password".to_owned(),
+            "MAIL" if asks.is_some() => "530 5.7.0 log in first".to_owned(),
             "MAIL" => {
                 (from, to) = (address, Vec::new());
                 "250 ok".to_owned()

@@ -45,6 +45,8 @@ kinds! {
     EmergencyUsed = "emergency-used", "emergency_used";
     /// A command ran that was not expected.
     UnexpectedCommand = "unexpected-command", "unexpected_command";
+    /// What came of a session under a change.
+    ChangeReported = "change-reported", "change_reported";
     /// A privilege outlived its session.
     PrivilegeStands = "privilege-stands", "privilege_stands";
     /// A device's agent is away.

@@ -24,6 +24,9 @@ pub enum AccessError {
         /// What would be wrong then.
         problems: Vec<Problem>,
     },
+    /// What a user chose cannot be.
+    #[error("nothing was chosen:\n{}", list(.0))]
+    Choice(Vec<Problem>),
     /// What is in the store does not hold together.
     #[error("the resources in the store do not hold together:\n{}", list(.0))]
     Broken(Vec<Problem>),

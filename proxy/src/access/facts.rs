@@ -18,9 +18,10 @@ impl Access {
         self
     }
 
-    /// Why a governance code is refused, if it is.
-    pub(crate) fn refused_code(&self, code: &Text) -> Option<String> {
-        self.0.codes.get().and_then(|codes| codes.refused(code))
+    /// Why a governance code is refused, if it is. Somebody may be asked, which takes its time:
+    /// before anything is locked, and before the moment that is decided for.
+    pub(crate) async fn refused_code(&self, code: Option<&Text>) -> Option<String> {
+        self.0.codes.get()?.refused(code?).await
     }
 
     /// The sessions that count where the group that decided bounds them.

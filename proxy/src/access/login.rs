@@ -45,6 +45,15 @@ impl Access {
     /// # Errors
     /// When they are no administrator any more, or their log-in is gone.
     pub(super) fn may_change(&self, by: &By) -> Result<(), AccessError> {
+        self.is_there(by)?;
+        let audit::Actor::User(user) = &by.actor else { return Ok(()) };
+        let snapshot = self.snapshot();
+        let user = snapshot.user(user).filter(|user| user.enabled && user.has_role(Role::Admin));
+        user.map(drop).ok_or_else(|| AccessError::Right("you are no administrator any more".to_owned()))
+    }
+
+    /// Whether who logged in is in still, and enabled.
+    pub(super) fn is_there(&self, by: &By) -> Result<(), AccessError> {
         let audit::Actor::User(user) = &by.actor else { return Ok(()) };
         let right = |why: &dyn std::fmt::Display| AccessError::Right(why.to_string());
         if let Some(login) = &by.login {
@@ -52,9 +61,8 @@ impl Access {
             let proved = Proved { user: user.clone(), login: Arc::clone(login), origin };
             self.still_in(&proved).map_err(|why| right(&why))?;
         }
-        let snapshot = self.snapshot();
-        let user = snapshot.user(user).filter(|user| user.enabled && user.has_role(Role::Admin));
-        user.map(drop).ok_or_else(|| right(&"you are no administrator any more"))
+        let enabled = self.snapshot().user(user).is_some_and(|user| user.enabled);
+        if enabled { Ok(()) } else { Err(right(&"your account in Tidegate is disabled")) }
     }
 
     /// Waits until it does not, and says why.

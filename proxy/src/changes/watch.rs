@@ -4,7 +4,7 @@
 //! on: where it is full, what does not fit is counted and not compared. The task behind it tells
 //! of each unexpected command once: in the audit log together with the session's report, in the
 //! recording, to the responsible; and ends the session where the change says so. It outlives the
-//! session until the host's kernel has told the last of it.
+//! session until the host's kernel has told the last of it, and then sends the responsible its report.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tidegate_common::audit::{CommandSource, CommandText, Event};
-use tidegate_common::change::{Change, Comparer, Unexpected};
+use tidegate_common::audit::{CommandSource, CommandText, Event, Note, Notes};
+use tidegate_common::change::{Change, Comparer, Report, Unexpected};
 use tidegate_common::id::SessionId;
 use tidegate_common::name::{CredentialName, UserName};
 use tidegate_common::notice::Notice;
-use tidegate_common::policy;
+use tidegate_common::policy::{self, Notification};
 use tidegate_common::wire::{Exec, Witnessed};
 use tokio::sync::{mpsc, oneshot};
 
@@ -159,7 +159,9 @@ impl Task {
             told_last |= self.take(fact).await;
         }
         self.comparer.missed(self.missed.load(Ordering::Relaxed));
-        let score = self.comparer.report().score();
+        let report = self.comparer.report();
+        let told = self.reported(&report, told_last);
+        let score = report.score();
         let (session, change) = (self.compared.session, self.compared.change.id.clone());
         let compared = Event::SessionCompared {
             session,
@@ -169,7 +171,29 @@ impl Task {
             missing: score.missing,
         };
         let entry = compared.by_user(&self.compared.user, self.compared.origin);
-        self.write(vec![entry.into()], told_last).await;
+        self.write(vec![Telling::new(entry, told)], told_last).await;
+    }
+
+    /// The report of a session that is over, for those who are responsible.
+    fn reported(&self, report: &Report, whole: bool) -> Vec<Notification> {
+        let Compared { session, change, user, target, .. } = &self.compared;
+        let seen = |one: &Unexpected| {
+            let order = if one.out_of_order { ", out of order" } else { "" };
+            format!("{} ({}{order})", one.command, one.source)
+        };
+        let notice = Notice::ChangeReported {
+            change: change.id.clone(),
+            title: Note::new(change.title.as_str()),
+            session: *session,
+            user: user.clone(),
+            target: target.clone(),
+            percent: report.score().percent(),
+            missing: Notes::of(report.missing().map(|outcome| &outcome.command)),
+            unexpected: Notes::of_some(report.unexpected.iter().map(seen), report.more),
+            not_compared: report.not_compared,
+            whole,
+        };
+        policy::notify(&self.access.snapshot(), &change.responsible, &notice)
     }
 
     /// Compares a fact; says whether it was the kernel's last.

@@ -11,8 +11,8 @@ use tidegate_common::notice::NoticeKind;
 
 use super::read::Reader;
 use super::seconds;
+use crate::http::{Template, Within};
 use crate::notify::mail::Encryption;
-use crate::notify::sms::Within;
 use crate::notify::webhook::Form;
 use crate::notify::{Settings, mail, sms, webhook};
 
@@ -111,7 +111,8 @@ fn sms(reader: &mut Reader) -> Option<sms::Settings> {
     if uses_secret && secret_file.is_none() {
         reader.wrong("notify.sms.url", "`{secret}` of [notify.sms] needs `notify.sms.secret_file`");
     }
-    Some(sms::Settings { method: method.unwrap_or(Method::POST), url, headers, body, secret_file, ca_file })
+    let template = Template { method: method.unwrap_or(Method::POST), url, headers, body };
+    Some(sms::Settings { template, secret_file, ca_file })
 }
 
 fn webhook(reader: &mut Reader) -> Option<webhook::Settings> {
@@ -134,7 +135,12 @@ fn webhook(reader: &mut Reader) -> Option<webhook::Settings> {
 }
 
 /// Whether the section is written at all; then what it must name has to be there.
-fn needs(reader: &mut Reader, section: &'static str, keys: &[&str], needed: &[&str]) -> Option<()> {
+pub(super) fn needs(
+    reader: &mut Reader,
+    section: &'static str,
+    keys: &[&str],
+    needed: &[&str],
+) -> Option<()> {
     let written = |key: &str| reader.has(&format!("{section}.{key}"));
     if !keys.iter().any(|key| written(key)) {
         return None;
@@ -148,7 +154,7 @@ fn needs(reader: &mut Reader, section: &'static str, keys: &[&str], needed: &[&s
 }
 
 /// An absolute path, or the name of one of systemd's credentials.
-fn file(reader: &mut Reader, key: &'static str) -> Option<PathBuf> {
+pub(super) fn file(reader: &mut Reader, key: &'static str) -> Option<PathBuf> {
     reader.optional(key, |text| {
         let path = PathBuf::from(text);
         if path.is_absolute() {
@@ -192,7 +198,7 @@ pub(super) fn server(text: &str) -> Result<(String, Option<u16>), String> {
 }
 
 /// An URL that is called: https, or http on this machine.
-fn url(text: &str) -> Result<Uri, String> {
+pub(super) fn url(text: &str) -> Result<Uri, String> {
     let shown = text.escape_default();
     let uri: Uri = text.parse().map_err(|_| format!("`{shown}` is no URL"))?;
     let host = uri.host().unwrap_or_default();
@@ -207,7 +213,7 @@ fn url(text: &str) -> Result<Uri, String> {
 }
 
 /// `Name: value`
-fn header(text: &str) -> Result<(HeaderName, String), String> {
+pub(super) fn header(text: &str) -> Result<(HeaderName, String), String> {
     // The value may be a key: it is not shown.
     let wrong = || "a header is written as `Name: value`".to_owned();
     let (name, value) = text.split_once(':').ok_or_else(wrong)?;
@@ -237,7 +243,7 @@ mod tests {
         let (mail, sms, webhook) =
             (config.notify.mail.unwrap(), config.notify.sms.unwrap(), config.notify.webhook.unwrap());
         assert_eq!((mail.server.as_str(), mail.port), ("mail.example.org", 587));
-        assert!(sms.body.contains("{text}") && webhook.kinds.len() == 2);
+        assert!(sms.template.body.contains("{text}") && webhook.kinds.len() == 2);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! `change …`
 
+mod form;
 mod show;
 
 use jiff::Timestamp;
 use tidegate_common::change::{Change, Draft, Expected};
 use tokio::io::AsyncRead;
 
+use super::form::{Asks as _, Form};
 use super::grammar::{Change as Asked, CreateChange, Ids};
 use super::screen::Screen;
 use super::show::ago;
@@ -25,6 +27,9 @@ pub(super) async fn run(
     stdin: impl AsyncRead + Unpin + Send,
 ) -> Result<u8, Failure> {
     let done = match asked {
+        Asked::Create(asked) if asked.id.is_none() && asked.file.is_none() => {
+            return Box::pin(step_by_step(services, actor, *asked, screen, stdin)).await;
+        }
         Asked::Create(asked) => {
             let made = create(services, actor, *asked, stdin).await?;
             Each { done: vec![made], failed: Vec::new() }
@@ -55,6 +60,33 @@ pub(super) async fn run(
         Asked::Close(Ids { ids, comment }) => changes::close(services, actor, &ids, comment.as_ref()).await?,
     };
     screen.each(done, sentence).await
+}
+
+/// Asks for all of it on a terminal; makes it when it is reviewed.
+async fn step_by_step(
+    services: &Services,
+    actor: &Actor,
+    asked: CreateChange,
+    screen: &mut Screen<'_>,
+    mut stdin: impl AsyncRead + Unpin + Send,
+) -> Result<u8, Failure> {
+    if screen.columns.is_none() {
+        let why = "give an id with --title, --due, --group, --device and --responsible, or use a terminal (ssh -t) \
+                   or a text (-f -)";
+        return Err(Failure::Usage(why.to_owned()));
+    }
+    let mut form = Form::new(asked);
+    screen.text(CreateChange::WELCOME).await?;
+    while form.ask(screen, &mut stdin).await? {
+        match create(services, actor, form.said.clone(), tokio::io::empty()).await {
+            Ok(made) => return screen.each(Each { done: vec![made], failed: Vec::new() }, sentence).await,
+            // What stands against it can be changed.
+            Err(failure) => screen.plain(&format!("tidegate: {failure}")).await?,
+        }
+        form.again();
+    }
+    screen.line("\nNothing was planned.").await?;
+    Ok(1)
 }
 
 async fn create(

@@ -21,9 +21,9 @@ mod sessions;
 pub(super) use changes::{Change, CreateChange, Ids};
 pub(super) use fleet::{Agent, Grant, GrantList};
 pub(super) use moment::{Since, Start};
-pub(super) use notify::{Notify, NotifyList};
+pub(super) use notify::{NONE, Notify, NotifyList, USUAL};
 pub(super) use panics::Panic;
-pub(super) use remote_accesses::{RemoteAccess, RemoteAccessList, Wanted};
+pub(super) use remote_accesses::{Decide, RemoteAccess, RemoteAccessList, Wanted};
 pub(super) use requests::{Create, Extend, Request, RequestList};
 pub(super) use sessions::{Session, SessionList};
 

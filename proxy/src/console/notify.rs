@@ -1,13 +1,14 @@
 //! `notify …`: what people are told.
 
 use jiff::Timestamp;
+use tidegate_common::notice::Channel;
 
-use super::grammar::{Notify, NotifyList};
+use super::grammar::{NONE, Notify, NotifyList, USUAL};
 use super::screen::Screen;
 use super::show::ago;
 use super::table::Table;
 use super::{Actor, Failure, Services};
-use crate::service::notifications::{self, Filter, NotificationView};
+use crate::service::notifications::{self, ChannelsView, Filter, NotificationView};
 use crate::store::NotificationState;
 
 pub(super) async fn run(
@@ -32,8 +33,42 @@ pub(super) async fn run(
             };
             screen.one(&tested, lines).await?;
         }
+        Notify::Channels { user } => {
+            let listed = notifications::channels(services, actor, user).await?;
+            let table = || {
+                let mut table = Table::new(["KIND", "BY", "CHOSEN"]);
+                let chosen = |one: &ChannelsView| if one.chosen { "yes" } else { "" }.to_owned();
+                listed.iter().for_each(|one| table.row([one.kind.to_owned(), by(one), chosen(one)]));
+                table
+            };
+            screen.list(&listed, table).await?;
+        }
+        Notify::Choose { kind, channels } => {
+            let channels = chosen(&channels).map_err(Failure::Usage)?;
+            let now = notifications::choose(services, actor, kind, channels.as_deref()).await?;
+            screen.one(&now, || format!("{} is told to you by {}", now.kind, by(&now))).await?;
+        }
     }
     Ok(0)
+}
+
+fn by(one: &ChannelsView) -> String {
+    match one.channels.as_slice() {
+        [] => "no channel".to_owned(),
+        channels => channels.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and "),
+    }
+}
+
+/// The channels that were written; nothing for the usual one.
+fn chosen(words: &[String]) -> Result<Option<Vec<Channel>>, String> {
+    match words {
+        [word] if word == USUAL => Ok(None),
+        [word] if word == NONE => Ok(Some(Vec::new())),
+        words if words.iter().any(|word| word == USUAL || word == NONE) => {
+            Err(format!("`{NONE}` and `{USUAL}` stand alone"))
+        }
+        words => words.iter().map(|word| word.parse()).collect::<Result<_, _>>().map(Some),
+    }
 }
 
 async fn list(

@@ -10,13 +10,13 @@ use tidegate_common::notice::Channel;
 use tidegate_common::time::Limitation;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use super::grammar::{RemoteAccess as Asked, RemoteAccessList, Wanted};
+use super::grammar::{Decide, RemoteAccess as Asked, RemoteAccessList, Wanted};
 use super::screen::Screen;
 use super::show::{maybe, moment};
 use super::table::Table;
 use super::{Actor, Failure, Services};
 use crate::outside::NewRemoteAccess;
-use crate::service::remote_accesses::{self, Filter, Listed, RemoteAccessView};
+use crate::service::remote_accesses::{self, Filter, Listed, RemoteAccessView, Which};
 use show::{details, sentence};
 
 /// The longest answer to a question.
@@ -62,16 +62,24 @@ pub(super) async fn run(
             return Ok(0);
         }
         Asked::Approve(asked) => {
-            remote_accesses::approve(services, actor, &asked.ids, asked.comment.as_ref()).await?
+            remote_accesses::approve(services, actor, &which(&asked), asked.comment.as_ref()).await?
         }
         Asked::Reject(asked) => {
-            remote_accesses::reject(services, actor, &asked.ids, asked.comment.as_ref()).await?
+            remote_accesses::reject(services, actor, &which(&asked), asked.comment.as_ref()).await?
         }
         Asked::Cancel(asked) => {
-            remote_accesses::cancel(services, actor, &asked.ids, asked.comment.as_ref()).await?
+            remote_accesses::cancel(services, actor, &which(&asked), asked.comment.as_ref()).await?
         }
     };
     screen.each(done, sentence).await
+}
+
+/// What is decided on.
+fn which(asked: &Decide) -> Which {
+    match asked.batch {
+        Some(batch) => Which::Batch(batch),
+        None => Which::Ids(asked.ids.clone()),
+    }
 }
 
 async fn request(

@@ -7,10 +7,10 @@ mod show;
 use jiff::Timestamp;
 use tidegate_common::model::{Action, Claims, Limits, StateWord, Wish};
 
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::AsyncRead;
 
+use super::form::{Asks as _, Form};
 use super::grammar::{Create, Extend, Request as Asked, RequestList, Since};
-use super::line::{Line, Typed};
 use super::screen::Screen;
 use super::show::{ago, maybe, moment};
 use super::table::Table;
@@ -18,7 +18,6 @@ use super::{Actor, Failure, Services};
 use crate::requests::Narrowed;
 use crate::service::Each;
 use crate::service::requests::{self, Choices, Deed, Filter, Listed, RequestView, Wanted, Whose};
-use form::{Form, Taken};
 use show::{details, plan, sentence, sessions};
 
 pub(super) async fn run(
@@ -37,7 +36,7 @@ pub(super) async fn run(
             return Ok(0);
         }
         Asked::Create(asked) if asked.credentials.is_empty() && asked.file.is_none() => {
-            return step_by_step(services, actor, asked, screen, stdin).await;
+            return Box::pin(step_by_step(services, actor, asked, screen, stdin)).await;
         }
         Asked::Create(Create { file: Some(file), .. }) => {
             if file != "-" {
@@ -98,55 +97,21 @@ async fn step_by_step(
     }
     let Choices { reachable, reasons } = requests::choices(services, actor).await?;
     let reachable = reachable.into_iter().map(|reach| (reach.credential, reach.asks)).collect();
-    let mut form = Form::new(reachable, reasons, asked);
-    screen.text(Form::welcome()).await?;
-    loop {
-        screen.text(&form.text()).await?;
-        screen.flush().await?;
-        let Some(line) = typed(screen, &mut stdin).await? else { break };
-        match form.take(&line) {
-            Taken::Next => {}
-            Taken::Wrong(why) => screen.plain(&why).await?,
-            Taken::Leave => break,
-            Taken::Save => {
-                let done = create(services, actor, form.said.clone()).await?;
-                if !done.done.is_empty() || done.failed.is_empty() {
-                    return screen.each(done, sentence).await;
-                }
-                // What stands against it can be changed.
-                for failure in &done.failed {
-                    screen.plain(&format!("tidegate: {failure}")).await?;
-                }
-                form.again();
-            }
+    let mut form = Form::new(form::Wanted { reachable, reasons, said: asked });
+    screen.text(form::Wanted::WELCOME).await?;
+    while form.ask(screen, &mut stdin).await? {
+        let done = create(services, actor, form.said.said.clone()).await?;
+        if !done.done.is_empty() || done.failed.is_empty() {
+            return screen.each(done, sentence).await;
         }
+        // What stands against it can be changed.
+        for failure in &done.failed {
+            screen.plain(&format!("tidegate: {failure}")).await?;
+        }
+        form.again();
     }
     screen.line("\nNothing was asked for.").await?;
     Ok(1)
-}
-
-/// One line from the terminal; none when it is left.
-async fn typed(
-    screen: &mut Screen<'_>,
-    stdin: &mut (impl AsyncRead + Unpin + Send),
-) -> Result<Option<String>, Failure> {
-    let mut line = Line::default();
-    loop {
-        let mut byte = [0];
-        if stdin.read(&mut byte).await? == 0 {
-            return Ok(None);
-        }
-        let [byte] = byte;
-        let mut echo = String::new();
-        let typed = line.key(byte, &mut echo);
-        screen.text(&echo).await?;
-        screen.flush().await?;
-        match typed {
-            Some(Typed::Line(line)) => return Ok(Some(line)),
-            Some(Typed::Leave) => return Ok(None),
-            None => {}
-        }
-    }
 }
 
 async fn extend(services: &Services, actor: &Actor, asked: Extend) -> Result<Each<RequestView>, Failure> {

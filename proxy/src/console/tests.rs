@@ -4,8 +4,10 @@ mod evidence;
 mod fleet;
 mod gates;
 mod live;
+mod manuals;
 mod panics;
 mod requests;
+mod told;
 mod world;
 
 use std::sync::Arc;

@@ -15,6 +15,7 @@ use super::{Actor, Failure, Services, Size};
 use crate::service::live::{self, Viewer};
 use crate::service::sessions::SessionView;
 use draw::Drawing;
+pub(super) use draw::END as GIVES_BACK;
 
 /// What leaves: `q`, Ctrl-C, Ctrl-D.
 const LEAVE: [u8; 3] = [b'q', 0x03, 0x04];

@@ -11,7 +11,11 @@ use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 
-use super::{Letter, SendError, read_secret};
+use super::{Letter, SendError, secret};
+
+/// What a server answers that wants another log-in (RFC 4954): nothing is wrong with the mail, and
+/// it goes once the password is mended.
+const OF_LOG_IN: [u16; 4] = [530, 534, 535, 538];
 
 /// `[notify.mail]`
 #[derive(Debug, Clone)]
@@ -81,7 +85,8 @@ impl Mail {
         let server = self.server().await?;
         server.send(message).await.map(drop).map_err(|error| {
             let why = told(&error);
-            if error.is_permanent() { SendError::Never(why) } else { SendError::Later(why) }
+            let about_us = error.status().is_some_and(|code| OF_LOG_IN.contains(&u16::from(code)));
+            if error.is_permanent() && !about_us { SendError::Never(why) } else { SendError::Later(why) }
         })
     }
 
@@ -112,7 +117,7 @@ impl Mail {
             .tls(tls)
             .hello_name(self.hello.clone());
         if let (Some(user), Some(path)) = (user, password_file) {
-            let password = read_secret(path).await?;
+            let password = secret(path).await?;
             transport = transport.credentials(Credentials::new(user.clone(), password.reveal().to_owned()));
         }
         Ok(transport.build())

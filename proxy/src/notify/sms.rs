@@ -1,99 +1,22 @@
 //! Notices as SMS: no provider's way is another's, so the request is a template of the settings,
-//! with `{to}` (the number as E.164 writes it), `{text}` and `{secret}`. What is put in is escaped
-//! for where it stands, so that nobody's text becomes a part of the request.
+//! with `{to}` (the number as E.164 writes it), `{text}` and `{secret}`.
 
 use std::path::PathBuf;
 
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::{Method, Uri};
 use tidegate_common::secret::Secret;
 
-use super::http::{Call, Client};
-use super::{Letter, SendError, read_secret};
+use super::{Letter, SendError, secret, taken};
+use crate::http::{Client, Template};
 
 /// `[notify.sms]`
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// As HTTP names it.
-    pub method: Method,
-    /// With `{to}` and `{text}`.
-    pub url: String,
-    /// Names and values; a value may hold `{secret}`.
-    pub headers: Vec<(HeaderName, String)>,
-    /// With `{to}` and `{text}`.
-    pub body: String,
+    /// With `{to}`, `{text}` and `{secret}`.
+    pub template: Template,
     /// What `{secret}` stands for.
     pub secret_file: Option<PathBuf>,
     /// Authorities beside the host's.
     pub ca_file: Option<PathBuf>,
-}
-
-/// Where a value is put in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Within {
-    /// Between the quotes of a JSON text.
-    Json,
-    /// In a URL or a form.
-    Url,
-    /// Where nothing has to be escaped.
-    Plain,
-}
-
-impl Within {
-    /// What a body of this type is.
-    #[must_use]
-    pub fn of_type(headers: &[(HeaderName, String)]) -> Self {
-        let of_type = headers.iter().find(|(name, _)| *name == CONTENT_TYPE);
-        match of_type.map(|(_, value)| value.to_ascii_lowercase()) {
-            Some(value) if value.contains("json") => Self::Json,
-            Some(value) if value.contains("x-www-form-urlencoded") => Self::Url,
-            _ => Self::Plain,
-        }
-    }
-
-    /// The template with what stands for its places.
-    #[must_use]
-    pub fn fill(self, template: &str, values: &[(&str, &str)]) -> String {
-        let mut filled = String::with_capacity(template.len());
-        let mut rest = template;
-        while let Some(start) = rest.find('{') {
-            let (before, after) = rest.split_at(start);
-            filled.push_str(before);
-            // What was put in is never read again.
-            match values.iter().find(|(name, _)| after.starts_with(&format!("{{{name}}}"))) {
-                Some((name, value)) => {
-                    filled.push_str(&self.escaped(value));
-                    rest = after.get(name.len() + 2..).unwrap_or_default();
-                }
-                None => {
-                    filled.push('{');
-                    rest = after.get(1..).unwrap_or_default();
-                }
-            }
-        }
-        filled + rest
-    }
-
-    fn escaped(self, value: &str) -> String {
-        match self {
-            Self::Plain => value.to_owned(),
-            Self::Json => {
-                let quoted = serde_json::Value::from(value).to_string();
-                quoted.trim_start_matches('"').strip_suffix('"').unwrap_or_default().to_owned()
-            }
-            Self::Url => {
-                let mut safe = String::new();
-                for byte in value.bytes() {
-                    if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                        safe.push(char::from(byte));
-                    } else {
-                        safe.push_str(&format!("%{byte:02X}"));
-                    }
-                }
-                safe
-            }
-        }
-    }
 }
 
 pub(super) struct Sms {
@@ -108,44 +31,13 @@ impl Sms {
     }
 
     pub async fn send(&self, letter: &Letter, to: &str) -> Result<(), SendError> {
-        let Settings { method, url, headers, body, secret_file, .. } = &self.settings;
+        let Settings { template, secret_file, .. } = &self.settings;
         let secret = match secret_file {
-            Some(path) => read_secret(path).await?,
+            Some(path) => secret(path).await?,
             None => Secret::new(String::new()),
         };
         let text = letter.text.short();
-        let values = [("to", to), ("text", text.as_str()), ("secret", secret.reveal())];
-        let uri: Uri = Within::Url
-            .fill(url, &values)
-            .parse()
-            .map_err(|_| SendError::Never("`notify.sms.url` makes no URL".to_owned()))?;
-        let filled = headers.iter().map(|(name, value)| {
-            let value = HeaderValue::from_str(&Within::Plain.fill(value, &values));
-            // A header may hold the secret: it is not shown.
-            let value =
-                value.map_err(|_| SendError::Later(format!("the header `{name}` cannot be written")))?;
-            Ok((name.clone(), value))
-        });
-        let headers = filled.collect::<Result<_, SendError>>()?;
-        let body = Within::of_type(&self.settings.headers).fill(body, &values);
-        self.client.send(Call { method: method.clone(), uri, headers, body }).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_put_in_is_escaped_for_where_it_stands_and_never_read_again() {
-        let values = [("to", "+34600"), ("text", "a\"b\\{to}\n&c=d ü"), ("secret", "s")];
-        let json = Within::Json.fill(r#"{"to":"{to}","text":"{text}"}"#, &values);
-        let read: serde_json::Value = serde_json::from_str(&json).unwrap();
-        assert_eq!((read["to"].as_str(), read["text"].as_str()), (Some("+34600"), Some(values[1].1)));
-        assert_eq!(
-            Within::Url.fill("to={to}&text={text}", &values),
-            "to=%2B34600&text=a%22b%5C%7Bto%7D%0A%26c%3Dd%20%C3%BC"
-        );
-        assert_eq!(Within::Plain.fill("{nobody} {to} {", &values), "{nobody} +34600 {");
+        let call = template.call(&[("to", to), ("text", &text), ("secret", secret.reveal())])?;
+        taken(self.client.send(call).await?)
     }
 }

@@ -15,10 +15,12 @@ use super::mail::Encryption;
 use super::webhook::Form;
 use super::*;
 use crate::access::By;
-use crate::audit_log::{Rules, Telling};
+use crate::audit_log::{OfEvent, Rules, Telling};
 use crate::service::testing::World;
 use crate::store::testing::on_both;
 use crate::store::{NotificationFilter, NotificationRow, NotificationState};
+
+mod servers;
 
 #[path = "../../../tests/src/sinks.rs"]
 #[allow(dead_code, reason = "the end-to-end tests use the rest")]
@@ -81,11 +83,15 @@ impl Gate {
     }
 
     fn send(&mut self, settings: Settings) {
+        self.send_and_tell(settings, Box::new(|_| Vec::new()));
+    }
+
+    fn send_and_tell(&mut self, settings: Settings, of_event: OfEvent) {
         let about =
             About { gate: "gate1".to_owned(), ssh: Ssh { host: "gate.example.org".to_owned(), port: 2222 } };
         let services = &self.world.services;
         let kinds = settings.webhook.iter().flat_map(|webhook| webhook.kinds.clone()).collect();
-        services.audit.tell_by(Rules { posted: kinds, of_event: Box::new(|_| Vec::new()) });
+        services.audit.tell_by(Rules { posted: kinds, of_event });
         let sent =
             run(services.store.clone(), services.audit.clone(), services.access.clone(), about, settings);
         self.workers = Some(tokio::spawn(sent));
@@ -201,8 +207,8 @@ async fn a_mail_server_that_hangs_holds_up_no_other_channel() {
     assert_eq!(hangs.mails().len(), 1);
 }
 
-/// A server with TLS in front of another, and the file of its certificate.
-async fn behind_tls(gate: &Gate, to: SocketAddr) -> (SocketAddr, std::path::PathBuf) {
+/// What accepts TLS as `localhost`, and the file of its certificate.
+fn acceptor(gate: &Gate) -> (tokio_rustls::TlsAcceptor, std::path::PathBuf) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let file = gate.world.temporary.directory().join("ca.pem");
     std::fs::write(&file, made.cert.pem()).unwrap();
@@ -214,7 +220,12 @@ async fn behind_tls(gate: &Gate, to: SocketAddr) -> (SocketAddr, std::path::Path
         .with_no_client_auth()
         .with_single_cert(vec![made.cert.der().clone()], key)
         .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    (tokio_rustls::TlsAcceptor::from(Arc::new(config)), file)
+}
+
+/// A server with TLS in front of another, and the file of its certificate.
+async fn behind_tls(gate: &Gate, to: SocketAddr) -> (SocketAddr, std::path::PathBuf) {
+    let (acceptor, file) = acceptor(gate);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -305,7 +316,7 @@ async fn an_sms_has_the_code_of_a_link_and_the_list_has_not() {
     let (mut gate, server) = (Gate::new().await, HttpServer::start(&[]).unwrap());
     let file = gate.world.temporary.directory().join("secret");
     std::fs::write(&file, "k3y").unwrap();
-    let sms = sms::Settings {
+    let template = crate::http::Template {
         method: hyper::Method::POST,
         url: format!("http://{}/send?to={{to}}", server.address()),
         headers: vec![
@@ -313,9 +324,8 @@ async fn an_sms_has_the_code_of_a_link_and_the_list_has_not() {
             ("content-type".parse().unwrap(), "application/json".to_owned()),
         ],
         body: r#"{"to":"{to}","text":"{text}"}"#.to_owned(),
-        secret_file: Some(file),
-        ca_file: None,
     };
+    let sms = sms::Settings { template, secret_file: Some(file), ca_file: None };
     gate.send(Settings { sms: Some(sms), ..none() });
     let expires = Timestamp::now() + jiff::SignedDuration::from_hours(1);
     let notice = Notice::Link { by: None, access: Note::new("the \"gate\""), expires };

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use serde_json::json;
 use tidegate_common::notice::NoticeKind;
 
-use super::http::{Call, Client};
-use super::{Letter, SendError, read_secret};
+use super::{Letter, SendError, secret, taken};
+use crate::http::{Call, Client};
 
 /// `[notify.webhook]`
 #[derive(Debug, Clone)]
@@ -60,11 +60,11 @@ impl Webhook {
             (HeaderName::from_static("webhook-timestamp"), HeaderValue::from(sent)),
         ];
         if let Some(path) = &self.settings.secret_file {
-            let signed = sign(read_secret(path).await?.reveal(), &id, sent, &body)?;
+            let signed = sign(secret(path).await?.reveal(), &id, sent, &body)?;
             headers.push((HeaderName::from_static("webhook-signature"), value(&signed)?));
         }
         let call = Call { method: Method::POST, uri: self.settings.url.clone(), headers, body };
-        self.client.send(call).await
+        taken(self.client.send(call).await?)
     }
 
     fn body(&self, letter: &Letter) -> String {

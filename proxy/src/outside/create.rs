@@ -9,6 +9,7 @@ use tidegate_common::time::{Length, Window};
 
 use super::{RemoteAccessError, RemoteAccesses, moment, told, who};
 use crate::access::By;
+use crate::audit_log::Telling;
 use crate::store::Store;
 
 /// How far ahead a start may lie.
@@ -36,8 +37,20 @@ impl RemoteAccesses {
     ///
     /// # Errors
     /// When it says too little, or names what is not there.
-    pub fn review(&self, new: &NewRemoteAccess, by: &By) -> Result<Vec<RemoteAccess>, RemoteAccessError> {
+    pub async fn review(
+        &self,
+        new: &NewRemoteAccess,
+        by: &By,
+    ) -> Result<Vec<RemoteAccess>, RemoteAccessError> {
+        self.takes_code(new).await?;
         self.made(new, by, RemoteAccessId(1), moment())
+    }
+
+    async fn takes_code(&self, new: &NewRemoteAccess) -> Result<(), RemoteAccessError> {
+        match self.0.access.refused_code(new.claims.governance.as_ref()).await {
+            Some(refused) => Err(RemoteAccessError::Code(refused)),
+            None => Ok(()),
+        }
     }
 
     /// Requests it: one for the user, or for each of the group, all or none.
@@ -49,6 +62,7 @@ impl RemoteAccesses {
         new: &NewRemoteAccess,
         by: &By,
     ) -> Result<Vec<RemoteAccess>, RemoteAccessError> {
+        self.takes_code(new).await?;
         let mut turn = self.turn().await;
         loop {
             let done = self.create_once(new, by).await;
@@ -65,9 +79,12 @@ impl RemoteAccesses {
     ) -> Result<Vec<RemoteAccess>, RemoteAccessError> {
         let first = self.0.store.next_remote_access_id().await?;
         let made = self.made(new, by, first, moment())?;
-        let entries =
-            made.iter().map(|access| told(access, RemoteAccessStep::Requested, said(access), by).into());
-        self.write(Store::remote_accesses_made(made.clone()), entries.collect()).await?;
+        let entry = |access| Telling::from(told(access, RemoteAccessStep::Requested, said(access), by));
+        let mut entries: Vec<_> = made.iter().map(entry).collect();
+        if let Some(first) = entries.first_mut() {
+            first.tell(self.asks(&made));
+        }
+        self.write(Store::remote_accesses_made(made.clone()), entries).await?;
         Ok(made)
     }
 

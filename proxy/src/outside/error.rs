@@ -16,6 +16,9 @@ pub enum RemoteAccessError {
     /// There is none of that number, or none that concerns the one who asks.
     #[error("there is no remote access {0} that concerns you; `remote-access list` shows those that do")]
     Unknown(RemoteAccessId),
+    /// Nothing of that batch is left to decide on, or nothing that concerns the one who asks.
+    #[error("nothing of batch {0} waits for that; `remote-access list --batch {0}` shows it")]
+    Batch(RemoteAccessId),
     /// No such group.
     #[error("there is no user group `{0}`; `get user-groups` shows which there are")]
     NoGroup(UserGroupName),
@@ -39,6 +42,9 @@ pub enum RemoteAccessError {
     /// No such reason.
     #[error("`{0}` is no registered reason; `get reasons` shows which there are")]
     Reason(ReasonName),
+    /// The governance code is none, or cannot be checked.
+    #[error("{0}")]
+    Code(String),
     /// A limited one that opens nothing.
     #[error("a limited access names devices or credentials (--device, --credential)")]
     Nothing,

@@ -3,12 +3,15 @@ mod codes;
 use tidegate_common::audit::Actor;
 use tidegate_common::model::{Claims, Limited, RemoteAccessWord, Scope};
 use tidegate_common::name::UserName;
+use tidegate_common::notice::Notice;
 use tidegate_common::policy::{Login, Proved};
 use tidegate_common::secret::Secret;
 use tidegate_common::time::{Length, Limitation};
 
 use super::*;
 use crate::access::Border;
+use crate::governance::Codes;
+use crate::store::NotificationFilter;
 use crate::store::testing::{Temporary, on_both};
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
@@ -104,7 +107,7 @@ async fn who_has_a_remote_access_is_in_from_outside_until_it_is_cancelled() {
 
 async fn a_batch_is_one_for_each_of_the_group_and_shares_its_number() {
     let world = World::new(&[], 1).await;
-    let shown = world.workflow.review(&new(None), &by("boss")).unwrap();
+    let shown = world.workflow.review(&new(None), &by("boss")).await.unwrap();
     assert_eq!(shown.len(), 2);
     assert_eq!(
         world.workflow.list(&RemoteAccessFilter::default()).await.unwrap(),
@@ -147,6 +150,53 @@ async fn approval_is_others_and_each_of_them_counts_once() {
     assert!(told.contains("is yours"), "{told}");
 }
 
+async fn approvers_are_told_that_a_remote_access_waits_for_them_and_of_a_batch_once() {
+    let world = World::new(&["chief", "adam", "boss"], 1).await;
+    let people = "[[user]]\nname = \"chief\"\nemail = \"c@example.org\"\n[[user]]\nname = \"boss\"\n\
+                  email = \"b@example.org\"\nroles = [\"admin\"]\n";
+    world.access.apply(people, &By::proxy(), false).await.unwrap();
+    let told = async || {
+        let filter = NotificationFilter { limit: 100, ..NotificationFilter::default() };
+        let rows = world.temporary.store.notifications(&filter).await.unwrap();
+        let asked = rows.into_iter().rev().filter_map(|row| match row.notice {
+            Notice::RemoteAccessAsked { remote, .. } => Some((row.recipient.to_string(), remote)),
+            _ => None,
+        });
+        asked.collect::<Vec<_>>()
+    };
+    let limited = Limited {
+        devices: vec!["db01".parse().unwrap()],
+        credentials: vec!["ops@db01:login".parse().unwrap()],
+        times: Limitation::default(),
+        sessions: Some(3),
+    };
+    let one = NewRemoteAccess { scope: Scope::Limited(limited), ..new(Some("olga")) };
+    world.workflow.create(&one, &by("boss")).await.unwrap();
+    let first = told().await;
+    let whom: Vec<_> = first.iter().map(|(whom, _)| whom.as_str()).collect();
+    assert_eq!(whom, ["chief", "adam"], "not who asked");
+    let remote = &first[0].1;
+    assert_eq!((remote.access.0, remote.batch, remote.by.as_str()), (1, false, "boss"));
+    let reaches = "3 sessions at most; every credential on db01; ops@db01:login";
+    assert_eq!((remote.reaches.to_string().as_str(), remote.users.to_string().as_str()), (reaches, "olga"));
+    // Nobody decides on their own; of a batch, adam does on olga's.
+    world.workflow.create(&new(Some("adam")), &by("boss")).await.unwrap();
+    world.workflow.create(&new(None), &by("boss")).await.unwrap();
+    let later: Vec<_> = told()
+        .await
+        .split_off(2)
+        .into_iter()
+        .map(|(whom, asked)| (whom, asked.access.0, asked.count))
+        .collect();
+    let both = |whom: &str| (whom.to_owned(), 3, 2);
+    assert_eq!(later, [("chief".to_owned(), 2, 1), both("chief"), both("adam")]);
+
+    // What needs no approval asks nobody.
+    let world = World::new(&[], 1).await;
+    world.workflow.create(&new(None), &by("boss")).await.unwrap();
+    assert_eq!(world.temporary.store.notifications(&NotificationFilter::default()).await.unwrap(), []);
+}
+
 async fn a_request_that_says_too_little_or_names_what_is_not_there_saves_nothing() {
     let world = World::new(&[], 1).await;
     let limited = |devices: &[&str], credentials: &[&str]| {
@@ -161,6 +211,9 @@ async fn a_request_that_says_too_little_or_names_what_is_not_there_saves_nothing
     let start = |hours: i64| Some(moment() + jiff::SignedDuration::from_hours(hours));
     let silent = NewRemoteAccess { claims: Claims::default(), ..new(None) };
     let other = Claims { reason: Some("boredom".parse().unwrap()), ..new(None).claims };
+    let codes = Codes { form: Some("CHG[0-9]+".parse().unwrap()), endpoint: None };
+    let _ = world.access.clone().with_codes(codes);
+    let coded = Claims { governance: Some("nonsense".parse().unwrap()), ..new(None).claims };
     for (asked, says) in [
         (group("nobody"), "there is no user group `nobody`"),
         (group("off"), "user group `off` is disabled"),
@@ -176,6 +229,7 @@ async fn a_request_that_says_too_little_or_names_what_is_not_there_saves_nothing
         ),
         (NewRemoteAccess { start: start(-1), ..new(None) }, "the start must lie in the future"),
         (NewRemoteAccess { start: start(24 * 400), ..new(None) }, "at most a year ahead"),
+        (NewRemoteAccess { claims: coded, ..new(None) }, "`nonsense` is not of the form CHG[0-9]+"),
     ] {
         let told = world.workflow.create(&asked, &by("boss")).await.unwrap_err().to_string();
         assert!(told.contains(says), "{told}");
@@ -221,6 +275,7 @@ on_both! {
     who_has_a_remote_access_is_in_from_outside_until_it_is_cancelled,
     a_batch_is_one_for_each_of_the_group_and_shares_its_number,
     approval_is_others_and_each_of_them_counts_once,
+    approvers_are_told_that_a_remote_access_waits_for_them_and_of_a_batch_once,
     a_request_that_says_too_little_or_names_what_is_not_there_saves_nothing,
     who_joins_a_group_that_gives_access_by_itself_is_in_at_once_and_only_then,
 }

@@ -13,7 +13,7 @@ use tidegate_common::time::Window;
 
 use super::story::created;
 use super::{NewRequest, RequestError, Requests, moment, wish};
-use crate::access::{Access, By};
+use crate::access::By;
 use crate::store::{RequestFilter, Store};
 
 /// Requests of one user that may wait at once, and emergencies that nobody has reviewed.
@@ -41,14 +41,14 @@ struct Governed {
 
 impl Requests {
     /// Sorts what one user asks for by the access groups that govern.
-    #[must_use]
-    pub fn sort(&self, new: NewRequest) -> Sorted {
+    pub async fn sort(&self, new: NewRequest) -> Sorted {
+        let refused_code = self.0.access.refused_code(new.claims.governance.as_ref()).await;
         let snapshot = self.0.access.snapshot();
         let start = new.wish.start.unwrap_or_else(moment);
         let (mut each, mut refused): (Vec<(AccessGroupName, NewRequest)>, _) = (Vec::new(), Vec::new());
         let mut seen = HashSet::new();
         for target in new.targets.iter().filter(|target| seen.insert(*target)) {
-            match governed(&self.0.access, &snapshot, &new, target, start, &[]) {
+            match governed(refused_code.as_deref(), &snapshot, &new, target, start, &[]) {
                 Err(error) => refused.push(error),
                 Ok(Governed { group, .. }) => match each.iter_mut().find(|(known, _)| *known == group) {
                     Some((_, one)) => one.targets.push(target.clone()),
@@ -66,23 +66,29 @@ impl Requests {
     /// # Errors
     /// When access is refused, needs no request, lacks a claim, or waits already.
     pub async fn create(&self, new: NewRequest) -> Result<Request, RequestError> {
+        let refused = self.0.access.refused_code(new.claims.governance.as_ref()).await;
         let mut turn = self.turn().await;
         loop {
-            let done = self.create_at(new.clone(), moment()).await;
+            let done = self.create_at(new.clone(), refused.as_deref(), moment()).await;
             if !turn.again(&done) {
                 return done;
             }
         }
     }
 
-    async fn create_at(&self, new: NewRequest, now: Timestamp) -> Result<Request, RequestError> {
+    async fn create_at(
+        &self,
+        new: NewRequest,
+        refused_code: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Request, RequestError> {
         self.0.access.is_current()?;
         let was = self.0.store.requester(&new.user).await?;
         let start = wish::start(new.wish.start, now)?;
         let snapshot = self.0.access.snapshot();
-        let access = &self.0.access;
-        let changes = self.changes(&snapshot, &new, start).await?;
-        let Governed { group: governing, needs } = all_governed(access, &snapshot, &new, start, &changes)?;
+        let changes = self.changes(&snapshot, &new, refused_code, start).await?;
+        let Governed { group: governing, needs } =
+            all_governed(refused_code, &snapshot, &new, start, &changes)?;
         let alone = || new.targets.first().cloned().map_or(RequestError::Targets, RequestError::NotNeeded);
         let group = snapshot.group(&governing).ok_or_else(alone)?;
         if needs.is_none() && !wish::says(group, new.action) {
@@ -143,10 +149,11 @@ impl Requests {
         &self,
         snapshot: &Snapshot,
         new: &NewRequest,
+        refused_code: Option<&str>,
         start: Timestamp,
     ) -> Result<Vec<Change>, RequestError> {
         let first = new.targets.first();
-        let needs = match first.map(|target| governed(&self.0.access, snapshot, new, target, start, &[])) {
+        let needs = match first.map(|target| governed(refused_code, snapshot, new, target, start, &[])) {
             Some(Ok(Governed { needs: Some(needs), .. })) => needs,
             _ => return Ok(Vec::new()),
         };
@@ -214,7 +221,7 @@ impl Requests {
 
 /// What governs all of a request.
 fn all_governed(
-    access: &Access,
+    refused_code: Option<&str>,
     snapshot: &Snapshot,
     new: &NewRequest,
     start: Timestamp,
@@ -232,7 +239,8 @@ fn all_governed(
         let known = snapshot.reasons().map(|reason| reason.name.clone()).collect();
         return Err(RequestError::NoReason { named: named.clone(), known });
     }
-    let mut all = new.targets.iter().map(|target| governed(access, snapshot, new, target, start, changes));
+    let mut all =
+        new.targets.iter().map(|target| governed(refused_code, snapshot, new, target, start, changes));
     let first = all.next().ok_or(RequestError::Targets)??;
     for other in all {
         let other = other?;
@@ -251,14 +259,13 @@ fn all_governed(
 }
 
 fn governed(
-    access: &Access,
+    refused_code: Option<&str>,
     snapshot: &Snapshot,
     new: &NewRequest,
     target: &CredentialName,
     start: Timestamp,
     changes: &[Change],
 ) -> Result<Governed, RequestError> {
-    let refused = new.claims.governance.as_ref().and_then(|code| access.refused_code(code));
     let facts = Facts {
         now: start,
         user: &new.user,
@@ -268,7 +275,7 @@ fn governed(
         origin: new.origin,
         coming: Coming::ASKED,
         claims: &new.claims,
-        refused_code: refused.as_deref(),
+        refused_code,
         requests: &[],
         live: &[],
         changes,

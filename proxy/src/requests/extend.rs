@@ -48,15 +48,27 @@ impl Requests {
         more: Length,
         claims: Claims,
     ) -> Result<Request, RequestError> {
+        let refused = self.refused_anew(id, &claims).await?;
         let mut turn = self.turn().await;
         loop {
-            let done = self.extend_at(id, user, by, more, claims.clone(), moment()).await;
+            let done = self.extend_at(id, user, by, more, claims.clone(), refused.as_deref(), moment()).await;
             if !turn.again(&done) {
                 return done;
             }
         }
     }
 
+    /// Why the code is refused, unless it is the one that was taken with the request.
+    async fn refused_anew(&self, id: RequestId, claims: &Claims) -> Result<Option<String>, RequestError> {
+        let Some(code) = &claims.governance else { return Ok(None) };
+        let first = self.0.store.request(id).await?;
+        if first.is_some_and(|first| first.claims.governance.as_ref() == Some(code)) {
+            return Ok(None);
+        }
+        Ok(self.0.access.refused_code(Some(code)).await)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what was asked, what is known of it, and when")]
     async fn extend_at(
         &self,
         id: RequestId,
@@ -64,6 +76,7 @@ impl Requests {
         by: &By,
         more: Length,
         claims: Claims,
+        refused_code: Option<&str>,
         now: Timestamp,
     ) -> Result<Request, RequestError> {
         self.0.access.is_current()?;
@@ -86,8 +99,6 @@ impl Requests {
         {
             return Err(RequestError::TooLong { group: group.name.clone(), longest });
         }
-        let code = claims.governance.as_ref().filter(|code| first.claims.governance.as_ref() != Some(*code));
-        let refused = code.and_then(|code| self.0.access.refused_code(code));
         let facts = Facts {
             now,
             user,
@@ -97,7 +108,7 @@ impl Requests {
             origin: by.origin,
             coming: Coming::ASKED,
             claims: &claims,
-            refused_code: refused.as_deref(),
+            refused_code,
             requests: &[],
             live: &[],
             changes: &[],

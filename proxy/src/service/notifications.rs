@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_common::audit::{Actor as AuditActor, Event, Note, Notes};
 use tidegate_common::id::NotificationId;
+use tidegate_common::model::User;
 use tidegate_common::name::UserName;
 use tidegate_common::notice::{Channel, Notice, NoticeKind};
 use tidegate_common::policy::{self, Notification, Recipient};
@@ -177,4 +178,65 @@ pub async fn test(
         Ok(Tested { user: user.clone(), channels })
     };
     Operation::NotificationTest.perform(services, actor, work).await
+}
+
+/// By which channels a user is told of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChannelsView {
+    /// Whom.
+    pub user: UserName,
+    /// Of what.
+    pub kind: &'static str,
+    /// By what; empty where they are not told at all.
+    pub channels: Vec<Channel>,
+    /// Whether they, or an administrator, chose so.
+    pub chosen: bool,
+}
+
+impl ChannelsView {
+    fn of(user: &User, kind: NoticeKind) -> Self {
+        let channels = policy::channels(user, kind);
+        let chosen = user.notify.of(kind).is_some();
+        Self { user: user.name.clone(), kind: kind.word(), channels, chosen }
+    }
+}
+
+/// By which channels the actor, or another user for those who read all, is told of each kind.
+///
+/// # Errors
+/// When another's are asked for and the actor reads only their own, or there is no such user.
+pub async fn channels(
+    services: &Services,
+    actor: &Actor,
+    user: Option<UserName>,
+) -> Result<Vec<ChannelsView>, Failure> {
+    let work = async {
+        let user = match user {
+            Some(user) => actor.own_or(Some(user.clone()))?.unwrap_or(user),
+            None => actor.must_be_user()?.clone(),
+        };
+        let snapshot = services.access.snapshot();
+        let missing = || Failure::Missing(format!("there is no user `{user}`; `get users` shows them"));
+        let user = snapshot.user(&user).ok_or_else(missing)?;
+        Ok(NoticeKind::ALL.map(|kind| ChannelsView::of(user, kind)).to_vec())
+    };
+    Operation::ChannelsShow.perform(services, actor, work).await
+}
+
+/// Has the actor told of a kind by these channels; by the usual one where none are given.
+///
+/// # Errors
+/// When the actor is no user, has no address for one of them, or nothing could be written.
+pub async fn choose(
+    services: &Services,
+    actor: &Actor,
+    kind: NoticeKind,
+    channels: Option<&[Channel]>,
+) -> Result<ChannelsView, Failure> {
+    let work = async {
+        let user = actor.must_be_user()?;
+        let user = services.access.choose_channels(user, kind, channels, &actor.by()).await?;
+        Ok(ChannelsView::of(&user, kind))
+    };
+    Operation::ChannelsChoose.perform(services, actor, work).await
 }

@@ -123,6 +123,8 @@ operations! {
     NotificationList = "notify list", Anybody, Never;
     NotificationRetry = "notify retry", Administrator, Before;
     NotificationTest = "notify test", Administrator, Before;
+    ChannelsShow = "notify channels", Anybody, Never;
+    ChannelsChoose = "notify choose", User, Before;
     AgentToken = "agent token", Administrator, Before;
     AgentList = "agent list", Reader, Never;
     AgentRevoke = "agent revoke", Administrator, Before;

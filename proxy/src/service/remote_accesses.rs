@@ -29,7 +29,7 @@ pub async fn preview(
     actor: &Actor,
     new: &NewRemoteAccess,
 ) -> Result<Vec<RemoteAccessView>, Failure> {
-    let work = async { Ok(views(&services.remote_accesses.review(new, &actor.by())?)) };
+    let work = async { Ok(views(&services.remote_accesses.review(new, &actor.by()).await?)) };
     Operation::RemoteAccessPreview.perform(services, actor, work).await
 }
 
@@ -46,6 +46,15 @@ pub async fn create(
     Operation::RemoteAccessRequest.perform(services, actor, work).await
 }
 
+/// Which remote accesses something is done with.
+#[derive(Debug, Clone)]
+pub enum Which {
+    /// These.
+    Ids(Vec<RemoteAccessId>),
+    /// Those of a batch with which it can be done still.
+    Batch(RemoteAccessId),
+}
+
 /// Approves remote accesses; goes on after one that fails.
 ///
 /// # Errors
@@ -53,12 +62,11 @@ pub async fn create(
 pub async fn approve(
     services: &Services,
     actor: &Actor,
-    ids: &[RemoteAccessId],
+    which: &Which,
     comment: Option<&Text>,
 ) -> Result<Each<RemoteAccessView>, Failure> {
-    let work = async {
-        Ok(each(services, actor, Operation::RemoteAccessApprove, ids, &Deed::Approve(comment)).await)
-    };
+    let deed = Deed::Approve(comment);
+    let work = each(services, actor, Operation::RemoteAccessApprove, which, &deed);
     Operation::RemoteAccessApprove.perform(services, actor, work).await
 }
 
@@ -69,11 +77,11 @@ pub async fn approve(
 pub async fn reject(
     services: &Services,
     actor: &Actor,
-    ids: &[RemoteAccessId],
+    which: &Which,
     comment: Option<&Text>,
 ) -> Result<Each<RemoteAccessView>, Failure> {
-    let work =
-        async { Ok(each(services, actor, Operation::RemoteAccessReject, ids, &Deed::Reject(comment)).await) };
+    let deed = Deed::Reject(comment);
+    let work = each(services, actor, Operation::RemoteAccessReject, which, &deed);
     Operation::RemoteAccessReject.perform(services, actor, work).await
 }
 
@@ -84,11 +92,11 @@ pub async fn reject(
 pub async fn cancel(
     services: &Services,
     actor: &Actor,
-    ids: &[RemoteAccessId],
+    which: &Which,
     comment: Option<&Text>,
 ) -> Result<Each<RemoteAccessView>, Failure> {
-    let work =
-        async { Ok(each(services, actor, Operation::RemoteAccessCancel, ids, &Deed::Cancel(comment)).await) };
+    let deed = Deed::Cancel(comment);
+    let work = each(services, actor, Operation::RemoteAccessCancel, which, &deed);
     Operation::RemoteAccessCancel.perform(services, actor, work).await
 }
 
@@ -181,17 +189,50 @@ async fn each(
     services: &Services,
     actor: &Actor,
     operation: Operation,
-    ids: &[RemoteAccessId],
+    which: &Which,
     deed: &Deed<'_>,
-) -> Each<RemoteAccessView> {
+) -> Result<Each<RemoteAccessView>, Failure> {
+    let ids = match which {
+        Which::Ids(ids) => ids.clone(),
+        Which::Batch(batch) => of_batch(services, actor, *batch, deed).await?,
+    };
     let mut each = Each::default();
     for id in ids {
-        each.add(deal(services, actor, *id, deed).await);
+        each.add(deal(services, actor, id, deed).await);
     }
     for failure in &each.failed {
         operation.refused(services, actor, failure).await;
     }
-    each
+    Ok(each)
+}
+
+/// Those of a batch with which the actor may do it.
+async fn of_batch(
+    services: &Services,
+    actor: &Actor,
+    batch: RemoteAccessId,
+    deed: &Deed<'_>,
+) -> Result<Vec<RemoteAccessId>, Failure> {
+    let workflow = &services.remote_accesses;
+    let user = match deed {
+        Deed::Cancel(_) => actor.name().filter(|_| actor.must_be_admin().is_err()).cloned(),
+        // Else each of them would be refused, and logged, for the same reason.
+        _ if !workflow.is_approver(actor.must_be_user()?) => {
+            return Err(RemoteAccessError::NotApprover.into());
+        }
+        _ => None,
+    };
+    let filter =
+        RemoteAccessFilter { user, batch: Some(batch), limit: MOST, ..RemoteAccessFilter::default() };
+    let now = Timestamp::now();
+    let open = |access: &RemoteAccess| match deed {
+        Deed::Cancel(_) => access.stands_at(now),
+        _ => access.word_at(now) == RemoteAccessWord::Pending,
+    };
+    let mut ids: Vec<_> =
+        workflow.list(&filter).await?.iter().filter(|one| open(one)).map(|one| one.id).collect();
+    ids.sort_unstable();
+    if ids.is_empty() { Err(RemoteAccessError::Batch(batch).into()) } else { Ok(ids) }
 }
 
 /// One remote access.

@@ -68,7 +68,7 @@ pub async fn create(
         let (user, origin) = (actor.must_be_user()?.clone(), actor.origin());
         let new = NewRequest { user, targets, action, claims, wish, limits, origin };
         let mut made = Each::default();
-        let Sorted { each, refused } = services.requests.sort(new);
+        let Sorted { each, refused } = services.requests.sort(new).await;
         for error in refused {
             made.add(Err(error.into()));
         }

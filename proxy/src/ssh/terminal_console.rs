@@ -72,6 +72,8 @@ impl Console {
                     Ok(status) => status,
                     Err(why) => {
                         told = true;
+                        let _ = out.write_all(console::gives_back(&words).as_bytes()).await;
+                        let _ = out.flush().await;
                         let _ = err.write_all(format!("tidegate: {why}\n").as_bytes()).await;
                         1
                     }

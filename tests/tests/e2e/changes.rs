@@ -121,6 +121,46 @@ fn a_session_rests_on_the_change_that_covers_it_and_what_it_does_not_expect_is_t
 }
 
 #[test]
+fn a_change_is_planned_step_by_step_on_a_terminal_and_gone_back_to_before_it_is_made() {
+    needs_devices!();
+    let scene = Scene::share(street(), "drawn", "{ change = true }");
+    let client = scene.world.client();
+    let plain = scene.says(&scene.operator, &["change", "create"]);
+    assert!(!plain.success() && plain.err().contains("use a terminal (ssh -t)"), "{}", plain.all());
+    let mut pty = client.terminal(&scene.operator, "", &["-t"], &["change", "create"]).unwrap();
+    for (prompt, typed) in [
+        ("1/12 ID", "CHG-7"),
+        ("2/12 Title", "Look around"),
+        ("3/12 Description", ""),
+        ("4/12 Access group", "nobody"),
+        ("5/12 Devices", scene.device.name()),
+        ("6/12 Start", ""),
+        ("7/12 Due", "+1h"),
+        ("8/12 A command that has to run", "df *"),
+        ("8/12 A command that has to run", ""),
+        ("9/12 A command that may run", ""),
+        ("10/12 In this order?", ""),
+        ("11/12 Responsible", &scene.approver),
+        ("12/12 End a session", ""),
+    ] {
+        pty.expect(prompt).unwrap();
+        pty.expect(": ").unwrap();
+        pty.send_line(typed).unwrap();
+    }
+    // What stands against it is told, and can be changed.
+    pty.expect("cancel leaves: ").unwrap();
+    pty.send_line("save").unwrap();
+    pty.expect("there is no access group `nobody`").unwrap();
+    for typed in ["4", &scene.group, "save"] {
+        pty.expect(": ").unwrap();
+        pty.send_line(typed).unwrap();
+    }
+    pty.end(PATIENCE).unwrap();
+    let made = scene.world.json(&["change", "show", "CHG-7"]).unwrap();
+    assert_eq!((text(&made, "group"), text(&made, "title")), (scene.group.clone(), "Look around".to_owned()));
+}
+
+#[test]
 fn a_change_that_interrupts_ends_the_session_with_what_it_did_not_expect() {
     needs_devices!();
     let scene = Scene::share(street(), "interrupted", "{ change = true }");

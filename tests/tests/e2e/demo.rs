@@ -17,7 +17,7 @@ use tidegate_tests::run::Run;
 use tidegate_tests::wait;
 
 use crate::needs_devices;
-use crate::support::{Scratch, base};
+use crate::support::{Scratch, base, repository};
 
 /// One after the other: two of them would take all of a machine that has two processors.
 static ONE: Mutex<()> = Mutex::new(());
@@ -26,17 +26,19 @@ fn one() -> MutexGuard<'static, ()> {
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-const WITHIN: Duration = Duration::from_secs(300);
+const WITHIN: Duration = Duration::from_secs(420);
 
-fn resources() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../config/demo.toml"))
+/// Puts as much of a clone as the demo needs into this directory.
+fn clone_into(config: &Path) {
+    fs::create_dir_all(config).unwrap();
+    for name in ["demo.toml", "demo-outside.toml"] {
+        fs::copy(repository(&format!("config/{name}")), config.join(name)).unwrap();
+    }
 }
 
-/// As much of a clone as the demo needs.
 fn clone() -> Scratch {
     let clone = Scratch::new("demo");
-    fs::create_dir(clone.path("config")).unwrap();
-    fs::copy(resources(), clone.path("config/demo.toml")).unwrap();
+    clone_into(&clone.path("config"));
     clone
 }
 
@@ -52,7 +54,7 @@ fn the_demo_tells_its_story_and_leaves_nothing() {
     let clone = clone();
     let told = demo(&clone, "").run().unwrap();
     assert!(told.success(), "{}", told.all());
-    assert!(told.out().contains("All 11 steps held"), "{}", told.all());
+    assert!(told.out().contains("All 20 steps held"), "{}", told.all());
     assert!(!clone.path(".demo").exists());
 }
 
@@ -62,7 +64,7 @@ fn a_demo_that_stays_can_be_interrupted_and_so_can_its_proxy() {
     let _one = one();
     let clone = clone();
     let staying = demo(&clone, "1").start().unwrap();
-    let told = || staying.stdout_so_far().contains("All 11 steps held");
+    let told = || staying.stdout_so_far().contains("All 20 steps held");
     wait::until_true("the story is told", WITHIN, told)
         .unwrap_or_else(|error| panic!("{error}: {}{}", staying.stdout_so_far(), staying.stderr_so_far()));
     let env = fs::read_to_string(clone.path(".demo/env")).unwrap();
@@ -108,8 +110,7 @@ fn the_demo_tells_its_story_on_the_machine_itself_and_gives_everything_back() {
     needs_devices!();
     let _one = one();
     let machine = Device::boot(&base(), "machine").unwrap();
-    fs::create_dir_all(machine.path("/srv/clone/config")).unwrap();
-    fs::copy(resources(), machine.path("/srv/clone/config/demo.toml")).unwrap();
+    clone_into(&machine.path("/srv/clone/config"));
     for name in ["demo", "tidegate-proxy", "tidegate-agent", "tidegate-video"] {
         machine.install(&program(name).unwrap(), &format!("/srv/{name}")).unwrap();
     }

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use tidegate_common::change::Draft;
+use tidegate_common::model::Resources;
+
 fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
@@ -57,4 +60,30 @@ fn every_test_that_the_documents_name_exists() {
         );
     }
     assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// The texts that a document has its reader write into a file: the file's name, and the text.
+fn written(text: &str) -> Vec<(String, String)> {
+    let blocks = text.split("    cat > ").skip(1).filter_map(|rest| rest.split_once(" <<'END'\n"));
+    let whole = |(name, rest): (&str, &str)| {
+        let (text, _) = rest.split_once("    END\n")?;
+        let lines = text.lines().map(|line| format!("{}\n", line.strip_prefix("    ").unwrap_or(line)));
+        Some((name.to_owned(), lines.collect()))
+    };
+    blocks.filter_map(whole).collect()
+}
+
+#[test]
+fn what_the_readme_has_its_reader_write_is_taken() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let all = written(&readme);
+    let names: Vec<_> = all.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["access.toml", "change.toml", "groups.toml", "people.toml"]);
+    for (name, text) in &all {
+        let wrong = match name.as_str() {
+            "change.toml" => Draft::read(text).err(),
+            _ => Resources::read(text).err(),
+        };
+        assert!(wrong.is_none(), "{name}: {}", wrong.unwrap());
+    }
 }

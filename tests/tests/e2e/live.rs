@@ -103,3 +103,31 @@ fn a_monitor_watches_locks_and_ends_a_session_its_user_reads_it_and_the_log_has_
     }
     scene.is_as_before_within(std::time::Duration::from_secs(2));
 }
+
+#[test]
+fn a_watcher_whose_log_in_ends_gets_their_terminal_back_and_reads_why() {
+    needs_devices!();
+    let scene = Scene::share(street(), "overlooked", "{}");
+    let (world, monitor) = (scene.world, "overlooked-monitor");
+    let monitor_with = |key: &str| {
+        let key = world.client().public_key(key).unwrap();
+        let user = format!("[[user]]\nname = \"{monitor}\"\nkeys = [\"{key}\"]\nroles = [\"monitor\"]\n");
+        world.apply(&user).unwrap();
+    };
+    monitor_with(monitor);
+    let mut user = scene.knock();
+    scene.at_the_prompt(&mut user);
+    let [session] = scene.sessions().try_into().unwrap();
+    let words = ["session", "watch", &text(&session, "id")];
+    let mut watcher = world.client().terminal(monitor, "", &["-t"], &words).unwrap();
+    watcher.expect("\x1b[?1049h").unwrap();
+    user.send_line("echo se''en").unwrap();
+    watcher.expect("seen").unwrap();
+    // They have the role still, and no longer the key that they logged in with.
+    monitor_with("overlooked-other");
+    watcher.expect("\x1b[?1049l").unwrap();
+    watcher.expect("tidegate: ").unwrap();
+    assert_ne!(watcher.end(PATIENCE).unwrap().code(), Some(0), "{}", watcher.screen());
+    user.send_line("exit").unwrap();
+    user.end(PATIENCE).unwrap();
+}

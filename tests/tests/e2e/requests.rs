@@ -5,7 +5,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tidegate_tests::pty::PATIENCE;
 use tidegate_tests::run::Done;
-use tidegate_tests::wait;
 
 use crate::needs_devices;
 use crate::scene::{ASKS_AND_WAITS, Scene, text};

@@ -32,6 +32,18 @@ impl NotifyChoice {
         self.0.iter().find(|(_, channels)| channels.contains(&channel)).map(|(kind, _)| *kind)
     }
 
+    /// Chooses for a kind; without channels it is left open again.
+    pub fn choose(&mut self, kind: NoticeKind, channels: Option<&[Channel]>) {
+        let Some(channels) = channels else {
+            self.0.remove(&kind);
+            return;
+        };
+        let mut channels = channels.to_vec();
+        channels.sort_unstable();
+        channels.dedup();
+        self.0.insert(kind, channels);
+    }
+
     pub(super) fn read(fields: &mut Fields<'_, '_>) -> Self {
         let read = |fields: &mut Fields<'_, '_>| {
             let mut chosen = BTreeMap::new();

@@ -113,6 +113,15 @@ async fn an_unexpected_command_is_in_the_log_and_the_report_at_once_and_the_last
     let over = watched.until(|found| found.complete).await;
     let score = over.report.score();
     assert_eq!((score.matched, score.unexpected, score.missing), (2, 1, 0));
+    // Its report is in the outbox with it.
+    let store = &watched.world.temporary.store;
+    let told = store.notifications(&NotificationFilter::default()).await.unwrap();
+    let reports = told.iter().filter(|one| matches!(one.notice, Notice::ChangeReported { .. }));
+    let [report] = reports.collect::<Vec<_>>().try_into().unwrap();
+    assert_eq!(report.recipient, Recipient::User(user("olga")));
+    let Notice::ChangeReported { percent, missing, unexpected, whole, .. } = &report.notice else { panic!() };
+    assert_eq!((*percent, missing.is_empty(), *whole), (66, true, true));
+    assert_eq!(unexpected.to_string(), "rm -rf /srv (typed)");
     assert!(watched.watchers.kept(&kernel(&["start"], true)).is_none(), "nobody compares it any more");
 }
 
@@ -126,6 +135,13 @@ async fn a_change_that_says_so_has_the_session_ended_once_with_the_reason() {
     assert_eq!(*watched.ended.lock().unwrap(), [why]);
     watched.watching.take();
     assert!(watched.until(|found| found.complete).await.report.score().missing == 2);
+    let store = &watched.world.temporary.store;
+    let told = store.notifications(&NotificationFilter::default()).await.unwrap();
+    let missing = told.iter().find_map(|one| match &one.notice {
+        Notice::ChangeReported { missing, .. } => Some(missing.to_string()),
+        _ => None,
+    });
+    assert_eq!(missing.as_deref(), Some("stop; start"));
 }
 
 #[tokio::test]

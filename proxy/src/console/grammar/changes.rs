@@ -9,9 +9,9 @@ use super::moment::Start;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::console) enum Change {
-    /// Plan a change: from a TOML text, or field by field
+    /// Plan a change: step by step on a terminal, from a TOML text, or field by field
     #[command(
-        after_help = "Examples:\n  ssh operator@gate change create -f - < change.toml\n  change create CHG-2041 --title 'Restart the database' --due +2h --group dba --device db01 --expect 'systemctl restart postgresql' --expect 'df *' --responsible olga\n\nSomebody else approves it."
+        after_help = "Examples:\n  ssh -t operator@gate change create\n  ssh operator@gate change create -f - < change.toml\n  change create CHG-2041 --title 'Restart the database' --due +2h --group dba --device db01 --expect 'systemctl restart postgresql' --expect 'df *' --responsible olga\n\nSomebody else approves it."
     )]
     Create(Box<CreateChange>),
     /// Changes that concern you
@@ -63,10 +63,10 @@ pub(in crate::console) struct Ids {
     pub comment: Option<Text>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(in crate::console) struct CreateChange {
-    /// Its id, as your organisation writes it
-    #[arg(required_unless_present = "file", conflicts_with = "file", requires_all = ["title", "due", "group", "device", "responsible"])]
+    /// Its id, as your organisation writes it; without one, a terminal asks for all of it, step by step
+    #[arg(conflicts_with = "file", requires_all = ["title", "due", "group", "device", "responsible"])]
     pub id: Option<ChangeId>,
     /// The change as TOML: - for standard input
     #[arg(short, long, value_name = "FILE")]

@@ -28,6 +28,24 @@ pub(in crate::console) enum Notify {
         #[arg(long, value_parser = channels())]
         channel: Option<Channel>,
     },
+    /// By which channels you are told of what; also others for auditors and administrators
+    #[command(after_help = "Examples:\n  notify channels\n  notify channels operator -o json")]
+    Channels {
+        /// Of this user
+        user: Option<UserName>,
+    },
+    /// Choose by which channels you are told of one kind of notice
+    #[command(
+        after_help = "Examples:\n  notify choose approval-asked mail sms\n  notify choose decision-copied none\n  notify choose approval-asked usual\n\nUsual is mail, where you have an address. An administrator who applies your user anew replaces what you chose."
+    )]
+    Choose {
+        /// Which kind
+        #[arg(value_parser = kinds())]
+        kind: NoticeKind,
+        /// mail, sms, webhook; none at all, or the usual one
+        #[arg(required = true, value_parser = PossibleValuesParser::new(CHOICES))]
+        channels: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -45,6 +63,13 @@ pub(in crate::console) struct NotifyList {
     #[arg(short = 'n', long, default_value_t = 100)]
     pub limit: u64,
 }
+
+/// Not at all.
+pub(in crate::console) const NONE: &str = "none";
+/// As if nothing were chosen.
+pub(in crate::console) const USUAL: &str = "usual";
+
+const CHOICES: [&str; 5] = ["mail", "sms", "webhook", NONE, USUAL];
 
 const STATES: [&str; 4] = ["waiting", "sent", "failed", "dropped"];
 

@@ -46,7 +46,9 @@ pub(in crate::console) enum RemoteAccess {
         id: RemoteAccessId,
     },
     /// Approve remote accesses (those whom the settings name)
-    #[command(after_help = "Example:\n  remote-access approve 12 13 --comment 'go ahead'")]
+    #[command(
+        after_help = "Examples:\n  remote-access approve 12 13 --comment 'go ahead'\n  remote-access approve --batch 12"
+    )]
     Approve(Decide),
     /// Reject remote accesses (those whom the settings name)
     #[command(after_help = "Example:\n  remote-access reject 12 --comment 'not before May'")]
@@ -86,8 +88,11 @@ pub(in crate::console) enum RemoteAccess {
 #[derive(Debug, Args)]
 pub(in crate::console) struct Decide {
     /// Their numbers
-    #[arg(required = true)]
+    #[arg(required_unless_present = "batch", conflicts_with = "batch")]
     pub ids: Vec<RemoteAccessId>,
+    /// All of this batch that are open to it: the number of its first
+    #[arg(long)]
+    pub batch: Option<RemoteAccessId>,
     /// A remark
     #[arg(short = 'm', long)]
     pub comment: Option<Text>,
@@ -95,6 +100,7 @@ pub(in crate::console) struct Decide {
 
 /// What is requested.
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("limited").multiple(true)))]
 pub(in crate::console) struct Wanted {
     /// Why
     #[arg(short, long)]

@@ -1,17 +1,14 @@
-//! A request asked for step by step on a terminal: what was said can be gone back to, and all of it
-//! is shown before anything is made. Pure: lines in, texts out.
-
-use std::fmt::Display;
-use std::str::FromStr;
+//! What a request says, step by step.
 
 use tidegate_common::name::{CredentialName, ReasonName};
 
+use super::super::form::{Asks, Then, joined, numbered, parsed, shown, words};
 use super::super::grammar::Create;
-use super::super::show::{maybe, sheet};
+use super::super::show::maybe;
 
-/// What there is to ask, in this order.
+/// What there is to ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+pub(in crate::console) enum Step {
     Credentials,
     Justification,
     Reason,
@@ -37,52 +34,40 @@ const STEPS: [Step; 10] = [
     Step::Sessions,
 ];
 
-/// What came of a line.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Taken {
-    /// The next text is to be shown.
-    Next,
-    /// The same again, after this sentence.
-    Wrong(String),
-    /// It is to be made.
-    Save,
-    /// Nothing is to be made.
-    Leave,
-}
-
-/// See the module.
-pub(super) struct Form {
-    reachable: Vec<(CredentialName, String)>,
-    reasons: Vec<ReasonName>,
-    steps: Vec<Step>,
-    /// Which step is asked; none while all of it is shown.
-    at: Option<usize>,
-    /// Whether the step was chosen in the review, which follows then.
-    chosen: bool,
+/// A request, and what there is to choose from.
+pub(super) struct Wanted {
+    /// What may be reached, and what that asks for.
+    pub reachable: Vec<(CredentialName, String)>,
+    /// Reasons to choose from.
+    pub reasons: Vec<ReasonName>,
     /// What was said so far.
     pub said: Create,
 }
 
-impl Form {
-    /// With what may be reached, and what that asks for, and the reasons to choose from.
-    pub fn new(reachable: Vec<(CredentialName, String)>, reasons: Vec<ReasonName>, said: Create) -> Self {
-        let has_reasons = !reasons.is_empty();
-        let steps = STEPS.into_iter().filter(|step| *step != Step::Reason || has_reasons).collect();
-        Self { reachable, reasons, steps, at: Some(0), chosen: false, said }
+impl Wanted {
+    fn list(&self) -> String {
+        let line = |(at, (name, asks)): (usize, &(CredentialName, String))| {
+            format!("  {}  {name}  ({asks})\n", at + 1)
+        };
+        self.reachable.iter().enumerate().map(line).collect()
+    }
+}
+
+impl Asks for Wanted {
+    type Step = Step;
+
+    const WELCOME: &'static str = "A request for access, step by step. Enter keeps what stands in [ ], - takes it \
+         out, < goes back, Ctrl-C leaves.\n";
+    const REVIEW: &'static str = "This will be asked for";
+    const MAKES: &'static str = "makes the request";
+
+    fn steps(&self) -> Vec<Step> {
+        let has_reasons = !self.reasons.is_empty();
+        STEPS.into_iter().filter(|step| *step != Step::Reason || has_reasons).collect()
     }
 
-    /// The first text.
-    pub fn welcome() -> &'static str {
-        "A request for access, step by step. Enter keeps what stands in [ ], - takes it out, < goes back, \
-         Ctrl-C leaves.\n"
-    }
-
-    /// What is shown before the place to type.
-    pub fn text(&self) -> String {
-        let Some(step) = self.at.and_then(|at| self.steps.get(at)) else { return self.review() };
-        let now = self.value(*step);
-        let kept = if now.is_empty() { String::new() } else { format!(" [{now}]") };
-        let (about, prompt) = match step {
+    fn prompt(&self, step: Step) -> (String, &'static str) {
+        match step {
             Step::Credentials => (self.list(), "Credentials, by number or name"),
             Step::Justification => (String::new(), "Justification"),
             Step::Reason => (
@@ -96,15 +81,7 @@ impl Form {
             Step::Days => (String::new(), "Days: mon,tue; empty for all"),
             Step::Times => (String::new(), "Times: 08:00-12:00,13:00-17:45; empty for all"),
             Step::Sessions => (String::new(), "Number of sessions; empty for any"),
-        };
-        format!("\n{about}{}/{} {prompt}{kept}: ", self.at.unwrap_or_default() + 1, self.steps.len())
-    }
-
-    fn list(&self) -> String {
-        let line = |(at, (name, asks)): (usize, &(CredentialName, String))| {
-            format!("  {}  {name}  ({asks})\n", at + 1)
-        };
-        self.reachable.iter().enumerate().map(line).collect()
+        }
     }
 
     fn label(step: Step) -> &'static str {
@@ -138,68 +115,11 @@ impl Form {
         }
     }
 
-    fn review(&self) -> String {
-        let lines = self.steps.iter().enumerate().map(|(at, step)| {
-            let value = self.value(*step);
-            let value = if value.is_empty() { "-".to_owned() } else { value };
-            sheet([(format!("{:>2}  {:<15}", at + 1, Self::label(*step)).as_str(), value)])
-        });
-        format!(
-            "\nThis will be asked for:\n{}\nsave makes the request, a number changes that step, < goes back, \
-             cancel leaves: ",
-            lines.collect::<String>()
-        )
+    fn needed(&self, step: Step) -> Option<&'static str> {
+        (step == Step::Credentials).then_some("At least one credential is needed.")
     }
 
-    /// Takes what was typed.
-    pub fn take(&mut self, line: &str) -> Taken {
-        let line = line.trim();
-        let Some(at) = self.at else { return self.choose(line) };
-        if line == "<" {
-            let first = at == 0;
-            self.at = Some(at.saturating_sub(1));
-            self.chosen = false;
-            return if first { Taken::Wrong("This is the first step.".to_owned()) } else { Taken::Next };
-        }
-        let Some(step) = self.steps.get(at).copied() else { return Taken::Leave };
-        if let Err(why) = self.answer(step, line) {
-            return Taken::Wrong(why);
-        }
-        let next = at + 1;
-        self.at = (!self.chosen && next < self.steps.len()).then_some(next);
-        self.chosen = false;
-        Taken::Next
-    }
-
-    fn choose(&mut self, line: &str) -> Taken {
-        let steps = self.steps.len();
-        match (line, line.parse::<usize>()) {
-            ("save", _) => Taken::Save,
-            ("cancel", _) => Taken::Leave,
-            ("<", _) => {
-                self.at = Some(steps.saturating_sub(1));
-                Taken::Next
-            }
-            (_, Ok(number)) if (1..=steps).contains(&number) => {
-                (self.at, self.chosen) = (Some(number - 1), true);
-                Taken::Next
-            }
-            _ => Taken::Wrong(format!("Write save, cancel, < or a number from 1 to {steps}.")),
-        }
-    }
-
-    fn answer(&mut self, step: Step, line: &str) -> Result<(), String> {
-        let needs = matches!(step, Step::Credentials);
-        if line.is_empty() || line == "-" {
-            let missing = needs && (line == "-" || self.said.credentials.is_empty());
-            if missing {
-                return Err("At least one credential is needed.".to_owned());
-            }
-            if line == "-" {
-                self.clear(step);
-            }
-            return Ok(());
-        }
+    fn answer(&mut self, step: Step, line: &str) -> Result<Then, String> {
         let said = &mut self.said;
         match step {
             Step::Credentials => {
@@ -224,7 +144,7 @@ impl Form {
                 said.sessions = Some(number);
             }
         }
-        Ok(())
+        Ok(Then::Next)
     }
 
     fn clear(&mut self, step: Step) {
@@ -242,62 +162,18 @@ impl Form {
             Step::Sessions => said.sessions = None,
         }
     }
-
-    /// All of it is shown again: it could not be made as it is.
-    pub fn again(&mut self) {
-        self.at = None;
-    }
-}
-
-fn joined<T: ToString>(values: &[T]) -> String {
-    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(40).flat_map(char::escape_default).collect()
-}
-
-fn words(line: &str) -> impl Iterator<Item = &str> {
-    line.split([' ', ',']).filter(|word| !word.is_empty())
-}
-
-fn parsed<T: FromStr<Err: Display>>(word: &str) -> Result<T, String> {
-    word.parse().map_err(|error: T::Err| error.to_string())
-}
-
-/// Things by their number in a list, or by name.
-fn numbered<T, N: FromStr<Err: Display> + PartialEq>(
-    line: &str,
-    list: &[T],
-    name: impl Fn(&T) -> N,
-) -> Result<Vec<N>, String> {
-    let mut all = Vec::new();
-    for word in words(line) {
-        let one = match word.parse::<usize>() {
-            Ok(number) => match list.get(number.wrapping_sub(1)) {
-                Some(one) => name(one),
-                None => return Err(format!("There is no {number} in the list.")),
-            },
-            Err(_) => parsed(word)?,
-        };
-        if !all.contains(&one) {
-            all.push(one);
-        }
-    }
-    Ok(all)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::form::{Form, Taken};
 
-    fn form() -> Form {
+    fn form() -> Form<Wanted> {
         let reach = |name: &str| (name.parse().unwrap(), "1 approval".to_owned());
-        Form::new(
-            vec![reach("ops@db01"), reach("ops@db02")],
-            vec!["incident".parse().unwrap()],
-            Create::default(),
-        )
+        let reachable = vec![reach("ops@db01"), reach("ops@db02")];
+        let reasons = vec!["incident".parse().unwrap()];
+        Form::new(Wanted { reachable, reasons, said: Create::default() })
     }
 
     #[test]
@@ -324,7 +200,7 @@ mod tests {
         assert_eq!(form.take("10"), Taken::Next);
         assert_eq!(form.take("-"), Taken::Next);
         assert!(form.text().contains("This will be asked for"), "a step that was chosen leads back");
-        assert_eq!((form.take("save"), form.said.sessions), (Taken::Save, None));
+        assert_eq!((form.take("save"), form.said.said.sessions), (Taken::Save, None));
         assert_eq!(form.take("cancel"), Taken::Leave);
     }
 
@@ -339,10 +215,10 @@ mod tests {
             (9, "many", "`many` is no number"),
         ] {
             let mut form = form();
-            form.at = Some(step);
+            form.go_to(step);
             let Taken::Wrong(why) = form.take(line) else { panic!("{line} was taken") };
             assert!(why.contains(sentence), "{line}: {why}");
-            assert_eq!(form.at, Some(step));
+            assert!(form.text().contains(&format!("{}/10 ", step + 1)), "{}", form.text());
         }
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tidegate_common::audit::{Asked, Note, Notes, Verdict};
 use tidegate_common::id::NotificationId;
-use tidegate_common::notice::{Decided, Ending, Notice, Outcome, Wanted};
+use tidegate_common::notice::{Decided, Ending, Notice, Outcome, Remote, Wanted};
 use tidegate_common::secret::Secret;
 
 use super::{About, Text};
@@ -69,6 +69,22 @@ impl Facts {
             .may("Change", change.as_ref())
             .may("Governance code", governance.as_ref())
             .is("When", when)
+    }
+
+    fn remote(self, remote: &Remote) -> Self {
+        let Remote { users, group, reaches, justification, reason, governance, from, until, by, .. } = remote;
+        let by = match remote.origin {
+            Some(origin) => format!("{by}, from {origin}"),
+            None => by.to_string(),
+        };
+        self.all("For", users)
+            .is("User group", group)
+            .all("Reaches", reaches)
+            .may("Why", justification.as_ref())
+            .may("Reason", reason.as_ref())
+            .may("Governance code", governance.as_ref())
+            .is("When", format!("from {} until {}", time(*from), time(*until)))
+            .is("Asked by", by)
     }
 
     fn decided(self, decided: &Decided) -> Self {
@@ -138,6 +154,31 @@ fn said(notice: &Notice, reader: &Reader<'_>, to_type: &dyn Fn(&str) -> String) 
             ];
             (subject, what, facts, commands)
         }
+        Notice::RemoteAccessAsked { remote, expires } => {
+            let Remote { access, batch, count, group, by, .. } = remote;
+            let whom = match batch {
+                true => format!("{count} users of {group}"),
+                false => remote.users.to_string(),
+            };
+            let which = if *batch { format!("--batch {access}") } else { access.to_string() };
+            let number = if *batch { format!("batch {access}") } else { format!("remote access {access}") };
+            let subject = format!("{by} asks to let {whom} in from outside ({number})");
+            let what = format!("{by} asks to let {whom} in from outside. Your approval is asked for.");
+            let facts = Facts::default().remote(remote).is("Decide before", time(*expires));
+            let all = match batch {
+                true => format!("remote-access list {which}"),
+                false => format!("remote-access show {which}"),
+            };
+            let commands = vec![
+                ("To approve, type:", to_type(&format!("remote-access approve {which}"))),
+                (
+                    "To reject, with the reason in place of WHY:",
+                    to_type(&format!("remote-access reject {which} --comment WHY")),
+                ),
+                ("To see all of it:", to_type(&all)),
+            ];
+            (subject, what, facts, commands)
+        }
         Notice::RequestDecided { wanted, decided } => {
             let (request, word) = (wanted.request, decided.outcome.word());
             let subject = format!("your request {request} for {} was {word}", wanted.targets);
@@ -199,6 +240,38 @@ fn said(notice: &Notice, reader: &Reader<'_>, to_type: &dyn Fn(&str) -> String) 
                     to_type(&format!("session end {session}")),
                 ));
             }
+            (subject, what, facts, commands)
+        }
+        Notice::ChangeReported {
+            change,
+            title,
+            session,
+            user,
+            target,
+            percent,
+            missing,
+            unexpected,
+            not_compared,
+            whole,
+        } => {
+            let subject = format!("report of change {change}: {user} on {target}, {percent} %");
+            let came = match missing.is_empty() && unexpected.is_empty() {
+                true => "What was expected ran, and nothing else.",
+                false => "What ran is not what was expected.",
+            };
+            let what = format!("A session of {user} on {target} under change {change} is over. {came}");
+            let facts = Facts::default()
+                .is("Change", format!("{change}, {title}"))
+                .is("Session", session)
+                .is("As expected", format!("{percent} %"))
+                .all("Expected and not run", missing)
+                .all("Run and not expected", unexpected)
+                .may("Not compared", (*not_compared > 0).then(|| format!("{not_compared} commands")))
+                .may("Not whole", (!whole).then_some("the host did not tell the last of what ran"));
+            let commands = vec![
+                ("To see all sessions under it:", to_type(&format!("change report {change}"))),
+                ("To close it once its work is done:", to_type(&format!("change close {change}"))),
+            ];
             (subject, what, facts, commands)
         }
         Notice::PrivilegeStands { session, target, standing } => {

@@ -1,102 +1,25 @@
-use jiff::Timestamp;
-use tidegate_common::audit::{Asked, CommandSource, CommandText, Note, Notes, Verdict};
-use tidegate_common::id::{NotificationId, RequestId, SessionId};
-use tidegate_common::notice::{Decided, Ending, Notice, NoticeKind, Outcome, Wanted};
+mod notices;
+
+use tidegate_common::audit::{Note, Notes};
+use tidegate_common::id::NotificationId;
+use tidegate_common::notice::{Notice, NoticeKind, Wanted};
 use tidegate_common::secret::Secret;
 
 use super::template::Reader;
 use super::*;
-
-fn about() -> About {
-    About { gate: "gate1".to_owned(), ssh: Ssh { host: "gate.example.org".to_owned(), port: 2222 } }
-}
-
-fn moment(hours: i64) -> Timestamp {
-    Timestamp::from_second(1_800_000_000 + hours * 3600).unwrap()
-}
-
-fn wanted() -> Wanted {
-    Wanted {
-        request: RequestId(7),
-        user: "operator".parse().unwrap(),
-        targets: Notes::of(["ops@db01"]),
-        asked: Asked::Session,
-        justification: Some(Note::new("the disk <is> \"full\" & slow")),
-        reason: Some("incident".parse().unwrap()),
-        change: None,
-        governance: None,
-        from: None,
-        length: Some(Note::new("2h")),
-        until: None,
-        origin: Some("192.0.2.7".parse().unwrap()),
-    }
-}
-
-fn each() -> Vec<Notice> {
-    let (session, target) = (SessionId::new(1_800_000_000_000, 7), || "ops@db01".parse().unwrap());
-    let user = || "operator".parse().unwrap();
-    let decided =
-        |outcome| Decided { outcome, by: Some(Note::new("approver")), comment: Some(Note::new("go ahead")) };
-    let approved = Wanted { from: Some(moment(0)), until: Some(moment(2)), ..wanted() };
-    vec![
-        Notice::ApprovalAsked {
-            wanted: wanted(),
-            level: Some(2),
-            changes: Notes::of(["sudo as root: everything", "group adm"]),
-            expires: moment(24),
-        },
-        Notice::RequestDecided { wanted: approved.clone(), decided: decided(Outcome::Approved) },
-        Notice::DecisionCopied { wanted: approved, decided: decided(Outcome::Rejected) },
-        Notice::EndsSoon {
-            what: Ending::Window,
-            name: Note::new("7"),
-            user: user(),
-            ends: moment(1),
-            from: moment(0),
-        },
-        Notice::EmergencyUsed { wanted: wanted(), emergency: Note::new("the shop is down") },
-        Notice::UnexpectedCommand {
-            session,
-            user: user(),
-            target: target(),
-            source: CommandSource::Witness,
-            command: CommandText::new("rm -rf /srv"),
-            change: Some("CHG-1".parse().unwrap()),
-            rule: None,
-            ended: false,
-        },
-        Notice::PrivilegeStands { session, target: target(), standing: Notes::of(["sudo: read-only"]) },
-        Notice::AgentAway { device: "db01".parse().unwrap(), since: moment(0), why: Note::new("it was cut") },
-        Notice::Link {
-            by: Some("approver".parse().unwrap()),
-            access: Note::new("all of it"),
-            expires: moment(1),
-        },
-        Notice::RecordingDamaged {
-            session: Some(session),
-            found: Verdict::Altered,
-            what: Note::new("a link"),
-        },
-        Notice::DiskLow {
-            gate: "gate1".parse().unwrap(),
-            place: Note::new("/var/lib/tidegate"),
-            free: 300 << 20,
-            floor: 256 << 20,
-        },
-        Notice::Test { by: Note::new("admin") },
-    ]
-}
+use notices::{about, each, moment, others, wanted};
 
 #[test]
 fn each_kind_says_what_happened_where_and_what_to_do() {
     let (secret, id) = (Secret::new("4711-tide".to_owned()), NotificationId(12));
-    let says: [(&str, &str); 12] = [
+    let says: [(&str, &str); 13] = [
         ("operator asks for ops@db01 (request 7)", "ssh -p 2222 approver@gate.example.org request approve 7"),
         ("your request 7 for ops@db01 was approved", "Your request was approved: connect with ssh."),
         ("request 7 of operator for ops@db01 was rejected", "You need not do anything."),
         ("the window of request 7 ends at", "sessions that rest on it end with it"),
         ("EMERGENCY: operator has access to ops@db01 (request 7)", "request revoke 7"),
         ("unexpected command of operator on ops@db01", "rm -rf /srv"),
+        ("report of change CHG-1: operator on ops@db01, 33 %", "change report CHG-1"),
         ("a privilege stands on ops@db01", "grant list"),
         ("the agent of db01 is away", "agent list"),
         ("your code to enter", "4711-tide"),
@@ -115,6 +38,43 @@ fn each_kind_says_what_happened_where_and_what_to_do() {
         assert!(text.html().contains("notification 12"), "{}", text.html());
         assert_eq!(text.short().contains("4711"), code.is_some(), "{}", text.short());
     }
+}
+
+/// All texts, as they are laid out.
+fn laid_out() -> String {
+    let (secret, mut all) = (Secret::new("4711-tide".to_owned()), String::new());
+    for notice in each().iter().chain(&others()) {
+        let kind = notice.kind();
+        let code = (kind == NoticeKind::Link).then_some(&secret);
+        let reader = Reader { user: Some("approver"), id: NotificationId(12), secret: code };
+        let text = Text::of(notice, &reader, &about());
+        let parts = [
+            ("subject", text.subject()),
+            ("plain", text.plain()),
+            ("html", text.html()),
+            ("sms", text.short()),
+        ];
+        all.push_str(&format!("==== {kind}\n"));
+        for (part, said) in parts {
+            all.push_str(&format!("---- {part}\n{}\n", said.trim_end()));
+        }
+    }
+    all
+}
+
+/// Each change of a text is to be seen in the file that has them all. WRITE_TEXTS=1 writes it anew.
+#[test]
+fn every_text_is_as_the_file_of_all_texts_has_it() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/notify/text/tests/texts.txt");
+    let now = laid_out();
+    if std::env::var_os("WRITE_TEXTS").is_some() {
+        std::fs::write(file, &now).unwrap();
+    }
+    let kept = std::fs::read_to_string(file).unwrap_or_default();
+    for (place, (kept, now)) in kept.lines().zip(now.lines()).enumerate() {
+        assert_eq!(kept, now, "line {} of {file}; WRITE_TEXTS=1 writes it anew", place + 1);
+    }
+    assert_eq!(kept.lines().count(), now.lines().count(), "{file}; WRITE_TEXTS=1 writes it anew");
 }
 
 #[test]

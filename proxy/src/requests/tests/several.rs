@@ -47,7 +47,7 @@ async fn what_one_group_governs_is_one_request_and_the_rest_is_told() {
     let mut new = both();
     let more = ["said@db01", "ops@db01", "nobody@db01", "free@db02"].map(|name| name.parse().unwrap());
     new.targets.extend(more);
-    let Sorted { each, refused } = world.requests.sort(new);
+    let Sorted { each, refused } = world.requests.sort(new).await;
     let targets = |new: &NewRequest| new.targets.iter().map(ToString::to_string).collect::<Vec<_>>();
     let sorted: Vec<_> = each.iter().map(targets).collect();
     assert_eq!(sorted, [vec!["ops@db01", "ops@db02"], vec!["said@db01"], vec!["free@db02"]]);

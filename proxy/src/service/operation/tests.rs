@@ -9,11 +9,9 @@ use tidegate_common::audit::{Event, Record};
 use tidegate_common::change::Draft;
 use tidegate_common::id::{NotificationId, RemoteAccessId, RequestId, SessionId};
 use tidegate_common::model::{Action, Claims, Kind, Limits, PanicScope, Scope, Wish};
-use tidegate_common::name::GateName;
-use tidegate_common::notice::Channel;
+use tidegate_common::notice::{Channel, NoticeKind};
 use tidegate_common::policy::MatrixFilter;
 use tidegate_common::time::Length;
-use tidegate_screen::Screen;
 
 use super::*;
 use crate::agents::{GrantSeen, GrantState, What};
@@ -27,7 +25,7 @@ use crate::service::{
     recordings, remote_accesses, requests, resources, sessions,
 };
 use crate::session::{Keyboard, LiveSession};
-use scene::{Scene, approve, draft, remote, wanted};
+use scene::{OneLook, Scene, Taken, approve, draft, remote, wanted};
 
 /// Who tries. `operator` is the user whose things they are, `stranger` another without a role;
 /// `approver` approves for `operator`; `root` is the local administrator; `gone` was an
@@ -90,38 +88,12 @@ fn only<T>(each: Each<T>) -> Result<bool, Failure> {
     }
 }
 
-/// Takes all that comes.
-#[derive(Default)]
-struct Taken(usize);
-
-impl audit::Records for Taken {
-    async fn record(&mut self, _: Option<&GateName>, _: Record) -> std::io::Result<()> {
-        self.0 += 1;
-        Ok(())
-    }
-}
-
-/// Looks at a session once, and leaves.
-struct OneLook;
-
-impl live::Viewer for OneLook {
-    async fn begin(&mut self, _: &sessions::SessionView) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    async fn show(&mut self, screen: &mut Screen) -> std::io::Result<()> {
-        assert_eq!(screen.text().trim_end(), "shown");
-        Err(std::io::ErrorKind::BrokenPipe.into())
-    }
-
-    async fn changed(&mut self) {}
-}
-
 /// Tries an operation on `operator`'s things; says whether it shows or does anything.
 async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor) -> Result<bool, Failure> {
     let (services, session) = (&*scene.world.services, scene.session.as_str());
     let operator = || "operator".parse().unwrap();
     let user = (whose == "of operator").then(operator);
+    let one = remote_accesses::Which::Ids(vec![RemoteAccessId(1)]);
     let (ids, access, db01) = ([RequestId(1)], RemoteAccessId(1), "db01".parse().unwrap());
     let length: Length = "1h".parse().unwrap();
     let deal = async |deed: &Deed| requests::deal(services, actor, &ids, deed).await;
@@ -187,15 +159,9 @@ async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor
             remote_accesses::list(services, actor, &filter).await.map(|listed| !listed.accesses.is_empty())
         }
         Operation::RemoteAccessShow => remote_accesses::show(services, actor, access).await.map(|_| true),
-        Operation::RemoteAccessApprove => {
-            only(remote_accesses::approve(services, actor, &[access], None).await?)
-        }
-        Operation::RemoteAccessReject => {
-            only(remote_accesses::reject(services, actor, &[access], None).await?)
-        }
-        Operation::RemoteAccessCancel => {
-            only(remote_accesses::cancel(services, actor, &[access], None).await?)
-        }
+        Operation::RemoteAccessApprove => only(remote_accesses::approve(services, actor, &one, None).await?),
+        Operation::RemoteAccessReject => only(remote_accesses::reject(services, actor, &one, None).await?),
+        Operation::RemoteAccessCancel => only(remote_accesses::cancel(services, actor, &one, None).await?),
         Operation::RemoteAccessForward => {
             remote_accesses::forward(services, actor, access, Channel::Mail).await.map(|_| true)
         }
@@ -264,6 +230,10 @@ async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor
         Operation::NotificationTest => {
             let by = Some(Channel::Webhook);
             notifications::test(services, actor, &operator(), by).await.map(|_| true)
+        }
+        Operation::ChannelsShow => notifications::channels(services, actor, user).await.map(|_| true),
+        Operation::ChannelsChoose => {
+            notifications::choose(services, actor, NoticeKind::Test, Some(&[])).await.map(|_| true)
         }
         Operation::AgentToken => agents::token(services, actor, &db01, length).await.map(|_| true),
         Operation::AgentList => agents::list(services, actor).await.map(|listed| !listed.is_empty()),

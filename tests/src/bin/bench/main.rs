@@ -7,6 +7,7 @@
 //! PostgreSQL, on this machine and as durable as a file.
 
 mod agents;
+mod batch;
 mod channels;
 mod cpu;
 mod crowded;
@@ -104,8 +105,9 @@ fn bench() -> Result<()> {
     describe(&sizes)?;
     let mut rows = Rows::default();
     type Alone = fn(bool) -> Result<Vec<Row>>;
-    let alone: [(&str, Alone); 4] = [
+    let alone: [(&str, Alone); 5] = [
         ("policy", policy::measure),
+        ("batch", batch::measure),
         ("witness", witness::measure),
         ("many agents", agents::many),
         ("video", video::measure),

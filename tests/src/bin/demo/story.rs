@@ -1,4 +1,6 @@
-//! The story itself.
+//! The story itself, and after it the second one.
+
+mod outside;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use tidegate_tests::host::Host;
 use tidegate_tests::programs::program;
 use tidegate_tests::pty::Pty;
 use tidegate_tests::run::{Done, Run};
+use tidegate_tests::sinks::MailServer;
 use tidegate_tests::wait;
 use tidegate_tests::world::{Options, World, with_resources};
 
@@ -18,8 +21,8 @@ use crate::env::{self, Directory};
 use crate::place::Place;
 use crate::stage::Stage;
 
-/// How many steps it has.
-pub const STEPS: usize = 11;
+/// How many steps both have.
+pub const STEPS: usize = 20;
 
 const OPERATOR: &str = "operator";
 const APPROVER: &str = "approver";
@@ -36,6 +39,7 @@ const AT_ONCE: Duration = Duration::from_secs(10);
 pub struct Story {
     world: World,
     place: Place,
+    mails: MailServer,
     dir: PathBuf,
     _directory: Directory,
 }
@@ -46,8 +50,9 @@ pub fn tell(stage: &mut Stage, directory: Directory) -> Result<Story> {
     let dir = directory.path().to_owned();
     stage.title("Tidegate, end to end", "A person passes the gate to a privileged account, for one session.");
     let place = boot(stage, &dir)?;
-    let world = start_gate(stage, &dir, &place)?;
-    let mut story = Story { world, place, dir, _directory: directory };
+    let mails = MailServer::start(&[])?;
+    let world = start_gate(stage, &dir, &place, &mails)?;
+    let mut story = Story { world, place, mails, dir, _directory: directory };
     story.install_agent(stage)?;
     let before = story.before(stage)?;
     let (mut operator, mut shown) = story.knock(stage)?;
@@ -57,6 +62,7 @@ pub fn tell(stage: &mut Stage, directory: Directory) -> Result<Story> {
     let session = story.recording(stage)?;
     story.audit(stage)?;
     let video = story.video(stage, &session)?;
+    story.outside(stage)?;
     let seconds = start.elapsed().as_secs_f64();
     let below = format!("The session as a video: {}", video.display());
     stage.title(&format!("All {STEPS} steps held, in {seconds:.1} s."), &below);
@@ -72,10 +78,13 @@ fn boot(stage: &mut Stage, dir: &Path) -> Result<Place> {
     Ok(place)
 }
 
-fn start_gate(stage: &mut Stage, dir: &Path, place: &Place) -> Result<World> {
+fn start_gate(stage: &mut Stage, dir: &Path, place: &Place, mails: &MailServer) -> Result<World> {
     stage.step("The gate starts on loopback and is told who may do what");
     let agents = place.host_address();
-    let options = Options { agents, ..Options::default() };
+    let more = outside::settings(dir, mails.address())?;
+    // What people are to type in answer to a mail.
+    let environment = vec![("TIDEGATE__LISTEN__SSH_NAME".to_owned(), "127.0.0.1".to_owned())];
+    let options = Options { agents, more, environment, ..Options::default() };
     let world = World::start_in(dir, options, false)?;
     stage.command("gate", &world.serve_line()?);
     stage.output(&world.said());
@@ -99,6 +108,7 @@ fn start_gate(stage: &mut Stage, dir: &Path, place: &Place) -> Result<World> {
         host("gate-approver", &ip, APPROVER, APPROVER, &port)?,
         host("device", &ip, &format!("{OPERATOR}[{}@{DEVICE}]", place.account()), OPERATOR, &port)?,
         host("device-jump", DEVICE, place.account(), OPERATOR, "    ProxyJump gate\n")?,
+        outside::hosts(&world, place.account())?,
     ];
     world.trust(&config.concat())?;
     Ok(world)
@@ -176,9 +186,13 @@ impl Story {
         Ok((pty, shown))
     }
 
-    fn pending(&self) -> Vec<u64> {
+    fn requests(&self) -> Vec<serde_json::Value> {
         let requests = self.world.json(&["request", "list"]).unwrap_or_default();
-        let all = requests.as_array().cloned().unwrap_or_default();
+        requests.as_array().cloned().unwrap_or_default()
+    }
+
+    fn pending(&self) -> Vec<u64> {
+        let all = self.requests();
         let is_pending = |request: &&serde_json::Value| {
             request.get("state").and_then(|state| state.as_str().or_else(|| state.get("state")?.as_str()))
                 == Some("pending")
@@ -281,13 +295,15 @@ impl Story {
 
     /// The lines to try by hand.
     pub fn by_hand(&self, stage: &Stage) {
+        let next = self.requests().iter().filter_map(|one| one.get("id")?.as_u64()).max().unwrap_or(0) + 1;
+        let approve = format!("ssh -F .demo/ssh_config gate-approver request approve {next}");
         stage
             .say("\nThe gate and the device stay up until Ctrl-C. In another terminal, in this directory:\n");
         for (line, what) in [
             ("ssh -F .demo/ssh_config device", "as operator, through the gate to ops@db01"),
             ("ssh -F .demo/ssh_config device-jump", "the same by ssh -J"),
             ("ssh -F .demo/ssh_config gate-approver request list", "what waits for approver"),
-            ("ssh -F .demo/ssh_config gate-approver request approve 2", "lets operator in"),
+            (approve.as_str(), "lets operator in"),
             (". .demo/env; $ADMIN session list", "the local console; --help tells the rest"),
             (". .demo/env; nsenter -t $DEVICE_PID -a bash", "a root shell on the device, past the gate"),
         ] {

@@ -1,5 +1,8 @@
 //! What the operations are tried on.
 
+use tidegate_common::name::GateName;
+use tidegate_screen::Screen;
+
 use super::*;
 
 /// A world with a session of `operator`'s, its recording, its grant, and a request that waits,
@@ -132,4 +135,31 @@ pub(super) async fn ask(
     };
     let wanted = wanted(claims);
     requests::create(&world.services, &world.actor(who), vec![target.parse().unwrap()], &wanted).await
+}
+
+/// Takes all that comes.
+#[derive(Default)]
+pub(super) struct Taken(pub(super) usize);
+
+impl audit::Records for Taken {
+    async fn record(&mut self, _: Option<&GateName>, _: Record) -> std::io::Result<()> {
+        self.0 += 1;
+        Ok(())
+    }
+}
+
+/// Looks at a session once, and leaves.
+pub(super) struct OneLook;
+
+impl live::Viewer for OneLook {
+    async fn begin(&mut self, _: &sessions::SessionView) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    async fn show(&mut self, screen: &mut Screen) -> std::io::Result<()> {
+        assert_eq!(screen.text().trim_end(), "shown");
+        Err(std::io::ErrorKind::BrokenPipe.into())
+    }
+
+    async fn changed(&mut self) {}
 }

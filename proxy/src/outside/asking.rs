@@ -1,0 +1,56 @@
+//! Who is told that a remote access waits for them, and what they read.
+
+use tidegate_common::audit::{Note, Notes};
+use tidegate_common::model::{RemoteAccess, RemoteAccessState, Scope, Text};
+use tidegate_common::name::UserName;
+use tidegate_common::notice::{Notice, Remote, Said};
+use tidegate_common::policy::{self, Notification};
+
+use super::RemoteAccesses;
+
+impl RemoteAccesses {
+    /// What approvers are told of what was just requested: of a batch once. Nobody is told of what
+    /// they may not decide on.
+    pub(super) fn asks(&self, made: &[RemoteAccess]) -> Vec<Notification> {
+        let Some(first) = made.first() else { return Vec::new() };
+        let RemoteAccessState::Pending { until: expires, .. } = first.state else { return Vec::new() };
+        let notice = Notice::RemoteAccessAsked { remote: remote(first, made), expires };
+        let decides = |approver: &&UserName| {
+            first.by != approver.as_str() && made.iter().any(|access| access.user != **approver)
+        };
+        let approvers = self.0.settings.approvers.iter().filter(decides);
+        policy::notify(&self.0.access.snapshot(), approvers, &notice)
+    }
+}
+
+fn remote(first: &RemoteAccess, all: &[RemoteAccess]) -> Remote {
+    let said = |text: Option<&Text>| text.map(|text| Said::new(text.as_str()));
+    Remote {
+        access: first.id,
+        batch: first.batch.is_some(),
+        users: Notes::of(all.iter().map(|access| &access.user)),
+        count: u64::try_from(all.len()).unwrap_or(u64::MAX),
+        group: first.group.clone(),
+        reaches: reaches(&first.scope),
+        justification: said(first.claims.justification.as_ref()),
+        reason: first.claims.reason.clone(),
+        governance: said(first.claims.governance.as_ref()),
+        from: first.window.start,
+        until: first.window.end,
+        by: Note::new(&first.by),
+        origin: first.origin,
+    }
+}
+
+/// What it reaches, a line each.
+fn reaches(scope: &Scope) -> Notes {
+    let Scope::Limited(limited) = scope else {
+        return Notes::of(["all that access groups allow"]);
+    };
+    // What narrows it all is not to be the line that is left out.
+    let sessions = limited.sessions.map(|sessions| format!("{sessions} sessions at most"));
+    let times = (!limited.times.is_never()).then(|| limited.times.to_string());
+    let devices = limited.devices.iter().map(|device| format!("every credential on {device}"));
+    let credentials = limited.credentials.iter().map(ToString::to_string);
+    Notes::of(sessions.into_iter().chain(times).chain(devices).chain(credentials))
+}
