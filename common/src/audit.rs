@@ -27,7 +27,7 @@ pub use crate::note::{CommandText, Note, Notes};
 pub use chain::{Broken, Chain, Linked, Stored, verify_chain};
 pub use event::{
     Asked, ChannelKind, CommandSource, EndCause, Event, FileChange, ForwardKind, LoginMethod, Outcome,
-    RemoteAccessStep, Verb, Verdict, Way,
+    RemoteAccessStep, SecretKind, Verb, Verdict, Way,
 };
 pub use planned::ChangeStep;
 pub use transfer::{Changed, Transfer};

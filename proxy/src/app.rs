@@ -40,6 +40,7 @@ use crate::ssh::{self, Gate};
 use crate::store::{self, Store, StoreUrl};
 use crate::threads::ConnectionThreads;
 use crate::upstream::{Means, Pace};
+use crate::vault::{self, Vault};
 use crate::witness::Witnesses;
 
 /// How long sessions may take to end when the gate stops.
@@ -51,6 +52,7 @@ const STOP_DEADLINE: Duration = Duration::from_secs(15);
 /// When it can't start.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     crate::log::start(&config.log.filter);
+    vault::keep_memory_private();
     let state = config.state_dir.clone();
     let store = Store::open(&config.store.url, &config.gate.name).await.context("the store")?;
     store.clock_is_right().context("the store")?;
@@ -79,6 +81,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let algorithms = config.ssh.algorithms.clone();
     keys.choose(&algorithms);
     let keys = Arc::new(keys);
+    let vault = Vault::new(store.clone(), audit.clone(), config.vault.key.clone());
+    vault.check().await?;
     let recordings = Recordings::open(recorded(&config), RecordingKey::open(&state)?)?;
     let registry = Registry::new(config.lease.duration, config.gate.name.clone());
     let (live, watchers) = (LiveSessions::default(), Watchers::default());
@@ -95,6 +99,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             audit: audit.clone(),
             agents: registry.clone(),
             pace: Pace::default(),
+            vault: vault.clone(),
         },
         live: live.clone(),
         watchers: watchers.clone(),
@@ -108,7 +113,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         .with_context(|| format!("the agents' listener can't listen on {}", config.listen.agents))?;
     let (ssh_address, agents_address) = (ssh_listener.local_addr()?, agents_listener.local_addr()?);
 
-    let remote_accesses = RemoteAccesses::new(store.clone(), access.clone(), audit.clone(), remote.into());
+    let remote_accesses =
+        RemoteAccesses::new(store.clone(), access.clone(), audit.clone(), vault.clone(), remote.into());
     let services = Arc::new(Services {
         store: store.clone(),
         access: access.clone(),
@@ -116,6 +122,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         remote_accesses: remote_accesses.clone(),
         changes: Changes::new(store.clone(), access.clone(), audit.clone()),
         audit: audit.clone(),
+        vault: vault.clone(),
         recordings: recordings.clone(),
         live: live.clone(),
         agents: Arc::new(registry.clone()),
@@ -144,7 +151,14 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         },
     });
     let about = notify::About { gate: config.gate.name.to_string(), ssh: dialled(&config, ssh_address) };
-    let sender = notify::run(store.clone(), audit.clone(), access.clone(), about, config.notify.clone());
+    let sender = notify::run(
+        store.clone(),
+        audit.clone(),
+        access.clone(),
+        vault.clone(),
+        about,
+        config.notify.clone(),
+    );
     let threads = ConnectionThreads::for_processors();
     let expiry = requests.clone().keep_expiring();
     let locations = {

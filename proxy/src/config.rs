@@ -65,6 +65,8 @@ pub struct Config {
     pub governance: Governance,
     /// `[remote_access]`
     pub remote_access: RemoteAccess,
+    /// `[vault]`
+    pub vault: Vault,
     /// `[recordings]`
     pub recordings: Recordings,
     /// `[audit]`
@@ -135,6 +137,13 @@ pub struct Requests {
     pub window: Length,
     /// How long before a window ends its requester is told, where it is twice as long.
     pub tell_before: Length,
+}
+
+/// Secrets of credentials.
+#[derive(Debug, Clone)]
+pub struct Vault {
+    /// The master key's file; without one no secret is taken.
+    pub key: Option<PathBuf>,
 }
 
 /// Recordings.
@@ -212,6 +221,11 @@ impl Config {
         };
         let governance = Governance::read(&mut reader, requests.window);
         let remote_access = RemoteAccess::read(&mut reader);
+        let file = |text: &str| match text {
+            "" => Ok(None),
+            text => notify::secret_file(text).map(Some),
+        };
+        let vault = Vault { key: reader.optional("vault.key", file).flatten() };
         let free_floor = reader.parsed("recordings.free_floor", floor());
         let recordings = Recordings { free_floor, reserve: reserve(&mut reader, free_floor) };
         let audit = Audit { dir: reader.path("audit.dir", state_dir.join("audit")) };
@@ -233,6 +247,7 @@ impl Config {
             requests,
             governance,
             remote_access,
+            vault,
             recordings,
             audit,
             notify,

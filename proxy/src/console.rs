@@ -15,10 +15,12 @@ mod line;
 mod menu;
 mod notify;
 mod panics;
+mod passwords;
 mod remote_accesses;
 mod requests;
 mod resources;
 mod screen;
+mod secrets;
 mod sessions;
 mod show;
 mod socket;
@@ -43,7 +45,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch::Receiver;
 
 use crate::service::{Actor, Services};
-use grammar::{Cli, Command, Grant};
+use grammar::{Cli, Command, Credential, Grant};
 use screen::Screen;
 
 /// A terminal's size.
@@ -145,6 +147,14 @@ async fn act(
         Command::Agent(asked) => agents::run(services, actor, asked, screen).await,
         Command::Grant(Grant::List(asked)) => grants::list(services, actor, asked, screen).await,
         Command::Notify(asked) => notify::run(services, actor, asked, screen).await,
+        Command::Credential(Credential::Secret(asked)) => {
+            // Boxed, as what is held while somebody types is not small.
+            Box::pin(secrets::run(services, actor, asked, screen, stdin)).await
+        }
+        Command::Credential(Credential::ShowPassword(asked)) => {
+            Box::pin(passwords::run(services, actor, asked, screen, stdin)).await
+        }
+        Command::Vault(asked) => Box::pin(secrets::vault(services, actor, asked, screen)).await,
         Command::Panic(asked) => panics::run(services, actor, asked, screen).await,
         Command::Audit(asked) => audit::run(services, actor, asked, screen).await,
     }

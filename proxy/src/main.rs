@@ -43,6 +43,7 @@ mod testing;
 mod threads;
 mod turn;
 mod upstream;
+mod vault;
 mod witness;
 
 use std::io::Write as _;

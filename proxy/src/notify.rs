@@ -32,6 +32,7 @@ use crate::audit_log::AuditLog;
 use crate::files;
 use crate::http::{Answer, HttpError};
 use crate::store::{AgentRow, Claimed, Store, StoreError};
+use crate::vault::Vault;
 use mail::Mail;
 use sms::Sms;
 use text::{Reader, Text};
@@ -108,6 +109,7 @@ struct Shared {
     store: Store,
     audit: AuditLog,
     access: Access,
+    vault: Vault,
     about: About,
     pause: Duration,
     timeout: Duration,
@@ -118,9 +120,16 @@ impl Shared {
     async fn send(&self, carrier: &Carrier, claimed: &Claimed) -> Result<(), SendError> {
         let Claimed { row, secret, .. } = claimed;
         let (user, address) = self.reader(&row.recipient, carrier.channel())?;
-        if matches!(row.notice, Notice::Link { .. }) && secret.is_none() {
-            return Err(SendError::Never("the code is forgotten; make another link".to_owned()));
-        }
+        let secret = match (&row.notice, secret) {
+            (Notice::Link { access, .. }, Some(kept)) => {
+                let opened = self.vault.open_waiting(access.as_str(), kept).await;
+                Some(opened.map_err(|error| SendError::Later(error.to_string()))?)
+            }
+            (Notice::Link { .. }, None) => {
+                return Err(SendError::Never("the code is forgotten; make another link".to_owned()));
+            }
+            (_, secret) => secret.clone(),
+        };
         if let Some(why) = self.over(&row.notice).await? {
             return Err(SendError::Over(why));
         }
@@ -200,9 +209,16 @@ impl Shared {
 }
 
 /// Sends, for as long as it is polled.
-pub async fn run(store: Store, audit: AuditLog, access: Access, about: About, settings: Settings) {
+pub async fn run(
+    store: Store,
+    audit: AuditLog,
+    access: Access,
+    vault: Vault,
+    about: About,
+    settings: Settings,
+) {
     let Settings { pause, timeout, mail, sms, webhook } = settings;
-    let shared = Shared { store, audit, access, about, pause, timeout };
+    let shared = Shared { store, audit, access, vault, about, pause, timeout };
     let mut carriers = Vec::new();
     carriers.extend(mail.map(|settings| Carrier::Mail(Mail::new(settings))));
     let sms = sms.map(|settings| Sms::new(settings).map(Carrier::Sms));

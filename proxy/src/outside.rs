@@ -30,6 +30,7 @@ use crate::access::{Access, By};
 use crate::audit_log::{AuditLog, Telling};
 use crate::store::{RemoteAccessFilter, Revision, Step, Store};
 use crate::turn::Turn;
+use crate::vault::Vault;
 
 /// What is configured of it.
 #[derive(Debug, Clone)]
@@ -69,6 +70,8 @@ struct Inner {
     store: Store,
     access: Access,
     audit: AuditLog,
+    /// Seals codes that wait to be sent.
+    vault: Vault,
     settings: Settings,
     /// Held while this gate changes a remote access.
     changing: Mutex<()>,
@@ -78,11 +81,12 @@ struct Inner {
 impl RemoteAccesses {
     /// The workflow over the store.
     #[must_use]
-    pub fn new(store: Store, access: Access, audit: AuditLog, settings: Settings) -> Self {
+    pub fn new(store: Store, access: Access, audit: AuditLog, vault: Vault, settings: Settings) -> Self {
         Self(Arc::new(Inner {
             store,
             access,
             audit,
+            vault,
             settings,
             changing: Mutex::default(),
             wrong: Default::default(),

@@ -20,11 +20,13 @@ pub mod notifications;
 mod operation;
 pub mod overview;
 pub mod panics;
+pub mod passwords;
 pub mod recordings;
 mod records;
 pub mod remote_accesses;
 pub mod requests;
 pub mod resources;
+pub mod secrets;
 pub mod sessions;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -52,6 +54,7 @@ use crate::recordings::Recordings;
 use crate::requests::Requests;
 use crate::session::LiveSessions;
 use crate::store::Store;
+use crate::vault::Vault;
 
 /// The links to agents, as far as operations touch them.
 pub trait AgentLinks: Send + Sync {
@@ -94,6 +97,8 @@ pub struct Services {
     pub remote_accesses: RemoteAccesses,
     /// The audit log.
     pub audit: AuditLog,
+    /// Secrets.
+    pub vault: Vault,
     /// Recordings.
     pub recordings: Recordings,
     /// Live sessions.

@@ -29,6 +29,7 @@ mod residue;
 mod resources;
 mod revisions;
 mod rulings;
+mod secrets;
 mod sessions;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -50,6 +51,7 @@ pub use pool::within;
 pub use remote_accesses::RemoteAccessFilter;
 pub use requests::{Concern, RequestFilter};
 pub use revisions::{Revision, Revisions};
+pub use secrets::{Rewrapped, SecretRow, SecretSeen};
 pub use sessions::{SessionFilter, SessionRow};
 pub use url::StoreUrl;
 pub use watch::Watch;

@@ -81,7 +81,7 @@ impl Gate {
             exec_output_limit: permit.exec_output_limit(),
         };
         let recorder = self.recordings.begin(header).await.unwrap();
-        let upstream = upstream(&permit, id, &self.audit, self.temporary.directory(), there).await;
+        let upstream = upstream(&permit, id, &self.audit, &self.temporary, there).await;
         let live = LiveSession::new(id, Arc::new(permit), origin, mpsc::channel(1).0);
         Arc::new(Open::testing(live, recorder, upstream, self.audit.clone()))
     }

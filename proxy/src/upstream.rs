@@ -11,6 +11,7 @@ mod gather;
 mod handler;
 mod pace;
 mod route;
+mod secret;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -107,6 +108,9 @@ pub enum DialError {
     /// A key could not be made.
     #[error(transparent)]
     Key(#[from] crate::keys::KeyError),
+    /// Its secret could not be read.
+    #[error(transparent)]
+    Secret(#[from] crate::vault::VaultError),
 }
 
 /// What a channel on the device leads to.

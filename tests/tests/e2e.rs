@@ -106,6 +106,8 @@ mod requests;
 mod rooms;
 #[path = "e2e/scene.rs"]
 mod scene;
+#[path = "e2e/secrets.rs"]
+mod secrets;
 #[path = "e2e/silence.rs"]
 mod silence;
 #[path = "e2e/story.rs"]

@@ -246,6 +246,24 @@ pub enum Event {
     /// A console command was refused, for lack of a role for example.
     ConsoleRefused { command: CommandText, why: Note },
 
+    // The vault.
+    /// A credential's secret was put into the vault, the first or another.
+    SecretSet { credential: CredentialName, kind: SecretKind },
+    /// It was taken out.
+    SecretForgotten { credential: CredentialName },
+    /// A user is about to be shown a credential's password.
+    PasswordViewed {
+        user: UserName,
+        target: CredentialName,
+        group: AccessGroupName,
+        request: Option<RequestId>,
+        justification: Option<Note>,
+        reason: Option<ReasonName>,
+        emergency: bool,
+    },
+    /// The data keys of so many secrets are under another master key; `key` is its id.
+    SecretsRewrapped { key: Note, secrets: u64 },
+
     // What people are told.
     /// A notice could not be sent, and is given up.
     NotificationFailed {
@@ -380,6 +398,11 @@ words! {
     Asked {
         Session = "a session",
         ViewPassword = "to view a password",
+    }
+    /// What a secret in the vault is.
+    SecretKind {
+        Password = "password",
+        PrivateKey = "private key",
     }
     /// What a channel carries (RFC 4254).
     ChannelKind {

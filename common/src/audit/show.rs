@@ -288,6 +288,32 @@ impl fmt::Display for Event {
             Self::PanicBegan { scope, justification } => {
                 write!(f, "PANIC: {scope} stopped, justification: {justification}")
             }
+            Self::SecretSet { credential, kind } => {
+                write!(f, "the {kind} of {credential} was put into the vault")
+            }
+            Self::SecretForgotten { credential } => {
+                write!(f, "the secret of {credential} was taken out of the vault")
+            }
+            Self::PasswordViewed {
+                user,
+                target,
+                group,
+                request,
+                justification,
+                reason,
+                emergency: urgent,
+            } => {
+                write!(
+                    f,
+                    "the password of {target} is shown to {user} by group {group}{}",
+                    emergency(*urgent)
+                )?;
+                write!(f, "{}{}", Aside("request", request), Aside("reason", reason))?;
+                write!(f, "{}", Aside("justification", justification))
+            }
+            Self::SecretsRewrapped { key, secrets } => {
+                write!(f, "{secrets} secrets are under the master key {key}")
+            }
             Self::PanicLifted { scope } => write!(f, "panic lifted: {scope} may begin again"),
             Self::ConsoleCommand { command } => write!(f, "console: {command}"),
             Self::ConsoleRefused { command, why } => write!(f, "console: {command}: refused: {why}"),

@@ -44,7 +44,7 @@ impl Access {
     ///
     /// # Errors
     /// When they are no administrator any more, or their log-in is gone.
-    pub(super) fn may_change(&self, by: &By) -> Result<(), AccessError> {
+    pub(crate) fn may_change(&self, by: &By) -> Result<(), AccessError> {
         self.is_there(by)?;
         let audit::Actor::User(user) = &by.actor else { return Ok(()) };
         let snapshot = self.snapshot();

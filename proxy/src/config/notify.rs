@@ -153,24 +153,26 @@ pub(super) fn needs(
     Some(())
 }
 
-/// An absolute path, or the name of one of systemd's credentials.
 pub(super) fn file(reader: &mut Reader, key: &'static str) -> Option<PathBuf> {
-    reader.optional(key, |text| {
-        let path = PathBuf::from(text);
-        if path.is_absolute() {
-            return Ok(path);
+    reader.optional(key, secret_file)
+}
+
+/// An absolute path, or the name of one of systemd's credentials.
+pub(super) fn secret_file(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    let shown = text.escape_default();
+    let is_name = !text.is_empty() && !text.contains('/') && !text.starts_with('.');
+    match std::env::var_os(CREDENTIALS) {
+        Some(directory) if is_name => Ok(PathBuf::from(directory).join(path)),
+        // `check-config` has none.
+        None if is_name => Ok(PathBuf::from("/run/credentials/tidegate-proxy.service").join(path)),
+        _ => {
+            Err(format!("`{shown}` must be an absolute path, or the name of a credential (LoadCredential=)"))
         }
-        let shown = text.escape_default();
-        let is_name = !text.is_empty() && !text.contains('/') && !text.starts_with('.');
-        match std::env::var_os(CREDENTIALS) {
-            Some(directory) if is_name => Ok(PathBuf::from(directory).join(path)),
-            // `check-config` has none.
-            None if is_name => Ok(PathBuf::from("/run/credentials/tidegate-proxy.service").join(path)),
-            _ => Err(format!(
-                "`{shown}` must be an absolute path, or the name of a credential (LoadCredential=)"
-            )),
-        }
-    })
+    }
 }
 
 fn is_here(host: &str) -> bool {

@@ -15,6 +15,8 @@ mod panics;
 mod remote_accesses;
 #[path = "grammar/requests.rs"]
 mod requests;
+#[path = "grammar/secrets.rs"]
+mod secrets;
 #[path = "grammar/sessions.rs"]
 mod sessions;
 
@@ -25,6 +27,7 @@ pub(super) use notify::{NONE, Notify, NotifyList, USUAL};
 pub(super) use panics::Panic;
 pub(super) use remote_accesses::{Decide, RemoteAccess, RemoteAccessList, Wanted};
 pub(super) use requests::{Create, Extend, Request, RequestList};
+pub(super) use secrets::{Credential, Secret, ShowPassword, Vault};
 pub(super) use sessions::{Session, SessionList};
 
 use std::ffi::OsStr;
@@ -104,6 +107,12 @@ pub(super) enum Command {
     /// What people are told, by mail, SMS and webhook
     #[command(subcommand)]
     Notify(Notify),
+    /// Passwords and private keys of credentials
+    #[command(subcommand)]
+    Credential(Credential),
+    /// The vault's master key
+    #[command(subcommand)]
+    Vault(Vault),
     /// Stop a user, a device, an access group or everything at once, until it is lifted
     #[command(subcommand)]
     Panic(Panic),
@@ -124,7 +133,16 @@ impl Command {
 
     /// Whether it takes keys as they are typed.
     pub fn takes_keys(&self) -> bool {
-        matches!(self, Self::Session(Session::Watch { .. }))
+        matches!(
+            self,
+            Self::Session(Session::Watch { .. })
+                | Self::Credential(Credential::Secret(Secret::Set { .. }) | Credential::ShowPassword(_))
+        )
+    }
+
+    /// Whether it takes what is sent to it where no terminal types it.
+    pub fn takes_input(&self) -> bool {
+        matches!(self, Self::Credential(Credential::Secret(Secret::Set { .. })))
     }
 }
 

@@ -7,6 +7,7 @@ mod live;
 mod manuals;
 mod panics;
 mod requests;
+mod secrets;
 mod told;
 mod world;
 

@@ -92,8 +92,9 @@ impl Gate {
         let services = &self.world.services;
         let kinds = settings.webhook.iter().flat_map(|webhook| webhook.kinds.clone()).collect();
         services.audit.tell_by(Rules { posted: kinds, of_event });
-        let sent =
-            run(services.store.clone(), services.audit.clone(), services.access.clone(), about, settings);
+        let (store, audit, access) =
+            (services.store.clone(), services.audit.clone(), services.access.clone());
+        let sent = run(store, audit, access, services.vault.clone(), about, settings);
         self.workers = Some(tokio::spawn(sent));
     }
 

@@ -9,6 +9,7 @@ use tidegate_common::notice::Channel;
 use crate::audit_log::AuditError;
 use crate::store::StoreError;
 use crate::turn::Retryable;
+use crate::vault::VaultError;
 
 /// See the module.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +97,9 @@ pub enum RemoteAccessError {
     /// The store failed; nothing was changed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A code could not be sealed.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// The audit log failed; nothing was changed.
     #[error(transparent)]
     Audit(#[from] AuditError),

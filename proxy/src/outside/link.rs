@@ -149,7 +149,9 @@ impl RemoteAccesses {
             tidegate_common::audit::Actor::User(user) => Some(user.clone()),
             _ => None,
         };
-        let notice = Notice::Link { by: giver, access: Note::new(format!("remote access {id}")), expires };
+        let of = Note::new(format!("remote access {id}"));
+        let code = self.0.vault.seal_waiting(of.as_str(), code).await?;
+        let notice = Notice::Link { by: giver, access: of, expires };
         let recipient = Recipient::User(access.user.clone());
         let notification = Notification { recipient, channel, notice, secret: Some(code) };
         let entry =

@@ -51,7 +51,10 @@ impl World {
         access.apply(&resources("no", "\"olga\", \"adam\""), &By::proxy(), false).await.unwrap();
         let approvers = approvers.iter().map(|name| named(name)).collect();
         let settings = Settings { approvers, needed, ..Settings::default() };
-        let workflow = RemoteAccesses::new(store, access.clone(), audit.clone(), settings);
+        let key = temporary.directory().join("vault.key");
+        crate::files::write_new(&key, &[7; 32], 0o400).unwrap();
+        let vault = Vault::new(store.clone(), audit.clone(), Some(key));
+        let workflow = RemoteAccesses::new(store, access.clone(), audit.clone(), vault, settings);
         Self { workflow, access, audit, temporary }
     }
 

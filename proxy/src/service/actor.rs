@@ -154,6 +154,17 @@ impl Actor {
         self.name().map_or_else(|| "an administrator".to_owned(), ToString::to_string)
     }
 
+    /// Who they are and what they proved it with.
+    pub(super) fn must_be_proved(&self) -> Result<Proved, Failure> {
+        let user = self.must_be_user()?.clone();
+        match (&self.who, self.origin) {
+            (Who::User { login: Some(login), .. }, Some(origin)) => {
+                Ok(Proved { user, login: Arc::clone(login), origin })
+            }
+            _ => Err(Failure::NotNow("what you logged in with is not known; connect again".to_owned())),
+        }
+    }
+
     pub(super) fn must_be_user(&self) -> Result<&UserName, Failure> {
         self.name().ok_or(Failure::Local)
     }

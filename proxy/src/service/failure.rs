@@ -10,6 +10,7 @@ use crate::outside::RemoteAccessError;
 use crate::recordings::RecordError;
 use crate::requests::RequestError;
 use crate::store::StoreError;
+use crate::vault::{NoSecret, VaultError};
 use crate::witness::WitnessError;
 
 /// See the module.
@@ -61,6 +62,12 @@ pub enum Failure {
     /// What a kernel saw.
     #[error(transparent)]
     Witness(#[from] WitnessError),
+    /// Secrets.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// What was typed or sent is no secret.
+    #[error(transparent)]
+    NoSecret(#[from] NoSecret),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -128,6 +128,12 @@ operations! {
     AgentToken = "agent token", Administrator, Before;
     AgentList = "agent list", Reader, Never;
     AgentRevoke = "agent revoke", Administrator, Before;
+    SecretSet = "credential secret set", Administrator, Before;
+    SecretForget = "credential secret forget", Administrator, Before;
+    SecretList = "credential secret list", Administrator, Never;
+    PasswordShow = "credential show-password", User, Before;
+    VaultRotate = "vault rotate", Administrator, Before;
+    VaultShow = "vault show", Administrator, Never;
     PanicBegin = "panic", Administrator, Before;
     PanicLift = "panic lift", Administrator, Before;
     PanicList = "panic list", Reader, Never;

@@ -11,7 +11,7 @@ use tidegate_common::id::SessionId;
 use tidegate_common::model::{Action, Claims, Credential};
 use tidegate_common::name::DeviceName;
 use tidegate_common::notice::{Channel, Notice};
-use tidegate_common::policy::{Notification, Recipient};
+use tidegate_common::policy::{Notification, Proved, Recipient};
 use tidegate_common::recording::{FORMAT, Header, Kind};
 use tidegate_common::wire::Sight;
 use tokio::sync::mpsc;
@@ -28,6 +28,7 @@ use crate::requests::Requests;
 use crate::session::{LiveEntry, LiveSession, LiveSessions};
 use crate::store::testing::Temporary;
 use crate::store::{Claimed, Tried};
+use crate::vault::Vault;
 
 const WORLD: &str = r#"
 [[user]]
@@ -119,7 +120,11 @@ impl World {
             approvers: vec!["approver".parse().unwrap()],
             ..crate::outside::Settings::default()
         };
-        let remote_accesses = RemoteAccesses::new(store.clone(), access.clone(), audit.clone(), settings);
+        let key = directory.join("vault.key");
+        crate::files::write_new(&key, &[7; 32], 0o400).unwrap();
+        let vault = Vault::new(store.clone(), audit.clone(), Some(key));
+        let remote_accesses =
+            RemoteAccesses::new(store.clone(), access.clone(), audit.clone(), vault.clone(), settings);
         let changes = Changes::new(store.clone(), access.clone(), audit.clone());
         let services = Services {
             store,
@@ -128,6 +133,7 @@ impl World {
             requests,
             remote_accesses,
             audit,
+            vault,
             recordings,
             live: LiveSessions::default(),
             agents: Arc::clone(&links) as _,
@@ -143,7 +149,8 @@ impl World {
             "root" => Actor::local_admin(),
             name => {
                 let snapshot = self.services.access.snapshot();
-                Actor::user(&snapshot, &name.parse().unwrap(), "192.0.2.7".parse().unwrap())
+                let origin = "192.0.2.7".parse().unwrap();
+                Actor::proved(&snapshot, &Proved { origin, ..proved(name) }, origin)
             }
         }
     }

@@ -8,8 +8,8 @@ use sea_orm::{
 
 use super::{
     Doing as _, GateId, Store, StoreError, StoreUrl, agents, audit, changes, connect, entry_codes, fleet,
-    gates, host_keys, outbox, remote_accesses, requests, residue, resources, revisions, rulings, sessions,
-    tokens, transfers, watch,
+    gates, host_keys, outbox, remote_accesses, requests, residue, resources, revisions, rulings, secrets,
+    sessions, tokens, transfers, watch,
 };
 
 /// Rows copied at a time.
@@ -118,6 +118,7 @@ async fn every_table(read: &DatabaseTransaction, write: &DatabaseTransaction) ->
             => |row| (row.device.clone(), row.place);
         fleet::drift::Entity: fleet::drift::Column::Id => |row| row.id;
         outbox::Entity: outbox::Column::Id => |row| row.id;
+        secrets::Entity: secrets::Column::Credential => |row| row.credential.clone();
         rulings::panic::Entity: rulings::panic::Column::Scope => |row| row.scope.clone();
         revisions::Entity: revisions::Column::What => |row| row.what.clone();
     };

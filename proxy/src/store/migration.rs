@@ -11,6 +11,7 @@ mod panic;
 mod recipients;
 mod remote_accesses;
 mod review;
+mod secrets;
 mod targets;
 
 use sea_orm_migration::prelude::*;
@@ -26,6 +27,7 @@ use panic::Panics;
 use recipients::Recipients;
 use remote_accesses::RemoteAccesses;
 use review::Review;
+use secrets::Secrets;
 use targets::Targets;
 
 /// Every step, in order.
@@ -52,6 +54,7 @@ impl MigratorTrait for Migrator {
             Box::new(Recipients),
             Box::new(Heard),
             Box::new(Changes),
+            Box::new(Secrets),
         ]
     }
 }

@@ -5,7 +5,7 @@ use sea_orm::{ActiveValue::Set, DatabaseTransaction, IntoActiveModel as _, Query
 use tidegate_common::model::{Kind, Resource, ResourceName, Resources};
 
 use super::revisions::{self, Of, Revision};
-use super::{Doing as _, Step, Store, StoreError};
+use super::{Doing as _, Step, Store, StoreError, secrets};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "resource")]
@@ -97,6 +97,9 @@ async fn write(
     for ResourceName { kind, name } in remove {
         let gone = Entity::delete_many().filter(Column::Kind.eq(kind.key())).filter(Column::Name.eq(name));
         gone.exec(change).await.doing(DOING)?;
+        if *kind == Kind::Credential {
+            secrets::forget(change, name).await?;
+        }
     }
     Ok(())
 }

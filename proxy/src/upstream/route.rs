@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::gather::{Gathered, TerminalFlag};
 use super::handler::{DeviceHandler, Reception};
 use super::pace::{Pace, Turn};
+use super::secret::{self, Answer};
 use super::{DEADLINE, DialError};
 use crate::agents::{Registry, Trust};
 use crate::algorithms::Algorithms;
@@ -27,6 +28,7 @@ use crate::audit_log::AuditLog;
 use crate::inbox::WINDOW;
 use crate::keys::Keys;
 use crate::origin::canonical;
+use crate::vault::{CredentialSecret, Vault};
 
 /// How long until a device that has dropped us is tried again, in milliseconds: sshd does so
 /// at random while many log in to it. To each as much again is added at most.
@@ -47,12 +49,16 @@ pub struct Means {
     pub agents: Registry,
     /// How many log in to a device at once.
     pub pace: Pace,
+    /// What logs in to devices without an agent.
+    pub vault: Vault,
 }
 
 /// Where a session's connections go, and who they log in as.
 pub struct Route {
     session: SessionId,
     target: CredentialName,
+    /// Whose secret logs in, where the device has no agent.
+    secret_of: Option<CredentialName>,
     /// Who its certificates are for.
     principals: Vec<String>,
     forwards: Vec<Forward>,
@@ -117,6 +123,7 @@ impl Route {
         Ok(Self {
             session,
             target: CredentialName { account, device: device.name.clone() },
+            secret_of: (!device.agent).then(|| permit.target().clone()),
             principals,
             forwards: all.into_iter().filter(|forward| permit.allows(*forward)).collect(),
             seen_from: device.seen_from.clone(),
@@ -193,8 +200,14 @@ impl Route {
         Ok(Connected { handle, reception, terminal, source, peer, turn: None })
     }
 
-    /// Logs in with a certificate of seconds.
+    /// Logs in: with what the vault has for a credential on a device without an agent, or else with a
+    /// certificate of seconds.
     pub async fn login(&self, connected: Connected) -> Result<LoggedIn, DialError> {
+        if let Some(credential) = &self.secret_of
+            && let Some(secret) = self.means.vault.secret(credential).await?
+        {
+            return self.login_with(connected, &secret).await;
+        }
         let Connected { mut handle, reception, terminal, source, peer, turn: _turn } = connected;
         let account = &self.target.account;
         let own = [Network::from(source.ip())];
@@ -206,6 +219,25 @@ impl Route {
         match tokio::time::timeout(DEADLINE, login).await {
             Ok(Ok(AuthResult::Success)) => Ok(LoggedIn { handle, reception, terminal }),
             Ok(Ok(AuthResult::Failure { .. })) => Err(self.not_let_in(source, peer).await),
+            Ok(Err(error)) => Err(protocol(error.to_string())),
+            Err(_) => Err(protocol("it did not log us in within its time".to_owned())),
+        }
+    }
+
+    async fn login_with(
+        &self,
+        connected: Connected,
+        secret: &CredentialSecret,
+    ) -> Result<LoggedIn, DialError> {
+        let Connected { mut handle, reception, terminal, turn: _turn, .. } = connected;
+        let account = &self.target.account;
+        let login = secret::log_in(&mut handle, account, secret);
+        let protocol = |why: String| DialError::Protocol { device: self.device(), why };
+        match tokio::time::timeout(DEADLINE, login).await {
+            Ok(Ok(Answer::In)) => Ok(LoggedIn { handle, reception, terminal }),
+            Ok(Ok(Answer::Refused(why))) => {
+                Err(DialError::Login { device: self.device(), account: account.clone(), why: why.to_owned() })
+            }
             Ok(Err(error)) => Err(protocol(error.to_string())),
             Err(_) => Err(protocol("it did not log us in within its time".to_owned())),
         }

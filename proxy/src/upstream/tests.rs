@@ -1,7 +1,5 @@
 //! A device that opens channels, played by a server of russh's.
 
-use std::path::Path;
-
 use russh::keys::{Algorithm, PrivateKey};
 use russh::server::{self, Auth};
 use tidegate_common::audit::{Event, Record};
@@ -14,6 +12,7 @@ use crate::algorithms::Algorithms;
 use crate::audit_log::AuditLog;
 use crate::keys::Keys;
 use crate::store::testing::Temporary;
+use crate::vault::Vault;
 
 struct Device;
 
@@ -54,7 +53,7 @@ pub async fn upstream<H: server::Handler + Send + 'static>(
     permit: &Permit,
     session: SessionId,
     audit: &AuditLog,
-    state: &Path,
+    temporary: &Temporary,
     there: H,
 ) -> Arc<Upstream>
 where
@@ -63,12 +62,13 @@ where
     let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
     let trust = Trust { host_keys: vec![key.public_key().to_openssh().unwrap()], bound: true };
     let means = Means {
-        keys: Arc::new(Keys::open(state).unwrap()),
+        keys: Arc::new(Keys::open(temporary.directory()).unwrap()),
         algorithms: Algorithms::default(),
         keepalive: Duration::from_secs(60),
         audit: audit.clone(),
         agents: Registry::new(Duration::from_secs(30), crate::store::testing::gate("gate1")),
         pace: Pace::default(),
+        vault: Vault::new(temporary.store.clone(), audit.clone(), None),
     };
     let route = Route::new(permit, session, &trust, means).unwrap();
     Upstream::new(route, connected(key, session, audit.clone(), there).await.0)

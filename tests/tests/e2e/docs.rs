@@ -78,7 +78,7 @@ fn what_the_readme_has_its_reader_write_is_taken() {
     let readme = fs::read_to_string(repository().join("README.md")).unwrap();
     let all = written(&readme);
     let names: Vec<_> = all.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["access.toml", "change.toml", "groups.toml", "people.toml"]);
+    assert_eq!(names, ["access.toml", "change.toml", "groups.toml", "people.toml", "router.toml"]);
     for (name, text) in &all {
         let wrong = match name.as_str() {
             "change.toml" => Draft::read(text).err(),

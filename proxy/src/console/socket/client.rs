@@ -11,6 +11,7 @@ use terminal_size::{Height, Width};
 use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
+use zeroize::Zeroizing;
 
 use super::keys::Keys;
 use super::{Asked, ERR, EXIT, INPUT, INPUT_ENDS, MOST_FRAME, OUT, RESIZED, RUN, Size, read, write};
@@ -18,6 +19,9 @@ use crate::console::grammar::{Cli, Command, Format};
 
 /// As much as a text of resources may be.
 const MOST_INPUT: u64 = 16 << 20;
+
+/// As much as is read of another command's input; the gate says what is too much of it.
+const MOST_PIPED: u64 = 32 << 10;
 
 /// What a shell has of a command whose reader went away: 128 and SIGPIPE.
 const READER_LEFT: u8 = 141;
@@ -55,16 +59,20 @@ async fn run(socket: &Path, mut words: Vec<String>) -> Result<u8, String> {
     };
     let streams = cli.command.as_ref().is_some_and(Command::streams);
     let takes_keys = cli.command.as_ref().is_some_and(Command::takes_keys);
-    let mut input = None;
+    let mut input: Option<Zeroizing<Vec<u8>>> = None;
     // The proxy does not read files of ours; it gets what is in them.
     if let Some(Command::Apply(apply)) = &cli.command {
-        input = Some(text(&apply.file)?);
+        input = Some(text(&apply.file)?.into());
         words = vec!["apply".to_owned(), "--file=-".to_owned()];
         words.extend((apply.file != "-").then(|| format!("--called={}", apply.file)));
         words.extend(apply.dry_run.then(|| "--dry-run".to_owned()));
         words.extend((cli.output == Format::Json).then(|| "--output=json".to_owned()));
     }
-    let is_terminal = std::io::stdout().is_terminal();
+    let mut is_terminal = std::io::stdout().is_terminal();
+    if cli.command.as_ref().is_some_and(Command::takes_input) && !std::io::stdin().is_terminal() {
+        input = Some(piped()?);
+        is_terminal = false;
+    }
     let asked = Asked { words, size: size.filter(|_| is_terminal).map(of) };
     let asked = serde_json::to_vec(&asked).map_err(|error| error.to_string())?;
     if asked.len() > MOST_FRAME {
@@ -179,6 +187,14 @@ fn show(stream: &mut impl std::io::Write, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// What `apply -f` names: a file here, or standard input.
+/// What standard input has, for a command that takes it.
+fn piped() -> Result<Zeroizing<Vec<u8>>, String> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MOST_FRAME));
+    let read = std::io::stdin().lock().take(MOST_PIPED).read_to_end(&mut bytes);
+    read.map_err(|error| format!("standard input cannot be read: {error}"))?;
+    Ok(bytes)
+}
+
 fn text(file: &str) -> Result<Vec<u8>, String> {
     let mut text = Vec::new();
     if file == "-" && std::io::stdin().is_terminal() {

@@ -20,7 +20,10 @@ impl World {
         let actor = self.actor(who);
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let words = words(line).unwrap();
-        let status = run(&self.services, &actor, None, &words, input.as_bytes(), &mut out, &mut err).await;
+        // Boxed: a test that says much has each of them on its stack.
+        let running =
+            Box::pin(run(&self.services, &actor, None, &words, input.as_bytes(), &mut out, &mut err));
+        let status = running.await;
         Done { status, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
     }
 }

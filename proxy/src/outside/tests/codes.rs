@@ -8,14 +8,17 @@ const SECOND: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB8eHRwbGhkYFxYVFBMSER
 const OUTSIDE: &str = "203.0.113.9";
 
 impl World {
-    /// Sends a code for an access, and gives it as it was sent.
+    /// Sends a code for an access, and gives it as it was sent. While it waits it is sealed, as this one's.
     async fn code(&self, id: RemoteAccessId) -> String {
         self.workflow.forward(id, Channel::Mail, &by("boss")).await.unwrap();
         let now = Timestamp::now();
         let until = now + jiff::SignedDuration::from_hours(1);
         let claimed = self.temporary.store.notifications_claim(Channel::Mail, 100, now, until).await.unwrap();
-        let secret = claimed.last().and_then(|claimed| claimed.secret.clone());
-        secret.unwrap().reveal().to_owned()
+        let kept = claimed.last().and_then(|claimed| claimed.secret.clone()).unwrap();
+        assert!(kept.reveal().starts_with("sealed:1:"), "a code waits in the clear");
+        let vault = &self.workflow.0.vault;
+        assert!(vault.open_waiting("remote access 999", &kept).await.is_err(), "another's");
+        vault.open_waiting(&format!("remote access {id}"), &kept).await.unwrap().reveal().to_owned()
     }
 
     async fn redeem(&self, user: &str, code: &str) -> Result<Proved, CodeError> {

@@ -21,11 +21,11 @@ use crate::requests::Narrowed;
 use crate::service::requests::Deed;
 use crate::service::testing::{World, shown};
 use crate::service::{
-    Each, access, agents, audit, changes, commands, grants, live, notifications, overview, panics,
-    recordings, remote_accesses, requests, resources, sessions,
+    Each, access, agents, audit, changes, commands, grants, live, notifications, overview, panics, passwords,
+    recordings, remote_accesses, requests, resources, secrets, sessions,
 };
 use crate::session::{Keyboard, LiveSession};
-use scene::{OneLook, Scene, Taken, approve, draft, remote, wanted};
+use scene::{OneLook, OneWord, Scene, Taken, approve, draft, remote, wanted};
 
 /// Who tries. `operator` is the user whose things they are, `stranger` another without a role;
 /// `approver` approves for `operator`; `root` is the local administrator; `gone` was an
@@ -97,7 +97,7 @@ async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor
     let (ids, access, db01) = ([RequestId(1)], RemoteAccessId(1), "db01".parse().unwrap());
     let length: Length = "1h".parse().unwrap();
     let deal = async |deed: &Deed| requests::deal(services, actor, &ids, deed).await;
-    let change = "CHG-1".parse().unwrap();
+    let (change, ops) = ("CHG-1".parse().unwrap(), "ops@db01".parse().unwrap());
     match operation {
         Operation::Overview => overview::overview(services, actor).await.map(|_| true),
         Operation::AccessList => {
@@ -238,6 +238,19 @@ async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor
         Operation::AgentToken => agents::token(services, actor, &db01, length).await.map(|_| true),
         Operation::AgentList => agents::list(services, actor).await.map(|listed| !listed.is_empty()),
         Operation::AgentRevoke => agents::revoke(services, actor, &db01).await.map(|_| true),
+        Operation::SecretSet => {
+            secrets::set(services, actor, &ops, &mut OneWord("hunter3")).await.map(|set| set.is_some())
+        }
+        Operation::SecretForget => secrets::forget(services, actor, &ops).await.map(|()| true),
+        Operation::SecretList => secrets::list(services, actor).await.map(|all| !all.is_empty()),
+        Operation::PasswordShow => {
+            let (claims, mut viewer) = (Claims::default(), OneWord(""));
+            passwords::show(services, actor, &ops, &claims, &mut viewer).await.map(|()| viewer.0 == "shown")
+        }
+        Operation::VaultRotate => {
+            secrets::rotate(services, actor).await.map(|rotated| rotated.failed.is_empty())
+        }
+        Operation::VaultShow => secrets::master_keys(services, actor).await.map(|keys| keys.secrets > 0),
         Operation::PanicBegin => {
             let why = "a drill".parse().unwrap();
             panics::begin(services, actor, PanicScope::User(operator()), why).await.map(|_| true)
@@ -324,6 +337,7 @@ fn changes(operation: Operation) -> bool {
         AgentRevoke, ChangeApprove, ChangeCancel, ChangeCreate, ChangeReject, NotificationRetry, PanicBegin,
         PanicLift, RemoteAccessApprove, RemoteAccessCancel, RemoteAccessReject, RequestApprove,
         RequestCancel, RequestCreate, RequestReject, RequestReview, RequestRevoke, ResourcesDelete,
+        SecretForget,
     };
     let once = [
         AgentRevoke,
@@ -344,6 +358,7 @@ fn changes(operation: Operation) -> bool {
         RequestReview,
         RequestRevoke,
         ResourcesDelete,
+        SecretForget,
     ];
     once.contains(&operation)
 }

@@ -23,6 +23,8 @@ impl Scene {
         let world = World::new().await;
         let by = crate::access::By::proxy();
         world.services.access.apply(MORE, &by, false).await.unwrap();
+        let ops = "ops@db01".parse().unwrap();
+        secrets::set(&world.services, &world.actor("admin"), &ops, &mut OneWord("hunter2")).await.unwrap();
         let gone = world.actor("gone");
         let off = "[[user]]\nname = \"gone\"\nroles = [\"admin\"]\nenabled = false\n";
         world.services.access.apply(off, &by, false).await.unwrap();
@@ -68,6 +70,27 @@ impl Scene {
             records.push(record);
         }
         records
+    }
+}
+
+/// Types one word for a secret, or is shown one.
+pub(super) struct OneWord(pub &'static str);
+
+impl secrets::SecretSource for OneWord {
+    async fn read(&mut self) -> std::io::Result<Option<zeroize::Zeroizing<Vec<u8>>>> {
+        Ok(Some(self.0.as_bytes().to_vec().into()))
+    }
+}
+
+impl passwords::PasswordViewer for OneWord {
+    async fn show(&mut self, shown: &passwords::ShownPassword) -> std::io::Result<()> {
+        assert!(["hunter2", "hunter3"].contains(&shown.password.reveal()));
+        self.0 = "shown";
+        Ok(())
+    }
+
+    async fn clear(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
