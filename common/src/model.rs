@@ -45,7 +45,7 @@ pub use panic::Panic;
 pub(crate) use pattern::glob;
 pub use pattern::{Pattern, PatternError};
 pub(crate) use read::line_and_column;
-pub use read::{Mistake, Mistakes, Places, Update};
+pub use read::{KeyIndex, Mistake, Mistakes, Update};
 pub use reason::Reason;
 pub use remote_access::{
     AllowedCredential, Approved, Limited, RemoteAccess, RemoteAccessState, RemoteAccessWord, Scope,

@@ -18,7 +18,7 @@ use crate::id::{RemoteAccessId, RequestId, SessionId};
 use crate::name::{ChangeId, CredentialName, DeviceName, GateName, ReasonName, UserGroupName, UserName};
 
 /// What a person wrote: a justification, a comment.
-pub type Said = Note<1000>;
+pub type NoticeText = Note<1000>;
 
 /// For how long an agent is away before anybody is told.
 const AWAY: SignedDuration = SignedDuration::from_mins(5);
@@ -39,13 +39,13 @@ pub struct Wanted {
     /// To do what.
     pub asked: Asked,
     /// Why, in free text.
-    pub justification: Option<Said>,
+    pub justification: Option<NoticeText>,
     /// Why, as registered.
     pub reason: Option<ReasonName>,
     /// The planned change that it belongs to.
     pub change: Option<ChangeId>,
     /// The organisation's code for it.
-    pub governance: Option<Said>,
+    pub governance: Option<NoticeText>,
     /// From when it is wanted, or good; at once where nothing is said.
     pub from: Option<Timestamp>,
     /// For how long, in words.
@@ -73,11 +73,11 @@ pub struct Remote {
     /// What it reaches, in words.
     pub reaches: Notes,
     /// Why, in free text.
-    pub justification: Option<Said>,
+    pub justification: Option<NoticeText>,
     /// Why, as registered.
     pub reason: Option<ReasonName>,
     /// The organisation's code for it.
-    pub governance: Option<Said>,
+    pub governance: Option<NoticeText>,
     /// From when it is wanted.
     pub from: Timestamp,
     /// Until when.
@@ -97,7 +97,7 @@ pub struct Decided {
     /// By whom; nobody where time or the rules decided.
     pub by: Option<Note>,
     /// With what remark.
-    pub comment: Option<Said>,
+    pub comment: Option<NoticeText>,
 }
 
 /// Which way a request was decided.
@@ -198,7 +198,7 @@ pub enum Notice {
         /// To what and why.
         wanted: Wanted,
         /// Why nobody was asked.
-        emergency: Said,
+        emergency: NoticeText,
     },
     /// A command ran that was not expected.
     UnexpectedCommand {

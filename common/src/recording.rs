@@ -56,9 +56,9 @@ pub use cast::{Cast, MAX_PIECE};
 pub use frames::{Chain, END, END_LENGTH, FULL_FRAME, MAX_TEXT, Packer, Signature};
 pub use model::{Control, FORMAT, Header, Kind, Size, Stream, Total};
 pub use open::{
-    Check, Event, Head, MAX_HEAD, MAX_LINE, MAX_RECORDING, MAX_TIME, OpenError, Place, Recording, Standing,
-    Theme, What,
+    Check, Event, Head, MAX_HEAD, MAX_LINE, MAX_RECORDING, MAX_TIME, OpenError, Position, Recording,
+    Standing, Theme, What,
 };
 pub use reader::{Alteration, Part, Reader, Verdict, verify};
-pub use script::{Said, Script, ScriptError};
+pub use script::{Script, ScriptError, ScriptLine};
 pub use v2::line_v2;

@@ -1,4 +1,4 @@
-//! What may be asked of the gate, whichever door asks: one file a resource. Each operation takes
+//! What may be asked of the gate, from whichever way in: one file a resource. Each operation takes
 //! an [`Actor`], checks what they may, has it in the audit log before it has effect, and gives a
 //! typed answer that serializes as it is shown to machines. Nobody else checks roles.
 //!

@@ -11,30 +11,36 @@ use std::collections::VecDeque;
 use crate::grid::Grid;
 use crate::row::{Row, Slot, Width};
 
-/// A place on the screen; `pending` when the next character goes to the next row.
+/// Where the cursor is; `pending` when the next character goes to the next row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Place {
+pub(crate) struct CursorPosition {
     pub row: usize,
     pub column: usize,
     pub pending: bool,
 }
 
-impl Place {
+impl CursorPosition {
     pub fn clamp(self, columns: usize, height: usize) -> Self {
-        let place = Self { row: self.row.min(height - 1), column: self.column.min(columns - 1), ..self };
-        Self { pending: self.pending && place.column == columns - 1, ..place }
+        let position = Self { row: self.row.min(height - 1), column: self.column.min(columns - 1), ..self };
+        Self { pending: self.pending && position.column == columns - 1, ..position }
     }
 }
 
 /// Gives the main screen another size; returns where the cursor is then.
-pub(crate) fn reflow(grid: &mut Grid, columns: usize, height: usize, cursor: Place) -> Place {
+pub(crate) fn reflow(
+    grid: &mut Grid,
+    columns: usize,
+    height: usize,
+    cursor: CursorPosition,
+) -> CursorPosition {
     let (old_columns, old_height, top) = (grid.columns(), grid.height(), grid.history());
     let old_cursor = top + cursor.row;
     let rows = grid.take();
     let blank = |row: &Row| row.fill().is_blank() && row.cells().iter().all(Slot::is_blank);
     let last = rows.iter().rposition(|row| !blank(row)).unwrap_or(0).max(old_cursor);
     let full = last + 1 >= top + old_height;
-    let mut broken = Breaker { columns, rows: VecDeque::with_capacity(rows.len()), cursor: Place::default() };
+    let mut broken =
+        Breaker { columns, rows: VecDeque::with_capacity(rows.len()), cursor: CursorPosition::default() };
     let mut new_top = 0;
     let mut line: Vec<Slot> = Vec::new();
     let (mut cursor_at, mut top_at) = (None, None);
@@ -73,7 +79,7 @@ pub(crate) fn reflow(grid: &mut Grid, columns: usize, height: usize, cursor: Pla
         rows.push_back(Row::default());
     }
     grid.refill(rows, columns, height);
-    Place { row: cursor.row - new_top, ..cursor }
+    CursorPosition { row: cursor.row - new_top, ..cursor }
 }
 
 /// Breaks lines into rows.
@@ -81,7 +87,7 @@ struct Breaker {
     columns: usize,
     rows: VecDeque<Row>,
     /// Where the cursor is, counted from the first row of all.
-    cursor: Place,
+    cursor: CursorPosition,
 }
 
 impl Breaker {
@@ -108,7 +114,7 @@ impl Breaker {
             {
                 let column = offset - start;
                 let over = column >= self.columns;
-                self.cursor = Place {
+                self.cursor = CursorPosition {
                     row: self.rows.len(),
                     column: column.min(self.columns - 1),
                     pending: column == self.columns || (pending && over),
@@ -141,7 +147,7 @@ impl Breaker {
 }
 
 /// Cuts rows, or adds some; returns where the cursor is then.
-pub(crate) fn cut(grid: &mut Grid, columns: usize, height: usize, cursor: Place) -> Place {
+pub(crate) fn cut(grid: &mut Grid, columns: usize, height: usize, cursor: CursorPosition) -> CursorPosition {
     let above = (cursor.row + 1).saturating_sub(height);
     let history = grid.history();
     let mut rows = grid.take();
@@ -149,5 +155,5 @@ pub(crate) fn cut(grid: &mut Grid, columns: usize, height: usize, cursor: Place)
     rows.truncate(history + height);
     rows.iter_mut().for_each(|row| row.narrow(columns));
     grid.refill(rows, columns, height);
-    Place { row: cursor.row - above, ..cursor }.clamp(columns, height)
+    CursorPosition { row: cursor.row - above, ..cursor }.clamp(columns, height)
 }

@@ -23,7 +23,7 @@ pub(crate) struct Slot {
     pub width: Width,
     /// A wide character did not fit here and went to the next row.
     pub skipped: bool,
-    /// Place of its combining characters in [`Marks`](crate::marks::Marks); 0 is none.
+    /// Index of its combining characters in [`Marks`](crate::marks::Marks); 0 is none.
     pub marks: u16,
 }
 

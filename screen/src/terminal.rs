@@ -9,7 +9,7 @@ use crate::charset::Charset;
 use crate::color::Colors;
 use crate::grid::Grid;
 use crate::marks::Marks;
-use crate::reflow::{Place, cut, reflow};
+use crate::reflow::{CursorPosition, cut, reflow};
 use crate::row::Slot;
 use crate::style::Style;
 use crate::{Shape, Size};
@@ -25,7 +25,7 @@ const REFLOW_CREDIT_A_BYTE: usize = 64;
 /// What DECSC keeps.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Pen {
-    pub at: Place,
+    pub at: CursorPosition,
     pub style: Style,
     charsets: [Charset; 4],
     /// The one of them that is in use.
@@ -176,7 +176,7 @@ impl Terminal {
     }
 
     pub fn insert_cells(&mut self, count: usize) {
-        let (Place { row, column, .. }, columns, fill) = (self.pen.at, self.columns, self.blank());
+        let (CursorPosition { row, column, .. }, columns, fill) = (self.pen.at, self.columns, self.blank());
         if let Some(line) = self.grid_mut().row_mut(row) {
             line.insert(column, count, fill, columns);
         }
@@ -185,7 +185,7 @@ impl Terminal {
     }
 
     pub fn delete_cells(&mut self, count: usize) {
-        let (Place { row, column, .. }, columns, fill) = (self.pen.at, self.columns, self.blank());
+        let (CursorPosition { row, column, .. }, columns, fill) = (self.pen.at, self.columns, self.blank());
         if let Some(line) = self.grid_mut().row_mut(row) {
             line.delete(column, count, fill, columns);
         }
@@ -264,7 +264,7 @@ impl Terminal {
         self.pen.at.pending = false;
         self.save();
         let [main, alternate] = &mut self.saved;
-        (if self.alternate.is_some() { alternate } else { main }).at = Place::default();
+        (if self.alternate.is_some() { alternate } else { main }).at = CursorPosition::default();
         self.margins = (0, self.height);
     }
 

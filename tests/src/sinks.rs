@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 /// What was sent, and what is answered next.
-struct Kept<T> {
+struct Received<T> {
     all: Vec<T>,
     answers: Vec<String>,
 }
 
-type Shared<T> = Arc<Mutex<Kept<T>>>;
+type Shared<T> = Arc<Mutex<Received<T>>>;
 
 fn keep<T>(kept: &Shared<T>, one: T) {
     kept.lock().unwrap_or_else(PoisonError::into_inner).all.push(one);
@@ -31,7 +31,7 @@ fn listen<T: Send + 'static>(
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
     let answers = answers.iter().map(|answer| (*answer).to_owned()).collect();
-    let kept = Arc::new(Mutex::new(Kept { all: Vec::new(), answers }));
+    let kept = Arc::new(Mutex::new(Received { all: Vec::new(), answers }));
     let shared = Arc::clone(&kept);
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {

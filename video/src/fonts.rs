@@ -147,11 +147,11 @@ impl Fonts {
 
     /// The font that has a character. `emoji` says that it is to be a picture where there is one.
     pub fn lookup(&mut self, character: char, cut: Cut, emoji: bool) -> Option<Found<'_>> {
-        let place = self.place(character, cut, emoji)?;
-        let (face, own) = match place {
-            Place::Text(cut) => (self.text.get(cut)?, true),
-            Place::Emoji => (self.emoji.as_ref()?, false),
-            Place::Other(number) => (self.others.get(number)?, false),
+        let index = self.index(character, cut, emoji)?;
+        let (face, own) = match index {
+            FaceIndex::Text(cut) => (self.text.get(cut)?, true),
+            FaceIndex::Emoji => (self.emoji.as_ref()?, false),
+            FaceIndex::Other(number) => (self.others.get(number)?, false),
         };
         let font = face.font()?;
         Some(Found { font, glyph: font.charmap().map(character), own })
@@ -162,12 +162,12 @@ impl Fonts {
         self.text.first()?.font()
     }
 
-    fn place(&mut self, character: char, cut: Cut, emoji: bool) -> Option<Place> {
+    fn index(&mut self, character: char, cut: Cut, emoji: bool) -> Option<FaceIndex> {
         let read = &mut self.read;
         // One character that no font has asks all of them.
         let mut has = |face: &mut Face| face.has(character, MOST_BYTES.saturating_sub(*read), read);
         if emoji && self.emoji.as_mut().is_some_and(&mut has) {
-            return Some(Place::Emoji);
+            return Some(FaceIndex::Emoji);
         }
         let cut = match cut {
             Cut::Regular => 0,
@@ -177,18 +177,18 @@ impl Fonts {
         };
         for cut in [cut, 0] {
             if self.text.get_mut(cut).is_some_and(&mut has) {
-                return Some(Place::Text(cut));
+                return Some(FaceIndex::Text(cut));
             }
         }
         if let Some(number) = self.others.iter_mut().position(&mut has) {
-            return Some(Place::Other(number));
+            return Some(FaceIndex::Other(number));
         }
-        self.emoji.as_mut().is_some_and(has).then_some(Place::Emoji)
+        self.emoji.as_mut().is_some_and(has).then_some(FaceIndex::Emoji)
     }
 }
 
 #[derive(Clone, Copy)]
-enum Place {
+enum FaceIndex {
     Text(usize),
     Emoji,
     Other(usize),

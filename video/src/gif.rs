@@ -69,20 +69,20 @@ impl Sink<Picture> for Gif {
 
     fn frame(&mut self, at: u64, picture: &Picture) -> Result<(), GifError> {
         self.write(at)?;
-        let place = match &self.shown {
+        let area = match &self.shown {
             Some(shown) => changed(shown, picture),
             None => ((0, 0), (picture.width(), picture.height())),
         };
-        self.held = Some((frame(picture, place), at));
+        self.held = Some((frame(picture, area), at));
         self.shown = Some(picture.clone());
         Ok(())
     }
 }
 
-type Place = ((usize, usize), (usize, usize));
+type Area = ((usize, usize), (usize, usize));
 
 /// Corner and size of all that looks otherwise.
-fn changed(before: &Picture, now: &Picture) -> Place {
+fn changed(before: &Picture, now: &Picture) -> Area {
     let width = now.width().max(1);
     let rows = || now.samples().chunks(width).zip(before.samples().chunks(width));
     let (mut left, mut right, mut top, mut bottom) = (width, 0, usize::MAX, 0);
@@ -95,7 +95,7 @@ fn changed(before: &Picture, now: &Picture) -> Place {
     if top == usize::MAX { ((0, 0), (1, 1)) } else { ((left, top), (right - left, bottom - top)) }
 }
 
-fn frame(picture: &Picture, ((x, y), (width, height)): Place) -> Frame<'static> {
+fn frame(picture: &Picture, ((x, y), (width, height)): Area) -> Frame<'static> {
     let pixels: Vec<Rgb> = picture
         .samples()
         .chunks(picture.width().max(1))

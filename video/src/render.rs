@@ -196,9 +196,9 @@ mod tests {
     const SIZE: Size = Size { columns: 8, rows: 1 };
 
     #[derive(Default)]
-    struct Kept(Vec<(u64, Picture)>);
+    struct Frames(Vec<(u64, Picture)>);
 
-    impl Sink<Picture> for Kept {
+    impl Sink<Picture> for Frames {
         type Error = Infallible;
 
         fn frame(&mut self, at: u64, picture: &Picture) -> Result<(), Infallible> {
@@ -229,7 +229,7 @@ mod tests {
         let (width, height) = stage.pixels();
         let timeline = Timeline::new(Pace { idle_limit: None, speed: 1.0, from: 0, to: None });
         let surface = Picture::new(width, height);
-        let mut renderer = Renderer::new(stage, None, SIZE, timeline, surface, Kept::default());
+        let mut renderer = Renderer::new(stage, None, SIZE, timeline, surface, Frames::default());
         for (at, text) in events {
             let Ok(()) = renderer.change(*at, &Change::Output(text.as_bytes()));
         }

@@ -9,23 +9,23 @@ use std::process::Stdio;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use support::{Place, cast, make, probe, recording, run, run_with, sentence, stream};
+use support::{Directory, cast, make, probe, recording, run, run_with, sentence, stream};
 
 #[test]
 fn a_recording_is_taken_from_standard_input_and_a_video_given_to_standard_output() {
-    let place = Place::new("pipes");
+    let directory = Directory::new("pipes");
     let text = cast(30, 5, &[(0.5, "o", "one")]);
     let output = run_with(text.as_bytes(), &[&"-", &"-"]);
     assert!(output.status.success(), "{}", sentence(&output));
-    let from = place.write("a.cast", &text);
-    make(&[&from, &place.path("a.mp4")]);
-    assert!(output.stdout == std::fs::read(place.path("a.mp4")).unwrap());
+    let from = directory.write("a.cast", &text);
+    make(&[&from, &directory.path("a.mp4")]);
+    assert!(output.stdout == std::fs::read(directory.path("a.mp4")).unwrap());
 }
 
 #[test]
 fn a_reader_that_goes_away_is_told_in_a_sentence() {
-    let place = Place::new("gone");
-    let from = place.write("a.cast", cast(30, 5, &[(0.5, "o", "one")]));
+    let directory = Directory::new("gone");
+    let from = directory.write("a.cast", cast(30, 5, &[(0.5, "o", "one")]));
     let mut child =
         support::program().arg(&from).arg("-").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
@@ -36,16 +36,16 @@ fn a_reader_that_goes_away_is_told_in_a_sentence() {
 
 #[test]
 fn a_program_is_told_how_far_it_is_in_lines_of_json() {
-    let place = Place::new("json");
-    let from = place.write("a.cast", cast(30, 5, &[(0.5, "o", "one")]));
+    let directory = Directory::new("json");
+    let from = directory.write("a.cast", cast(30, 5, &[(0.5, "o", "one")]));
     let told = |arguments: &[&dyn AsRef<std::ffi::OsStr>]| -> Vec<Value> {
         let text = sentence(&run(arguments));
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
-    let lines = told(&[&from, &place.path("a.mp4"), &"--progress=json"]);
+    let lines = told(&[&from, &directory.path("a.mp4"), &"--progress=json"]);
     let last = lines.last().unwrap();
     assert_eq!((&last["type"], &last["milliseconds"]), (&"done".into(), &1000.into()));
-    let lines = told(&[&place.path("none"), &place.path("b.mp4"), &"--progress=json"]);
+    let lines = told(&[&directory.path("none"), &directory.path("b.mp4"), &"--progress=json"]);
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0]["type"], "failed");
 }
@@ -56,19 +56,19 @@ fn a_signal_leaves_no_file_and_no_process() {
     let days: Vec<(f64, &str, &str)> = (0..7).map(|day| (f64::from(day) * 86_000.0, "o", "x")).collect();
     let days = cast(80, 24, &days);
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-        let place = Place::new(&format!("signal-{signal}"));
-        let from = place.write("a.cast", &days);
+        let directory = Directory::new(&format!("signal-{signal}"));
+        let from = directory.write("a.cast", &days);
         let mut child =
-            support::program().args([&from, &place.path("a.mp4")]).stderr(Stdio::null()).spawn().unwrap();
+            support::program().args([&from, &directory.path("a.mp4")]).stderr(Stdio::null()).spawn().unwrap();
         let id = i32::try_from(child.id()).unwrap();
         let confined = wait_for(|| children(id).into_iter().next());
         // Confined before it reads anything, and for good.
         wait_for(|| (status(confined, "Seccomp") == "2").then_some(()));
         assert_eq!(status(confined, "NoNewPrivs"), "1");
-        wait_for(|| place.names().iter().any(|name| name.ends_with(".part")).then_some(()));
+        wait_for(|| directory.names().iter().any(|name| name.ends_with(".part")).then_some(()));
         kill(Pid::from_raw(id), signal).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(128 + signal as i32));
-        assert_eq!(place.names(), ["a.cast"]);
+        assert_eq!(directory.names(), ["a.cast"]);
         wait_for(|| (!matches!(status(confined, "State").as_str(), "R" | "S" | "D")).then_some(()));
     }
 }
@@ -100,12 +100,12 @@ fn status(id: i32, field: &str) -> String {
 
 #[test]
 fn a_full_disk_is_told_in_a_sentence_and_leaves_no_file() {
-    let place = Place::new("full");
+    let directory = Directory::new("full");
     let events: Vec<(f64, String)> =
         (0..400).map(|n| (f64::from(n) * 0.1, format!("line {n} {:x}\r\n", n * 7919))).collect();
     let events: Vec<_> = events.iter().map(|(at, text)| (*at, "o", text.as_str())).collect();
-    let from = place.write("a.cast", cast(80, 24, &events));
-    let full = Place::new("full-disk");
+    let from = directory.write("a.cast", cast(80, 24, &events));
+    let full = Directory::new("full-disk");
     let script =
         r#"mount -t tmpfs -o size=32k tmpfs "$2" && cd "$2" && "$0" "$1" a.mp4; echo "status $?"; ls -A"#;
     let output = std::process::Command::new("unshare")
@@ -124,23 +124,23 @@ fn a_full_disk_is_told_in_a_sentence_and_leaves_no_file() {
 
 #[test]
 fn no_place_is_taken_that_must_not_be() {
-    let place = Place::new("places");
-    let from = place.write("a.cast", cast(30, 5, &[(0.5, "o", "one")]));
+    let directory = Directory::new("places");
+    let from = directory.write("a.cast", cast(30, 5, &[(0.5, "o", "one")]));
     let told = |to: &std::path::Path| {
         let output = run(&[&from, &to]);
         assert!(!output.status.success());
         sentence(&output)
     };
     assert!(told(&from).contains("the recording itself"));
-    assert!(told(&place.0).contains("is a directory"));
+    assert!(told(&directory.0).contains("is a directory"));
     assert!(told("/dev/null".as_ref()).contains("no plain file"));
-    assert!(told(&place.path("none/a.mp4")).contains("could not be made"));
-    assert_eq!(place.names(), ["a.cast"]);
+    assert!(told(&directory.path("none/a.mp4")).contains("could not be made"));
+    assert_eq!(directory.names(), ["a.cast"]);
 }
 
 #[test]
 fn bad_input_makes_a_sentence_or_a_video_and_never_a_crash() {
-    let place = Place::new("bad");
+    let directory = Directory::new("bad");
     let many = |text: &str, times: usize| text.repeat(times);
     let sealed = recording().bytes;
     let one = |text: &str| cast(80, 24, &[(0.5, "o", text)]).into_bytes();
@@ -170,7 +170,7 @@ fn bad_input_makes_a_sentence_or_a_video_and_never_a_crash() {
         ("cut in a frame", sealed[..sealed.len() / 2].to_vec()),
     ];
     for (name, bytes) in good {
-        let (from, to) = (place.write("from", bytes), place.path("a.mp4"));
+        let (from, to) = (directory.write("from", bytes), directory.path("a.mp4"));
         let output = run(&[&from, &to, &"--idle-limit=1"]);
         assert!(output.status.success(), "{name}: {}", sentence(&output));
         assert!(stream(&probe(&to), "video")["nb_read_packets"] != "0", "{name}");
@@ -193,11 +193,11 @@ fn bad_input_makes_a_sentence_or_a_video_and_never_a_crash() {
         ("altered at its start", start, "altered"),
     ];
     for (name, bytes, expected) in bad {
-        let (from, to) = (place.write("from", bytes), place.path("a.mp4"));
+        let (from, to) = (directory.write("from", bytes), directory.path("a.mp4"));
         let output = run(&[&from, &to]);
         let told = sentence(&output);
         assert_eq!(output.status.code(), Some(1), "{name}: {told}");
         assert!(told.starts_with("tidegate-video: ") && told.contains(expected), "{name}: {told}");
-        assert_eq!(place.names(), ["from"], "{name}");
+        assert_eq!(directory.names(), ["from"], "{name}");
     }
 }

@@ -149,14 +149,14 @@ fn read(letters: &[(char, Vec<u8>)], cell: &[u8]) -> char {
 #[test]
 fn the_text_of_a_session_can_be_read_back_from_the_video_cell_by_cell() {
     use tidegate_video::draw::Look;
-    let place = support::Place::new("read-back");
+    let directory = support::Directory::new("read-back");
     let text: String = (' '..='~').collect();
     let lines: Vec<String> =
         text.chars().collect::<Vec<_>>().chunks(32).map(|l| l.iter().collect()).collect();
     let shown = format!("\x1b[?25l{}", lines.join("\r\n"));
-    let cast =
-        place.write("a.cast", support::cast(40, 5, &[(0.5, "o", &shown), (2.0, "o", "\x1b[2J\x1b[HGONE")]));
-    let video = place.path("a.mp4");
+    let cast = directory
+        .write("a.cast", support::cast(40, 5, &[(0.5, "o", &shown), (2.0, "o", "\x1b[2J\x1b[HGONE")]));
+    let video = directory.path("a.mp4");
     support::make(&[&cast, &video, &"--theme=dark", &"--text-size=20"]);
 
     let mut tiles = Tiles::new(Glyphs::new(Fonts::compiled_in()), 20);
@@ -190,9 +190,9 @@ fn the_text_of_a_session_can_be_read_back_from_the_video_cell_by_cell() {
 #[test]
 fn each_screen_of_real_programs_that_stood_for_40_ms_is_in_the_video_and_none_is_torn() {
     for name in ["top", "vim", "build"] {
-        let place = support::Place::new(&format!("real-{name}"));
+        let directory = support::Directory::new(&format!("real-{name}"));
         let cast = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/casts").join(format!("{name}.cast.zst"));
-        let video = place.path("a.mp4");
+        let video = directory.path("a.mp4");
         support::make(&[&cast, &video, &"--no-title", &"--quality=1"]);
         let frames = support::frames(&video);
 

@@ -8,14 +8,15 @@ use std::io::Write as _;
 use std::process::Stdio;
 
 use serde_json::Value;
-use support::{Place, cast, make, probe, public_key, recording, run, seconds, sentence, stream};
+use support::{Directory, cast, make, probe, public_key, recording, run, seconds, sentence, stream};
 
 #[test]
 fn a_recording_becomes_an_mp4_that_leads_back_to_its_session() {
-    let place = Place::new("mp4");
+    let directory = Directory::new("mp4");
     let sealed = recording();
-    let (from, key) = (place.write("a.cast.zst", &sealed.bytes), place.write("key.pub", public_key()));
-    let video = place.path("a.mp4");
+    let (from, key) =
+        (directory.write("a.cast.zst", &sealed.bytes), directory.write("key.pub", public_key()));
+    let video = directory.path("a.mp4");
     make(&[&from, &video, &"--key", &key]);
     let probed = probe(&video);
 
@@ -45,12 +46,12 @@ fn a_recording_becomes_an_mp4_that_leads_back_to_its_session() {
 
 #[test]
 fn a_player_needs_only_the_start_of_a_file_to_begin() {
-    let place = Place::new("start");
+    let directory = Directory::new("start");
     let lines: Vec<String> =
         (0..200).map(|n: u32| format!("{:x}\r\n", n.wrapping_mul(2_654_435_761))).collect();
     let events = lines.iter().zip(0u32..).map(|(line, n)| (f64::from(n) / 10.0, "o", line.as_str()));
-    let from = place.write("a.cast", cast(80, 24, &events.collect::<Vec<_>>()));
-    let video = place.path("a.mp4");
+    let from = directory.write("a.cast", cast(80, 24, &events.collect::<Vec<_>>()));
+    let video = directory.path("a.mp4");
     make(&[&from, &video]);
     let whole = support::frames(&video);
     assert!(whole.len() >= 200);
@@ -85,19 +86,19 @@ fn a_player_needs_only_the_start_of_a_file_to_begin() {
 
 #[test]
 fn the_best_quality_is_still_one_that_every_player_shows() {
-    let place = Place::new("best");
-    let from = place.write("a.cast", cast(30, 5, &[(0.5, "o", "one")]));
-    make(&[&from, &place.path("a.mp4"), &"--quality=0"]);
-    let probed = probe(&place.path("a.mp4"));
+    let directory = Directory::new("best");
+    let from = directory.write("a.cast", cast(30, 5, &[(0.5, "o", "one")]));
+    make(&[&from, &directory.path("a.mp4"), &"--quality=0"]);
+    let probed = probe(&directory.path("a.mp4"));
     let profile = stream(&probed, "video")["profile"].as_str().unwrap();
     assert!(["Constrained Baseline", "Main", "High"].contains(&profile), "{profile}");
 }
 
 #[test]
 fn commands_are_subtitles_at_their_time() {
-    let place = Place::new("subtitles");
-    let from = place.write("a.cast.zst", recording().bytes);
-    let video = place.path("a.mp4");
+    let directory = Directory::new("subtitles");
+    let from = directory.write("a.cast.zst", recording().bytes);
+    let video = directory.path("a.mp4");
     make(&[&from, &video]);
     let text = std::process::Command::new("ffmpeg")
         .args(["-v", "error", "-i"])
@@ -115,41 +116,41 @@ fn commands_are_subtitles_at_their_time() {
 
 #[test]
 fn the_same_recording_makes_the_same_file_and_another_does_not() {
-    let place = Place::new("same");
-    let from = place.write("a.cast.zst", recording().bytes);
+    let directory = Directory::new("same");
+    let from = directory.write("a.cast.zst", recording().bytes);
     for name in ["1.mp4", "2.mp4", "1.gif", "2.gif", "1.webm", "2.webm"] {
         let wish = match name.split_once('.').unwrap().1 {
             "gif" => "--gif",
             "webm" => "--codec=vp9",
             _ => "--codec=h264",
         };
-        make(&[&from, &place.path(name), &wish, &"--to=3"]);
+        make(&[&from, &directory.path(name), &wish, &"--to=3"]);
     }
-    let bytes = |name: &str| std::fs::read(place.path(name)).unwrap();
+    let bytes = |name: &str| std::fs::read(directory.path(name)).unwrap();
     assert!(bytes("1.mp4") == bytes("2.mp4"));
     assert!(bytes("1.gif") == bytes("2.gif"));
     assert!(bytes("1.webm") == bytes("2.webm"));
-    make(&[&from, &place.path("3.mp4"), &"--to=2.5"]);
+    make(&[&from, &directory.path("3.mp4"), &"--to=2.5"]);
     assert!(bytes("1.mp4") != bytes("3.mp4"));
 }
 
 #[test]
 fn a_recording_that_was_altered_is_converted_as_far_as_it_is_good_and_marked() {
-    let place = Place::new("altered");
+    let directory = Directory::new("altered");
     let mut bytes = recording().bytes;
-    let whole = place.write("whole.cast.zst", &bytes);
+    let whole = directory.write("whole.cast.zst", &bytes);
     // In the last frame of the lines, before the end's 128 bytes.
     let at = bytes.len() - 200;
     bytes[at] ^= 1;
-    let from = place.write("a.cast.zst", &bytes);
-    let (key, video) = (place.write("key.pub", public_key()), place.path("a.mp4"));
+    let from = directory.write("a.cast.zst", &bytes);
+    let (key, video) = (directory.write("key.pub", public_key()), directory.path("a.mp4"));
     let output = run(&[&from, &video, &"--key", &key, &"--progress=none"]);
     assert!(output.status.success(), "{}", sentence(&output));
     assert!(sentence(&output).contains("altered"), "{}", sentence(&output));
     let tags = &probe(&video)["format"]["tags"];
     assert!(tags["tidegate_verdict"].as_str().unwrap().starts_with("altered"), "{tags}");
     // The bar shows it: the same moment of the whole one looks otherwise there.
-    let (one, two) = (place.path("one.png"), place.path("two.png"));
+    let (one, two) = (directory.path("one.png"), directory.path("two.png"));
     make(&[&from, &one, &"--key", &key, &"--frame=3"]);
     make(&[&whole, &two, &"--key", &key, &"--frame=3"]);
     assert!(std::fs::read(one).unwrap() != std::fs::read(two).unwrap());
@@ -157,11 +158,11 @@ fn a_recording_that_was_altered_is_converted_as_far_as_it_is_good_and_marked() {
 
 #[test]
 fn each_standing_is_told_in_the_metadata() {
-    let place = Place::new("standings");
+    let directory = Directory::new("standings");
     let bytes = recording().bytes;
-    let key = place.write("key.pub", public_key());
+    let key = directory.write("key.pub", public_key());
     let verdict = |name: &str, bytes: &[u8], key: Option<&std::path::Path>| -> String {
-        let (from, video) = (place.write(name, bytes), place.path("a.mp4"));
+        let (from, video) = (directory.write(name, bytes), directory.path("a.mp4"));
         match key {
             Some(key) => make(&[&from, &video, &"--to=1", &"--key", &key]),
             None => make(&[&from, &video, &"--to=1"]),
@@ -179,32 +180,32 @@ fn each_standing_is_told_in_the_metadata() {
 
 #[test]
 fn other_files_are_what_they_are_asked_to_be() {
-    let place = Place::new("others");
+    let directory = Directory::new("others");
     let from =
-        place.write("a.cast", cast(30, 5, &[(0.5, "o", "one"), (1.0, "m", "mark"), (1.5, "o", " two")]));
+        directory.write("a.cast", cast(30, 5, &[(0.5, "o", "one"), (1.0, "m", "mark"), (1.5, "o", " two")]));
     let codec = |probed: &Value| stream(probed, "video")["codec_name"].as_str().unwrap().to_owned();
     for (wish, name, expected) in [("vp9", "a.webm", "vp9"), ("av1", "b.webm", "av1")] {
-        make(&[&from, &place.path(name), &format!("--codec={wish}")]);
-        let probed = probe(&place.path(name));
+        make(&[&from, &directory.path(name), &format!("--codec={wish}")]);
+        let probed = probe(&directory.path(name));
         assert_eq!(codec(&probed), expected);
         assert!((seconds(&probed["format"]["duration"]) - 2.0).abs() < 0.05, "{}", probed["format"]);
         assert_eq!(probed["chapters"].as_array().unwrap().len(), 2);
     }
-    make(&[&from, &place.path("a.gif"), &"--gif"]);
-    let probed = probe(&place.path("a.gif"));
+    make(&[&from, &directory.path("a.gif"), &"--gif"]);
+    let probed = probe(&directory.path("a.gif"));
     assert_eq!(codec(&probed), "gif");
     assert!((seconds(&probed["format"]["duration"]) - 2.0).abs() < 0.05);
-    make(&[&from, &place.path("a.png"), &"--frame=1.2"]);
-    assert_eq!(codec(&probe(&place.path("a.png"))), "png");
+    make(&[&from, &directory.path("a.png"), &"--frame=1.2"]);
+    assert_eq!(codec(&probe(&directory.path("a.png"))), "png");
 }
 
 #[test]
 fn pauses_are_cut_time_is_divided_and_a_part_is_taken_as_asked() {
-    let place = Place::new("pace");
+    let directory = Directory::new("pace");
     let events = [(1.0, "o", "a"), (61.0, "o", "b"), (63.0, "o", "c"), (65.0, "x", "0")];
-    let from = place.write("a.cast", cast(30, 5, &events));
+    let from = directory.write("a.cast", cast(30, 5, &events));
     let length = |wishes: &[&str]| {
-        let video = place.path("a.mp4");
+        let video = directory.path("a.mp4");
         let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![&from, &video];
         wishes.iter().for_each(|wish| arguments.push(wish));
         make(&arguments);
@@ -220,12 +221,12 @@ fn pauses_are_cut_time_is_divided_and_a_part_is_taken_as_asked() {
 
 #[test]
 fn every_screen_that_stood_for_40_milliseconds_is_a_frame() {
-    let place = Place::new("stood");
+    let directory = Directory::new("stood");
     let texts: Vec<String> = (0..100).map(|number| format!("\r{number:03}")).collect();
     let events: Vec<_> =
         texts.iter().zip(1u32..).map(|(text, n)| (f64::from(n) * 0.04, "o", text.as_str())).collect();
-    let from = place.write("a.cast", cast(30, 5, &events));
-    let video = place.path("a.mp4");
+    let from = directory.write("a.cast", cast(30, 5, &events));
+    let video = directory.path("a.mp4");
     make(&[&from, &video, &"--no-title"]);
     // And the empty screen before them.
     assert_eq!(stream(&probe(&video), "video")["nb_read_packets"], "101");
@@ -233,12 +234,12 @@ fn every_screen_that_stood_for_40_milliseconds_is_a_frame() {
 
 #[test]
 fn a_storm_of_sizes_makes_no_more_frames_than_its_time_has() {
-    let place = Place::new("storm");
+    let directory = Directory::new("storm");
     let sizes: Vec<String> = (0..1000).map(|n| format!("{}x{}", 2 + n * 7 % 300, 2 + n * 13 % 100)).collect();
     let events: Vec<_> =
         sizes.iter().zip(1u32..).map(|(size, n)| (f64::from(n) * 0.001, "r", size.as_str())).collect();
-    let from = place.write("a.cast", cast(30, 5, &events));
-    let video = place.path("a.mp4");
+    let from = directory.write("a.cast", cast(30, 5, &events));
+    let video = directory.path("a.mp4");
     make(&[&from, &video, &"--no-title"]);
     // Of a thousand screens in a second at most one each sixtieth of it is drawn and encoded.
     let frames = stream(&probe(&video), "video")["nb_read_packets"].as_str().unwrap().parse::<u32>().unwrap();

@@ -75,7 +75,7 @@ struct Field {
 }
 
 /// The opened directory.
-struct Place {
+struct Directory {
     path: PathBuf,
     directory: OwnedFd,
     declaration: Declaration,
@@ -83,40 +83,41 @@ struct Place {
 
 /// Whether the programs may run, and whether they have to.
 pub fn plan(paths: &Paths, wanted: &Wanted<'_>, session: SessionId) -> Result<Delta, String> {
-    let place = Place::open(paths, wanted.custom)?;
-    let revoke = digest(&place.program("revoke")?)?;
-    place.program("grant")?;
-    let run = !place.in_force(wanted, session)?;
+    let directory = Directory::open(paths, wanted.custom)?;
+    let revoke = digest(&directory.program("revoke")?)?;
+    directory.program("grant")?;
+    let run = !directory.in_force(wanted, session)?;
     Ok(Delta::Custom { session, run, revoke })
 }
 
 /// What an approver is told. Runs nothing.
 pub fn preview(paths: &Paths, wanted: &Wanted<'_>) -> Result<String, String> {
-    let place = Place::open(paths, wanted.custom)?;
+    let directory = Directory::open(paths, wanted.custom)?;
     for program in ["grant", "verify", "revoke"] {
-        place.program(program)?;
+        directory.program(program)?;
     }
     let Wanted { account, custom } = wanted;
-    let about = place.declaration.description.as_deref().map(|text| format!(": {text}")).unwrap_or_default();
+    let about =
+        directory.declaration.description.as_deref().map(|text| format!(": {text}")).unwrap_or_default();
     let values: Vec<String> = custom.values.iter().map(|(name, value)| format!(" {name}={value}")).collect();
-    let path = place.path.join("grant");
+    let path = directory.path.join("grant");
     Ok(format!("runs {} for `{account}`{}{about}", path.display(), values.concat()))
 }
 
 /// Runs `grant`.
 pub fn apply(paths: &Paths, wanted: &Wanted<'_>, delta: &Delta) -> Result<(), String> {
     let Delta::Custom { session, run: true, .. } = delta else { return Ok(()) };
-    let place = Place::open(paths, wanted.custom)?;
-    let answer = place.run("grant", wanted, *session)?;
-    if answer.status.success() { Ok(()) } else { Err(place.failed("grant", &answer)) }
+    let directory = Directory::open(paths, wanted.custom)?;
+    let answer = directory.run("grant", wanted, *session)?;
+    if answer.status.success() { Ok(()) } else { Err(directory.failed("grant", &answer)) }
 }
 
 /// Runs `verify`, which has to succeed.
 pub fn verify(paths: &Paths, wanted: &Wanted<'_>, delta: &Delta) -> Result<(), String> {
     let Delta::Custom { session, .. } = delta else { return Ok(()) };
-    let place = Place::open(paths, wanted.custom)?;
-    let answer = place.run("verify", wanted, *session)?;
-    if answer.status.success() { Ok(()) } else { Err(place.failed("verify", &answer)) }
+    let directory = Directory::open(paths, wanted.custom)?;
+    let answer = directory.run("verify", wanted, *session)?;
+    if answer.status.success() { Ok(()) } else { Err(directory.failed("verify", &answer)) }
 }
 
 /// Runs `revoke`, whatever state `grant` left; `verify` has to fail then.
@@ -127,28 +128,28 @@ pub fn undo(
     applied: bool,
 ) -> Result<Option<String>, String> {
     let Delta::Custom { session, run: true, revoke } = delta else { return Ok(None) };
-    let place = Place::open(paths, wanted.custom)?;
+    let directory = Directory::open(paths, wanted.custom)?;
     let mut found = Vec::new();
-    if applied && digest(&place.program("revoke")?)? != *revoke {
+    if applied && digest(&directory.program("revoke")?)? != *revoke {
         found.push("`revoke` was changed since the grant");
     }
-    if applied && !place.in_force(wanted, *session)? {
+    if applied && !directory.in_force(wanted, *session)? {
         found.push("`verify` found it no longer in force before it was revoked");
     }
-    let answer = place.run("revoke", wanted, *session)?;
+    let answer = directory.run("revoke", wanted, *session)?;
     if !answer.status.success() {
-        return Err(place.failed("revoke", &answer));
+        return Err(directory.failed("revoke", &answer));
     }
-    if place.in_force(wanted, *session)? {
+    if directory.in_force(wanted, *session)? {
         return Err(format!(
             "{} still finds the privilege in force after `revoke`",
-            place.path.join("verify").display()
+            directory.path.join("verify").display()
         ));
     }
-    Ok((!found.is_empty()).then(|| format!("{}: {}", place.path.display(), found.join(", and "))))
+    Ok((!found.is_empty()).then(|| format!("{}: {}", directory.path.display(), found.join(", and "))))
 }
 
-impl Place {
+impl Directory {
     /// Opens it and reads what values it takes.
     fn open(paths: &Paths, custom: &Custom) -> Result<Self, String> {
         let path = paths.custom().join(custom.name.as_str());
@@ -176,10 +177,10 @@ impl Place {
             })?;
             trusted(&directory, &so_far)?;
         }
-        let mut place = Self { path, directory, declaration: Declaration::default() };
-        place.read_declaration()?;
-        place.check_values(custom)?;
-        Ok(place)
+        let mut directory = Self { path, directory, declaration: Declaration::default() };
+        directory.read_declaration()?;
+        directory.check_values(custom)?;
+        Ok(directory)
     }
 
     fn read_declaration(&mut self) -> Result<(), String> {

@@ -12,7 +12,7 @@ use tidegate_common::grant::{SudoRule, SudoTag};
 use tidegate_common::name::AccountName;
 
 use super::listing::may_match;
-use super::sudoers::{Place, Policy};
+use super::sudoers::{FileLine, Policy};
 
 /// Aliases in aliases, at most.
 const MOST_NESTED: u8 = 8;
@@ -157,53 +157,53 @@ pub struct Effect {
 
 /// What the policy's settings do to a rule, the last of each name first asked.
 pub fn effects(policy: &Policy, whose: &Whose<'_>) -> Vec<Effect> {
-    let mut last: BTreeMap<(&str, bool), (&Place, &Setting, bool)> = BTreeMap::new();
+    let mut last: BTreeMap<(&str, bool), (&FileLine, &Setting, bool)> = BTreeMap::new();
     // Whether root may ask is of no account's.
-    for (place, setting) in policy.settings.iter().filter(|(_, setting)| setting.name != "root_sudo") {
+    for (line, setting) in policy.settings.iter().filter(|(_, setting)| setting.name != "root_sudo") {
         let (Some(certain), narrow) = applies(policy, setting, whose) else { continue };
         // One that may not count does not take another's place.
         let known = last.contains_key(&(setting.name.as_str(), narrow));
         if certain || setting.on || !known {
-            last.insert((&setting.name, narrow), (place, setting, certain));
+            last.insert((&setting.name, narrow), (line, setting, certain));
         }
     }
-    let told = last.values().filter_map(|(place, setting, certain)| {
+    let told = last.values().filter_map(|(line, setting, certain)| {
         let (what, refuses) = what(setting, Some(whose.rule))?;
-        Some(Effect { said: format!("{what} (`{setting}`, {place})"), refuses, certain: *certain })
+        Some(Effect { said: format!("{what} (`{setting}`, {line})"), refuses, certain: *certain })
     });
     told.collect()
 }
 
 /// The same for whoever is granted anything: every line that does something to some rule.
 pub fn notable(policy: &Policy) -> Vec<String> {
-    let mut last: BTreeMap<(&str, String), (&Place, &Setting)> = BTreeMap::new();
+    let mut last: BTreeMap<(&str, String), (&FileLine, &Setting)> = BTreeMap::new();
     // Whether root may ask is told by itself.
-    for (place, setting) in policy.settings.iter().filter(|(_, setting)| setting.name != "root_sudo") {
-        last.insert((&setting.name, format!("{:?}", setting.binding)), (place, setting));
+    for (line, setting) in policy.settings.iter().filter(|(_, setting)| setting.name != "root_sudo") {
+        last.insert((&setting.name, format!("{:?}", setting.binding)), (line, setting));
     }
-    let told = last.values().filter_map(|(place, setting)| {
+    let told = last.values().filter_map(|(line, setting)| {
         let (what, _) = what(setting, None)?;
-        Some(format!("{place}: `{setting}`, so {what}"))
+        Some(format!("{line}: `{setting}`, so {what}"))
     });
     told.collect()
 }
 
 /// The line that keeps sudo from answering root, and with it the agent.
-pub fn root_kept_out(policy: &Policy) -> Option<(&Place, &Setting)> {
+pub fn root_kept_out(policy: &Policy) -> Option<(&FileLine, &Setting)> {
     let one = |name: &str| Some(matches!(name, "root" | "#0" | "%root" | "%#0"));
     let about_root = policy.settings.iter().filter(|(_, setting)| setting.name == "root_sudo");
     let mut counts = about_root.filter(|(_, setting)| match &setting.binding {
         Binding::Users(list) => matched(policy, list, MOST_NESTED, &one).is_some(),
         _ => true,
     });
-    let (place, setting) = counts.next_back()?;
-    (!setting.on).then_some((place, setting))
+    let (line, setting) = counts.next_back()?;
+    (!setting.on).then_some((line, setting))
 }
 
 /// The last line that sets this.
-pub fn place_of<'p>(policy: &'p Policy, name: &str, on: bool) -> Option<(&'p Place, &'p Setting)> {
+pub fn line_of<'p>(policy: &'p Policy, name: &str, on: bool) -> Option<(&'p FileLine, &'p Setting)> {
     let mut all = policy.settings.iter().rev();
-    all.find(|(_, setting)| setting.name == name && setting.on == on).map(|(place, setting)| (place, setting))
+    all.find(|(_, setting)| setting.name == name && setting.on == on).map(|(line, setting)| (line, setting))
 }
 
 /// Whether a line counts for a rule, for certain or perhaps; `None` when it does not. And whether

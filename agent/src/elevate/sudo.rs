@@ -240,7 +240,7 @@ pub fn verify(paths: &Paths, sudo: Option<SudoVersion>, rule: &Rule<'_>) -> Resu
     let elsewhere = |setting: &&String| setting.starts_with("runchroot=") && *setting != "runchroot=*";
     if let Some(setting) = settings.iter().find(elsewhere) {
         let policy = policy(paths);
-        let line = policy.as_ref().and_then(|policy| defaults::place_of(policy, "runchroot", true));
+        let line = policy.as_ref().and_then(|policy| defaults::line_of(policy, "runchroot", true));
         let line =
             line.map_or_else(|| "its policy".to_owned(), |(place, setting)| format!("`{setting}`, {place}"));
         return Err(format!("sudo would run what is granted in another root, by {setting} ({line})"));

@@ -19,13 +19,13 @@ const MOST_FILES: usize = 1000;
 
 /// A rule, where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct FileLine {
     pub file: PathBuf,
     pub line: usize,
 }
 
 /// `line 3 of /etc/sudoers.d/local`
-impl fmt::Display for Place {
+impl fmt::Display for FileLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {} of {}", self.line, shown(self.file.as_os_str().as_bytes()))
     }
@@ -38,9 +38,9 @@ pub struct Policy {
     /// Whether the directory is included.
     pub included: bool,
     /// Rules for others than root, after the last time that it is.
-    pub later: Vec<Place>,
+    pub later: Vec<FileLine>,
     /// What `Defaults` set, in order.
-    pub settings: Vec<(Place, Setting)>,
+    pub settings: Vec<(FileLine, Setting)>,
     /// What each alias stands for; of users, hosts and others alike.
     pub aliases: BTreeMap<String, Vec<String>>,
     files: usize,
@@ -81,11 +81,11 @@ impl Policy {
                     }
                 }
                 Line::Directory(named) => self.directory(&beside(path, &named), left - 1)?,
-                Line::Rule => self.later.push(Place { file: path.to_owned(), line }),
+                Line::Rule => self.later.push(FileLine { file: path.to_owned(), line }),
                 Line::Defaults => {
-                    let place = Place { file: path.to_owned(), line };
+                    let line = FileLine { file: path.to_owned(), line };
                     let settings = defaults::parse(&shown(&text));
-                    self.settings.extend(settings.into_iter().map(|setting| (place.clone(), setting)));
+                    self.settings.extend(settings.into_iter().map(|setting| (line.clone(), setting)));
                 }
                 Line::Alias => self.aliases.extend(defaults::aliases(&shown(&text))),
                 Line::Other => {}
@@ -218,7 +218,7 @@ mod tests {
         std::fs::remove_file(drop_ins.join("zz\u{e4}")).unwrap();
         std::fs::write(&policy, "@includedir sudoers.d\n@include \"more rules\"\n").unwrap();
         std::fs::write(etc.join("more rules"), "ops ALL=ALL\n").unwrap();
-        assert_eq!(read().later, [Place { file: etc.join("more rules"), line: 1 }]);
+        assert_eq!(read().later, [FileLine { file: etc.join("more rules"), line: 1 }]);
         std::fs::write(&policy, "@include sudoers\n").unwrap();
         assert!(Policy::read(&policy, &own).is_err(), "one that includes itself");
     }

@@ -19,7 +19,7 @@ pub struct Work {
 #[derive(Debug)]
 enum Before {
     /// The file, or that there was none.
-    File { path: PathBuf, was: Option<Kept> },
+    File { path: PathBuf, was: Option<Original> },
     /// The directory's mode, or that there was none.
     Directory { path: PathBuf, mode: Option<u32> },
     /// Words of systemctl: what undoes it while the files are new, and once they are the old.
@@ -27,7 +27,7 @@ enum Before {
 }
 
 #[derive(Debug)]
-enum Kept {
+enum Original {
     Link(PathBuf),
     File { content: Vec<u8>, mode: u32, owner: (u32, u32) },
 }
@@ -95,7 +95,7 @@ impl Before {
     fn of(change: &Change) -> Result<Option<Self>, SetupError> {
         Ok(match change {
             Change::File { path, .. } | Change::RemoveFile(path) => {
-                Some(Self::File { path: path.clone(), was: Kept::of(path)? })
+                Some(Self::File { path: path.clone(), was: Original::of(path)? })
             }
             Change::Directory { path, .. } => {
                 let mode = std::fs::metadata(path).ok().map(|found| found.mode() & 0o7777);
@@ -149,7 +149,7 @@ impl Before {
     }
 }
 
-impl Kept {
+impl Original {
     fn of(path: &Path) -> Result<Option<Self>, SetupError> {
         let unread = |source| SetupError::Unread { path: path.to_owned(), source };
         let found = match path.symlink_metadata() {

@@ -19,10 +19,10 @@ const MOST: usize = 256;
 
 /// The answers.
 #[derive(Debug, Default)]
-pub struct Known(Mutex<HashMap<(AccountName, IpAddr), Said>>);
+pub struct Known(Mutex<HashMap<(AccountName, IpAddr), Answer>>);
 
 #[derive(Debug)]
-struct Said {
+struct Answer {
     at: Instant,
     lines: Lines,
     groups: Vec<String>,
@@ -37,8 +37,9 @@ impl Known {
     pub fn settings(&self, log_in: &LogIn, lines: &Lines, groups: &[String]) -> Result<Settings, String> {
         let whose = (log_in.account.clone(), log_in.from.ip());
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_good =
-            |said: &&Said| said.at.elapsed() < GOOD && said.lines == *lines && said.groups == groups;
+        let is_good = |answer: &&Answer| {
+            answer.at.elapsed() < GOOD && answer.lines == *lines && answer.groups == groups
+        };
         if let Some(said) = lock().get(&whose).filter(is_good) {
             return Ok(said.settings.clone());
         }
@@ -48,7 +49,7 @@ impl Known {
             all.clear();
         }
         let (lines, groups) = (lines.clone(), groups.to_vec());
-        all.insert(whose, Said { at: Instant::now(), lines, groups, settings: settings.clone() });
+        all.insert(whose, Answer { at: Instant::now(), lines, groups, settings: settings.clone() });
         Ok(settings)
     }
 }

@@ -22,7 +22,7 @@ const WINDOW: usize = 8;
 
 /// A file of the spool.
 #[derive(Debug, Clone, Copy)]
-struct Kept {
+struct SpoolFile {
     number: u64,
     bytes: u64,
     session: SessionId,
@@ -35,7 +35,7 @@ struct Kept {
 pub struct Spool {
     directory: PathBuf,
     most: u64,
-    kept: VecDeque<Kept>,
+    kept: VecDeque<SpoolFile>,
     bytes: u64,
     next: u64,
     /// Up to where messages are on their way.
@@ -63,7 +63,7 @@ impl Spool {
                 path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
             let message = number.and_then(|number| read(&path).filter(|message| message.number == number));
             match message {
-                Some(message) => kept.push(Kept {
+                Some(message) => kept.push(SpoolFile {
                     number: message.number,
                     bytes: entry.metadata()?.len(),
                     session: message.session,
@@ -100,7 +100,7 @@ impl Spool {
             return;
         }
         self.bytes = self.bytes.saturating_add(bytes);
-        self.kept.push_back(Kept { number: message.number, bytes, session, count: count(&message) });
+        self.kept.push_back(SpoolFile { number: message.number, bytes, session, count: count(&message) });
         while self.bytes > self.most && self.kept.len() > 1 {
             self.drop_oldest();
         }

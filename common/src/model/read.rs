@@ -3,8 +3,8 @@
 //! stops at the first.
 
 mod fields;
+mod key_index;
 mod kinds;
-mod places;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -15,8 +15,8 @@ use super::resources::Written;
 use super::{Kind, Resource, ResourceName, Resources};
 pub(super) use fields::Fields;
 use fields::Reader;
-pub use places::Places;
-pub(crate) use places::line_and_column;
+pub use key_index::KeyIndex;
+pub(crate) use key_index::line_and_column;
 
 /// More than a large company's resources.
 const MOST_BYTES: usize = 16 << 20;
@@ -38,7 +38,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Every mistake of a text, in the order of their places.
+/// Every mistake of a text, in the order of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistakes(pub Vec<Mistake>);
 
@@ -99,8 +99,8 @@ impl Resources {
             });
             let shared = whole.newly_shared(&users.collect());
             for problem in whole.check_beside(&reader.unreadable).into_iter().chain(shared) {
-                match reader.place(&problem.of, &problem.field) {
-                    Some(place) => reader.wrong(place, problem.why),
+                match reader.offset(&problem.of, &problem.field) {
+                    Some(offset) => reader.wrong(offset, problem.why),
                     None => reader.wrong(0, format!("{} (not in this text): {}", problem.of, problem.why)),
                 }
             }
@@ -114,7 +114,7 @@ fn sentence(message: &str) -> String {
 }
 
 /// What the reader remembers of the text.
-type FieldPlaces = HashMap<(Kind, String), HashMap<String, usize>>;
+type FieldOffsets = HashMap<(Kind, String), HashMap<String, usize>>;
 type Names = HashSet<ResourceName>;
 
 #[cfg(test)]

@@ -61,42 +61,42 @@ pub enum OpenError {
     #[error("the recording is asciicast of version {0}; known are 1, 2 and 3")]
     Version(u64),
     /// It is no JSON, or no event.
-    #[error("{place} is no event of asciicast: {source}")]
+    #[error("{position} is no event of asciicast: {source}")]
     Event {
         /// Where.
-        place: Place,
+        position: Position,
         /// What is wrong.
         source: serde_json::Error,
     },
     /// A size is none.
     #[error("{0} holds no size as in `80x24`")]
-    Size(Place),
+    Size(Position),
     /// It is more than [`MAX_LINE`].
     #[error("{0} is longer than {MAX_LINE} bytes")]
-    Long(Place),
+    Long(Position),
     /// It is later than [`MAX_TIME`].
-    #[error("{place} is {seconds:e} seconds after the one before it; a recording lasts at most a year")]
+    #[error("{position} is {seconds:e} seconds after the one before it; a recording lasts at most a year")]
     Time {
         /// Where.
-        place: Place,
+        position: Position,
         /// As it is written.
         seconds: f64,
     },
     /// It is more than [`MAX_RECORDING`].
     #[error("at {0} the recording is longer than {MAX_RECORDING} bytes")]
-    TooLong(Place),
+    TooLong(Position),
 }
 
-/// A place in a recording, counted from 1.
+/// A position in a recording, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Position {
     /// Of a file with a line for each event.
     Line(u64),
     /// Of asciicast v1.
     Event(u64),
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for Position {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Line(line) => write!(f, "line {line}"),
@@ -194,9 +194,9 @@ impl<R: io::Read> Recording<R> {
     }
 
     fn event(&mut self, line: Line) -> Result<Option<Event>, OpenError> {
-        let place = self.text.place();
+        let position = self.text.position();
         let Line { seconds, code, data } = line;
-        let far = || OpenError::Time { place, seconds };
+        let far = || OpenError::Time { position, seconds };
         if seconds > MAX_TIME.as_secs_f64() {
             return Err(far());
         }
@@ -217,7 +217,7 @@ impl<R: io::Read> Recording<R> {
             ('i', data) => What::Input(data),
             ('m', data) => What::Marker(data),
             ('x', data) => What::Exit(data),
-            ('r', data) => What::Resize(size(&data).ok_or(OpenError::Size(place))?),
+            ('r', data) => What::Resize(size(&data).ok_or(OpenError::Size(position))?),
             _ => return Ok(None),
         };
         Ok(Some(Event { at, what }))

@@ -9,7 +9,7 @@ use super::model::{Control, Header, Kind, Size, Stream};
 
 /// One line's meaning. Times are milliseconds from the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
+pub enum ScriptLine {
     /// The first line.
     Header(Box<Header>),
     /// Bytes of a channel. `shown` is what the screen showed of them.
@@ -75,7 +75,7 @@ impl Script {
     ///
     /// # Errors
     /// When it is no line of a recording.
-    pub fn line(&mut self, line: &[u8]) -> Result<Option<Said>, ScriptError> {
+    pub fn line(&mut self, line: &[u8]) -> Result<Option<ScriptLine>, ScriptError> {
         self.line = self.line.saturating_add(1);
         if line.starts_with(b"#") {
             return Ok(None);
@@ -83,7 +83,7 @@ impl Script {
         let wrong = |source| ScriptError::Json { line: self.line, source };
         if self.line == 1 {
             let first: FirstLine = serde_json::from_slice(line).map_err(wrong)?;
-            return Ok(Some(Said::Header(Box::new(first.tidegate))));
+            return Ok(Some(ScriptLine::Header(Box::new(first.tidegate))));
         }
         let (since, code, data): (f64, String, String) = serde_json::from_slice(line).map_err(wrong)?;
         // A cast from a float saturates; what is negative or no number becomes 0.
@@ -91,7 +91,7 @@ impl Script {
         self.event(&code, data)
     }
 
-    fn event(&mut self, code: &str, data: String) -> Result<Option<Said>, ScriptError> {
+    fn event(&mut self, code: &str, data: String) -> Result<Option<ScriptLine>, ScriptError> {
         let at = self.at;
         let own = || ScriptError::Own { line: self.line, code: code.to_owned() };
         let said = match code {
@@ -106,12 +106,12 @@ impl Script {
             "o" => self.shown(data),
             "i" | "t" => {
                 let (channel, stream) = self.source.ok_or_else(own)?;
-                Said::Data { at, channel, stream, bytes: data.into_bytes(), shown: None }
+                ScriptLine::Data { at, channel, stream, bytes: data.into_bytes(), shown: None }
             }
             "k" => {
                 let (channel, stream) = self.source.ok_or_else(own)?;
                 let bytes = BASE64.decode(&data).map_err(|_| own())?;
-                Said::Data { at, channel, stream, bytes, shown: None }
+                ScriptLine::Data { at, channel, stream, bytes, shown: None }
             }
             "c" => {
                 let control: Control = serde_json::from_str(&data)
@@ -120,20 +120,20 @@ impl Script {
                     self.kinds.retain(|(known, _)| known != channel);
                     self.kinds.push((*channel, *kind));
                 }
-                Said::Control { at, control }
+                ScriptLine::Control { at, control }
             }
-            "r" => Said::Screen { at, size: size(&data).ok_or_else(own)? },
-            "m" => Said::Marker { at, label: data },
-            "x" => Said::Exit { at, status: data },
-            _ => Said::Unknown,
+            "r" => ScriptLine::Screen { at, size: size(&data).ok_or_else(own)? },
+            "m" => ScriptLine::Marker { at, label: data },
+            "x" => ScriptLine::Exit { at, status: data },
+            _ => ScriptLine::Unknown,
         };
         Ok(Some(said))
     }
 
-    fn shown(&mut self, text: String) -> Said {
+    fn shown(&mut self, text: String) -> ScriptLine {
         let at = self.at;
         let Some((channel, stream)) = self.source else {
-            return Said::Cleared { at, shown: text };
+            return ScriptLine::Cleared { at, shown: text };
         };
         let known = self.kinds.iter().find(|(known, _)| *known == channel);
         let terminal = known.is_none_or(|(_, kind)| *kind == Kind::Terminal);
@@ -142,7 +142,7 @@ impl Script {
             None if terminal => text.clone().into_bytes(),
             None => text.replace("\r\n", "\n").into_bytes(),
         };
-        Said::Data { at, channel, stream, bytes, shown: Some(text) }
+        ScriptLine::Data { at, channel, stream, bytes, shown: Some(text) }
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn file(frames: usize) -> Vec<u8> {
 }
 
 /// Every line that a file holds as far as it is good, and what it is.
-fn read(file: &[u8]) -> (Vec<Said>, Verdict) {
+fn read(file: &[u8]) -> (Vec<ScriptLine>, Verdict) {
     let mut reader = Reader::new();
     reader.feed(file);
     let mut script = Script::new();
@@ -72,10 +72,12 @@ fn read(file: &[u8]) -> (Vec<Said>, Verdict) {
 }
 
 /// The bytes of one stream, put together.
-fn bytes_of(said: &[Said], wanted: (u32, Stream)) -> Vec<u8> {
+fn bytes_of(said: &[ScriptLine], wanted: (u32, Stream)) -> Vec<u8> {
     said.iter()
         .filter_map(|said| match said {
-            Said::Data { channel, stream, bytes, .. } if (*channel, *stream) == wanted => Some(bytes.clone()),
+            ScriptLine::Data { channel, stream, bytes, .. } if (*channel, *stream) == wanted => {
+                Some(bytes.clone())
+            }
             _ => None,
         })
         .flatten()
@@ -86,7 +88,7 @@ fn bytes_of(said: &[Said], wanted: (u32, Stream)) -> Vec<u8> {
 fn a_recording_left_alone_is_whole() {
     let (said, verdict) = read(&file(3));
     assert!(matches!(verdict, Verdict::Whole(Chain { frames: 3, .. })), "{verdict:?}");
-    assert!(matches!(&said[0], Said::Header(read) if **read == header()));
+    assert!(matches!(&said[0], ScriptLine::Header(read) if **read == header()));
 }
 
 #[test]
@@ -271,7 +273,7 @@ proptest! {
             prop_assert_eq!(bytes_of(&said, wanted), sent);
         }
         let last = said.iter().rev().find_map(|said| match said {
-            Said::Exit { at, .. } => Some(*at),
+            ScriptLine::Exit { at, .. } => Some(*at),
             _ => None,
         });
         prop_assert_eq!(last, Some(at));

@@ -5,12 +5,12 @@ use serde_json::json;
 
 use super::escape::{LineFeed, escape};
 use super::model::Stream;
-use super::script::Said;
+use super::script::ScriptLine;
 
 /// Appends what v2 can say of it; our own codes are left out.
-pub fn line_v2(said: &Said, out: &mut Vec<u8>) {
+pub fn line_v2(said: &ScriptLine, out: &mut Vec<u8>) {
     match said {
-        Said::Header(header) => {
+        ScriptLine::Header(header) => {
             let title = format!("{} on {}", header.user, header.target);
             let line = json!({
                 "version": 2, "width": 80, "height": 24, "timestamp": header.started.as_second(), "title": title,
@@ -18,15 +18,18 @@ pub fn line_v2(said: &Said, out: &mut Vec<u8>) {
             out.extend_from_slice(line.to_string().as_bytes());
             out.push(b'\n');
         }
-        Said::Data { at, shown: Some(text), .. } | Said::Cleared { at, shown: text } => {
+        ScriptLine::Data { at, shown: Some(text), .. } | ScriptLine::Cleared { at, shown: text } => {
             event(*at, "o", text, out)
         }
-        Said::Data { at, stream: Stream::Input, bytes, .. } => {
+        ScriptLine::Data { at, stream: Stream::Input, bytes, .. } => {
             event(*at, "i", &String::from_utf8_lossy(bytes), out);
         }
-        Said::Screen { at, size } => event(*at, "r", &format!("{}x{}", size.cols, size.rows), out),
-        Said::Marker { at, label } => event(*at, "m", label, out),
-        Said::Data { .. } | Said::Control { .. } | Said::Exit { .. } | Said::Unknown => {}
+        ScriptLine::Screen { at, size } => event(*at, "r", &format!("{}x{}", size.cols, size.rows), out),
+        ScriptLine::Marker { at, label } => event(*at, "m", label, out),
+        ScriptLine::Data { .. }
+        | ScriptLine::Control { .. }
+        | ScriptLine::Exit { .. }
+        | ScriptLine::Unknown => {}
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Watched {
 }
 
 /// Records that were handed in together, and the step that goes with them.
-struct Kept {
+struct Batch {
     entries: Vec<Moment>,
     step: Option<LastingStep>,
 }
@@ -94,7 +94,7 @@ struct Writer {
     /// written all the same.
     sure: bool,
     /// What has happened and is not in the store yet.
-    kept: VecDeque<Kept>,
+    kept: VecDeque<Batch>,
     /// How many of them, from the first on, the last transaction was for.
     tried: usize,
     /// How many there was no room for.
@@ -193,7 +193,7 @@ impl Writer {
             With::Nothing | With::Step(_) => None,
         };
         if self.kept_entries().saturating_add(entries.len()) <= MOST_KEPT && self.kept.len() < MOST_KEPT {
-            self.kept.push_back(Kept { entries, step });
+            self.kept.push_back(Batch { entries, step });
         } else {
             let lost = u64::try_from(entries.len()).unwrap_or(u64::MAX);
             self.dropped = self.dropped.saturating_add(lost);
@@ -214,7 +214,7 @@ impl Writer {
         loop {
             if self.dropped > 0 && self.kept_entries() < MOST_KEPT {
                 let entries = vec![(Event::AuditDropped { records: self.dropped }.into(), now())];
-                self.kept.push_back(Kept { entries, step: None });
+                self.kept.push_back(Batch { entries, step: None });
                 self.dropped = 0;
             }
             let Some(first) = self.kept.front() else { return Ok(()) };

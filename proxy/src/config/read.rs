@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use config::{Environment, File, FileFormat, Source as _, Value, ValueKind};
-use tidegate_common::model::Places;
+use tidegate_common::model::KeyIndex;
 
 const PREFIX: &str = "TIDEGATE";
 const SEPARATOR: &str = "__";
@@ -16,16 +16,16 @@ pub(super) struct Reader {
     values: BTreeMap<String, Value>,
     /// Keys that the environment sets.
     overridden: BTreeSet<String>,
-    places: Places,
+    keys: KeyIndex,
     known: BTreeSet<&'static str>,
-    /// Place, then the sentence with its place.
+    /// Line and column, then the sentence with both.
     mistakes: Vec<((usize, usize), String)>,
 }
 
 impl Reader {
     /// Takes the text, and over it the environment.
     pub fn new(text: &str, environment: Option<Vec<(String, String)>>) -> Result<Self, Vec<String>> {
-        let (places, syntax) = Places::of(text);
+        let (keys, syntax) = KeyIndex::of(text);
         if !syntax.is_empty() {
             return Err(syntax.iter().map(ToString::to_string).collect());
         }
@@ -43,7 +43,7 @@ impl Reader {
         Ok(Self {
             values,
             overridden: overridden.into_keys().collect(),
-            places,
+            keys,
             known: BTreeSet::new(),
             mistakes: Vec::new(),
         })
@@ -55,7 +55,7 @@ impl Reader {
             let variable = format!("{PREFIX}{SEPARATOR}{}", key.to_uppercase().replace('.', SEPARATOR));
             self.mistakes.push(((usize::MAX, 0), format!("environment variable {variable}: {why}")));
         } else {
-            let (line, column) = self.places.get(key).unwrap_or((1, 1));
+            let (line, column) = self.keys.get(key).unwrap_or((1, 1));
             self.mistakes.push(((line, column), format!("line {line}, column {column}: {why}")));
         }
     }

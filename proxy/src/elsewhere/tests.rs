@@ -38,7 +38,7 @@ criteria = { accounts = ["ops"] }
 session = { approval = { needed = 2 } }
 "#;
 
-/// A gate without doors.
+/// A gate that listens nowhere.
 struct Gate {
     store: Store,
     audit: AuditLog,

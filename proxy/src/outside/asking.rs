@@ -3,7 +3,7 @@
 use tidegate_common::audit::{Note, Notes};
 use tidegate_common::model::{RemoteAccess, RemoteAccessState, Scope, Text};
 use tidegate_common::name::UserName;
-use tidegate_common::notice::{Notice, Remote, Said};
+use tidegate_common::notice::{Notice, NoticeText, Remote};
 use tidegate_common::policy::{self, Notification};
 
 use super::RemoteAccesses;
@@ -24,7 +24,7 @@ impl RemoteAccesses {
 }
 
 fn remote(first: &RemoteAccess, all: &[RemoteAccess]) -> Remote {
-    let said = |text: Option<&Text>| text.map(|text| Said::new(text.as_str()));
+    let said = |text: Option<&Text>| text.map(|text| NoticeText::new(text.as_str()));
     Remote {
         access: first.id,
         batch: first.batch.is_some(),

@@ -9,7 +9,7 @@ mod tests;
 
 use std::sync::{Arc, Weak};
 
-use tidegate_common::recording::{Said, Script, Verdict};
+use tidegate_common::recording::{Script, ScriptLine, Verdict};
 use tokio::sync::watch;
 
 use super::read::{Source, Step, blocking};
@@ -90,7 +90,7 @@ impl Follow {
     pub async fn read<S: Send + 'static>(
         &mut self,
         mut state: S,
-        take: fn(&mut S, Said),
+        take: fn(&mut S, ScriptLine),
     ) -> Result<(S, Reached), RecordError> {
         let path = self.recording.path.clone();
         let Some((mut source, mut script)) = self.source.take() else {

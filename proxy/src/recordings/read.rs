@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tidegate_common::recording::{Alteration, Header, Part, Reader, Said, Script, Verdict, line_v2};
+use tidegate_common::recording::{Alteration, Header, Part, Reader, Script, ScriptLine, Verdict, line_v2};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::store::ENDING;
@@ -48,7 +48,7 @@ pub async fn verify(path: &Path, key: &PublicKey, known: Option<Known>) -> Resul
 fn first_line(lines: &[u8]) -> Option<Header> {
     let line = lines.split(|byte| *byte == b'\n').next()?;
     match Script::new().line(line) {
-        Ok(Some(Said::Header(header))) => Some(*header),
+        Ok(Some(ScriptLine::Header(header))) => Some(*header),
         _ => None,
     }
 }
@@ -211,8 +211,10 @@ impl Player {
     /// When the file can't be read or holds lines that no recording has.
     pub async fn next_scene(&mut self) -> Result<Scene, RecordError> {
         loop {
-            match self.next_said().await? {
-                Ok(Said::Data { at, shown: Some(text), .. } | Said::Cleared { at, shown: text }) => {
+            match self.next_script_line().await? {
+                Ok(
+                    ScriptLine::Data { at, shown: Some(text), .. } | ScriptLine::Cleared { at, shown: text },
+                ) => {
                     let after = Duration::from_millis(at.saturating_sub(self.at));
                     self.at = at;
                     return Ok(Scene::Show { after, text });
@@ -225,7 +227,7 @@ impl Player {
 
     /// The next thing that the recording says, whether it shows or not; `Err` holds the
     /// verdict at its end.
-    async fn next_said(&mut self) -> Result<Result<Said, Verdict>, RecordError> {
+    async fn next_script_line(&mut self) -> Result<Result<ScriptLine, Verdict>, RecordError> {
         loop {
             if let Some(verdict) = self.verdict {
                 return Ok(Err(verdict));
@@ -329,7 +331,7 @@ pub async fn dump(
                 }
                 lines.append(&mut player.lines);
             }
-            DumpFormat::V2 => match player.next_said().await? {
+            DumpFormat::V2 => match player.next_script_line().await? {
                 Ok(said) => line_v2(&said, &mut lines),
                 Err(verdict) => break verdict,
             },

@@ -16,7 +16,7 @@ use crate::access::By;
 pub struct Actor {
     who: Who,
     origin: Option<IpAddr>,
-    /// What they have asked for in their own words, where the door has such.
+    /// What they have asked for in their own words, where the way in has such.
     words: Option<CommandText>,
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_common::audit::{EndCause, Event, Record};
 use tidegate_common::id::SessionId;
-use tidegate_common::recording::Said;
+use tidegate_common::recording::ScriptLine;
 use tidegate_screen::{Screen, Size};
 
 use super::operation::{Operation, while_may};
@@ -152,12 +152,12 @@ pub async fn watch(
     Operation::SessionWatch.perform(services, actor, may).await
 }
 
-fn shown(screen: &mut Box<Screen>, said: Said) {
+fn shown(screen: &mut Box<Screen>, said: ScriptLine) {
     match said {
-        Said::Data { shown: Some(text), .. } | Said::Cleared { shown: text, .. } => {
+        ScriptLine::Data { shown: Some(text), .. } | ScriptLine::Cleared { shown: text, .. } => {
             screen.write(text.as_bytes());
         }
-        Said::Screen { size, .. } => {
+        ScriptLine::Screen { size, .. } => {
             screen.resize(Size::bounded(size.cols, size.rows));
         }
         _ => {}

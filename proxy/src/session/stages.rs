@@ -58,11 +58,11 @@ impl Requested {
     /// others order.
     pub(super) async fn run(self, mut user_left: mpsc::Receiver<End>, mut ordered: mpsc::Receiver<End>) {
         let entry = self.sessions.live.enter(self.live.clone());
-        let (closing, end) = match self.open(&mut user_left, &mut ordered).await {
+        let (opened, end) = match self.open(&mut user_left, &mut ordered).await {
             Ok(relaying) => relaying.until_the_end(&mut user_left, &mut ordered).await,
             Err(failed) => failed,
         };
-        Box::pin(closing.close(end, entry)).await;
+        Box::pin(opened.close(end, entry)).await;
     }
 
     async fn open(
@@ -71,25 +71,25 @@ impl Requested {
         ordered: &mut mpsc::Receiver<End>,
     ) -> Result<Relaying, (Opened, End)> {
         let (phase, late) = (self.phase.clone(), self.late());
-        let mut closing = Opened::new(self);
+        let mut opened = Opened::new(self);
         // Boxed, as `close` is: a session's task lives long, and shall not be as large as
         // its largest stage all the while.
         let opening = Box::pin(async {
-            let mut opened = pin!(closing.open());
-            if let Ok(opened) = tokio::time::timeout(PATIENCE, &mut opened).await {
-                return opened;
+            let mut opening = pin!(opened.open());
+            if let Ok(open) = tokio::time::timeout(PATIENCE, &mut opening).await {
+                return open;
             }
             phase.send_replace(Phase::Opening(Some(late.into())));
-            opened.await
+            opening.await
         });
-        let opened = tokio::select! {
-            opened = opening => opened,
+        let open = tokio::select! {
+            open = opening => open,
             // Leaving before the session is open ends it as leaving later does.
             end = first_end(user_left, ordered) => Err(end),
         };
-        match opened {
-            Ok(open) => Ok(Relaying { open, closing }),
-            Err(end) => Err((closing, end)),
+        match open {
+            Ok(open) => Ok(Relaying { open, opened }),
+            Err(end) => Err((opened, end)),
         }
     }
 }
@@ -97,7 +97,7 @@ impl Requested {
 /// An open session.
 struct Relaying {
     open: Arc<Open>,
-    closing: Opened,
+    opened: Opened,
 }
 
 impl Relaying {
@@ -106,16 +106,16 @@ impl Relaying {
         user_left: &mut mpsc::Receiver<End>,
         ordered: &mut mpsc::Receiver<End>,
     ) -> (Opened, End) {
-        self.closing.requested.phase.send_replace(Phase::Open(Arc::clone(&self.open)));
+        self.opened.requested.phase.send_replace(Phase::Open(Arc::clone(&self.open)));
         crate::memory::tidy();
         let end = self.watch(user_left, ordered).await;
-        (self.closing, end)
+        (self.opened, end)
     }
 
     /// Waits for whatever ends a session: its user, an order, policy, time, its
     /// recording, its grant.
     async fn watch(&mut self, user_left: &mut mpsc::Receiver<End>, ordered: &mut mpsc::Receiver<End>) -> End {
-        let Opened { requested, grant, .. } = &mut self.closing;
+        let Opened { requested, grant, .. } = &mut self.opened;
         let (access, permit) = (&requested.sessions.access, &requested.permit);
         let granted = grant.as_ref().and_then(|_| permit.expires());
         let policy = until_not_permitted(access, permit, granted, &self.open.warnings);

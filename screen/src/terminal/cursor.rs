@@ -1,13 +1,13 @@
 //! Where the cursor goes.
 
 use super::Terminal;
-use crate::reflow::Place;
+use crate::reflow::CursorPosition;
 
 impl Terminal {
     /// Goes to a row and column of the screen; with DECOM rows count from the top margin.
     pub fn go(&mut self, row: usize, column: usize) {
         let (top, bottom) = if self.pen.origin { self.margins } else { (0, self.height) };
-        self.pen.at = Place {
+        self.pen.at = CursorPosition {
             row: row.saturating_add(top).min(bottom.saturating_sub(1)),
             column: column.min(self.columns - 1),
             pending: false,

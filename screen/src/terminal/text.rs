@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthChar as _;
 use super::Terminal;
 use crate::charset::Charset;
 use crate::grapheme;
-use crate::reflow::Place;
+use crate::reflow::CursorPosition;
 use crate::row::{Slot, Width};
 
 impl Terminal {
@@ -22,7 +22,7 @@ impl Terminal {
             if self.pen.at.pending {
                 self.wrap();
             }
-            let (Place { row, column, .. }, columns) = (self.pen.at, self.columns);
+            let (CursorPosition { row, column, .. }, columns) = (self.pen.at, self.columns);
             let fits = rest.len().min(columns - column);
             let (part, after) = rest.split_at_checked(fits).unwrap_or((rest, ""));
             let style = self.pen.style;
@@ -60,7 +60,7 @@ impl Terminal {
         if self.pen.at.pending {
             self.wrap();
         }
-        let (Place { row, column, .. }, columns) = (self.pen.at, self.columns);
+        let (CursorPosition { row, column, .. }, columns) = (self.pen.at, self.columns);
         let slot = Slot { character, style: self.pen.style, width: Width::Narrow, skipped: false, marks: 0 };
         if self.modes.insert {
             self.insert_cells(1);
@@ -97,7 +97,7 @@ impl Terminal {
         if self.modes.insert {
             self.insert_cells(2);
         }
-        let Place { row, column, .. } = self.pen.at;
+        let CursorPosition { row, column, .. } = self.pen.at;
         let slot = Slot { character, style: self.pen.style, ..Slot::default() };
         if let Some(line) = self.grid_mut().row_mut(row) {
             line.put_wide(column, slot, columns);
@@ -132,7 +132,7 @@ impl Terminal {
     }
 
     /// The cell that was written last, where the cursor still stands behind it.
-    fn before(&self) -> Option<(Place, Slot)> {
+    fn before(&self) -> Option<(CursorPosition, Slot)> {
         let mut at = self.pen.at;
         if !at.pending {
             at.column = at.column.checked_sub(1)?;
@@ -168,7 +168,7 @@ impl Terminal {
     }
 
     /// A character of one column becomes one of two.
-    fn widen(&mut self, at: Place, slot: Slot) {
+    fn widen(&mut self, at: CursorPosition, slot: Slot) {
         let columns = self.columns;
         if at.column + 2 > columns {
             return;

@@ -13,9 +13,9 @@ use tidegate_common::id::SessionId;
 use tidegate_common::recording::{Cast, Chain, Control, FORMAT, Header, Kind, Packer, Size, Stream};
 
 /// A directory that is gone after the test.
-pub struct Place(pub PathBuf);
+pub struct Directory(pub PathBuf);
 
-impl Place {
+impl Directory {
     pub fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("tidegate-video-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
@@ -42,7 +42,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Directory {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }

@@ -34,7 +34,7 @@ struct Life {
 
 /// All that may matter.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Kept {
+struct LivesFile {
     lives: BTreeMap<SessionId, Life>,
     /// When the last of those ended that there was no room for.
     over: Option<i64>,
@@ -44,7 +44,7 @@ struct Kept {
 #[derive(Debug)]
 pub struct Lives {
     path: PathBuf,
-    kept: Kept,
+    kept: LivesFile,
 }
 
 /// Whose a finding may be, too.

@@ -8,17 +8,17 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{FieldPlaces, Mistake, Mistakes, Names};
+use super::{FieldOffsets, Mistake, Mistakes, Names};
 use crate::model::{Kind, ResourceName};
 
-/// Collects mistakes and places while a text is read.
+/// Collects mistakes and where fields are while a text is read.
 pub(super) struct Reader {
     /// Byte offset and sentence.
     pub mistakes: Vec<(usize, String)>,
     /// Resources that are written but could not be read.
     pub unreadable: Names,
     /// Where each resource and each of its fields is.
-    pub places: FieldPlaces,
+    pub offsets: FieldOffsets,
     here: HashMap<String, usize>,
 }
 
@@ -27,18 +27,18 @@ impl Reader {
         Self {
             mistakes: Vec::new(),
             unreadable: Names::new(),
-            places: FieldPlaces::new(),
+            offsets: FieldOffsets::new(),
             here: HashMap::new(),
         }
     }
 
-    pub fn wrong(&mut self, place: usize, why: impl Into<String>) {
-        self.mistakes.push((place, why.into()));
+    pub fn wrong(&mut self, offset: usize, why: impl Into<String>) {
+        self.mistakes.push((offset, why.into()));
     }
 
     /// Starts a resource: fields are remembered until [`Self::finish`].
-    pub fn start(&mut self, place: usize) -> usize {
-        self.here = HashMap::from([(String::new(), place)]);
+    pub fn start(&mut self, offset: usize) -> usize {
+        self.here = HashMap::from([(String::new(), offset)]);
         self.mistakes.len()
     }
 
@@ -47,7 +47,7 @@ impl Reader {
         let clean = self.mistakes.len() == started;
         if let Some(name) = name {
             let here = std::mem::take(&mut self.here);
-            self.places.insert((kind, name.to_owned()), here);
+            self.offsets.insert((kind, name.to_owned()), here);
             if !clean {
                 self.unreadable.insert(ResourceName { kind, name: name.to_owned() });
             }
@@ -56,12 +56,12 @@ impl Reader {
     }
 
     /// Where a field of a resource is, or the nearest thing around it.
-    pub fn place(&self, of: &ResourceName, field: &str) -> Option<usize> {
-        let fields = self.places.get(&(of.kind, of.name.clone()))?;
+    pub fn offset(&self, of: &ResourceName, field: &str) -> Option<usize> {
+        let fields = self.offsets.get(&(of.kind, of.name.clone()))?;
         let mut field = field;
         loop {
-            if let Some(place) = fields.get(field) {
-                return Some(*place);
+            if let Some(offset) = fields.get(field) {
+                return Some(*offset);
             }
             field = field.rsplit_once('.').map_or("", |(around, _)| around);
         }
@@ -72,11 +72,11 @@ impl Reader {
         self.mistakes.sort();
         self.mistakes.dedup();
         let mut lines = vec![0];
-        lines.extend(text.match_indices('\n').map(|(place, _)| place + 1));
-        let mistakes = self.mistakes.into_iter().map(|(place, why)| {
-            let line = lines.partition_point(|start| *start <= place);
+        lines.extend(text.match_indices('\n').map(|(offset, _)| offset + 1));
+        let mistakes = self.mistakes.into_iter().map(|(offset, why)| {
+            let line = lines.partition_point(|start| *start <= offset);
             let start = lines.get(line.saturating_sub(1)).copied().unwrap_or_default();
-            let before = text.get(start..place).unwrap_or_default();
+            let before = text.get(start..offset).unwrap_or_default();
             Mistake { line, column: before.chars().count() + 1, why }
         });
         Mistakes(mistakes.collect())
@@ -89,7 +89,7 @@ type Value<'t> = Spanned<DeValue<'t>>;
 pub(in crate::model) struct Fields<'r, 't> {
     reader: &'r mut Reader,
     table: &'r DeTable<'t>,
-    place: usize,
+    offset: usize,
     /// `user` or `[access_group.session]`, for sentences.
     what: &'static str,
     /// The path of this table within its resource, with a trailing dot, or empty.
@@ -101,10 +101,10 @@ impl<'r, 't> Fields<'r, 't> {
     pub(super) fn new(
         reader: &'r mut Reader,
         table: &'r DeTable<'t>,
-        place: usize,
+        offset: usize,
         what: &'static str,
     ) -> Self {
-        Self { reader, table, place, what, path: String::new(), known: Vec::new() }
+        Self { reader, table, offset, what, path: String::new(), known: Vec::new() }
     }
 
     fn get(&mut self, key: &'static str) -> Option<&'r Value<'t>> {
@@ -150,7 +150,7 @@ impl<'r, 't> Fields<'r, 't> {
             Some(value) => self.parse(key, value),
             None => {
                 let why = format!("{} has no `{key}`", self.what);
-                self.reader.wrong(self.place, why);
+                self.reader.wrong(self.offset, why);
                 None
             }
         }
@@ -167,8 +167,8 @@ impl<'r, 't> Fields<'r, 't> {
         match made {
             Ok(made) => Some(made),
             Err(error) => {
-                let place = self.table.get(key).map_or(self.place, |value| value.span().start);
-                self.reader.wrong(place, format!("`{key}` of {}: {error}", self.what));
+                let offset = self.table.get(key).map_or(self.offset, |value| value.span().start);
+                self.reader.wrong(offset, format!("`{key}` of {}: {error}", self.what));
                 None
             }
         }
@@ -233,9 +233,9 @@ impl<'r, 't> Fields<'r, 't> {
             match T::deserialize(toml::de::ValueDeserializer::from(value.clone())) {
                 Ok(read) => Some(read),
                 Err(error) => {
-                    let place = error.span().map_or(value.span().start, |span| span.start);
+                    let offset = error.span().map_or(value.span().start, |span| span.start);
                     let why = format!("`{key}` of {}: {}", fields.what, super::sentence(error.message()));
-                    fields.reader.wrong(place, why);
+                    fields.reader.wrong(offset, why);
                     None
                 }
             }
@@ -266,8 +266,8 @@ impl<'r, 't> Fields<'r, 't> {
             return None;
         };
         let path = format!("{}{key}.", self.path);
-        let place = value.span().start;
-        let mut fields = Fields { reader: &mut *self.reader, table, place, what, path, known: Vec::new() };
+        let offset = value.span().start;
+        let mut fields = Fields { reader: &mut *self.reader, table, offset, what, path, known: Vec::new() };
         let read = read(&mut fields);
         fields.finish();
         Some(read)

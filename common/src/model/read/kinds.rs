@@ -25,17 +25,17 @@ pub(super) fn all(reader: &mut Reader, root: &DeTable<'_>) -> Vec<Resource> {
             }
         }
     }
-    found.sort_by_key(|(place, ..)| *place);
-    found.into_iter().filter_map(|(place, kind, item)| one(reader, place, kind, item)).collect()
+    found.sort_by_key(|(offset, ..)| *offset);
+    found.into_iter().filter_map(|(offset, kind, item)| one(reader, offset, kind, item)).collect()
 }
 
-fn one(reader: &mut Reader, place: usize, kind: Kind, item: &Spanned<DeValue<'_>>) -> Option<Resource> {
+fn one(reader: &mut Reader, offset: usize, kind: Kind, item: &Spanned<DeValue<'_>>) -> Option<Resource> {
     let Some(table) = item.get_ref().as_table() else {
-        reader.wrong(place, format!("write [[{}]] as a table", kind.key()));
+        reader.wrong(offset, format!("write [[{}]] as a table", kind.key()));
         return None;
     };
-    let started = reader.start(place);
-    let mut fields = Fields::new(reader, table, place, kind.word());
+    let started = reader.start(offset);
+    let mut fields = Fields::new(reader, table, offset, kind.word());
     let resource = Resource::read(kind, &mut fields);
     fields.finish();
     let name = match &resource {
@@ -43,10 +43,10 @@ fn one(reader: &mut Reader, place: usize, kind: Kind, item: &Spanned<DeValue<'_>
         None => table.get("name").and_then(|name| name.get_ref().as_str()).map(str::to_owned),
     };
     if let Some(name) = &name
-        && reader.places.contains_key(&(kind, name.clone()))
+        && reader.offsets.contains_key(&(kind, name.clone()))
     {
         let shown: String = name.chars().take(64).flat_map(char::escape_default).collect();
-        reader.wrong(place, format!("{kind} `{shown}` is written twice in this text"));
+        reader.wrong(offset, format!("{kind} `{shown}` is written twice in this text"));
     }
     let clean = reader.finish(kind, name.as_deref(), started);
     resource.filter(|_| clean)

@@ -6,7 +6,7 @@ use super::{Notification, notify};
 use crate::audit::{Asked, Note, Notes};
 use crate::model::{Action, Request, RequestState, Snapshot, Text, Verdict};
 use crate::name::UserName;
-use crate::notice::{Decided, Ending, Notice, Outcome, Said, Wanted};
+use crate::notice::{Decided, Ending, Notice, NoticeText, Outcome, Wanted};
 use crate::policy::{Tally, approvers, ballot, tally};
 use crate::time::{Length, Window};
 
@@ -156,7 +156,7 @@ fn window(request: &Request) -> Option<Window> {
     }
 }
 
-fn said(text: Option<&Text>) -> Option<Said> {
+fn said(text: Option<&Text>) -> Option<NoticeText> {
     text.map(|text| Note::new(text.as_str()))
 }
 

@@ -7,7 +7,7 @@ use std::io::Read;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
 
 use super::source::Source;
-use super::{MAX_LINE, MAX_RECORDING, OpenError, Place};
+use super::{MAX_LINE, MAX_RECORDING, OpenError, Position};
 
 /// Text that was read and not used.
 pub struct Text<R> {
@@ -15,28 +15,28 @@ pub struct Text<R> {
     buffer: Vec<u8>,
     start: usize,
     total: u64,
-    place: Place,
+    position: Position,
     cut: bool,
 }
 
 impl<R: Read> Text<R> {
     pub fn new(source: Source<R>) -> Self {
-        Self { source, buffer: Vec::new(), start: 0, total: 0, place: Place::Line(0), cut: false }
+        Self { source, buffer: Vec::new(), start: 0, total: 0, position: Position::Line(0), cut: false }
     }
 
     /// Where the line or the event is that was taken last.
-    pub fn place(&self) -> Place {
-        self.place
+    pub fn position(&self) -> Position {
+        self.position
     }
 
     /// Events are counted from here on, not lines.
     pub fn count_events(&mut self) {
-        self.place = Place::Event(0);
+        self.position = Position::Event(0);
     }
 
     pub fn step(&mut self) {
-        match &mut self.place {
-            Place::Line(number) | Place::Event(number) => *number = number.saturating_add(1),
+        match &mut self.position {
+            Position::Line(number) | Position::Event(number) => *number = number.saturating_add(1),
         }
     }
 
@@ -65,7 +65,7 @@ impl<R: Read> Text<R> {
         let more = self.source.text(&mut self.buffer)?;
         self.total = self.total.saturating_add(u64::try_from(self.buffer.len() - before).unwrap_or(u64::MAX));
         if self.total > MAX_RECORDING {
-            return Err(OpenError::TooLong(self.place));
+            return Err(OpenError::TooLong(self.position));
         }
         Ok(more)
     }
@@ -91,7 +91,7 @@ impl<R: Read> Text<R> {
 
     pub fn long(&mut self) -> OpenError {
         self.step();
-        OpenError::Long(self.place)
+        OpenError::Long(self.position)
     }
 }
 
@@ -112,7 +112,7 @@ pub fn next<R: Read>(text: &mut Text<R>) -> Result<Option<Line>, OpenError> {
                 text.set_cut();
                 return Ok(None);
             }
-            Some(Err(source)) => return Err(OpenError::Event { place: text.place(), source }),
+            Some(Err(source)) => return Err(OpenError::Event { position: text.position(), source }),
         }
     }
 }

@@ -215,7 +215,7 @@ fn a_mistake_says_where_it_is() {
     }
     let mut bytes = head.as_bytes().to_vec();
     bytes.extend(b"[1, \"o\", \"\xff\xfe\"]\n");
-    assert!(matches!(all(&bytes).1, Some(OpenError::Event { place: Place::Line(2), .. })));
+    assert!(matches!(all(&bytes).1, Some(OpenError::Event { position: Position::Line(2), .. })));
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn blank_lines_before_the_header_are_skipped_however_the_file_is_read() {
         assert!(slow.len() > 1);
     }
     let wrong = "\n\n{\"version\":2}\n[1]\n";
-    assert!(matches!(all(wrong.as_bytes()).1, Some(OpenError::Event { place: Place::Line(4), .. })));
+    assert!(matches!(all(wrong.as_bytes()).1, Some(OpenError::Event { position: Position::Line(4), .. })));
 }
 
 /// Gives one byte at a time.

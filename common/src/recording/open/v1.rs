@@ -67,7 +67,7 @@ pub fn next<R: Read>(text: &mut Text<R>) -> Result<Option<Line>, OpenError> {
     text.step();
     let read = serde_json::from_slice(text.rest().get(..length).unwrap_or_default());
     text.skip(length);
-    let (seconds, data) = read.map_err(|source| OpenError::Event { place: text.place(), source })?;
+    let (seconds, data) = read.map_err(|source| OpenError::Event { position: text.position(), source })?;
     Ok(Some(Line { seconds, code: 'o', data }))
 }
 

@@ -133,10 +133,10 @@ pub fn about(notice: &Notice) -> String {
     said(notice, &reader, &|_| String::new()).0
 }
 
-type Said = (String, String, Facts, Vec<(&'static str, String)>);
+type Parts = (String, String, Facts, Vec<(&'static str, String)>);
 
 #[allow(clippy::too_many_lines)] // one arm for each kind
-fn said(notice: &Notice, reader: &Reader<'_>, to_type: &dyn Fn(&str) -> String) -> Said {
+fn said(notice: &Notice, reader: &Reader<'_>, to_type: &dyn Fn(&str) -> String) -> Parts {
     match notice {
         Notice::ApprovalAsked { wanted, level, changes, expires } => {
             let Wanted { request, user, targets, .. } = wanted;

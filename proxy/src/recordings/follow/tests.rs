@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::super::tests::{DONE, Scratch, header, shell};
 use super::*;
 
-fn text(shown: &mut String, said: Said) {
-    if let Said::Data { shown: Some(text), .. } = said {
+fn text(shown: &mut String, said: ScriptLine) {
+    if let ScriptLine::Data { shown: Some(text), .. } = said {
         shown.push_str(&text);
     }
 }

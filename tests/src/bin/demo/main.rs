@@ -3,7 +3,7 @@
 //! error that names the step. Nothing of it is left at the end.
 
 mod env;
-mod place;
+mod host;
 mod stage;
 mod story;
 

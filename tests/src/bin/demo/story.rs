@@ -18,7 +18,7 @@ use tidegate_tests::wait;
 use tidegate_tests::world::{Options, World, with_resources};
 
 use crate::env::{self, Directory};
-use crate::place::Place;
+use crate::host::DemoHost;
 use crate::stage::Stage;
 
 /// How many steps both have.
@@ -38,7 +38,7 @@ const AT_ONCE: Duration = Duration::from_secs(10);
 /// What stands after the story, until it is dropped.
 pub struct Story {
     world: World,
-    place: Place,
+    host: DemoHost,
     mails: MailServer,
     dir: PathBuf,
     _directory: Directory,
@@ -49,10 +49,10 @@ pub fn tell(stage: &mut Stage, directory: Directory) -> Result<Story> {
     let start = Instant::now();
     let dir = directory.path().to_owned();
     stage.title("Tidegate, end to end", "A person passes the gate to a privileged account, for one session.");
-    let place = boot(stage, &dir)?;
+    let host = boot(stage, &dir)?;
     let mails = MailServer::start(&[])?;
-    let world = start_gate(stage, &dir, &place, &mails)?;
-    let mut story = Story { world, place, mails, dir, _directory: directory };
+    let world = start_gate(stage, &dir, &host, &mails)?;
+    let mut story = Story { world, host, mails, dir, _directory: directory };
     story.install_agent(stage)?;
     let before = story.before(stage)?;
     let (mut operator, mut shown) = story.knock(stage)?;
@@ -69,18 +69,18 @@ pub fn tell(stage: &mut Stage, directory: Directory) -> Result<Story> {
     Ok(story)
 }
 
-fn boot(stage: &mut Stage, dir: &Path) -> Result<Place> {
+fn boot(stage: &mut Stage, dir: &Path) -> Result<DemoHost> {
     stage.step("A throwaway device: this machine's own root, copy-on-write, booted with systemd");
-    let place = Place::prepare(stage, dir, DEVICE)?;
-    let asked = format!("cat /proc/1/comm; sudo --version | head -1; id {}", place.account());
+    let host = DemoHost::prepare(stage, dir, DEVICE)?;
+    let asked = format!("cat /proc/1/comm; sudo --version | head -1; id {}", host.account());
     stage.command("root@db01", &asked);
-    stage.output(&place.run(&["sh", "-c", &asked])?.all());
-    Ok(place)
+    stage.output(&host.run(&["sh", "-c", &asked])?.all());
+    Ok(host)
 }
 
-fn start_gate(stage: &mut Stage, dir: &Path, place: &Place, mails: &MailServer) -> Result<World> {
+fn start_gate(stage: &mut Stage, dir: &Path, host: &DemoHost, mails: &MailServer) -> Result<World> {
     stage.step("The gate starts on loopback and is told who may do what");
-    let agents = place.host_address();
+    let agents = host.host_address();
     let more = outside::settings(dir, mails.address())?;
     // What people are to type in answer to a mail.
     let environment = vec![("TIDEGATE__LISTEN__SSH_NAME".to_owned(), "127.0.0.1".to_owned())];
@@ -88,13 +88,13 @@ fn start_gate(stage: &mut Stage, dir: &Path, place: &Place, mails: &MailServer) 
     let world = World::start_in(dir, options, false)?;
     stage.command("gate", &world.serve_line()?);
     stage.output(&world.said());
-    let template = fs::read_to_string("config/demo.toml")?.replace(ACCOUNT, place.account());
+    let template = fs::read_to_string("config/demo.toml")?.replace(ACCOUNT, host.account());
     let resources = dir.join("resources.toml");
-    fs::write(&resources, with_resources(&template, world.client(), &[(DEVICE, place.sshd())])?)?;
+    fs::write(&resources, with_resources(&template, world.client(), &[(DEVICE, host.sshd())])?)?;
     stage.note("config/demo.toml, with the keys just made for both people and the device's address:");
     admin(stage, &world, &["apply", "-f", &resources.display().to_string()])?;
     let gate = world.ssh()?;
-    let host = |name: &str, host: &str, user: &str, person: &str, more: &str| -> Result<String> {
+    let entry = |name: &str, host: &str, user: &str, person: &str, more: &str| -> Result<String> {
         let key = world.client().key(person)?;
         Ok(format!(
             "Host {name}\n    HostName {host}\n    User {user}\n    IdentityFile {}\n{more}\n",
@@ -104,11 +104,11 @@ fn start_gate(stage: &mut Stage, dir: &Path, place: &Place, mails: &MailServer) 
     let port = format!("    Port {}\n", gate.port());
     let ip = gate.ip().to_string();
     let config = [
-        host("gate", &ip, OPERATOR, OPERATOR, &port)?,
-        host("gate-approver", &ip, APPROVER, APPROVER, &port)?,
-        host("device", &ip, &format!("{OPERATOR}[{}@{DEVICE}]", place.account()), OPERATOR, &port)?,
-        host("device-jump", DEVICE, place.account(), OPERATOR, "    ProxyJump gate\n")?,
-        outside::hosts(&world, place.account())?,
+        entry("gate", &ip, OPERATOR, OPERATOR, &port)?,
+        entry("gate-approver", &ip, APPROVER, APPROVER, &port)?,
+        entry("device", &ip, &format!("{OPERATOR}[{}@{DEVICE}]", host.account()), OPERATOR, &port)?,
+        entry("device-jump", DEVICE, host.account(), OPERATOR, "    ProxyJump gate\n")?,
+        outside::hosts(&world, host.account())?,
     ];
     world.trust(&config.concat())?;
     Ok(world)
@@ -118,7 +118,7 @@ impl Story {
     fn install_agent(&mut self, stage: &mut Stage) -> Result<()> {
         stage.step("The agent is installed on the device; it enrols with a one-time token");
         let token = admin(stage, &self.world, &["agent", "token", DEVICE])?;
-        let (line, done) = self.place.install_agent(&self.world, &token.out())?;
+        let (line, done) = self.host.install_agent(&self.world, &token.out())?;
         stage.command("root@db01", &line);
         stage.output(&done.all());
         admin(stage, &self.world, &["agent", "list"])?;
@@ -138,8 +138,8 @@ impl Story {
             ("APPROVER_KEY", path(client.key(APPROVER)?)),
             ("ADMIN", self.world.admin_words()?.join(" ")),
             ("DEVICE", DEVICE.to_owned()),
-            ("ACCOUNT", self.place.account().to_owned()),
-            ("DEVICE_PID", self.place.leader()?.to_string()),
+            ("ACCOUNT", self.host.account().to_owned()),
+            ("DEVICE_PID", self.host.leader()?.to_string()),
             ("RECORDINGS", path(self.world.recordings())),
             ("PROXY_PID", self.world.proxy_pid()?.to_string()),
             ("SSH_CONFIG", path(client.config())),
@@ -150,18 +150,17 @@ impl Story {
     fn before(&self, stage: &mut Stage) -> Result<Accounts> {
         stage.step("Before: the account may do nothing special on the device");
         self.sudo_is_refused(stage)?;
-        let accounts = self.place.accounts()?;
+        let accounts = self.host.accounts()?;
         let names: Vec<&str> = accounts.names().collect();
         stage.note(&format!("kept to compare, {} bytes: {}", accounts.len(), names.join(", ")));
         Ok(accounts)
     }
 
     fn sudo_is_refused(&self, stage: &Stage) -> Result<()> {
-        let account = self.place.account();
+        let account = self.host.account();
         stage.command(&format!("{account}@{DEVICE}"), "sudo -n id");
         // ssh returns in the moment in which the gate learns that the session is over.
-        let refused =
-            || self.place.run_as(account, &["sudo", "-n", "id"]).ok().filter(|done| !done.success());
+        let refused = || self.host.run_as(account, &["sudo", "-n", "id"]).ok().filter(|done| !done.success());
         let Ok(done) = wait::until("sudo is refused", AT_ONCE, refused) else {
             bail!("sudo was not refused");
         };
@@ -222,7 +221,7 @@ impl Story {
             pty.expect(wanted)?;
             pty.expect("$ ")?;
         }
-        let during = self.place.accounts()?;
+        let during = self.host.accounts()?;
         pty.send_line("exit")?;
         pty.end(PATIENCE)?;
         shown.show(stage, pty, true);
@@ -237,9 +236,9 @@ impl Story {
         stage.step("At once the privilege is gone, and the device is what it was");
         self.sudo_is_refused(stage)?;
         // Each privilege goes for itself, and sudo's rule may go before the group.
-        let same = || self.place.accounts().ok().filter(|now| before.difference(now).is_empty());
+        let same = || self.host.accounts().ok().filter(|now| before.difference(now).is_empty());
         if wait::until("the device is what it was", AT_ONCE, same).is_err() {
-            bail!("the device is not what it was: {}", before.difference(&self.place.accounts()?));
+            bail!("the device is not what it was: {}", before.difference(&self.host.accounts()?));
         }
         stage.holds("account files, sudo's rules and sudo's answer: byte for byte what they were");
         Ok(())
@@ -286,9 +285,9 @@ impl Story {
 
     /// Takes everything back.
     pub fn end(self, stage: &mut Stage) -> Result<()> {
-        let Self { world, place, _directory: directory, .. } = self;
+        let Self { world, host, _directory: directory, .. } = self;
         drop(world);
-        place.take_back(stage)?;
+        host.take_back(stage)?;
         drop(directory);
         Ok(())
     }

@@ -92,7 +92,7 @@ impl Story {
         stage.step("An administrator makes a user group that may enter from one country only");
         let text = fs::read_to_string("config/demo-outside.toml")?;
         let file = self.dir.join("outside.toml");
-        fs::write(&file, text.replace(ACCOUNT, self.place.account()))?;
+        fs::write(&file, text.replace(ACCOUNT, self.host.account()))?;
         admin(stage, &self.world, &["apply", "-f", &file.display().to_string()])?;
         admin(stage, &self.world, &["get", "user-group", GROUP])?;
         let read = || self.logged("locations-read");
@@ -213,7 +213,7 @@ impl Story {
     }
 
     fn target(&self) -> String {
-        format!("{}@{DEVICE}", self.place.account())
+        format!("{}@{DEVICE}", self.host.account())
     }
 
     /// Whether the log has a record of this kind.

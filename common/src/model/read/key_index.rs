@@ -8,23 +8,23 @@ use super::{Mistake, sentence};
 
 /// Line and column of each key of a text, by its path: `listen.ssh`.
 #[derive(Debug, Default)]
-pub struct Places(HashMap<String, (usize, usize)>);
+pub struct KeyIndex(HashMap<String, (usize, usize)>);
 
-impl Places {
+impl KeyIndex {
     /// Finds every key, and every error of syntax.
     #[must_use]
     pub fn of(text: &str) -> (Self, Vec<Mistake>) {
         let (table, errors) = DeTable::parse_recoverable(text);
-        let at = |place| line_and_column(text, place);
-        let mut places = HashMap::new();
-        walk(table.get_ref(), "", &mut |path, place| {
-            places.insert(path, at(place));
+        let at = |offset| line_and_column(text, offset);
+        let mut keys = HashMap::new();
+        walk(table.get_ref(), "", &mut |path, offset| {
+            keys.insert(path, at(offset));
         });
         let mistakes = errors.iter().map(|error| {
             let (line, column) = at(error.span().map_or(0, |span| span.start));
             Mistake { line, column, why: sentence(error.message()) }
         });
-        (Self(places), mistakes.collect())
+        (Self(keys), mistakes.collect())
     }
 
     /// Where the key is, or the nearest thing around it.
@@ -33,7 +33,7 @@ impl Places {
         let mut path = path;
         loop {
             match (self.0.get(path), path.rsplit_once('.')) {
-                (Some(place), _) => return Some(*place),
+                (Some(offset), _) => return Some(*offset),
                 (None, Some((around, _))) => path = around,
                 (None, None) => return None,
             }
@@ -42,8 +42,8 @@ impl Places {
 }
 
 /// Line and column of a byte, counted from 1; columns in characters.
-pub(crate) fn line_and_column(text: &str, place: usize) -> (usize, usize) {
-    let before = text.get(..place).unwrap_or(text);
+pub(crate) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
     let start = before.rfind('\n').map_or(0, |end| end + 1);
     let column = before.get(start..).unwrap_or_default().chars().count() + 1;
     (before.matches('\n').count() + 1, column)
@@ -66,11 +66,11 @@ mod tests {
 
     #[test]
     fn each_key_has_its_line_and_column() {
-        let (places, mistakes) = Places::of("a = 1\n[listen]\n  ssh = 2\n");
+        let (keys, mistakes) = KeyIndex::of("a = 1\n[listen]\n  ssh = 2\n");
         assert_eq!(mistakes, []);
-        assert_eq!(places.get("a"), Some((1, 1)));
-        assert_eq!(places.get("listen.ssh"), Some((3, 3)));
-        assert_eq!(places.get("listen.nothing"), Some((2, 2)));
-        assert_eq!(places.get("nothing"), None);
+        assert_eq!(keys.get("a"), Some((1, 1)));
+        assert_eq!(keys.get("listen.ssh"), Some((3, 3)));
+        assert_eq!(keys.get("listen.nothing"), Some((2, 2)));
+        assert_eq!(keys.get("nothing"), None);
     }
 }

@@ -19,13 +19,13 @@ use crate::stage::Stage;
 const OWN_ACCOUNT: &str = "tidegate-demo";
 
 /// The host of the story.
-pub enum Place {
+pub enum DemoHost {
     Device(Device),
     /// The machine itself, and what the story calls it.
     Here(Box<Here>, String),
 }
 
-impl Place {
+impl DemoHost {
     /// Boots a device, or prepares the machine itself; `dir` is the demo's directory.
     pub fn prepare(stage: &mut Stage, dir: &Path, name: &str) -> Result<Self> {
         if std::env::var("DEMO_HERE").is_ok_and(|here| here == "1") {
@@ -120,7 +120,7 @@ impl Place {
     }
 }
 
-impl Host for Place {
+impl Host for DemoHost {
     fn command(&self, args: &[&str]) -> Result<Run> {
         match self {
             Self::Device(device) => device.command(args),
