@@ -326,3 +326,16 @@ impl AuditLog {
 fn read_error(error: StoreError) -> AuditError {
     AuditError::Read(Arc::new(error))
 }
+
+#[cfg(test)]
+impl AuditLog {
+    /// The last `count` records, the oldest first.
+    pub async fn last(&self, count: u64) -> Vec<tidegate_common::audit::Record> {
+        let mut tail = self.tail(count, false);
+        let mut records = Vec::new();
+        while let Some(record) = tail.next_record().await.unwrap() {
+            records.push(record);
+        }
+        records
+    }
+}

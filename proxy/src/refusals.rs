@@ -160,26 +160,20 @@ mod tests {
     use tidegate_common::audit::Note;
 
     use super::*;
-    use crate::store::testing::Temporary;
+    use crate::testing::World;
 
     fn refused() -> Event {
         Event::TokenRefused { why: Note::new("unknown") }
     }
 
     async fn told(audit: &AuditLog) -> Vec<String> {
-        let mut tail = audit.tail(10_000, false);
-        let mut told = Vec::new();
-        while let Some(record) = tail.next_record().await.unwrap() {
-            told.push(record.to_string());
-        }
-        told
+        audit.last(10_000).await.iter().map(ToString::to_string).collect()
     }
 
     #[tokio::test]
     async fn a_sources_refusals_are_told_one_by_one_and_then_in_one_sum() {
-        let temporary = Temporary::new().await;
-        let audit = AuditLog::open(temporary.store.clone(), &temporary.directory().join("audit")).await;
-        let audit = audit.unwrap();
+        let world = World::bare().await;
+        let audit = world.audit.clone();
         let refusals = Refusals::new(audit.clone());
         // One host, by all the addresses that it has.
         for number in 0..1000u128 {

@@ -1,13 +1,10 @@
-use tidegate_common::name::UserName;
-
 use super::*;
-use crate::access::By;
 use crate::access::tests::proved;
 use crate::changes::tests::approved;
-use crate::requests::{Narrowed, Settings};
-use crate::store::testing::Temporary;
+use crate::requests::Narrowed;
+use crate::testing::{self, by, user};
 
-const WORLD: &str = r#"
+const RESOURCES: &str = r#"
 user = [{ name = "operator" }, { name = "approver" }, { name = "boss" }]
 device = [{ name = "db01" }]
 credential = [
@@ -52,22 +49,14 @@ session = { approval = { needed = 1, levels = true } }
 
 struct World {
     admission: Admission,
-    temporary: Temporary,
+    base: testing::World,
 }
 
 impl World {
     async fn new() -> Self {
-        let temporary = Temporary::new().await;
-        let store = temporary.store.clone();
-        let audit = AuditLog::open(store.clone(), &temporary.directory().join("audit")).await.unwrap();
-        let access = Access::load(store.clone(), audit.clone(), Default::default()).await.unwrap();
-        access.apply(WORLD, &By::proxy(), false).await.unwrap();
-        let requests = Requests::new(store, access.clone(), audit.clone(), Settings::default());
-        Self { admission: Admission::new(access, requests, audit), temporary }
-    }
-
-    async fn apply(&self, text: &str) {
-        self.admission.access.apply(text, &By::proxy(), false).await.unwrap();
+        let base = testing::World::new(RESOURCES).await;
+        let admission = Admission::new(base.access.clone(), base.requests.clone(), base.audit.clone());
+        Self { admission, base }
     }
 
     async fn begin(&self, target: &str) -> (Conversation, Step) {
@@ -84,9 +73,8 @@ impl World {
     }
 
     async fn votes(&self, who: &str, request: RequestId, yes: bool) {
-        let (user, comment) = (who.parse::<UserName>().unwrap(), Some("so be it".parse().unwrap()));
-        let by = By { actor: tidegate_common::audit::Actor::User(user.clone()), origin: None, login: None };
-        let requests = &self.admission.requests;
+        let (user, by, comment) = (user(who), by(who), Some("so be it".parse().unwrap()));
+        let requests = &self.base.requests;
         let done = if yes {
             requests.approve(request, &user, &by, comment, Narrowed::default()).await
         } else {
@@ -96,8 +84,8 @@ impl World {
     }
 
     async fn refusals(&self) -> usize {
-        let rows = self.temporary.store.audit_from(self.temporary.store.own_gate(), 1, 100).await.unwrap();
-        rows.iter().filter(|row| row.body.contains("session-refused")).count()
+        let records = self.base.records().await;
+        records.iter().filter(|record| matches!(record.event, Event::SessionRefused { .. })).count()
     }
 }
 
@@ -143,8 +131,8 @@ async fn who_needs_to_say_nothing_is_admitted_and_who_may_not_is_refused_and_log
 #[tokio::test]
 async fn what_the_group_wants_is_asked_one_by_one_and_a_wrong_answer_again() {
     let world = World::new().await;
-    world.apply("[[reason]]\nname = \"incident\"\n[[reason]]\nname = \"patching\"\n").await;
-    approved(&world.temporary.store, "CHG-7", "all").await;
+    world.base.apply("[[reason]]\nname = \"incident\"\n[[reason]]\nname = \"patching\"\n").await;
+    approved(&world.base.store, "CHG-7", "all").await;
     let target = "all@db01".parse::<CredentialName>().unwrap();
     let (mut conversation, step) = world.begin("all@db01").await;
     assert_eq!(asks(step), Ask::of(Question::Justification { target: target.clone() }));
@@ -228,7 +216,7 @@ async fn a_rejection_ends_the_wait_with_who_and_why() {
 async fn who_is_disabled_while_they_wait_is_out() {
     let world = World::new().await;
     let (mut conversation, _) = world.waiting("calm@db01").await;
-    let out = world.apply("[[user]]\nname = \"operator\"\nenabled = false\n");
+    let out = world.base.apply("[[user]]\nname = \"operator\"\nenabled = false\n");
     let ((), step) = tokio::join!(out, conversation.answer(""));
     assert!(refused(step.unwrap()).contains("disabled"));
 }
@@ -259,7 +247,7 @@ async fn an_emergency_is_asked_for_where_the_group_allows_it_and_lets_in_at_once
     assert!(asks(conversation.answer("\u{202e}").await.unwrap()).wrong.is_some());
     let permit = admitted(conversation.answer("the shop is down").await.unwrap());
     assert_eq!(permit.claims().emergency, Some("the shop is down".parse().unwrap()));
-    let request = world.admission.requests.get(permit.request().unwrap()).await.unwrap();
+    let request = world.base.requests.get(permit.request().unwrap()).await.unwrap();
     assert!(request.wants_review());
 }
 
@@ -288,7 +276,7 @@ async fn an_approval_for_later_says_when() {
         limits: Limits::default(),
         origin: None,
     };
-    let request = world.admission.requests.create(new).await.unwrap().id;
+    let request = world.base.requests.create(new).await.unwrap().id;
     world.votes("approver", request, true).await;
     let sentence = refused(world.begin("calm@db01").await.1);
     assert!(

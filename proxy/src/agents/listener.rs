@@ -339,12 +339,7 @@ impl ListenerContext {
 
     /// What its log says.
     pub async fn told(&self) -> Vec<Event> {
-        let mut tail = self.audit.tail(1000, false);
-        let mut told = Vec::new();
-        while let Some(record) = tail.next_record().await.unwrap() {
-            told.push(record.event);
-        }
-        told
+        self.audit.last(1000).await.into_iter().map(|record| record.event).collect()
     }
 }
 

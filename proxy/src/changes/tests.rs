@@ -1,13 +1,13 @@
-use tidegate_common::audit::Actor;
 use tidegate_common::change::{DraftError, NoApproval, Outcome};
 use tidegate_common::id::SessionId;
 
 use super::*;
-use crate::store::testing::{Temporary, on_both};
+use crate::store::testing::on_both;
+use crate::testing::{World, by, user};
 
 mod watching;
 
-const WORLD: &str = r#"
+const RESOURCES: &str = r#"
 [[user]]
 name = "operator"
 [[user]]
@@ -62,21 +62,7 @@ pub(crate) async fn approved(store: &Store, id: &str, group: &str) {
     assert!(store.takes(Store::change_made(change(id, group, &[]))).await);
 }
 
-struct World {
-    changes: Changes,
-    temporary: Temporary,
-}
-
 impl World {
-    async fn new() -> Self {
-        let temporary = Temporary::new().await;
-        let store = temporary.store.clone();
-        let audit = AuditLog::open(store.clone(), &temporary.directory().join("audit")).await.unwrap();
-        let access = Access::load(store.clone(), audit.clone(), Default::default()).await.unwrap();
-        access.apply(WORLD, &By::proxy(), false).await.unwrap();
-        Self { changes: Changes::new(store, access, audit), temporary }
-    }
-
     async fn create(&self, id: &str) -> Result<Change, ChangeError> {
         self.changes.create(draft(id), &user("operator"), &by("operator")).await
     }
@@ -102,16 +88,8 @@ impl World {
             witnessed: false,
             report,
         };
-        assert!(self.temporary.store.takes(Store::compared(comparison)).await);
+        assert!(self.store.takes(Store::compared(comparison)).await);
     }
-}
-
-fn user(name: &str) -> UserName {
-    name.parse().unwrap()
-}
-
-fn by(name: &str) -> By {
-    By { actor: Actor::User(user(name)), origin: None, login: None }
 }
 
 fn draft(id: &str) -> Draft {
@@ -123,7 +101,7 @@ fn draft(id: &str) -> Draft {
 }
 
 async fn a_change_is_approved_by_somebody_else_and_closed_by_what_ran() {
-    let world = World::new().await;
+    let world = World::new(RESOURCES).await;
     let made = world.create("CHG-1").await.unwrap();
     assert_eq!(made.state, ChangeState::WaitingApproval);
     assert!(matches!(world.create("CHG-1").await, Err(ChangeError::Taken(_))));
@@ -154,7 +132,7 @@ async fn a_change_is_approved_by_somebody_else_and_closed_by_what_ran() {
 }
 
 async fn what_had_to_run_and_did_not_makes_it_partially_executed() {
-    let world = World::new().await;
+    let world = World::new(RESOURCES).await;
     world.create("CHG-1").await.unwrap();
     assert!(world.act("operator", Deed::Close(None)).await.unwrap_err().contains("still waits"));
     world.act("approver", Deed::Approve(Some("go".parse().unwrap()))).await.unwrap();
@@ -163,7 +141,7 @@ async fn what_had_to_run_and_did_not_makes_it_partially_executed() {
 }
 
 async fn what_is_wrong_is_told_and_nothing_is_written() {
-    let world = World::new().await;
+    let world = World::new(RESOURCES).await;
     let wrong = Draft { devices: vec!["db09".parse().unwrap()], ..draft("CHG-1") };
     let refused = world.changes.create(wrong, &user("operator"), &by("operator")).await.unwrap_err();
     let told = format!("change `CHG-1` was not made:\n  {}", DraftError::Device("db09".parse().unwrap()));

@@ -2,24 +2,24 @@
 
 mod hindered;
 
-use std::path::PathBuf;
+use std::ops::Deref;
 
-use tidegate_common::audit::{Actor, EndCause, Event, Note};
+use tidegate_common::audit::{EndCause, Event, Note};
 use tidegate_common::id::{RequestId, SessionId};
 use tidegate_common::model::{Action, Claims, Limits, PanicScope, RequestState, Resources, Wish};
-use tidegate_common::name::UserName;
 use tidegate_common::policy::{Decision, EndReason, Proved};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::access::By;
-use crate::audit_log::{AuditError, AuditLog};
-use crate::requests::{Narrowed, NewRequest, RequestError, Settings};
+use crate::access::{Border, By};
+use crate::audit_log::AuditError;
+use crate::requests::{Narrowed, NewRequest, RequestError};
 use crate::store::testing::postgres::Server;
-use crate::store::testing::{gate, server};
-use crate::store::{GateId, RequestFilter, SessionRow, StoreUrl};
+use crate::store::testing::{Temporary, server, session};
+use crate::store::{RequestFilter, SessionRow, StoreUrl};
+use crate::testing::{World, by, until, user};
 
-const WORLD: &str = r#"
+const RESOURCES: &str = r#"
 [[user]]
 name = "operator"
 [[user]]
@@ -40,26 +40,25 @@ session = { approval = { needed = 2 } }
 
 /// A gate that listens nowhere.
 struct Gate {
-    store: Store,
-    audit: AuditLog,
-    access: Access,
-    requests: Requests,
+    world: World,
     /// The sessions that it was asked to end, and by whom.
     ended: mpsc::UnboundedSender<(SessionId, String)>,
     asked: mpsc::UnboundedReceiver<(SessionId, String)>,
-    directory: PathBuf,
+}
+
+impl Deref for Gate {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
+    }
 }
 
 impl Gate {
     async fn new(url: &StoreUrl, name: &str) -> Self {
-        let directory = std::env::temp_dir().join(format!("tidegate-gate-{:032x}", rand::random::<u128>()));
-        std::fs::create_dir(&directory).unwrap();
-        let store = Store::open(url, &gate(name)).await.unwrap();
-        let audit = AuditLog::open(store.clone(), &directory.join("audit")).await.unwrap();
-        let access = Access::load(store.clone(), audit.clone(), Default::default()).await.unwrap();
-        let requests = Requests::new(store.clone(), access.clone(), audit.clone(), Settings::default());
+        let world = World::on(Temporary::of_gate(name, url).await, Border::default()).await;
         let (ended, asked) = mpsc::unbounded_channel();
-        Self { store, audit, access, requests, ended, asked, directory }
+        Self { world, ended, asked }
     }
 
     /// Keeps up with the others until the test ends.
@@ -106,33 +105,6 @@ impl Gate {
     }
 }
 
-impl Drop for Gate {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.directory);
-    }
-}
-
-fn user(name: &str) -> UserName {
-    name.parse().unwrap()
-}
-
-fn by(name: &str) -> By {
-    By { actor: Actor::User(user(name)), origin: None, login: None }
-}
-
-/// What comes to be within a while.
-async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let found = async {
-        loop {
-            if let Some(found) = look().await {
-                return found;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(30), found).await.expect("it comes to be")
-}
-
 fn url(server: &Server) -> StoreUrl {
     server.database().unwrap().parse().unwrap()
 }
@@ -140,24 +112,8 @@ fn url(server: &Server) -> StoreUrl {
 async fn two_gates() -> (Gate, Gate) {
     let url = url(server());
     let one = Gate::new(&url, "gate1").await;
-    one.access.apply(WORLD, &By::proxy(), false).await.unwrap();
+    one.apply(RESOURCES).await;
     (one, Gate::new(&url, "gate2").await)
-}
-
-fn session(number: u64) -> SessionRow {
-    SessionRow {
-        id: SessionId::new(number, 7),
-        user: user("operator"),
-        target: "ops@db01".parse().unwrap(),
-        group: "dba".parse().unwrap(),
-        request: None,
-        emergency: false,
-        origin: "::1".parse().unwrap(),
-        gate: GateId::FIRST,
-        started: jiff::Timestamp::UNIX_EPOCH,
-        ended: None,
-        outcome: None,
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,7 +123,7 @@ async fn what_one_gate_changes_another_decides_by_within_a_second() {
     let within = std::time::Duration::from_secs(1);
     let mut changed = two.access.changed();
     changed.mark_unchanged();
-    one.access.apply("[[user]]\nname = \"late\"\n", &By::proxy(), false).await.unwrap();
+    one.apply("[[user]]\nname = \"late\"\n").await;
     let seen = async {
         while two.access.snapshot().user(&user("late")).is_none() {
             changed.changed().await.unwrap();
@@ -222,16 +178,14 @@ async fn of_two_gates_that_vote_and_decide_at_once_nothing_is_lost() {
     let others: u64 = verified.others.iter().map(|(_, end)| end.seq).sum();
     let kinds = ["request-created", "request-approved", "request-cancelled"];
     let mut counts = [0; 3];
-    let mut tail = one.audit.tail(10_000, false);
-    let mut all = 0;
-    while let Some(record) = tail.next_record().await.unwrap() {
+    let records = one.audit.last(10_000).await;
+    for record in &records {
         let text = serde_json::to_string(&record.event).unwrap();
         for (count, kind) in counts.iter_mut().zip(kinds) {
             *count += usize::from(text.contains(kind));
         }
-        all += 1;
     }
-    assert_eq!(all, verified.records + others, "the end of the log has the records of both");
+    assert_eq!(records.len() as u64, verified.records + others, "the end of the log has the records of both");
     let votes = one.requests.list(&RequestFilter::default()).await.unwrap();
     let votes: usize = votes.iter().map(|request| request.votes.len()).sum();
     assert_eq!(counts, [40, votes, 40], "a record for each step, and none for what was not done");
@@ -311,7 +265,7 @@ async fn a_session_s_end_is_asked_of_its_own_gate_and_one_that_is_silent_is_know
     one.sql("UPDATE gate SET heard_millis = heard_millis - 60000 WHERE name = 'gate2'");
     assert_eq!(away().await, [false, true, true]);
     // It says so again.
-    until(async || (away().await == [false, false, true]).then_some(())).await;
+    until("the gate is heard of", async || (away().await == [false, false, true]).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

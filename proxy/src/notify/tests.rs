@@ -19,6 +19,7 @@ use crate::audit_log::{OfEvent, Rules, Telling};
 use crate::service::testing::World;
 use crate::store::testing::on_both;
 use crate::store::{NotificationFilter, NotificationRow, NotificationState};
+use crate::testing::until;
 
 mod servers;
 
@@ -37,9 +38,6 @@ phone = "+34600123456"
 agent_away = ["webhook"]
 link = ["sms"]
 "#;
-
-/// How long something may take on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Gate {
     world: World,
@@ -114,15 +112,7 @@ impl Gate {
 
     /// Waits until the only notification stands so.
     async fn until(&self, what: &str, fits: impl Fn(&NotificationRow) -> bool) -> NotificationRow {
-        let start = Instant::now();
-        loop {
-            let rows = self.rows().await;
-            if let Some(row) = rows.iter().find(|row| fits(row)) {
-                return row.clone();
-            }
-            assert!(start.elapsed() < PATIENCE, "{what}: {rows:?}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        until(what, async || self.rows().await.into_iter().find(|row| fits(row))).await
     }
 
     async fn sent(&self) -> NotificationRow {
@@ -177,9 +167,8 @@ async fn who_says_later_is_asked_again_and_who_says_never_is_not() {
     let failed = gate.until("it is given up", |row| row.state == NotificationState::Failed).await;
     assert!(failed.reason.as_ref().unwrap().contains("no such person here"), "{failed:?}");
     assert_eq!((failed.attempts, server.mails().len()), (1, 0));
-    let mut tail = gate.world.services.audit.tail(1, false);
-    let record = tail.next_record().await.unwrap().unwrap();
-    assert!(matches!(record.event, Event::NotificationFailed { .. }), "{record}");
+    let last = gate.world.services.audit.last(1).await;
+    assert!(matches!(last[0].event, Event::NotificationFailed { .. }), "{}", last[0]);
 }
 
 async fn a_mail_server_that_hangs_holds_up_no_other_channel() {
@@ -358,11 +347,7 @@ async fn ten_thousand_that_wait_hold_up_no_record() {
     });
     gate.put(many.collect()).await;
     gate.send(Settings { mail: Some(mail(server.address(), Encryption::None)), ..none() });
-    let start = Instant::now();
-    while server.mails().is_empty() {
-        assert!(start.elapsed() < PATIENCE, "nothing is sent");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until("one is sent", async || server.mails().pop()).await;
     // What a session waits for: its records are on the disk.
     let mut longest = Duration::ZERO;
     for _ in 0..100 {

@@ -1,8 +1,7 @@
 mod codes;
 
-use tidegate_common::audit::Actor;
+use tidegate_common::audit::Record;
 use tidegate_common::model::{Claims, Limited, RemoteAccessWord, Scope};
-use tidegate_common::name::UserName;
 use tidegate_common::notice::Notice;
 use tidegate_common::policy::{Login, Proved};
 use tidegate_common::secret::Secret;
@@ -12,24 +11,10 @@ use super::*;
 use crate::access::Border;
 use crate::governance::Codes;
 use crate::store::NotificationFilter;
-use crate::store::testing::{Temporary, on_both};
+use crate::store::testing::on_both;
+use crate::testing::{World, by, user};
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
-
-struct World {
-    workflow: RemoteAccesses,
-    access: Access,
-    audit: AuditLog,
-    temporary: Temporary,
-}
-
-fn named(name: &str) -> UserName {
-    name.parse().unwrap()
-}
-
-fn by(name: &str) -> By {
-    By { actor: Actor::User(named(name)), origin: None, login: None }
-}
 
 fn resources(automatic: &str, members: &str) -> String {
     format!(
@@ -41,27 +26,19 @@ fn resources(automatic: &str, members: &str) -> String {
     )
 }
 
-impl World {
-    async fn new(approvers: &[&str], needed: u8) -> Self {
-        let temporary = Temporary::new().await;
-        let store = temporary.store.clone();
-        let audit = AuditLog::open(store.clone(), &temporary.directory().join("audit")).await.unwrap();
-        let border = Border { inside: vec!["10.0.0.0/8".parse().unwrap()], ..Border::default() };
-        let access = Access::load(store.clone(), audit.clone(), border).await.unwrap();
-        access.apply(&resources("no", "\"olga\", \"adam\""), &By::proxy(), false).await.unwrap();
-        let approvers = approvers.iter().map(|name| named(name)).collect();
-        let settings = Settings { approvers, needed, ..Settings::default() };
-        let key = temporary.directory().join("vault.key");
-        crate::files::write_new(&key, &[7; 32], 0o400).unwrap();
-        let vault = Vault::new(store.clone(), audit.clone(), Some(key));
-        let workflow = RemoteAccesses::new(store, access.clone(), audit.clone(), vault, settings);
-        Self { workflow, access, audit, temporary }
-    }
+/// One whose remote accesses so many of these have to approve.
+async fn world(approvers: &[&str], needed: u8) -> World {
+    let border = Border { inside: vec!["10.0.0.0/8".parse().unwrap()], ..Border::default() };
+    let world = World::within(border, &resources("no", "\"olga\", \"adam\"")).await;
+    let approvers = approvers.iter().map(|name| user(name)).collect();
+    world.with_remote_accesses(Settings { approvers, needed, ..Settings::default() })
+}
 
+impl World {
     /// What `olga` is told who comes from an address; nothing where she is in.
     fn comes_from(&self, address: &str) -> Option<String> {
         let login = Login::Key(KEY.parse().unwrap()).into();
-        let proved = Proved { user: named("olga"), login, origin: address.parse().unwrap() };
+        let proved = Proved { user: user("olga"), login, origin: address.parse().unwrap() };
         let entered = self.access.enter(&proved).err().map(|why| why.to_string());
         let still = self.access.still_in(&proved).err().map(|why| why.to_string());
         assert_eq!(entered, still, "coming in and staying in are one rule");
@@ -75,61 +52,59 @@ fn new(user: Option<&str>) -> NewRemoteAccess {
         reason: Some("visit".parse().unwrap()),
         ..Claims::default()
     };
-    let (group, user) = ("field".parse().unwrap(), user.map(named));
+    let (group, user) = ("field".parse().unwrap(), user.map(self::user));
     NewRemoteAccess { group, user, scope: Scope::Full, claims, start: None, duration: Length::hours(2) }
 }
 
 async fn who_has_a_remote_access_is_in_from_outside_until_it_is_cancelled() {
-    let world = World::new(&[], 1).await;
+    let world = world(&[], 1).await;
     assert_eq!(world.comes_from("10.1.2.3"), None);
     assert!(world.comes_from("203.0.113.9").unwrap().contains("have no remote access"));
     let mut changed = world.access.changed();
-    let made = world.workflow.create(&new(Some("olga")), &by("boss")).await.unwrap();
+    let made = world.remote_accesses.create(&new(Some("olga")), &by("boss")).await.unwrap();
     assert!(changed.has_changed().unwrap(), "whoever rests on it looks again");
     changed.mark_unchanged();
     assert_eq!((made.len(), made[0].batch, made[0].by.as_str()), (1, None, "boss"));
     assert_eq!(world.comes_from("203.0.113.9"), None);
     let comment = "the work is done".parse().unwrap();
-    world.workflow.cancel(made[0].id, &by("boss"), Some(&comment)).await.unwrap();
+    world.remote_accesses.cancel(made[0].id, &by("boss"), Some(&comment)).await.unwrap();
     assert!(changed.has_changed().unwrap());
     let told = world.comes_from("203.0.113.9").unwrap();
     assert_eq!(told, "you come from outside, and remote access 1 was cancelled by boss: the work is done");
-    let twice = world.workflow.cancel(made[0].id, &by("boss"), None).await.unwrap_err().to_string();
+    let twice = world.remote_accesses.cancel(made[0].id, &by("boss"), None).await.unwrap_err().to_string();
     assert_eq!(twice, "remote access 1 is cancelled already");
-    let mut tail = world.audit.tail(100, false);
-    let mut steps = Vec::new();
-    while let Some(record) = tail.next_record().await.unwrap() {
-        if let Event::RemoteAccess { step, said, .. } = record.event {
-            steps.push(format!("{step}: {said}"));
-        }
-    }
+    let step = |record: Record| match record.event {
+        Event::RemoteAccess { step, said, .. } => Some(format!("{step}: {said}")),
+        _ => None,
+    };
+    let steps: Vec<_> = world.records().await.into_iter().filter_map(step).collect();
     assert_eq!(steps.len(), 2);
     assert!(steps[0].starts_with("requested: full, from ") && steps[0].ends_with("; on site; reason visit"));
     assert_eq!(steps[1], "cancelled: the work is done");
 }
 
 async fn a_batch_is_one_for_each_of_the_group_and_shares_its_number() {
-    let world = World::new(&[], 1).await;
-    let shown = world.workflow.review(&new(None), &by("boss")).await.unwrap();
+    let world = world(&[], 1).await;
+    let shown = world.remote_accesses.review(&new(None), &by("boss")).await.unwrap();
     assert_eq!(shown.len(), 2);
     assert_eq!(
-        world.workflow.list(&RemoteAccessFilter::default()).await.unwrap(),
+        world.remote_accesses.list(&RemoteAccessFilter::default()).await.unwrap(),
         [],
         "nothing is saved by a look"
     );
-    let one = world.workflow.create(&new(Some("adam")), &by("boss")).await.unwrap();
-    let made = world.workflow.create(&new(None), &by("boss")).await.unwrap();
+    let one = world.remote_accesses.create(&new(Some("adam")), &by("boss")).await.unwrap();
+    let made = world.remote_accesses.create(&new(None), &by("boss")).await.unwrap();
     let users: Vec<_> = made.iter().map(|access| access.user.as_str()).collect();
     assert_eq!((users.as_slice(), one[0].id.0), (["olga", "adam"].as_slice(), 1));
     assert!(made.iter().all(|access| access.batch == Some(made[0].id)));
 }
 
 async fn approval_is_others_and_each_of_them_counts_once() {
-    let world = World::new(&["chief", "adam", "boss"], 2).await;
-    let id = world.workflow.create(&new(Some("olga")), &by("boss")).await.unwrap()[0].id;
+    let world = world(&["chief", "adam", "boss"], 2).await;
+    let id = world.remote_accesses.create(&new(Some("olga")), &by("boss")).await.unwrap()[0].id;
     let told = world.comes_from("203.0.113.9").unwrap();
     assert_eq!(told, "you come from outside, and remote access 1 waits for approval");
-    let approve = async |name: &str| world.workflow.approve(id, &named(name), &by(name), None).await;
+    let approve = async |name: &str| world.remote_accesses.approve(id, &user(name), &by(name), None).await;
     for (name, says) in [
         ("olga", "you do not approve remote accesses"),
         ("boss", "remote access 1 is yours or was requested by you"),
@@ -143,24 +118,25 @@ async fn approval_is_others_and_each_of_them_counts_once() {
     );
     assert_eq!(approve("adam").await.unwrap().word_at(moment()), RemoteAccessWord::Active);
     assert_eq!(world.comes_from("203.0.113.9"), None);
-    let second = world.workflow.create(&new(Some("olga")), &by("boss")).await.unwrap()[0].id;
-    let own = world.workflow.create(&new(Some("adam")), &by("boss")).await.unwrap()[0].id;
+    let second = world.remote_accesses.create(&new(Some("olga")), &by("boss")).await.unwrap()[0].id;
+    let own = world.remote_accesses.create(&new(Some("adam")), &by("boss")).await.unwrap()[0].id;
     let comment = Some("not before May".parse().unwrap());
     let rejected =
-        world.workflow.reject(second, &named("chief"), &by("chief"), comment.as_ref()).await.unwrap();
+        world.remote_accesses.reject(second, &user("chief"), &by("chief"), comment.as_ref()).await.unwrap();
     assert_eq!(rejected.word_at(moment()), RemoteAccessWord::Rejected);
-    let told = world.workflow.approve(own, &named("adam"), &by("adam"), None).await.unwrap_err().to_string();
+    let told =
+        world.remote_accesses.approve(own, &user("adam"), &by("adam"), None).await.unwrap_err().to_string();
     assert!(told.contains("is yours"), "{told}");
 }
 
 async fn approvers_are_told_that_a_remote_access_waits_for_them_and_of_a_batch_once() {
-    let world = World::new(&["chief", "adam", "boss"], 1).await;
+    let world = world(&["chief", "adam", "boss"], 1).await;
     let people = "[[user]]\nname = \"chief\"\nemail = \"c@example.org\"\n[[user]]\nname = \"boss\"\n\
                   email = \"b@example.org\"\nroles = [\"admin\"]\n";
-    world.access.apply(people, &By::proxy(), false).await.unwrap();
+    world.apply(people).await;
     let told = async || {
         let filter = NotificationFilter { limit: 100, ..NotificationFilter::default() };
-        let rows = world.temporary.store.notifications(&filter).await.unwrap();
+        let rows = world.store.notifications(&filter).await.unwrap();
         let asked = rows.into_iter().rev().filter_map(|row| match row.notice {
             Notice::RemoteAccessAsked { remote, .. } => Some((row.recipient.to_string(), remote)),
             _ => None,
@@ -174,7 +150,7 @@ async fn approvers_are_told_that_a_remote_access_waits_for_them_and_of_a_batch_o
         sessions: Some(3),
     };
     let one = NewRemoteAccess { scope: Scope::Limited(limited), ..new(Some("olga")) };
-    world.workflow.create(&one, &by("boss")).await.unwrap();
+    world.remote_accesses.create(&one, &by("boss")).await.unwrap();
     let first = told().await;
     let whom: Vec<_> = first.iter().map(|(whom, _)| whom.as_str()).collect();
     assert_eq!(whom, ["chief", "adam"], "not who asked");
@@ -183,8 +159,8 @@ async fn approvers_are_told_that_a_remote_access_waits_for_them_and_of_a_batch_o
     let reaches = "3 sessions at most; every credential on db01; ops@db01:login";
     assert_eq!((remote.reaches.to_string().as_str(), remote.users.to_string().as_str()), (reaches, "olga"));
     // Nobody decides on their own; of a batch, adam does on olga's.
-    world.workflow.create(&new(Some("adam")), &by("boss")).await.unwrap();
-    world.workflow.create(&new(None), &by("boss")).await.unwrap();
+    world.remote_accesses.create(&new(Some("adam")), &by("boss")).await.unwrap();
+    world.remote_accesses.create(&new(None), &by("boss")).await.unwrap();
     let later: Vec<_> = told()
         .await
         .split_off(2)
@@ -195,13 +171,13 @@ async fn approvers_are_told_that_a_remote_access_waits_for_them_and_of_a_batch_o
     assert_eq!(later, [("chief".to_owned(), 2, 1), both("chief"), both("adam")]);
 
     // What needs no approval asks nobody.
-    let world = World::new(&[], 1).await;
-    world.workflow.create(&new(None), &by("boss")).await.unwrap();
-    assert_eq!(world.temporary.store.notifications(&NotificationFilter::default()).await.unwrap(), []);
+    let world = self::world(&[], 1).await;
+    world.remote_accesses.create(&new(None), &by("boss")).await.unwrap();
+    assert_eq!(world.store.notifications(&NotificationFilter::default()).await.unwrap(), []);
 }
 
 async fn a_request_that_says_too_little_or_names_what_is_not_there_saves_nothing() {
-    let world = World::new(&[], 1).await;
+    let world = world(&[], 1).await;
     let limited = |devices: &[&str], credentials: &[&str]| {
         Scope::Limited(Limited {
             devices: devices.iter().map(|name| name.parse().unwrap()).collect(),
@@ -234,14 +210,14 @@ async fn a_request_that_says_too_little_or_names_what_is_not_there_saves_nothing
         (NewRemoteAccess { start: start(24 * 400), ..new(None) }, "at most a year ahead"),
         (NewRemoteAccess { claims: coded, ..new(None) }, "`nonsense` is not of the form CHG[0-9]+"),
     ] {
-        let told = world.workflow.create(&asked, &by("boss")).await.unwrap_err().to_string();
+        let told = world.remote_accesses.create(&asked, &by("boss")).await.unwrap_err().to_string();
         assert!(told.contains(says), "{told}");
     }
-    assert_eq!(world.workflow.list(&RemoteAccessFilter::default()).await.unwrap(), []);
+    assert_eq!(world.remote_accesses.list(&RemoteAccessFilter::default()).await.unwrap(), []);
 }
 
 async fn who_joins_a_group_that_gives_access_by_itself_is_in_at_once_and_only_then() {
-    let world = World::new(&[], 1).await;
+    let world = world(&[], 1).await;
     let apply = async |text: &str| world.access.apply(text, &by("boss"), false).await.unwrap();
     apply(&resources("default", "\"adam\"")).await;
     apply(&resources("default", "\"adam\", \"olga\"")).await;
@@ -251,7 +227,7 @@ async fn who_joins_a_group_that_gives_access_by_itself_is_in_at_once_and_only_th
     apply(&resources("yes", "\"adam\"")).await;
     apply(&resources("yes", "\"adam\", \"olga\"")).await;
     assert_eq!(world.comes_from("203.0.113.9"), None);
-    let all = world.workflow.list(&RemoteAccessFilter::default()).await.unwrap();
+    let all = world.remote_accesses.list(&RemoteAccessFilter::default()).await.unwrap();
     assert_eq!((all.len(), all[0].user.as_str(), &all[0].scope), (1, "olga", &Scope::Full));
     // Who leaves is out.
     apply(&resources("yes", "\"adam\"")).await;
@@ -259,17 +235,17 @@ async fn who_joins_a_group_that_gives_access_by_itself_is_in_at_once_and_only_th
 }
 
 async fn before_a_remote_access_ends_its_user_is_told_once_and_of_a_short_one_not_at_all() {
-    let world = World::new(&[], 1).await;
+    let world = world(&[], 1).await;
     let long = NewRemoteAccess { duration: Length::hours(72), ..new(Some("olga")) };
-    world.workflow.create(&long, &by("boss")).await.unwrap();
-    world.workflow.create(&new(Some("adam")), &by("boss")).await.unwrap();
+    world.remote_accesses.create(&long, &by("boss")).await.unwrap();
+    world.remote_accesses.create(&new(Some("adam")), &by("boss")).await.unwrap();
     let hours = |hours| moment() + jiff::SignedDuration::from_hours(hours);
     for (at, told) in [(0, 0), (47, 0), (49, 1), (50, 0), (73, 0)] {
-        assert_eq!(world.workflow.tell_of_ends(hours(at)).await.unwrap(), told, "{at}");
+        assert_eq!(world.remote_accesses.tell_of_ends(hours(at)).await.unwrap(), told, "{at}");
     }
     let (now, until) = (hours(49), hours(50));
     let mail = tidegate_common::notice::Channel::Mail;
-    let claimed = world.temporary.store.notifications_claim(mail, 10, now, until).await.unwrap();
+    let claimed = world.store.notifications_claim(mail, 10, now, until).await.unwrap();
     assert_eq!(claimed.len(), 1);
 }
 

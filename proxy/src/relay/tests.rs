@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::inbox::Inbox;
 use crate::session::Keyboard;
-use crate::testing::{Gate, permit};
+use crate::testing::{World, permit};
 
 /// What a client was told.
 #[derive(Debug, PartialEq, Eq)]
@@ -170,7 +170,7 @@ async fn flood(handle: Handle, id: ChannelId) {
 /// A relay at work, and both ends of it.
 struct Stage {
     /// What it rests on.
-    gate: Gate,
+    world: World,
     open: Arc<Open>,
     inbox: Inbox<Control>,
     room: Arc<Semaphore>,
@@ -182,9 +182,9 @@ struct Stage {
 
 impl Stage {
     async fn new(terminal: bool, command: &str) -> Self {
-        let gate = Gate::new().await;
+        let world = World::bare().await;
         let (device, heard) = mpsc::unbounded_channel();
-        let open = gate.open(permit("{}"), Device(device)).await;
+        let open = world.open(permit("{}"), Device(device)).await;
         let (sender, told) = mpsc::unbounded_channel();
         let (inbox, room) = (Inbox::default(), Arc::new(Semaphore::new(1 << 20)));
         let channel = InMemory { told: sender, room: Arc::clone(&room) };
@@ -196,7 +196,7 @@ impl Stage {
             .unwrap();
         let (phase, seen) = watch::channel(Phase::Open(Arc::clone(&open)));
         let relay = tokio::spawn(serve(Client { channel, inbox: inbox.clone() }, seen));
-        let mut stage = Self { gate, open, inbox, room, told, heard, relay, phase };
+        let mut stage = Self { world, open, inbox, room, told, heard, relay, phase };
         assert_eq!(stage.told().await, Told::Success);
         stage
     }
@@ -237,16 +237,14 @@ async fn what_a_client_that_is_no_ssh_does_reaches_the_device_and_the_answers_co
     assert!(!stage.relay.await.unwrap(), "nobody had to be told why");
     let facts = stage.open.live.facts();
     assert_eq!((facts.channels, facts.bytes_in, facts.bytes_out), (0, 2, 2));
+    let mut log = stage.world.audit.tail(1000, true);
     let closed = async {
-        while !stage
-            .gate
-            .log()
-            .await
-            .iter()
-            .any(|line| line.contains("channel 7 closed, exit: 7, 2 bytes in"))
-        {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        while let Some(record) = log.next_record().await.unwrap() {
+            if record.to_string().contains("channel 7 closed, exit: 7, 2 bytes in") {
+                return;
+            }
         }
+        panic!("the log ended");
     };
     tokio::time::timeout(Duration::from_secs(30), closed).await.unwrap();
 }

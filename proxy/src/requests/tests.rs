@@ -9,9 +9,10 @@ use tidegate_common::time::Window;
 
 use super::*;
 use crate::access::tests::proved;
-use crate::store::testing::{Temporary, on_both};
+use crate::store::testing::on_both;
+use crate::testing::{World, by, user};
 
-const WORLD: &str = r#"
+const RESOURCES: &str = r#"
 [[user]]
 name = "operator"
 [[user]]
@@ -50,32 +51,8 @@ criteria = { accounts = ["said"] }
 session = { justification = true }
 "#;
 
-struct World {
-    access: Access,
-    requests: Requests,
-    temporary: Temporary,
-}
-
 async fn world() -> World {
-    let temporary = Temporary::new().await;
-    let store = temporary.store.clone();
-    let audit = AuditLog::open(store.clone(), &temporary.directory().join("audit")).await.unwrap();
-    let access = Access::load(store.clone(), audit.clone(), Default::default()).await.unwrap();
-    access.apply(WORLD, &By::proxy(), false).await.unwrap();
-    let requests = Requests::new(store, access.clone(), audit, Settings::default());
-    World { access, requests, temporary }
-}
-
-fn user(name: &str) -> UserName {
-    name.parse().unwrap()
-}
-
-fn by(name: &str) -> By {
-    By {
-        actor: tidegate_common::audit::Actor::User(user(name)),
-        origin: Some("192.0.2.7".parse().unwrap()),
-        login: None,
-    }
+    World::new(RESOURCES).await
 }
 
 fn text(text: &str) -> Option<Text> {
@@ -117,13 +94,11 @@ impl World {
         }
     }
 
-    async fn audit(&self) -> Vec<String> {
-        let rows = self.temporary.store.audit_from(self.temporary.store.own_gate(), 1, 100).await.unwrap();
-        let kind = |body: &str| {
-            let body: serde_json::Value = serde_json::from_str(body).unwrap();
-            body["event"]["type"].as_str().unwrap().to_owned()
-        };
-        rows.iter().map(|row| kind(&row.body)).filter(|kind| kind.starts_with("request")).collect()
+    /// The kinds of what the audit log tells of requests.
+    async fn steps(&self) -> Vec<String> {
+        let kind = |event: &Event| serde_json::to_value(event).unwrap()["type"].as_str().unwrap().to_owned();
+        let records = self.records().await;
+        records.iter().map(|record| kind(&record.event)).filter(|kind| kind.starts_with("request")).collect()
     }
 }
 
@@ -134,7 +109,7 @@ async fn a_request_approved_by_every_level_permits_a_session_within_its_window()
     let permit = world.permit().await;
     assert_eq!(permit.request(), Some(request.id));
     assert_eq!(permit.expires(), Some(window.end));
-    assert_eq!(world.audit().await, ["request-created", "request-approved", "request-approved"]);
+    assert_eq!(world.steps().await, ["request-created", "request-approved", "request-approved"]);
     let vote = &request.votes[0];
     assert_eq!((vote.comment.clone(), vote.origin), (text("fine"), Some("192.0.2.7".parse().unwrap())));
 }
@@ -161,7 +136,7 @@ async fn a_rejected_request_is_over() {
     assert!(matches!(rejected.state, RequestState::Rejected { .. }));
     let late = world.approve(id, "approver", Wish::default()).await;
     assert!(matches!(late, Err(RequestError::State { state: "rejected", .. })), "{late:?}");
-    assert_eq!(world.audit().await, ["request-created", "request-rejected"]);
+    assert_eq!(world.steps().await, ["request-created", "request-rejected"]);
 }
 
 async fn a_second_request_for_the_same_is_refused_while_the_first_waits() {
@@ -187,7 +162,7 @@ async fn what_needs_no_request_lacks_a_claim_or_is_refused_makes_none() {
         world.requests.create(NewRequest { wish: past, ..ops() }).await,
         Err(RequestError::Start)
     ));
-    assert_eq!(world.audit().await, Vec::<String>::new());
+    assert_eq!(world.steps().await, Vec::<String>::new());
 }
 
 async fn a_waiting_request_expires_by_itself_and_is_written_down_once() {
@@ -198,7 +173,7 @@ async fn a_waiting_request_expires_by_itself_and_is_written_down_once() {
     assert!(matches!(seen.state, RequestState::Expired { .. }));
     assert_eq!(world.requests.expire(made.expires).await.unwrap(), 1);
     assert_eq!(world.requests.expire(made.expires).await.unwrap(), 0);
-    assert_eq!(world.audit().await, ["request-created", "request-expired"]);
+    assert_eq!(world.steps().await, ["request-created", "request-expired"]);
 }
 
 async fn an_approver_may_shorten_and_move_the_window_but_not_lengthen_it() {
@@ -253,7 +228,7 @@ async fn an_edited_group_ends_what_it_no_longer_gives() {
     world.approved().await;
     let permit = world.permit().await;
     let edited = "[[access_group]]\nname = \"dba\"\nusers = [\"stranger\"]\ncriteria = { accounts = [\"ops\"] }\nsession = {}\n";
-    world.access.apply(edited, &By::proxy(), false).await.unwrap();
+    world.apply(edited).await;
     assert_eq!(world.access.still_permits(&permit).await.unwrap_err(), EndReason::Withdrawn);
 }
 
@@ -265,11 +240,11 @@ fn length(request: &Request) -> u64 {
 
 /// The group with other terms of its sessions.
 async fn edited(world: &World, session: &str, more: &str) {
-    let group = WORLD.split("[[access_group]]").nth(1).unwrap();
+    let group = RESOURCES.split("[[access_group]]").nth(1).unwrap();
     let was = "{ justification = true, emergency = true, approval = { needed = 1, levels = true } }";
     assert!(group.contains(was));
     let group = format!("[[access_group]]{}{more}\n", group.replace(was, session));
-    world.access.apply(&group, &By::proxy(), false).await.unwrap();
+    world.apply(&group).await;
 }
 
 async fn no_request_opens_for_longer_than_its_groups_longest_session() {

@@ -18,19 +18,15 @@ use tokio::sync::mpsc;
 
 use super::{Actor, AgentLinks, Link, Services};
 use crate::access::tests::proved;
-use crate::access::{Access, By};
 use crate::agents::GrantSeen;
-use crate::audit_log::{AuditLog, Telling};
-use crate::changes::Changes;
-use crate::outside::RemoteAccesses;
-use crate::recordings::{End, Open, Recorder, RecordingKey, Recordings, Settings};
-use crate::requests::Requests;
+use crate::audit_log::Telling;
+use crate::recordings::{End, Open, Recorder, Recordings};
 use crate::session::{LiveEntry, LiveSession, LiveSessions};
 use crate::store::testing::Temporary;
 use crate::store::{Claimed, Tried};
-use crate::vault::Vault;
+use crate::testing::{self, user};
 
-const WORLD: &str = r#"
+const RESOURCES: &str = r#"
 [[user]]
 name = "operator"
 full_name = "Olga Operator"
@@ -105,27 +101,13 @@ pub struct World {
 
 impl World {
     pub async fn new() -> Self {
-        let temporary = Temporary::new().await;
-        let store = temporary.store.clone();
-        let directory = temporary.directory();
-        let audit = AuditLog::open(store.clone(), &directory.join("audit")).await.unwrap();
-        let access = Access::load(store.clone(), audit.clone(), Default::default()).await.unwrap();
-        access.apply(WORLD, &By::proxy(), false).await.unwrap();
-        let requests =
-            Requests::new(store.clone(), access.clone(), audit.clone(), crate::requests::Settings::default());
-        let key = RecordingKey::open(directory).unwrap();
-        let recordings = Recordings::open(Settings::testing(directory.join("recordings")), key).unwrap();
+        let approvers = vec![user("approver")];
+        let settings = crate::outside::Settings { approvers, ..Default::default() };
+        let base = testing::World::new(RESOURCES).await.with_remote_accesses(settings);
+        let recordings = base.recordings();
+        let testing::World { store, audit, access, requests, changes, remote_accesses, vault, temporary } =
+            base;
         let links = Arc::new(Fake::default());
-        let settings = crate::outside::Settings {
-            approvers: vec!["approver".parse().unwrap()],
-            ..crate::outside::Settings::default()
-        };
-        let key = directory.join("vault.key");
-        crate::files::write_new(&key, &[7; 32], 0o400).unwrap();
-        let vault = Vault::new(store.clone(), audit.clone(), Some(key));
-        let remote_accesses =
-            RemoteAccesses::new(store.clone(), access.clone(), audit.clone(), vault.clone(), settings);
-        let changes = Changes::new(store.clone(), access.clone(), audit.clone());
         let services = Services {
             store,
             changes,

@@ -299,24 +299,7 @@ const MOST: u64 = 10_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::{Temporary, on_both};
-
-    fn session(second: i64) -> SessionRow {
-        let millis = u64::try_from(second).unwrap() * 1000;
-        SessionRow {
-            id: SessionId::new(millis, 7),
-            user: "operator".parse().unwrap(),
-            target: "ops@db01".parse().unwrap(),
-            group: "dba".parse().unwrap(),
-            request: None,
-            emergency: false,
-            origin: "::1".parse().unwrap(),
-            gate: GateId::FIRST,
-            started: Timestamp::from_second(second).unwrap(),
-            ended: None,
-            outcome: None,
-        }
-    }
+    use crate::store::testing::{Temporary, on_both, session};
 
     async fn a_session_is_live_until_it_ended_and_found_by_the_start_of_its_id() {
         let temporary = Temporary::new().await;

@@ -65,6 +65,23 @@ pub fn gate(name: &str) -> GateName {
     name.parse().unwrap()
 }
 
+/// A live session of `operator`'s on the first gate, which began so many seconds after 1970.
+pub fn session(second: i64) -> SessionRow {
+    SessionRow {
+        id: SessionId::new(u64::try_from(second).unwrap() * 1000, 7),
+        user: "operator".parse().unwrap(),
+        target: "ops@db01".parse().unwrap(),
+        group: "dba".parse().unwrap(),
+        request: None,
+        emergency: false,
+        origin: "::1".parse().unwrap(),
+        gate: GateId::FIRST,
+        started: Timestamp::from_second(second).unwrap(),
+        ended: None,
+        outcome: None,
+    }
+}
+
 impl Store {
     pub fn url(&self) -> &StoreUrl {
         &self.url
@@ -149,6 +166,12 @@ impl Store {
     }
 }
 
+fn directory() -> PathBuf {
+    let directory = std::env::temp_dir().join(format!("tidegate store %41-{:032x}", rand::random::<u128>()));
+    std::fs::create_dir(&directory).unwrap();
+    directory
+}
+
 /// A store of its own, with a directory that is removed when this goes.
 pub struct Temporary {
     pub store: Store,
@@ -158,15 +181,21 @@ pub struct Temporary {
 
 impl Temporary {
     pub async fn new() -> Self {
-        let directory =
-            std::env::temp_dir().join(format!("tidegate store %41-{:032x}", rand::random::<u128>()));
-        std::fs::create_dir(&directory).unwrap();
+        let directory = directory();
         let url = match on() {
             On::Sqlite => format!("sqlite:{}", directory.join("t.db").display()),
             On::Postgres => server().database().unwrap(),
         };
-        let url = url.parse().unwrap();
-        let store = Store::open(&url, &gate("gate1")).await.unwrap();
+        Self::open(url.parse().unwrap(), "gate1", directory).await
+    }
+
+    /// The store of another, as this gate has it, with a directory of its own.
+    pub async fn of_gate(name: &str, url: &StoreUrl) -> Self {
+        Self::open(url.clone(), name, directory()).await
+    }
+
+    async fn open(url: StoreUrl, name: &str, directory: PathBuf) -> Self {
+        let store = Store::open(&url, &gate(name)).await.unwrap();
         Self { store, url, directory }
     }
 

@@ -6,6 +6,7 @@ use sea_orm::ConnectionTrait as _;
 
 use super::testing::{Temporary, gate, on_both, server};
 use super::*;
+use crate::testing::until;
 
 #[tokio::test]
 async fn the_file_is_its_owners_only_and_opens_again() {
@@ -91,9 +92,7 @@ async fn what_holds_a_statement_up_for_too_long_is_told_as_a_database_that_is_aw
     let gone = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = \
                 current_database()";
     let database = url.split(['/', '?']).nth(3).unwrap();
-    while server().sql(database, gone).unwrap() != "0" {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until("nothing rests", async || (server().sql(database, gone).unwrap() == "0").then_some(())).await;
     let rest = rests.execute_unprepared("SELECT 1").await.map(drop).doing("went on");
     for (what, held_up) in [("lock", lock), ("statement", statement), ("rest", rest)] {
         let error = held_up.unwrap_err();

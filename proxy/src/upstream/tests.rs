@@ -2,7 +2,7 @@
 
 use russh::keys::{Algorithm, PrivateKey};
 use russh::server::{self, Auth};
-use tidegate_common::audit::{Event, Record};
+use tidegate_common::audit::Event;
 use tidegate_common::id::SessionId;
 use tidegate_common::policy::Permit;
 
@@ -12,6 +12,7 @@ use crate::algorithms::Algorithms;
 use crate::audit_log::AuditLog;
 use crate::keys::Keys;
 use crate::store::testing::Temporary;
+use crate::testing::World;
 use crate::vault::Vault;
 
 struct Device;
@@ -76,24 +77,22 @@ where
 
 /// A connection of ours to a device, and the device's side of it.
 struct Pair {
-    temporary: Temporary,
+    world: World,
     conn: Conn,
     device: server::Handle,
 }
 
 impl Pair {
     async fn new() -> Self {
-        let temporary = Temporary::new().await;
-        let audit =
-            AuditLog::open(temporary.store.clone(), &temporary.directory().join("audit")).await.unwrap();
+        let world = World::bare().await;
+        let audit = world.audit.clone();
         let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
         let (conn, device) = connected(key, crate::session::new_id(), audit, Device).await;
-        Self { temporary, conn: conn.into(), device }
+        Self { world, conn: conn.into(), device }
     }
 
     async fn log(&self) -> Vec<Event> {
-        let rows = self.temporary.store.audit_from(self.temporary.store.own_gate(), 1, 1000).await.unwrap();
-        rows.iter().map(|row| serde_json::from_str::<Record>(&row.body).unwrap().event).collect()
+        self.world.records().await.into_iter().map(|record| record.event).collect()
     }
 }
 

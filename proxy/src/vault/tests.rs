@@ -7,15 +7,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use tidegate_common::audit::SecretKind;
 
 use super::*;
-use crate::access::Access;
-use crate::store::testing::{Temporary, on_both};
+use crate::store::testing::on_both;
+use crate::testing::World;
 
 const RESOURCES: &str = "[[device]]\nname = \"db01\"\n[[credential]]\nname = \"ops@db01\"\n[[credential]]\n\
                          name = \"sa@db01\"\n[[credential]]\nname = \"root@db01\"\n";
 
 struct Room {
-    temporary: Temporary,
-    audit: AuditLog,
+    world: World,
     vault: Vault,
     key: PathBuf,
 }
@@ -36,15 +35,11 @@ fn name(text: &str) -> CredentialName {
 
 impl Room {
     async fn new() -> Self {
-        let temporary = Temporary::new().await;
-        let store = temporary.store.clone();
-        let audit = AuditLog::open(store.clone(), &temporary.directory().join("audit")).await.unwrap();
-        let access = Access::load(store.clone(), audit.clone(), Default::default()).await.unwrap();
-        access.apply(RESOURCES, &By::proxy(), false).await.unwrap();
-        let key = temporary.directory().join("vault.key");
+        let world = World::new(RESOURCES).await;
+        let key = world.temporary.directory().join("vault.key");
         write_key(&key, 1);
-        let vault = Vault::new(store, audit.clone(), Some(key.clone()));
-        Self { temporary, audit, vault, key }
+        let vault = Vault::new(world.store.clone(), world.audit.clone(), Some(key.clone()));
+        Self { world, vault, key }
     }
 
     async fn set(&self, credential: &str, text: &str) {
@@ -57,7 +52,7 @@ impl Room {
 
     /// The vault of a gate that starts now.
     fn begun_again(&self) -> Vault {
-        Vault::new(self.temporary.store.clone(), self.audit.clone(), Some(self.key.clone()))
+        Vault::new(self.world.store.clone(), self.world.audit.clone(), Some(self.key.clone()))
     }
 
     /// The key becomes the one before, and another follows.
@@ -79,11 +74,7 @@ async fn what_is_set_comes_back_until_it_is_forgotten_and_the_log_tells_no_word_
     assert_eq!(room.shows("ops@db01").await.unwrap(), None);
     let again = room.vault.forget(&name("ops@db01"), &By::proxy()).await.unwrap_err();
     assert!(again.to_string().starts_with("there is no secret of ops@db01"), "{again}");
-    let mut told = Vec::new();
-    let mut tail = room.audit.tail(100, false);
-    while let Some(record) = tail.next_record().await.unwrap() {
-        told.push(record.event.to_string());
-    }
+    let told: Vec<_> = room.world.records().await.iter().map(|record| record.event.to_string()).collect();
     let told = told.join("\n");
     let put = "the password of ops@db01 was put into the vault\n";
     let ends = format!("{put}{put}the secret of ops@db01 was taken out of the vault");
@@ -94,7 +85,7 @@ async fn a_row_that_was_altered_or_put_in_the_place_of_another_is_refused() {
     let room = Room::new().await;
     room.set("ops@db01", "hunter2").await;
     room.set("sa@db01", "hunter3").await;
-    let store = &room.temporary.store;
+    let store = &room.world.store;
     let row =
         |credential: &'static str| async move { store.secret(&name(credential)).await.unwrap().unwrap() };
     let (ops, sa) = (row("ops@db01").await, row("sa@db01").await);
@@ -138,9 +129,9 @@ async fn another_master_key_follows_while_secrets_are_in_use_and_what_was_interr
 
     // The gate dies when one of three is moved: the step of the others was never written.
     let keys = room.vault.keys().await.unwrap();
-    let one = room.temporary.store.secrets_not_under(&keys.now.id, None, 1).await.unwrap();
+    let one = room.world.store.secrets_not_under(&keys.now.id, None, 1).await.unwrap();
     let moved = room.vault.rewrapped(&keys, &one[0]).unwrap();
-    assert!(room.temporary.store.takes(Store::secrets_rewrapped_step(vec![moved])).await);
+    assert!(room.world.store.takes(Store::secrets_rewrapped_step(vec![moved])).await);
     let again = room.begun_again();
     again.check().await.unwrap();
     all_show(&again).await;
@@ -223,7 +214,7 @@ async fn a_master_key_that_others_may_read_or_that_is_none_is_refused_with_what_
     assert!(told.contains("is not there; put it there"), "{told}");
     fs::create_dir(&room.key).unwrap();
     assert!(room.vault.check().await.unwrap_err().to_string().contains("is not there"));
-    let none = Vault::new(room.temporary.store.clone(), room.audit.clone(), None);
+    let none = Vault::new(room.world.store.clone(), room.world.audit.clone(), None);
     none.check().await.unwrap();
     let told = none.set(&name("ops@db01"), &password("x"), &By::proxy()).await.unwrap_err().to_string();
     assert!(told.starts_with("the vault has no master key; write 32 random bytes to a file"), "{told}");

@@ -1,32 +1,16 @@
 //! What is kept of what agents tell.
 
 use super::*;
-use crate::store::testing::Temporary;
-use crate::store::{GateId, SessionRow};
+use crate::store::SessionRow;
+use crate::store::testing::{Temporary, session};
 use tidegate_common::grant::Failure;
 use tidegate_common::residue::{Change, Finding, FindingKind};
-
-fn session() -> SessionRow {
-    SessionRow {
-        id: SessionId::new(1, 1),
-        user: "operator".parse().unwrap(),
-        target: "ops@db01".parse().unwrap(),
-        group: "dba".parse().unwrap(),
-        request: None,
-        emergency: false,
-        origin: "::1".parse().unwrap(),
-        gate: GateId::FIRST,
-        started: jiff::Timestamp::UNIX_EPOCH,
-        ended: None,
-        outcome: None,
-    }
-}
 
 #[tokio::test]
 async fn only_its_own_agent_tells_what_a_session_left_behind_and_only_once() {
     let temporary = Temporary::new().await;
     let context = ListenerContext::testing(&temporary).await;
-    let row = session();
+    let row = session(0);
     context.store.session_put(&row).await.unwrap();
     let (db01, db02) = ("db01".parse().unwrap(), "db02".parse().unwrap());
     let finding = |what: &str| {
@@ -40,11 +24,7 @@ async fn only_its_own_agent_tells_what_a_session_left_behind_and_only_once() {
     context.left_behind(&db01, row.id, residue("second")).await.unwrap();
     let kept = context.store.residue(row.id).await.unwrap().unwrap();
     assert_eq!(kept.findings, finding("true\\u{1b}[2J"));
-    let mut tail = context.audit.tail(10, false);
-    let mut told = Vec::new();
-    while let Some(record) = tail.next_record().await.unwrap() {
-        told.push(record.event);
-    }
+    let told = context.told().await;
     assert!(matches!(told.first(), Some(Event::AgentRefused { .. })), "{told:?}");
     assert!(matches!(told.get(1..), Some([Event::ResidueReported { .. }])), "{told:?}");
 }
@@ -54,7 +34,7 @@ async fn what_an_agent_tells_is_bounded_and_of_its_own_sessions_only() {
     let temporary = Temporary::new().await;
     let context = ListenerContext::testing(&temporary).await;
     let store = &context.store;
-    let row = session();
+    let row = session(0);
     store.session_put(&row).await.unwrap();
     let (db01, db02) = ("db01".parse().unwrap(), "db02".parse().unwrap());
     let kind = tidegate_common::grant::PrivilegeKind::Sudo;
@@ -86,7 +66,7 @@ async fn what_stood_and_was_undone_by_a_sweep_or_by_the_agent_is_told_to_be_gone
     for by_sweep in [true, false] {
         let temporary = Temporary::new().await;
         let context = ListenerContext::testing(&temporary).await;
-        let row = session();
+        let row = session(0);
         context.store.session_put(&row).await.unwrap();
         let db01 = "db01".parse().unwrap();
         let kind = tidegate_common::grant::PrivilegeKind::Groups;
@@ -110,11 +90,7 @@ async fn what_stood_and_was_undone_by_a_sweep_or_by_the_agent_is_told_to_be_gone
         }
         context.stands(&db01, Vec::new()).await.unwrap();
         context.stands(&db01, Vec::new()).await.unwrap();
-        let mut tail = context.audit.tail(10, false);
-        let mut told = Vec::new();
-        while let Some(record) = tail.next_record().await.unwrap() {
-            told.push(record.event.to_string());
-        }
+        let told: Vec<_> = context.told().await.iter().map(ToString::to_string).collect();
         let expected: &[&str] = if by_sweep {
             &["STANDING", "no longer standing on ops@db01: adm", "no longer standing on ops@db01: disk"]
         } else {
@@ -159,8 +135,8 @@ async fn an_agent_that_tells_without_end_has_so_many_records_and_one_sum_and_its
     let temporary = Temporary::new().await;
     let context = ListenerContext::testing(&temporary).await;
     let db01: DeviceName = "db01".parse().unwrap();
-    let row = session();
-    let other = SessionRow { id: SessionId::new(1, 2), ..session() };
+    let row = session(0);
+    let other = SessionRow { id: SessionId::new(1, 2), ..session(0) };
     context.store.session_put(&row).await.unwrap();
     context.store.session_put(&other).await.unwrap();
     context.store.enrol(&db01, "key", Timestamp::now()).await;
@@ -200,8 +176,8 @@ async fn what_an_agent_tells_of_sessions_that_are_over_has_a_bound_and_of_a_live
     let temporary = Temporary::new().await;
     let context = ListenerContext::testing(&temporary).await;
     let db01: DeviceName = "db01".parse().unwrap();
-    let over = SessionRow { ended: Some(Timestamp::UNIX_EPOCH), ..session() };
-    let live = SessionRow { id: SessionId::new(1, 2), ..session() };
+    let over = SessionRow { ended: Some(Timestamp::UNIX_EPOCH), ..session(0) };
+    let live = SessionRow { id: SessionId::new(1, 2), ..session(0) };
     for row in [&over, &live] {
         context.store.session_put(row).await.unwrap();
     }

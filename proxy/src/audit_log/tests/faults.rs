@@ -14,8 +14,8 @@ use tidegate_common::model::Resources;
 
 use super::{lines, wait_for_the_end};
 use crate::audit_log::AuditLog;
-use crate::store::testing::gate;
-use crate::store::{GateId, SessionRow, Store, StoreUrl};
+use crate::store::testing::{gate, session};
+use crate::store::{Store, StoreUrl};
 
 const CONTROL: &str = "TIDEGATE_FAULTS_CONTROL";
 const DIR: &str = "TIDEGATE_FAULTS_DIR";
@@ -243,22 +243,6 @@ impl Faults {
 
 fn record(text: &str) -> Event {
     Event::ProxyStopped { why: Note::new(text) }
-}
-
-fn session(number: i64) -> SessionRow {
-    SessionRow {
-        id: SessionId::new(u64::try_from(number).unwrap(), 7),
-        user: "operator".parse().unwrap(),
-        target: "ops@db01".parse().unwrap(),
-        group: "dba".parse().unwrap(),
-        request: None,
-        emergency: false,
-        origin: "::1".parse().unwrap(),
-        gate: GateId::FIRST,
-        started: jiff::Timestamp::from_second(number).unwrap(),
-        ended: None,
-        outcome: None,
-    }
 }
 
 fn url(dir: &Path) -> StoreUrl {

@@ -1,16 +1,14 @@
 //! Sessions that are compared while they run.
 
-use std::time::Duration;
-
 use tidegate_common::audit::{CommandSource, CommandText, Note, Record};
 use tidegate_common::notice::Notice;
 use tidegate_common::policy::Recipient;
 use tidegate_common::wire::{Exec, Witnessed};
 
 use super::*;
-use crate::recordings::{RecordingKey, Recordings, Settings};
 use crate::service::testing::shown;
 use crate::store::NotificationFilter;
+use crate::testing::until;
 
 struct Watched {
     world: World,
@@ -27,11 +25,8 @@ fn session() -> SessionId {
 }
 
 async fn watched(witnessed: bool, interrupt: bool) -> Watched {
-    let world = World::new().await;
-    let directory = world.temporary.directory();
-    let key = RecordingKey::open(directory).unwrap();
-    let recordings = Recordings::open(Settings::testing(directory.join("recordings")), key).unwrap();
-    let recorder = shown(&recordings, session(), "").await;
+    let world = World::new(RESOURCES).await;
+    let recorder = shown(&world.recordings(), session(), "").await;
     let ended = std::sync::Arc::<std::sync::Mutex<Vec<String>>>::default();
     let told = std::sync::Arc::clone(&ended);
     let compared = Compared {
@@ -57,16 +52,8 @@ impl Watched {
 
     /// The comparison once it is so.
     async fn until(&self, is_so: impl Fn(&Comparison) -> bool) -> Comparison {
-        let looking = async {
-            loop {
-                let found = self.world.temporary.store.comparison(session()).await.unwrap();
-                match found.filter(&is_so) {
-                    Some(found) => return found,
-                    None => tokio::time::sleep(Duration::from_millis(10)).await,
-                }
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(60), looking).await.unwrap()
+        let look = async || self.world.store.comparison(session()).await.unwrap().filter(&is_so);
+        until("the comparison is so", look).await
     }
 }
 
@@ -94,13 +81,13 @@ async fn an_unexpected_command_is_in_the_log_and_the_report_at_once_and_the_last
     watched.line("rm -rf /srv");
     let live = watched.until(|found| !found.report.unexpected.is_empty()).await;
     assert!(!live.complete);
-    let rows = watched.world.temporary.store.audit_of_session(session(), None, 10).await.unwrap();
+    let rows = watched.world.store.audit_of_session(session(), None, 10).await.unwrap();
     let record = |body: &str| serde_json::from_str::<Record>(body).unwrap();
     let told: Vec<_> = rows.iter().map(|row| record(&row.body).event.to_string()).collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].ends_with("UNEXPECTED by change CHG-1, typed: rm -rf /srv"), "{told:?}");
     assert_eq!(*watched.ended.lock().unwrap(), Vec::<String>::new());
-    let store = &watched.world.temporary.store;
+    let store = &watched.world.store;
     let [notice] = store.notifications(&NotificationFilter::default()).await.unwrap().try_into().unwrap();
     assert_eq!(notice.recipient, Recipient::User(user("olga")));
     let Notice::UnexpectedCommand { command, change, ended: false, .. } = notice.notice else {
@@ -114,7 +101,7 @@ async fn an_unexpected_command_is_in_the_log_and_the_report_at_once_and_the_last
     let score = over.report.score();
     assert_eq!((score.matched, score.unexpected, score.missing), (2, 1, 0));
     // Its report is in the outbox with it.
-    let store = &watched.world.temporary.store;
+    let store = &watched.world.store;
     let told = store.notifications(&NotificationFilter::default()).await.unwrap();
     let reports = told.iter().filter(|one| matches!(one.notice, Notice::ChangeReported { .. }));
     let [report] = reports.collect::<Vec<_>>().try_into().unwrap();
@@ -135,7 +122,7 @@ async fn a_change_that_says_so_has_the_session_ended_once_with_the_reason() {
     assert_eq!(*watched.ended.lock().unwrap(), [why]);
     watched.watching.take();
     assert!(watched.until(|found| found.complete).await.report.score().missing == 2);
-    let store = &watched.world.temporary.store;
+    let store = &watched.world.store;
     let told = store.notifications(&NotificationFilter::default()).await.unwrap();
     let missing = told.iter().find_map(|one| match &one.notice {
         Notice::ChangeReported { missing, .. } => Some(missing.to_string()),

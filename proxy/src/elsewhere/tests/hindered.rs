@@ -17,12 +17,12 @@ async fn a_gate_that_stops_in_the_middle_of_a_step_holds_up_the_others_for_secon
                 tokio::task::yield_now().await;
             }
             let start = Instant::now();
-            two.access.apply("[[user]]\nname = \"late\"\n", &By::proxy(), false).await.unwrap();
+            two.apply("[[user]]\nname = \"late\"\n").await;
             assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
         } => {}
     }
     // Its step was not taken, and it goes on.
-    one.access.apply("[[user]]\nname = \"later\"\n", &By::proxy(), false).await.unwrap();
+    one.apply("[[user]]\nname = \"later\"\n").await;
     assert!(one.access.snapshot().user(&user("late")).is_some());
 }
 
@@ -53,7 +53,8 @@ async fn a_gate_that_cannot_read_what_a_newer_one_wrote_begins_nothing_new_until
         written("'{\"tea\":true,' || substr(document, 2)");
         let start = "nothing new begins on this gate: it cannot read what a newer one wrote";
         let refused = || async { decide().await.err().map(|error| error.to_string()) };
-        let refused = until(async || refused().await.filter(|why| why.starts_with(start))).await;
+        let refused =
+            until("it is refused", async || refused().await.filter(|why| why.starts_with(start))).await;
         assert!(refused.ends_with("ask an administrator to upgrade it"), "{refused}");
         let detail = two.access.is_current().unwrap_err().detail();
         for part in ["the store holds", named, "tea", "upgrade this one"] {
@@ -64,7 +65,7 @@ async fn a_gate_that_cannot_read_what_a_newer_one_wrote_begins_nothing_new_until
         let refused = two.ask().await.unwrap_err().to_string();
         assert!(refused.starts_with("nothing new begins on this gate"), "{refused}");
         written("'{' || substr(document, 13)");
-        until(async || decide().await.is_ok().then_some(())).await;
+        until("it is decided again", async || decide().await.is_ok().then_some(())).await;
         assert!(two.access.still_permits(&permit).await.is_ok());
     }
     // What it cannot read may stop anybody.
@@ -73,7 +74,7 @@ async fn a_gate_that_cannot_read_what_a_newer_one_wrote_begins_nothing_new_until
     {
         let told = "UPDATE revision SET number = number + 1 WHERE what = 'rulings'; NOTIFY tidegate";
         one.sql(&format!("{change}; {told}"));
-        until(async || (two.access.is_current().is_ok() == is_current).then_some(())).await;
+        until("the gate knows", async || (two.access.is_current().is_ok() == is_current).then_some(())).await;
         assert_eq!(decide().await.is_ok(), is_current, "{change}");
         assert_eq!(two.access.still_permits(&permit).await.is_ok(), is_current, "{change}");
         assert!(two.access.still_lives(&permit, &mut basis, now).await.is_ok());
@@ -84,7 +85,7 @@ async fn a_gate_that_cannot_read_what_a_newer_one_wrote_begins_nothing_new_until
 async fn a_database_that_goes_away_refuses_what_is_new_keeps_what_happened_and_all_goes_on_when_it_is_back() {
     let server = Server::start().unwrap();
     let gate = Gate::new(&url(&server), "gate1").await;
-    gate.access.apply(WORLD, &By::proxy(), false).await.unwrap();
+    gate.apply(RESOURCES).await;
     gate.keep_up().await;
     let id = gate.ask().await.unwrap();
     gate.approve(id, "one").await.unwrap();

@@ -10,19 +10,19 @@ const OUTSIDE: &str = "203.0.113.9";
 impl World {
     /// Sends a code for an access, and gives it as it was sent. While it waits it is sealed, as this one's.
     async fn code(&self, id: RemoteAccessId) -> String {
-        self.workflow.forward(id, Channel::Mail, &by("boss")).await.unwrap();
+        self.remote_accesses.forward(id, Channel::Mail, &by("boss")).await.unwrap();
         let now = Timestamp::now();
         let until = now + jiff::SignedDuration::from_hours(1);
-        let claimed = self.temporary.store.notifications_claim(Channel::Mail, 100, now, until).await.unwrap();
+        let claimed = self.store.notifications_claim(Channel::Mail, 100, now, until).await.unwrap();
         let kept = claimed.last().and_then(|claimed| claimed.secret.clone()).unwrap();
         assert!(kept.reveal().starts_with("sealed:1:"), "a code waits in the clear");
-        let vault = &self.workflow.0.vault;
+        let vault = &self.vault;
         assert!(vault.open_waiting("remote access 999", &kept).await.is_err(), "another's");
         vault.open_waiting(&format!("remote access {id}"), &kept).await.unwrap().reveal().to_owned()
     }
 
-    async fn redeem(&self, user: &str, code: &str) -> Result<Proved, CodeError> {
-        self.workflow.redeem(&named(user), code, OUTSIDE.parse().unwrap()).await
+    async fn redeem(&self, name: &str, code: &str) -> Result<Proved, CodeError> {
+        self.remote_accesses.redeem(&user(name), code, OUTSIDE.parse().unwrap()).await
     }
 }
 
@@ -31,8 +31,8 @@ fn why<T: std::fmt::Debug>(done: Result<T, CodeError>) -> String {
 }
 
 async fn a_code_lets_its_user_in_once_however_it_is_typed_and_nobody_else() {
-    let world = World::new(&[], 1).await;
-    let id = world.workflow.create(&new(Some("olga")), &by("boss")).await.unwrap()[0].id;
+    let world = world(&[], 1).await;
+    let id = world.remote_accesses.create(&new(Some("olga")), &by("boss")).await.unwrap()[0].id;
     let code = world.code(id).await;
     assert_eq!(code.len(), 31, "26 letters in groups of five");
     let wrong = "that is no code of yours; copy it as it was sent to you";
@@ -45,37 +45,37 @@ async fn a_code_lets_its_user_in_once_however_it_is_typed_and_nobody_else() {
     let used = "that code was used already; ask an administrator to send another";
     assert_eq!(why(world.redeem("olga", &code).await), used);
     // It ends with its access.
-    world.workflow.cancel(id, &by("boss"), None).await.unwrap();
+    world.remote_accesses.cancel(id, &by("boss"), None).await.unwrap();
     assert!(matches!(world.access.still_in(&proved), Err(EndReason::Login(_))));
 }
 
 async fn a_code_is_good_no_more_when_it_has_expired_was_sent_again_or_was_taken_back() {
-    let world = World::new(&[], 1).await;
-    let id = world.workflow.create(&new(Some("olga")), &by("boss")).await.unwrap()[0].id;
+    let world = world(&[], 1).await;
+    let id = world.remote_accesses.create(&new(Some("olga")), &by("boss")).await.unwrap()[0].id;
     let first = world.code(id).await;
     let second = world.code(id).await;
     assert!(matches!(world.redeem("olga", &first).await, Err(CodeError::Wrong)), "another was sent since");
-    world.workflow.revoke_code(id, &by("boss")).await.unwrap();
+    world.remote_accesses.revoke_code(id, &by("boss")).await.unwrap();
     assert!(matches!(world.redeem("olga", &second).await, Err(CodeError::Wrong)));
     let third = world.code(id).await;
-    world.workflow.cancel(id, &by("boss"), None).await.unwrap();
+    world.remote_accesses.cancel(id, &by("boss"), None).await.unwrap();
     assert!(matches!(world.redeem("olga", &third).await, Err(CodeError::Wrong)), "its access was cancelled");
-    let told = world.workflow.forward(id, Channel::Mail, &by("boss")).await.unwrap_err().to_string();
+    let told = world.remote_accesses.forward(id, Channel::Mail, &by("boss")).await.unwrap_err().to_string();
     assert_eq!(told, "remote access 1 is cancelled already");
-    let late = world.workflow.create(&new(Some("adam")), &by("boss")).await.unwrap()[0].id;
-    let told = world.workflow.forward(late, Channel::Sms, &by("boss")).await.unwrap_err().to_string();
+    let late = world.remote_accesses.create(&new(Some("adam")), &by("boss")).await.unwrap()[0].id;
+    let told = world.remote_accesses.forward(late, Channel::Sms, &by("boss")).await.unwrap_err().to_string();
     assert!(told.starts_with("user `adam` cannot be reached by sms"), "{told}");
     let old = Secret::new("0".repeat(26));
     let (now, gone) = (moment(), moment() - jiff::SignedDuration::from_mins(1));
-    let step = Store::entry_code_given(late, &named("adam"), &old, gone, now);
-    assert!(world.temporary.store.takes(step).await);
+    let step = Store::entry_code_given(late, &user("adam"), &old, gone, now);
+    assert!(world.store.takes(step).await);
     let told = why(world.redeem("adam", old.reveal()).await);
     assert_eq!(told, "that code has expired; ask an administrator to send another");
 }
 
 async fn who_guesses_is_not_listened_to_for_a_while_and_others_are() {
-    let world = World::new(&[], 1).await;
-    let made = world.workflow.create(&new(None), &by("boss")).await.unwrap();
+    let world = world(&[], 1).await;
+    let made = world.remote_accesses.create(&new(None), &by("boss")).await.unwrap();
     let (olga, adam) = (world.code(made[0].id).await, world.code(made[1].id).await);
     for _ in 0..5 {
         assert!(matches!(world.redeem("olga", "guess").await, Err(CodeError::Wrong)));
@@ -83,39 +83,43 @@ async fn who_guesses_is_not_listened_to_for_a_while_and_others_are() {
     let told = why(world.redeem("olga", &olga).await);
     assert_eq!(told, "too many wrong codes; try again in a quarter of an hour");
     assert!(world.redeem("adam", &adam).await.is_ok());
-    let elsewhere = world.workflow.redeem(&named("olga"), &olga, "198.51.100.7".parse().unwrap()).await;
+    let elsewhere = world.remote_accesses.redeem(&user("olga"), &olga, "198.51.100.7".parse().unwrap()).await;
     assert!(elsewhere.is_ok(), "the one it was sent to, from where nobody guesses");
 }
 
 async fn a_code_of_an_access_that_is_not_good_from_there_is_not_used_up() {
-    let world = World::new(&[], 1).await;
+    let world = world(&[], 1).await;
     let start = Some(moment() + jiff::SignedDuration::from_mins(30));
     let asked = NewRemoteAccess { start, ..new(Some("olga")) };
-    let id = world.workflow.create(&asked, &by("boss")).await.unwrap()[0].id;
+    let id = world.remote_accesses.create(&asked, &by("boss")).await.unwrap()[0].id;
     let code = world.code(id).await;
     assert!(why(world.redeem("olga", &code).await).contains("remote access 1 begins only at "));
-    let kept = world.temporary.store.entry_code(&Secret::new(code.replace('-', ""))).await.unwrap();
+    let kept = world.store.entry_code(&Secret::new(code.replace('-', ""))).await.unwrap();
     assert_eq!(kept.unwrap().used, None);
 }
 
 async fn a_key_that_is_enrolled_by_a_code_logs_in_until_its_access_ends() {
-    let world = World::new(&[], 1).await;
-    let id = world.workflow.create(&new(Some("olga")), &by("boss")).await.unwrap()[0].id;
+    let world = world(&[], 1).await;
+    let id = world.remote_accesses.create(&new(Some("olga")), &by("boss")).await.unwrap()[0].id;
     let key = SECOND.parse().unwrap();
-    assert!(world.access.enrolled(&named("olga"), &key).is_none());
-    world.workflow.enrol(id, &key, &by("olga")).await.unwrap();
-    let login = world.access.enrolled(&named("olga"), &key).unwrap();
-    let proved = Proved { user: named("olga"), login: login.into(), origin: OUTSIDE.parse().unwrap() };
+    assert!(world.access.enrolled(&user("olga"), &key).is_none());
+    world.remote_accesses.enrol(id, &key, &by("olga")).await.unwrap();
+    let login = world.access.enrolled(&user("olga"), &key).unwrap();
+    let proved = Proved { user: user("olga"), login: login.into(), origin: OUTSIDE.parse().unwrap() };
     assert_eq!(world.access.still_in(&proved), Ok(()));
-    assert!(world.access.enrolled(&named("adam"), &key).is_none());
+    assert!(world.access.enrolled(&user("adam"), &key).is_none());
     for taken in [SECOND, KEY] {
-        let told =
-            world.workflow.enrol(id, &taken.parse().unwrap(), &by("olga")).await.unwrap_err().to_string();
+        let told = world
+            .remote_accesses
+            .enrol(id, &taken.parse().unwrap(), &by("olga"))
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(told.starts_with("that key logs somebody in already"), "{told}");
     }
-    world.workflow.cancel(id, &by("boss"), None).await.unwrap();
+    world.remote_accesses.cancel(id, &by("boss"), None).await.unwrap();
     assert!(matches!(world.access.still_in(&proved), Err(EndReason::Login(_))));
-    assert!(world.access.enrolled(&named("olga"), &key).is_none());
+    assert!(world.access.enrolled(&user("olga"), &key).is_none());
 }
 
 on_both! {

@@ -103,7 +103,7 @@ async fn an_emergency_is_reviewed_once_by_another_approver_and_nothing_comes_aft
     assert_eq!(due().await, []);
     assert_eq!(review(made.id, "approver").await, no(made.id, "boss has reviewed it already"));
     assert_eq!(world.access.still_permits(&permit).await.unwrap_err(), EndReason::TimeOver);
-    assert_eq!(world.audit().await, ["request-created", "request-created", "request-reviewed"]);
+    assert_eq!(world.steps().await, ["request-created", "request-created", "request-reviewed"]);
 }
 
 async fn emergencies_without_end_wait_for_reviews_of_those_before() {

@@ -40,7 +40,7 @@ async fn more_time_is_approved_as_the_first_was_and_the_live_session_goes_on_wit
     assert_eq!((end(&world.requests.get(first.id).await.unwrap()), end(&given)), (until, until));
     let permit = world.access.still_permits(&permit).await.unwrap();
     assert_eq!((permit.request(), permit.expires()), (Some(first.id), Some(until)));
-    assert!(world.audit().await.ends_with(&["request-approved".to_owned(), "request-extended".to_owned()]));
+    assert!(world.steps().await.ends_with(&["request-approved".to_owned(), "request-extended".to_owned()]));
     // What gave more time opens nothing itself, and is taken back with the first.
     let back = world.requests.cancel(given.id, &user("operator"), &by("operator")).await;
     let sentence = "request 2 has given request 1 more time; take that one back";
@@ -85,7 +85,7 @@ async fn more_time_is_given_by_the_rules_where_nobody_approves_and_never_beyond_
     let bounded = "[[access_group]]\nname = \"said\"\nusers = [\"operator\"]\napprovers = [\"approver\"]\n\
                    criteria = { accounts = [\"said\"] }\nconditions = { longest = \"2h\" }\n\
                    session = { justification = true }\n";
-    world.access.apply(bounded, &By::proxy(), false).await.unwrap();
+    world.apply(bounded).await;
     let long = world.more(first.id, "operator", "45m").await.unwrap_err().to_string();
     assert_eq!(long, "access group `said` gives 2h at most; ask for no more");
 }

@@ -18,7 +18,7 @@ enabled = false
 
 async fn wider() -> World {
     let world = world().await;
-    world.access.apply(MORE, &By::proxy(), false).await.unwrap();
+    world.apply(MORE).await;
     world
 }
 
@@ -118,7 +118,7 @@ async fn days_and_times_are_read_in_the_zone_of_the_group_unless_another_is_said
                  approvers = [\"approver\", { user = \"boss\", level = 2 }]\n\
                  criteria = { accounts = [\"ops\"] }\nlimitation = { zone = \"Europe/Berlin\" }\n\
                  session = { justification = true, approval = { needed = 1, levels = true } }\n";
-    world.access.apply(zoned, &By::proxy(), false).await.unwrap();
+    world.apply(zoned).await;
     let limits = Limits { weekdays: vec!["mon".parse().unwrap()], ..Limits::default() };
     let made = world.requests.create(NewRequest { limits: limits.clone(), ..both() }).await.unwrap();
     assert_eq!(made.limits.to_string(), "mon (Europe/Berlin)");

@@ -34,7 +34,7 @@ session = { justification = true, emergency = true, approval = { needed = 1, lev
 
 async fn managed() -> World {
     let world = world().await;
-    world.access.apply(PEOPLE, &By::proxy(), false).await.unwrap();
+    world.apply(PEOPLE).await;
     world
 }
 

@@ -64,12 +64,7 @@ impl Scene {
     }
 
     pub(super) async fn newest(&self, count: u64) -> Vec<Record> {
-        let mut tail = self.world.services.audit.tail(count, false);
-        let mut records = Vec::new();
-        while let Some(record) = tail.next_record().await.unwrap() {
-            records.push(record);
-        }
-        records
+        self.world.services.audit.last(count).await
     }
 }
 
