@@ -15,6 +15,7 @@ mod event;
 mod planned;
 mod show;
 mod transfer;
+mod words;
 
 use std::net::IpAddr;
 
@@ -25,12 +26,13 @@ use crate::name::{DeviceName, UserName};
 pub use crate::note::{CommandText, Note, Notes};
 
 pub use chain::{Broken, Chain, Linked, Stored, verify_chain};
-pub use event::{
-    Asked, ChannelKind, CommandSource, EndCause, Event, FileChange, ForwardKind, LoginMethod, Outcome,
-    RemoteAccessStep, SecretKind, Verb, Verdict, Way,
-};
+pub use event::Event;
 pub use planned::ChangeStep;
 pub use transfer::{Changed, Transfer};
+pub use words::{
+    Asked, ChannelKind, CommandSource, EndCause, FileChange, ForwardKind, LoginMethod, Outcome,
+    RemoteAccessStep, SecretKind, Verb, Verdict, Way,
+};
 
 /// Who did it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,88 @@
+use super::*;
+use crate::audit::{Chain, Changed, CommandText, EndCause, FileChange, Note, Outcome, Stored, Transfer, Way};
+use crate::grant::{Ended, Failure, PrivilegeKind};
+use crate::id::SessionId;
+
+#[test]
+fn a_record_reads_as_one_line_with_who_where_and_what() {
+    let event = Event::SessionRefused {
+        session: SessionId::new(0, 0),
+        user: "jane".parse().unwrap(),
+        target: "ops@db01".parse().unwrap(),
+        why: Note::new("no group\nlists her"),
+    };
+    let entry = event.by_user(&"jane".parse().unwrap(), "192.0.2.7".parse().unwrap());
+    let linked = Chain::start().append(entry, jiff::Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(
+        linked.record.to_string(),
+        "     1  1970-01-01T00:00:00.000Z  jane from 192.0.2.7: session 00000000000000000000000000: \
+         jane refused to ops@db01: no group\\nlists her"
+    );
+    let stored = Stored { seq: 1, body: linked.body, link: linked.link };
+    assert_eq!(Chain::start().check(&stored), Ok(linked.record));
+}
+
+#[test]
+fn a_record_of_before_the_list_of_letters_grew_verifies() {
+    // As it stands in a log of before: U+FE0F was no letter that is escaped.
+    let why: Note = serde_json::from_str("\"it was told to stop \u{fe0f}\u{3164}\"").unwrap();
+    let entry = Event::ProxyStopped { why }.by(Actor::Proxy);
+    let linked = Chain::start().append(entry, jiff::Timestamp::UNIX_EPOCH).unwrap();
+    assert!(linked.body.contains('\u{fe0f}'), "{}", linked.body);
+    let stored = Stored { seq: 1, body: linked.body, link: linked.link };
+    assert_eq!(Chain::start().check(&stored), Ok(linked.record));
+}
+
+#[test]
+fn a_transfer_and_a_change_read_as_one_line() {
+    let session = SessionId::new(0, 0);
+    let transfer = Transfer {
+        way: Way::Upload,
+        path: CommandText::new("/tmp/a\nb"),
+        bytes: 3,
+        sha256: None,
+        outcome: Outcome::Failed,
+        detail: Some(Note::new("permission denied")),
+    };
+    let told = Event::FileTransferred { session, channel: 2, transfer }.to_string();
+    assert!(
+        told.ends_with("channel 2 upload of /tmp/a\\nb, 3 bytes, failed, detail: permission denied"),
+        "{told}"
+    );
+    let changed = Changed {
+        change: FileChange::Rename,
+        path: CommandText::new("/tmp/a"),
+        to: Some(CommandText::new("/tmp/b")),
+        attributes: None,
+        outcome: Outcome::Done,
+        detail: None,
+    };
+    let told = Event::FileChanged { session, channel: 2, changed }.to_string();
+    assert!(told.ends_with("channel 2 rename: /tmp/a, to: /tmp/b, done"), "{told}");
+}
+
+#[test]
+fn what_could_not_be_undone_shows_as_standing() {
+    let ended = Ended {
+        standing: vec![Failure { kind: PrivilegeKind::Sudo, why: "read-only file system".to_owned() }],
+        ..Ended::default()
+    };
+    let event = Event::grant_over(SessionId::new(0, 0), "ops@db01".parse().unwrap(), &ended);
+    assert!(event.to_string().contains("still STANDING: sudo: read-only file system"), "{event}");
+    let clean = Event::grant_over(SessionId::new(0, 0), "ops@db01".parse().unwrap(), &Ended::default());
+    assert!(matches!(clean, Event::GrantEnded { .. }), "{clean}");
+}
+
+#[test]
+fn an_unknown_field_or_event_in_a_body_is_refused() {
+    let body = r#"{"type":"proxy-stopped","why":"x","more":1}"#;
+    assert!(serde_json::from_str::<Event>(body).unwrap_err().to_string().contains("unknown field `more`"));
+    assert!(serde_json::from_str::<Event>(r#"{"type":"tea-made"}"#).is_err());
+    let event: Event = serde_json::from_str(r#"{"type":"proxy-stopped","why":"x"}"#).unwrap();
+    assert_eq!(event, Event::ProxyStopped { why: Note::new("x") });
+}
+
+#[test]
+fn causes_are_written_in_kebab_case() {
+    assert_eq!(serde_json::to_string(&EndCause::Unreachable).unwrap(), "\"unreachable\"");
+}
