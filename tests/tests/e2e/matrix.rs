@@ -19,7 +19,7 @@ use row::Row;
 const GOLDEN: &str = include_str!("matrix.txt");
 
 /// The conditions: what is said of user and group, and the target that is asked for.
-const CONDITIONS: [(&str, &str, &str, &str); 16] = [
+const CONDITIONS: [(&str, &str, &str, &str); 18] = [
     ("allowed", "", "session = {}", "matrix@db01"),
     (
         "forwards",
@@ -33,7 +33,9 @@ const CONDITIONS: [(&str, &str, &str, &str); 16] = [
     ("disabled-user", "enabled = false", "session = {}", "matrix@db01"),
     ("no-session", "", "password = {}", "matrix@db01"),
     ("past", "", "session = {}\nlimitation = { until = 2020-01-01 }", "matrix@db01"),
+    ("wrong-place", "email = \"matrix@example.org\"", "session = {}", "matrix@db01"),
     ("no-justification", "", "session = { justification = true }", "matrix@db01"),
+    ("change-missing", "", "session = { change = true }", "matrix@db01"),
     (
         "no-approval",
         "",
@@ -80,8 +82,7 @@ fn condition_of(why: &Why) -> &'static str {
         Why::NoGroup { closest: Some((_, Miss::Action(_))) } => "no-session",
         Why::NoGroup { .. } => "other-account",
         Why::Full(_) => "sessions-at-once",
-        // From elsewhere: tried in `outside.rs`.
-        Why::Entry(_) => "allowed",
+        Why::Entry(_) => "wrong-place",
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use tidegate_tests::device::{ACCOUNT, Device};
+use tidegate_tests::mmdb::{database, flat};
 use tidegate_tests::pty::Pty;
 use tidegate_tests::run::Run;
 use tidegate_tests::world::{Options, World};
@@ -13,6 +14,9 @@ use crate::support::base;
 
 /// The user of these sessions.
 pub const USER: &str = "worker";
+
+/// Where nobody is inside, and which is taken for Berlin.
+pub const ELSEWHERE: &str = "127.0.0.3";
 
 /// Past the gate, `user[target]@gate`, `user:target@gate`, and `ssh -J user@gate target`.
 pub const WAYS: [&str; 4] = ["direct", "bracket", "colon", "jump"];
@@ -35,7 +39,14 @@ pub fn street() -> &'static Street {
     static STREET: OnceLock<Street> = OnceLock::new();
     STREET.get_or_init(|| {
         let device = Device::boot(&base(), "db01").unwrap();
-        let world = World::start(Options::default()).unwrap();
+        let geoip = base().join("street.mmdb");
+        std::fs::write(&geoip, database(&[(&format!("{ELSEWHERE}/32"), flat("DE", "Berlin"))])).unwrap();
+        // All but the one address is inside.
+        let more = format!(
+            "\n[remote_access]\ninside = [\"127.0.0.1\", \"198.18.0.0/15\"]\ngeoip = \"{}\"\n",
+            geoip.display()
+        );
+        let world = World::start(Options { more, ..Options::default() }).unwrap();
         let client = world.client();
         device.authorize(ACCOUNT, &client.public_key(USER).unwrap()).unwrap();
         world

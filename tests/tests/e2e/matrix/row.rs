@@ -13,7 +13,7 @@ use tidegate_tests::wait;
 
 use crate::forwards::free_port;
 use crate::support::Scratch;
-use crate::ways::Street;
+use crate::ways::{ELSEWHERE, Street};
 
 /// What a command says once it runs, which no echo of the command itself says.
 const SAY: &str = "echo opened-$((40 + 2))";
@@ -38,6 +38,21 @@ impl Row<'_> {
         match name {
             "panic-user" => panic("user"),
             "panic-group" => panic("access-group"),
+            "wrong-place" => {
+                let group = format!(
+                    "[[user_group]]\nname = \"{0}\"\nusers = [\"{0}\"]\n[user_group.location]\nallowed = [\"PT\"]\n",
+                    self.person
+                );
+                world.apply(&group).unwrap();
+                let words = ["remote-access", "batch", &self.person, "-j", "x", "--duration", "2h"];
+                world.admin(&words).unwrap().ok().unwrap();
+                let read = || {
+                    let log = world.json(&["audit", "tail", "-n", "10000"]).unwrap();
+                    let mut all = log.as_array().unwrap().iter();
+                    all.any(|record| record["event"]["type"] == "locations-read")
+                };
+                wait::until_true("the GeoIP database is read", PATIENCE, read).unwrap();
+            }
             "sessions-used-up" => {
                 self.approved(&["--sessions", "1"]);
                 let only = world.client().ssh(&self.person, self.target, &[SAY]).unwrap().ok().unwrap();
@@ -117,8 +132,13 @@ impl Row<'_> {
     /// Where the stock client finds its keys, and answers that it gives without a terminal.
     fn config(&self) -> String {
         let client = self.street.world.client();
+        let from = if self.person == "matrix-wrong-place" {
+            format!(" BindAddress {ELSEWHERE}\n")
+        } else {
+            String::new()
+        };
         let lines = format!(
-            "Host *\n IdentityFile {}\nInclude {}\n",
+            "Host *\n IdentityFile {}\n{from}Include {}\n",
             client.key(&self.person).unwrap().display(),
             client.config().display()
         );
