@@ -304,11 +304,12 @@ pub struct Reached<'a> {
 }
 
 /// Every credential that some group or exceptional access gives the user for the action now, with
-/// what governs; sorted by name.
+/// what governs; of those what a remote access reaches, where the user comes by one. Sorted by name.
 #[must_use]
 pub fn reachable<'a>(
     snapshot: &'a Snapshot,
     user: &UserName,
+    coming: &Coming<'_>,
     action: Action,
     now: Timestamp,
 ) -> Vec<Reached<'a>> {
@@ -318,12 +319,18 @@ pub fn reachable<'a>(
     if stopped::before_target(snapshot, &user.user.name).is_some() {
         return Vec::new();
     }
+    let Ok(entry) = outside::enter(snapshot, &user.user.name, coming, now) else {
+        return Vec::new();
+    };
     let governed = snapshot.credential_entries().filter_map(|credential| {
         let Governing { group, until, .. } = govern(snapshot, user, credential, action, now, now).ok()?;
         if stopped::behind_target(snapshot, credential, group).is_some() {
             return None;
         }
-        let closes = [until, group.limitation.closes(now)].into_iter().flatten().min();
+        let target = &credential.credential.name;
+        let carried = outside::carry(&entry, coming, target, action, None, now).ok()?;
+        let carried = carried.map(|carried| carried.until);
+        let closes = [until, group.limitation.closes(now), carried].into_iter().flatten().min();
         Some(Reached { credential: &credential.credential, group, closes })
     });
     let mut reachable: Vec<_> = governed.collect();

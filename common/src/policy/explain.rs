@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::decide::{Decision, Demand, Facts, Miss, counts, decide, demand, excepts, govern};
+use super::outside::carrier;
 use super::walk::{Step, walk};
 use crate::model::{Action, ExceptionEntry, Snapshot};
 use crate::name::AccessGroupName;
@@ -67,7 +68,7 @@ pub fn explain(snapshot: &Snapshot, facts: &Facts<'_>) -> Explanation {
     let (Some(user), Some(credential)) =
         (snapshot.user_entry(facts.user), snapshot.credential_entry(facts.target))
     else {
-        let steps = walk(facts, &decision, &[]);
+        let steps = walk(facts, &decision, None, &[]);
         return Explanation { decision, groups: Vec::new(), steps };
     };
     let governing = govern(snapshot, user, credential, facts.action, facts.now, facts.now).ok();
@@ -104,6 +105,6 @@ pub fn explain(snapshot: &Snapshot, facts: &Facts<'_>) -> Explanation {
     let exceptions = snapshot.exceptions().filter_map(exception);
     let groups = snapshot.groups().map(|group| (group.name.clone(), verdict(group)));
     let groups = exceptions.chain(groups).collect::<Vec<_>>();
-    let steps = walk(facts, &decision, &groups);
+    let steps = walk(facts, &decision, carrier(snapshot, facts), &groups);
     Explanation { decision, groups, steps }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::decide::Facts;
 use crate::id::RemoteAccessId;
 use crate::model::{
     Action, Location, RemoteAccess, RemoteAccessState, RemoteAccessWord, Scope, Snapshot, UserGroup,
@@ -111,7 +112,7 @@ pub enum NoEntry {
     #[error(
         "{address} is taken for {located}, and user group `{group}` lets its users in from {allowed} only"
     )]
-    Place {
+    Location {
         /// Which group.
         group: UserGroupName,
         /// The address.
@@ -136,11 +137,18 @@ fn said(comment: Option<&crate::model::Text>) -> String {
     comment.map(|text| format!(": {text}")).unwrap_or_default()
 }
 
+/// The remote access that would carry this action of the user's on the target.
+pub(super) fn carrier(snapshot: &Snapshot, facts: &Facts<'_>) -> Option<RemoteAccessId> {
+    let Facts { user, coming, target, action, now, .. } = facts;
+    let entry = enter(snapshot, user, coming, *now).ok()?;
+    Some(carry(&entry, coming, target, *action, None, *now).ok()??.id)
+}
+
 impl NoEntry {
     /// How far it is from letting somebody in; the closest is told.
     fn distance(&self) -> u8 {
         match self {
-            Self::Place { .. } | Self::Scope(..) | Self::Times(_) | Self::Used(..) => 0,
+            Self::Location { .. } | Self::Scope(..) | Self::Times(_) | Self::Used(..) => 0,
             Self::Pending(_) | Self::Upcoming(..) => 1,
             Self::Group(_) => 2,
             Self::Over(..) | Self::Expired(_) | Self::Taken { .. } => 3,
@@ -244,7 +252,7 @@ fn is_allowed(group: &UserGroup, outside: &Outside<'_>) -> Result<(), NoEntry> {
         return Ok(());
     }
     let allowed: Vec<_> = group.location.allowed.iter().map(ToString::to_string).collect();
-    Err(NoEntry::Place {
+    Err(NoEntry::Location {
         group: group.name.clone(),
         address: outside.address,
         located: outside.located.clone(),

@@ -326,10 +326,13 @@ fn a_reason_that_is_not_registered_does_not_count() {
 #[test]
 fn what_a_user_may_reach_is_what_decide_would_not_refuse() {
     let snapshot = group("devices = [\"db*\"]", APPROVED);
-    let names: Vec<_> = reachable(&snapshot, &"operator".parse().unwrap(), Action::Session, noon())
-        .into_iter()
-        .map(|reached| reached.credential.name.to_string())
-        .collect();
+    let names: Vec<_> =
+        reachable(&snapshot, &"operator".parse().unwrap(), &Coming::ASKED, Action::Session, noon())
+            .into_iter()
+            .map(|reached| reached.credential.name.to_string())
+            .collect();
     assert_eq!(names, ["adm-operator@db01", "ops@db01"]);
-    assert!(reachable(&snapshot, &"other".parse().unwrap(), Action::Session, noon()).is_empty());
+    assert!(
+        reachable(&snapshot, &"other".parse().unwrap(), &Coming::ASKED, Action::Session, noon()).is_empty()
+    );
 }

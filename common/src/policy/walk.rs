@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use super::decide::{Decision, Facts, Needs, Why};
 use super::explain::GroupVerdict;
+use super::outside::NoEntry;
+use crate::id::RemoteAccessId;
 use crate::model::PanicScope;
 use crate::name::{AccessGroupName, ReasonName};
 
@@ -22,22 +24,24 @@ enum Stage {
     User,
     LogIn,
     Person,
-    Place,
+    Entry,
     Credential,
     Groups,
     Target,
+    RemoteAccess,
     AtOnce,
     Time,
 }
 
-const STAGES: [Stage; 9] = [
+const STAGES: [Stage; 10] = [
     Stage::User,
     Stage::LogIn,
     Stage::Person,
-    Stage::Place,
+    Stage::Entry,
     Stage::Credential,
     Stage::Groups,
     Stage::Target,
+    Stage::RemoteAccess,
     Stage::AtOnce,
     Stage::Time,
 ];
@@ -48,7 +52,17 @@ fn stage(why: &Why) -> Stage {
         Why::UnknownUser | Why::DisabledUser => Stage::User,
         Why::Login(_) => Stage::LogIn,
         Why::Panic(PanicScope::All | PanicScope::User(_)) => Stage::Person,
-        Why::Entry(_) => Stage::Place,
+        Why::Entry(why) => match **why {
+            NoEntry::Scope(..) | NoEntry::Times(_) | NoEntry::Used(..) => Stage::RemoteAccess,
+            NoEntry::None(_)
+            | NoEntry::Pending(_)
+            | NoEntry::Upcoming(..)
+            | NoEntry::Over(..)
+            | NoEntry::Taken { .. }
+            | NoEntry::Expired(_)
+            | NoEntry::Group(_)
+            | NoEntry::Location { .. } => Stage::Entry,
+        },
         Why::UnknownCredential => Stage::Credential,
         Why::NoGroup { .. } => Stage::Groups,
         Why::Panic(PanicScope::Device(_) | PanicScope::AccessGroup(_)) => Stage::Target,
@@ -57,9 +71,11 @@ fn stage(why: &Why) -> Stage {
     }
 }
 
+/// `carries` is the remote access that would carry it.
 pub(super) fn walk(
     facts: &Facts<'_>,
     decision: &Decision,
+    carries: Option<RemoteAccessId>,
     groups: &[(AccessGroupName, GroupVerdict)],
 ) -> Vec<Step> {
     let ends = match decision {
@@ -78,7 +94,7 @@ pub(super) fn walk(
         match at {
             Stage::User => step(true, format!("user `{}` is known and enabled", facts.user)),
             Stage::Person => step(true, "no panic stops everything or the user".to_owned()),
-            Stage::Place => {
+            Stage::Entry => {
                 if let Some(origin) = facts.origin {
                     step(true, format!("who comes from {origin} may enter"));
                 }
@@ -86,6 +102,11 @@ pub(super) fn walk(
             Stage::Credential => step(true, format!("the credential `{}` is there", facts.target)),
             Stage::Groups => step(true, governing(groups)),
             Stage::Target => step(true, "no panic stops the device or the access group".to_owned()),
+            Stage::RemoteAccess => {
+                if let Some(id) = carries {
+                    step(true, format!("remote access {id} reaches {} now", facts.target));
+                }
+            }
             // Who only asks about a user has logged in nowhere.
             Stage::LogIn if facts.login.is_none() => {}
             Stage::LogIn => step(true, "what the user logged in with holds".to_owned()),

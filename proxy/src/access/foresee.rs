@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use tidegate_common::model::{Action, Claims, ResourceName, Snapshot, Written};
 use tidegate_common::name::{CredentialName, UserName};
-use tidegate_common::policy::{self, Decision, Effect, Explanation, Facts};
+use tidegate_common::policy::{self, Decision, Effect, Explanation, Facts, Reached};
 
 use super::{Access, AccessError, By};
 
@@ -52,6 +52,20 @@ impl Access {
         }
         let live = self.counted(&snapshot, &decided, user, target).await?;
         Ok(policy::explain(&snapshot, &Facts { live: &live, ..facts }))
+    }
+
+    /// What a user may reach who comes from there, each as `shown` shows it.
+    pub fn reachable<T>(
+        &self,
+        user: &UserName,
+        from: Option<IpAddr>,
+        action: Action,
+        now: Timestamp,
+        mut shown: impl FnMut(&Snapshot, Reached<'_>) -> T,
+    ) -> Vec<T> {
+        let (snapshot, seen) = (self.snapshot(), self.seen(user, from));
+        let reached = policy::reachable(&snapshot, user, &seen.coming(), action, now);
+        reached.into_iter().map(|one| shown(&snapshot, one)).collect()
     }
 
     /// Tells what [`Self::apply`] would do, and who would gain and who would lose what by it; of each

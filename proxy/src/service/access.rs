@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use tidegate_common::model::Action;
+use tidegate_common::model::{Action, Snapshot};
 use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
 use tidegate_common::policy::{self, Decision, GroupVerdict, MatrixFilter, MatrixRow, Reached, Step};
 
@@ -49,7 +49,9 @@ pub async fn list(
             }
             _ => actor.must_be_user()?,
         };
-        Ok(reachable(services, user))
+        // Who comes by a limited remote access is shown what it reaches; of others all is told.
+        let from = actor.origin().filter(|_| actor.name() == Some(user));
+        Ok(reachable(services, user, from))
     };
     Operation::AccessList.perform(services, actor, work).await
 }
@@ -167,11 +169,8 @@ pub async fn matrix(
     Operation::AccessMatrix.perform(services, actor, work).await
 }
 
-pub(super) fn reachable(services: &Services, user: &UserName) -> Vec<Reachable> {
-    let snapshot = services.access.snapshot();
-    let now = Timestamp::now();
-    let reachable = policy::reachable(&snapshot, user, Action::Session, now);
-    let line = |Reached { credential, group, closes }: Reached<'_>| {
+pub(super) fn reachable(services: &Services, user: &UserName, from: Option<IpAddr>) -> Vec<Reachable> {
+    let line = |snapshot: &Snapshot, Reached { credential, group, closes }: Reached<'_>| {
         let device = snapshot.device(&credential.name.device);
         let text = |label: Option<&tidegate_common::model::Label>| {
             label.map(ToString::to_string).unwrap_or_default()
@@ -187,5 +186,5 @@ pub(super) fn reachable(services: &Services, user: &UserName) -> Vec<Reachable> 
             closes,
         }
     };
-    reachable.into_iter().map(line).collect()
+    services.access.reachable(user, from, Action::Session, Timestamp::now(), line)
 }

@@ -39,7 +39,7 @@ pub async fn overview(services: &Services, actor: &Actor) -> Result<Overview, Fa
                 true => behind.detail(),
                 false => behind.to_string(),
             }),
-            reachable: access::reachable(services, user),
+            reachable: access::reachable(services, user, actor.origin()),
             emergencies: requests::to_review(services, user).await?,
             waiting: requests::waiting_for(services, user).await?,
             own: requests::own(services, user).await?,

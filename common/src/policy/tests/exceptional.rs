@@ -47,7 +47,7 @@ fn exceptional_access_governs_before_every_group_and_its_end_leaves_what_groups_
         EndReason::TimeOver
     );
     assert!(needs(ask("ops@db01").at(after(60)).of(&snapshot)).approval.is_some());
-    let reached = reachable(&snapshot, &"operator".parse().unwrap(), Action::Session, noon());
+    let reached = reachable(&snapshot, &"operator".parse().unwrap(), &Coming::ASKED, Action::Session, noon());
     let closes: Vec<_> = reached.iter().map(|one| (one.group.name.as_str(), one.closes)).collect();
     assert_eq!(closes, [("dba", None), ("night", Some(after(60))), ("dba", None)]);
 }

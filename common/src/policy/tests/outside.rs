@@ -228,6 +228,77 @@ fn what_is_only_reported_refuses_nobody_and_inside_nothing_is_asked() {
     assert_eq!((inside.reported(), inside.expires()), (None, None));
 }
 
+#[test]
+fn what_is_explained_of_a_limited_access_has_a_step_of_its_own() {
+    let (snapshot, ask) = (from_outside(GROUP), ask("ops@db01"));
+    let steps = |place: &str, access: RemoteAccess| {
+        let (located, accesses) = (located(place), [Arc::new(access)]);
+        let side = Side::Outside(Outside { address: ADDRESS, located: &located, report_only: false });
+        let (user, target) = (ask.user.parse().unwrap(), ask.target.parse().unwrap());
+        let facts = Facts {
+            now: ask.now,
+            user: &user,
+            login: None,
+            target: &target,
+            action: ask.action,
+            origin: Some(ADDRESS),
+            coming: Coming { side, accesses: &accesses },
+            claims: &ask.claims,
+            refused_code: None,
+            requests: &[],
+            live: &[],
+            changes: &[],
+        };
+        let steps = explain(&snapshot, &facts).steps;
+        steps.into_iter().map(|step| (step.holds, step.said)).collect::<Vec<_>>()
+    };
+    let enters = (true, "who comes from 203.0.113.9 may enter".to_owned());
+    let no_panic = (true, "no panic stops the device or the access group".to_owned());
+    for (access, said) in [
+        (limited("root@db01", None), "remote access 5 does not reach ops@db01 for that"),
+        (
+            RemoteAccess { used: 1, ..limited("ops@db01", Some(1)) },
+            "the 1 sessions of remote access 5 are used up",
+        ),
+    ] {
+        let steps = steps("PT", access);
+        let [.., before, last] = &steps[..] else { panic!("{steps:?}") };
+        assert_eq!((before, last), (&no_panic, &(false, said.to_owned())), "{steps:?}");
+        assert!(steps.contains(&enters), "{steps:?}");
+    }
+    let reaches = steps("PT", limited("ops@db01", None));
+    let place = reaches.iter().position(|(_, said)| said == "remote access 5 reaches ops@db01 now").unwrap();
+    assert_eq!(reaches[place - 1], no_panic);
+    let wrong_place = steps("DE", limited("ops@db01", None));
+    assert!(!wrong_place.contains(&enters) && wrong_place.last().unwrap().1.contains("is taken for DE"));
+}
+
+#[test]
+fn what_is_listed_from_outside_is_what_the_remote_access_reaches() {
+    let snapshot = from_outside(GROUP);
+    let listed = |side: Side<'_>, accesses: &[RemoteAccess], action| {
+        let accesses: Vec<_> = accesses.iter().cloned().map(Arc::new).collect();
+        let coming = Coming { side, accesses: &accesses };
+        let reached = reachable(&snapshot, &"operator".parse().unwrap(), &coming, action, noon());
+        let name = |reached: Reached<'_>| (reached.credential.name.to_string(), reached.closes);
+        reached.into_iter().map(name).collect::<Vec<_>>()
+    };
+    let (place, other) = (located("PT"), located("DE"));
+    let outside = |located| Side::Outside(Outside { address: ADDRESS, located, report_only: false });
+    let until = |name: &str, end| (name.to_owned(), end);
+    let both = [until("ops@db01", None), until("root@db01", None)];
+    let ops = limited("ops@db01:login", None);
+    assert_eq!(listed(Side::Asked, std::slice::from_ref(&ops), Action::Session), both);
+    assert_eq!(listed(Side::Inside, std::slice::from_ref(&ops), Action::Session), both);
+    let narrow = listed(outside(&place), std::slice::from_ref(&ops), Action::Session);
+    assert_eq!(narrow, [until("ops@db01", Some(after(60)))]);
+    assert_eq!(listed(outside(&place), std::slice::from_ref(&ops), Action::ViewPassword), []);
+    assert_eq!(listed(outside(&other), &[ops], Action::Session), []);
+    assert_eq!(listed(outside(&place), &[], Action::Session), []);
+    let full = listed(outside(&place), &[full()], Action::Session);
+    assert_eq!(full, [until("ops@db01", Some(after(60))), until("root@db01", Some(after(60)))]);
+}
+
 proptest::proptest! {
     /// Nobody is let in from outside beyond the time of an access, or from a place that its group
     /// does not allow; and an access never opens what the same user may not reach from inside.

@@ -51,7 +51,7 @@ fn a_panic_keeps_out_what_it_names_and_ends_what_lives_of_it_and_nothing_else() 
             let live = permit(ask(target).by(user).claiming(said()).of(&free));
             let again = ask(target).by(user).claiming(said()).of(&stopped);
             let ended = recheck(&stopped, &live, after(1), Coming::ASKED, &[], &[]).err();
-            let reach = reachable(&stopped, &user.parse().unwrap(), Action::Session, noon());
+            let reach = reachable(&stopped, &user.parse().unwrap(), &Coming::ASKED, Action::Session, noon());
             let listed = reach.iter().any(|reached| reached.credential.name.to_string() == target);
             assert_eq!(listed, !hit, "{scope}: {user} {target}");
             if !hit {
