@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, QueryOrder as _};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, QueryOrder as _, QuerySelect as _};
 use tidegate_common::name::GateName;
 
 use super::{Doing as _, Store, StoreError};
@@ -48,6 +48,22 @@ pub struct Gate {
 /// A gate that was not heard of for so long does not run, or reaches its database no more. It
 /// says that it does far more often ([`super::watch`]).
 const AWAY: SignedDuration = SignedDuration::from_secs(15);
+
+/// A gate that was not heard of for so long is taken for dead: what it had begun counts for no bound.
+/// Not sooner, because one whose database is away for an hour lets its sessions go on.
+const DEAD: SignedDuration = SignedDuration::from_hours(1);
+
+/// The numbers of other gates that are taken for dead. One that has never said that it runs is
+/// none: it may have the store for itself.
+pub(super) async fn dead(
+    database: &impl ConnectionTrait,
+    own: GateId,
+    now: Timestamp,
+) -> Result<Vec<i32>, StoreError> {
+    let heard = now.checked_sub(DEAD).unwrap_or(Timestamp::MIN).as_millisecond();
+    let dead = Entity::find().filter(Column::HeardMillis.lt(heard)).filter(Column::Id.ne(own.0));
+    dead.select_only().column(Column::Id).into_tuple().all(database).await.doing("read gates")
+}
 
 /// The number of the gate of this name, which is given one where it is new. A file is one
 /// gate's: what stands in it stays its own under another name.

@@ -144,7 +144,11 @@ impl Store {
             Some(request) => Self::session_counted(request, permit.sessions()).and(begun),
             None => begun,
         };
-        if permit.bounds_sessions() { at_once::room(permit.clone()).and(begun) } else { begun }
+        if permit.bounds_sessions() {
+            at_once::room(permit.clone(), (self.gate, self.database_now())).and(begun)
+        } else {
+            begun
+        }
     }
 
     pub(super) fn session_put_step(session: SessionRow) -> Step {

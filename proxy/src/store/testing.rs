@@ -143,6 +143,15 @@ impl Store {
         GateId(gates::Entity::insert(row).exec(&self.writer).await.unwrap().last_insert_id)
     }
 
+    /// A gate was heard of then.
+    pub async fn hear_of(&self, gate: GateId, heard: Timestamp) {
+        use sea_orm::ActiveValue::Set;
+        use sea_orm::EntityTrait as _;
+        let heard = Set(Some(heard.as_millisecond()));
+        let row = gates::ActiveModel { id: Set(gate.0), heard_millis: heard, ..Default::default() };
+        gates::Entity::update(row).exec(&self.writer).await.unwrap();
+    }
+
     /// A session begins.
     pub async fn session_begin(
         &self,
