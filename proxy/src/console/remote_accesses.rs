@@ -16,7 +16,7 @@ use super::show::{maybe, moment};
 use super::table::Table;
 use super::{Actor, Failure, Services};
 use crate::outside::NewRemoteAccess;
-use crate::service::remote_accesses::{self, Filter, Listed, RemoteAccessView, Which};
+use crate::service::remote_accesses::{self, Deed, Filter, Listed, RemoteAccessView, Which};
 use show::{details, sentence};
 
 /// The longest answer to a question.
@@ -31,7 +31,7 @@ pub(super) async fn run(
     screen: &mut Screen<'_>,
     stdin: impl AsyncRead + Unpin + Send,
 ) -> Result<u8, Failure> {
-    let done = match asked {
+    let (which, deed) = match asked {
         Asked::Request { group, user, wanted } => {
             return request(services, actor, group, Some(user), wanted, screen, stdin).await;
         }
@@ -61,16 +61,11 @@ pub(super) async fn run(
             screen.one_told(&access, || format!("that key logs you in until {until}")).await?;
             return Ok(0);
         }
-        Asked::Approve(asked) => {
-            remote_accesses::approve(services, actor, &which(&asked), asked.comment.as_ref()).await?
-        }
-        Asked::Reject(asked) => {
-            remote_accesses::reject(services, actor, &which(&asked), asked.comment.as_ref()).await?
-        }
-        Asked::Cancel(asked) => {
-            remote_accesses::cancel(services, actor, &which(&asked), asked.comment.as_ref()).await?
-        }
+        Asked::Approve(asked) => (which(&asked), Deed::Approve(asked.comment)),
+        Asked::Reject(asked) => (which(&asked), Deed::Reject(asked.comment)),
+        Asked::Cancel(asked) => (which(&asked), Deed::Cancel(asked.comment)),
     };
+    let done = remote_accesses::deal(services, actor, &which, &deed).await?;
     screen.each(done, sentence).await
 }
 

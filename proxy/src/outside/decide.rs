@@ -10,6 +10,16 @@ use super::{Read, RemoteAccessError, RemoteAccesses, moment, told, who};
 use crate::access::By;
 use crate::store::Store;
 
+/// What somebody does with one.
+#[derive(Clone, Copy)]
+enum Deed<'a> {
+    /// As this approver.
+    Approve(&'a UserName),
+    /// As this approver.
+    Reject(&'a UserName),
+    Cancel,
+}
+
 impl RemoteAccesses {
     /// Approves one; with the last approval that it needs it is granted.
     ///
@@ -22,50 +32,7 @@ impl RemoteAccesses {
         by: &By,
         comment: Option<&Text>,
     ) -> Result<RemoteAccess, RemoteAccessError> {
-        let mut turn = self.turn().await;
-        loop {
-            let done = self.approve_once(id, user, by, comment).await;
-            if !turn.again(&done) {
-                return done;
-            }
-        }
-    }
-
-    async fn approve_once(
-        &self,
-        id: RemoteAccessId,
-        user: &UserName,
-        by: &By,
-        comment: Option<&Text>,
-    ) -> Result<RemoteAccess, RemoteAccessError> {
-        let now = moment();
-        let (mut access, was) = self.to_decide(id, user, now).await?;
-        let needed = match access.state {
-            RemoteAccessState::Pending { needed, .. } => usize::from(needed),
-            _ => 0,
-        };
-        if access.approvals.iter().any(|approved| approved.by == *user) {
-            return Err(RemoteAccessError::Twice(id));
-        }
-        let comment = comment.cloned();
-        access.approvals.push(Approved {
-            by: user.clone(),
-            at: now,
-            origin: by.origin,
-            comment: comment.clone(),
-        });
-        let complete = access.approvals.len() >= needed;
-        if complete {
-            access.state = RemoteAccessState::Granted;
-        }
-        let standing = if complete { "granted" } else { "more are needed" };
-        let said = match comment.as_ref() {
-            Some(comment) => format!("{standing}; {comment}"),
-            None => standing.to_owned(),
-        };
-        let entry = told(&access, RemoteAccessStep::Approved, said, by);
-        self.write(Store::remote_access_changed(access.clone(), was), vec![entry.into()]).await?;
-        Ok(access)
+        self.deal(id, Deed::Approve(user), by, comment).await
     }
 
     /// Rejects one; one rejection ends it.
@@ -79,29 +46,7 @@ impl RemoteAccesses {
         by: &By,
         comment: Option<&Text>,
     ) -> Result<RemoteAccess, RemoteAccessError> {
-        let mut turn = self.turn().await;
-        loop {
-            let done = self.reject_once(id, user, by, comment).await;
-            if !turn.again(&done) {
-                return done;
-            }
-        }
-    }
-
-    async fn reject_once(
-        &self,
-        id: RemoteAccessId,
-        user: &UserName,
-        by: &By,
-        comment: Option<&Text>,
-    ) -> Result<RemoteAccess, RemoteAccessError> {
-        let now = moment();
-        let (mut access, was) = self.to_decide(id, user, now).await?;
-        let state = RemoteAccessState::Rejected { at: now, by: user.to_string(), comment: comment.cloned() };
-        access.state = state;
-        let entry = told(&access, RemoteAccessStep::Rejected, remark(comment), by);
-        self.write(Store::remote_access_changed(access.clone(), was), vec![entry.into()]).await?;
-        Ok(access)
+        self.deal(id, Deed::Reject(user), by, comment).await
     }
 
     /// Cancels one; whoever is in by it is out at once.
@@ -114,37 +59,72 @@ impl RemoteAccesses {
         by: &By,
         comment: Option<&Text>,
     ) -> Result<RemoteAccess, RemoteAccessError> {
+        self.deal(id, Deed::Cancel, by, comment).await
+    }
+
+    async fn deal(
+        &self,
+        id: RemoteAccessId,
+        deed: Deed<'_>,
+        by: &By,
+        comment: Option<&Text>,
+    ) -> Result<RemoteAccess, RemoteAccessError> {
         let mut turn = self.turn().await;
         loop {
-            let done = self.cancel_once(id, by, comment).await;
+            let done = self.deal_once(id, deed, by, comment).await;
             if !turn.again(&done) {
                 return done;
             }
         }
     }
 
-    async fn cancel_once(
+    async fn deal_once(
         &self,
         id: RemoteAccessId,
+        deed: Deed<'_>,
         by: &By,
         comment: Option<&Text>,
     ) -> Result<RemoteAccess, RemoteAccessError> {
         let now = moment();
-        let (mut access, was) = self.to_change(id).await?;
-        if !access.stands_at(now) {
-            return Err(RemoteAccessError::State { id, word: access.word_at(now) });
-        }
-        access.state = RemoteAccessState::Cancelled { at: now, by: who(by), comment: comment.cloned() };
-        access.keys.clear();
-        let entry = told(&access, RemoteAccessStep::Cancelled, remark(comment), by);
-        let step = Store::remote_access_changed(access.clone(), was).and(Store::entry_codes_revoked(id));
-        self.write(step, vec![entry.into()]).await?;
+        let (mut access, was) = match deed {
+            Deed::Approve(user) | Deed::Reject(user) => self.to_decide(id, user, now).await?,
+            Deed::Cancel => self.to_cancel(id, now).await?,
+        };
+        let said = comment.cloned();
+        let (step, told_of) = match deed {
+            Deed::Approve(user) => (RemoteAccessStep::Approved, approve(&mut access, user, by, said, now)?),
+            Deed::Reject(user) => {
+                access.state = RemoteAccessState::Rejected { at: now, by: user.to_string(), comment: said };
+                (RemoteAccessStep::Rejected, remark(comment))
+            }
+            Deed::Cancel => {
+                access.state = RemoteAccessState::Cancelled { at: now, by: who(by), comment: said };
+                access.keys.clear();
+                (RemoteAccessStep::Cancelled, remark(comment))
+            }
+        };
+        let entry = told(&access, step, told_of, by);
+        let changed = Store::remote_access_changed(access.clone(), was);
+        let changed = match deed {
+            Deed::Approve(_) | Deed::Reject(_) => changed,
+            Deed::Cancel => changed.and(Store::entry_codes_revoked(id)),
+        };
+        self.write(changed, vec![entry.into()]).await?;
         Ok(access)
     }
 
     pub(super) async fn to_change(&self, id: RemoteAccessId) -> Result<Read, RemoteAccessError> {
         let read = self.0.store.remote_access_to_change(id).await?;
         read.ok_or(RemoteAccessError::Unknown(id))
+    }
+
+    /// One that stands.
+    async fn to_cancel(&self, id: RemoteAccessId, now: Timestamp) -> Result<Read, RemoteAccessError> {
+        let (access, was) = self.to_change(id).await?;
+        if !access.stands_at(now) {
+            return Err(RemoteAccessError::State { id, word: access.word_at(now) });
+        }
+        Ok((access, was))
     }
 
     /// One that waits, and on which the user may decide.
@@ -167,6 +147,35 @@ impl RemoteAccesses {
         }
         Ok((access, was))
     }
+}
+
+/// Counts an approval; says what stands then.
+fn approve(
+    access: &mut RemoteAccess,
+    user: &UserName,
+    by: &By,
+    comment: Option<Text>,
+    now: Timestamp,
+) -> Result<String, RemoteAccessError> {
+    let needed = match access.state {
+        RemoteAccessState::Pending { needed, .. } => usize::from(needed),
+        _ => 0,
+    };
+    if access.approvals.iter().any(|approved| approved.by == *user) {
+        return Err(RemoteAccessError::Twice(access.id));
+    }
+    let standing = if access.approvals.len() + 1 >= needed {
+        access.state = RemoteAccessState::Granted;
+        "granted"
+    } else {
+        "more are needed"
+    };
+    let said = match &comment {
+        Some(comment) => format!("{standing}; {comment}"),
+        None => standing.to_owned(),
+    };
+    access.approvals.push(Approved { by: user.clone(), at: now, origin: by.origin, comment });
+    Ok(said)
 }
 
 fn remark(comment: Option<&Text>) -> String {

@@ -17,7 +17,7 @@ use tokio::io::AsyncWrite;
 use super::operation::{Operation, while_reading};
 use super::sessions::find;
 use super::{Actor, Failure, Services, commands};
-use crate::recordings::DumpFormat as Format;
+use crate::recordings::{DumpFormat as Format, Known, Recording};
 use crate::store::SessionRow;
 use crate::witness::Checked;
 
@@ -73,11 +73,9 @@ pub async fn play(
     mut sink: Sink<'_>,
 ) -> Result<Shown, Failure> {
     let work = async {
-        let session = begin(services, actor, id).await?;
-        let known = Some(evidence::known(services, &session).await?);
+        let (recording, known) = begin(services, actor, id).await?;
         let pause = Some(speed.longest_pause.approximate());
-        let recording = services.recordings.of(session.id);
-        Ok(Shown::of(&recording.play(known, &mut sink, speed.times, pause).await?))
+        Ok(Shown::of(&recording.play(Some(known), &mut sink, speed.times, pause).await?))
     };
     Operation::RecordingPlay.perform(services, actor, while_reading(services, actor, work)).await
 }
@@ -94,19 +92,25 @@ pub async fn export(
     mut sink: Sink<'_>,
 ) -> Result<Shown, Failure> {
     let work = async {
-        let session = begin(services, actor, id).await?;
-        let known = Some(evidence::known(services, &session).await?);
-        Ok(Shown::of(&services.recordings.of(session.id).dump(known, &mut sink, format).await?))
+        let (recording, known) = begin(services, actor, id).await?;
+        Ok(Shown::of(&recording.dump(Some(known), &mut sink, format).await?))
     };
     Operation::RecordingExport.perform(services, actor, while_reading(services, actor, work)).await
 }
 
-/// The session whose recording is about to be shown, which the log knows by then.
-async fn begin(services: &Services, actor: &Actor, id: &str) -> Result<SessionRow, Failure> {
-    let (session, gates) = find(services, actor, id).await?;
-    gates.must_be_here(services, &session).await?;
+/// The recording that is about to be shown, which the log knows by then, and what is known of it.
+async fn begin(services: &Services, actor: &Actor, id: &str) -> Result<(Recording, Known), Failure> {
+    let session = found_here(services, actor, id).await?;
     let played = Event::RecordingPlayed { session: session.id };
     services.audit.append(actor.by().did(played)).await?;
+    let known = evidence::known(services, &session).await?;
+    Ok((services.recordings.of(session.id), known))
+}
+
+/// The session, whose recording lies on this gate.
+async fn found_here(services: &Services, actor: &Actor, id: &str) -> Result<SessionRow, Failure> {
+    let (session, gates) = find(services, actor, id).await?;
+    gates.must_be_here(services, &session).await?;
     Ok(session)
 }
 
@@ -153,11 +157,7 @@ pub async fn verify(services: &Services, actor: &Actor, id: &str) -> Result<Veri
         let elsewhere = actor.name().is_none() && id.contains('/');
         let row = match elsewhere {
             true => None,
-            false => {
-                let (session, gates) = find(services, actor, id).await?;
-                gates.must_be_here(services, &session).await?;
-                Some(session)
-            }
+            false => Some(found_here(services, actor, id).await?),
         };
         let recording = match &row {
             Some(row) => services.recordings.of(row.id),

@@ -55,49 +55,74 @@ pub enum Which {
     Batch(RemoteAccessId),
 }
 
-/// Approves remote accesses; goes on after one that fails.
-///
-/// # Errors
-/// When the actor is no user.
-pub async fn approve(
-    services: &Services,
-    actor: &Actor,
-    which: &Which,
-    comment: Option<&Text>,
-) -> Result<Each<RemoteAccessView>, Failure> {
-    let deed = Deed::Approve(comment);
-    let work = each(services, actor, Operation::RemoteAccessApprove, which, &deed);
-    Operation::RemoteAccessApprove.perform(services, actor, work).await
+/// What can be done with a remote access that is there.
+#[derive(Debug, Clone)]
+pub enum Deed {
+    /// Approves it.
+    Approve(Option<Text>),
+    /// Rejects it.
+    Reject(Option<Text>),
+    /// Takes it back: an administrator any, everybody their own.
+    Cancel(Option<Text>),
 }
 
-/// Rejects remote accesses; goes on after one that fails.
-///
-/// # Errors
-/// When the actor is no user.
-pub async fn reject(
-    services: &Services,
-    actor: &Actor,
-    which: &Which,
-    comment: Option<&Text>,
-) -> Result<Each<RemoteAccessView>, Failure> {
-    let deed = Deed::Reject(comment);
-    let work = each(services, actor, Operation::RemoteAccessReject, which, &deed);
-    Operation::RemoteAccessReject.perform(services, actor, work).await
+impl Deed {
+    fn operation(&self) -> Operation {
+        match self {
+            Self::Approve(_) => Operation::RemoteAccessApprove,
+            Self::Reject(_) => Operation::RemoteAccessReject,
+            Self::Cancel(_) => Operation::RemoteAccessCancel,
+        }
+    }
 }
 
-/// Cancels remote accesses: an administrator any, everybody their own; goes on after one that fails.
+/// Does it with each of these remote accesses; goes on after one that fails.
 ///
 /// # Errors
-/// None of its own; what stands against one of them is in the answer.
-pub async fn cancel(
+/// When the actor may not ask for it at all; what stands against one of them is in the answer.
+pub async fn deal(
     services: &Services,
     actor: &Actor,
     which: &Which,
-    comment: Option<&Text>,
+    deed: &Deed,
 ) -> Result<Each<RemoteAccessView>, Failure> {
-    let deed = Deed::Cancel(comment);
-    let work = each(services, actor, Operation::RemoteAccessCancel, which, &deed);
-    Operation::RemoteAccessCancel.perform(services, actor, work).await
+    let operation = deed.operation();
+    let work = async {
+        let ids = match which {
+            Which::Ids(ids) => ids.clone(),
+            Which::Batch(batch) => of_batch(services, actor, *batch, deed).await?,
+        };
+        let mut each = Each::default();
+        for id in ids {
+            each.add(deal_with(services, actor, id, deed).await);
+        }
+        for failure in &each.failed {
+            operation.refused(services, actor, failure).await;
+        }
+        Ok(each)
+    };
+    operation.perform(services, actor, work).await
+}
+
+async fn deal_with(
+    services: &Services,
+    actor: &Actor,
+    id: RemoteAccessId,
+    deed: &Deed,
+) -> Result<RemoteAccessView, Failure> {
+    let (workflow, by) = (&services.remote_accesses, actor.by());
+    let done = match deed {
+        Deed::Approve(comment) => workflow.approve(id, actor.must_be_user()?, &by, comment.as_ref()).await,
+        Deed::Reject(comment) => workflow.reject(id, actor.must_be_user()?, &by, comment.as_ref()).await,
+        Deed::Cancel(comment) => {
+            let access = workflow.get(id).await?;
+            if actor.must_be_admin().is_err() && actor.name() != Some(&access.user) {
+                return Err(RemoteAccessError::Unknown(id).into());
+            }
+            workflow.cancel(id, &by, comment.as_ref()).await
+        }
+    };
+    Ok(RemoteAccessView::of(&done?))
 }
 
 /// A code that was sent.
@@ -157,61 +182,12 @@ pub async fn enrol(services: &Services, actor: &Actor, key: &PublicKey) -> Resul
     Operation::RemoteAccessEnrol.perform(services, actor, work).await
 }
 
-/// What can be done with a remote access.
-enum Deed<'a> {
-    Approve(Option<&'a Text>),
-    Reject(Option<&'a Text>),
-    Cancel(Option<&'a Text>),
-}
-
-async fn deal(
-    services: &Services,
-    actor: &Actor,
-    id: RemoteAccessId,
-    deed: &Deed<'_>,
-) -> Result<RemoteAccessView, Failure> {
-    let (workflow, by) = (&services.remote_accesses, actor.by());
-    let done = match deed {
-        Deed::Approve(comment) => workflow.approve(id, actor.must_be_user()?, &by, *comment).await,
-        Deed::Reject(comment) => workflow.reject(id, actor.must_be_user()?, &by, *comment).await,
-        Deed::Cancel(comment) => {
-            let access = workflow.get(id).await?;
-            if actor.must_be_admin().is_err() && actor.name() != Some(&access.user) {
-                return Err(RemoteAccessError::Unknown(id).into());
-            }
-            workflow.cancel(id, &by, *comment).await
-        }
-    };
-    Ok(RemoteAccessView::of(&done?))
-}
-
-async fn each(
-    services: &Services,
-    actor: &Actor,
-    operation: Operation,
-    which: &Which,
-    deed: &Deed<'_>,
-) -> Result<Each<RemoteAccessView>, Failure> {
-    let ids = match which {
-        Which::Ids(ids) => ids.clone(),
-        Which::Batch(batch) => of_batch(services, actor, *batch, deed).await?,
-    };
-    let mut each = Each::default();
-    for id in ids {
-        each.add(deal(services, actor, id, deed).await);
-    }
-    for failure in &each.failed {
-        operation.refused(services, actor, failure).await;
-    }
-    Ok(each)
-}
-
 /// Those of a batch with which the actor may do it.
 async fn of_batch(
     services: &Services,
     actor: &Actor,
     batch: RemoteAccessId,
-    deed: &Deed<'_>,
+    deed: &Deed,
 ) -> Result<Vec<RemoteAccessId>, Failure> {
     let workflow = &services.remote_accesses;
     let user = match deed {

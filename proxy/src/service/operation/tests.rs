@@ -97,6 +97,7 @@ async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor
     let (ids, access, db01) = ([RequestId(1)], RemoteAccessId(1), "db01".parse().unwrap());
     let length: Length = "1h".parse().unwrap();
     let deal = async |deed: &Deed| requests::deal(services, actor, &ids, deed).await;
+    let deal_remote = async |deed| remote_accesses::deal(services, actor, &one, &deed).await;
     let (change, ops) = ("CHG-1".parse().unwrap(), "ops@db01".parse().unwrap());
     match operation {
         Operation::Overview => overview::overview(services, actor).await.map(|_| true),
@@ -159,9 +160,9 @@ async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor
             remote_accesses::list(services, actor, &filter).await.map(|listed| !listed.accesses.is_empty())
         }
         Operation::RemoteAccessShow => remote_accesses::show(services, actor, access).await.map(|_| true),
-        Operation::RemoteAccessApprove => only(remote_accesses::approve(services, actor, &one, None).await?),
-        Operation::RemoteAccessReject => only(remote_accesses::reject(services, actor, &one, None).await?),
-        Operation::RemoteAccessCancel => only(remote_accesses::cancel(services, actor, &one, None).await?),
+        Operation::RemoteAccessApprove => only(deal_remote(remote_accesses::Deed::Approve(None)).await?),
+        Operation::RemoteAccessReject => only(deal_remote(remote_accesses::Deed::Reject(None)).await?),
+        Operation::RemoteAccessCancel => only(deal_remote(remote_accesses::Deed::Cancel(None)).await?),
         Operation::RemoteAccessForward => {
             remote_accesses::forward(services, actor, access, Channel::Mail).await.map(|_| true)
         }
