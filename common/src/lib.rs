@@ -20,6 +20,8 @@ pub mod policy;
 pub mod recording;
 pub mod residue;
 pub mod secret;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod unseen;
 pub mod wire;

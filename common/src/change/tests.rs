@@ -5,14 +5,11 @@ use super::command::{pieces, takes};
 use super::*;
 use crate::audit::{CommandSource, CommandText, Note};
 use crate::model::{Resources, Snapshot};
+use crate::testing::{self, noon};
 use crate::wire::Exec;
 
 mod drafts;
 mod kernel;
-
-fn noon() -> Timestamp {
-    "2026-06-01T12:00:00Z".parse().unwrap()
-}
 
 fn after(seconds: i64) -> Timestamp {
     noon().checked_add(Span::new().seconds(seconds)).unwrap()
@@ -25,22 +22,7 @@ fn change(expected: &[&str]) -> Change {
         let (line, optional) = line.strip_suffix('?').map_or((*line, false), |line| (line, true));
         Expected { command: line.parse().unwrap(), optional }
     });
-    Change {
-        id: "CHG-1".parse().unwrap(),
-        title: "restart the database".parse().unwrap(),
-        description: None,
-        start: noon(),
-        due: after(3600),
-        group: "dba".parse().unwrap(),
-        devices: vec!["db01".parse().unwrap()],
-        expected: expected.collect(),
-        ordered: false,
-        responsible: vec!["olga".parse().unwrap()],
-        interrupt: false,
-        author: "operator".parse().unwrap(),
-        created: noon(),
-        state: ChangeState::Approved { by: "approver".to_owned(), at: noon(), comment: None },
-    }
+    Change { expected: expected.collect(), ..testing::change() }
 }
 
 fn typed(comparer: &mut Comparer, line: &str) -> bool {

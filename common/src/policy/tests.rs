@@ -8,6 +8,7 @@ use crate::id::RequestId;
 use crate::model::{
     Action, Claims, Forward, Limits, Request, RequestState, Resources, Snapshot, Verdict, Vote, Wish,
 };
+use crate::testing::{self, noon};
 use crate::time::Window;
 
 mod approval;
@@ -23,11 +24,6 @@ mod places;
 mod properties;
 mod several_groups;
 mod simulate;
-
-/// A Monday, noon in UTC.
-fn noon() -> Timestamp {
-    "2026-06-01T12:00:00Z".parse().unwrap()
-}
 
 fn after(minutes: i64) -> Timestamp {
     noon().checked_add(Span::new().minutes(minutes)).unwrap()
@@ -158,25 +154,7 @@ fn refused(decision: Decision) -> Refusal {
 }
 
 fn request(state: RequestState) -> Request {
-    Request {
-        id: RequestId(7),
-        user: "operator".parse().unwrap(),
-        targets: vec!["ops@db01".parse().unwrap()],
-        left_out: Vec::new(),
-        action: Action::Session,
-        claims: Claims { justification: Some("ticket 7".parse().unwrap()), ..Claims::default() },
-        group: "dba".parse().unwrap(),
-        wish: Wish::default(),
-        limits: Limits::default(),
-        extends: None,
-        created: noon(),
-        expires: after(24 * 60),
-        origin: None,
-        state,
-        votes: Vec::new(),
-        review: None,
-        used: 0,
-    }
+    Request { state, ..testing::request() }
 }
 
 fn approved() -> Request {

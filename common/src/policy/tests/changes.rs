@@ -8,22 +8,7 @@ const DEMANDED: &str = "session = { change = true }";
 
 /// Approved, from noon for an hour, on `db01` under `dba`.
 pub(super) fn change(id: &str) -> Change {
-    Change {
-        id: id.parse().unwrap(),
-        title: "restart the database".parse().unwrap(),
-        description: None,
-        start: noon(),
-        due: after(60),
-        group: "dba".parse().unwrap(),
-        devices: vec!["db01".parse().unwrap()],
-        expected: Vec::new(),
-        ordered: false,
-        responsible: vec!["boss".parse().unwrap()],
-        interrupt: false,
-        author: "other".parse().unwrap(),
-        created: noon(),
-        state: ChangeState::Approved { by: "boss".to_owned(), at: noon(), comment: None },
-    }
+    Change { id: id.parse().unwrap(), ..testing::change() }
 }
 
 fn named(id: &str) -> Claims {

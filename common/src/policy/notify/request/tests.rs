@@ -1,6 +1,6 @@
 use super::*;
 use crate::id::RequestId;
-use crate::model::{Claims, Limits, Resources, Vote, Wish};
+use crate::model::{Claims, Resources, Vote};
 use crate::notice::NoticeKind;
 use crate::policy::Recipient;
 
@@ -47,25 +47,8 @@ fn moment(hours: i64) -> Timestamp {
 }
 
 fn request(user: &str) -> Request {
-    Request {
-        id: RequestId(7),
-        user: user.parse().unwrap(),
-        targets: vec!["ops@db01".parse().unwrap()],
-        left_out: Vec::new(),
-        action: Action::Session,
-        claims: Claims { justification: Some("ticket 7".parse().unwrap()), ..Claims::default() },
-        group: "dba".parse().unwrap(),
-        wish: Wish::default(),
-        limits: Limits::default(),
-        extends: None,
-        created: moment(0),
-        expires: moment(24),
-        origin: None,
-        state: RequestState::Pending,
-        votes: Vec::new(),
-        review: None,
-        used: 0,
-    }
+    let (created, expires) = (moment(0), moment(24));
+    Request { user: user.parse().unwrap(), created, expires, ..crate::testing::request() }
 }
 
 fn vote(by: &str, level: u8, verdict: Verdict) -> Vote {
