@@ -31,8 +31,8 @@ mod write;
 pub use crate::kind::Kind;
 pub use crate::panic::PanicScope;
 pub use access_group::{
-    AccessGroup, Action, Approval, Approver, ApproverKind, AtOnce, ByteSize, Conditions, Criteria, Forward,
-    Level, RequestTerms, Terms,
+    AccessGroup, Action, Approval, Approver, ApproverKind, AtOnce, ByteSize, Conditions, Confirmed, Criteria,
+    Forward, GroupReview, Level, RequestTerms, Review, Terms,
 };
 pub use check::Problem;
 pub use credential::Credential;

@@ -17,6 +17,7 @@ mod matrix;
 mod notify;
 mod outside;
 mod permit;
+mod review;
 mod simulate;
 mod stopped;
 mod walk;
@@ -36,6 +37,7 @@ pub use notify::{
 };
 pub use outside::{Coming, Entry, Located, NoEntry, Outside, Side, enter};
 pub use permit::{EndReason, Permit, recheck};
+pub use review::{NoConfirmation, ReviewTimes, confirm, digest_of_users, reviews_to_tell};
 pub use simulate::{Access, Accesses, Effect, simulate};
 pub use walk::Step;
 

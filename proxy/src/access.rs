@@ -15,6 +15,8 @@ mod joining;
 mod login;
 mod outside;
 mod panic;
+mod reviews;
+mod ruling;
 
 pub(crate) use basis::Basis;
 pub use behind::Behind;

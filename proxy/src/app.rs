@@ -161,6 +161,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     );
     let threads = ConnectionThreads::for_processors();
     let expiry = requests.clone().keep_expiring();
+    let reviews = access.clone().keep_reviews();
     let locations = {
         let access = access.clone();
         async move { access.keep_locations().await }
@@ -212,6 +213,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         () = refusals.keep_summing() => {}
         () = admin => {}
         () = expiry => {}
+        () = reviews => {}
         () = &mut elsewhere => {}
         () = locations => {}
         () = remote_accesses.keep_telling() => {}

@@ -4,6 +4,7 @@
 
 mod access;
 mod agents;
+mod answers;
 mod audit;
 mod changes;
 mod commands;
@@ -11,6 +12,7 @@ mod failure;
 mod form;
 mod grammar;
 mod grants;
+mod group_reviews;
 mod line;
 mod menu;
 mod notify;
@@ -140,6 +142,7 @@ async fn act(
         Command::Delete(asked) => resources::delete(services, actor, &asked, screen).await,
         Command::Export => resources::export(services, actor, screen).await,
         Command::Access(asked) => access::run(services, actor, asked, screen).await,
+        Command::GroupReview(asked) => group_reviews::run(services, actor, asked, screen, stdin).await,
         Command::Request(asked) => requests::run(services, actor, asked, screen, stdin).await,
         Command::Change(asked) => changes::run(services, actor, asked, screen, stdin).await,
         Command::RemoteAccess(asked) => remote_accesses::run(services, actor, asked, screen, stdin).await,

@@ -15,6 +15,7 @@ pub mod commands;
 mod each;
 mod failure;
 pub mod grants;
+pub mod group_reviews;
 pub mod live;
 pub mod notifications;
 mod operation;

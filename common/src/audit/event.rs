@@ -241,6 +241,10 @@ pub enum Event {
         kind: Kind,
         name: Note,
     },
+    /// An owner confirmed who is in an access group; it is due again then.
+    GroupConfirmed { group: AccessGroupName, users: Notes, due: Timestamp },
+    /// The owners of an access group were told that its users are to be confirmed.
+    GroupReviewDue { group: AccessGroupName, lapses: Timestamp },
     /// An administrator stopped something at once.
     PanicBegan { scope: PanicScope, justification: Note },
     /// An administrator lets it begin again.

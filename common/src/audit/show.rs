@@ -285,6 +285,12 @@ impl fmt::Display for Event {
             }
             Self::ResourceApplied { kind, name, verb } => write!(f, "{kind} {name} {verb}"),
             Self::ResourceDeleted { kind, name } => write!(f, "{kind} {name} deleted"),
+            Self::GroupConfirmed { group, users, due } => {
+                write!(f, "access group {group}: confirmed until {due:.0}{}", Also("users", users))
+            }
+            Self::GroupReviewDue { group, lapses } => {
+                write!(f, "access group {group}: to be confirmed, or it grants nothing from {lapses:.0} on")
+            }
             Self::PanicBegan { scope, justification } => {
                 write!(f, "PANIC: {scope} stopped, justification: {justification}")
             }

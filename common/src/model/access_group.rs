@@ -4,10 +4,12 @@ mod approver;
 mod byte_size;
 mod check;
 mod resource;
+mod review;
 
 pub use approver::{Approver, ApproverKind, Level};
 pub use byte_size::ByteSize;
 pub(super) use resource::read_conditions;
+pub use review::{Confirmed, GroupReview, Review};
 
 use std::fmt;
 use std::str::FromStr;
@@ -67,6 +69,9 @@ pub struct AccessGroup {
     /// What every request must carry.
     #[serde(default, skip_serializing_if = "is_default")]
     pub request: RequestTerms,
+    /// How often somebody confirms its users, if anybody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<Review>,
     /// When the group grants at all.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limitation: Limitation,

@@ -66,6 +66,7 @@ impl ExceptionalAccess {
             session: self.session.then(Terms::default),
             password: self.view_password.then(Terms::default),
             request: RequestTerms::default(),
+            review: None,
             limitation: Limitation::default(),
             conditions: self.conditions.clone(),
         }

@@ -1,13 +1,18 @@
 //! What people have ruled about resources beside their text. It takes effect at once, without the
 //! resources being read again.
 
-use super::{Panic, PanicScope};
+use std::collections::HashMap;
+
+use super::{GroupReview, Panic, PanicScope};
+use crate::name::AccessGroupName;
 
 /// See the module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rulings {
     /// What is stopped.
     pub panics: Vec<Panic>,
+    /// What is known of reviews of groups, where anything is.
+    pub reviews: HashMap<AccessGroupName, GroupReview>,
 }
 
 impl Rulings {

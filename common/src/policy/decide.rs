@@ -20,6 +20,7 @@ use super::at_once::{self, LiveSession};
 use super::login::Login;
 use super::outside::{self, Coming};
 use super::permit::Permit;
+use super::review::ReviewTimes;
 use super::stopped;
 use crate::change::Change;
 use crate::id::{RemoteAccessId, RequestId};
@@ -201,6 +202,7 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
         covering.map(|(_, end)| end),
         change.as_ref().map(|change| change.due),
         group.limitation.closes(facts.now),
+        ReviewTimes::of(snapshot, group).map(|times| times.lapses),
         until,
         group.conditions.longest.map(|longest| longest.after(since)),
         facts.login.and_then(|login| login.until()),
@@ -330,7 +332,8 @@ pub fn reachable<'a>(
         let target = &credential.credential.name;
         let carried = outside::carry(&entry, coming, target, action, None, now).ok()?;
         let carried = carried.map(|carried| carried.until);
-        let closes = [until, group.limitation.closes(now), carried].into_iter().flatten().min();
+        let lapses = ReviewTimes::of(snapshot, group).map(|times| times.lapses);
+        let closes = [until, group.limitation.closes(now), lapses, carried].into_iter().flatten().min();
         Some(Reached { credential: &credential.credential, group, closes })
     });
     let mut reachable: Vec<_> = governed.collect();

@@ -77,7 +77,7 @@ pub fn explain(snapshot: &Snapshot, facts: &Facts<'_>) -> Explanation {
         if !group.users.contains(facts.user) {
             return GroupVerdict::Misses(Miss::NotListed);
         }
-        match counts(group, user, credential, facts.action, facts.now) {
+        match counts(snapshot, group, user, credential, facts.action, facts.now) {
             Err(miss) => GroupVerdict::Misses(miss),
             Ok(terms) => {
                 let demands = word(demand(group, terms, facts.now));

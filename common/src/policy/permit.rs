@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::at_once::{self, Full, LiveSession};
-use super::decide::{Decision, Facts, Live, Why, decide_live};
+use super::decide::{Decision, Facts, Live, Miss, Why, decide_live};
 use super::login::{Login, LoginGone};
 use super::outside::{Coming, NoEntry, Resting};
 use crate::change::{Change, NotCovered};
@@ -325,7 +325,7 @@ pub fn recheck(
             Why::Panic(scope) => EndReason::Panic(scope.clone()),
             Why::Entry(why) => EndReason::Entry(why.clone()),
             Why::UnknownCredential => EndReason::Changed(permit.target().clone()),
-            Why::NoGroup { closest: Some((_, super::Miss::Closed)) } => EndReason::TimeOver,
+            Why::NoGroup { closest: Some((_, Miss::Closed | Miss::Unconfirmed(_))) } => EndReason::TimeOver,
             // Only what begins is counted.
             Why::Full(_) => EndReason::Withdrawn,
             Why::TooLong => EndReason::TimeOver,

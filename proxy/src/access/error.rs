@@ -1,6 +1,7 @@
 //! What can go wrong with resources, and how it is told.
 
 use tidegate_common::model::{Mistakes, Panic, PanicScope, Problem, ResourceName};
+use tidegate_common::policy::NoConfirmation;
 
 use super::Behind;
 use crate::audit_log::AuditError;
@@ -48,6 +49,12 @@ pub enum AccessError {
     /// Too many stand.
     #[error("{} panics stand, which is the most; `panic all` stops everything", Panic::MOST)]
     Panics,
+    /// A confirmation does not count.
+    #[error(transparent)]
+    NoConfirmation(#[from] NoConfirmation),
+    /// Another gate has told the owners of a group.
+    #[error("they were told already")]
+    ToldAlready,
     /// The store failed; nothing was changed.
     #[error(transparent)]
     Store(#[from] StoreError),

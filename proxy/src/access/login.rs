@@ -55,14 +55,22 @@ impl Access {
     /// Whether who logged in is in still, and enabled.
     pub(super) fn is_there(&self, by: &By) -> Result<(), AccessError> {
         let audit::Actor::User(user) = &by.actor else { return Ok(()) };
-        let right = |why: &dyn std::fmt::Display| AccessError::Right(why.to_string());
-        if let Some(login) = &by.login {
-            let origin = by.origin.ok_or_else(|| right(&"it is not known from where you come"))?;
-            let proved = Proved { user: user.clone(), login: Arc::clone(login), origin };
-            self.still_in(&proved).map_err(|why| right(&why))?;
-        }
+        self.still_proved(by)?;
         let enabled = self.snapshot().user(user).is_some_and(|user| user.enabled);
-        if enabled { Ok(()) } else { Err(right(&"your account in Tidegate is disabled")) }
+        if enabled {
+            Ok(())
+        } else {
+            Err(AccessError::Right("your account in Tidegate is disabled".to_owned()))
+        }
+    }
+
+    /// Whether what a user logged in with still proves who they are, where they still come from.
+    pub(super) fn still_proved(&self, by: &By) -> Result<(), AccessError> {
+        let (audit::Actor::User(user), Some(login)) = (&by.actor, &by.login) else { return Ok(()) };
+        let right = |why: &dyn std::fmt::Display| AccessError::Right(why.to_string());
+        let origin = by.origin.ok_or_else(|| right(&"it is not known from where you come"))?;
+        let proved = Proved { user: user.clone(), login: Arc::clone(login), origin };
+        self.still_in(&proved).map_err(|why| right(&why))
     }
 
     /// Waits until it does not, and says why.

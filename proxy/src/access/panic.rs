@@ -1,27 +1,13 @@
-//! Stopping at once, and lifting it: in the store with its audit record, and then decided by. Other
-//! gates see it as they see any change.
-
-use std::sync::Arc;
+//! Stopping at once, and lifting it.
 
 use jiff::Timestamp;
-use tidegate_common::audit::{self, Event, Note};
-use tidegate_common::model::{Panic, PanicScope, Rulings, Snapshot, Text};
+use tidegate_common::audit::{Event, Note};
+use tidegate_common::model::{Panic, PanicScope, Snapshot, Text};
 
 use super::{Access, AccessError, By};
-use crate::store::{Revision, Step, Store};
-use crate::turn::Turn;
+use crate::store::Store;
 
 impl Access {
-    /// Takes what another gate ruled.
-    ///
-    /// # Errors
-    /// When the store fails; all stays as it was then.
-    pub async fn refresh_rulings(&self) -> Result<(), AccessError> {
-        let (rulings, revision) = self.read_rulings(self.0.store.rulings().await)?;
-        self.show_rulings(rulings, revision);
-        Ok(())
-    }
-
     /// Stops what `scope` says: what lives of it ends, and nothing new begins.
     ///
     /// # Errors
@@ -34,7 +20,8 @@ impl Access {
     ) -> Result<Panic, AccessError> {
         let since = Timestamp::now();
         let panic = Panic { scope, since, by: by.actor.to_string(), justification };
-        self.rule(by, |snapshot, rulings, was| {
+        self.rule(|snapshot, rulings, was| {
+            self.may_change(by)?;
             is_there(snapshot, &panic.scope)?;
             if let Some(known) = rulings.panics.iter().find(|known| known.scope == panic.scope) {
                 return Err(AccessError::Stopped(known.clone()));
@@ -44,7 +31,8 @@ impl Access {
             }
             let (scope, justification) = (panic.scope.clone(), Note::new(panic.justification.to_string()));
             rulings.panics.push(panic.clone());
-            Ok((Event::PanicBegan { scope, justification }, Store::panic_step(panic.clone(), was)))
+            let step = Store::panic_step(panic.clone(), was);
+            Ok((by.did(Event::PanicBegan { scope, justification }).into(), step))
         })
         .await?;
         Ok(panic)
@@ -55,63 +43,17 @@ impl Access {
     /// # Errors
     /// When it is not stopped, or the store or the audit log failed.
     pub async fn lift_panic(&self, scope: &PanicScope, by: &By) -> Result<(), AccessError> {
-        self.rule(by, |_, rulings, was| {
+        self.rule(|_, rulings, was| {
+            self.may_change(by)?;
             let before = rulings.panics.len();
             rulings.panics.retain(|panic| panic.scope != *scope);
             if rulings.panics.len() == before {
                 return Err(AccessError::NotStopped(scope.clone()));
             }
             let step = Store::panic_lift_step(scope.clone(), was);
-            Ok((Event::PanicLifted { scope: scope.clone() }, step))
+            Ok((by.did(Event::PanicLifted { scope: scope.clone() }).into(), step))
         })
         .await
-    }
-
-    /// Changes the rulings: as they are, unless another gate is faster; then as they are then.
-    async fn rule(
-        &self,
-        by: &By,
-        change: impl Fn(&Snapshot, &mut Rulings, Revision) -> Result<(Event, Step), AccessError>,
-    ) -> Result<(), AccessError> {
-        let mut turn = Turn::take(&self.0.ruling).await;
-        loop {
-            let (mut rulings, was) = self.0.store.rulings().await?;
-            self.may_change(by)?;
-            let (event, step) = change(&self.snapshot(), &mut rulings, was)?;
-            let done = self.commit_ruling(by.did(event), step, rulings, was).await;
-            if !turn.again(&done) {
-                return done;
-            }
-        }
-    }
-
-    /// As a task of its own, as changes of resources are.
-    async fn commit_ruling(
-        &self,
-        event: audit::Entry,
-        step: Step,
-        rulings: Rulings,
-        was: Revision,
-    ) -> Result<(), AccessError> {
-        let access = self.clone();
-        let done = tokio::spawn(async move {
-            access.0.audit.step(vec![event], step).await?;
-            access.show_rulings(rulings, was.next());
-            Ok(())
-        });
-        done.await.unwrap_or(Err(AccessError::Stopping))
-    }
-
-    /// Decides by these from now on, unless newer ones are there.
-    fn show_rulings(&self, rulings: Rulings, revision: Revision) {
-        let mut shown = self.shown();
-        if revision > shown.rulings {
-            let snapshot = self.snapshot().with_rulings(Arc::new(rulings));
-            self.0.snapshot.store(Arc::new(snapshot));
-            shown.rulings = revision;
-            drop(shown);
-            self.tick();
-        }
     }
 }
 

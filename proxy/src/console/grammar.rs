@@ -5,6 +5,8 @@
 mod changes;
 #[path = "grammar/fleet.rs"]
 mod fleet;
+#[path = "grammar/group_reviews.rs"]
+mod group_reviews;
 #[path = "grammar/moment.rs"]
 mod moment;
 #[path = "grammar/notify.rs"]
@@ -22,6 +24,7 @@ mod sessions;
 
 pub(super) use changes::{Change, CreateChange, Ids};
 pub(super) use fleet::{Agent, Grant, GrantList};
+pub(super) use group_reviews::GroupReview;
 pub(super) use moment::{Since, Start};
 pub(super) use notify::{NONE, Notify, NotifyList, USUAL};
 pub(super) use panics::Panic;
@@ -86,6 +89,9 @@ pub(super) enum Command {
     /// What you may reach, and why somebody may or may not
     #[command(subcommand)]
     Access(Access),
+    /// Confirm who is in the access groups that you own
+    #[command(subcommand)]
+    GroupReview(GroupReview),
     /// Ask for access, approve it, take it back
     #[command(subcommand)]
     Request(Request),

@@ -8,8 +8,9 @@ use tidegate_common::model::{Claims, Limited, RemoteAccessWord, Scope};
 use tidegate_common::name::{UserGroupName, UserName};
 use tidegate_common::notice::Channel;
 use tidegate_common::time::Limitation;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::AsyncRead;
 
+use super::answers::{says_yes, typed};
 use super::grammar::{Decide, RemoteAccess as Asked, RemoteAccessList, Wanted};
 use super::screen::Screen;
 use super::show::{maybe, moment};
@@ -19,8 +20,6 @@ use crate::outside::NewRemoteAccess;
 use crate::service::remote_accesses::{self, Deed, Filter, Listed, RemoteAccessView, Which};
 use show::{details, sentence};
 
-/// The longest answer to a question.
-const LONGEST_ANSWER: u64 = 256;
 /// The longest line of a key.
 const LONGEST_KEY: u64 = 16 * 1024;
 
@@ -164,13 +163,6 @@ async fn confirmed(
     says_yes(screen, stdin).await
 }
 
-async fn says_yes(screen: &mut Screen<'_>, stdin: impl AsyncRead + Unpin + Send) -> Result<bool, Failure> {
-    screen.flush().await?;
-    let answer = typed(stdin, LONGEST_ANSWER).await?;
-    screen.plain(&answer).await?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
-}
-
 /// Sends a code, and says where to.
 async fn forward(
     services: &Services,
@@ -192,19 +184,6 @@ async fn forward(
     let said = format!("{} is sent a code by {by}; it is good once, until {until}", sent.access.user);
     screen.one_told(&sent, || said).await?;
     Ok(0)
-}
-
-/// One line; a terminal ends it with a carriage return.
-async fn typed(stdin: impl AsyncRead + Unpin + Send, most: u64) -> Result<String, Failure> {
-    let mut stdin = stdin.take(most);
-    let mut answer = Vec::new();
-    while let Ok(byte) = stdin.read_u8().await {
-        if byte == b'\r' || byte == b'\n' {
-            break;
-        }
-        answer.push(byte);
-    }
-    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 async fn list(

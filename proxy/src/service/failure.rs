@@ -1,6 +1,7 @@
 //! Why an operation was not carried out.
 
 use tidegate_common::model::Mistakes;
+use tidegate_common::policy::NoConfirmation;
 use tidegate_common::unseen::printable;
 
 use crate::access::AccessError;
@@ -95,6 +96,7 @@ impl Failure {
             self,
             Self::Role(_)
                 | Self::Disabled
+                | Self::Access(AccessError::NoConfirmation(NoConfirmation::NotOwner(_)))
                 | Self::Change(ChangeError::NoApproval { .. } | ChangeError::NotYours(_))
                 | Self::Request(
                     RequestError::NoVote { .. }

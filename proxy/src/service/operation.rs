@@ -77,6 +77,9 @@ operations! {
     AccessList = "access list", Anybody, Never;
     AccessExplain = "access explain", Reader, Never;
     AccessMatrix = "access matrix", Reader, Never;
+    GroupReviewList = "group-review list", Anybody, Never;
+    GroupReviewShow = "group-review show", Anybody, Never;
+    GroupReviewConfirm = "group-review confirm", User, Before;
     ResourcesApply = "apply", Administrator, Before;
     ResourcesList = "get", Reader, Never;
     ResourcesGet = "get one", Reader, Never;

@@ -119,6 +119,7 @@ async fn every_table(read: &DatabaseTransaction, write: &DatabaseTransaction) ->
         fleet::drift::Entity: fleet::drift::Column::Id => |row| row.id;
         outbox::Entity: outbox::Column::Id => |row| row.id;
         secrets::Entity: secrets::Column::Credential => |row| row.credential.clone();
+        rulings::review::Entity: rulings::review::Column::GroupName => |row| row.group_name.clone();
         rulings::panic::Entity: rulings::panic::Column::Scope => |row| row.scope.clone();
         revisions::Entity: revisions::Column::What => |row| row.what.clone();
     };

@@ -5,6 +5,7 @@ mod changes;
 mod devices;
 mod first;
 mod gates;
+mod group_reviews;
 mod heard;
 mod notifications;
 mod panic;
@@ -21,6 +22,7 @@ use changes::Changes;
 use devices::{AgentKey, Fleet, HostKeyOwner, LeftBehind, SummedUp, Transfers};
 use first::First;
 use gates::Gates;
+use group_reviews::GroupReviews;
 use heard::Heard;
 use notifications::Notifications;
 use panic::Panics;
@@ -55,6 +57,7 @@ impl MigratorTrait for Migrator {
             Box::new(Heard),
             Box::new(Changes),
             Box::new(Secrets),
+            Box::new(GroupReviews),
         ]
     }
 }

@@ -1,8 +1,10 @@
-//! What is ruled beside the resources' text: panics.
+//! What is ruled beside the resources' text: panics, and what is known of reviews of groups.
 
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
-use tidegate_common::model::{Panic, PanicScope, Rulings};
+use sea_orm::sea_query::OnConflict;
+use tidegate_common::model::{GroupReview, Panic, PanicScope, Rulings};
+use tidegate_common::name::AccessGroupName;
 
 use super::revisions::{self, Of, Revision};
 use super::{Doing as _, Step, Store, StoreError, changed_if_there};
@@ -26,6 +28,31 @@ pub(super) mod panic {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+pub(super) mod review {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "group_review")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub group_name: String,
+        #[sea_orm(column_type = "Text")]
+        pub document: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+fn reviewed(row: review::Model) -> Result<(AccessGroupName, GroupReview), StoreError> {
+    let what = || format!("review of access group {}", row.group_name);
+    let group = row.group_name.parse().map_err(|error| StoreError::damaged(what(), error))?;
+    let read = serde_json::from_str(&row.document);
+    Ok((group, read.map_err(|error| StoreError::unread(what(), error))?))
+}
+
 fn key(scope: &PanicScope) -> Result<String, StoreError> {
     serde_json::to_string(scope).map_err(|error| StoreError::damaged(format!("panic of {scope}"), error))
 }
@@ -45,7 +72,9 @@ impl Store {
         };
         let mut panics = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
         panics.sort_by(|a, b| (a.since, &a.scope).cmp(&(b.since, &b.scope)));
-        Ok((Rulings { panics }, revision))
+        let rows = review::Entity::find().all(&self.readers).await.doing("read reviews of groups")?;
+        let reviews = rows.into_iter().map(reviewed).collect::<Result<_, _>>()?;
+        Ok((Rulings { panics, reviews }, revision))
     }
 
     /// Writes a panic that begins, unless rulings have changed since `was`.
@@ -61,6 +90,25 @@ impl Store {
                 let row = panic::ActiveModel { scope: Set(scope), document: Set(document) };
                 changed_if_there(panic::Entity::insert(row).exec_without_returning(change).await, DOING)
                     .map(drop)
+            })
+        })
+    }
+
+    /// Writes what is known of a group's reviews, unless rulings have changed since `was`.
+    #[must_use]
+    pub fn group_review_step(group: AccessGroupName, review: GroupReview, was: Revision) -> Step {
+        const DOING: &str = "wrote a review of a group";
+        Step::new(move |change| {
+            Box::pin(async move {
+                revisions::move_on(change, Of::Rulings, Some(was)).await?;
+                let document = serde_json::to_string(&review);
+                let document = document.map_err(|error| StoreError::damaged(group.to_string(), error))?;
+                let row = review::ActiveModel { group_name: Set(group.to_string()), document: Set(document) };
+                let known = OnConflict::column(review::Column::GroupName)
+                    .update_column(review::Column::Document)
+                    .to_owned();
+                let written = review::Entity::insert(row).on_conflict(known);
+                written.exec_without_returning(change).await.doing(DOING).map(drop)
             })
         })
     }

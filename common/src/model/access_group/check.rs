@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::{AccessGroup, Approval, ApproverKind, Level, Terms};
+use super::{AccessGroup, Approval, ApproverKind, Level, Review, Terms};
 use crate::model::Kind;
 use crate::model::check::Checker;
 use crate::name::UserName;
@@ -20,7 +20,9 @@ pub(super) fn groups(checker: &mut Checker<'_>) {
             ApproverKind::Manager => None,
         });
         let copied = group.copy.iter().enumerate().map(|(index, user)| (format!("copy.{index}"), user));
-        for (field, user) in listed.chain(approvers).chain(copied) {
+        let owners = group.review.iter().flat_map(|review| review.owners.iter().enumerate());
+        let owners = owners.map(|(index, user)| (format!("review.owners.{index}"), user));
+        for (field, user) in listed.chain(approvers).chain(copied).chain(owners) {
             if !users.contains(user) && !checker.is_unreadable(Kind::User, user.as_str()) {
                 let why = format!("there is no user `{user}`; add them as a [[user]] or correct the name");
                 checker.wrong(Kind::AccessGroup, name, field, why);
@@ -50,9 +52,23 @@ pub(super) fn groups(checker: &mut Checker<'_>) {
                 "no reason is registered and enabled that could be chosen; add a [[reason]] or leave it out";
             checker.wrong(Kind::AccessGroup, name, "request.reason", why);
         }
+        if let Some(review) = &group.review {
+            reviewed(checker, name, review);
+        }
         twice(checker, group);
         approval(checker, group, "session", group.session.as_ref());
         approval(checker, group, "password", group.password.as_ref());
+    }
+}
+
+fn reviewed(checker: &mut Checker<'_>, name: &str, review: &Review) {
+    if review.owners.is_empty() {
+        let why = "nobody could confirm the group's users; name users in `owners`, or leave [access_group.review] out";
+        checker.wrong(Kind::AccessGroup, name, "review.owners", why);
+    }
+    if review.every.approximate() < Review::LEAST.approximate() {
+        let why = format!("a confirmation is good for a day at least, not for {}", review.every);
+        checker.wrong(Kind::AccessGroup, name, "review.every", why);
     }
 }
 

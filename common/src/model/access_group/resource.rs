@@ -1,8 +1,8 @@
 //! An access group as a kind of resource: read, shown.
 
 use super::{
-    AccessGroup, Approval, Approver, ApproverKind, AtOnce, Conditions, Criteria, Level, RequestTerms, Terms,
-    check,
+    AccessGroup, Approval, Approver, ApproverKind, AtOnce, Conditions, Criteria, Level, RequestTerms, Review,
+    Terms, check, review,
 };
 use crate::model::check::Checker;
 use crate::model::read::Fields;
@@ -66,6 +66,11 @@ impl ResourceType for AccessGroup {
             governance: fields.flag("governance", false),
             reason: fields.flag("reason", false),
         });
+        let review = fields.table("review", "[access_group.review]", |fields| {
+            let (owners, grace) = (fields.list("owners"), fields.optional("grace"));
+            let (every, from) = (fields.required("every"), fields.required("from"));
+            Some(Review { owners, every: every?, grace: grace.unwrap_or(review::two_weeks()), from: from? })
+        });
         let limitation = fields.table("limitation", "[access_group.limitation]", |fields| Limitation {
             zone: fields.optional("zone").unwrap_or_default(),
             from: fields.optional("from"),
@@ -84,6 +89,7 @@ impl ResourceType for AccessGroup {
             session,
             password,
             request: request.unwrap_or_default(),
+            review: review.flatten(),
             limitation: limitation.unwrap_or_default(),
             conditions: conditions.unwrap_or_default(),
         })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::super::criteria;
+use super::super::{criteria, review};
 use super::{Miss, Why};
 use crate::model::{
     AccessGroup, Action, Approval, CredentialEntry, ExceptionEntry, ExceptionalAccess, Snapshot, Terms,
@@ -54,6 +54,7 @@ pub(in crate::policy) fn most_demanded(terms: &Terms) -> Demand {
 
 /// Whether a group that lists the user counts; if so, its terms.
 pub(in crate::policy) fn counts<'a>(
+    snapshot: &Snapshot,
     group: &'a AccessGroup,
     user: &UserEntry,
     credential: &CredentialEntry,
@@ -64,7 +65,13 @@ pub(in crate::policy) fn counts<'a>(
         return Err(Miss::Criteria(field));
     }
     let terms = group.terms(action).ok_or(Miss::Action(action))?;
-    if group.limitation.is_open(now) { Ok(terms) } else { Err(Miss::Closed) }
+    if !group.limitation.is_open(now) {
+        return Err(Miss::Closed);
+    }
+    match review::lapsed(snapshot, group, now) {
+        Some(since) => Err(Miss::Unconfirmed(since)),
+        None => Ok(terms),
+    }
 }
 
 /// What governs an access.
@@ -116,7 +123,7 @@ pub(in crate::policy) fn govern<'a>(
     let mut closest: Option<(&AccessGroupName, Miss)> = None;
     for entry in snapshot.groups_of(user) {
         let group = &entry.group;
-        match counts(group, user, credential, action, now) {
+        match counts(snapshot, group, user, credential, action, now) {
             Ok(terms) => {
                 let demand = demand(group, terms, since);
                 // The oldest comes first, so only a stricter one replaces it.

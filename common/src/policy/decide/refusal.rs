@@ -32,6 +32,12 @@ impl fmt::Display for Refusal {
             Why::Login(gone) => write!(f, "{gone}; connect again"),
             Why::Panic(_) | Why::Full(_) => self.why.fmt(f),
             Why::Entry(why) => why.fmt(f),
+            // Whom it lists and matches knew what it gave.
+            Why::NoGroup { closest: Some((group, Miss::Unconfirmed(_))) } => write!(
+                f,
+                "access group `{group}` gives no access to {} now: nobody confirmed its users in time; ask its owner to",
+                self.target
+            ),
             _ => write!(
                 f,
                 "access to {} is not given to you; `access list` shows what you may reach",
@@ -106,13 +112,16 @@ pub enum Miss {
     /// It is outside its dates, days or times.
     #[error("it is outside its access limitation now")]
     Closed,
+    /// Its owners did not confirm its users in time.
+    #[error("nobody confirmed its users in time, so it grants nothing since {0:.0}")]
+    Unconfirmed(Timestamp),
 }
 
 impl Miss {
     /// How far the group is from counting.
     pub(super) fn distance(&self) -> u8 {
         match self {
-            Self::Closed | Self::Begins(_) | Self::Ended(_) => 0,
+            Self::Closed | Self::Unconfirmed(_) | Self::Begins(_) | Self::Ended(_) => 0,
             Self::Action(_) => 1,
             Self::Criteria(_) | Self::OtherCredential => 2,
             Self::NotListed => 3,

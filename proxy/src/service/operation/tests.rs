@@ -10,7 +10,7 @@ use tidegate_common::change::Draft;
 use tidegate_common::id::{NotificationId, RemoteAccessId, RequestId, SessionId};
 use tidegate_common::model::{Action, Claims, Kind, Limits, PanicScope, Scope, Wish};
 use tidegate_common::notice::{Channel, NoticeKind};
-use tidegate_common::policy::MatrixFilter;
+use tidegate_common::policy::{self, MatrixFilter};
 use tidegate_common::time::Length;
 
 use super::*;
@@ -21,8 +21,8 @@ use crate::requests::Narrowed;
 use crate::service::requests::Deed;
 use crate::service::testing::{World, shown};
 use crate::service::{
-    Each, access, agents, audit, changes, commands, grants, live, notifications, overview, panics, passwords,
-    recordings, remote_accesses, requests, resources, secrets, sessions,
+    Each, access, agents, audit, changes, commands, grants, group_reviews, live, notifications, overview,
+    panics, passwords, recordings, remote_accesses, requests, resources, secrets, sessions,
 };
 use crate::session::{Keyboard, LiveSession};
 use scene::{OneLook, OneWord, Scene, Taken, approve, draft, remote, wanted};
@@ -37,7 +37,7 @@ const ROLES: [&str; 8] = ["operator", "stranger", "approver", "auditor", "admin"
 /// that makes a difference.
 const CELLS: &str = include_str!("tests/cells.txt");
 
-const SENTENCES: [(&str, &str); 24] = [
+const SENTENCES: [(&str, &str); 25] = [
     ("1", "your account in Tidegate is disabled; ask an administrator"),
     ("2", "this needs an administrator"),
     ("3", "this needs an auditor or an administrator"),
@@ -75,6 +75,10 @@ const SENTENCES: [(&str, &str); 24] = [
         "24",
         "change `CHG-2` was not made:\n  access group `dba` names no approver but you, so nobody could approve it",
     ),
+    (
+        "25",
+        "you own no access group `urgent` that asks for a review; `group-review list` shows those that concern you",
+    ),
     ("22", "change `CHG-1` still waits for approval; `change cancel` takes it back"),
 ];
 
@@ -110,6 +114,17 @@ async fn attempt(scene: &Scene, operation: Operation, whose: &str, actor: &Actor
         }
         Operation::AccessMatrix => {
             access::matrix(services, actor, MatrixFilter::default()).await.map(|rows| !rows.is_empty())
+        }
+        Operation::GroupReviewList => {
+            group_reviews::list(services, actor).await.map(|reviews| !reviews.is_empty())
+        }
+        Operation::GroupReviewShow => {
+            group_reviews::show(services, actor, &"urgent".parse().unwrap()).await.map(|_| true)
+        }
+        Operation::GroupReviewConfirm => {
+            let (group, snapshot) = ("urgent".parse().unwrap(), services.access.snapshot());
+            let seen = policy::digest_of_users(snapshot.group(&group).unwrap());
+            group_reviews::confirm(services, actor, &group, &seen).await.map(|_| true)
         }
         Operation::ResourcesApply => {
             let mut source = &b"[[user]]\nname = \"late\"\n"[..];

@@ -1,0 +1,102 @@
+//! Reviews of groups: when the users of one are to be confirmed, by whom, and from when a group that
+//! nobody confirmed grants nothing.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::digest::Digest;
+use crate::model::{AccessGroup, GroupReview, Review, Snapshot};
+use crate::name::{AccessGroupName, UserName};
+
+/// So long before a group lapses its owners are told once more.
+const AGAIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// When a group's users are to be confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReviewTimes {
+    /// From when on.
+    pub due: Timestamp,
+    /// From when on the group grants nothing, unless they are.
+    pub lapses: Timestamp,
+}
+
+impl ReviewTimes {
+    /// As a group asks for it, after what is known of its reviews; none where nobody has to.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot, group: &AccessGroup) -> Option<Self> {
+        let review = group.review.as_ref()?;
+        Some(Self::after(group, review, snapshot.rulings().reviews.get(&group.name)))
+    }
+
+    fn after(group: &AccessGroup, review: &Review, known: Option<&GroupReview>) -> Self {
+        let begins = group.review_begins(review);
+        let confirmed = known.and_then(|known| known.confirmed.as_ref());
+        let due = review.every.after(confirmed.map_or(begins, |confirmed| confirmed.at.max(begins)));
+        Self { due, lapses: review.grace.after(due) }
+    }
+
+    /// Whether the owners are to be told now: once when it is due, and once more before the end.
+    fn tells(self, told: Option<Timestamp>, now: Timestamp) -> bool {
+        let again = self.lapses.checked_sub(AGAIN).unwrap_or(self.due).max(self.due);
+        let comes = |at: Timestamp| at <= now && told.is_none_or(|told| told < at);
+        now < self.lapses && (comes(self.due) || comes(again))
+    }
+}
+
+/// Since when a group grants nothing because nobody confirmed it, where that is so.
+pub(super) fn lapsed(snapshot: &Snapshot, group: &AccessGroup, now: Timestamp) -> Option<Timestamp> {
+    ReviewTimes::of(snapshot, group).map(|times| times.lapses).filter(|lapses| *lapses <= now)
+}
+
+/// Groups whose owners are to be told now.
+pub fn reviews_to_tell(
+    snapshot: &Snapshot,
+    now: Timestamp,
+) -> impl Iterator<Item = (&AccessGroup, &Review, ReviewTimes)> {
+    snapshot.groups().filter_map(move |group| {
+        let (review, times) = (group.review.as_ref()?, ReviewTimes::of(snapshot, group)?);
+        let told = snapshot.rulings().reviews.get(&group.name).and_then(|known| known.told);
+        times.tells(told, now).then_some((&**group, review, times))
+    })
+}
+
+/// What a group's users are, so that who confirms them confirms those that they saw.
+#[must_use]
+pub fn digest_of_users(group: &AccessGroup) -> Digest {
+    let names: Vec<_> = group.users.iter().map(UserName::as_str).collect();
+    Digest::of(names.join("\n").as_bytes())
+}
+
+/// Why a confirmation does not count; each is a sentence for the person.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoConfirmation {
+    /// There is none, it asks for no review, or this is none of its owners: alike for all who do
+    /// not own it.
+    #[error(
+        "you own no access group `{0}` that asks for a review; `group-review list` shows those that concern you"
+    )]
+    NotOwner(AccessGroupName),
+    /// They are others than those that were looked at.
+    #[error("the users of access group `{0}` were changed meanwhile; look at them again, then confirm")]
+    Changed(AccessGroupName),
+}
+
+/// Whether this user may confirm those users of a group; when it is due again then.
+///
+/// # Errors
+/// Why not.
+pub fn confirm(
+    snapshot: &Snapshot,
+    group: &AccessGroupName,
+    owner: &UserName,
+    seen: &Digest,
+    now: Timestamp,
+) -> Result<Timestamp, NoConfirmation> {
+    let no = || NoConfirmation::NotOwner(group.clone());
+    let is_user = snapshot.user(owner).is_some_and(|user| user.enabled);
+    let known = snapshot.group(group).filter(|_| is_user).ok_or_else(no)?;
+    let review = known.review.as_ref().filter(|review| review.owners.contains(owner)).ok_or_else(no)?;
+    if digest_of_users(known) != *seen {
+        return Err(NoConfirmation::Changed(group.clone()));
+    }
+    Ok(review.every.after(now.max(known.review_begins(review))))
+}
