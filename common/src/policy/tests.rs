@@ -22,6 +22,7 @@ mod outside;
 mod panic;
 mod places;
 mod properties;
+mod review;
 mod several_groups;
 mod simulate;
 

@@ -1,3 +1,5 @@
+mod reviews;
+
 use tidegate_common::model::{Kind, PanicScope};
 
 use tidegate_common::policy::Login;

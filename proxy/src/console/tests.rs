@@ -3,6 +3,7 @@ mod commands;
 mod evidence;
 mod fleet;
 mod gates;
+mod group_reviews;
 mod live;
 mod manuals;
 mod panics;

@@ -19,7 +19,7 @@ use row::Row;
 const GOLDEN: &str = include_str!("matrix.txt");
 
 /// The conditions: what is said of user and group, and the target that is asked for.
-const CONDITIONS: [(&str, &str, &str, &str); 18] = [
+const CONDITIONS: [(&str, &str, &str, &str); 19] = [
     ("allowed", "", "session = {}", "matrix@db01"),
     (
         "forwards",
@@ -34,6 +34,12 @@ const CONDITIONS: [(&str, &str, &str, &str); 18] = [
     ("no-session", "", "password = {}", "matrix@db01"),
     ("past", "", "session = {}\nlimitation = { until = 2020-01-01 }", "matrix@db01"),
     ("wrong-place", "email = \"matrix@example.org\"", "session = {}", "matrix@db01"),
+    (
+        "unconfirmed",
+        "",
+        "session = {}\nreview = { owners = [\"matrix-approver\"], every = \"30d\", from = 2020-01-01 }",
+        "matrix@db01",
+    ),
     ("no-justification", "", "session = { justification = true }", "matrix@db01"),
     ("change-missing", "", "session = { change = true }", "matrix@db01"),
     (
@@ -79,6 +85,7 @@ fn condition_of(why: &Why) -> &'static str {
         Why::Panic(PanicScope::All | PanicScope::Device(_) | PanicScope::AccessGroup(_)) => "panic-group",
         Why::UnknownCredential => "unknown-device",
         Why::NoGroup { closest: Some((_, Miss::Closed)) } | Why::TooLong => "past",
+        Why::NoGroup { closest: Some((_, Miss::Unconfirmed(_))) } => "unconfirmed",
         Why::NoGroup { closest: Some((_, Miss::Action(_))) } => "no-session",
         Why::NoGroup { .. } => "other-account",
         Why::Full(_) => "sessions-at-once",

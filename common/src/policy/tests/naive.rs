@@ -16,9 +16,17 @@ pub enum Answer {
     Yes(String),
 }
 
+/// What stands beside the resources.
+#[derive(Debug, Clone, Default)]
+pub struct Ruled {
+    pub panics: Vec<PanicScope>,
+    /// Groups, and when somebody confirmed them.
+    pub confirmed: Vec<(String, Timestamp)>,
+}
+
 pub struct World {
     pub resources: Resources,
-    pub panics: Vec<PanicScope>,
+    pub ruled: Ruled,
 }
 
 #[derive(Debug)]
@@ -82,6 +90,16 @@ pub fn open(group: &AccessGroup, now: Timestamp) -> bool {
         && inside(&texts(&limits.weekdays), &texts(&limits.slots), &zone, now)
 }
 
+/// A review is due so long after its first day, or after the last confirmation; after the grace the
+/// group grants nothing.
+pub fn lapses(group: &AccessGroup, ruled: &Ruled) -> Option<Timestamp> {
+    let review = group.review.as_ref()?;
+    let first = review.from.in_tz(&group.limitation.zone.to_string()).unwrap().timestamp();
+    let own = ruled.confirmed.iter().filter(|(name, _)| name == group.name.as_str()).map(|(_, at)| *at);
+    let counts = own.chain([first]).max().unwrap();
+    Some(review.grace.after(review.every.after(counts)))
+}
+
 fn approval(group: &AccessGroup, terms: &Terms, now: Timestamp) -> bool {
     terms.approval.as_ref().is_some_and(|approval| {
         let zone = group.limitation.zone.to_string();
@@ -95,7 +113,7 @@ impl World {
         let Some(person) = self.resources.users.iter().find(|known| known.name.as_str() == user) else {
             return Answer::No;
         };
-        let stopped = |scope: &PanicScope| self.panics.contains(scope);
+        let stopped = |scope: &PanicScope| self.ruled.panics.contains(scope);
         if !person.enabled || stopped(&PanicScope::All) || stopped(&PanicScope::User(person.name.clone())) {
             return Answer::No;
         }
@@ -135,7 +153,8 @@ impl World {
                 && field(&group.criteria.accounts, &[credential.name.account.as_str()], user)
                 && field(&group.criteria.device_tags, &tags, user);
             let Some(terms) = terms else { continue };
-            if group.users.contains(&person.name) && matches && open(group, *now) {
+            let confirmed = lapses(group, &self.ruled).is_none_or(|lapses| *now < lapses);
+            if group.users.contains(&person.name) && matches && open(group, *now) && confirmed {
                 let demands = match terms {
                     terms if approval(group, terms, *now) => 3,
                     Terms { change: true, .. } => 2,

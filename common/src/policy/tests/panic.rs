@@ -15,7 +15,7 @@ fn stopped(scopes: &[PanicScope]) -> Snapshot {
         by: "admin".to_owned(),
         justification: "a stolen laptop".parse().unwrap(),
     };
-    let rulings = Rulings { panics: scopes.iter().map(panic).collect() };
+    let rulings = Rulings { panics: scopes.iter().map(panic).collect(), ..Rulings::default() };
     world(BOTH).with_rulings(Arc::new(rulings))
 }
 

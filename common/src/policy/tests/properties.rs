@@ -3,9 +3,9 @@
 
 use proptest::prelude::*;
 
-use super::naive::{Answer, Question, World, open};
+use super::naive::{Answer, Question, Ruled, World, lapses, open};
 use super::*;
-use crate::model::{Panic, PanicScope, Rulings};
+use crate::model::{Confirmed, GroupReview, Panic, PanicScope, Rulings};
 
 const USERS: [&str; 3] = ["operator", "other", "web"];
 const TARGETS: [&str; 5] = ["ops@db01", "web@web01", "adm-operator@db01", "OPS@web01", "ops@db99"];
@@ -60,6 +60,13 @@ fn group() -> impl Strategy<Value = String> {
         "limitation = { zone = \"Europe/Berlin\", slots = [\"02:00-02:30\", \"03:00-04:00\"] }",
     ]);
     let more = line(&["", "", "request = { governance = true }", "conditions = { longest = \"20m\" }"]);
+    let review = line(&[
+        "",
+        "",
+        "review = { owners = [\"boss\"], every = \"30d\", grace = \"1d\", from = 2026-05-01 }",
+        "review = { owners = [\"boss\"], every = \"2 months\", grace = \"12h\", from = 2026-04-01 }",
+    ]);
+    let more = (more, review).prop_map(|(more, review)| format!("{more}\n{review}"));
     let users = prop::sample::subsequence(USERS.to_vec(), 0..=3);
     (users, criteria, limits, more, prop::option::weighted(0.8, terms(true)), prop::option::of(terms(false)))
         .prop_map(|(users, criteria, limits, more, session, password)| {
@@ -186,6 +193,15 @@ fn asking() -> impl Strategy<Value = Question> {
         })
 }
 
+fn ruled() -> impl Strategy<Value = Ruled> {
+    let at = || line(&["", "", "2026-05-20T00:00:00Z", "2026-05-31T12:00:00Z", "2026-06-01T07:00:00Z"]);
+    (panics(), at(), at()).prop_map(|(panics, first, second)| {
+        let each = [("g0", first), ("g1", second)].into_iter().filter(|(_, at)| !at.is_empty());
+        let confirmed = each.map(|(group, at)| (group.to_owned(), at.parse().unwrap())).collect();
+        Ruled { panics, confirmed }
+    })
+}
+
 fn panics() -> impl Strategy<Value = Vec<PanicScope>> {
     let all = vec![
         PanicScope::All,
@@ -245,14 +261,21 @@ fn told(decision: &Decision) -> Answer {
     }
 }
 
-fn snapshot(resources: &Resources, panics: &[PanicScope]) -> Snapshot {
+fn snapshot(resources: &Resources, ruled: &Ruled) -> Snapshot {
     let panic = |scope: &PanicScope| Panic {
         scope: scope.clone(),
         since: noon(),
         by: "admin".to_owned(),
         justification: "a drill".parse().unwrap(),
     };
-    let rulings = Rulings { panics: panics.iter().map(panic).collect() };
+    let review = |(group, at): &(String, Timestamp)| {
+        let confirmed = Some(Confirmed { at: *at, by: "boss".parse().unwrap() });
+        (group.parse().unwrap(), GroupReview { confirmed, told: None })
+    };
+    let rulings = Rulings {
+        panics: ruled.panics.iter().map(panic).collect(),
+        reviews: ruled.confirmed.iter().map(review).collect(),
+    };
     Snapshot::new(resources).unwrap().with_rulings(std::sync::Arc::new(rulings))
 }
 
@@ -265,19 +288,19 @@ proptest! {
 
     #[test]
     fn a_second_evaluator_written_from_the_meaning_agrees_on_random_worlds(
-        groups in prop::collection::vec(group(), 0..4), exceptions in exceptions(), ask in asking(), panics in panics(),
+        groups in prop::collection::vec(group(), 0..4), exceptions in exceptions(), ask in asking(), ruled in ruled(),
     ) {
         let resources = read(&groups, &exceptions);
-        let (decision, _) = decided(&snapshot(&resources, &panics), &ask);
-        let world = World { resources, panics };
+        let (decision, _) = decided(&snapshot(&resources, &ruled), &ask);
+        let world = World { resources, ruled };
         prop_assert_eq!(told(&decision), world.answer(&ask), "{}", text(&groups, &exceptions));
     }
 
     #[test]
     fn what_is_explained_is_what_is_decided(
-        groups in prop::collection::vec(group(), 0..4), exceptions in exceptions(), ask in asking(), panics in panics(),
+        groups in prop::collection::vec(group(), 0..4), exceptions in exceptions(), ask in asking(), ruled in ruled(),
     ) {
-        let (decision, explained) = decided(&snapshot(&read(&groups, &exceptions), &panics), &ask);
+        let (decision, explained) = decided(&snapshot(&read(&groups, &exceptions), &ruled), &ask);
         prop_assert_eq!(told(&explained.decision), told(&decision));
         let governs: Vec<_> = explained.groups.iter().filter(|(_, verdict)| matches!(verdict, GroupVerdict::Governs { .. } | GroupVerdict::Excepts(_))).collect();
         match told(&decision) {
@@ -300,8 +323,8 @@ proptest! {
         groups in prop::collection::vec(group(), 1..4), one in group(), ask in asking(),
     ) {
         let more = [&groups[..], &[one]].concat();
-        let before = told(&decided(&snapshot(&read(&groups, &[]), &[]), &ask).0);
-        let after = told(&decided(&snapshot(&read(&more, &[]), &[]), &ask).0);
+        let before = told(&decided(&snapshot(&read(&groups, &[]), &Ruled::default()), &ask).0);
+        let after = told(&decided(&snapshot(&read(&more, &[]), &Ruled::default()), &ask).0);
         if let (Answer::Asks(_, [.., true]), Answer::Yes(group)) = (&before, &after) {
             prop_assert!(false, "{group} widens it: {}", text(&more, &[]));
         }
@@ -312,13 +335,16 @@ proptest! {
         groups in prop::collection::vec(group(), 1..4), exceptions in exceptions(), ask in asking(),
     ) {
         let resources = read(&groups, &exceptions);
-        let snapshot = snapshot(&resources, &[]);
+        let snapshot = snapshot(&resources, &Ruled::default());
         if let Decision::Permitted(permit) = decided(&snapshot, &ask).0 {
             let group = snapshot.governing(permit.group()).unwrap();
             prop_assert!(open(group, ask.now), "{}", text(&groups, &exceptions));
             if let Some(access) = resources.exceptional_accesses.iter().find(|one| one.name == *permit.group()) {
                 prop_assert!(access.from.is_none_or(|from| from <= ask.now) && ask.now < access.until);
                 prop_assert!(permit.expires().is_some_and(|end| end <= access.until));
+            }
+            if let Some(lapses) = lapses(group, &Ruled::default()) {
+                prop_assert!(permit.expires().is_some_and(|end| ask.now < end && end <= lapses));
             }
             if let Some(closes) = group.limitation.closes(ask.now) {
                 prop_assert!(permit.expires().is_some_and(|end| ask.now < end && end <= closes));
@@ -337,7 +363,7 @@ proptest! {
         groups in prop::collection::vec(group(), 0..4), ask in asking(), turn in 0usize..5,
     ) {
         let mut resources = read(&groups, &[]);
-        let before = told(&decided(&snapshot(&resources, &[]), &ask).0);
+        let before = told(&decided(&snapshot(&resources, &Ruled::default()), &ask).0);
         let turned = |length: usize| if length == 0 { 0 } else { turn % length };
         let by = turned(resources.users.len());
         resources.users.rotate_left(by);
@@ -350,10 +376,10 @@ proptest! {
             group.criteria.devices.reverse();
             group.criteria.accounts.reverse();
         }
-        prop_assert_eq!(&told(&decided(&snapshot(&resources, &[]), &ask).0), &before);
+        prop_assert_eq!(&told(&decided(&snapshot(&resources, &Ruled::default()), &ask).0), &before);
         // Groups: whichever of two equals governs, what is demanded first is the same.
         let demands = |resources: &Resources| {
-            let (_, explained) = decided(&snapshot(resources, &[]), &ask);
+            let (_, explained) = decided(&snapshot(resources, &Ruled::default()), &ask);
             explained.groups.into_iter().find_map(|(_, verdict)| match verdict {
                 GroupVerdict::Governs { demands, .. } => Some(demands),
                 _ => None,

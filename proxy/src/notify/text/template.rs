@@ -210,7 +210,14 @@ fn said(notice: &Notice, reader: &Reader<'_>, to_type: &dyn Fn(&str) -> String) 
                 }
                 _ => format!("Soon {ending} ends, and sessions that rest on it end with it."),
             };
-            (subject, said, Facts::default().is("Whose", user).is("Ends", time(*ends)), Vec::new())
+            let commands = match what {
+                Ending::GroupReview => vec![(
+                    "To look at who is in the group, and confirm it:",
+                    to_type(&format!("group-review confirm {name}")),
+                )],
+                Ending::Window | Ending::RemoteAccess | Ending::ExceptionalAccess => Vec::new(),
+            };
+            (subject, said, Facts::default().is("Whose", user).is("Ends", time(*ends)), commands)
         }
         Notice::EmergencyUsed { wanted, emergency } => {
             let Wanted { request, user, targets, .. } = wanted;
