@@ -93,7 +93,8 @@ fn ask(target: &'static str) -> Ask {
 }
 
 impl Ask {
-    fn of(self, snapshot: &Snapshot) -> Decision {
+    /// What a decision depends on.
+    fn facts<T>(&self, take: impl FnOnce(&Facts<'_>) -> T) -> T {
         let (user, target) = (self.user.parse().unwrap(), self.target.parse().unwrap());
         let facts = Facts {
             now: self.now,
@@ -109,7 +110,15 @@ impl Ask {
             live: &[],
             changes: &self.changes,
         };
-        decide(snapshot, &facts)
+        take(&facts)
+    }
+
+    fn of(self, snapshot: &Snapshot) -> Decision {
+        self.facts(|facts| decide(snapshot, facts))
+    }
+
+    fn explained(self, snapshot: &Snapshot) -> Explanation {
+        self.facts(|facts| explain(snapshot, facts))
     }
 
     fn at(self, now: Timestamp) -> Self {

@@ -18,23 +18,8 @@ fn live(number: u64, user: &str, target: &str, group: &str) -> LiveSession {
     }
 }
 
-fn asked(snapshot: &Snapshot, user: &str, live: &[LiveSession]) -> Decision {
-    let (user, target) = (user.parse().unwrap(), "ops@db01".parse().unwrap());
-    let facts = Facts {
-        now: noon(),
-        user: &user,
-        login: None,
-        target: &target,
-        action: Action::Session,
-        origin: None,
-        coming: Coming::ASKED,
-        claims: &Claims::default(),
-        refused_code: None,
-        requests: &[],
-        live,
-        changes: &[],
-    };
-    decide(snapshot, &facts)
+fn asked(snapshot: &Snapshot, user: &'static str, live: &[LiveSession]) -> Decision {
+    ask("ops@db01").by(user).facts(|facts| decide(snapshot, &Facts { live, ..*facts }))
 }
 
 #[test]

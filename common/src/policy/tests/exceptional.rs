@@ -54,24 +54,8 @@ fn exceptional_access_governs_before_every_group_and_its_end_leaves_what_groups_
 
 #[test]
 fn explain_names_exceptional_access_and_why_it_does_not_count() {
-    let verdicts = |snapshot: &Snapshot, user: &str, now| {
-        let (user, target) = (user.parse().unwrap(), "ops@db01".parse().unwrap());
-        let claims = Claims::default();
-        let facts = Facts {
-            now,
-            user: &user,
-            login: None,
-            target: &target,
-            action: Action::Session,
-            origin: None,
-            coming: Coming::ASKED,
-            claims: &claims,
-            refused_code: None,
-            requests: &[],
-            live: &[],
-            changes: &[],
-        };
-        let explained = explain(snapshot, &facts);
+    let verdicts = |snapshot: &Snapshot, user: &'static str, now| {
+        let explained = ask("ops@db01").by(user).at(now).explained(snapshot);
         explained.groups.iter().map(|(name, verdict)| format!("{name} {verdict}")).collect::<Vec<_>>()
     };
     let snapshot = excepted("until = 2026-06-01T13:00:00Z", &dba());

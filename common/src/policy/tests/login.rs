@@ -27,22 +27,8 @@ fn certificate(principal: &str, until: Option<Timestamp>) -> Arc<Login> {
 }
 
 fn decided(snapshot: &Snapshot, login: &Arc<Login>) -> Decision {
-    let (user, target) = ("operator".parse().unwrap(), "ops@db01".parse().unwrap());
-    let facts = Facts {
-        now: noon(),
-        user: &user,
-        login: Some(login),
-        target: &target,
-        action: Action::Session,
-        origin: Some(HERE),
-        coming: Coming::ASKED,
-        claims: &Claims::default(),
-        refused_code: None,
-        requests: &[],
-        live: &[],
-        changes: &[],
-    };
-    decide(snapshot, &facts)
+    let (login, origin) = (Some(login), Some(HERE));
+    ask("ops@db01").facts(|facts| decide(snapshot, &Facts { login, origin, ..*facts }))
 }
 
 /// Why a permit that was given `before` ends `after`, and a connection of the same log-in.

@@ -62,22 +62,8 @@ fn come(
 ) -> Decision {
     let accesses: Vec<_> = accesses.iter().cloned().map(Arc::new).collect();
     let side = Side::Outside(Outside { address: ADDRESS, located, report_only });
-    let (user, target) = (ask.user.parse().unwrap(), ask.target.parse().unwrap());
-    let facts = Facts {
-        now: ask.now,
-        user: &user,
-        login: None,
-        target: &target,
-        action: ask.action,
-        origin: Some(ADDRESS),
-        coming: Coming { side, accesses: &accesses },
-        claims: &ask.claims,
-        refused_code: None,
-        requests: &ask.requests,
-        live: &[],
-        changes: &[],
-    };
-    decide(snapshot, &facts)
+    let (origin, coming) = (Some(ADDRESS), Coming { side, accesses: &accesses });
+    ask.facts(|facts| decide(snapshot, &Facts { origin, coming, ..*facts }))
 }
 
 fn told(snapshot: &Snapshot, place: &str, accesses: &[RemoteAccess], ask: &Ask) -> String {
@@ -234,22 +220,8 @@ fn what_is_explained_of_a_limited_access_has_a_step_of_its_own() {
     let steps = |place: &str, access: RemoteAccess| {
         let (located, accesses) = (located(place), [Arc::new(access)]);
         let side = Side::Outside(Outside { address: ADDRESS, located: &located, report_only: false });
-        let (user, target) = (ask.user.parse().unwrap(), ask.target.parse().unwrap());
-        let facts = Facts {
-            now: ask.now,
-            user: &user,
-            login: None,
-            target: &target,
-            action: ask.action,
-            origin: Some(ADDRESS),
-            coming: Coming { side, accesses: &accesses },
-            claims: &ask.claims,
-            refused_code: None,
-            requests: &[],
-            live: &[],
-            changes: &[],
-        };
-        let steps = explain(&snapshot, &facts).steps;
+        let (origin, coming) = (Some(ADDRESS), Coming { side, accesses: &accesses });
+        let steps = ask.facts(|facts| explain(&snapshot, &Facts { origin, coming, ..*facts })).steps;
         steps.into_iter().map(|step| (step.holds, step.said)).collect::<Vec<_>>()
     };
     let enters = (true, "who comes from 203.0.113.9 may enter".to_owned());

@@ -61,22 +61,7 @@ fn a_group_that_nobody_confirmed_in_time_grants_nothing_and_says_so() {
 #[test]
 fn what_is_explained_names_the_group_that_nobody_confirmed() {
     let snapshot = group(ALL, REVIEWED);
-    let (user, target, now) = ("operator".parse().unwrap(), "ops@db01".parse().unwrap(), after(DAY));
-    let facts = Facts {
-        now,
-        user: &user,
-        login: None,
-        target: &target,
-        action: Action::Session,
-        origin: None,
-        coming: Coming::ASKED,
-        claims: &Claims::default(),
-        refused_code: None,
-        requests: &[],
-        live: &[],
-        changes: &[],
-    };
-    let explained = explain(&snapshot, &facts);
+    let explained = ask("ops@db01").at(after(DAY)).explained(&snapshot);
     let verdicts: Vec<_> = explained.groups.iter().map(|(_, verdict)| verdict.to_string()).collect();
     assert_eq!(
         verdicts,
@@ -86,7 +71,7 @@ fn what_is_explained_names_the_group_that_nobody_confirmed() {
     );
     let last = explained.steps.last().unwrap();
     assert!(!last.holds && last.said.contains("nobody confirmed its users in time"), "{last:?}");
-    let before = explain(&snapshot, &Facts { now: after(DAY - 1), ..facts });
+    let before = ask("ops@db01").at(after(DAY - 1)).explained(&snapshot);
     assert!(before.steps.last().unwrap().holds, "{:?}", before.steps);
 }
 

@@ -61,22 +61,7 @@ fn approval_that_is_not_needed_at_this_time_does_not_demand() {
 fn explain_names_the_group_that_decides_and_why_the_others_did_not() {
     let snapshot =
         two("session = { silent_watch = true }", "session = {}\nlimitation = { slots = [\"00:00-01:00\"] }");
-    let (user, target) = ("operator".parse().unwrap(), "ops@db01".parse().unwrap());
-    let facts = Facts {
-        now: noon(),
-        user: &user,
-        login: None,
-        target: &target,
-        action: Action::Session,
-        origin: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        coming: Coming::ASKED,
-        claims: &Claims::default(),
-        refused_code: None,
-        requests: &[],
-        live: &[],
-        changes: &[],
-    };
-    let explanation = explain(&snapshot, &facts);
+    let explanation = ask("ops@db01").explained(&snapshot);
     let Decision::Permitted(permit) = &explanation.decision else { panic!("{:?}", explanation.decision) };
     assert!(!permit.tells_of_watchers());
     let lines: Vec<_> =
