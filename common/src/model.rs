@@ -32,7 +32,7 @@ pub use crate::kind::Kind;
 pub use crate::panic::PanicScope;
 pub use access_group::{
     AccessGroup, Action, Approval, Approver, ApproverKind, AtOnce, ByteSize, Conditions, Confirmed, Criteria,
-    Forward, GroupReview, Level, RequestTerms, Review, Terms,
+    Forward, GroupReview, Level, RequestTerms, ReviewTerms, Terms,
 };
 pub use check::Problem;
 pub use credential::Credential;

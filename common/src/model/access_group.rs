@@ -9,7 +9,7 @@ mod review;
 pub use approver::{Approver, ApproverKind, Level};
 pub use byte_size::ByteSize;
 pub(super) use resource::read_conditions;
-pub use review::{Confirmed, GroupReview, Review};
+pub use review::{Confirmed, GroupReview, ReviewTerms};
 
 use std::fmt;
 use std::str::FromStr;
@@ -71,7 +71,7 @@ pub struct AccessGroup {
     pub request: RequestTerms,
     /// How often somebody confirms its users, if anybody does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub review: Option<Review>,
+    pub review: Option<ReviewTerms>,
     /// When the group grants at all.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limitation: Limitation,

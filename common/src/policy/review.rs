@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::digest::Digest;
-use crate::model::{AccessGroup, GroupReview, Review, Snapshot};
+use crate::model::{AccessGroup, GroupReview, ReviewTerms, Snapshot};
 use crate::name::{AccessGroupName, UserName};
 
 /// So long before a group lapses its owners are told once more.
@@ -27,7 +27,7 @@ impl ReviewTimes {
         Some(Self::after(group, review, snapshot.rulings().reviews.get(&group.name)))
     }
 
-    fn after(group: &AccessGroup, review: &Review, known: Option<&GroupReview>) -> Self {
+    fn after(group: &AccessGroup, review: &ReviewTerms, known: Option<&GroupReview>) -> Self {
         let begins = group.review_begins(review);
         let confirmed = known.and_then(|known| known.confirmed.as_ref());
         let due = review.every.after(confirmed.map_or(begins, |confirmed| confirmed.at.max(begins)));
@@ -51,7 +51,7 @@ pub(super) fn lapsed(snapshot: &Snapshot, group: &AccessGroup, now: Timestamp) -
 pub fn reviews_to_tell(
     snapshot: &Snapshot,
     now: Timestamp,
-) -> impl Iterator<Item = (&AccessGroup, &Review, ReviewTimes)> {
+) -> impl Iterator<Item = (&AccessGroup, &ReviewTerms, ReviewTimes)> {
     snapshot.groups().filter_map(move |group| {
         let (review, times) = (group.review.as_ref()?, ReviewTimes::of(snapshot, group)?);
         let told = snapshot.rulings().reviews.get(&group.name).and_then(|known| known.told);

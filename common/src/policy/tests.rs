@@ -6,7 +6,7 @@ use super::*;
 use crate::change::Change;
 use crate::id::RequestId;
 use crate::model::{
-    Action, Claims, Forward, Limits, Request, RequestState, Resources, Snapshot, Verdict, Vote, Wish,
+    Action, Claims, Forward, Limits, Request, RequestState, Resources, Snapshot, Verdict, Vote,
 };
 use crate::testing::{self, noon};
 use crate::time::Window;

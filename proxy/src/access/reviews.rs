@@ -96,7 +96,7 @@ fn notices(
     now: Timestamp,
 ) -> Option<(Timestamp, Vec<Notification>)> {
     let (_, review, times) = reviews_to_tell(snapshot, now).find(|(known, ..)| known.name == *group)?;
-    let (what, name) = (Ending::GroupReview, Note::new(group.to_string()));
+    let (what, name) = (Ending::GroupReview, Note::new(group.as_str()));
     let user = review.owners.first()?.clone();
     let notice = Notice::EndsSoon { what, name, user, ends: times.lapses, from: now };
     Some((times.lapses, policy::notify(snapshot, &review.owners, &notice)))

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::{AccessGroup, Approval, ApproverKind, Level, Review, Terms};
+use super::{AccessGroup, Approval, ApproverKind, Level, ReviewTerms, Terms};
 use crate::model::Kind;
 use crate::model::check::Checker;
 use crate::name::UserName;
@@ -61,12 +61,12 @@ pub(super) fn groups(checker: &mut Checker<'_>) {
     }
 }
 
-fn reviewed(checker: &mut Checker<'_>, name: &str, review: &Review) {
+fn reviewed(checker: &mut Checker<'_>, name: &str, review: &ReviewTerms) {
     if review.owners.is_empty() {
         let why = "nobody could confirm the group's users; name users in `owners`, or leave [access_group.review] out";
         checker.wrong(Kind::AccessGroup, name, "review.owners", why);
     }
-    if review.every.approximate() < Review::LEAST.approximate() {
+    if review.every.approximate() < ReviewTerms::LEAST.approximate() {
         let why = format!("a confirmation is good for a day at least, not for {}", review.every);
         checker.wrong(Kind::AccessGroup, name, "review.every", why);
     }

@@ -1,8 +1,8 @@
 //! An access group as a kind of resource: read, shown.
 
 use super::{
-    AccessGroup, Approval, Approver, ApproverKind, AtOnce, Conditions, Criteria, Level, RequestTerms, Review,
-    Terms, check, review,
+    AccessGroup, Approval, Approver, ApproverKind, AtOnce, Conditions, Criteria, Level, RequestTerms,
+    ReviewTerms, Terms, check, review,
 };
 use crate::model::check::Checker;
 use crate::model::read::Fields;
@@ -69,7 +69,12 @@ impl ResourceType for AccessGroup {
         let review = fields.table("review", "[access_group.review]", |fields| {
             let (owners, grace) = (fields.list("owners"), fields.optional("grace"));
             let (every, from) = (fields.required("every"), fields.required("from"));
-            Some(Review { owners, every: every?, grace: grace.unwrap_or(review::two_weeks()), from: from? })
+            Some(ReviewTerms {
+                owners,
+                every: every?,
+                grace: grace.unwrap_or(review::two_weeks()),
+                from: from?,
+            })
         });
         let limitation = fields.table("limitation", "[access_group.limitation]", |fields| Limitation {
             zone: fields.optional("zone").unwrap_or_default(),

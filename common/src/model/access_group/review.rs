@@ -12,7 +12,7 @@ use crate::time::Length;
 /// confirmed in time grants nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Review {
+pub struct ReviewTerms {
     /// Whoever confirms; one of them is enough.
     pub owners: Vec<UserName>,
     /// For how long a confirmation is good.
@@ -24,7 +24,7 @@ pub struct Review {
     pub from: Date,
 }
 
-impl Review {
+impl ReviewTerms {
     /// Less is no review any more, but work without end.
     pub(super) const LEAST: Length = Length::hours(24);
 }
@@ -61,8 +61,8 @@ pub struct Confirmed {
 impl AccessGroup {
     /// The start of the day from which its first review counts; the start of time, so that it is
     /// long over, where the zone has no such day.
-    pub(crate) fn review_begins(&self, review: &Review) -> Timestamp {
+    pub(crate) fn review_begins(&self, review: &ReviewTerms) -> Timestamp {
         let zone = self.limitation.zone.time_zone().clone();
-        review.from.to_zoned(zone).map_or(Timestamp::MIN, |day| day.timestamp())
+        review.from.to_zoned_datetime(zone).map_or(Timestamp::MIN, |day| day.timestamp())
     }
 }

@@ -189,11 +189,14 @@ fn a_review_that_could_never_hold_is_a_mistake() {
 
 #[test]
 fn a_review_reads_back_as_it_was_written() {
-    let snapshot = group(ALL, REVIEWED);
-    let known: &AccessGroup = snapshot.group(&name()).unwrap();
-    let json = serde_json::to_string(known).unwrap();
-    assert_eq!(&serde_json::from_str::<AccessGroup>(&json).unwrap(), known);
-    let resources = Resources { access_groups: vec![known.clone()], ..Resources::default() };
-    let text = resources.to_toml().unwrap();
-    assert!(text.contains("from = 2026-05-02") && text.contains("grace"), "{text}");
+    let text = format!(
+        "{PEOPLE}[[access_group]]\nname = \"dba\"\nusers = [\"operator\"]\ncriteria = {{ {ALL} }}\n{REVIEWED}\n"
+    );
+    let resources = Resources::read(&text).unwrap();
+    let review = resources.access_groups[0].review.as_ref().unwrap();
+    assert_eq!((review.owners.len(), review.grace.to_string().as_str()), (2, "1d"));
+    let written = resources.to_toml().unwrap();
+    assert_eq!(Resources::read(&written).unwrap(), resources, "{written}");
+    let json = serde_json::to_string(&resources.access_groups[0]).unwrap();
+    assert_eq!(serde_json::from_str::<AccessGroup>(&json).unwrap(), resources.access_groups[0]);
 }

@@ -17,7 +17,8 @@ impl MigrationName for GroupReviews {
 #[async_trait::async_trait]
 impl MigrationTrait for GroupReviews {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let review = table("group_review").col(string("group_name").primary_key()).col(text("document"));
-        manager.create_table(review.to_owned()).await
+        let mut review = table("group_review");
+        review.col(string("group_name").primary_key()).col(text("document"));
+        manager.create_table(review).await
     }
 }
