@@ -188,6 +188,7 @@ mod tests {
             VALUES ('test', 'a', 'mail', '{}', 'waiting', 0, 3, 3, 9);
         INSERT INTO panic VALUES ('s', '{}');
         INSERT INTO group_review VALUES ('d', '{}');
+        INSERT INTO secret VALUES ('b@c', 'password', 3, 'a', 1, 'k', x'0001', x'fe00');
         INSERT INTO remote_access VALUES (3, NULL, 'a', 'g', 'active', 1, 9, 1, 0, 4, '{}');
         INSERT INTO entry_code VALUES ('h', 3, 'a', 1, 2, NULL);
         INSERT INTO planned_change VALUES ('CHG-1', 'd', 'approved', 5, 3, '{}', 2);
