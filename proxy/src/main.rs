@@ -64,10 +64,12 @@ fn main() -> ExitCode {
         Err(error) => return failed(&error),
     };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = match runtime.enable_all().thread_keep_alive(threads::IDLE).build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&error),
-    };
+    let runtime =
+        match runtime.enable_all().thread_keep_alive(threads::IDLE).thread_stack_size(threads::STACK).build()
+        {
+            Ok(runtime) => runtime,
+            Err(error) => return failed(&error),
+        };
     match cli.command {
         Command::CheckConfig => {
             let mut lines = vec![format!("{}: no mistakes", cli.config.display())];

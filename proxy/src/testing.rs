@@ -173,3 +173,12 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
         .await
         .unwrap_or_else(|_| panic!("not within a minute: {what}"))
 }
+
+/// Runs a test whose futures, not optimized, need more stack than a test's thread has.
+pub fn deep<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
+    let run = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test());
+    let thread = std::thread::Builder::new().stack_size(32 << 20).spawn(run).unwrap();
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}

@@ -22,6 +22,10 @@ const BLOCKING_THREADS: usize = 32;
 /// those that wait add up.
 pub const IDLE: Duration = Duration::from_secs(3);
 
+/// A thread's stack, in bytes. The futures of a console's command lie deep in each other; what is
+/// never touched of it costs nothing.
+pub const STACK: usize = 8 << 20;
+
 /// All of them. Dropping them ends what runs there.
 #[derive(Debug)]
 pub struct ConnectionThreads(Vec<Arc<Slot>>);
@@ -112,7 +116,8 @@ impl Slot {
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let slot = Arc::clone(self);
-        std::thread::Builder::new().name(format!("conn-{}", self.number)).spawn(move || {
+        let thread = std::thread::Builder::new().name(format!("conn-{}", self.number)).stack_size(STACK);
+        thread.spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
                     _ = stopped => {}

@@ -26,6 +26,7 @@ use crate::service::{
     panics, passwords, recordings, remote_accesses, requests, resources, secrets, sessions,
 };
 use crate::session::{Keyboard, LiveSession};
+use crate::testing::deep;
 use attempt::attempt;
 use scene::{OneLook, OneWord, Scene, Taken, approve, draft, remote, wanted};
 
@@ -91,8 +92,12 @@ fn number(failure: &Failure, session: &str) -> String {
     known.map_or(told, |(number, _)| (*number).to_owned())
 }
 
-#[tokio::test]
-async fn each_operation_is_for_those_it_is_for_and_refuses_the_others_in_these_words() {
+#[test]
+fn each_operation_is_for_those_it_is_for_and_refuses_the_others_in_these_words() {
+    deep(each_operation);
+}
+
+async fn each_operation() {
     let mut lines = CELLS.lines().filter(|line| !line.is_empty());
     let heading: Vec<_> = lines.next().unwrap().split_whitespace().collect();
     assert_eq!(heading, ROLES);
