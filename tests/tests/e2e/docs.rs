@@ -79,11 +79,16 @@ fn what_the_readme_has_its_reader_write_is_taken() {
     let all = written(&readme);
     let names: Vec<_> = all.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["access.toml", "change.toml", "groups.toml", "people.toml", "router.toml"]);
+    // They add to people who are there.
+    let people = ["operator", "approver", "boss", "auditor"];
+    let people = people.map(|name| format!("[[user]]\nname = \"{name}\"\nemail = \"{name}@example.org\"\n"));
+    let mut resources = Resources::read(&people.concat()).unwrap();
     for (name, text) in &all {
-        let wrong = match name.as_str() {
-            "change.toml" => Draft::read(text).err(),
-            _ => Resources::read(text).err(),
-        };
-        assert!(wrong.is_none(), "{name}: {}", wrong.unwrap());
+        if name == "change.toml" {
+            Draft::read(text).unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
+        } else {
+            let update = resources.update(text).unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
+            resources = update.whole;
+        }
     }
 }

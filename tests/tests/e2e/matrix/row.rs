@@ -302,6 +302,11 @@ fn sentence(kind: &str, said: &str) -> Option<String> {
     let after = |mark: &str| lines().find_map(|line| Some(line.split_once(mark)?.1.to_owned()));
     after("tidegate: ")
         .or_else(|| after("administratively prohibited: "))
+        // Who is refused before anything opens.
+        .or_else(|| {
+            let line = lines().find(|line| line.starts_with("Received disconnect from "))?;
+            Some(line.split_once(":11: ")?.1.to_owned())
+        })
         .or_else(|| lines().find(|line| line.contains(WAITS)).map(|_| "waits for approval".to_owned()))
         .or_else(|| {
             lines().find(|line| line.contains("Permission denied")).map(|_| "Permission denied".to_owned())
