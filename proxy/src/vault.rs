@@ -34,7 +34,7 @@ use crate::audit_log::AuditLog;
 use crate::store::{SecretRow, SecretSeen, Store};
 use crate::turn::Turn;
 use keys::Keys;
-use sealing::{Place, Sealed};
+use sealing::{AssociatedData, Sealed};
 
 /// The vault; clones share it.
 #[derive(Clone)]
@@ -111,8 +111,8 @@ impl Vault {
         let was = self.0.store.secret(credential).await?.map(|row| row.version);
         let version = was.unwrap_or_default().saturating_add(1);
         let kind = secret.kind();
-        let place = Place { credential, kind, version };
-        let sealed = place.seal(&keys.now.key, secret.text().as_bytes());
+        let associated = AssociatedData { credential, kind, version };
+        let sealed = associated.seal(&keys.now.key, secret.text().as_bytes());
         let Sealed { data_key, secret } = sealed.map_err(|_| VaultError::Sealing)?;
         let seen = SecretSeen {
             credential: credential.clone(),
@@ -157,8 +157,8 @@ impl Vault {
         let keys = self.keys().await?;
         let master = keys.named(&row.seen.key).ok_or_else(|| self.locked(&row.seen))?;
         let altered = || VaultError::Altered(credential.clone());
-        let place = place(&row);
-        let bytes = place.open(master, &sealed(&row)).map_err(|_| altered())?;
+        let associated = associated(&row);
+        let bytes = associated.open(master, &sealed(&row)).map_err(|_| altered())?;
         CredentialSecret::kept(row.seen.kind, bytes).map(Some).map_err(|_| altered())
     }
 
@@ -183,8 +183,8 @@ impl Vault {
     }
 }
 
-fn place(row: &SecretRow) -> Place<'_> {
-    Place { credential: &row.seen.credential, kind: row.seen.kind, version: row.version }
+fn associated(row: &SecretRow) -> AssociatedData<'_> {
+    AssociatedData { credential: &row.seen.credential, kind: row.seen.kind, version: row.version }
 }
 
 fn sealed(row: &SecretRow) -> Sealed {

@@ -7,7 +7,7 @@ use tidegate_common::audit::{Event, Note};
 use tidegate_common::name::CredentialName;
 
 use super::keys::{Keys, old_of};
-use super::{Vault, VaultError, place};
+use super::{Vault, VaultError, associated};
 use crate::access::By;
 use crate::store::{Rewrapped, SecretRow, Store};
 use crate::turn::Turn;
@@ -109,7 +109,7 @@ impl Vault {
     pub(super) fn rewrapped(&self, keys: &Keys, row: &SecretRow) -> Result<Rewrapped, VaultError> {
         let from = keys.named(&row.seen.key).ok_or_else(|| self.locked(&row.seen))?;
         let credential = row.seen.credential.clone();
-        let data_key = place(row).rewrap(from, &keys.now.key, &row.data_key);
+        let data_key = associated(row).rewrap(from, &keys.now.key, &row.data_key);
         let data_key = data_key.map_err(|_| VaultError::Altered(credential.clone()))?;
         let was = row.seen.key.clone();
         Ok(Rewrapped { credential, version: row.version, was, key: keys.now.id.clone(), data_key })

@@ -20,9 +20,9 @@ pub(super) type Key = Zeroizing<[u8; KEY_BYTES]>;
 #[error("it is not what was sealed there, or not under this key")]
 pub(super) struct NotOpened;
 
-/// Where a sealed text stands.
+/// What a sealed text is bound to: the associated data of RFC 5116.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct AssociatedData<'a> {
     pub credential: &'a CredentialName,
     pub kind: SecretKind,
     /// How often the credential's secret was set.
@@ -36,7 +36,7 @@ pub(super) struct Sealed {
     pub secret: Vec<u8>,
 }
 
-impl Place<'_> {
+impl AssociatedData<'_> {
     /// Names hold no NUL, so no two places are written alike.
     fn bound(&self, column: &str) -> Vec<u8> {
         let Self { credential, kind, version } = self;
@@ -114,16 +114,16 @@ mod tests {
         "ops@db01".parse().unwrap()
     }
 
-    fn place(credential: &CredentialName) -> Place<'_> {
-        Place { credential, kind: SecretKind::Password, version: 1 }
+    fn associated(credential: &CredentialName) -> AssociatedData<'_> {
+        AssociatedData { credential, kind: SecretKind::Password, version: 1 }
     }
 
     #[test]
     fn a_secret_opens_where_it_was_sealed_and_nothing_of_it_shows() {
         let (ops, secret) = (ops(), b"correct horse battery staple");
-        let sealed = place(&ops).seal(&key(1), secret).unwrap();
-        assert_eq!(&**place(&ops).open(&key(1), &sealed).unwrap(), secret);
-        let again = place(&ops).seal(&key(1), secret).unwrap();
+        let sealed = associated(&ops).seal(&key(1), secret).unwrap();
+        assert_eq!(&**associated(&ops).open(&key(1), &sealed).unwrap(), secret);
+        let again = associated(&ops).seal(&key(1), secret).unwrap();
         assert_ne!(sealed, again, "two of the same look alike");
         for text in [&sealed.secret, &sealed.data_key] {
             assert!(!text.windows(7).any(|part| part == b"battery"));
@@ -133,14 +133,14 @@ mod tests {
     #[test]
     fn a_row_that_is_changed_swapped_cut_or_put_elsewhere_does_not_open() {
         let (ops, other) = (ops(), "root@db01".parse().unwrap());
-        let sealed = place(&ops).seal(&key(1), b"hunter2").unwrap();
-        let more = place(&ops).seal(&key(1), b"hunter3").unwrap();
-        let here = place(&ops);
+        let sealed = associated(&ops).seal(&key(1), b"hunter2").unwrap();
+        let more = associated(&ops).seal(&key(1), b"hunter3").unwrap();
+        let here = associated(&ops);
         assert!(here.open(&key(1), &sealed).is_ok());
         for elsewhere in [
-            Place { credential: &other, ..here },
-            Place { version: 2, ..here },
-            Place { kind: SecretKind::PrivateKey, ..here },
+            AssociatedData { credential: &other, ..here },
+            AssociatedData { version: 2, ..here },
+            AssociatedData { kind: SecretKind::PrivateKey, ..here },
         ] {
             assert_eq!(elsewhere.open(&key(1), &sealed).unwrap_err(), NotOpened, "{elsewhere:?}");
         }
@@ -172,11 +172,11 @@ mod tests {
     #[test]
     fn a_data_key_under_another_master_key_opens_with_that_one_alone() {
         let ops = ops();
-        let sealed = place(&ops).seal(&key(1), b"hunter2").unwrap();
-        let data_key = place(&ops).rewrap(&key(1), &key(2), &sealed.data_key).unwrap();
+        let sealed = associated(&ops).seal(&key(1), b"hunter2").unwrap();
+        let data_key = associated(&ops).rewrap(&key(1), &key(2), &sealed.data_key).unwrap();
         let moved = Sealed { data_key, ..sealed.clone() };
-        assert_eq!(&**place(&ops).open(&key(2), &moved).unwrap(), b"hunter2");
-        assert_eq!(place(&ops).open(&key(1), &moved).unwrap_err(), NotOpened);
-        assert_eq!(place(&ops).rewrap(&key(3), &key(2), &sealed.data_key).unwrap_err(), NotOpened);
+        assert_eq!(&**associated(&ops).open(&key(2), &moved).unwrap(), b"hunter2");
+        assert_eq!(associated(&ops).open(&key(1), &moved).unwrap_err(), NotOpened);
+        assert_eq!(associated(&ops).rewrap(&key(3), &key(2), &sealed.data_key).unwrap_err(), NotOpened);
     }
 }
