@@ -2,12 +2,26 @@
 //! and descriptors that stay open for the program that takes this one's place.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+/// What a file of /proc has at most as a rule: more is read in steps that grow.
+const PAGE: usize = 4096;
+
+/// Reads a file whose length its metadata does not tell, as those of /proc and /sys: its first
+/// `most` bytes.
+///
+/// # Errors
+/// When it cannot be opened or read.
+pub fn read_up_to(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(PAGE);
+    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
 
 /// Puts `content` in the place of `path`, durable when this returns. The owner,
 /// mode and security label are those of the file before; a new file gets `mode`.

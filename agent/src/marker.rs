@@ -1,10 +1,11 @@
 //! The session that a process's environment names.
 
-use std::io::Read;
 use std::path::Path;
 
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::SESSION_VARIABLE;
+
+use crate::files::read_up_to;
 
 /// How much of an environment is searched, in bytes; the kernel allows more.
 pub const MOST_ENVIRONMENT: u64 = 256 * 1024;
@@ -23,9 +24,7 @@ pub fn marker_of(environment: &[u8]) -> Option<SessionId> {
 pub fn marker_in_login(proc: &Path, pid: u32, ses: u32) -> Option<SessionId> {
     let directory = proc.join(pid.to_string());
     let of: u32 = std::fs::read_to_string(directory.join("sessionid")).ok()?.trim().parse().ok()?;
-    let mut environment = Vec::new();
-    let file = std::fs::File::open(directory.join("environ")).ok()?;
-    file.take(MOST_ENVIRONMENT).read_to_end(&mut environment).ok()?;
+    let environment = read_up_to(&directory.join("environ"), MOST_ENVIRONMENT).ok()?;
     marker_of(&environment).filter(|_| of == ses)
 }
 

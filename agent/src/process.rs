@@ -5,7 +5,7 @@ mod groups;
 mod own;
 
 use std::collections::BTreeSet;
-use std::io::{self, ErrorKind, Read as _};
+use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_common::id::SessionId;
 
 use self::groups::{manager_of, scope_of, service_of, unified};
+use crate::files::read_up_to;
 use crate::marker::{MOST_ENVIRONMENT, marker_of};
 
 pub use self::groups::{Manager, uid_of};
@@ -21,6 +22,9 @@ pub use self::own::{Own, is_own};
 
 /// How much of a command line is kept, in bytes; a byte that is no text takes four of them.
 const MOST_COMMAND: usize = 160;
+
+/// The most of a status or stat that is read, in bytes: one may list 65,536 groups.
+const MOST_STATUS: u64 = 1024 * 1024;
 
 /// The kernel's way to say that a process is in no audit session.
 const NO_AUDIT: u32 = u32::MAX;
@@ -99,7 +103,7 @@ pub fn read(directory: &Path, pid: u32, unread: &mut BTreeSet<String>) -> Read {
 }
 
 fn read_all(directory: &Path, pid: u32, unread: &mut BTreeSet<String>) -> Option<Option<Process>> {
-    let mut file = |name: &str| match bytes_of(&directory.join(name), MOST_ENVIRONMENT) {
+    let mut file = |name: &str| match read_up_to(&directory.join(name), MOST_ENVIRONMENT) {
         Ok(bytes) => Some(bytes),
         Err(error) if is_gone(&error) => None,
         Err(error) => {
@@ -152,7 +156,7 @@ pub fn is_sshd(comm: &[u8]) -> bool {
 
 /// When a process started; `None` when there is none, or it has ended.
 pub fn start_of(proc: &Path, pid: u32) -> Option<u64> {
-    match parse_stat(&std::fs::read(proc.join(pid.to_string()).join("stat")).ok()?) {
+    match parse_stat(&read_up_to(&proc.join(pid.to_string()).join("stat"), MOST_STATUS).ok()?) {
         Stat::Of(line) => Some(line.start),
         Stat::Over | Stat::Unknown => None,
     }
@@ -161,7 +165,7 @@ pub fn start_of(proc: &Path, pid: u32) -> Option<u64> {
 /// Its command line on one line, cut; empty for one that has ended.
 pub fn command_of(proc: &Path, pid: u32) -> String {
     let path = proc.join(pid.to_string()).join("cmdline");
-    let bytes = bytes_of(&path, MOST_COMMAND as u64).unwrap_or_default();
+    let bytes = read_up_to(&path, MOST_COMMAND as u64).unwrap_or_default();
     let mut text = shown(&bytes).trim_end().to_owned();
     text.truncate(text.floor_char_boundary(MOST_COMMAND));
     text
@@ -212,7 +216,7 @@ pub struct Status {
 impl Status {
     /// `None` when it has ended, or cannot be read.
     pub fn read(directory: &Path) -> Option<Self> {
-        Self::parse(&std::fs::read(directory.join("status")).ok()?)
+        Self::parse(&read_up_to(&directory.join("status"), MOST_STATUS).ok()?)
     }
 
     /// The kernel writes a name's line feed as `\n`, so no name can feign a line.
@@ -237,12 +241,6 @@ impl Status {
             uids: (!uids.is_empty()).then_some(uids)?,
         })
     }
-}
-
-fn bytes_of(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(most).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn number(bytes: &[u8]) -> Option<u32> {

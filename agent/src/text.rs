@@ -23,10 +23,12 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 fn whole(file: File) -> io::Result<Vec<u8>> {
-    if !file.metadata()?.is_file() {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
-    let mut bytes = Vec::new();
+    // One more than it has, so that its end is seen at once.
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(MOST)).unwrap_or(0) + 1);
     file.take(MOST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MOST {
         return Err(io::ErrorKind::FileTooLarge.into());

@@ -2,14 +2,13 @@
 //! it is made: also where the kernel's audit does not answer, as in a container.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::{Login, Logins};
+use crate::files::read_up_to;
 
 /// Where logind's files are (sd-login(3)), and where their directory is made.
 const PLACE: &str = "/run/systemd/sessions";
@@ -58,9 +57,7 @@ fn read(name: &OsStr) -> Option<Login> {
     if name.as_bytes().starts_with(b".") {
         return None;
     }
-    let mut bytes = Vec::new();
-    File::open(Path::new(PLACE).join(name)).ok()?.take(MOST).read_to_end(&mut bytes).ok()?;
-    parse(&bytes)
+    parse(&read_up_to(&Path::new(PLACE).join(name), MOST).ok()?)
 }
 
 fn parse(bytes: &[u8]) -> Option<Login> {
