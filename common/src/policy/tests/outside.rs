@@ -34,6 +34,7 @@ fn full() -> RemoteAccess {
         used: 0,
         end_told: false,
         keys: Vec::new(),
+        before_user: false,
     }
 }
 
