@@ -127,3 +127,6 @@ pub(super) fn check(checker: &mut Checker<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@ use crate::id::RemoteAccessId;
 use crate::model::{Limited, Location, RemoteAccess, RemoteAccessState, Scope};
 use crate::time::Limitation;
 
+mod limited_users;
+
 const GROUP: &str = "users = [\"operator\"]\n[user_group.location]\nallowed = [\"BR-SP\", \"PT\"]";
 
 fn from_outside(group: &str) -> Snapshot {
