@@ -61,4 +61,4 @@ pub use snapshot::Snapshot;
 pub(crate) use snapshot::{CredentialEntry, ExceptionEntry, Traits, UserEntry};
 pub use text::{Email, Label, Phone, Text, TextError};
 pub use user::{Deputy, NotifyChoice, Role, User};
-pub use user_group::{AutomaticAccess, Locations, UserGroup};
+pub use user_group::{AutomaticAccess, LimitedUser, Locations, UserGroup};

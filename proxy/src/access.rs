@@ -12,6 +12,7 @@ mod error;
 mod facts;
 mod foresee;
 mod joining;
+mod leaving;
 mod login;
 mod outside;
 mod panic;
@@ -30,16 +31,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tidegate_common::audit::{self, Event, Verb};
-use tidegate_common::model::{
-    Action, Claims, RemoteAccess, Resource, ResourceName, Resources, Snapshot, Written,
-};
+use tidegate_common::model::{Action, Claims, Resource, ResourceName, Resources, Snapshot, Written};
 use tidegate_common::name::CredentialName;
 use tidegate_common::policy::{self, Decision, EndReason, Facts, Permit, Proved};
 use tokio::sync::{Mutex, watch};
 
 use crate::audit_log::AuditLog;
 use crate::governance::Codes;
-use crate::store::{Revision, Store};
+use crate::store::{Revision, Step, Store};
 use crate::turn::Turn;
 
 /// Policy and resources; clones share them.
@@ -311,7 +310,7 @@ impl Access {
         self.may_change(by)?;
         for name in which {
             if !resources.remove(name) {
-                return Err(AccessError::Unknown(name.clone()));
+                return Err(AccessError::missing(&resources, name));
             }
         }
         let snapshot = Snapshot::new(&resources).map_err(|problems| {
@@ -323,7 +322,7 @@ impl Access {
             by.did(Event::ResourceDeleted { kind, name })
         };
         let events = which.iter().map(deleted).collect();
-        let (put, remove, accesses) = (Vec::new(), which.to_vec(), Vec::new());
+        let (put, remove, accesses) = (Vec::new(), which.to_vec(), None);
         self.commit(Change { put, remove, accesses, events, snapshot, was }).await
     }
 
@@ -333,15 +332,15 @@ impl Access {
         let access = self.clone();
         let done = tokio::spawn(async move {
             let Change { put, remove, accesses, events, snapshot, was } = change;
-            let given = !accesses.is_empty();
             let mut step = Store::resources_step(put, remove, was);
-            if given {
-                step = step.and(Store::remote_accesses_made(accesses));
+            let given = accesses.is_some();
+            if let Some(accesses) = accesses {
+                step = step.and(accesses);
             }
             access.0.audit.step(events, step).await?;
             access.show(snapshot, was.next());
             if given && let Err(error) = access.refresh_remote_accesses().await {
-                tracing::error!(%error, "the remote accesses of who joined are not seen yet");
+                tracing::error!(%error, "the remote accesses of who joined or left are not seen yet");
             }
             Ok(())
         });
@@ -353,8 +352,8 @@ impl Access {
 struct Change {
     put: Vec<Resource>,
     remove: Vec<ResourceName>,
-    /// Of those who join a user group by it.
-    accesses: Vec<RemoteAccess>,
+    /// What becomes of remote accesses by it: of those who join a user group, or leave it.
+    accesses: Option<Step>,
     events: Vec<audit::Entry>,
     snapshot: Snapshot,
     was: Revision,

@@ -216,7 +216,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         () = reviews => {}
         () = &mut elsewhere => {}
         () = locations => {}
-        () = remote_accesses.keep_telling() => {}
+        () = remote_accesses.keep_ending() => {}
         () = sender => {}
         () = watch_disks(floors(&config), &audit) => {}
         () = watchdog() => {}

@@ -118,7 +118,7 @@ impl RemoteAccesses {
     /// Whether the user is named as an approver.
     #[must_use]
     pub fn is_approver(&self, user: &UserName) -> bool {
-        self.0.settings.approvers.contains(user)
+        self.0.settings.approvers.contains(user) && !self.0.access.snapshot().is_limited(user)
     }
 
     async fn turn(&self) -> Turn<'_> {

@@ -37,6 +37,8 @@ words! {
         CodeRevoked = "code revoked",
         KeyEnrolled = "key enrolled",
         EndTold = "ends soon",
+        /// With the end of the last one of a limited user.
+        UserRemoved = "takes its limited user away",
     }
     /// What a request asks for.
     Asked {

@@ -89,6 +89,9 @@ pub enum DraftError {
     /// There is no such user.
     #[error("there is no enabled user `{0}` who could be responsible")]
     User(UserName),
+    /// A limited user would be responsible.
+    #[error("`{0}` is a limited user, who cannot be responsible; name a [[user]]")]
+    Limited(UserName),
 }
 
 impl Draft {
@@ -195,8 +198,10 @@ impl Draft {
             wrong.push(DraftError::Responsible);
         }
         let nobody = |name: &&UserName| !snapshot.user(name).is_some_and(|user| user.enabled);
-        let unknown = self.responsible.iter().take(MOST_RESPONSIBLE).filter(nobody);
-        wrong.extend(unknown.cloned().map(DraftError::User));
+        let named = || self.responsible.iter().take(MOST_RESPONSIBLE);
+        wrong.extend(named().filter(nobody).cloned().map(DraftError::User));
+        let limited = named().filter(|name| snapshot.is_limited(name));
+        wrong.extend(limited.cloned().map(DraftError::Limited));
         wrong
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::{Kind, ResourceName, Resources, resources};
+use crate::name::UserName;
 
 /// One thing wrong with a set of resources.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +50,18 @@ impl Checker<'_> {
     pub fn wrong(&mut self, kind: Kind, name: &str, field: impl Into<String>, why: impl Into<String>) {
         let of = ResourceName { kind, name: name.to_owned() };
         self.problems.push(Problem { of, field: field.into(), why: why.into() });
+    }
+
+    /// Why a name is none of a `[[user]]`, and what to do.
+    pub fn no_user(&self, name: &UserName) -> String {
+        match self.resources.limited_users().find(|(_, limited)| limited.name == *name) {
+            Some((group, _)) => format!(
+                "`{name}` is a limited user of user group `{}`, and such a one is listed in the `users` of access \
+                 groups only; name a [[user]]",
+                group.name
+            ),
+            None => format!("there is no user `{name}`; add them as a [[user]] or correct the name"),
+        }
     }
 
     /// Whether one of the name is written somewhere but could not be read.

@@ -127,8 +127,7 @@ impl ResourceType for ExceptionalAccess {
             }
             for (index, user) in access.users.iter().enumerate() {
                 if !users.contains(user) && !checker.is_unreadable(Kind::User, user.as_str()) {
-                    let why =
-                        format!("there is no user `{user}`; add them as a [[user]] or correct the name");
+                    let why = checker.no_user(user);
                     checker.wrong(
                         Kind::ExceptionalAccess,
                         access.name.as_str(),

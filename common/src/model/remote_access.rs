@@ -52,6 +52,14 @@ pub struct RemoteAccess {
     /// Keys that log the user in for as long as it lasts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<PublicKey>,
+    /// Whether it was over before the limited user of that name was made, who so does not go with it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub before_user: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// One approval of a remote access.

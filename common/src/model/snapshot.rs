@@ -112,11 +112,12 @@ impl Snapshot {
             Some((credential.name.clone(), entry))
         });
         let credentials: HashMap<_, _> = credentials.collect();
-        let users = resources.users.iter().map(|user| {
+        let limited = resources.limited_users().map(|(group, limited)| limited.as_user(group));
+        let users = resources.users.iter().cloned().chain(limited).map(|user| {
             let lower = user.name.as_str().to_lowercase();
             let (groups, approves, exceptions) = (Vec::new(), Vec::new(), Vec::new());
             let (reports, stands_in_for) = (Vec::new(), Vec::new());
-            let user = Arc::new(user.clone());
+            let user = Arc::new(user);
             let entry = UserEntry { user, lower, groups, approves, exceptions, reports, stands_in_for };
             (entry.user.name.clone(), entry)
         });
@@ -181,6 +182,12 @@ impl Snapshot {
     #[must_use]
     pub fn rulings(&self) -> &Arc<Rulings> {
         &self.rulings
+    }
+
+    /// Whether a user was made with a user group, and goes with the last of their remote accesses.
+    #[must_use]
+    pub fn is_limited(&self, name: &UserName) -> bool {
+        self.user(name).is_some_and(|user| user.limited.is_some())
     }
 
     /// A user, enabled or not.

@@ -16,7 +16,7 @@ use super::check::Checker;
 use super::read::Fields;
 use super::resources::{ResourceType, cell, joined};
 use super::{Email, Kind, Label, Phone, PublicKey};
-use crate::name::UserName;
+use crate::name::{UserGroupName, UserName};
 use crate::notice::Channel;
 
 /// What a user may do in Tidegate itself. Approvers need no role: an access group names them.
@@ -89,6 +89,10 @@ pub struct User {
     /// Who has this user's place as an approver while they are away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deputy: Option<Deputy>,
+    /// The user group that they were made with and go with; none of whoever is written as a
+    /// `[[user]]`. It is shown and never read.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    pub limited: Option<UserGroupName>,
 }
 
 pub(super) fn yes() -> bool {
@@ -101,9 +105,12 @@ pub(super) fn is_yes(value: &bool) -> bool {
 }
 
 impl User {
-    /// Whether a certificate that names this principal speaks for the user.
+    /// Whether a certificate that names this principal speaks for the user; none does for a limited one.
     #[must_use]
     pub fn has_principal(&self, principal: &str) -> bool {
+        if self.limited.is_some() {
+            return false;
+        }
         match self.principals.as_slice() {
             [] => self.name.as_str() == principal,
             named => named.iter().any(|name| name.as_str() == principal),
@@ -148,6 +155,7 @@ impl ResourceType for User {
             notify,
             manager,
             deputy,
+            limited: None,
         })
     }
 
@@ -181,7 +189,10 @@ impl ResourceType for User {
             self.name.to_string(),
             cell(self.full_name.as_ref()),
             cell(self.email.as_ref()),
-            joined(&self.roles),
+            match &self.limited {
+                Some(group) => format!("limited, with the group {group}"),
+                None => joined(&self.roles),
+            },
             self.keys.len().to_string(),
             if self.enabled { "yes" } else { "no" }.to_owned(),
         ]

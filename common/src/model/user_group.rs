@@ -1,6 +1,10 @@
 //! Who may enter from outside, and from where ("internal user group"). It gives no permission on
 //! credentials: those stay with access groups.
 
+mod limited;
+
+pub use limited::LimitedUser;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
@@ -70,6 +74,9 @@ pub struct UserGroup {
     /// Who; each has an e-mail address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<UserName>,
+    /// Users who are made with the group, and leave it with the last of their remote accesses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limited_users: Vec<LimitedUser>,
     /// From where.
     #[serde(default, skip_serializing_if = "is_unlimited")]
     pub location: Locations,
@@ -108,6 +115,18 @@ impl UserGroup {
             AutomaticAccess::No => false,
         }
     }
+
+    /// Whether the user is in it, limited or not.
+    #[must_use]
+    pub fn lists(&self, user: &UserName) -> bool {
+        self.users.contains(user) || self.has_limited(user)
+    }
+
+    /// Whether the user is a limited one of it.
+    #[must_use]
+    pub fn has_limited(&self, user: &UserName) -> bool {
+        self.limited_users.iter().any(|limited| limited.name == *user)
+    }
 }
 
 impl ResourceType for UserGroup {
@@ -124,6 +143,9 @@ impl ResourceType for UserGroup {
         let enabled = fields.flag("enabled", true);
         let automatic_access = fields.optional("automatic_access").unwrap_or_default();
         let users = fields.list("users");
+        let limited_users = fields.list_of("limited_users", |fields, value| {
+            fields.within("limited_users", "a limited user", value, LimitedUser::read).flatten()
+        });
         let location = fields.table("location", "[user_group.location]", |fields| {
             let allowed = fields.list_of("allowed", |fields, value| {
                 let text = |text: &str| text.parse().map_err(|error| format!("{error}"));
@@ -137,7 +159,7 @@ impl ResourceType for UserGroup {
             Locations { restrict: fields.flag("restrict", true), allowed }
         });
         let location = location.unwrap_or_default();
-        Some(Self { name: name?, enabled, automatic_access, users, location })
+        Some(Self { name: name?, enabled, automatic_access, users, limited_users, location })
     }
 
     fn check(checker: &mut Checker<'_>) {
@@ -152,7 +174,7 @@ impl ResourceType for UserGroup {
                 let why = match known {
                     _ if !seen.insert(user) => format!("user `{user}` is listed twice"),
                     None if checker.is_unreadable(Kind::User, user.as_str()) => continue,
-                    None => format!("there is no user `{user}`; add them as a [[user]] or correct the name"),
+                    None => checker.no_user(user),
                     Some(known) if known.email.is_none() => format!(
                         "user `{user}` has no e-mail address, and a user group's users must have one; add `email` \
                          to the user"
@@ -167,6 +189,7 @@ impl ResourceType for UserGroup {
                 checker.wrong(Kind::UserGroup, name, "location", why);
             }
         }
+        limited::check(checker);
     }
 
     fn cells(&self) -> Vec<String> {
@@ -174,9 +197,11 @@ impl ResourceType for UserGroup {
             true => joined(&self.location.allowed),
             false => "anywhere".to_owned(),
         };
+        let limited = self.limited_users.iter().map(|limited| format!("{} (limited)", limited.name));
+        let users: Vec<_> = self.users.iter().map(ToString::to_string).chain(limited).collect();
         vec![
             self.name.to_string(),
-            joined(&self.users),
+            users.join(", "),
             locations,
             self.automatic_access.to_string(),
             if self.enabled { "yes" } else { "no" }.to_owned(),

@@ -105,6 +105,11 @@ pub fn explain(snapshot: &Snapshot, facts: &Facts<'_>) -> Explanation {
     let exceptions = snapshot.exceptions().filter_map(exception);
     let groups = snapshot.groups().map(|group| (group.name.clone(), verdict(group)));
     let groups = exceptions.chain(groups).collect::<Vec<_>>();
-    let steps = walk(facts, &decision, carrier(snapshot, facts), &groups);
+    let mut steps = walk(facts, &decision, carrier(snapshot, facts), &groups);
+    if let Some(group) = &user.user.limited {
+        let said =
+            format!("user `{}` is limited, with the group {group}, and enters from outside only", facts.user);
+        steps.insert(0, Step { holds: true, said });
+    }
     Explanation { decision, groups, steps }
 }

@@ -108,6 +108,12 @@ pub enum NoEntry {
     /// Its user group is gone, disabled, or no longer lists the user.
     #[error("you come from outside, and user group `{0}` no longer lets you in")]
     Group(UserGroupName),
+    /// It is full, and its user is limited.
+    #[error("you come from outside, and remote access {0} is full, by which a limited user does not enter")]
+    Full(RemoteAccessId),
+    /// A limited user comes from inside.
+    #[error("you come from inside, and a limited user enters from outside only")]
+    Inside,
     /// Its user group wants another place.
     #[error(
         "{address} is taken for {located}, and user group `{group}` lets its users in from {allowed} only"
@@ -150,9 +156,9 @@ impl NoEntry {
         match self {
             Self::Location { .. } | Self::Scope(..) | Self::Times(_) | Self::Used(..) => 0,
             Self::Pending(_) | Self::Upcoming(..) => 1,
-            Self::Group(_) => 2,
+            Self::Group(_) | Self::Full(_) => 2,
             Self::Over(..) | Self::Expired(_) | Self::Taken { .. } => 3,
-            Self::None(_) => 4,
+            Self::None(_) | Self::Inside => 4,
         }
     }
 }
@@ -198,7 +204,11 @@ pub fn enter<'a>(
     coming: &Coming<'a>,
     now: Timestamp,
 ) -> Result<Entry<'a>, NoEntry> {
-    let Side::Outside(outside) = coming.side else { return Ok(Entry::Free) };
+    let outside = match coming.side {
+        Side::Outside(outside) => outside,
+        Side::Inside if snapshot.is_limited(user) => return Err(NoEntry::Inside),
+        Side::Inside | Side::Asked => return Ok(Entry::Free),
+    };
     let mut good = Vec::new();
     let mut closest = NoEntry::None(outside.address);
     for access in coming.accesses.iter().filter(|access| access.user == *user) {
@@ -238,8 +248,12 @@ pub(super) fn stands<'s>(
         }
     }
     let group = snapshot.user_group(&access.group);
-    let group = group.filter(|group| group.enabled && group.users.contains(&access.user));
-    group.map(AsRef::as_ref).ok_or_else(|| NoEntry::Group(access.group.clone()))
+    let group = group.filter(|group| group.enabled && group.lists(&access.user));
+    let group = group.ok_or_else(|| NoEntry::Group(access.group.clone()))?;
+    if matches!(access.scope, Scope::Full) && group.has_limited(&access.user) {
+        return Err(NoEntry::Full(id));
+    }
+    Ok(group.as_ref())
 }
 
 fn is_allowed(group: &UserGroup, outside: &Outside<'_>) -> Result<(), NoEntry> {

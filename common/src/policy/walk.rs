@@ -61,6 +61,8 @@ fn stage(why: &Why) -> Stage {
             | NoEntry::Taken { .. }
             | NoEntry::Expired(_)
             | NoEntry::Group(_)
+            | NoEntry::Full(_)
+            | NoEntry::Inside
             | NoEntry::Location { .. } => Stage::Entry,
         },
         Why::UnknownCredential => Stage::Credential,

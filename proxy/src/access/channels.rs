@@ -42,7 +42,7 @@ impl Access {
         self.is_there(by)?;
         let resource = ResourceName { kind: Kind::User, name: name.to_string() };
         let Some(user) = resources.users.iter_mut().find(|user| user.name == *name) else {
-            return Err(AccessError::Unknown(resource));
+            return Err(AccessError::missing(&resources, &resource));
         };
         let before = user.notify.clone();
         user.notify.choose(kind, channels);
@@ -53,7 +53,7 @@ impl Access {
         let snapshot = Snapshot::new(&resources).map_err(AccessError::Choice)?;
         let (kind, name) = (resource.kind, resource.name.as_str().into());
         let events = vec![by.did(Event::ResourceApplied { kind, name, verb: Verb::Changed })];
-        let (put, remove, accesses) = (vec![Resource::User(Box::new(user.clone()))], Vec::new(), Vec::new());
+        let (put, remove, accesses) = (vec![Resource::User(Box::new(user.clone()))], Vec::new(), None);
         self.commit(Change { put, remove, accesses, events, snapshot, was }).await?;
         Ok(user)
     }

@@ -1,6 +1,7 @@
 //! What can go wrong with resources, and how it is told.
 
-use tidegate_common::model::{Mistakes, Panic, PanicScope, Problem, ResourceName};
+use tidegate_common::model::{Kind, Mistakes, Panic, PanicScope, Problem, ResourceName, Resources};
+use tidegate_common::name::UserGroupName;
 use tidegate_common::policy::NoConfirmation;
 
 use super::Behind;
@@ -17,6 +18,16 @@ pub enum AccessError {
     /// There is no such resource.
     #[error("there is no {0}")]
     Unknown(ResourceName),
+    /// The user is a limited one.
+    #[error(
+        "user `{user}` is limited, with the group {group}; edit the `limited_users` of that user group instead"
+    )]
+    Limited {
+        /// Who.
+        user: String,
+        /// With which group.
+        group: UserGroupName,
+    },
     /// Other resources lean on it.
     #[error("{what} is still in use, nothing was deleted; without it:\n{}", leaning(.problems))]
     InUse {
@@ -67,6 +78,20 @@ pub enum AccessError {
     /// The proxy is stopping.
     #[error("the gate is stopping; try again later")]
     Stopping,
+}
+
+impl AccessError {
+    /// Of what is not there as a resource of its own.
+    pub(super) fn missing(resources: &Resources, name: &ResourceName) -> Self {
+        let mut limited = resources.limited_users().filter(|_| name.kind == Kind::User);
+        let group = limited
+            .find(|(_, limited)| limited.name.as_str() == name.name)
+            .map(|(group, _)| group.name.clone());
+        match group {
+            Some(group) => Self::Limited { user: name.name.clone(), group },
+            None => Self::Unknown(name.clone()),
+        }
+    }
 }
 
 impl Retryable for AccessError {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 use tidegate_common::audit::{Event, Note};
-use tidegate_common::model::{Network, PublicKey, RemoteAccess};
-use tidegate_common::name::UserName;
+use tidegate_common::model::{Network, PublicKey, RemoteAccess, User};
+use tidegate_common::name::{UserGroupName, UserName};
 use tidegate_common::policy::{self, Coming, Located, Login, NoEntry, Outside, Proved, Side};
 use tidegate_common::time::Length;
 
@@ -100,7 +100,8 @@ impl Access {
         Seen {
             address,
             located: outside.map(|address| border.geo.locate(address)),
-            report_only: border.report_only,
+            // What is only told of others is refused to who is a user by a remote access alone.
+            report_only: border.report_only && !self.snapshot().is_limited(user),
             accesses: accesses.load().get(user).cloned().unwrap_or_default(),
         }
     }
@@ -121,6 +122,17 @@ impl Access {
         let has = |access: &&Arc<RemoteAccess>| access.keys.iter().any(|one| one.identity() == identity);
         let access = own.find(has)?;
         Some(Login::Enrolled { key: key.clone(), access: access.id, until: access.window.end })
+    }
+
+    /// Limited users of whom no remote access stands, as far as they were read.
+    pub(super) fn without_access(&self, now: Timestamp) -> Vec<UserName> {
+        let (known, snapshot) = (self.0.outside.accesses.load(), self.snapshot());
+        let stands = |user: &UserName, group: &UserGroupName| {
+            let own = known.get(user).map(Vec::as_slice).unwrap_or_default();
+            own.iter().any(|access| access.group == *group && access.stands_at(now))
+        };
+        let waits = |user: &&Arc<User>| user.limited.as_ref().is_some_and(|group| !stands(&user.name, group));
+        snapshot.users().filter(waits).map(|user| user.name.clone()).collect()
     }
 
     /// What an address is taken for, in words.

@@ -17,6 +17,7 @@ use super::show::{maybe, moment};
 use super::table::Table;
 use super::{Actor, Failure, Services};
 use crate::outside::NewRemoteAccess;
+use crate::service::Each;
 use crate::service::remote_accesses::{self, Deed, Filter, Listed, RemoteAccessView, Which};
 use show::{details, sentence};
 
@@ -91,7 +92,7 @@ async fn request(
         screen.remark("Nothing was saved.").await?;
         return Ok(1);
     }
-    let made = remote_accesses::create(services, actor, &new).await?;
+    let Each { done: made, failed } = remote_accesses::create(services, actor, &new).await?;
     let [first, others @ ..] = made.as_slice() else { return Ok(0) };
     if screen.json {
         screen.list(&made, || Table::new([])).await?;
@@ -106,7 +107,10 @@ async fn request(
             screen.plain(&all).await?;
         }
     }
-    Ok(0)
+    for left_out in &failed {
+        screen.complain(&left_out.to_string()).await?;
+    }
+    Ok(u8::from(!failed.is_empty()))
 }
 
 fn of(group: UserGroupName, user: Option<UserName>, wanted: Wanted) -> NewRemoteAccess {
@@ -151,7 +155,7 @@ async fn confirmed(
     screen: &mut Screen<'_>,
     stdin: impl AsyncRead + Unpin + Send,
 ) -> Result<bool, Failure> {
-    let made = remote_accesses::preview(services, actor, new).await?;
+    let Each { done: made, failed } = remote_accesses::preview(services, actor, new).await?;
     let Some(first) = made.first() else { return Ok(false) };
     let (lines, count) = (show::summary(first), made.len());
     let whom = match &new.user {
@@ -159,6 +163,9 @@ async fn confirmed(
         None => format!("{count} users of {}", new.group),
     };
     screen.plain(&format!("For {whom}:\n{lines}")).await?;
+    for left_out in &failed {
+        screen.plain(&format!("Left out: {left_out}.")).await?;
+    }
     screen.text("Save it? [y/N] ").await?;
     says_yes(screen, stdin).await
 }

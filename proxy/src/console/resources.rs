@@ -87,9 +87,14 @@ pub(super) async fn get(
     if let Some(name) = &asked.name {
         let one = resources::get(services, actor, asked.kind, name).await?;
         let document = one.to_json()?;
+        let limited = match &one {
+            Resource::User(user) => user.limited.as_ref(),
+            _ => None,
+        };
+        let limited = limited.map(|group| format!("# limited, with the group {group}\n")).unwrap_or_default();
         let mut alone = Resources::default();
         alone.push(one);
-        let text = resources::text(&alone)?;
+        let text = limited + &resources::text(&alone)?;
         screen.one(&document, || text).await?;
         return Ok(0);
     }

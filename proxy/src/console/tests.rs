@@ -4,6 +4,7 @@ mod evidence;
 mod fleet;
 mod gates;
 mod group_reviews;
+mod limited_users;
 mod live;
 mod manuals;
 mod panics;

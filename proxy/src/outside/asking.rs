@@ -18,7 +18,8 @@ impl RemoteAccesses {
         let decides = |approver: &&UserName| {
             first.by != approver.as_str() && made.iter().any(|access| access.user != **approver)
         };
-        let approvers = self.0.settings.approvers.iter().filter(decides);
+        let approvers =
+            self.0.settings.approvers.iter().filter(|user| self.is_approver(user)).filter(decides);
         policy::notify(&self.0.access.snapshot(), approvers, &notice)
     }
 }

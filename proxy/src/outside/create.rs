@@ -3,7 +3,7 @@
 use jiff::{Span, Timestamp};
 use tidegate_common::audit::RemoteAccessStep;
 use tidegate_common::id::RemoteAccessId;
-use tidegate_common::model::{Claims, RemoteAccess, RemoteAccessState, Scope, Snapshot};
+use tidegate_common::model::{Claims, RemoteAccess, RemoteAccessState, Scope, Snapshot, UserGroup};
 use tidegate_common::name::{UserGroupName, UserName};
 use tidegate_common::time::{Length, Window};
 
@@ -32,7 +32,24 @@ pub struct NewRemoteAccess {
     pub duration: Length,
 }
 
+impl NewRemoteAccess {
+    fn is_full(&self) -> bool {
+        matches!(self.scope, Scope::Full)
+    }
+}
+
 impl RemoteAccesses {
+    /// Whom a full request for a whole group leaves out, each with the reason: its limited users.
+    #[must_use]
+    pub fn left_out(&self, new: &NewRemoteAccess) -> Vec<RemoteAccessError> {
+        if new.user.is_some() || !new.is_full() {
+            return Vec::new();
+        }
+        let snapshot = self.0.access.snapshot();
+        let Some(group) = snapshot.user_group(&new.group) else { return Vec::new() };
+        group.limited_users.iter().map(|limited| no_full(group, &limited.name)).collect()
+    }
+
     /// What a request would make, checked as it is when it is made, and not written.
     ///
     /// # Errors
@@ -53,7 +70,7 @@ impl RemoteAccesses {
         }
     }
 
-    /// Requests it: one for the user, or for each of the group, all or none.
+    /// Requests it: one for the user, or for each of the group but [`Self::left_out`], all or none.
     ///
     /// # Errors
     /// When it says too little, names what is not there, or cannot be written.
@@ -125,6 +142,7 @@ impl RemoteAccesses {
             used: 0,
             end_told: false,
             keys: Vec::new(),
+            before_user: false,
         };
         Ok((0..).zip(users).map(one).collect())
     }
@@ -161,12 +179,24 @@ fn users(snapshot: &Snapshot, new: &NewRemoteAccess) -> Result<Vec<UserName>, Re
     if !group.enabled {
         return Err(RemoteAccessError::Disabled(name.clone()));
     }
-    match &new.user {
-        Some(user) if group.users.contains(user) => Ok(vec![user.clone()]),
-        Some(user) => Err(RemoteAccessError::NotIn { user: user.clone(), group: name.clone() }),
-        None if group.users.is_empty() => Err(RemoteAccessError::Nobody(name.clone())),
-        None => Ok(group.users.clone()),
+    if let Some(user) = &new.user {
+        return match group.lists(user) {
+            true if new.is_full() && group.has_limited(user) => Err(no_full(group, user)),
+            true => Ok(vec![user.clone()]),
+            false => Err(RemoteAccessError::NotIn { user: user.clone(), group: name.clone() }),
+        };
     }
+    let limited = group.limited_users.iter().map(|limited| &limited.name);
+    let all: Vec<_> = group.users.iter().chain(limited.filter(|_| !new.is_full())).cloned().collect();
+    match (all.is_empty(), group.limited_users.first()) {
+        (false, _) => Ok(all),
+        (true, Some(limited)) => Err(no_full(group, &limited.name)),
+        (true, None) => Err(RemoteAccessError::Nobody(name.clone())),
+    }
+}
+
+fn no_full(group: &UserGroup, user: &UserName) -> RemoteAccessError {
+    RemoteAccessError::LimitedUser { user: user.clone(), group: group.name.clone() }
 }
 
 fn says(snapshot: &Snapshot, claims: &Claims) -> Result<(), RemoteAccessError> {

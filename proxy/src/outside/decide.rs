@@ -70,12 +70,17 @@ impl RemoteAccesses {
         comment: Option<&Text>,
     ) -> Result<RemoteAccess, RemoteAccessError> {
         let mut turn = self.turn().await;
-        loop {
+        let done = loop {
             let done = self.deal_once(id, deed, by, comment).await;
             if !turn.again(&done) {
-                return done;
+                break done;
             }
+        };
+        drop(turn);
+        if done.is_ok() && !matches!(deed, Deed::Approve(_)) {
+            self.remove_limited_users(moment()).await;
         }
+        done
     }
 
     async fn deal_once(

@@ -1,4 +1,4 @@
-//! Who is told before a remote access ends.
+//! Who is told before a remote access ends, and who goes with it.
 
 use std::time::Duration;
 
@@ -19,13 +19,23 @@ use crate::turn::Retryable as _;
 const LOOK: Duration = Duration::from_secs(60);
 
 impl RemoteAccesses {
-    /// Tells of those that end soon, once each, for as long as it is polled.
-    pub async fn keep_telling(self) {
+    /// Tells of those that end soon, once each, and has limited users go with their last one, for as
+    /// long as it is polled.
+    pub async fn keep_ending(self) {
         loop {
             if let Err(error) = self.tell_of_ends(moment()).await {
                 tracing::error!(%error, "nobody is told yet which remote accesses end soon");
             }
+            self.remove_limited_users(moment()).await;
             tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Has limited users go whose last remote access is over. One who cannot go now has nothing that
+    /// lets them in, and goes the next time.
+    pub(super) async fn remove_limited_users(&self, now: Timestamp) {
+        if let Err(error) = Box::pin(self.0.access.remove_limited_users(now)).await {
+            tracing::error!(%error, "limited users are still there whose remote accesses are over");
         }
     }
 

@@ -34,6 +34,16 @@ pub enum RemoteAccessError {
         /// In what.
         group: UserGroupName,
     },
+    /// The user is limited, and the access would be full.
+    #[error(
+        "`{user}` is a limited user of user group `{group}`, who is given a limited access only; name devices or credentials (--device, --credential)"
+    )]
+    LimitedUser {
+        /// Who.
+        user: UserName,
+        /// In what.
+        group: UserGroupName,
+    },
     /// Nobody is in it.
     #[error("user group `{0}` has no users")]
     Nobody(UserGroupName),

@@ -20,7 +20,7 @@ use crate::store::RemoteAccessFilter;
 /// Listed at once.
 const MOST: u64 = 10_000;
 
-/// What a request would make, before it is made.
+/// What a request would make, and whom of a group it would leave out, before it is made.
 ///
 /// # Errors
 /// When the actor is no administrator, or the request would be refused.
@@ -28,12 +28,16 @@ pub async fn preview(
     services: &Services,
     actor: &Actor,
     new: &NewRemoteAccess,
-) -> Result<Vec<RemoteAccessView>, Failure> {
-    let work = async { Ok(views(&services.remote_accesses.review(new, &actor.by()).await?)) };
+) -> Result<Each<RemoteAccessView>, Failure> {
+    let work = async {
+        let done = views(&services.remote_accesses.review(new, &actor.by()).await?);
+        Ok(Each { done, failed: left_out(services, new) })
+    };
     Operation::RemoteAccessPreview.perform(services, actor, work).await
 }
 
-/// Requests remote accesses: one, or one for each user of a group.
+/// Requests remote accesses: one, or one for each user of a group; whom it leaves out stands beside
+/// those that are made.
 ///
 /// # Errors
 /// When the actor is no administrator, or the request is refused.
@@ -41,9 +45,16 @@ pub async fn create(
     services: &Services,
     actor: &Actor,
     new: &NewRemoteAccess,
-) -> Result<Vec<RemoteAccessView>, Failure> {
-    let work = async { Ok(views(&services.remote_accesses.create(new, &actor.by()).await?)) };
+) -> Result<Each<RemoteAccessView>, Failure> {
+    let work = async {
+        let done = views(&services.remote_accesses.create(new, &actor.by()).await?);
+        Ok(Each { done, failed: left_out(services, new) })
+    };
     Operation::RemoteAccessRequest.perform(services, actor, work).await
+}
+
+fn left_out(services: &Services, new: &NewRemoteAccess) -> Vec<Failure> {
+    services.remote_accesses.left_out(new).into_iter().map(Failure::from).collect()
 }
 
 /// Which remote accesses something is done with.

@@ -73,12 +73,12 @@ pub async fn apply(services: &Services, actor: &Actor, text: Text<'_>) -> Result
     Operation::ResourcesApply.perform(services, actor, work).await
 }
 
-/// Every resource of a kind, the oldest first.
+/// Every resource of a kind, the oldest first; limited users after the other users.
 ///
 /// # Errors
 /// When the actor reads only their own, or the store fails.
 pub async fn list(services: &Services, actor: &Actor, kind: Kind) -> Result<Vec<Resource>, Failure> {
-    let work = async { Ok(services.access.resources().await?.of_kind(kind)) };
+    let work = async { Ok(services.access.resources().await?.shown(kind)) };
     Operation::ResourcesList.perform(services, actor, work).await
 }
 
@@ -88,7 +88,7 @@ pub async fn list(services: &Services, actor: &Actor, kind: Kind) -> Result<Vec<
 /// When the actor reads only their own, there is none of the name, or the store fails.
 pub async fn get(services: &Services, actor: &Actor, kind: Kind, name: &str) -> Result<Resource, Failure> {
     let work = async {
-        let all = services.access.resources().await?.of_kind(kind);
+        let all = services.access.resources().await?.shown(kind);
         let one = all.into_iter().find(|resource| resource.name().name == name);
         one.ok_or_else(|| Failure::Missing(format!("there is no {kind} `{}`", name.escape_default())))
     };

@@ -86,6 +86,32 @@ fn row(access: &RemoteAccess, written: i64) -> Result<ActiveModel, StoreError> {
     })
 }
 
+/// Writes a remote access over what was written as `was`, as this writing.
+async fn rewrite(
+    change: &DatabaseTransaction,
+    access: &RemoteAccess,
+    was: Revision,
+    written: i64,
+) -> Result<(), StoreError> {
+    let row = row(access, written)?;
+    let set = ActiveModel {
+        state: row.state,
+        starts: row.starts,
+        ends: row.ends,
+        written: row.written,
+        document: row.document,
+        ..Default::default()
+    };
+    let one = Entity::update_many()
+        .set(set)
+        .filter(Column::Id.eq(number(access.id)))
+        .filter(Column::Written.eq(was.0));
+    match one.exec(change).await.doing(WROTE)?.rows_affected {
+        1 => Ok(()),
+        _ => Err(StoreError::Changed),
+    }
+}
+
 /// Moves the number that every write moves; where it is now.
 async fn write(change: &DatabaseTransaction) -> Result<i64, StoreError> {
     revisions::move_on(change, Of::RemoteAccesses, None).await?;
@@ -126,24 +152,30 @@ impl Store {
         Step::new(move |change| {
             Box::pin(async move {
                 let written = write(change).await?;
-                let row = row(&access, written)?;
-                let set = ActiveModel {
-                    state: row.state,
-                    starts: row.starts,
-                    ends: row.ends,
-                    written: row.written,
-                    document: row.document,
-                    ..Default::default()
-                };
-                let one = Entity::update_many()
-                    .set(set)
-                    .filter(Column::Id.eq(number(access.id)))
-                    .filter(Column::Written.eq(was.0));
-                match one.exec(change).await.doing(WROTE)?.rows_affected {
-                    1 => Ok(()),
-                    _ => Err(StoreError::Changed),
-                }
+                rewrite(change, &access, was, written).await
             })
+        })
+    }
+
+    /// Writes several, as [`Self::remote_access_changed`] writes one; all or none.
+    #[must_use]
+    pub fn remote_accesses_changed(accesses: Vec<(RemoteAccess, Revision)>) -> Step {
+        Step::new(move |change| {
+            Box::pin(async move {
+                let written = write(change).await?;
+                for (access, was) in &accesses {
+                    rewrite(change, access, *was, written).await?;
+                }
+                Ok(())
+            })
+        })
+    }
+
+    /// Writes nothing, and is refused if any remote access was written since `was`.
+    #[must_use]
+    pub fn remote_accesses_unchanged(was: Revision) -> Step {
+        Step::new(move |change| {
+            Box::pin(async move { revisions::move_on(change, Of::RemoteAccesses, Some(was)).await })
         })
     }
 
@@ -185,6 +217,27 @@ impl Store {
     ) -> Result<Option<(RemoteAccess, Revision)>, StoreError> {
         let row = Entity::find_by_id(number(id)).one(&self.readers).await.doing(READ)?;
         row.map(|row| Ok((read(&row)?, Revision(row.written)))).transpose()
+    }
+
+    /// Every remote access of these users with its writing, and up to which writing that is at least.
+    ///
+    /// # Errors
+    /// When the database fails or a row is damaged.
+    pub async fn remote_accesses_of(
+        &self,
+        users: &[UserName],
+    ) -> Result<(Vec<(RemoteAccess, Revision)>, Revision), StoreError> {
+        // First: whoever rests on it is refused where more was written than is read.
+        let now = self.revision(Of::RemoteAccesses).await?;
+        let mut all = Vec::new();
+        for some in users.chunks(MOST_NAMED) {
+            let names = some.iter().map(UserName::as_str);
+            let rows = Entity::find().filter(Column::UserName.is_in(names)).all(&self.readers);
+            for row in rows.await.doing(READ)? {
+                all.push((read(&row)?, Revision(row.written)));
+            }
+        }
+        Ok((all, now))
     }
 
     /// Remote accesses that were written after `seen`, and up to which writing that is.

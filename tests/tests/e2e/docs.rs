@@ -78,7 +78,10 @@ fn what_the_readme_has_its_reader_write_is_taken() {
     let readme = fs::read_to_string(repository().join("README.md")).unwrap();
     let all = written(&readme);
     let names: Vec<_> = all.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["access.toml", "change.toml", "groups.toml", "people.toml", "router.toml"]);
+    assert_eq!(
+        names,
+        ["access.toml", "change.toml", "groups.toml", "visit.toml", "people.toml", "router.toml"]
+    );
     // They add to people who are there.
     let people = ["operator", "approver", "boss", "auditor"];
     let people = people.map(|name| format!("[[user]]\nname = \"{name}\"\nemail = \"{name}@example.org\"\n"));

@@ -11,9 +11,11 @@ use crate::name::UserName;
 pub(super) fn groups(checker: &mut Checker<'_>) {
     let resources = checker.resources;
     let users: HashSet<_> = resources.users.iter().map(|user| &user.name).collect();
+    let limited: HashSet<_> = resources.limited_users().map(|(_, limited)| &limited.name).collect();
     for group in &resources.access_groups {
         let name = group.name.as_str();
         let listed = group.users.iter().enumerate().map(|(index, user)| (format!("users.{index}"), user));
+        let listed = listed.filter(|(_, user)| !limited.contains(user));
         let approvers = group.approvers.iter().enumerate();
         let approvers = approvers.filter_map(|(index, approver)| match &approver.who {
             ApproverKind::User(user) => Some((format!("approvers.{index}"), user)),
@@ -24,7 +26,7 @@ pub(super) fn groups(checker: &mut Checker<'_>) {
         let owners = owners.map(|(index, user)| (format!("review.owners.{index}"), user));
         for (field, user) in listed.chain(approvers).chain(copied).chain(owners) {
             if !users.contains(user) && !checker.is_unreadable(Kind::User, user.as_str()) {
-                let why = format!("there is no user `{user}`; add them as a [[user]] or correct the name");
+                let why = checker.no_user(user);
                 checker.wrong(Kind::AccessGroup, name, field, why);
             }
         }

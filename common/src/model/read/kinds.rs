@@ -4,7 +4,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fields::{Fields, Reader};
-use crate::model::{Kind, Resource};
+use crate::model::{Kind, Resource, ResourceName};
 
 /// Every `[[kind]]` of the text, in its order.
 pub(super) fn all(reader: &mut Reader, root: &DeTable<'_>) -> Vec<Resource> {
@@ -49,5 +49,16 @@ fn one(reader: &mut Reader, offset: usize, kind: Kind, item: &Spanned<DeValue<'_
         reader.wrong(offset, format!("{kind} `{shown}` is written twice in this text"));
     }
     let clean = reader.finish(kind, name.as_deref(), started);
+    if !clean && kind == Kind::UserGroup {
+        reader.unreadable.extend(limited(table));
+    }
     resource.filter(|_| clean)
+}
+
+/// The limited users of a group that could not be read; whoever lists them is right about them.
+fn limited(group: &DeTable<'_>) -> Vec<ResourceName> {
+    let limited = group.get("limited_users").and_then(|limited| limited.get_ref().as_array());
+    let tables = limited.into_iter().flatten().filter_map(|limited| limited.get_ref().as_table());
+    let names = tables.filter_map(|limited| limited.get("name").and_then(|name| name.get_ref().as_str()));
+    names.map(|name| ResourceName { kind: Kind::User, name: name.to_owned() }).collect()
 }

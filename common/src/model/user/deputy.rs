@@ -55,7 +55,7 @@ pub(super) fn check(checker: &mut Checker<'_>) {
             } else if known.contains(other) || checker.is_unreadable(Kind::User, other.as_str()) {
                 continue;
             } else {
-                format!("there is no user `{other}`; add them as a [[user]] or correct the name")
+                checker.no_user(other)
             };
             checker.wrong(Kind::User, user.name.as_str(), field, why);
         }

@@ -5,6 +5,8 @@ use crate::id::RemoteAccessId;
 use crate::model::{Limited, Location, RemoteAccess, RemoteAccessState, Scope};
 use crate::time::Limitation;
 
+mod limited_users;
+
 const GROUP: &str = "users = [\"operator\"]\n[user_group.location]\nallowed = [\"BR-SP\", \"PT\"]";
 
 fn from_outside(group: &str) -> Snapshot {
@@ -34,6 +36,7 @@ fn full() -> RemoteAccess {
         used: 0,
         end_told: false,
         keys: Vec::new(),
+        before_user: false,
     }
 }
 

@@ -9,7 +9,7 @@ const OUTSIDE: &str = "203.0.113.9";
 
 impl World {
     /// Sends a code for an access, and gives it as it was sent. While it waits it is sealed, as this one's.
-    async fn code(&self, id: RemoteAccessId) -> String {
+    pub(super) async fn code(&self, id: RemoteAccessId) -> String {
         self.remote_accesses.forward(id, Channel::Mail, &by("boss")).await.unwrap();
         let now = Timestamp::now();
         let until = now + jiff::SignedDuration::from_hours(1);
@@ -21,7 +21,7 @@ impl World {
         vault.open_waiting(&format!("remote access {id}"), &kept).await.unwrap().reveal().to_owned()
     }
 
-    async fn redeem(&self, name: &str, code: &str) -> Result<Proved, CodeError> {
+    pub(super) async fn redeem(&self, name: &str, code: &str) -> Result<Proved, CodeError> {
         self.remote_accesses.redeem(&user(name), code, OUTSIDE.parse().unwrap()).await
     }
 }

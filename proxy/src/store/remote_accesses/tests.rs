@@ -24,6 +24,7 @@ fn access(id: u64, user: &str) -> RemoteAccess {
         used: 0,
         end_told: false,
         keys: Vec::new(),
+        before_user: false,
     }
 }
 

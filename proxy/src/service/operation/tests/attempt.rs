@@ -91,10 +91,10 @@ pub(super) async fn attempt(
         Operation::RequestCancel => only(deal(&Deed::Cancel).await?),
         Operation::RequestRevoke => only(deal(&Deed::Revoke(None)).await?),
         Operation::RemoteAccessPreview => {
-            remote_accesses::preview(services, actor, &remote()).await.map(|made| !made.is_empty())
+            remote_accesses::preview(services, actor, &remote()).await.map(|made| !made.done.is_empty())
         }
         Operation::RemoteAccessRequest => {
-            remote_accesses::create(services, actor, &remote()).await.map(|made| !made.is_empty())
+            remote_accesses::create(services, actor, &remote()).await.map(|made| !made.done.is_empty())
         }
         Operation::RemoteAccessList => {
             let filter = remote_accesses::Filter { limit: 10, ..remote_accesses::Filter::default() };
