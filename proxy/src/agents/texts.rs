@@ -41,6 +41,9 @@ pub(super) fn harmless(message: FromAgent) -> FromAgent {
         FromAgent::Refused { session, failure } => {
             FromAgent::Refused { session, failure: self::failure(failure) }
         }
+        FromAgent::NotExtended { session, until, why } => {
+            FromAgent::NotExtended { session, until, why: why.anew() }
+        }
         FromAgent::Ended { session, ended } => FromAgent::Ended { session, ended: self::ended(ended) },
         FromAgent::Standing { standing } => {
             FromAgent::Standing { standing: standing.into_iter().map(stands).collect() }
@@ -58,6 +61,7 @@ pub(super) fn harmless(message: FromAgent) -> FromAgent {
         // A token's secret and a request for a certificate are compared and parsed, never shown.
         wordless @ (FromAgent::Enrol(_)
         | FromAgent::Later { .. }
+        | FromAgent::Extended { .. }
         | FromAgent::Replaced
         | FromAgent::Renew { .. }
         | FromAgent::Alive) => wordless,
