@@ -193,6 +193,11 @@ mod tests {
             FromAgent::Hello(hello),
             FromAgent::Granted { session, receipt: Receipt { applied: vec![bad(); 1000], micros: 1 } },
             FromAgent::Refused { session, failure: failure() },
+            FromAgent::NotExtended {
+                session,
+                until: jiff::Timestamp::UNIX_EPOCH,
+                why: serde_json::from_str("\"x\u{fe0f}\u{3164}\"").unwrap(),
+            },
             FromAgent::Ended { session, ended },
             FromAgent::Residue { session, residue },
             FromAgent::Planned { question: 1, lines: vec![bad(); 1000] },
