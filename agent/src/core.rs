@@ -9,12 +9,14 @@
 //! - one quick job and one slow job change the host at a time, and where a grant is one of
 //!   them never the same account; an end goes before grants that wait, and what is quick of
 //!   it before what is slow;
+//! - a later end of a grant is in the journal before anything has it, and no order makes an end earlier;
 //! - a handover leaves nothing half done, and nothing is decided after it.
 //!
 //! No I/O and no clock here: `now` is handed in.
 
 mod broker;
 mod ending;
+mod extension;
 mod handover;
 mod jobs;
 mod lease;

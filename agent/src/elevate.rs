@@ -10,6 +10,7 @@ mod create;
 mod custom;
 pub mod defaults;
 mod enable;
+mod extend;
 mod groups;
 mod lines;
 mod listing;
@@ -156,7 +157,8 @@ impl Elevator {
         match unit {
             Unit::Sudo { account, rule, not_after } => {
                 let rule = sudo::Rule { account, rule, not_after: *not_after };
-                sudo::plan(paths, self.sudo()?, &rule, &format!("{session}-{index}"), coming == Some(account))
+                let file = rule.file(session, index);
+                sudo::plan(paths, self.sudo()?, &rule, &file, coming == Some(account))
             }
             Unit::Group { account, group } => groups::plan(paths, account, group, coming == Some(account)),
             Unit::Enabled { account } => enable::plan(paths, account),

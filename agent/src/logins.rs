@@ -112,7 +112,12 @@ impl Logins {
                 self.known().over(*session, now());
                 self.tick();
             }
-            Record::Released { .. } | Record::Gone { .. } | Record::Snapshot { .. } => {}
+            Record::Extending { .. }
+            | Record::Extended { .. }
+            | Record::NotExtended { .. }
+            | Record::Released { .. }
+            | Record::Gone { .. }
+            | Record::Snapshot { .. } => {}
         }
     }
 

@@ -27,12 +27,15 @@ fn main() {
         explains: true,
         ..Hello::new("0.1.0")
     };
-    let frames = [encode(&FromAgent::Hello(hello)), encode(&FromAgent::Alive)].map(Result::unwrap);
+    let (session, now) = (SessionId::new(1, 2), jiff::Timestamp::UNIX_EPOCH);
+    let kept = FromAgent::NotExtended { session, until: now, why: Note::new("it ends") };
+    let frames =
+        [encode(&FromAgent::Hello(hello)), encode(&FromAgent::Alive), encode(&kept)].map(Result::unwrap);
     put("wire", "agent", &frames.concat());
-    let now = jiff::Timestamp::UNIX_EPOCH;
     let welcome = Welcome { protocol: VERSION, lease_millis: 30_000, user_ca: Vec::new(), now };
     let lease = FromProxy::Lease { gate: None, live: vec![SessionId::new(1, 2)] };
-    let frames = [encode(&FromProxy::Welcome(welcome)), encode(&lease)].map(Result::unwrap);
+    let later = FromProxy::Extend { session, gate: "gate1".parse().unwrap(), until: now };
+    let frames = [encode(&FromProxy::Welcome(welcome)), encode(&lease), encode(&later)].map(Result::unwrap);
     put("wire", "proxy", &frames.concat());
 
     let header = Header {

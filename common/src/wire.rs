@@ -21,17 +21,21 @@ use serde::{Deserialize, Serialize};
 use crate::grant::{Ended, Failure, Privilege, PrivilegeKind, Receipt, Standing};
 use crate::id::SessionId;
 use crate::name::{AccountName, DeviceName, GateName};
+use crate::note::Note;
 use crate::residue::Residue;
 use crate::secret::Secret;
 
 /// The newest version of the protocol that is spoken here.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// The oldest one.
 pub const OLDEST: u16 = 1;
 
 /// From this version on an order names its gate ([`GrantOrder::gate`]).
 pub const NAMES_GATES: u16 = 2;
+
+/// From this version on a grant can be given a later end ([`FromProxy::Extend`]).
+pub const EXTENDS: u16 = 3;
 
 /// The version that a link speaks: the newest one that both sides do. None where one side
 /// is too old for the other.
@@ -72,6 +76,10 @@ pub enum FromAgent {
     /// The last word of an agent that is replaced in place. What it has not answered on
     /// this link it has not taken; the next link is its successor's.
     Replaced,
+    /// Answers [`FromProxy::Extend`]: all of the grant ends then, on the host and in the journal.
+    Extended { session: SessionId, until: jiff::Timestamp },
+    /// Answers it as well: the grant ends when it was to end before; `why` is one sentence.
+    NotExtended { session: SessionId, until: jiff::Timestamp, why: Note },
     /// The grant has ended, for whatever reason; sent again while something stands.
     Ended { session: SessionId, ended: Ended },
     /// All that stands now (at most [`MOST_STANDING`]), whenever it is another than was told last.
@@ -137,6 +145,10 @@ pub enum FromProxy {
     /// The session's login has reached the host: its processes can be found now
     /// (their environment carries [`SESSION_VARIABLE`]).
     Attached { session: SessionId },
+    /// The grant, which is this gate's, shall end later than it was to: then. One that is not
+    /// applied, that ends, or that ends no earlier is answered with a sentence and stays as it is. Sent
+    /// on links of version [`EXTENDS`] on; given again while there is no answer.
+    Extend { session: SessionId, gate: GateName, until: jiff::Timestamp },
     /// End the grant and the session's processes now.
     Revoke { session: SessionId },
     /// Every grant of this gate that shall live on, for another `lease`. One of the same gate that is
@@ -321,6 +333,22 @@ mod tests {
         ));
         let more = grant.replace("null", "null,\"tea\":true");
         assert!(serde_json::from_str::<FromProxy>(&more).is_err(), "a grant means all that it says");
+    }
+
+    #[test]
+    fn the_order_for_a_later_end_and_its_answers_read_as_they_are_written() {
+        let (session, until) = (SessionId::new(0, 0), jiff::Timestamp::UNIX_EPOCH);
+        let order = FromProxy::Extend { session, gate: "gate1".parse().unwrap(), until };
+        let text = r#"{"type":"extend","session":"00000000000000000000000000","gate":"gate1",
+            "until":"1970-01-01T00:00:00Z"}"#;
+        assert_eq!(serde_json::from_str::<FromProxy>(text).unwrap(), order);
+        for answer in [
+            FromAgent::Extended { session, until },
+            FromAgent::NotExtended { session, until, why: Note::new("it ends") },
+        ] {
+            let text = serde_json::to_string(&answer).unwrap();
+            assert_eq!(serde_json::from_str::<FromAgent>(&text).unwrap(), answer);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! us in; and only then does a channel carry a byte. However it ends, the order to
 //! revoke goes out first, then connections close and the recording is sealed.
 
+mod granted_end;
 mod live;
 mod policy_watch;
 mod stages;

@@ -32,7 +32,8 @@ impl State {
             return;
         }
         let deadline = now.boot.saturating_add(self.lease.0);
-        self.grants.insert(session, Grant { order, phase: Phase::Waiting, deadline, since: now.boot });
+        let (phase, since, drift) = (Phase::Waiting, now.boot, Vec::new());
+        self.grants.insert(session, Grant { order, phase, deadline, since, drift });
         self.waiting.push_back(Job::Grant(session));
     }
 
@@ -57,7 +58,7 @@ impl State {
     }
 
     /// What could not be taken away from a session before is not given to the next.
-    fn none_stands(&self, wanted: &[Unit]) -> Result<(), Failure> {
+    pub(super) fn none_stands(&self, wanted: &[Unit]) -> Result<(), Failure> {
         // What a session's end takes back now is gone by the time that the grant's turn comes.
         let standing = |unit: &&Unit| {
             self.ledger.held(unit).is_some_and(|held| held.holders.is_empty()) && !self.is_about_to_go(unit)
@@ -122,6 +123,9 @@ impl State {
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
+        if let Some(until) = self.running.extends(session) {
+            return self.planned_extension(session, until, plan, effects);
+        }
         let Some(grant) = self.grants.get(&session) else { return };
         let Phase::Granting(wish) = &grant.phase else { return };
         let ended = matches!(wish, Wish::End(_));
@@ -218,8 +222,16 @@ impl State {
                     self.begin_ending(session, Some(failure(kind)), now, effects);
                 }
             }
+            Record::Extending { session, until, .. } => {
+                self.extension_lost(session, until, true, why, effects);
+            }
+            // Applied, but a restart would not know.
+            Record::Extended { session, until } => {
+                self.extension_lost(session, until, false, why, effects);
+            }
             // Until the journal has caught up, a restart would undo once more what is gone.
-            Record::Traced { .. }
+            Record::NotExtended { .. }
+            | Record::Traced { .. }
             | Record::Released { .. }
             | Record::Ended { .. }
             | Record::Gone { .. }

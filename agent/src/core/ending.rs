@@ -79,13 +79,15 @@ impl State {
         };
         let held = self.ledger.held.iter().any(|held| held.holders.contains(&session));
         let powers = held || grant.order.account.as_str() == "root";
+        let report = Ended { drift: std::mem::take(&mut grant.drift), ..Ended::default() };
+        self.waiting.retain(|job| !matches!(job, Job::Extend(of, _) if *of == session));
         grant.phase = Phase::Ending(Box::new(Ending {
             since,
             refusal,
             undone: false,
             processes_ended,
             powers,
-            report: Ended::default(),
+            report,
             standing: Vec::new(),
             rest: Vec::new(),
             rest_by: None,
@@ -182,7 +184,7 @@ impl State {
         self.report(session, now, effects);
     }
 
-    fn retry_later(&mut self, unit: &Unit, failure: Failure, now: Now) {
+    pub(super) fn retry_later(&mut self, unit: &Unit, failure: Failure, now: Now) {
         let before = self.retries.iter().find(|retry| retry.unit == *unit).map(|retry| retry.wait);
         let wait = before.map_or(FIRST_WAIT, |wait| wait.saturating_mul(2).clamp(FIRST_WAIT, LONGEST_WAIT));
         self.retries.retain(|retry| retry.unit != *unit);

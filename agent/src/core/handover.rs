@@ -124,7 +124,8 @@ impl State {
             let (rest, rest_by) = (Vec::new(), None);
             let ending =
                 Ending { since, refusal, undone, processes_ended, powers, report, standing, rest, rest_by };
-            let grant = Grant { order, phase: Phase::Ending(Box::new(ending)), deadline: now.boot, since };
+            let (phase, deadline, drift) = (Phase::Ending(Box::new(ending)), now.boot, Vec::new());
+            let grant = Grant { order, phase, deadline, since, drift };
             self.grants.insert(session, grant);
         }
     }

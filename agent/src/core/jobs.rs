@@ -6,7 +6,7 @@
 //! What one session takes back is never what another takes back, so undos go side by side
 //! whoever they are of. A grant may join what another session holds, so it goes beside no
 //! undo of the same account, and before none that is due: what it would join might be gone
-//! with a boot, and only the undo knows.
+//! with a boot, and only the undo knows. The same goes for a later end of what is granted.
 
 use std::collections::BTreeSet;
 
@@ -21,6 +21,8 @@ use super::unit::{Pace, Unit, units};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Job {
     Grant(SessionId),
+    /// Have a session's grant end then, which is later.
+    Extend(SessionId, jiff::Timestamp),
     /// What is quick of a session's end.
     End(SessionId),
     /// What is slow of it.
@@ -63,6 +65,21 @@ impl Running {
         }
     }
 
+    /// The later end that the session's grant is being given.
+    pub fn extends(&self, session: SessionId) -> Option<jiff::Timestamp> {
+        match &self.slow {
+            Some(Job::Extend(of, until)) if *of == session => Some(*until),
+            _ => None,
+        }
+    }
+
+    /// That is done, whichever way it went; tells which end it was.
+    pub fn extended(&mut self, session: SessionId) -> Option<jiff::Timestamp> {
+        let until = self.extends(session)?;
+        self.slow = None;
+        Some(until)
+    }
+
     pub fn is_idle(&self) -> bool {
         self.quick.is_none() && self.slow.is_none()
     }
@@ -72,9 +89,14 @@ impl Job {
     fn pace(&self) -> Pace {
         match self {
             Self::End(_) => Pace::Quick,
-            Self::Grant(_) | Self::Rest(_) => Pace::Slow,
+            Self::Grant(_) | Self::Extend(..) | Self::Rest(_) => Pace::Slow,
             Self::Retry(pace, _) => *pace,
         }
+    }
+
+    /// Whether it gives something, which it may share with another session.
+    fn gives(&self) -> bool {
+        matches!(self, Self::Grant(_) | Self::Extend(..))
     }
 }
 
@@ -87,7 +109,7 @@ impl State {
                 let wanted = self.grants.get(session).and_then(|grant| units(&grant.order).ok());
                 of(&wanted.unwrap_or_default())
             }
-            Job::End(session) | Job::Rest(session) => {
+            Job::Extend(session, _) | Job::End(session) | Job::Rest(session) => {
                 let held = self.ledger.held.iter().filter(|held| held.holders.contains(session));
                 held.map(|held| held.unit.account().clone()).collect()
             }
@@ -106,17 +128,19 @@ impl State {
             Pace::Quick => (self.running.at(Pace::Slow), Some(job)),
         };
         match (slow, quick) {
-            (Some(slow @ Job::Grant(_)), Some(quick)) => {
+            (Some(slow), Some(quick)) if slow.gives() => {
                 self.accounts(slow).is_disjoint(&self.accounts(quick))
             }
             _ => true,
         }
     }
 
-    /// Whether an undo of its account waits, and it is a grant.
+    /// Whether an undo of its account waits, and it is none.
     fn comes_after_an_undo(&self, job: &Job) -> bool {
-        let undo = |other: &&Job| !matches!(other, Job::Grant(_));
-        let Job::Grant(_) = job else { return false };
+        let undo = |other: &&Job| !other.gives();
+        if !job.gives() {
+            return false;
+        }
         let accounts = self.accounts(job);
         self.waiting.iter().filter(undo).any(|other| !accounts.is_disjoint(&self.accounts(other)))
     }
@@ -157,6 +181,7 @@ impl State {
     fn start(&mut self, job: &Job, pace: Pace, now: Now, effects: &mut Vec<Effect>) -> bool {
         match job {
             Job::Grant(session) => self.start_grant(*session, now, effects),
+            Job::Extend(session, until) => self.start_extension(*session, *until, effects),
             Job::End(session) => {
                 let (units, rest): (Vec<_>, Vec<_>) = self
                     .ledger

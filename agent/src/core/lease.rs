@@ -66,6 +66,7 @@ impl State {
         if let Some(carried) = carried {
             self.resume(carried, now);
         }
+        self.keep_first_ends(effects);
         let latest = now.boot.saturating_add(self.lease.0);
         for (session, entry) in self.ledger.grants.clone() {
             let left = deadlines.get(&session).copied().filter(|_| entry.granted);
@@ -78,7 +79,8 @@ impl State {
             };
             let deadline = left.unwrap_or(now.boot).min(latest);
             effects.push(Effect::Trace { session, known: entry.traces });
-            self.grants.insert(session, Grant { order, phase: Phase::Active, deadline, since: now.boot });
+            let (phase, since, drift) = (Phase::Active, now.boot, Vec::new());
+            self.grants.insert(session, Grant { order, phase, deadline, since, drift });
         }
         let known: Vec<Unit> = self.retries.iter().map(|retry| retry.unit.clone()).collect();
         for held in self.ledger.orphans().into_iter().filter(|held| !known.contains(&held.unit)) {

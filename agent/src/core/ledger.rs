@@ -27,6 +27,14 @@ pub enum Record {
     },
     /// All of it is applied and verified.
     Granted { session: SessionId },
+    /// Written before the host is touched: the session's grant shall end then, which is later. What is
+    /// fresh and joined, it holds beside what it has.
+    Extending { session: SessionId, until: jiff::Timestamp, fresh: Vec<(Unit, Delta)>, joined: Vec<Unit> },
+    /// All of that is applied and verified: the grant ends then, and what has an earlier end is no
+    /// longer the session's.
+    Extended { session: SessionId, until: jiff::Timestamp },
+    /// It is not: the grant ends when it was to end before, and these units were never there.
+    NotExtended { session: SessionId, until: jiff::Timestamp, gone: Vec<Unit> },
     /// Where processes of the session were seen.
     Traced { session: SessionId, traces: Traces },
     /// The session holds nothing any more, and these units are off the host. Its
@@ -67,6 +75,9 @@ pub struct Entry {
     /// Which gate ordered it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateName>,
+    /// The later end that it is being given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extending: Option<jiff::Timestamp>,
 }
 
 /// A unit that is, or may be, on the host.
@@ -109,16 +120,35 @@ impl Ledger {
                 for held in &mut self.held {
                     held.leave(session);
                 }
-                let traces = Traces::default();
-                self.grants.insert(session, Entry { account, expires, granted: false, traces, gate });
-                for (unit, delta) in fresh {
-                    let holders = BTreeSet::from([session]);
-                    self.held.retain(|held| held.unit != unit);
-                    self.held.push(Held { unit, delta, applied: false, holders, left_by: None });
+                let (granted, traces, extending) = (false, Traces::default(), None);
+                self.grants.insert(session, Entry { account, expires, granted, traces, gate, extending });
+                self.hold(session, fresh, &joined);
+            }
+            Record::Extending { session, until, fresh, joined } => {
+                if let Some(entry) = self.grants.get_mut(&session) {
+                    entry.extending = Some(until);
+                    self.hold(session, fresh, &joined);
                 }
-                for held in self.held.iter_mut().filter(|held| joined.contains(&held.unit)) {
-                    held.holders.insert(session);
+            }
+            Record::Extended { session, until } => {
+                if let Some(entry) = self.grants.get_mut(&session) {
+                    (entry.expires, entry.extending) = (Some(until), None);
                 }
+                for held in self.held.iter_mut().filter(|held| held.holders.contains(&session)) {
+                    held.applied |= held.unit.ends_at(until);
+                    if held.unit.ends_before(until) {
+                        held.leave(session);
+                    }
+                }
+            }
+            Record::NotExtended { session, until, gone } => {
+                if let Some(entry) = self.grants.get_mut(&session) {
+                    entry.extending = None;
+                }
+                for held in self.held.iter_mut().filter(|held| held.unit.ends_at(until)) {
+                    held.leave(session);
+                }
+                self.held.retain(|held| !gone.contains(&held.unit));
             }
             Record::Granted { session } => {
                 for held in self.held.iter_mut().filter(|held| held.holders.contains(&session)) {
@@ -152,6 +182,24 @@ impl Ledger {
             Record::Gone { gone } => self.held.retain(|held| !gone.contains(&held.unit)),
             Record::Snapshot { ledger } => *self = ledger,
         }
+    }
+
+    /// The session holds what is fresh alone, and what is joined with others.
+    fn hold(&mut self, session: SessionId, fresh: Vec<(Unit, Delta)>, joined: &[Unit]) {
+        for (unit, delta) in fresh {
+            let holders = BTreeSet::from([session]);
+            self.held.retain(|held| held.unit != unit);
+            self.held.push(Held { unit, delta, applied: false, holders, left_by: None });
+        }
+        for held in self.held.iter_mut().filter(|held| joined.contains(&held.unit)) {
+            held.holders.insert(session);
+        }
+    }
+
+    /// Sessions that were being given a later end, and which.
+    #[must_use]
+    pub fn half_extended(&self) -> Vec<(SessionId, jiff::Timestamp)> {
+        self.grants.iter().filter_map(|(session, entry)| Some((*session, entry.extending?))).collect()
     }
 
     /// The host was booted since: what lies below /run is gone by itself, not by

@@ -36,6 +36,10 @@ pub enum Event {
     Planned { session: SessionId, plan: Result<Vec<(Unit, Delta)>, Failure> },
     /// Answers [`Effect::Apply`]: one sentence for each unit.
     Applied { session: SessionId, result: Result<Vec<String>, NotApplied> },
+    /// Answers [`Effect::Extend`].
+    Extended { session: SessionId, result: Result<(), NotApplied> },
+    /// Answers [`Effect::Retire`].
+    Retired { session: SessionId, outcomes: Vec<Gone> },
     /// Answers [`Effect::Undo`].
     Undone { session: Option<SessionId>, pace: Pace, outcomes: Vec<Gone> },
     /// Answers [`Effect::Trace`].
@@ -133,7 +137,7 @@ impl Gone {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Find out what each unit would change. Changes nothing; nobody else changes accounts
-    /// until what follows: its `Apply`, or `LetGo`.
+    /// until what follows: its `Apply` or `Extend`, or `LetGo`.
     Plan { session: SessionId, units: Vec<Unit> },
     /// What was planned is not applied.
     LetGo,
@@ -143,6 +147,16 @@ pub enum Effect {
     Journal { record: Record, then: Vec<Effect> },
     /// Apply the fresh units and verify all.
     Apply { session: SessionId, fresh: Vec<(Unit, Delta)>, joined: Vec<Held> },
+    /// Apply the fresh units, have accounts that were created expire later, and verify all.
+    Extend {
+        session: SessionId,
+        until: jiff::Timestamp,
+        fresh: Vec<(Unit, Delta)>,
+        joined: Vec<Held>,
+        accounts: Vec<Held>,
+    },
+    /// Take back what units with a later end have taken the place of.
+    Retire { session: SessionId, units: Vec<Held> },
     /// Take units of one pace back and verify that they are gone.
     Undo { session: Option<SessionId>, pace: Pace, units: Vec<Held> },
     /// Look where the session's processes are.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use tidegate_common::audit::Note;
-use tidegate_common::grant::{Ended, Failure, Standing};
+use tidegate_common::grant::{Drift, Ended, Failure, Standing};
 use tidegate_common::id::SessionId;
 use tidegate_common::name::GateName;
 use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder, MOST_STANDING};
@@ -68,6 +68,8 @@ pub(super) struct Grant {
     pub deadline: u64,
     /// When the order came.
     pub since: u64,
+    /// What was found changed of it while it lives, told at its end.
+    pub drift: Vec<Drift>,
 }
 
 #[derive(Debug, Clone)]
@@ -148,6 +150,8 @@ impl State {
             Event::Proxy(message) => self.hear(message, now, effects),
             Event::Planned { session, plan } => self.planned(session, plan, now, effects),
             Event::Applied { session, result } => self.applied(session, result, now, effects),
+            Event::Extended { session, result } => self.extended(session, result, effects),
+            Event::Retired { session, outcomes } => self.retired(session, outcomes, now, effects),
             Event::Undone { session, pace, outcomes } => self.undone(session, pace, outcomes, now, effects),
             Event::Traced { session, traces } => {
                 if self.ledger.grants.get(&session).is_some_and(|entry| entry.traces != traces) {
@@ -200,6 +204,7 @@ impl State {
                     effects.push(Effect::Trace { session, known: entry.traces.clone() });
                 }
             }
+            FromProxy::Extend { session, gate, until } => self.extend(session, &gate, until, now, effects),
             FromProxy::Revoke { session } => {
                 if self.grants.contains_key(&session) {
                     self.end(session, now, effects);

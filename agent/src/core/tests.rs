@@ -1,5 +1,6 @@
 //! The core against a world in memory.
 
+mod extend;
 mod gates;
 mod host;
 mod jobs;

@@ -89,6 +89,30 @@ impl Unit {
         }
     }
 
+    /// The same with another end, where its text on the host says when it ends.
+    #[must_use]
+    pub fn until(&self, end: jiff::Timestamp) -> Option<Self> {
+        match self {
+            Self::Sudo { account, rule, not_after: Some(_) } => {
+                let (account, rule) = (account.clone(), rule.clone());
+                Some(Self::Sudo { account, rule, not_after: Some(end) })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether its text on the host says that it ends then.
+    #[must_use]
+    pub fn ends_at(&self, end: jiff::Timestamp) -> bool {
+        matches!(self, Self::Sudo { not_after: Some(own), .. } if *own == end)
+    }
+
+    /// Whether its text on the host says that it ends earlier.
+    #[must_use]
+    pub fn ends_before(&self, end: jiff::Timestamp) -> bool {
+        matches!(self, Self::Sudo { not_after: Some(own), .. } if *own < end)
+    }
+
     /// Whether both change the same thing to different ends, so that neither could be
     /// taken back without the other.
     #[must_use]

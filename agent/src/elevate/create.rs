@@ -29,6 +29,9 @@ pub const FILES: [&str; 4] = ["gshadow", "group", "shadow", "passwd"];
 /// User ids are taken from the upper end of those for people, this many.
 const IDS: u32 = 10_000;
 
+/// The field of shadow(5) that says when an account expires.
+const EXPIRES: usize = 7;
+
 const SECONDS_OF_DAY: i64 = 86_400;
 
 /// A day that has passed, for an account that is to expire at once.
@@ -63,8 +66,7 @@ pub fn plan(paths: &Paths, wanted: &Wanted<'_>) -> Result<Delta, String> {
         return Err(format!("the shell {shell} does not exist on this host; name another"));
     }
     let id = free_id(paths)?;
-    // The day after the session's end: a belt, in case nobody is left to remove it.
-    let expires = wanted.expires.map(|end| end.as_second().div_euclid(SECONDS_OF_DAY).saturating_add(1));
+    let expires = wanted.expires.map(day_after);
     Ok(Delta::Created {
         uid: id,
         gid: id,
@@ -197,13 +199,78 @@ fn is_ours(paths: &Paths, account: &AccountName, delta: &Delta) -> Result<bool, 
     Ok(is_there)
 }
 
+/// The day after the session's end: a belt, in case nobody is left to remove it.
+fn day_after(end: jiff::Timestamp) -> i64 {
+    end.as_second().div_euclid(SECONDS_OF_DAY).saturating_add(1)
+}
+
+/// Moves the day on which the account expires along with its session's end. One that is late enough
+/// stays, and so does one that somebody else has brought forward.
+///
+/// # Errors
+/// When it was brought forward, or could not be moved: then it is what it was.
+pub fn expire_later(
+    paths: &Paths,
+    lock: &AccountLock,
+    account: &AccountName,
+    delta: &Delta,
+    end: jiff::Timestamp,
+) -> Result<(), String> {
+    let Delta::Created { expires: first, .. } = delta else { return Err(foreign()) };
+    let there = is_ours(paths, account, delta)?;
+    let Some(before) = expiry(paths, account)?.filter(|_| there) else {
+        return Err(format!("the account `{account}` is gone, though the agent had made it"));
+    };
+    let day = day_after(end);
+    let late_enough = match (before.parse::<i64>(), first.parse::<i64>()) {
+        // It does not expire.
+        _ if before.is_empty() => true,
+        (Ok(now), Ok(first)) if now >= first => now >= day,
+        _ => return Err(format!("somebody else has `{account}` expire before its session ends; left so")),
+    };
+    if late_enough {
+        return Ok(());
+    }
+    let day = day.to_string();
+    let moved = expire(paths, lock, account, &day, tools::make).and_then(|()| {
+        let moved = expiry(paths, account)?.is_some_and(|now| now == day);
+        let why = || format!("`{account}` does not expire later although it was told to");
+        moved.then_some(()).ok_or_else(why)
+    });
+    if moved.is_err() {
+        expire(paths, lock, account, &before, tools::take_back)?;
+    }
+    moved
+}
+
+/// When the account expires, as its field of shadow(5) has it; `None` where it has no line.
+fn expiry(paths: &Paths, account: &AccountName) -> Result<Option<String>, String> {
+    let shadow = read(paths, "shadow")?.unwrap_or_default();
+    let line = fields(&shadow, account.as_str());
+    let field = line.map(|line| line.get(EXPIRES).copied().unwrap_or_default());
+    Ok(field.map(|field| String::from_utf8_lossy(field).into_owned()))
+}
+
 /// Lets nobody log in any more: the account expires at once.
 fn shut(paths: &Paths, lock: &AccountLock, account: &AccountName) -> Result<(), String> {
+    expire(paths, lock, account, PAST, tools::take_back)
+}
+
+/// How account files are changed: to give something, or to take it back.
+type Change = fn(&Paths, &AccountLock, &[Tool], Vec<(&'static str, Vec<u8>)>) -> Result<(), String>;
+
+fn expire(
+    paths: &Paths,
+    lock: &AccountLock,
+    account: &AccountName,
+    day: &str,
+    change: Change,
+) -> Result<(), String> {
     let shadow = read(paths, "shadow")?.unwrap_or_default();
-    match with_field(&shadow, account.as_str(), 7, PAST.as_bytes()) {
+    match with_field(&shadow, account.as_str(), EXPIRES, day.as_bytes()) {
         Some(changed) => {
-            let tools: Vec<Tool> = Tool::expiry(account, PAST).into_iter().collect();
-            tools::take_back(paths, lock, &tools, vec![("shadow", changed)])
+            let tools: Vec<Tool> = Tool::expiry(account, day).into_iter().collect();
+            change(paths, lock, &tools, vec![("shadow", changed)])
         }
         None => Ok(()),
     }

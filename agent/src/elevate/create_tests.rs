@@ -48,6 +48,10 @@ fn granted(elevator: &mut Elevator) -> Vec<Held> {
     ];
     let fresh = elevator.plan(session(), units).unwrap();
     elevator.apply(&fresh, &[]).unwrap();
+    held(fresh)
+}
+
+fn held(fresh: Vec<(Unit, Delta)>) -> Vec<Held> {
     let held =
         |(unit, delta)| Held { unit, delta, applied: true, holders: Default::default(), left_by: None };
     fresh.into_iter().map(held).collect()
@@ -163,4 +167,45 @@ fn an_undo_after_a_crash_before_the_account_was_made_finds_nothing_to_do() {
     let held = Held { unit, delta, applied: false, holders: Default::default(), left_by: None };
     assert!(elevator.undo(vec![held]).iter().all(|gone| gone.result == Ok(None)));
     as_before(&scratch);
+}
+
+#[test]
+fn an_account_expires_later_with_its_session_unless_somebody_has_brought_that_forward() {
+    if !is_root() {
+        return;
+    }
+    let (scratch, mut elevator) = host();
+    let at = |day: i64| jiff::Timestamp::from_second(day * SECONDS_OF_DAY + 60).unwrap();
+    let (account, expires) = (name(), Some(at(30_000)));
+    let created = Unit::Created { account, session: session(), shell: None, expires };
+    let fresh = elevator.plan(session(), vec![created]).unwrap();
+    elevator.apply(&fresh, &[]).unwrap();
+    let held = held(fresh);
+    let expires = || expiry(scratch.paths(), &name()).unwrap().unwrap();
+    assert_eq!(expires(), "30001");
+    // Never earlier.
+    for (end, day) in [(30_005, "30006"), (30_002, "30006"), (30_007, "30008")] {
+        elevator.extend(at(end), &[], &[], &held).unwrap();
+        assert_eq!(expires(), day);
+    }
+    let shadow = scratch.paths().etc.join("shadow");
+    let text = std::fs::read_to_string(&shadow).unwrap();
+    std::fs::write(&shadow, text.replace(":30008:", ":20000:")).unwrap();
+    let refused = elevator.extend(at(30_009), &[], &[], &held).unwrap_err();
+    assert!(refused.failure.why.contains("somebody else has"), "{refused:?}");
+    assert_eq!(expires(), "20000");
+    let gone = elevator.undo(held);
+    assert!(gone.iter().all(|gone| gone.result == Ok(None)), "{gone:?}");
+    as_before(&scratch);
+    let refused = expire_later_gone(&mut elevator);
+    assert!(refused.contains("is gone"), "{refused}");
+}
+
+/// What is said of an account that is not there.
+fn expire_later_gone(elevator: &mut Elevator) -> String {
+    let unit = Unit::Created { account: name(), session: session(), shell: None, expires: None };
+    let fresh = elevator.plan(session(), vec![unit]).unwrap();
+    elevator.let_go();
+    let held = held(fresh);
+    elevator.extend(jiff::Timestamp::UNIX_EPOCH, &[], &[], &held).unwrap_err().failure.why
 }

@@ -15,6 +15,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tidegate_common::grant::{SudoRule, SudoTag};
+use tidegate_common::id::SessionId;
 use tidegate_common::name::AccountName;
 
 use super::defaults::{self, Whose};
@@ -82,6 +83,14 @@ pub struct Rule<'a> {
 }
 
 impl Rule<'_> {
+    /// What its file is called: one of the same session with another end has another name.
+    pub fn file(&self, session: SessionId, index: usize) -> String {
+        match self.not_after {
+            Some(end) => format!("{session}-{index}-{}", end.as_nanosecond()),
+            None => format!("{session}-{index}"),
+        }
+    }
+
     fn run_as(&self) -> String {
         let names: Vec<&str> = self.rule.run_as.iter().map(AccountName::as_str).collect();
         if names.is_empty() { "root".to_owned() } else { names.join(", ") }

@@ -126,6 +126,29 @@ fn a_drop_in_is_checked_placed_and_removed() {
 }
 
 #[test]
+fn a_rule_with_a_later_end_stands_beside_the_first_which_goes_alone() {
+    let scratch = Scratch::new();
+    let paths = scratch.paths();
+    std::fs::write(paths.etc.join("passwd"), "ops:x:1000:1000::/:/bin/sh\n").unwrap();
+    let (account, rule) = (account(), rule("{}"));
+    let sudo = SudoVersion::of_host().unwrap();
+    assert!(sudo.is_some(), "sudo is missing: apt-get install sudo");
+    // Within one second sudo could not tell them apart, and the agent can.
+    let later = end().unwrap() + jiff::SignedDuration::from_millis(1);
+    let placed = [end(), Some(later)].map(|not_after| {
+        let rule = Rule { account: &account, rule: &rule, not_after };
+        let file = rule.file(SessionId::new(1, 1), 0);
+        let Delta::Sudo { file, blake3 } = plan(paths, sudo, &rule, &file, false).unwrap() else { panic!() };
+        apply(paths, sudo, &rule, &file).unwrap();
+        (file, blake3)
+    });
+    let [(first, blake3), (second, _)] = &placed;
+    assert_ne!(first, second);
+    assert_eq!(undo(paths, first, blake3, true), Ok(None));
+    assert!(!paths.sudoers_d().join(first).exists() && paths.sudoers_d().join(second).exists());
+}
+
+#[test]
 fn a_drop_in_that_someone_changed_is_taken_away_kept_and_reported() {
     let scratch = Scratch::new();
     let paths = scratch.paths();

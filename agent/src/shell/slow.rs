@@ -59,6 +59,13 @@ impl Slow {
             Effect::Apply { session, fresh, joined } => {
                 Some(Event::Applied { session, result: self.elevator.apply(&fresh, &joined) })
             }
+            Effect::Extend { session, until, fresh, joined, accounts } => {
+                let result = self.elevator.extend(until, &fresh, &joined, &accounts);
+                Some(Event::Extended { session, result })
+            }
+            Effect::Retire { session, units } => {
+                Some(Event::Retired { session, outcomes: self.elevator.undo(units) })
+            }
             Effect::Undo { session, units, .. } => {
                 // One at a time: many that are slow are not one that hangs. None of them is a
                 // membership, after which somebody may still hold a group.

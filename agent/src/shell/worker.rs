@@ -120,6 +120,8 @@ impl Tools {
         match effect {
             Effect::Plan { .. }
             | Effect::Apply { .. }
+            | Effect::Extend { .. }
+            | Effect::Retire { .. }
             | Effect::LetGo
             | Effect::Undo { pace: Pace::Slow, .. } => {
                 // It ends with this thread, which owns the other end.

@@ -190,6 +190,28 @@ async fn a_privilege_of_two_sessions_goes_with_the_last() {
 }
 
 #[tokio::test]
+async fn a_rule_is_written_anew_with_the_later_end_that_its_grant_is_given_and_goes_with_it() {
+    let Some((_proxy, host, _agent, mut link)) = linked(LONG).await else { return };
+    granted(&mut link, 1).await;
+    let rules = || -> Vec<String> {
+        let files = std::fs::read_dir(host.directory.join("run/sudoers.d")).unwrap();
+        files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+    };
+    let until = jiff::Timestamp::now() + Duration::from_secs(7200);
+    let (session, gate) = (id(1), "gate1".parse().unwrap());
+    link.say(&FromProxy::Extend { session, gate, until }).await;
+    assert_eq!(link.news().await, FromAgent::Extended { session, until });
+    let [rule] = &rules()[..] else { panic!("{:?}", rules()) };
+    let dated = rule.contains("NOTAFTER");
+    assert!(!dated || rule.contains(&until.strftime("NOTAFTER=%Y%m%d%H%M%SZ ").to_string()), "{rule}");
+    assert!(host.sudo_allows() && host.in_group());
+    link.say(&FromProxy::Revoke { session }).await;
+    let FromAgent::Ended { ended, .. } = link.news().await else { panic!("not ended") };
+    assert!(ended.standing.is_empty() && ended.drift.is_empty(), "{ended:?}");
+    assert!(host.untouched());
+}
+
+#[tokio::test]
 async fn a_certificate_two_thirds_old_is_renewed_over_the_link() {
     if !possible() {
         return;

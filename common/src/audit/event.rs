@@ -147,6 +147,12 @@ pub enum Event {
     GrantApplied { session: SessionId, target: CredentialName, applied: Notes, micros: u64 },
     /// Not applied; nothing is left of it.
     GrantRefused { session: SessionId, target: CredentialName, why: Note },
+    /// The agent is about to be told of a later end.
+    GrantExtensionOrdered { session: SessionId, target: CredentialName, until: Timestamp },
+    /// What was granted ends then, and its session too.
+    GrantExtended { session: SessionId, target: CredentialName, until: Timestamp },
+    /// It ends when it was to end before.
+    GrantExtensionRefused { session: SessionId, target: CredentialName, until: Timestamp, why: Note },
     /// The host is what it was, apart from what someone else changed (`drift`).
     GrantEnded { session: SessionId, target: CredentialName, drift: Notes, leftovers: Notes, micros: u64 },
     /// Something could not be undone yet.

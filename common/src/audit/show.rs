@@ -1,8 +1,11 @@
 //! Each record in one line, for `audit tail`.
 
+mod aside;
+
 use std::fmt;
 
-use super::{Actor, CommandSource, Event, Notes, Record};
+use self::aside::{Also, Aside};
+use super::{Actor, CommandSource, Event, Record};
 use crate::id::RequestId;
 
 impl fmt::Display for Actor {
@@ -22,27 +25,6 @@ impl fmt::Display for Record {
         let Self { seq, at, actor, origin, event } = self;
         let from = origin.map(|origin| format!(" from {origin}")).unwrap_or_default();
         write!(f, "{seq:>6}  {at:.3}  {actor}{from}: {event}")
-    }
-}
-
-/// ` (label: value)`, or nothing.
-struct Aside<'a, T>(&'a str, &'a Option<T>);
-
-impl<T: fmt::Display> fmt::Display for Aside<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.1 {
-            Some(value) => write!(f, ", {}: {value}", self.0),
-            None => Ok(()),
-        }
-    }
-}
-
-/// The same for a list.
-struct Also<'a>(&'a str, &'a Notes);
-
-impl fmt::Display for Also<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.1.is_empty() { Ok(()) } else { write!(f, ", {}: {}", self.0, self.1) }
     }
 }
 
@@ -192,6 +174,15 @@ impl fmt::Display for Event {
             }
             Self::GrantRefused { session, target, why } => {
                 write!(f, "session {session}: grant on {target} refused, nothing is left of it: {why}")
+            }
+            Self::GrantExtensionOrdered { session, target, until } => {
+                write!(f, "session {session}: grant on {target} ordered to end later, at {until}")
+            }
+            Self::GrantExtended { session, target, until } => {
+                write!(f, "session {session}: grant on {target} ends at {until} instead")
+            }
+            Self::GrantExtensionRefused { session, target, until, why } => {
+                write!(f, "session {session}: grant on {target} will not end later, at {until}: {why}")
             }
             Self::GrantEnded { session, target, drift, leftovers, micros } => {
                 write!(

@@ -244,6 +244,10 @@ async fn talk<S: AsyncRead + AsyncWrite>(
                     FromAgent::Granted { session, receipt } => registry.granted(session, device, receipt),
                     FromAgent::Refused { session, failure } => registry.refused(session, device, failure),
                     FromAgent::Later { session } => registry.later(session, device),
+                    FromAgent::Extended { session, until } => registry.extended(session, device, until),
+                    FromAgent::NotExtended { session, until, why } => {
+                        registry.not_extended(session, device, until, why);
+                    }
                     FromAgent::Replaced => registry.replaced(device, number),
                     FromAgent::Ended { session, ended } => {
                         let again = told.again(session, &ended);

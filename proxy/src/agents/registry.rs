@@ -7,6 +7,7 @@
 //! revoked is remembered as ending until its agent has said that it is gone.
 
 mod error;
+mod extension;
 mod live;
 mod orders;
 mod questions;
@@ -89,6 +90,8 @@ struct Entry {
     /// When a lease that lists it was last sent, or else its order.
     renewed: tokio::time::Instant,
     stage: Stage,
+    /// A later end that its agent has not answered for yet.
+    extension: Option<extension::Ordered>,
 }
 
 /// A grant that was revoked.
@@ -207,9 +210,15 @@ impl Registry {
         }
         let why = state.away(device);
         state.broken.remove(device);
+        let (orders, protocol) = (sender.clone(), status.protocol);
         let link = Link { number, sender, status, leave: Some(ending), replaced: false };
         state.links.insert(device.clone(), link);
         state.lose(device, &why, |session, _| !alive.contains(session));
+        // And so may its word on a later end.
+        for (session, entry) in state.live.iter_mut().filter(|(_, entry)| entry.what.device == *device) {
+            let order = entry.order_again(*session, protocol, &self.gate);
+            order.into_iter().for_each(|order| drop(orders.try_send(order)));
+        }
         drop(state);
         self.newest.send_replace(number);
         Connected { number, leave }

@@ -41,6 +41,9 @@ pub(super) fn harmless(message: FromAgent) -> FromAgent {
         FromAgent::Refused { session, failure } => {
             FromAgent::Refused { session, failure: self::failure(failure) }
         }
+        FromAgent::NotExtended { session, until, why } => {
+            FromAgent::NotExtended { session, until, why: why.anew() }
+        }
         FromAgent::Ended { session, ended } => FromAgent::Ended { session, ended: self::ended(ended) },
         FromAgent::Standing { standing } => {
             FromAgent::Standing { standing: standing.into_iter().map(stands).collect() }
@@ -58,6 +61,7 @@ pub(super) fn harmless(message: FromAgent) -> FromAgent {
         // A token's secret and a request for a certificate are compared and parsed, never shown.
         wordless @ (FromAgent::Enrol(_)
         | FromAgent::Later { .. }
+        | FromAgent::Extended { .. }
         | FromAgent::Replaced
         | FromAgent::Renew { .. }
         | FromAgent::Alive) => wordless,
@@ -189,6 +193,11 @@ mod tests {
             FromAgent::Hello(hello),
             FromAgent::Granted { session, receipt: Receipt { applied: vec![bad(); 1000], micros: 1 } },
             FromAgent::Refused { session, failure: failure() },
+            FromAgent::NotExtended {
+                session,
+                until: jiff::Timestamp::UNIX_EPOCH,
+                why: serde_json::from_str("\"x\u{fe0f}\u{3164}\"").unwrap(),
+            },
             FromAgent::Ended { session, ended },
             FromAgent::Residue { session, residue },
             FromAgent::Planned { question: 1, lines: vec![bad(); 1000] },

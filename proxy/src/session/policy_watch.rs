@@ -10,6 +10,7 @@ use tidegate_common::policy::{EndReason, Permit};
 use tokio::sync::watch;
 
 use super::End;
+use super::granted_end::GrantedEnd;
 use crate::access::{Access, Basis};
 
 /// So many minutes before its end a session's user is warned.
@@ -20,22 +21,35 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// After so long what the store could not tell is asked again.
 const AWAY: Duration = Duration::from_secs(1);
 
-/// The end is near. Two warnings are the same when they tell of the same end at the
-/// same mark.
+/// What it takes to go on after the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GoingOn {
+    /// That is not for a request to say.
+    Unknown,
+    /// A request.
+    Request,
+    /// Another session: more time was given, and the device's agent did not take it.
+    Session,
+}
+
+/// The end is near, or stays although more time was given. Two warnings are the same when they
+/// tell of the same end at the same mark, and of the same way to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Warning {
     end: Timestamp,
-    mark: i64,
-    on_request: bool,
+    /// None while the end is far.
+    mark: Option<i64>,
+    going_on: GoingOn,
 }
 
 impl Warning {
-    /// The newest warning that is due, none while the end is far or unknown.
-    fn due(end: Option<Timestamp>, on_request: bool, now: Timestamp) -> Option<Self> {
+    /// The newest warning that is due, none while the end is unknown, or far and as expected.
+    fn due(end: Option<Timestamp>, going_on: GoingOn, now: Timestamp) -> Option<Self> {
         let end = end?;
         let left = end.duration_since(now);
-        let mark = MARKS.into_iter().find(|mark| left <= SignedDuration::from_mins(*mark))?;
-        left.is_positive().then_some(Self { end, mark, on_request })
+        let mark = MARKS.into_iter().find(|mark| left <= SignedDuration::from_mins(*mark));
+        let due = mark.is_some() || going_on == GoingOn::Session;
+        (due && left.is_positive()).then_some(Self { end, mark, going_on })
     }
 
     /// One line for the terminal, with what is left at this moment.
@@ -46,18 +60,25 @@ impl Warning {
             0 | 1 => "1 minute".to_owned(),
             minutes => format!("{minutes} minutes"),
         };
-        let more = if self.on_request { "; going on needs another request" } else { "" };
-        format!("this session ends in {left} ({} UTC): save your work{more}", self.end.strftime("%H:%M"))
+        let end = self.end.strftime("%H:%M");
+        let more = match self.going_on {
+            GoingOn::Unknown => "",
+            GoingOn::Request => "; going on needs another request",
+            GoingOn::Session => {
+                "; more time was given, and it is for the next session, because the device did not take it"
+            }
+        };
+        format!("this session ends in {left} ({end} UTC): save your work{more}")
     }
 }
 
 /// Waits until policy no longer permits what it permitted; keeps `warnings` at what is
-/// due meanwhile, also when the end moves. `granted` is the end that the device's agent was given:
-/// what it grants ends then, whatever policy has added since.
+/// due meanwhile, also when the end moves. `granted` is the end that the device's agent was given: what
+/// it grants ends then, so policy's end is the session's only once the agent has taken it.
 pub async fn until_not_permitted(
     access: &Access,
     permit: &Permit,
-    granted: Option<Timestamp>,
+    mut granted: Option<GrantedEnd>,
     warnings: &watch::Sender<Option<Warning>>,
 ) -> End {
     let mut changed = access.changed();
@@ -68,17 +89,33 @@ pub async fn until_not_permitted(
             Ok(now) => permit = now,
             Err(reason) => return ended(&reason),
         }
-        if granted.is_some_and(|end| end <= Timestamp::now()) {
-            return granted_time_over();
+        let mut going_on = if permit.ends_with_request() { GoingOn::Request } else { GoingOn::Unknown };
+        if let Some(granted) = &mut granted {
+            if granted.end() <= Timestamp::now() {
+                return granted_time_over();
+            }
+            granted.follow(permit.expires());
+            if granted.is_kept() && permit.expires().is_none_or(|end| end > granted.end()) {
+                going_on = GoingOn::Session;
+            }
         }
-        let end = [permit.expires(), granted].into_iter().flatten().min();
+        let end = [permit.expires(), granted.as_ref().map(GrantedEnd::end)].into_iter().flatten().min();
         tokio::select! {
             changed = changed.changed() => if changed.is_err() {
                 return End { cause: EndCause::Shutdown, message: Some("the gate is stopping".to_owned()) };
             },
             () = tokio::time::sleep(AWAY), if basis.stale => {}
-            () = until(end, permit.ends_with_request(), warnings, Timestamp::now) => {}
+            () = answered(&mut granted) => {}
+            () = until(end, going_on, warnings, Timestamp::now) => {}
         }
+    }
+}
+
+/// Waits until the agent has taken a later end or not; for ever where none was ordered.
+async fn answered(granted: &mut Option<GrantedEnd>) {
+    match granted {
+        Some(granted) => granted.answered().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -99,13 +136,13 @@ fn granted_time_over() -> End {
 /// Waits for a moment of the wall clock, and warns as it comes near.
 async fn until(
     end: Option<Timestamp>,
-    on_request: bool,
+    going_on: GoingOn,
     warnings: &watch::Sender<Option<Warning>>,
     clock: impl Fn() -> Timestamp,
 ) {
     loop {
         let now = clock();
-        let due = Warning::due(end, on_request, now);
+        let due = Warning::due(end, going_on, now);
         warnings.send_if_modified(|warning| std::mem::replace(warning, due) != due);
         let Some(end) = end else {
             return std::future::pending().await;
@@ -148,7 +185,7 @@ mod tests {
             }
             told
         };
-        let ((), told) = tokio::join!(until(Some(end), true, &warnings, &now), told);
+        let ((), told) = tokio::join!(until(Some(end), GoingOn::Request, &warnings, &now), told);
         assert!(now() >= end && now() < end + Duration::from_secs(1));
         for (mark, (moment, sentence)) in ["10 minutes", "5 minutes", "1 minute"].into_iter().zip(told) {
             let wanted = format!(
@@ -168,7 +205,8 @@ mod tests {
         let warn = |end: Option<&str>| {
             let (end, warnings, now) = (end.map(at), warnings.clone(), &now);
             async move {
-                let _ = tokio::time::timeout(Duration::ZERO, until(end, false, &warnings, now)).await;
+                let _ =
+                    tokio::time::timeout(Duration::ZERO, until(end, GoingOn::Unknown, &warnings, now)).await;
             }
         };
         warn(Some("2026-03-01T12:04:00Z")).await;
@@ -180,5 +218,24 @@ mod tests {
         assert!(seen.borrow().unwrap().sentence(now()).contains("in 9 minutes"));
         warn(None).await;
         assert_eq!(*seen.borrow(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_that_stays_although_more_time_was_given_is_told_at_once_and_as_it_comes_near() {
+        let now = clock(at("2026-03-01T12:00:00Z"));
+        let (warnings, seen) = watch::channel(None::<Warning>);
+        let end = Some(at("2026-03-01T12:30:00Z"));
+        let _ = tokio::time::timeout(Duration::ZERO, until(end, GoingOn::Request, &warnings, &now)).await;
+        assert_eq!(*seen.borrow(), None, "the end is far");
+        let _ = tokio::time::timeout(Duration::ZERO, until(end, GoingOn::Session, &warnings, &now)).await;
+        let told = *seen.borrow();
+        let sentence = "this session ends in 30 minutes (12:30 UTC): save your work; more time was given, and it is \
+                        for the next session, because the device did not take it";
+        assert_eq!(told.unwrap().sentence(now()), sentence);
+        let nearer =
+            tokio::time::timeout(Duration::from_secs(1230), until(end, GoingOn::Session, &warnings, &now));
+        assert!(nearer.await.is_err());
+        let last = seen.borrow().unwrap();
+        assert!(Some(last) != told && last.sentence(now()).contains("in 10 minutes"));
     }
 }

@@ -20,6 +20,7 @@ use tidegate_common::recording::{FORMAT, Header};
 use tidegate_common::wire::GrantOrder;
 use tokio::sync::{mpsc, watch};
 
+use super::granted_end::GrantedEnd;
 use super::policy_watch::until_not_permitted;
 use super::{End, LiveSession, Open, Phase, Sessions};
 use crate::agents::{self, GrantOver, LiveGrant};
@@ -117,7 +118,7 @@ impl Relaying {
     async fn watch(&mut self, user_left: &mut mpsc::Receiver<End>, ordered: &mut mpsc::Receiver<End>) -> End {
         let Opened { requested, grant, .. } = &mut self.opened;
         let (access, permit) = (&requested.sessions.access, &requested.permit);
-        let granted = grant.as_ref().and_then(|_| permit.expires());
+        let granted = grant.as_ref().and_then(|_| GrantedEnd::new(&requested.sessions, requested.id, permit));
         let policy = until_not_permitted(access, permit, granted, &self.open.warnings);
         tokio::select! {
             end = first_end(user_left, ordered) => end,

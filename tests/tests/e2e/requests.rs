@@ -3,8 +3,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use tidegate_tests::pty::PATIENCE;
+use tidegate_tests::pty::{PATIENCE, Pty};
 use tidegate_tests::run::Done;
+use tidegate_tests::wait;
 
 use crate::needs_devices;
 use crate::scene::{ASKS_AND_WAITS, Scene, text};
@@ -85,30 +86,62 @@ fn a_request_for_two_accounts_is_decided_in_part_and_opens_as_many_sessions_as_i
     }
 }
 
-#[test]
-fn more_time_is_given_while_a_session_lives_and_the_next_has_it() {
-    needs_devices!();
-    let scene = Scene::share(street(), "longer", ASKS_AND_WAITS);
+/// A session whose request is for less than a minute, and so much more is asked for and approved while it
+/// lives; its terminal, the request's number, and its first end.
+fn extended(scene: &Scene<'_>, more: &str) -> (Pty, u64, Timestamp) {
     let (mut pty, number) = scene.wait_for_yes();
     let first = number.to_string();
     scene.says(&scene.approver, &["request", "approve", &first, "--duration", "50s"]).ok().unwrap();
     pty.expect("this session ends in 1 minute (").unwrap();
+    pty.send_line("").unwrap();
+    scene.at_the_prompt(&mut pty);
     let end = scene.end_of(number);
-    let words = ["request", "extend", &first, "1h", "-o", "json", "-j", "the copy takes longer"];
+    let words = ["request", "extend", &first, more, "-o", "json", "-j", "the copy takes longer"];
     let more = made(&scene.says(&scene.operator, &words));
     let shown = scene.says(&scene.approver, &["request", "list", "--to-approve"]).ok().unwrap().out();
     assert!(shown.contains("the copy takes longer"), "{shown}");
     scene.approver_says("approve", more).ok().unwrap();
+    (pty, number, end)
+}
+
+/// Beyond its first end the session has what it was granted.
+fn goes_on(scene: &Scene<'_>, pty: &mut Pty, end: Timestamp) {
+    let beyond = end + SignedDuration::from_secs(2);
+    wait::until_true("the first end", PATIENCE, || Timestamp::now() > beyond).unwrap();
+    scene.is_root(pty);
+}
+
+#[test]
+fn more_time_is_given_while_a_session_lives_and_all_of_it_ends_with_the_first_request() {
+    needs_devices!();
+    let scene = Scene::share(street(), "longer", ASKS_AND_WAITS);
+    let (mut pty, number, end) = extended(&scene, "1h");
     assert_eq!(scene.end_of(number), end + SignedDuration::from_hours(1));
-    pty.expect("connect again for the time that was added").unwrap();
-    pty.end(PATIENCE).unwrap();
-    assert!(Timestamp::now() >= end);
-    let mut pty = scene.knock();
-    scene.at_the_prompt(&mut pty);
-    // What was given more time ends with the first, all of it.
+    goes_on(&scene, &mut pty, end);
     scene.approver_says("revoke", number).ok().unwrap();
     pty.expect(&format!("request {number} was revoked by {}", scene.approver)).unwrap();
     pty.end(PATIENCE).unwrap();
+    scene.is_as_before_within(PATIENCE);
+}
+
+#[test]
+fn a_live_session_goes_on_to_the_end_that_it_was_given_meanwhile_and_no_further() {
+    needs_devices!();
+    let scene = Scene::share(street(), "further", ASKS_AND_WAITS);
+    let (mut pty, number, end) = extended(&scene, "30s");
+    let until = scene.end_of(number);
+    assert_eq!(until, end + SignedDuration::from_secs(30));
+    goes_on(&scene, &mut pty, end);
+    pty.expect("the time of this access is over").unwrap();
+    pty.end(PATIENCE).unwrap();
+    assert!(Timestamp::now() >= until);
+    scene.is_as_before_within(PATIENCE);
+    // The log had the order before the agent had it.
+    let session = text(&scene.sessions()[0], "id");
+    let log = scene.world.admin(&["audit", "tail", "-n", "5000"]).unwrap().ok().unwrap().out();
+    let told = |what: &str| log.lines().position(|line| line.contains(&session) && line.contains(what));
+    let (ordered, given) = (told("ordered to end later, at"), told("instead"));
+    assert!(ordered.is_some() && ordered < given, "{log}");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The host: what is asked of it, what goes wrong there, and who else changes it.
 
 use tidegate_common::id::SessionId;
+use tidegate_common::wire::GrantOrder;
 
+use super::super::jobs::Job;
 use super::super::*;
 use super::name;
 use super::world::World;
@@ -52,20 +54,20 @@ impl World {
 
     pub(super) fn apply(
         &mut self,
-        session: SessionId,
+        order: &GrantOrder,
         fresh: &[(Unit, Delta)],
         joined: &[Held],
-    ) -> Result<Vec<String>, NotApplied> {
+    ) -> Result<(), NotApplied> {
         if let Some((unit, _)) = fresh.first().filter(|_| self.fails()) {
             return Err(NotApplied { failure: unit.failure("no room on the disk"), untouched: true });
         }
-        let (disk, wanted) = (self.disk(), unit::units(&self.orders[&session]).unwrap());
+        let (disk, wanted) = (self.disk(), unit::units(order).unwrap());
         for (unit, delta) in fresh {
             // Invariants 4 and 7: durable before the first change, and what was ordered only.
             assert_eq!(disk.held(unit).map(|held| &held.delta), Some(delta), "{unit:?} has no record");
             assert!(wanted.contains(unit), "{unit:?} was not ordered");
             assert_eq!(
-                self.plan(session, unit.clone()).1,
+                self.plan(order.session, unit.clone()).1,
                 *delta,
                 "{unit:?} was changed since it was planned"
             );
@@ -78,7 +80,14 @@ impl World {
         for held in joined {
             assert!(self.is_there(&held.unit), "{held:?} is joined and not there");
         }
-        Ok(Vec::new())
+        Ok(())
+    }
+
+    /// Whether a unit with a later end has taken its place, as the journal has it, and that is still to
+    /// be told.
+    pub(super) fn is_replaced(&self, held: &Held) -> bool {
+        let extends = matches!(self.state.running.at(Pace::Slow), Some(Job::Extend(..)));
+        extends && self.disk().held(&held.unit).is_none_or(|held| held.holders.is_empty())
     }
 
     pub(super) fn undo(&mut self, held: Held) -> Gone {

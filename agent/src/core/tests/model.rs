@@ -1,6 +1,6 @@
 //! Random interleavings of everything that can happen to an agent: sessions of two
 //! proxies, one of which comes back from a copy or lists what the other ordered; links that overlap; messages lost,
-//! doubled and out of turn; an authority beside ours; clocks set; effects that fail;
+//! doubled and out of turn; ends that move; an authority beside ours; clocks set; effects that fail;
 //! kills and power cuts with and without the sweep, in the middle of a record;
 //! handovers.
 
@@ -22,6 +22,7 @@ enum Fate {
 #[derive(Debug, Clone)]
 enum Act {
     Order { proxy: usize, id: u8, groups: Vec<u8>, sudo: bool, slow: bool, lasts: Option<u32> },
+    Extend { proxy: usize, id: u8, micros: u32 },
     Attached(u8),
     Revoke(u8),
     Beat,
@@ -57,7 +58,7 @@ fn fate() -> impl Strategy<Value = Fate> {
 
 fn act() -> impl Strategy<Value = Act> {
     let groups = proptest::collection::vec(0u8..4, 0..3);
-    let lasts = prop::option::weighted(0.2, 0u32..60_000_000);
+    let lasts = prop::option::weighted(0.4, 0u32..60_000_000);
     let slow = prop::bool::weighted(0.3);
     let order = (0usize..2, 0u8..12, groups, any::<bool>(), slow, lasts);
     let thing = prop_oneof!["g[0-3]", Just("theirs".to_owned())];
@@ -67,6 +68,8 @@ fn act() -> impl Strategy<Value = Act> {
         6 => order.prop_map(|(proxy, id, groups, sudo, slow, lasts)| {
             Act::Order { proxy, id, groups, sudo, slow, lasts }
         }),
+        4 => (0usize..2, 0u8..12, 0u32..120_000_000)
+            .prop_map(|(proxy, id, micros)| Act::Extend { proxy, id, micros }),
         1 => (0u8..12).prop_map(Act::Attached),
         4 => (0u8..12).prop_map(Act::Revoke),
         3 => Just(Act::Beat),
@@ -110,6 +113,7 @@ fn play(world: &mut World, act: Act) {
             }
             world.order(proxy, order);
         }
+        Act::Extend { proxy, id, micros } => world.extend(proxy, session(id), micros),
         Act::Attached(id) => {
             world.down.push_back(tidegate_common::wire::FromProxy::Attached { session: session(id) });
         }

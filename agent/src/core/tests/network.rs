@@ -7,6 +7,7 @@ use tidegate_common::name::GateName;
 use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder, Welcome};
 
 use super::super::*;
+use super::now_at;
 use super::world::World;
 
 /// A proxy, as the registry of the real one keeps grants.
@@ -62,6 +63,14 @@ impl World {
                 self.down.push_back(FromProxy::Revoke { session });
             }
         }
+    }
+
+    /// A proxy orders a later end, of whichever session, in so many microseconds.
+    pub(super) fn extend(&mut self, proxy: usize, session: SessionId, micros: u32) {
+        let until = now_at(self.time + u64::from(micros), self.wall).wall;
+        let gate = gate(proxy).filter(|_| self.linked == Some(proxy));
+        let order = gate.map(|gate| FromProxy::Extend { session, gate, until });
+        self.down.extend(order);
     }
 
     pub(super) fn beat(&mut self) {
@@ -135,6 +144,16 @@ impl World {
                 // The record of its end may not have come to the disk; then it is undone once more.
                 let held = &self.state.ledger.held;
                 assert!(!held.iter().any(|held| held.holders.contains(session)), "refused and held");
+            }
+            FromAgent::Extended { session, until } => {
+                let disk = self.disk();
+                assert_eq!(disk.grants[session].expires, Some(*until), "told before durable");
+                let order = GrantOrder { expires: Some(*until), ..self.orders[session].clone() };
+                for unit in unit::units(&order).unwrap() {
+                    let held = disk.held(&unit);
+                    assert!(held.is_some_and(|held| held.holders.contains(session)), "{unit} is not counted");
+                    assert!(self.is_there(&unit), "told, but {unit} is not there");
+                }
             }
             FromAgent::Replaced => {
                 let settled =

@@ -53,6 +53,8 @@ pub struct World {
     /// Which proxy the link of the moment leads to.
     pub(super) linked: Option<usize>,
     pub(super) orders: BTreeMap<SessionId, GrantOrder>,
+    /// Later ends that the agent was told of.
+    pub(super) later_ends: BTreeSet<(SessionId, jiff::Timestamp)>,
     /// Until when the last word of a proxy lets each session live.
     pub(super) word: BTreeMap<SessionId, u64>,
     pub(super) lease: u64,
@@ -108,6 +110,9 @@ impl World {
                 self.orders.entry(order.session).or_insert_with(|| order.clone());
                 self.word.insert(order.session, self.time + self.lease);
             }
+            Event::Proxy(FromProxy::Extend { session, until, .. }) => {
+                self.later_ends.insert((*session, *until));
+            }
             Event::Proxy(FromProxy::Lease { gate, live }) => {
                 // Nobody lives by the word of another gate. A lease that became shorter is the next
                 // agent's only once it was kept.
@@ -142,6 +147,8 @@ impl World {
         match effect {
             Effect::Plan { .. }
             | Effect::Apply { .. }
+            | Effect::Extend { .. }
+            | Effect::Retire { .. }
             | Effect::LetGo
             | Effect::Undo { pace: Pace::Slow, .. } => self.slow.push_back(effect),
             effect => self.execute(effect),
@@ -176,8 +183,23 @@ impl World {
             Effect::LetGo => self.locked = false,
             Effect::Apply { session, fresh, joined } => {
                 self.locked = false;
-                let result = self.apply(session, &fresh, &joined);
+                let order = self.orders[&session].clone();
+                let result = self.apply(&order, &fresh, &joined).map(|()| Vec::new());
                 self.inbox.push_back(Event::Applied { session, result });
+            }
+            Effect::Extend { session, until, fresh, joined, .. } => {
+                self.locked = false;
+                assert!(self.later_ends.contains(&(session, until)), "{session} was to end otherwise");
+                let disk = self.disk();
+                let entry = disk.grants.get(&session);
+                assert!(entry.is_none_or(|entry| entry.extending == Some(until)), "no record of the end");
+                let order = GrantOrder { expires: Some(until), ..self.orders[&session].clone() };
+                let result = self.apply(&order, &fresh, &joined);
+                self.inbox.push_back(Event::Extended { session, result });
+            }
+            Effect::Retire { session, units } => {
+                let outcomes = units.into_iter().map(|held| self.undo(held)).collect();
+                self.inbox.push_back(Event::Retired { session, outcomes });
             }
             Effect::Undo { session, pace, units } => {
                 assert!(units.iter().all(|held| held.unit.pace() == pace), "{units:?} at another pace");
@@ -239,6 +261,8 @@ impl World {
         self.down.clear();
         self.fall();
         let (live, standing) = (self.state.live(), self.state.standing());
+        let ends: BTreeMap<_, _> =
+            self.state.grants.iter().map(|(session, grant)| (*session, grant.order.expires)).collect();
         // Opening a journal writes it anew in short.
         let mut ledger = ledger_of(&self.journal).0;
         let carried = match next {
@@ -271,9 +295,8 @@ impl World {
         if takes_over {
             let now = self.now();
             let counts = |session: &&SessionId| {
-                let order = &self.orders[*session];
                 let over = deadlines.get(session).is_some_and(|at| *at <= now.boot);
-                !over && order.expires.is_none_or(|end| end > now.wall)
+                !over && ends[*session].is_none_or(|end| end > now.wall)
             };
             let expected: Vec<&SessionId> = live.iter().filter(counts).collect();
             assert_eq!(self.state.live().iter().collect::<Vec<_>>(), expected, "a grant was lost");
@@ -300,8 +323,14 @@ impl World {
         let active = |id: &SessionId| self.state.live().contains(id);
         for held in self.state.ledger.held.iter().filter(|held| held.applied) {
             if held.holders.iter().any(active) {
-                assert!(self.is_there(&held.unit), "{held:?} was taken from a live grant");
+                let there = self.is_there(&held.unit) || self.is_replaced(held);
+                assert!(there, "{held:?} was taken from a live grant");
             }
+        }
+        for (session, grant) in self.state.grants.iter().filter(|(_, grant)| grant.lives()) {
+            let (end, first) = (grant.order.expires, self.orders[session].expires);
+            let told = end.is_some_and(|end| self.later_ends.contains(&(*session, end)));
+            assert!(end == first || (told && end > first), "{session} ends at {end:?}");
         }
         for what in &self.theirs {
             assert!(self.host.contains(what), "{what} was theirs and is gone");
@@ -331,7 +360,9 @@ impl World {
             let holders = self.state.ledger.held.iter().filter(|held| name(&held.unit) == *what);
             let mut holders = holders.flat_map(|held| &held.holders);
             let lives = |session: &SessionId| {
-                let in_time = self.orders[session].expires.is_none_or(|end| end > now.wall);
+                let grant = self.state.grants.get(session);
+                let end = grant.map_or(self.orders[session].expires, |grant| grant.order.expires);
+                let in_time = end.is_none_or(|end| end > now.wall);
                 self.word.get(session).is_some_and(|until| *until > self.time) && in_time
             };
             assert!(holders.any(lives), "{what} outlives its lease");

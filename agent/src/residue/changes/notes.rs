@@ -74,7 +74,10 @@ impl Notes {
             }
             Record::Granted { session } => drop(self.jobs.send(Job::Granted { session: *session })),
             Record::Ended { session } => drop(self.jobs.send(Job::Over { session: *session })),
-            Record::Traced { .. }
+            Record::Extending { .. }
+            | Record::Extended { .. }
+            | Record::NotExtended { .. }
+            | Record::Traced { .. }
             | Record::Released { .. }
             | Record::Gone { .. }
             | Record::Snapshot { .. } => {}

@@ -74,6 +74,21 @@ fn what_could_not_be_undone_shows_as_standing() {
 }
 
 #[test]
+fn a_later_end_of_a_grant_reads_as_ordered_as_given_and_as_refused() {
+    let (session, until) = (SessionId::new(0, 0), jiff::Timestamp::UNIX_EPOCH);
+    let target: crate::name::CredentialName = "ops@db01".parse().unwrap();
+    let ordered = Event::GrantExtensionOrdered { session, target: target.clone(), until };
+    assert!(ordered.to_string().ends_with("ordered to end later, at 1970-01-01T00:00:00Z"), "{ordered}");
+    let given = Event::GrantExtended { session, target: target.clone(), until };
+    assert!(given.to_string().ends_with("grant on ops@db01 ends at 1970-01-01T00:00:00Z instead"), "{given}");
+    let refused = Event::GrantExtensionRefused { session, target, until, why: Note::new("it ends") };
+    assert!(
+        refused.to_string().ends_with("will not end later, at 1970-01-01T00:00:00Z: it ends"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn an_unknown_field_or_event_in_a_body_is_refused() {
     let body = r#"{"type":"proxy-stopped","why":"x","more":1}"#;
     assert!(serde_json::from_str::<Event>(body).unwrap_err().to_string().contains("unknown field `more`"));

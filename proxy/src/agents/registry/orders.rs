@@ -64,7 +64,8 @@ impl Registry {
                 expires: order.expires,
             };
             let renewed = tokio::time::Instant::now();
-            state.live.insert(session, Entry { what, renewed, stage: Stage::Requested(reply) });
+            let stage = Stage::Requested(reply);
+            state.live.insert(session, Entry { what, renewed, stage, extension: None });
             sender
         };
         let mut pending = Pending { registry: self, session: Some(session) };

@@ -5,11 +5,11 @@ use tidegate_common::wire::GrantOrder;
 use super::*;
 use crate::store::testing::gate;
 
-fn registry() -> Registry {
+pub(super) fn registry() -> Registry {
     Registry::new(Duration::from_secs(30), gate("gate1"))
 }
 
-fn status() -> LinkStatus {
+pub(super) fn status() -> LinkStatus {
     LinkStatus {
         protocol: tidegate_common::wire::VERSION,
         version: "1".to_owned(),
@@ -33,11 +33,22 @@ fn order(number: u128) -> GrantOrder {
     }
 }
 
-fn db01() -> DeviceName {
+pub(super) fn db01() -> DeviceName {
     "db01".parse().unwrap()
 }
 
-async fn granted(registry: &Registry, number: u128) -> (LiveGrant, mpsc::Receiver<FromProxy>) {
+/// The agent of db01 links; these grants live there.
+pub(super) fn connect(
+    registry: &Registry,
+    status: LinkStatus,
+    alive: &[SessionId],
+) -> mpsc::Receiver<FromProxy> {
+    let (sender, orders) = mpsc::channel(8);
+    registry.connected(&db01(), status, alive, sender);
+    orders
+}
+
+pub(super) async fn granted(registry: &Registry, number: u128) -> (LiveGrant, mpsc::Receiver<FromProxy>) {
     let (sender, mut orders) = mpsc::channel(8);
     registry.connected(&db01(), status(), &[], sender);
     let receipt = Receipt { applied: Vec::new(), micros: 1 };

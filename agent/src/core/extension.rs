@@ -1,0 +1,279 @@
+//! A later end of what is granted.
+//!
+//! What says on the host when it ends, a sudo rule, is put there once more with the later end,
+//! beside the first, verified, and only then is the first taken away; so the account has it
+//! all the while, and whichever step fails or is the last before a crash, each of the two is in
+//! the journal with its own delta. A unit of the later end may be another session's already: then
+//! it is joined, as by a grant. An account that was created expires later where it stands. What says
+//! of no end (memberships, accounts that were enabled, an administrator's programs) stays as it is.
+//!
+//! It is one slow job, so no grant goes beside it, and no end of the same account: an end waits
+//! for it, and takes back all of it.
+
+use std::cmp::Ordering;
+
+use tidegate_common::audit::Note;
+use tidegate_common::grant::{Drift, Failure, PrivilegeKind};
+use tidegate_common::id::SessionId;
+use tidegate_common::name::GateName;
+use tidegate_common::wire::FromAgent;
+
+use super::jobs::Job;
+use super::ledger::Record;
+use super::messages::{Effect, Gone, NotApplied, Now};
+use super::state::{Grant, Phase, State};
+use super::unit::{Delta, Pace, Unit};
+
+/// What an order that can be taken asks for.
+enum Asked {
+    /// A later end.
+    Later,
+    /// The one that is being given, or waits to be.
+    UnderWay,
+    /// The one that it has.
+    Had,
+}
+
+fn kept(session: SessionId, until: jiff::Timestamp, why: &str) -> Effect {
+    Effect::Send(FromAgent::NotExtended { session, until, why: Note::new(why) })
+}
+
+impl State {
+    /// A grant shall end later. It never ends earlier by this, and what ends goes on ending.
+    pub(super) fn extend(
+        &mut self,
+        session: SessionId,
+        gate: &GateName,
+        until: jiff::Timestamp,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        match self.asked(session, gate, until, now) {
+            Ok(Asked::Later) => self.waiting.push_back(Job::Extend(session, until)),
+            Ok(Asked::UnderWay) => {}
+            Ok(Asked::Had) => effects.push(Effect::Send(FromAgent::Extended { session, until })),
+            Err(why) => effects.push(kept(session, until, why)),
+        }
+    }
+
+    fn asked(
+        &self,
+        session: SessionId,
+        gate: &GateName,
+        until: jiff::Timestamp,
+        now: Now,
+    ) -> Result<Asked, &'static str> {
+        // What another gate granted is none of this one's business.
+        let grant = self.grants.get(&session).filter(|grant| grant.is_of(Some(gate)));
+        let grant = grant.ok_or("there is no such grant on this host")?;
+        match &grant.phase {
+            Phase::Waiting | Phase::Granting(_) => return Err("the grant is not applied yet"),
+            Phase::Ending(_) => return Err("the grant ends already"),
+            Phase::Active => {}
+        }
+        let end = grant.order.expires.ok_or("the grant has no end that could be later")?;
+        if end <= now.wall {
+            return Err("the grant ends already");
+        }
+        match self.extends(session) {
+            Some(given) if given == until => return Ok(Asked::UnderWay),
+            Some(_) => return Err("the grant is just being given another end"),
+            None => {}
+        }
+        match until.cmp(&end) {
+            Ordering::Less => Err("the grant ends later than that"),
+            Ordering::Equal => Ok(Asked::Had),
+            Ordering::Greater => Ok(Asked::Later),
+        }
+    }
+
+    /// The end that a grant is being given, or waits to be.
+    fn extends(&self, session: SessionId) -> Option<jiff::Timestamp> {
+        let waits = self.waiting.iter().find_map(|job| match job {
+            Job::Extend(of, until) if *of == session => Some(*until),
+            _ => None,
+        });
+        waits.or_else(|| self.running.extends(session))
+    }
+
+    fn is_active(&self, session: SessionId) -> bool {
+        self.grants.get(&session).is_some_and(|grant| matches!(grant.phase, Phase::Active))
+    }
+
+    /// What the session has that says when it ends, with the later end.
+    fn with_end(&self, session: SessionId, until: jiff::Timestamp) -> Vec<Unit> {
+        let held = self.ledger.held.iter().filter(|held| held.holders.contains(&session));
+        held.filter_map(|held| held.unit.until(until)).collect()
+    }
+
+    /// Whether there was anything to start.
+    pub(super) fn start_extension(
+        &mut self,
+        session: SessionId,
+        until: jiff::Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        if !self.is_active(session) {
+            return false;
+        }
+        let wanted = self.with_end(session, until);
+        if let Err(failure) = self.none_stands(&wanted) {
+            effects.push(kept(session, until, &failure.to_string()));
+            return false;
+        }
+        let units = wanted.into_iter().filter(|unit| self.ledger.held(unit).is_none()).collect();
+        effects.push(Effect::Plan { session, units });
+        true
+    }
+
+    /// The deltas are known: journal them with the later end, then apply.
+    pub(super) fn planned_extension(
+        &mut self,
+        session: SessionId,
+        until: jiff::Timestamp,
+        plan: Result<Vec<(Unit, Delta)>, Failure>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let fresh = match plan {
+            Ok(fresh) if self.is_active(session) => fresh,
+            Ok(_) => {
+                effects.push(Effect::LetGo);
+                self.running.extended(session);
+                return;
+            }
+            Err(failure) => {
+                self.running.extended(session);
+                return self.tell_kept(session, until, &failure.to_string(), effects);
+            }
+        };
+        let mut joined = self.with_end(session, until);
+        joined.retain(|unit| !fresh.iter().any(|(planned, _)| planned == unit));
+        let held = joined.iter().filter_map(|unit| self.ledger.held(unit).cloned()).collect();
+        let of_session = self.ledger.held.iter().filter(|held| held.holders.contains(&session));
+        let accounts = of_session.filter(|held| matches!(held.unit, Unit::Created { .. })).cloned().collect();
+        let extend = Effect::Extend { session, until, fresh: fresh.clone(), joined: held, accounts };
+        self.record(Record::Extending { session, until, fresh, joined }, vec![extend], effects);
+    }
+
+    /// What ends later is there and verified, or not.
+    pub(super) fn extended(
+        &mut self,
+        session: SessionId,
+        result: Result<(), NotApplied>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(until) = self.running.extends(session) else { return };
+        match result {
+            // Its end, which waits for this, takes back all of it.
+            _ if !self.is_active(session) => {
+                self.running.extended(session);
+            }
+            Ok(()) => {
+                let mut units = self.ledger.last_held_by(session);
+                units.retain(|held| held.unit.ends_before(until));
+                // Not in the ledger before it is known to be in the journal, which is when what had
+                // the first end was taken away; until then the first end holds.
+                let record = Record::Extended { session, until };
+                effects.push(Effect::Journal { record, then: vec![Effect::Retire { session, units }] });
+            }
+            Err(NotApplied { failure, untouched }) => {
+                self.keep_end(session, until, untouched, &failure.to_string(), effects);
+            }
+        }
+    }
+
+    /// The later end is in the journal, and what had the first was taken away, or still stands.
+    pub(super) fn retired(
+        &mut self,
+        session: SessionId,
+        outcomes: Vec<Gone>,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(until) = self.running.extended(session) else { return };
+        self.ledger.take(Record::Extended { session, until });
+        // Unless all of it has ended, and what is there is another order of the same name.
+        if self.ledger.grants.contains_key(&session)
+            && let Some(grant) = self.grants.get_mut(&session)
+        {
+            grant.order.expires = Some(until);
+        }
+        let mut gone = Vec::new();
+        for Gone { unit, result, .. } in outcomes {
+            match result {
+                Ok(found) => {
+                    let grant = self.grants.get_mut(&session);
+                    found.into_iter().zip(grant).for_each(|(found, grant)| grant.found(unit.kind(), found));
+                    gone.push(unit);
+                }
+                Err(failure) => {
+                    effects.push(Effect::Warn(format!("still standing, will be tried again: {failure}")));
+                    self.retry_later(&unit, failure, now);
+                }
+            }
+        }
+        if !gone.is_empty() {
+            self.record(Record::Gone { gone }, Vec::new(), effects);
+        }
+        if self.is_active(session) {
+            effects.push(Effect::Send(FromAgent::Extended { session, until }));
+        }
+    }
+
+    /// A record of an extension could not be written. `untouched`: nothing was changed yet.
+    pub(super) fn extension_lost(
+        &mut self,
+        session: SessionId,
+        until: jiff::Timestamp,
+        untouched: bool,
+        why: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        if untouched {
+            effects.push(Effect::LetGo);
+        }
+        let why = format!("the agent's journal could not be written: {why}");
+        self.keep_end(session, until, untouched, &why, effects);
+    }
+
+    /// The first end stands: what was to have the later one goes.
+    fn keep_end(
+        &mut self,
+        session: SessionId,
+        until: jiff::Timestamp,
+        untouched: bool,
+        why: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.running.extended(session);
+        let alone = self.ledger.last_held_by(session);
+        let alone: Vec<Unit> =
+            alone.into_iter().filter(|held| held.unit.ends_at(until)).map(|held| held.unit).collect();
+        let (gone, left) = if untouched { (alone, Vec::new()) } else { (Vec::new(), alone) };
+        self.record(Record::NotExtended { session, until, gone }, Vec::new(), effects);
+        if !left.is_empty() {
+            self.waiting.push_front(Job::Retry(Pace::Quick, left));
+        }
+        self.tell_kept(session, until, why, effects);
+    }
+
+    fn tell_kept(&self, session: SessionId, until: jiff::Timestamp, why: &str, effects: &mut Vec<Effect>) {
+        if self.is_active(session) {
+            effects.push(kept(session, until, why));
+        }
+    }
+
+    /// After a start: an extension that was half done leaves the first end.
+    pub(super) fn keep_first_ends(&mut self, effects: &mut Vec<Effect>) {
+        for (session, until) in self.ledger.half_extended() {
+            self.record(Record::NotExtended { session, until, gone: Vec::new() }, Vec::new(), effects);
+        }
+    }
+}
+
+impl Grant {
+    /// Something that the grant had touched was not as it had left it; told at its end.
+    fn found(&mut self, kind: PrivilegeKind, found: String) {
+        self.drift.push(Drift { kind, found });
+    }
+}
