@@ -1,4 +1,5 @@
 mod codes;
+mod outcomes;
 
 use tidegate_common::audit::Record;
 use tidegate_common::model::{Claims, Limited, RemoteAccessWord, Scope};
