@@ -33,7 +33,8 @@ pub use given::Gives;
 pub use login::{Login, LoginGone, Proved, proves, still_in};
 pub use matrix::{MatrixFilter, MatrixRow, matrix};
 pub use notify::{
-    Notification, Recipient, RequestStep, channels, notify, notify_of_event, notify_of_request,
+    ExceptionalAccessStep, Notification, Recipient, RequestStep, channels, notify, notify_of_event,
+    notify_of_exceptional_access, notify_of_request,
 };
 pub use outside::{Coming, Entry, Located, NoEntry, Outside, Side, enter};
 pub use permit::{EndReason, Permit, recheck};

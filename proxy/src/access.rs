@@ -9,6 +9,7 @@ mod behind;
 mod by;
 mod channels;
 mod error;
+mod exceptional;
 mod facts;
 mod foresee;
 mod joining;
@@ -29,15 +30,16 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use tidegate_common::audit::{self, Event, Verb};
+use tidegate_common::audit::{Event, Verb};
 use tidegate_common::model::{
     Action, Claims, RemoteAccess, Resource, ResourceName, Resources, Snapshot, Written,
 };
 use tidegate_common::name::CredentialName;
 use tidegate_common::policy::{self, Decision, EndReason, Facts, Permit, Proved};
+use tidegate_common::time::Length;
 use tokio::sync::{Mutex, watch};
 
-use crate::audit_log::AuditLog;
+use crate::audit_log::{AuditLog, Telling};
 use crate::governance::Codes;
 use crate::store::{Revision, Store};
 use crate::turn::Turn;
@@ -56,6 +58,8 @@ struct Inner {
     unread: behind::Unread,
     /// What governance codes are held against.
     codes: std::sync::OnceLock<Codes>,
+    /// How long before an exceptional access ends its users are told.
+    tell_before: std::sync::OnceLock<Length>,
     /// Held while this gate changes resources.
     changing: Mutex<()>,
     /// Held while this gate rules; a panic waits for no text of resources.
@@ -92,6 +96,7 @@ impl Access {
             generation: watch::channel(0).0,
             unread: behind::Unread::default(),
             codes: std::sync::OnceLock::new(),
+            tell_before: std::sync::OnceLock::new(),
             changing: Mutex::default(),
             ruling: Mutex::default(),
             outside: outside::Known::new(border),
@@ -280,12 +285,12 @@ impl Access {
             };
             let ResourceName { kind, name } = resource.name();
             let event = Event::ResourceApplied { kind, name: name.as_str().into(), verb };
-            events.push(by.did(event));
+            events.push(Telling::new(by.did(event), self.tells(&resources, &snapshot, &resource)));
             put.push(resource);
         }
         if !put.is_empty() {
             let (accesses, given) = self.given(&resources, &put, by).await?;
-            events.extend(given);
+            events.extend(given.into_iter().map(Telling::from));
             self.commit(Change { put, remove: Vec::new(), accesses, events, snapshot, was }).await?;
         }
         Ok(told)
@@ -320,7 +325,7 @@ impl Access {
         })?;
         let deleted = |which: &ResourceName| {
             let (kind, name) = (which.kind, which.name.as_str().into());
-            by.did(Event::ResourceDeleted { kind, name })
+            Telling::from(by.did(Event::ResourceDeleted { kind, name }))
         };
         let events = which.iter().map(deleted).collect();
         let (put, remove, accesses) = (Vec::new(), which.to_vec(), Vec::new());
@@ -355,7 +360,7 @@ struct Change {
     remove: Vec<ResourceName>,
     /// Of those who join a user group by it.
     accesses: Vec<RemoteAccess>,
-    events: Vec<audit::Entry>,
+    events: Vec<Telling>,
     snapshot: Snapshot,
     was: Revision,
 }

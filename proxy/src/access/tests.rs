@@ -1,5 +1,7 @@
+mod exceptional;
 mod reviews;
 
+use tidegate_common::audit;
 use tidegate_common::model::{Kind, PanicScope};
 
 use tidegate_common::policy::Login;
