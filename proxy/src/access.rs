@@ -40,7 +40,7 @@ use tidegate_common::time::Length;
 use tokio::sync::{Mutex, watch};
 
 use crate::audit_log::{AuditLog, Telling};
-use crate::governance::Codes;
+use crate::governance::{Checked, Codes};
 use crate::store::{Revision, Store};
 use crate::turn::Turn;
 
@@ -145,19 +145,19 @@ impl Access {
         self.0.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Decides now.
+    /// Decides now; `checked` is what came of the governance code that is claimed.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn decide(
+    pub async fn decide_checked(
         &self,
         proved: &Proved,
         target: &CredentialName,
         action: Action,
         origin: IpAddr,
         claims: &Claims,
+        checked: &Checked,
     ) -> Result<Decision, AccessError> {
-        let refused = self.refused_code(claims.governance.as_ref()).await;
         self.is_current()?;
         let now = Timestamp::now();
         let snapshot = self.snapshot();
@@ -166,7 +166,7 @@ impl Access {
         let coming = seen.coming();
         let login = Some(login);
         let origin = Some(origin);
-        let refused_code = refused.as_deref();
+        let refused_code = checked.refused();
         let facts = Facts {
             now,
             user,

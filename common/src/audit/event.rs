@@ -218,6 +218,8 @@ pub enum Event {
     RequestRevoked { request: RequestId, comment: Option<Note> },
     /// Nobody decided in time, or its window is over.
     RequestExpired { request: RequestId },
+    /// A governance code was taken for that, although who knows such codes could not be asked.
+    GovernanceUnchecked { code: Note, taken_for: Note, why: Note },
 
     // Changes.
     /// A step of a change's workflow.

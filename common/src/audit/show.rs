@@ -275,6 +275,9 @@ impl fmt::Display for Event {
                 write!(f, "request {request}, an emergency, reviewed{}", Aside("comment", comment))
             }
             Self::RequestExpired { request } => write!(f, "request {request} expired"),
+            Self::GovernanceUnchecked { code, taken_for, why } => {
+                write!(f, "governance code {code} was taken UNCHECKED for {taken_for}: {why}")
+            }
             Self::ChangeStepped { change, did } => write!(f, "change {change} {did}"),
             Self::CommandUnexpected { session, change, source, command } => {
                 write!(f, "session {session}: UNEXPECTED by change {change}, {source}: {command}")

@@ -25,6 +25,21 @@ pub(crate) fn proved(user: &str) -> Proved {
     Proved { user: user.parse().unwrap(), login: login.into(), origin: std::net::Ipv4Addr::LOCALHOST.into() }
 }
 
+impl Access {
+    /// Decides now, after the governance code that is claimed was checked.
+    pub(crate) async fn decide(
+        &self,
+        proved: &Proved,
+        target: &CredentialName,
+        action: Action,
+        origin: IpAddr,
+        claims: &Claims,
+    ) -> Result<Decision, AccessError> {
+        let checked = self.checked(claims.governance.as_ref()).await;
+        self.decide_checked(proved, target, action, origin, claims, &checked).await
+    }
+}
+
 async fn permitted(access: &Access) -> bool {
     let target = "ops@db01".parse().unwrap();
     let origin = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);

@@ -172,6 +172,28 @@ async fn what_the_group_wants_is_asked_one_by_one_and_a_wrong_answer_again() {
 }
 
 #[tokio::test]
+async fn a_code_that_nobody_could_be_asked_of_is_in_the_log_once_the_session_rests_on_it() {
+    let world = World::new().await;
+    let _ = world.base.access.clone().with_codes(crate::governance::silent());
+    approved(&world.base.store, "CHG-7", "all").await;
+    let (mut conversation, _) = world.begin("all@db01").await;
+    for answer in ["ticket 7", "1"] {
+        asks(conversation.answer(answer).await.unwrap());
+    }
+    let unchecked = async || {
+        let records = world.base.records().await.into_iter();
+        let of = records.filter_map(|record| match record.event {
+            Event::GovernanceUnchecked { code, taken_for, .. } => Some(format!("{code} for {taken_for}")),
+            _ => None,
+        });
+        of.collect::<Vec<_>>()
+    };
+    assert_eq!(unchecked().await, [""; 0]);
+    admitted(conversation.answer("INC-1").await.unwrap());
+    assert_eq!(unchecked().await, ["INC-1 for a session on all@db01"]);
+}
+
+#[tokio::test]
 async fn who_answers_with_nothing_for_ever_has_no_terminal() {
     let world = World::new().await;
     let (mut conversation, _) = world.begin("all@db01").await;

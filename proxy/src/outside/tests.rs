@@ -1,4 +1,5 @@
 mod codes;
+mod governance;
 mod outcomes;
 
 use tidegate_common::audit::Record;

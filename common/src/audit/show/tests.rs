@@ -86,3 +86,10 @@ fn an_unknown_field_or_event_in_a_body_is_refused() {
 fn causes_are_written_in_kebab_case() {
     assert_eq!(serde_json::to_string(&EndCause::Unreachable).unwrap(), "\"unreachable\"");
 }
+
+#[test]
+fn a_governance_code_that_nobody_checked_reads_so() {
+    let (code, taken_for, why) = (Note::new("INC-7"), Note::new("request 7"), Note::new("it answered 500"));
+    let told = Event::GovernanceUnchecked { code, taken_for, why }.to_string();
+    assert_eq!(told, "governance code INC-7 was taken UNCHECKED for request 7: it answered 500");
+}
