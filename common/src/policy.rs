@@ -38,7 +38,10 @@ pub use notify::{
 };
 pub use outside::{Coming, Entry, Located, NoEntry, Outside, Side, enter};
 pub use permit::{EndReason, Permit, recheck};
-pub use review::{NoConfirmation, ReviewTimes, confirm, digest_of_users, reviews_to_tell};
+pub use review::{
+    Confirmation, NoConfirmation, ReviewTimes, confirm, confirms_for, digest_of_users, reviewers,
+    reviews_to_tell,
+};
 pub use simulate::{Access, Accesses, Effect, simulate};
 pub use walk::Step;
 
