@@ -166,6 +166,13 @@ pub enum Notice {
         /// Until when somebody may decide.
         expires: Timestamp,
     },
+    /// What the reader asked for, that somebody may enter from outside, was decided.
+    RemoteAccessDecided {
+        /// What was asked for.
+        remote: Remote,
+        /// What became of it; of a batch, of the first one that was decided so.
+        decided: Decided,
+    },
     /// The reader's request was decided.
     RequestDecided {
         /// What was asked for.
@@ -301,9 +308,9 @@ impl Notice {
     #[must_use]
     pub fn kind(&self) -> NoticeKind {
         match self {
-            // Whoever chose by what they are asked for approvals chose it for both.
+            // Whoever chose by what they are asked for approvals chose it for both, and so of outcomes.
             Self::ApprovalAsked { .. } | Self::RemoteAccessAsked { .. } => NoticeKind::ApprovalAsked,
-            Self::RequestDecided { .. } => NoticeKind::RequestDecided,
+            Self::RequestDecided { .. } | Self::RemoteAccessDecided { .. } => NoticeKind::RequestDecided,
             Self::DecisionCopied { .. } => NoticeKind::DecisionCopied,
             Self::EndsSoon { .. } => NoticeKind::EndsSoon,
             Self::EmergencyUsed { .. } => NoticeKind::EmergencyUsed,

@@ -33,11 +33,15 @@ pub use given::Gives;
 pub use login::{Login, LoginGone, Proved, proves, still_in};
 pub use matrix::{MatrixFilter, MatrixRow, matrix};
 pub use notify::{
-    Notification, Recipient, RequestStep, channels, notify, notify_of_event, notify_of_request,
+    ExceptionalAccessStep, Notification, Recipient, RequestStep, channels, notify, notify_of_event,
+    notify_of_exceptional_access, notify_of_request,
 };
 pub use outside::{Coming, Entry, Located, NoEntry, Outside, Side, enter};
 pub use permit::{EndReason, Permit, recheck};
-pub use review::{NoConfirmation, ReviewTimes, confirm, digest_of_users, reviews_to_tell};
+pub use review::{
+    Confirmation, NoConfirmation, ReviewTimes, confirm, confirms_for, digest_of_users, reviewers,
+    reviews_to_tell,
+};
 pub use simulate::{Access, Accesses, Effect, simulate};
 pub use walk::Step;
 

@@ -9,6 +9,7 @@ mod behind;
 mod by;
 mod channels;
 mod error;
+mod exceptional;
 mod facts;
 mod foresee;
 mod joining;
@@ -30,14 +31,15 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use tidegate_common::audit::{self, Event, Verb};
+use tidegate_common::audit::{Event, Verb};
 use tidegate_common::model::{Action, Claims, Resource, ResourceName, Resources, Snapshot, Written};
 use tidegate_common::name::CredentialName;
 use tidegate_common::policy::{self, Decision, EndReason, Facts, Permit, Proved};
+use tidegate_common::time::Length;
 use tokio::sync::{Mutex, watch};
 
-use crate::audit_log::AuditLog;
-use crate::governance::Codes;
+use crate::audit_log::{AuditLog, Telling};
+use crate::governance::{Checked, Codes};
 use crate::store::{Revision, Step, Store};
 use crate::turn::Turn;
 
@@ -55,6 +57,8 @@ struct Inner {
     unread: behind::Unread,
     /// What governance codes are held against.
     codes: std::sync::OnceLock<Codes>,
+    /// How long before an exceptional access ends its users are told.
+    tell_before: std::sync::OnceLock<Length>,
     /// Held while this gate changes resources.
     changing: Mutex<()>,
     /// Held while this gate rules; a panic waits for no text of resources.
@@ -91,6 +95,7 @@ impl Access {
             generation: watch::channel(0).0,
             unread: behind::Unread::default(),
             codes: std::sync::OnceLock::new(),
+            tell_before: std::sync::OnceLock::new(),
             changing: Mutex::default(),
             ruling: Mutex::default(),
             outside: outside::Known::new(border),
@@ -139,19 +144,19 @@ impl Access {
         self.0.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Decides now.
+    /// Decides now; `checked` is what came of the governance code that is claimed.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn decide(
+    pub async fn decide_checked(
         &self,
         proved: &Proved,
         target: &CredentialName,
         action: Action,
         origin: IpAddr,
         claims: &Claims,
+        checked: &Checked,
     ) -> Result<Decision, AccessError> {
-        let refused = self.refused_code(claims.governance.as_ref()).await;
         self.is_current()?;
         let now = Timestamp::now();
         let snapshot = self.snapshot();
@@ -160,7 +165,7 @@ impl Access {
         let coming = seen.coming();
         let login = Some(login);
         let origin = Some(origin);
-        let refused_code = refused.as_deref();
+        let refused_code = checked.refused();
         let facts = Facts {
             now,
             user,
@@ -279,12 +284,12 @@ impl Access {
             };
             let ResourceName { kind, name } = resource.name();
             let event = Event::ResourceApplied { kind, name: name.as_str().into(), verb };
-            events.push(by.did(event));
+            events.push(Telling::new(by.did(event), self.tells(&resources, &snapshot, &resource)));
             put.push(resource);
         }
         if !put.is_empty() {
             let (accesses, given) = self.given(&resources, &put, by).await?;
-            events.extend(given);
+            events.extend(given.into_iter().map(Telling::from));
             self.commit(Change { put, remove: Vec::new(), accesses, events, snapshot, was }).await?;
         }
         Ok(told)
@@ -319,7 +324,7 @@ impl Access {
         })?;
         let deleted = |which: &ResourceName| {
             let (kind, name) = (which.kind, which.name.as_str().into());
-            by.did(Event::ResourceDeleted { kind, name })
+            Telling::from(by.did(Event::ResourceDeleted { kind, name }))
         };
         let events = which.iter().map(deleted).collect();
         let (put, remove, accesses) = (Vec::new(), which.to_vec(), None);
@@ -354,7 +359,7 @@ struct Change {
     remove: Vec<ResourceName>,
     /// What becomes of remote accesses by it: of those who join a user group, or leave it.
     accesses: Option<Step>,
-    events: Vec<audit::Entry>,
+    events: Vec<Telling>,
     snapshot: Snapshot,
     was: Revision,
 }

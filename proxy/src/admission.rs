@@ -7,6 +7,7 @@
 //! - What waits already is joined, with what was said for it, and not asked anew.
 //! - Whoever is out (disabled, without the key that they came with) stops to wait.
 
+mod answers;
 mod question;
 #[cfg(test)]
 mod tests;
@@ -18,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use tidegate_common::audit::{Event, Note};
 use tidegate_common::id::RequestId;
-use tidegate_common::model::{Action, Claims, Limits, Request, RequestState, Text, Wish};
-use tidegate_common::name::{CredentialName, ReasonName};
+use tidegate_common::model::{Action, Claims, Limits, Request, RequestState, Wish};
+use tidegate_common::name::CredentialName;
 use tidegate_common::policy::{ApprovalNeed, ChangeNeed, Decision, Held, Needs, Permit, Proved};
 
 use crate::access::Access;
@@ -60,6 +61,10 @@ pub struct Conversation {
     target: CredentialName,
     origin: IpAddr,
     claims: Claims,
+    /// For how long, once that was asked.
+    wish: Option<Wish>,
+    /// Whether a person has answered something: a client that cannot be asked never has.
+    answered: bool,
     emergency_asked: bool,
     /// Answers in a row that said nothing.
     empty: u8,
@@ -96,6 +101,8 @@ impl Admission {
             target,
             origin,
             claims: Claims::default(),
+            wish: None,
+            answered: false,
             emergency_asked: false,
             empty: 0,
             refused_codes: 0,
@@ -137,15 +144,26 @@ impl Conversation {
             return Ok(Step::Ask(self.ask()));
         }
         self.empty = 0;
+        self.answered |= !typed.is_empty();
         self.decide().await
     }
 
     /// Asks policy with what is known so far.
     async fn decide(&mut self) -> Result<Step, AuditError> {
         let Admission { access, audit, .. } = &self.admission;
-        let user = &self.proved.user;
-        match access.decide(&self.proved, &self.target, Action::Session, self.origin, &self.claims).await {
-            Ok(Decision::Permitted(permit)) => Ok(Step::Admitted(Box::new(permit))),
+        let (user, target, action) = (&self.proved.user, &self.target, Action::Session);
+        let checked = access.checked(self.claims.governance.as_ref()).await;
+        let decided =
+            access.decide_checked(&self.proved, target, action, self.origin, &self.claims, &checked);
+        match decided.await {
+            Ok(Decision::Permitted(permit)) => {
+                // A request has told of the code that came with it.
+                let told = checked.told(&format!("a session on {target}"));
+                if let Some(event) = told.filter(|_| permit.request().is_none()) {
+                    audit.append(event.by_user(user, self.origin)).await?;
+                }
+                Ok(Step::Admitted(Box::new(permit)))
+            }
             Ok(Decision::Refused(refusal)) => {
                 let event = Event::SessionRefused {
                     session: crate::session::new_id(),
@@ -173,6 +191,7 @@ impl Conversation {
         {
             self.claims = self.claims.or(&request.claims);
         }
+        let duration = self.duration(&needs).filter(|_| asked.is_none());
         let may_ask_emergency = needs.emergency_allowed && !self.emergency_asked;
         let target = self.target.clone();
         let mut named_wrong = None;
@@ -207,6 +226,8 @@ impl Conversation {
         } else if may_ask_emergency {
             self.emergency_asked = true;
             Question::Emergency
+        } else if let Some(duration) = duration {
+            duration
         } else if let Some(approval) = needs.approval {
             return self.wait_for(approval, needs.held, needs.emergency_allowed).await;
         } else {
@@ -216,6 +237,15 @@ impl Conversation {
         };
         self.ask = Ask { question, wrong: named_wrong };
         Ok(Step::Ask(self.ask()))
+    }
+
+    /// The question for how long, where a request is made of what a person answers. An emergency
+    /// has its group's window.
+    fn duration(&self, needs: &Needs) -> Option<Question> {
+        let asks = self.answered && self.wish.is_none() && self.claims.emergency.is_none();
+        needs.approval.as_ref().filter(|_| asks)?;
+        let (usual, longest) = self.admission.requests.lengths(&needs.group)?;
+        Some(Question::Duration { target: self.target.clone(), usual, longest })
     }
 
     fn without_terminal(&self) -> String {
@@ -228,40 +258,6 @@ impl Conversation {
             target = self.target,
             user = self.proved.user,
         )
-    }
-
-    /// What is wrong with the answer, if it is not taken.
-    fn take(&mut self, typed: &str) -> Result<(), String> {
-        let claims = &mut self.claims;
-        match &self.ask.question {
-            Question::Justification { .. } => claims.justification = Some(text(typed)?),
-            Question::Governance { .. } => claims.governance = Some(text(typed)?),
-            Question::Change { open, .. } => {
-                let number = typed.parse::<usize>().ok();
-                let by_number = number.and_then(|number| open.get(number.wrapping_sub(1)));
-                claims.change = Some(match by_number {
-                    Some(chosen) => chosen.id.clone(),
-                    None => typed.parse().map_err(|error| format!("{error}"))?,
-                });
-            }
-            Question::Emergency => {
-                if !typed.is_empty() {
-                    claims.emergency = Some(text(typed)?);
-                }
-            }
-            Question::Reason { reasons, .. } => {
-                let number = typed.parse::<usize>().ok();
-                let by_number = number.and_then(|number| reasons.get(number.wrapping_sub(1)));
-                let chosen = by_number.or_else(|| reasons.iter().find(|reason| reason.as_str() == typed));
-                let none = || {
-                    let names: Vec<_> = reasons.iter().map(ReasonName::as_str).collect();
-                    format!("That is none of them; choose one of {}.", names.join(", "))
-                };
-                claims.reason = Some(chosen.ok_or_else(none)?.clone());
-            }
-            Question::Waiting { .. } => {}
-        }
-        Ok(())
     }
 
     /// Makes the request that approval needs, unless one waits already. An emergency waits for
@@ -301,7 +297,7 @@ impl Conversation {
             targets: vec![self.target.clone()],
             action: Action::Session,
             claims: self.claims.clone(),
-            wish: Wish::default(),
+            wish: self.wish.unwrap_or_default(),
             limits: Limits::default(),
             origin: Some(self.origin),
         };
@@ -353,8 +349,4 @@ fn ended(request: &Request) -> String {
         format!(" by {}{said}", vote.by)
     });
     format!("request {} was {}{}", request.id, request.state.word(), by.unwrap_or_default())
-}
-
-fn text(typed: &str) -> Result<Text, String> {
-    typed.parse().map_err(|error| format!("{error}"))
 }

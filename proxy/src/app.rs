@@ -69,8 +69,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let access = Access::load(store.clone(), audit.clone(), border).await.context("the resources")?;
     let config::Governance { form, endpoint } = config.governance.clone();
     let endpoint = endpoint.map(Endpoint::new).transpose().context("what governance codes are asked of")?;
-    let access = access.with_codes(Codes { form, endpoint });
     let config::Requests { pending, window, tell_before } = config.requests;
+    let access = access.with_codes(Codes { form, endpoint }).with_tell_before(tell_before);
     let workflow = requests::Settings { pending, window, tell_before };
     let requests = Requests::new(store.clone(), access.clone(), audit.clone(), workflow);
     let (mut keys, ca) = {

@@ -135,7 +135,7 @@ pub struct Requests {
     pub pending: Length,
     /// How long an approval opens unless the request asked for another time.
     pub window: Length,
-    /// How long before a window ends its requester is told, where it is twice as long.
+    /// How long before a window or exceptional access ends its users are told, where it is twice as long.
     pub tell_before: Length,
 }
 

@@ -5,7 +5,11 @@ mod endpoint;
 
 pub use endpoint::{Endpoint, Settings, Silence};
 
+#[cfg(test)]
+pub(crate) use endpoint::tests::silent;
+
 use regex::{Regex, RegexBuilder};
+use tidegate_common::audit::{Event, Note};
 use tidegate_common::model::Text;
 
 /// The most that a compiled form may take, in bytes.
@@ -41,13 +45,55 @@ pub struct Codes {
     pub endpoint: Option<Endpoint>,
 }
 
-impl Codes {
-    /// Why the code is refused, if it is. Nobody is asked of one that is out of form.
-    pub async fn refused(&self, code: &Text) -> Option<String> {
-        if let Some(form) = self.form.as_ref().filter(|form| !form.whole.is_match(code.as_str())) {
-            return Some(format!("governance code `{code}` is not of the form {}", form.written));
+/// What came of a code, or of none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checked {
+    /// It is taken.
+    Good,
+    /// It is not, and why; for who gave it.
+    Refused(String),
+    /// It is taken as free evidence, because nobody could be asked; for the audit log.
+    Unasked {
+        /// The code.
+        code: Note,
+        /// Why nobody could be.
+        why: Note,
+    },
+}
+
+impl Checked {
+    /// Why it is refused, if it is.
+    #[must_use]
+    pub fn refused(&self) -> Option<&str> {
+        match self {
+            Self::Refused(why) => Some(why),
+            Self::Good | Self::Unasked { .. } => None,
         }
-        self.endpoint.as_ref()?.refused(code).await
+    }
+
+    /// What the audit log is told with the record of what it was taken for.
+    #[must_use]
+    pub fn told(&self, taken_for: &str) -> Option<Event> {
+        match self {
+            Self::Unasked { code, why } => {
+                let (code, why, taken_for) = (code.clone(), why.clone(), Note::new(taken_for));
+                Some(Event::GovernanceUnchecked { code, taken_for, why })
+            }
+            Self::Good | Self::Refused(_) => None,
+        }
+    }
+}
+
+impl Codes {
+    /// What comes of a code. Nobody is asked of one that is out of form.
+    pub async fn check(&self, code: &Text) -> Checked {
+        if let Some(form) = self.form.as_ref().filter(|form| !form.whole.is_match(code.as_str())) {
+            return Checked::Refused(format!("governance code `{code}` is not of the form {}", form.written));
+        }
+        match &self.endpoint {
+            Some(endpoint) => endpoint.check(code).await,
+            None => Checked::Good,
+        }
     }
 }
 
@@ -58,13 +104,13 @@ mod tests {
     #[tokio::test]
     async fn a_code_is_held_against_the_whole_form() {
         let codes = Codes { form: Some("CHG[0-9]{6}|INC[0-9]+".parse().unwrap()), endpoint: None };
-        let refused = async |code: &str| codes.refused(&code.parse().unwrap()).await;
-        assert_eq!((refused("CHG123456").await, refused("INC7").await), (None, None));
+        let check = async |code: &str| codes.check(&code.parse().unwrap()).await;
+        assert_eq!((check("CHG123456").await, check("INC7").await), (Checked::Good, Checked::Good));
         for code in ["CHG1234567", "xCHG123456", "chg123456", "INC", "INC7 and more"] {
             let sentence = format!("governance code `{code}` is not of the form CHG[0-9]{{6}}|INC[0-9]+");
-            assert_eq!(refused(code).await, Some(sentence));
+            assert_eq!(check(code).await, Checked::Refused(sentence));
         }
-        assert_eq!(Codes::default().refused(&"anything".parse().unwrap()).await, None);
+        assert_eq!(Codes::default().check(&"anything".parse().unwrap()).await, Checked::Good);
     }
 
     #[test]

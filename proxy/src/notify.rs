@@ -174,6 +174,14 @@ impl Shared {
                 });
                 Ok((!same).then(|| "the window is over, or has another end".to_owned()))
             }
+            Notice::EndsSoon { what: Ending::ExceptionalAccess, name, user, ends, .. } => {
+                // What this gate decides by may be behind what the notice was put in with.
+                let resources = self.store.resources().await.map_err(later)?;
+                let mut all = resources.exceptional_accesses.iter();
+                let same = all.find(|access| access.name.as_str() == name.as_str());
+                let same = same.is_some_and(|access| access.until == *ends && access.users.contains(user));
+                Ok((!same).then(|| "the exceptional access is gone, or has another end".to_owned()))
+            }
             _ => Ok(None),
         }
     }

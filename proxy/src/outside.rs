@@ -75,22 +75,13 @@ struct Inner {
     settings: Settings,
     /// Held while this gate changes a remote access.
     changing: Mutex<()>,
-    wrong: link::Wrong,
 }
 
 impl RemoteAccesses {
     /// The workflow over the store.
     #[must_use]
     pub fn new(store: Store, access: Access, audit: AuditLog, vault: Vault, settings: Settings) -> Self {
-        Self(Arc::new(Inner {
-            store,
-            access,
-            audit,
-            vault,
-            settings,
-            changing: Mutex::default(),
-            wrong: Default::default(),
-        }))
+        Self(Arc::new(Inner { store, access, audit, vault, settings, changing: Mutex::default() }))
     }
 
     /// One remote access.

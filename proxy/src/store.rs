@@ -37,6 +37,7 @@ mod tokens;
 mod transfers;
 mod url;
 mod watch;
+mod wrong_codes;
 
 pub use agents::{AgentRow, Enrolled};
 pub use audit::AuditRow;
@@ -55,6 +56,7 @@ pub use secrets::{Rewrapped, SecretRow, SecretSeen};
 pub use sessions::{SessionFilter, SessionRow};
 pub use url::StoreUrl;
 pub use watch::Watch;
+pub use wrong_codes::WrongCodes;
 
 use std::borrow::Cow;
 use std::path::PathBuf;

@@ -224,6 +224,8 @@ pub enum Event {
     RequestRevoked { request: RequestId, comment: Option<Note> },
     /// Nobody decided in time, or its window is over.
     RequestExpired { request: RequestId },
+    /// A governance code was taken for that, although who knows such codes could not be asked.
+    GovernanceUnchecked { code: Note, taken_for: Note, why: Note },
 
     // Changes.
     /// A step of a change's workflow.
@@ -248,7 +250,14 @@ pub enum Event {
         name: Note,
     },
     /// An owner confirmed who is in an access group; it is due again then.
-    GroupConfirmed { group: AccessGroupName, users: Notes, due: Timestamp },
+    GroupConfirmed {
+        group: AccessGroupName,
+        users: Notes,
+        due: Timestamp,
+        /// In which owner's place, where not in their own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stands_in_for: Option<UserName>,
+    },
     /// The owners of an access group were told that its users are to be confirmed.
     GroupReviewDue { group: AccessGroupName, lapses: Timestamp },
     /// An administrator stopped something at once.

@@ -266,6 +266,9 @@ impl fmt::Display for Event {
                 write!(f, "request {request}, an emergency, reviewed{}", Aside("comment", comment))
             }
             Self::RequestExpired { request } => write!(f, "request {request} expired"),
+            Self::GovernanceUnchecked { code, taken_for, why } => {
+                write!(f, "governance code {code} was taken UNCHECKED for {taken_for}: {why}")
+            }
             Self::ChangeStepped { change, did } => write!(f, "change {change} {did}"),
             Self::CommandUnexpected { session, change, source, command } => {
                 write!(f, "session {session}: UNEXPECTED by change {change}, {source}: {command}")
@@ -276,8 +279,9 @@ impl fmt::Display for Event {
             }
             Self::ResourceApplied { kind, name, verb } => write!(f, "{kind} {name} {verb}"),
             Self::ResourceDeleted { kind, name } => write!(f, "{kind} {name} deleted"),
-            Self::GroupConfirmed { group, users, due } => {
-                write!(f, "access group {group}: confirmed until {due:.0}{}", Also("users", users))
+            Self::GroupConfirmed { group, users, due, stands_in_for } => {
+                let (place, users) = (Aside("for", stands_in_for), Also("users", users));
+                write!(f, "access group {group}: confirmed until {due:.0}{place}{users}")
             }
             Self::GroupReviewDue { group, lapses } => {
                 write!(f, "access group {group}: to be confirmed, or it grants nothing from {lapses:.0} on")

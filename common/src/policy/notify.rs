@@ -1,9 +1,11 @@
 //! Who is told of a notice by which channel.
 
 mod event;
+mod exceptional;
 mod request;
 
 pub use event::notify_of_event;
+pub use exceptional::{ExceptionalAccessStep, notify_of_exceptional_access};
 pub use request::{RequestStep, notify_of_request};
 
 use std::collections::HashSet;

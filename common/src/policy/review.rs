@@ -69,8 +69,8 @@ pub fn digest_of_users(group: &AccessGroup) -> Digest {
 /// Why a confirmation does not count; each is a sentence for the person.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoConfirmation {
-    /// There is none, it asks for no review, or this is none of its owners: alike for all who do
-    /// not own it.
+    /// There is none, it asks for no review, or this is none of its owners and stands in for none:
+    /// alike for all of them.
     #[error(
         "you own no access group `{0}` that asks for a review; `group-review list` shows those that concern you"
     )]
@@ -80,23 +80,61 @@ pub enum NoConfirmation {
     Changed(AccessGroupName),
 }
 
-/// Whether this user may confirm those users of a group; when it is due again then.
+/// In whose place a user confirms who is in a group now: their own, or that of an owner who is away.
+#[must_use]
+pub fn confirms_for<'a>(
+    snapshot: &'a Snapshot,
+    review: &ReviewTerms,
+    user: &'a UserName,
+    now: Timestamp,
+) -> Option<&'a UserName> {
+    snapshot.speaks_for(user, now).find(|one| review.owners.contains(one))
+}
+
+/// Everybody who confirms who is in a group now: its owners, and those who stand in for them.
+#[must_use]
+pub fn reviewers(snapshot: &Snapshot, review: &ReviewTerms, now: Timestamp) -> Vec<UserName> {
+    let mut people: Vec<UserName> = Vec::new();
+    for owner in &review.owners {
+        let deputy = snapshot.user(owner).and_then(|user| user.deputy.as_ref());
+        let deputy = deputy.filter(|deputy| deputy.stands_in(now)).map(|deputy| &deputy.user);
+        for one in std::iter::once(owner).chain(deputy) {
+            if !people.contains(one) {
+                people.push(one.clone());
+            }
+        }
+    }
+    people
+}
+
+/// A confirmation that counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirmation {
+    /// When it is due again.
+    pub due: Timestamp,
+    /// In which owner's place it is given, where not in their own.
+    pub stands_in_for: Option<UserName>,
+}
+
+/// Whether this user may confirm those users of a group.
 ///
 /// # Errors
 /// Why not.
 pub fn confirm(
     snapshot: &Snapshot,
     group: &AccessGroupName,
-    owner: &UserName,
+    user: &UserName,
     seen: &Digest,
     now: Timestamp,
-) -> Result<Timestamp, NoConfirmation> {
+) -> Result<Confirmation, NoConfirmation> {
     let no = || NoConfirmation::NotOwner(group.clone());
-    let is_user = snapshot.user(owner).is_some_and(|user| user.enabled);
+    let is_user = snapshot.user(user).is_some_and(|user| user.enabled);
     let known = snapshot.group(group).filter(|_| is_user).ok_or_else(no)?;
-    let review = known.review.as_ref().filter(|review| review.owners.contains(owner)).ok_or_else(no)?;
+    let review = known.review.as_ref().ok_or_else(no)?;
+    let place = confirms_for(snapshot, review, user, now).ok_or_else(no)?;
     if digest_of_users(known) != *seen {
         return Err(NoConfirmation::Changed(group.clone()));
     }
-    Ok(review.every.after(now.max(known.review_begins(review))))
+    let due = review.every.after(now.max(known.review_begins(review)));
+    Ok(Confirmation { due, stands_in_for: (place != user).then(|| place.clone()) })
 }

@@ -52,7 +52,7 @@ impl Access {
         }
         let snapshot = Snapshot::new(&resources).map_err(AccessError::Choice)?;
         let (kind, name) = (resource.kind, resource.name.as_str().into());
-        let events = vec![by.did(Event::ResourceApplied { kind, name, verb: Verb::Changed })];
+        let events = vec![by.did(Event::ResourceApplied { kind, name, verb: Verb::Changed }).into()];
         let (put, remove, accesses) = (vec![Resource::User(Box::new(user.clone()))], Vec::new(), None);
         self.commit(Change { put, remove, accesses, events, snapshot, was }).await?;
         Ok(user)

@@ -7,7 +7,7 @@ use tidegate_common::name::{CredentialName, UserName};
 use tidegate_common::policy::{Decision, LiveSession, Needs};
 
 use super::Access;
-use crate::governance::Codes;
+use crate::governance::{Checked, Codes};
 use crate::store::{RequestFilter, StoreError};
 
 impl Access {
@@ -18,10 +18,13 @@ impl Access {
         self
     }
 
-    /// Why a governance code is refused, if it is. Somebody may be asked, which takes its time:
-    /// before anything is locked, and before the moment that is decided for.
-    pub(crate) async fn refused_code(&self, code: Option<&Text>) -> Option<String> {
-        self.0.codes.get()?.refused(code?).await
+    /// What comes of a governance code. Somebody may be asked, which takes its time: before
+    /// anything is locked, and before the moment that is decided for.
+    pub(crate) async fn checked(&self, code: Option<&Text>) -> Checked {
+        match (self.0.codes.get(), code) {
+            (Some(codes), Some(code)) => codes.check(code).await,
+            _ => Checked::Good,
+        }
     }
 
     /// The sessions that count where the group that decided bounds them.

@@ -9,6 +9,7 @@ use tidegate_common::model::{RemoteAccess, Resource, ResourceName, Resources, Sn
 use tidegate_common::name::UserName;
 
 use super::{Access, AccessError, By, Change};
+use crate::audit_log::Telling;
 use crate::store::{Revision, Store};
 use crate::turn::Turn;
 
@@ -49,10 +50,10 @@ impl Access {
         if last.is_empty() {
             return Ok(Vec::new());
         }
-        let mut events: Vec<_> = last.iter().map(|access| told(&resources, access)).collect();
+        let mut events: Vec<Telling> = last.iter().map(|access| told(&resources, access).into()).collect();
         let gone: HashSet<_> = last.iter().map(|access| access.user.clone()).collect();
         let put = resources.remove_limited(&gone);
-        events.extend(put.iter().map(written));
+        events.extend(put.iter().map(|resource| Telling::from(written(resource))));
         let snapshot = Snapshot::new(&resources).map_err(AccessError::Broken)?;
         // One that is given meanwhile keeps its user.
         let accesses = Some(Store::remote_accesses_unchanged(accesses_were));

@@ -1,4 +1,4 @@
-//! Reviews of groups: confirmed by their owners, who are told when it is time.
+//! Reviews of groups: confirmed by their owners or who stands in for them, who are told when it is time.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tidegate_common::digest::Digest;
 use tidegate_common::model::{Confirmed, Snapshot};
 use tidegate_common::name::{AccessGroupName, UserName};
 use tidegate_common::notice::{Ending, Notice};
-use tidegate_common::policy::{self, Notification, reviews_to_tell};
+use tidegate_common::policy::{self, Confirmation, Notification, reviews_to_tell};
 
 use super::{Access, AccessError, By};
 use crate::audit_log::Telling;
@@ -22,23 +22,24 @@ impl Access {
     /// looked at.
     ///
     /// # Errors
-    /// When the user does not own it, its users were changed meanwhile, or the store or the audit
-    /// log failed.
+    /// When the user neither owns it nor stands in for an owner, its users were changed meanwhile, or
+    /// the store or the audit log failed.
     pub async fn confirm_group(
         &self,
         group: &AccessGroupName,
-        owner: &UserName,
+        user: &UserName,
         seen: &Digest,
         by: &By,
     ) -> Result<(), AccessError> {
         let at = Timestamp::now();
         self.rule(|snapshot, rulings, was| {
             self.still_proved(by)?;
-            let due = policy::confirm(snapshot, group, owner, seen, at)?;
+            let Confirmation { due, stands_in_for } = policy::confirm(snapshot, group, user, seen, at)?;
             let users = snapshot.group(group).map(|group| Notes::of(&group.users)).unwrap_or_default();
             let review = rulings.reviews.entry(group.clone()).or_default();
-            review.confirmed = Some(Confirmed { at, by: owner.clone() });
-            let confirmed = Event::GroupConfirmed { group: group.clone(), users, due };
+            let (by_whom, place) = (user.clone(), stands_in_for.clone());
+            review.confirmed = Some(Confirmed { at, by: by_whom, stands_in_for: place });
+            let confirmed = Event::GroupConfirmed { group: group.clone(), users, due, stands_in_for };
             let step = Store::group_review_step(group.clone(), review.clone(), was);
             Ok((by.did(confirmed).into(), step))
         })
@@ -88,8 +89,8 @@ impl Access {
     }
 }
 
-/// From when on the group would grant nothing, and what its owners are told; nothing where they
-/// were told.
+/// From when on the group would grant nothing, and what its owners and those who stand in for them
+/// are told; nothing where they were told.
 fn notices(
     snapshot: &Snapshot,
     group: &AccessGroupName,
@@ -99,5 +100,6 @@ fn notices(
     let (what, name) = (Ending::GroupReview, Note::new(group.as_str()));
     let user = review.owners.first()?.clone();
     let notice = Notice::EndsSoon { what, name, user, ends: times.lapses, from: now };
-    Some((times.lapses, policy::notify(snapshot, &review.owners, &notice)))
+    let readers = policy::reviewers(snapshot, review, now);
+    Some((times.lapses, policy::notify(snapshot, &readers, &notice)))
 }

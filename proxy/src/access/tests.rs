@@ -1,5 +1,7 @@
+mod exceptional;
 mod reviews;
 
+use tidegate_common::audit;
 use tidegate_common::model::{Kind, PanicScope};
 
 use tidegate_common::policy::Login;
@@ -21,6 +23,21 @@ async fn access(temporary: &Temporary) -> Access {
 pub(crate) fn proved(user: &str) -> Proved {
     let login = Login::Certificate { principals: vec![user.to_owned()], until: None };
     Proved { user: user.parse().unwrap(), login: login.into(), origin: std::net::Ipv4Addr::LOCALHOST.into() }
+}
+
+impl Access {
+    /// Decides now, after the governance code that is claimed was checked.
+    pub(crate) async fn decide(
+        &self,
+        proved: &Proved,
+        target: &CredentialName,
+        action: Action,
+        origin: IpAddr,
+        claims: &Claims,
+    ) -> Result<Decision, AccessError> {
+        let checked = self.checked(claims.governance.as_ref()).await;
+        self.decide_checked(proved, target, action, origin, claims, &checked).await
+    }
 }
 
 async fn permitted(access: &Access) -> bool {

@@ -1,10 +1,13 @@
 //! What is asked before a session, and how it reads. The fields are for whoever shows it in a
 //! way of their own; [`Ask::instructions`] and [`Question::prompt`] are for terminals.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use tidegate_common::id::RequestId;
 use tidegate_common::model::Text;
 use tidegate_common::name::{ChangeId, CredentialName, ReasonName};
+use tidegate_common::time::Length;
 
 const EMERGENCY: &str = "In an emergency, say why this can't wait for approval: you get in at once, every approver is told, and one \
                          of them reviews it afterwards. Otherwise just press Enter.";
@@ -51,6 +54,15 @@ pub enum Question {
     },
     /// Why this can't wait; empty when it can.
     Emergency,
+    /// For how long; empty for as long as is usual.
+    Duration {
+        /// For which credential.
+        target: CredentialName,
+        /// For how long it is where nothing is said.
+        usual: Length,
+        /// For how long at most, where that is bounded.
+        longest: Option<Length>,
+    },
     /// Nothing to type: approvers are asked.
     Waiting {
         /// The request that they vote on.
@@ -73,15 +85,16 @@ pub enum Question {
 impl Question {
     /// What stands before the place to type; none where there is nothing to type.
     #[must_use]
-    pub fn prompt(&self) -> Option<&'static str> {
-        Some(match self {
+    pub fn prompt(&self) -> Option<Cow<'static, str>> {
+        Some(Cow::Borrowed(match self {
             Self::Justification { .. } => "Justification: ",
             Self::Reason { .. } => "Reason (number or name): ",
             Self::Change { .. } => "Change (number or ID): ",
             Self::Governance { .. } => "Governance code: ",
             Self::Emergency => "Emergency: ",
+            Self::Duration { usual, .. } => return Some(format!("For how long [{usual}]: ").into()),
             Self::Waiting { .. } => return None,
-        })
+        }))
     }
 
     fn text(&self) -> String {
@@ -106,6 +119,13 @@ impl Question {
             }
             Self::Governance { target } => format!("Access to {target} wants a governance code."),
             Self::Emergency => EMERGENCY.to_owned(),
+            Self::Duration { target, usual, longest } => {
+                let most = longest.map(|longest| format!("; {longest} at most")).unwrap_or_default();
+                format!(
+                    "For how long do you want access to {target}? Press Enter for {usual}, or type another length, \
+                     such as 15m{most}."
+                )
+            }
             Self::Waiting { request, waited: Some(waited), .. } => {
                 format!(
                     "Request {request} still waits for approval ({} min {:02} s).",

@@ -172,6 +172,28 @@ async fn what_the_group_wants_is_asked_one_by_one_and_a_wrong_answer_again() {
 }
 
 #[tokio::test]
+async fn a_code_that_nobody_could_be_asked_of_is_in_the_log_once_the_session_rests_on_it() {
+    let world = World::new().await;
+    let _ = world.base.access.clone().with_codes(crate::governance::silent());
+    approved(&world.base.store, "CHG-7", "all").await;
+    let (mut conversation, _) = world.begin("all@db01").await;
+    for answer in ["ticket 7", "1"] {
+        asks(conversation.answer(answer).await.unwrap());
+    }
+    let unchecked = async || {
+        let records = world.base.records().await.into_iter();
+        let of = records.filter_map(|record| match record.event {
+            Event::GovernanceUnchecked { code, taken_for, .. } => Some(format!("{code} for {taken_for}")),
+            _ => None,
+        });
+        of.collect::<Vec<_>>()
+    };
+    assert_eq!(unchecked().await, [""; 0]);
+    let _permit = admitted(conversation.answer("INC-1").await.unwrap());
+    assert_eq!(unchecked().await, ["INC-1 for a session on all@db01"]);
+}
+
+#[tokio::test]
 async fn who_answers_with_nothing_for_ever_has_no_terminal() {
     let world = World::new().await;
     let (mut conversation, _) = world.begin("all@db01").await;
@@ -231,6 +253,8 @@ async fn who_comes_again_joins_what_waits_and_is_asked_nothing_twice() {
     // One that asks for a justification has it from the request.
     let (mut first, _) = world.begin("ops@db01").await;
     asks(first.answer("ticket 7").await.unwrap());
+    // No emergency, and for as long as is usual.
+    asks(first.answer("").await.unwrap());
     let request = waits(first.answer("").await.unwrap());
     let (mut second, step) = world.begin("ops@db01").await;
     assert_eq!(asks(step).question, Question::Emergency);
@@ -238,11 +262,51 @@ async fn who_comes_again_joins_what_waits_and_is_asked_nothing_twice() {
 }
 
 #[tokio::test]
+async fn who_has_answered_why_is_asked_for_how_long_and_no_longer_than_the_group_gives() {
+    let world = World::new().await;
+    let group = "[[access_group]]\nname = \"ops\"\nusers = [\"operator\"]\napprovers = [\"approver\"]\n\
+                 criteria = { accounts = [\"ops\"] }\nconditions = { longest = \"2h\" }\n\
+                 session = { justification = true, approval = { needed = 1 } }\n";
+    world.base.apply(group).await;
+    let (mut conversation, _) = world.begin("ops@db01").await;
+    let ask = asks(conversation.answer("ticket 7").await.unwrap());
+    let length = |text: &str| text.parse::<tidegate_common::time::Length>().unwrap();
+    let (target, usual, longest) = ("ops@db01".parse().unwrap(), length("60m"), Some(length("2h")));
+    assert_eq!(ask, Ask::of(Question::Duration { target, usual, longest }));
+    assert_eq!(ask.question.prompt().as_deref(), Some("For how long [1h]: "));
+    assert_eq!(
+        ask.instructions(),
+        "For how long do you want access to ops@db01? Press Enter for 1h, or type another length, such as 15m; 2h at \
+         most."
+    );
+    for (typed, told) in [
+        ("soon", "`soon` is not a length of time; write it as 90m, 2h, 3d, 1 month or 1h 30m."),
+        ("0m", "a length of time must be longer than nothing."),
+        ("121m", "Access to ops@db01 is given for 2h at most; say that or less."),
+    ] {
+        assert_eq!(asks(conversation.answer(typed).await.unwrap()).instructions(), told);
+    }
+    let request = waits(conversation.answer(" 30m ").await.unwrap());
+    let wish = world.base.requests.get(request).await.unwrap().wish;
+    assert_eq!(wish, Wish { start: None, duration: Some(length("30m")) });
+    world.votes("approver", request, false).await;
+
+    // An empty answer is for as long as is usual.
+    let (mut conversation, _) = world.begin("ops@db01").await;
+    asks(conversation.answer("ticket 8").await.unwrap());
+    let request = waits(conversation.answer("").await.unwrap());
+    assert_eq!(world.base.requests.get(request).await.unwrap().wish, Wish::default());
+}
+
+#[tokio::test]
 async fn an_emergency_is_asked_for_where_the_group_allows_it_and_lets_in_at_once() {
     let world = World::new().await;
     let (mut conversation, _) = world.begin("ops@db01").await;
     let ask = asks(conversation.answer("ticket 7").await.unwrap());
-    assert_eq!((ask.question.clone(), ask.question.prompt()), (Question::Emergency, Some("Emergency: ")));
+    assert_eq!(
+        (ask.question.clone(), ask.question.prompt()),
+        (Question::Emergency, Some("Emergency: ".into()))
+    );
     // What is no text is asked again, and no emergency.
     assert!(asks(conversation.answer("\u{202e}").await.unwrap()).wrong.is_some());
     let permit = admitted(conversation.answer("the shop is down").await.unwrap());
@@ -256,6 +320,8 @@ async fn an_emergency_lets_in_beside_a_request_that_waits() {
     let world = World::new().await;
     let (mut first, _) = world.begin("ops@db01").await;
     asks(first.answer("ticket 7").await.unwrap());
+    // No emergency, and for as long as is usual.
+    asks(first.answer("").await.unwrap());
     let request = waits(first.answer("").await.unwrap());
     assert!(first.ask().instructions().ends_with("leave and come again."), "{:?}", first.ask());
     let (mut second, _) = world.begin("ops@db01").await;

@@ -65,8 +65,14 @@ fn joined<T: ToString>(names: &[T]) -> String {
     names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
+/// Who confirmed it last, and in whose place.
+fn by(view: &GroupReviewView) -> Option<String> {
+    let place = view.stands_in_for.as_ref().map(|owner| format!(" for {owner}")).unwrap_or_default();
+    view.confirmed_by.as_ref().map(|user| format!("{user}{place}"))
+}
+
 fn details(view: &GroupReviewView) -> String {
-    let confirmed = match (view.confirmed, &view.confirmed_by) {
+    let confirmed = match (view.confirmed, by(view)) {
         (Some(at), Some(by)) => format!("at {} by {by}", moment(at)),
         _ => "never".to_owned(),
     };
@@ -93,7 +99,7 @@ fn table(all: &[GroupReviewView]) -> Table {
             moment(view.due),
             moment(view.lapses),
             view.confirmed.map(moment).unwrap_or_default(),
-            maybe(view.confirmed_by.as_ref()),
+            maybe(by(view).as_ref()),
             joined(&view.owners),
             view.users.len().to_string(),
         ]);

@@ -12,11 +12,13 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use serde::Deserialize;
+use tidegate_common::audit::Note;
 use tidegate_common::model::Text;
 use tidegate_common::secret::Secret;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::Checked;
 use crate::files;
 use crate::http::{Answer, Client, HttpError, Template};
 
@@ -77,26 +79,30 @@ impl Endpoint {
         Ok(Self { settings, client, open: Semaphore::new(AT_ONCE), good: Mutex::default() })
     }
 
-    /// Why the code is refused, if it is.
-    pub(super) async fn refused(&self, code: &Text) -> Option<String> {
+    /// What comes of a code.
+    pub(super) async fn check(&self, code: &Text) -> Checked {
         if self.remembers(code) {
-            return None;
+            return Checked::Good;
         }
         let asked = tokio::time::timeout(self.settings.timeout, self.ask(code)).await;
         let late = || format!("no answer within {} s", self.settings.timeout.as_secs());
         match asked.unwrap_or_else(|_| Err(late())) {
             Ok(true) => {
                 self.remember(code);
-                None
+                Checked::Good
             }
-            Ok(false) => Some(format!("governance code `{code}` is not known to who gives out such codes")),
+            Ok(false) => {
+                Checked::Refused(format!("governance code `{code}` is not known to who gives out such codes"))
+            }
             Err(why) => {
                 tracing::warn!(%why, silence = ?self.settings.silence, "a governance code could not be checked");
                 match self.settings.silence {
-                    Silence::Accept => None,
-                    Silence::Refuse => {
-                        Some(format!("governance code `{code}` cannot be checked now; try again later"))
+                    Silence::Accept => {
+                        Checked::Unasked { code: Note::new(code.as_str()), why: Note::new(why) }
                     }
+                    Silence::Refuse => Checked::Refused(format!(
+                        "governance code `{code}` cannot be checked now; try again later"
+                    )),
                 }
             }
         }
@@ -150,4 +156,4 @@ fn verdict(answer: &Answer) -> Result<bool, String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -21,6 +21,7 @@ use crate::store::testing::on_both;
 use crate::store::{NotificationFilter, NotificationRow, NotificationState};
 use crate::testing::until;
 
+mod over;
 mod servers;
 
 #[path = "../../../tests/src/sinks.rs"]

@@ -1,12 +1,14 @@
-//! Who is told that a remote access waits for them, and what they read.
+//! Who is told that a remote access waits for them, and who asked for it what became of it; what they read.
 
 use tidegate_common::audit::{Note, Notes};
 use tidegate_common::model::{RemoteAccess, RemoteAccessState, Scope, Text};
 use tidegate_common::name::UserName;
-use tidegate_common::notice::{Notice, NoticeText, Remote};
+use tidegate_common::notice::{Decided, Notice, NoticeText, Outcome, Remote};
 use tidegate_common::policy::{self, Notification};
 
-use super::RemoteAccesses;
+use super::{RemoteAccessError, RemoteAccesses, who};
+use crate::access::By;
+use crate::store::RemoteAccessFilter;
 
 impl RemoteAccesses {
     /// What approvers are told of what was just requested: of a batch once. Nobody is told of what
@@ -21,6 +23,56 @@ impl RemoteAccesses {
         let approvers =
             self.0.settings.approvers.iter().filter(|user| self.is_approver(user)).filter(decides);
         policy::notify(&self.0.access.snapshot(), approvers, &notice)
+    }
+
+    /// What who asked for it is told of what somebody else makes of it: of a batch once for each
+    /// outcome, with the first that has it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn tells_outcome(
+        &self,
+        access: &RemoteAccess,
+        by: &By,
+        comment: Option<&Text>,
+    ) -> Result<Vec<Notification>, RemoteAccessError> {
+        let (outcome, by) = (outcome(&access.state), who(by));
+        let Some(outcome) = outcome.filter(|_| access.by != by) else { return Ok(Vec::new()) };
+        let mut all = vec![access.clone()];
+        if access.batch.is_some() {
+            let batch = RemoteAccessFilter { batch: access.batch, ..RemoteAccessFilter::default() };
+            let before = RemoteAccessFilter { states: stored(outcome), limit: 1, ..batch.clone() };
+            if !self.list(&before).await?.is_empty() {
+                return Ok(Vec::new());
+            }
+            all = self.list(&batch).await?;
+            all.reverse();
+        }
+        let remote = remote(all.first().unwrap_or(access), &all);
+        let (by, comment) = (Some(Note::new(by)), comment.map(|text| NoticeText::new(text.as_str())));
+        let notice = Notice::RemoteAccessDecided { remote, decided: Decided { outcome, by, comment } };
+        // Who is no user, as the local administrator, has nowhere to be told.
+        let asked = access.by.parse::<UserName>().ok();
+        Ok(policy::notify(&self.0.access.snapshot(), &asked, &notice))
+    }
+}
+
+fn outcome(state: &RemoteAccessState) -> Option<Outcome> {
+    match state {
+        RemoteAccessState::Pending { .. } => None,
+        RemoteAccessState::Granted => Some(Outcome::Approved),
+        RemoteAccessState::Rejected { .. } => Some(Outcome::Rejected),
+        RemoteAccessState::Cancelled { .. } => Some(Outcome::Cancelled),
+    }
+}
+
+/// The states of remote accesses of which it was told.
+fn stored(outcome: Outcome) -> &'static [&'static str] {
+    match outcome {
+        Outcome::Approved => &["granted"],
+        Outcome::Rejected => &["rejected"],
+        Outcome::Cancelled | Outcome::Revoked => &["cancelled"],
+        Outcome::Expired => &[],
     }
 }
 

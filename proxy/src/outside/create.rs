@@ -10,6 +10,7 @@ use tidegate_common::time::{Length, Window};
 use super::{RemoteAccessError, RemoteAccesses, moment, told, who};
 use crate::access::By;
 use crate::audit_log::Telling;
+use crate::governance::Checked;
 use crate::store::Store;
 
 /// How far ahead a start may lie.
@@ -59,14 +60,15 @@ impl RemoteAccesses {
         new: &NewRemoteAccess,
         by: &By,
     ) -> Result<Vec<RemoteAccess>, RemoteAccessError> {
-        self.takes_code(new).await?;
+        self.checked(new).await?;
         self.made(new, by, RemoteAccessId(1), moment())
     }
 
-    async fn takes_code(&self, new: &NewRemoteAccess) -> Result<(), RemoteAccessError> {
-        match self.0.access.refused_code(new.claims.governance.as_ref()).await {
-            Some(refused) => Err(RemoteAccessError::Code(refused)),
-            None => Ok(()),
+    /// What came of the governance code that is claimed, where it is taken.
+    async fn checked(&self, new: &NewRemoteAccess) -> Result<Checked, RemoteAccessError> {
+        match self.0.access.checked(new.claims.governance.as_ref()).await {
+            Checked::Refused(why) => Err(RemoteAccessError::Code(why)),
+            taken => Ok(taken),
         }
     }
 
@@ -79,10 +81,10 @@ impl RemoteAccesses {
         new: &NewRemoteAccess,
         by: &By,
     ) -> Result<Vec<RemoteAccess>, RemoteAccessError> {
-        self.takes_code(new).await?;
+        let checked = self.checked(new).await?;
         let mut turn = self.turn().await;
         loop {
-            let done = self.create_once(new, by).await;
+            let done = self.create_once(new, by, &checked).await;
             if !turn.again(&done) {
                 return done;
             }
@@ -93,6 +95,7 @@ impl RemoteAccesses {
         &self,
         new: &NewRemoteAccess,
         by: &By,
+        checked: &Checked,
     ) -> Result<Vec<RemoteAccess>, RemoteAccessError> {
         let first = self.0.store.next_remote_access_id().await?;
         let made = self.made(new, by, first, moment())?;
@@ -101,6 +104,8 @@ impl RemoteAccesses {
         if let Some(first) = entries.first_mut() {
             first.tell(self.asks(&made));
         }
+        let what = if new.user.is_none() { "batch" } else { "remote access" };
+        entries.extend(checked.told(&format!("{what} {first}")).map(|event| Telling::from(by.did(event))));
         self.write(Store::remote_accesses_made(made.clone()), entries).await?;
         Ok(made)
     }

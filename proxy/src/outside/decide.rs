@@ -8,6 +8,7 @@ use tidegate_common::name::UserName;
 
 use super::{Read, RemoteAccessError, RemoteAccesses, moment, told, who};
 use crate::access::By;
+use crate::audit_log::Telling;
 use crate::store::Store;
 
 /// What somebody does with one.
@@ -114,7 +115,8 @@ impl RemoteAccesses {
             Deed::Approve(_) | Deed::Reject(_) => changed,
             Deed::Cancel => changed.and(Store::entry_codes_revoked(id)),
         };
-        self.write(changed, vec![entry.into()]).await?;
+        let asker = self.tells_outcome(&access, by, comment).await?;
+        self.write(changed, vec![Telling::new(entry, asker)]).await?;
         Ok(access)
     }
 

@@ -2,14 +2,11 @@
 //! there for as long as the access lasts.
 //!
 //! A code has 130 random bits and is kept as a digest. Whoever types wrong ones is not listened to
-//! for a while, by user and by source.
+//! for a while by any gate, by user and by source.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tidegate_common::audit::{Note, RemoteAccessStep};
 use tidegate_common::id::RemoteAccessId;
 use tidegate_common::model::{PublicKey, RemoteAccess, RemoteAccessWord};
@@ -17,21 +14,17 @@ use tidegate_common::name::UserName;
 use tidegate_common::notice::{Channel, Notice};
 use tidegate_common::policy::{Login, Notification, Proved, Recipient};
 use tidegate_common::secret::Secret;
-use tokio::time::Instant;
 
 use super::{RemoteAccessError, RemoteAccesses, moment, told};
 use crate::access::By;
 use crate::audit_log::Telling;
 use crate::origin;
-use crate::store::Store;
+use crate::store::{Store, WrongCodes};
 use crate::turn::Retryable as _;
 
-/// Wrong codes of one user from one source before nobody listens.
-const MOST_WRONG: u32 = 5;
-/// For how long, and for how long they are counted.
-const DEAF: Duration = Duration::from_secs(15 * 60);
-/// So many users and sources are counted at once.
-const MOST_COUNTED: usize = 4096;
+/// So many wrong codes are listened to.
+const WRONG: WrongCodes =
+    WrongCodes { most: 5, within: SignedDuration::from_mins(15), of_source: 256, in_all: 4096 };
 /// Keys of one remote access.
 const MOST_KEYS: usize = 8;
 
@@ -60,31 +53,6 @@ pub enum CodeError {
     /// The store or the log failed.
     #[error(transparent)]
     Failed(#[from] RemoteAccessError),
-}
-
-/// Wrong codes, by user and source.
-#[derive(Default)]
-pub(super) struct Wrong(Mutex<HashMap<(UserName, IpAddr), (u32, Instant)>>);
-
-impl Wrong {
-    /// Whether one more is listened to; counts it as wrong until it proves right.
-    fn hears(&self, user: &UserName, address: IpAddr) -> bool {
-        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counted.retain(|_, (_, since)| since.elapsed() < DEAF);
-        let key = (user.clone(), origin::source(address));
-        // Who makes up users without end is not heard, and everybody else only where they are known.
-        if counted.len() >= MOST_COUNTED && !counted.contains_key(&key) {
-            return false;
-        }
-        let (count, _) = counted.entry(key).or_insert_with(|| (0, Instant::now()));
-        *count += 1;
-        *count <= MOST_WRONG
-    }
-
-    fn was_right(&self, user: &UserName, address: IpAddr) {
-        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counted.remove(&(user.clone(), origin::source(address)));
-    }
 }
 
 /// A new code, as it is sent: letters in groups.
@@ -177,11 +145,12 @@ impl RemoteAccesses {
     /// # Errors
     /// Why it proves nothing, as its user reads it.
     pub async fn redeem(&self, user: &UserName, typed: &str, origin: IpAddr) -> Result<Proved, CodeError> {
-        if !self.0.wrong.hears(user, origin) {
+        let (source, now) = (origin::source(origin), moment());
+        let listens = self.0.store.listens_to_code(user, source, &WRONG, now).await;
+        if !listens.map_err(RemoteAccessError::from)? {
             return Err(CodeError::Deaf);
         }
         let code = plain(typed).ok_or(CodeError::Wrong)?;
-        let now = moment();
         let row = self.0.store.entry_code(&code).await.map_err(RemoteAccessError::from)?;
         // Whoever has somebody else's learns no more than who guesses.
         let row = row.filter(|row| row.user == *user).ok_or(CodeError::Wrong)?;
@@ -203,11 +172,9 @@ impl RemoteAccesses {
             login: None,
         };
         let entry = told(&access, RemoteAccessStep::CodeUsed, "", &by);
-        match self.write(Store::entry_code_used(&code, user, now), vec![entry.into()]).await {
-            Ok(()) => {
-                self.0.wrong.was_right(user, origin);
-                Ok(proved)
-            }
+        let step = Store::entry_code_used(&code, user, now).and(Store::code_was_right(user, source));
+        match self.write(step, vec![entry.into()]).await {
+            Ok(()) => Ok(proved),
             Err(error) if error.is_changed() => Err(CodeError::Used),
             Err(error) => Err(error.into()),
         }

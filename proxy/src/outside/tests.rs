@@ -1,5 +1,7 @@
 mod codes;
+mod governance;
 mod limited_users;
+mod outcomes;
 
 use tidegate_common::audit::Record;
 use tidegate_common::model::{Claims, Limited, RemoteAccessWord, Scope};

@@ -14,6 +14,7 @@ use tidegate_common::time::Window;
 use super::story::created;
 use super::{NewRequest, RequestError, Requests, moment, wish};
 use crate::access::By;
+use crate::governance::Checked;
 use crate::store::{RequestFilter, Store};
 
 /// Requests of one user that may wait at once, and emergencies that nobody has reviewed.
@@ -42,13 +43,13 @@ struct Governed {
 impl Requests {
     /// Sorts what one user asks for by the access groups that govern.
     pub async fn sort(&self, new: NewRequest) -> Sorted {
-        let refused_code = self.0.access.refused_code(new.claims.governance.as_ref()).await;
+        let checked = self.0.access.checked(new.claims.governance.as_ref()).await;
         let snapshot = self.0.access.snapshot();
         let start = new.wish.start.unwrap_or_else(moment);
         let (mut each, mut refused): (Vec<(AccessGroupName, NewRequest)>, _) = (Vec::new(), Vec::new());
         let mut seen = HashSet::new();
         for target in new.targets.iter().filter(|target| seen.insert(*target)) {
-            match governed(refused_code.as_deref(), &snapshot, &new, target, start, &[]) {
+            match governed(checked.refused(), &snapshot, &new, target, start, &[]) {
                 Err(error) => refused.push(error),
                 Ok(Governed { group, .. }) => match each.iter_mut().find(|(known, _)| *known == group) {
                     Some((_, one)) => one.targets.push(target.clone()),
@@ -66,10 +67,10 @@ impl Requests {
     /// # Errors
     /// When access is refused, needs no request, lacks a claim, or waits already.
     pub async fn create(&self, new: NewRequest) -> Result<Request, RequestError> {
-        let refused = self.0.access.refused_code(new.claims.governance.as_ref()).await;
+        let checked = self.0.access.checked(new.claims.governance.as_ref()).await;
         let mut turn = self.turn().await;
         loop {
-            let done = self.create_at(new.clone(), refused.as_deref(), moment()).await;
+            let done = self.create_at(new.clone(), &checked, moment()).await;
             if !turn.again(&done) {
                 return done;
             }
@@ -79,9 +80,10 @@ impl Requests {
     async fn create_at(
         &self,
         new: NewRequest,
-        refused_code: Option<&str>,
+        checked: &Checked,
         now: Timestamp,
     ) -> Result<Request, RequestError> {
+        let refused_code = checked.refused();
         self.0.access.is_current()?;
         let was = self.0.store.requester(&new.user).await?;
         let start = wish::start(new.wish.start, now)?;
@@ -138,9 +140,9 @@ impl Requests {
             used: 0,
         };
         let by = By { actor: tidegate_common::audit::Actor::User(request.user.clone()), origin, login: None };
-        let event = created(&request);
+        let events = created(&request, checked);
         let told = self.told(None, &request, now);
-        self.write(Store::request_made(request.clone(), was), &by, vec![event], told).await?;
+        self.write(Store::request_made(request.clone(), was), &by, events, told).await?;
         Ok(request)
     }
 

@@ -13,6 +13,7 @@ use tidegate_common::time::{Length, Window};
 use super::story::created;
 use super::{RequestError, Requests, moment};
 use crate::access::By;
+use crate::governance::Checked;
 use crate::store::{Revision, Step, Store};
 
 /// Why a request gets no more time.
@@ -48,24 +49,24 @@ impl Requests {
         more: Length,
         claims: Claims,
     ) -> Result<Request, RequestError> {
-        let refused = self.refused_anew(id, &claims).await?;
+        let checked = self.checked_anew(id, &claims).await?;
         let mut turn = self.turn().await;
         loop {
-            let done = self.extend_at(id, user, by, more, claims.clone(), refused.as_deref(), moment()).await;
+            let done = self.extend_at(id, user, by, more, claims.clone(), &checked, moment()).await;
             if !turn.again(&done) {
                 return done;
             }
         }
     }
 
-    /// Why the code is refused, unless it is the one that was taken with the request.
-    async fn refused_anew(&self, id: RequestId, claims: &Claims) -> Result<Option<String>, RequestError> {
-        let Some(code) = &claims.governance else { return Ok(None) };
+    /// What comes of the code, unless it is the one that was taken with the request.
+    async fn checked_anew(&self, id: RequestId, claims: &Claims) -> Result<Checked, RequestError> {
+        let Some(code) = &claims.governance else { return Ok(Checked::Good) };
         let first = self.0.store.request(id).await?;
         if first.is_some_and(|first| first.claims.governance.as_ref() == Some(code)) {
-            return Ok(None);
+            return Ok(Checked::Good);
         }
-        Ok(self.0.access.refused_code(Some(code)).await)
+        Ok(self.0.access.checked(Some(code)).await)
     }
 
     #[allow(clippy::too_many_arguments, reason = "what was asked, what is known of it, and when")]
@@ -76,7 +77,7 @@ impl Requests {
         by: &By,
         more: Length,
         claims: Claims,
-        refused_code: Option<&str>,
+        checked: &Checked,
         now: Timestamp,
     ) -> Result<Request, RequestError> {
         self.0.access.is_current()?;
@@ -108,7 +109,7 @@ impl Requests {
             origin: by.origin,
             coming: Coming::ASKED,
             claims: &claims,
-            refused_code,
+            refused_code: checked.refused(),
             requests: &[],
             live: &[],
             changes: &[],
@@ -143,13 +144,15 @@ impl Requests {
             used: 0,
             ..first.clone()
         };
-        self.ask_for_more(request, (first, was), requester, by_people, group, window, by).await
+        let events = created(&request, checked);
+        self.ask_for_more(request, events, (first, was), requester, by_people, group, window, by).await
     }
 
     #[expect(clippy::too_many_arguments, reason = "one step of one method")]
     async fn ask_for_more(
         &self,
         mut request: Request,
+        mut events: Vec<Event>,
         (first, was): (Request, Revision),
         requester: Revision,
         by_people: bool,
@@ -157,17 +160,17 @@ impl Requests {
         window: Window,
         by: &By,
     ) -> Result<Request, RequestError> {
-        let event = created(&request);
         if by_people {
             let told = self.told(None, &request, request.created);
-            self.write(Store::request_made(request.clone(), requester), by, vec![event], told).await?;
+            self.write(Store::request_made(request.clone(), requester), by, events, told).await?;
             return Ok(request);
         }
         let more = request.wish.duration.unwrap_or(self.0.settings.window);
         let (step, extended) = lengthen(group, &mut request, (first, was), window, more);
         let made = Store::request_made(request.clone(), requester).and(step);
         let told = self.told(None, &request, request.created);
-        self.write(made, by, vec![event, extended], told).await?;
+        events.push(extended);
+        self.write(made, by, events, told).await?;
         Ok(request)
     }
 }

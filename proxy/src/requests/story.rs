@@ -4,11 +4,19 @@ use tidegate_common::audit::{Asked, Event, Note, Notes};
 use tidegate_common::model::{Action, Claims, Request, RequestState, Text};
 use tidegate_common::time::Length;
 
+use crate::governance::Checked;
+
 pub(super) fn note(text: Option<&Text>) -> Option<Note> {
     text.map(|text| Note::new(text.as_str()))
 }
 
-pub(super) fn created(request: &Request) -> Event {
+/// That it was made, and that its governance code was taken unchecked, where it was.
+pub(super) fn created(request: &Request, checked: &Checked) -> Vec<Event> {
+    let unchecked = checked.told(&format!("request {}", request.id));
+    std::iter::once(made(request)).chain(unchecked).collect()
+}
+
+fn made(request: &Request) -> Event {
     let Claims { justification, reason, change, governance, emergency } = request.claims.clone();
     let why = match (&justification, &emergency) {
         (Some(why), Some(urgent)) => Some(Note::new(format!("{why}; emergency: {urgent}"))),

@@ -6,7 +6,7 @@ use tidegate_common::id::RequestId;
 use tidegate_common::model::{
     AccessGroup, LeftOut, Request, RequestState, Snapshot, Text, Verdict, Vote, Wish,
 };
-use tidegate_common::name::{CredentialName, UserName};
+use tidegate_common::name::{AccessGroupName, CredentialName, UserName};
 use tidegate_common::policy::{self, Ballot, Tally};
 use tidegate_common::time::{Length, Window};
 
@@ -177,6 +177,15 @@ impl Requests {
     /// gives now.
     pub(super) fn length(&self, group: &AccessGroup, asked: &Wish, start: Timestamp) -> Length {
         wish::shorter(asked.duration.unwrap_or(self.0.settings.window), group.conditions.longest, start)
+    }
+
+    /// For how long a request under this access group opens where it says nothing, and the longest
+    /// session of the group, which bounds that; none where there is no such group.
+    #[must_use]
+    pub fn lengths(&self, group: &AccessGroupName) -> Option<(Length, Option<Length>)> {
+        let snapshot = self.0.access.snapshot();
+        let group = snapshot.group(group)?;
+        Some((self.length(group, &Wish::default(), moment()), group.conditions.longest))
     }
 
     /// For how long a request that waits would open if it were approved now, and the longest

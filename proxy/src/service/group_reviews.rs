@@ -1,11 +1,12 @@
-//! Reviews of access groups: what is due, and that an owner confirms who is in a group.
+//! Reviews of access groups: what is due, and that an owner, or who stands in for one, confirms who is in a
+//! group.
 
 use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_common::digest::Digest;
 use tidegate_common::model::{AccessGroup, Snapshot};
 use tidegate_common::name::{AccessGroupName, UserName};
-use tidegate_common::policy::{NoConfirmation, ReviewTimes, digest_of_users};
+use tidegate_common::policy::{self, NoConfirmation, ReviewTimes, digest_of_users};
 
 use super::operation::Operation;
 use super::{Actor, Failure, Services};
@@ -50,6 +51,8 @@ pub struct GroupReviewView {
     pub confirmed: Option<Timestamp>,
     /// By whom.
     pub confirmed_by: Option<UserName>,
+    /// In which owner's place, where not in their own.
+    pub stands_in_for: Option<UserName>,
     /// Who may.
     pub owners: Vec<UserName>,
     /// Who is in the group.
@@ -76,6 +79,7 @@ impl GroupReviewView {
             lapses: times.lapses,
             confirmed: confirmed.map(|confirmed| confirmed.at),
             confirmed_by: confirmed.map(|confirmed| confirmed.by.clone()),
+            stands_in_for: confirmed.and_then(|confirmed| confirmed.stands_in_for.clone()),
             owners: review.owners.clone(),
             users: group.users.clone(),
             seen: digest_of_users(group),
@@ -84,7 +88,7 @@ impl GroupReviewView {
 }
 
 /// Every review that concerns the actor, what lapses first before the others: those of groups that
-/// they own, and all for those who read all.
+/// they own or whose owner they stand in for, and all for those who read all.
 ///
 /// # Errors
 /// When the actor's account is disabled.
@@ -109,7 +113,7 @@ pub async fn show(
 /// Confirms that who is in a group shall be; `seen` is of those who were looked at.
 ///
 /// # Errors
-/// When the actor does not own the group, or it was changed meanwhile.
+/// When the actor neither owns the group nor stands in for an owner, or it was changed meanwhile.
 pub async fn confirm(
     services: &Services,
     actor: &Actor,
@@ -125,9 +129,12 @@ pub async fn confirm(
 
 fn concerning(services: &Services, actor: &Actor) -> Vec<GroupReviewView> {
     let (snapshot, now) = (services.access.snapshot(), Timestamp::now());
-    let all = snapshot.groups().filter_map(|group| GroupReviewView::of(&snapshot, group, now));
-    let owns = |view: &GroupReviewView| actor.name().is_some_and(|user| view.owners.contains(user));
-    let mut all: Vec<_> = all.filter(|view| actor.reads_all() || owns(view)).collect();
+    let confirms = |group: &AccessGroup| match (actor.name(), &group.review) {
+        (Some(user), Some(review)) => policy::confirms_for(&snapshot, review, user, now).is_some(),
+        _ => false,
+    };
+    let concerns = snapshot.groups().filter(|group| actor.reads_all() || confirms(group));
+    let mut all: Vec<_> = concerns.filter_map(|group| GroupReviewView::of(&snapshot, group, now)).collect();
     all.sort_by_key(|view| view.lapses);
     all
 }

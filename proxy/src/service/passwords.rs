@@ -16,6 +16,7 @@ use super::operation::Operation;
 use super::{Actor, Failure, Services};
 use crate::access::Access;
 use crate::audit_log::AuditError;
+use crate::governance::Checked;
 use crate::requests::RequestError;
 use crate::store::Store;
 use crate::vault::CredentialSecret;
@@ -70,7 +71,7 @@ pub async fn show(
 ) -> Result<(), Failure> {
     // Boxed: a future that is handed on is copied each time.
     let work = Box::pin(async {
-        let permit = permitted(services, actor, credential, claims).await?;
+        let (permit, checked) = permitted(services, actor, credential, claims).await?;
         let password = match services.vault.secret(credential).await? {
             Some(CredentialSecret::Password(password)) => password,
             Some(CredentialSecret::PrivateKey(_)) => {
@@ -81,7 +82,7 @@ pub async fn show(
                 return Err(Failure::Missing(format!("there is no password of {credential} in the vault")));
             }
         };
-        log(services, actor, &permit).await?;
+        log(services, actor, &permit, &checked).await?;
         let (group, request) = (permit.group().clone(), permit.request());
         let shown = ShownPassword { credential: credential.clone(), group, request, password };
         let looked_at = tokio::select! {
@@ -94,17 +95,18 @@ pub async fn show(
     Operation::PasswordShow.perform(services, actor, work).await
 }
 
-/// Asks policy, with what is claimed and what was approved.
+/// Asks policy, with what is claimed and what was approved; and what came of the governance code.
 async fn permitted(
     services: &Services,
     actor: &Actor,
     credential: &CredentialName,
     claims: &Claims,
-) -> Result<Permit, Failure> {
-    let proved = actor.must_be_proved()?;
-    let action = Action::ViewPassword;
-    match services.access.decide(&proved, credential, action, proved.origin, claims).await? {
-        Decision::Permitted(permit) => Ok(permit),
+) -> Result<(Permit, Checked), Failure> {
+    let (proved, access) = (actor.must_be_proved()?, &services.access);
+    let (action, origin) = (Action::ViewPassword, proved.origin);
+    let checked = access.checked(claims.governance.as_ref()).await;
+    match access.decide_checked(&proved, credential, action, origin, claims, &checked).await? {
+        Decision::Permitted(permit) => Ok((permit, checked)),
         Decision::Refused(refusal) => Err(RequestError::Refused(refusal.into()).into()),
         Decision::Needs(needs) => Err(asks(credential, needs)),
     }
@@ -130,7 +132,7 @@ fn asks(credential: &CredentialName, needs: Needs) -> Failure {
 }
 
 /// Has it in the log, and counted where it is permitted so many times only.
-async fn log(services: &Services, actor: &Actor, permit: &Permit) -> Result<(), Failure> {
+async fn log(services: &Services, actor: &Actor, permit: &Permit, checked: &Checked) -> Result<(), Failure> {
     let claims = permit.claims();
     let event = Event::PasswordViewed {
         user: permit.user().clone(),
@@ -141,7 +143,11 @@ async fn log(services: &Services, actor: &Actor, permit: &Permit) -> Result<(), 
         reason: claims.reason.clone(),
         emergency: permit.emergency(),
     };
-    let logged = services.audit.step(vec![actor.by().did(event)], Store::password_viewed_step(permit)).await;
+    // A request has told of the code that came with it.
+    let unchecked = checked.told(&format!("the password of {}", permit.target()));
+    let unchecked = unchecked.filter(|_| permit.request().is_none());
+    let events = std::iter::once(event).chain(unchecked).map(|event| actor.by().did(event)).collect();
+    let logged = services.audit.step(events, Store::password_viewed_step(permit)).await;
     if let Some((access, most)) = permit.counted() {
         // Another use, at the same moment, may have been the last.
         if logged.as_ref().is_err_and(AuditError::is_changed) {

@@ -132,7 +132,7 @@ impl Seat {
             self.say(&format!("{}\n", ask.instructions().trim_end())).await?;
             let typed = match ask.question.prompt() {
                 Some(prompt) => {
-                    self.say(prompt).await?;
+                    self.say(&prompt).await?;
                     self.line().await?
                 }
                 None => String::new(),

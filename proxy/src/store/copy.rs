@@ -9,7 +9,7 @@ use sea_orm::{
 use super::{
     Doing as _, GateId, Store, StoreError, StoreUrl, agents, audit, changes, connect, entry_codes, fleet,
     gates, host_keys, outbox, remote_accesses, requests, residue, resources, revisions, rulings, secrets,
-    sessions, tokens, transfers, watch,
+    sessions, tokens, transfers, watch, wrong_codes,
 };
 
 /// Rows copied at a time.
@@ -103,6 +103,8 @@ async fn every_table(read: &DatabaseTransaction, write: &DatabaseTransaction) ->
         requests::target::Entity: (requests::target::Column::RequestId, requests::target::Column::Target)
             => |row| (row.request_id, row.target.clone());
         entry_codes::Entity: entry_codes::Column::Hash => |row| row.hash.clone();
+        wrong_codes::Entity: (wrong_codes::Column::UserName, wrong_codes::Column::Source)
+            => |row| (row.user_name.clone(), row.source.clone());
         remote_accesses::Entity: remote_accesses::Column::Id => |row| row.id;
         sessions::Entity: sessions::Column::Id => |row| row.id.clone();
         changes::Entity: changes::Column::Id => |row| row.id.clone();
@@ -191,6 +193,7 @@ mod tests {
         INSERT INTO secret VALUES ('b@c', 'password', 3, 'a', 1, 'k', x'0001', x'fe00');
         INSERT INTO remote_access VALUES (3, NULL, 'a', 'g', 'active', 1, 9, 1, 0, 4, '{}');
         INSERT INTO entry_code VALUES ('h', 3, 'a', 1, 2, NULL);
+        INSERT INTO wrong_code VALUES ('a', '::1', 2, 3);
         INSERT INTO planned_change VALUES ('CHG-1', 'd', 'approved', 5, 3, '{}', 2);
         INSERT INTO comparison VALUES ('01', 'CHG-1', '{}');
         UPDATE revision SET number = 9 WHERE what = 'requests';

@@ -14,6 +14,7 @@ mod remote_accesses;
 mod review;
 mod secrets;
 mod targets;
+mod wrong_codes;
 
 use sea_orm_migration::prelude::*;
 
@@ -31,6 +32,7 @@ use remote_accesses::RemoteAccesses;
 use review::Review;
 use secrets::Secrets;
 use targets::Targets;
+use wrong_codes::WrongCodes;
 
 /// Every step, in order.
 pub(super) struct Migrator;
@@ -58,6 +60,7 @@ impl MigratorTrait for Migrator {
             Box::new(Changes),
             Box::new(Secrets),
             Box::new(GroupReviews),
+            Box::new(WrongCodes),
         ]
     }
 }

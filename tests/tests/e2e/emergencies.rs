@@ -6,7 +6,7 @@ use tidegate_tests::run::Done;
 use tidegate_tests::wait;
 
 use crate::needs_devices;
-use crate::scene::{Scene, leave, text};
+use crate::scene::{Scene, as_long_as_is_usual, leave, text};
 use crate::ways::street;
 
 const TERMS: &str = "{ justification = true, emergency = true, approval = { needed = 1 } }";
@@ -43,6 +43,7 @@ fn an_emergency_typed_while_a_request_waits_lets_in_at_once_and_is_seen_until_it
     let scene = Scene::share(street(), "urgent", TERMS);
     let mut waiting = scene.justified();
     waiting.send_line("").unwrap();
+    as_long_as_is_usual(&mut waiting);
     waiting.expect("is made for 1 approval").unwrap();
     waiting.expect("Should it become an emergency, leave and come again.").unwrap();
     let ordinary = wait::until("the request is pending", PATIENCE, || scene.pending()).unwrap();

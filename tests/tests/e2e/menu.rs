@@ -30,6 +30,8 @@ fn a_menu_leads_to_a_session_in_place_by_the_same_admission() {
     pty.expect("Justification: ").unwrap();
     assert!(scene.sessions().is_empty(), "nothing reaches the device before admission");
     pty.send_line("from the menu").unwrap();
+    pty.expect("For how long [1h]: ").unwrap();
+    pty.send_line("30m").unwrap();
     pty.expect("is made for 1 approval").unwrap();
     let number = scene.pending().unwrap();
     scene.approver_says("approve", number).ok().unwrap();

@@ -128,6 +128,7 @@ impl<'a> Scene<'a> {
         let mut pty = self.knock();
         pty.expect("Justification: ").unwrap();
         pty.send_line("a test").unwrap();
+        as_long_as_is_usual(&mut pty);
         let number = wait::until("the request is pending", PATIENCE, || self.pending());
         (pty, number.unwrap_or_else(|error| panic!("{error}; the proxy's log:\n{}", self.world.log())))
     }
@@ -234,6 +235,12 @@ pub fn journal_tells(device: &Device, unit: &str, what: impl Fn(&str) -> bool) {
     let told = || device.journal(unit).lines().any(&what);
     wait::until_true("the journal tells of it", PATIENCE, told)
         .unwrap_or_else(|error| panic!("{error}:\n{}", device.journal(unit)));
+}
+
+/// Operator is asked for how long a request shall open, and takes what is usual.
+pub fn as_long_as_is_usual(pty: &mut Pty) {
+    pty.expect("For how long [").unwrap();
+    pty.send_line("").unwrap();
 }
 
 /// The person leaves by themselves.

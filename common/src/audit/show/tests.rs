@@ -101,3 +101,25 @@ fn an_unknown_field_or_event_in_a_body_is_refused() {
 fn causes_are_written_in_kebab_case() {
     assert_eq!(serde_json::to_string(&EndCause::Unreachable).unwrap(), "\"unreachable\"");
 }
+
+#[test]
+fn a_governance_code_that_nobody_checked_reads_so() {
+    let (code, taken_for, why) = (Note::new("INC-7"), Note::new("request 7"), Note::new("it answered 500"));
+    let told = Event::GovernanceUnchecked { code, taken_for, why }.to_string();
+    assert_eq!(told, "governance code INC-7 was taken UNCHECKED for request 7: it answered 500");
+}
+
+#[test]
+fn a_confirmation_of_before_deputies_reads_and_verifies_and_one_of_a_deputy_names_both() {
+    let before = r#"{"type":"group-confirmed","group":"dba","users":["olga"],"due":"1970-01-02T00:00:00Z"}"#;
+    let event: Event = serde_json::from_str(before).unwrap();
+    assert_eq!(serde_json::to_string(&event).unwrap(), before);
+    assert_eq!(event.to_string(), "access group dba: confirmed until 1970-01-02T00:00:00Z, users: olga");
+    let linked = Chain::start().append(event.clone().by(Actor::Proxy), jiff::Timestamp::UNIX_EPOCH).unwrap();
+    let stored = Stored { seq: 1, body: linked.body, link: linked.link };
+    assert_eq!(Chain::start().check(&stored), Ok(linked.record));
+    let Event::GroupConfirmed { group, users, due, .. } = event else { panic!("another event") };
+    let stands_in_for = Some("boss".parse().unwrap());
+    let told = Event::GroupConfirmed { group, users, due, stands_in_for }.to_string();
+    assert_eq!(told, "access group dba: confirmed until 1970-01-02T00:00:00Z, for: boss, users: olga");
+}

@@ -56,6 +56,9 @@ pub struct Confirmed {
     pub at: Timestamp,
     /// By whom.
     pub by: UserName,
+    /// In which owner's place, where not in their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_in_for: Option<UserName>,
 }
 
 impl AccessGroup {

@@ -269,7 +269,7 @@ fn snapshot(resources: &Resources, ruled: &Ruled) -> Snapshot {
         justification: "a drill".parse().unwrap(),
     };
     let review = |(group, at): &(String, Timestamp)| {
-        let confirmed = Some(Confirmed { at: *at, by: "boss".parse().unwrap() });
+        let confirmed = Some(Confirmed { at: *at, by: "boss".parse().unwrap(), stands_in_for: None });
         (group.parse().unwrap(), GroupReview { confirmed, told: None })
     };
     let rulings = Rulings {

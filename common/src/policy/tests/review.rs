@@ -21,7 +21,7 @@ fn known(snapshot: &Snapshot, review: GroupReview) -> Snapshot {
 }
 
 fn confirmed(snapshot: &Snapshot, at: Timestamp) -> Snapshot {
-    let confirmed = Some(Confirmed { at, by: "boss".parse().unwrap() });
+    let confirmed = Some(Confirmed { at, by: "boss".parse().unwrap(), stands_in_for: None });
     known(snapshot, GroupReview { confirmed, told: None })
 }
 
@@ -103,9 +103,11 @@ fn a_group_that_lapsed_vetoes_no_other() {
 fn an_owner_confirms_those_that_they_saw_and_nobody_else_does() {
     let snapshot = group(ALL, REVIEWED);
     let seen = digest_of_users(snapshot.group(&name()).unwrap());
-    let by = |snapshot: &Snapshot, user: &str, group: &str, seen: &Digest| {
+    let by = |snapshot: &Snapshot, user: &str, group: &str, seen: &Digest| -> Result<Timestamp, String> {
         let (user, group): (UserName, _) = (user.parse().unwrap(), group.parse().unwrap());
-        confirm(snapshot, &group, &user, seen, noon()).map_err(|why| why.to_string())
+        let given = confirm(snapshot, &group, &user, seen, noon()).map_err(|why| why.to_string())?;
+        assert_eq!(given.stands_in_for, None, "in their own place");
+        Ok(given.due)
     };
     for owner in ["boss", "second"] {
         assert_eq!(by(&snapshot, owner, "dba", &seen), Ok(after(31 * DAY)));
@@ -136,6 +138,37 @@ fn an_owner_confirms_those_that_they_saw_and_nobody_else_does() {
     ));
     let gone = Snapshot::new(&gone.unwrap()).unwrap();
     assert_eq!(by(&gone, "boss", "dba", &seen), Err(told("dba")), "who is disabled confirms nothing");
+}
+
+#[test]
+fn a_deputy_confirms_in_an_owners_place_on_their_days_only_and_is_told_as_the_owner_is() {
+    let away = |from: &str, until: &str| {
+        let deputy =
+            format!("name = \"boss\"\ndeputy = {{ user = \"other\", from = {from}, until = {until} }}");
+        let text = format!(
+            "{}[[access_group]]\nname = \"dba\"\nusers = [\"operator\"]\ncriteria = {{ {ALL} }}\n{REVIEWED}\n",
+            PEOPLE.replace("name = \"boss\"", &deputy)
+        );
+        Snapshot::new(&Resources::read(&text).unwrap()).unwrap()
+    };
+    let (now, later) = (away("2026-05-30", "2026-06-01"), away("2026-06-02", "2026-06-30"));
+    let by = |snapshot: &Snapshot, user: &str| {
+        let seen = digest_of_users(snapshot.group(&name()).unwrap());
+        confirm(snapshot, &name(), &user.parse().unwrap(), &seen, noon())
+    };
+    let boss = Some("boss".parse().unwrap());
+    assert_eq!(by(&now, "other").unwrap(), Confirmation { due: after(31 * DAY), stands_in_for: boss });
+    assert_eq!(by(&later, "other"), Err(NoConfirmation::NotOwner(name())), "the owner is there");
+    for owner in ["boss", "second"] {
+        assert_eq!(by(&now, owner).unwrap().stands_in_for, None, "{owner} is an owner still");
+    }
+    let told = |snapshot: &Snapshot| {
+        let review = snapshot.group(&name()).unwrap().review.clone().unwrap();
+        let told = reviewers(snapshot, &review, noon());
+        told.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&now), ["boss", "other", "second"]);
+    assert_eq!(told(&later), ["boss", "second"]);
 }
 
 #[test]

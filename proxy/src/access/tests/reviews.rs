@@ -73,7 +73,31 @@ async fn who_owns_a_group_is_told_once_that_its_review_is_due_by_whichever_gate(
     assert_eq!(early.access.tell_of_reviews(now).await.unwrap(), 0);
 }
 
+async fn who_stands_in_for_an_owner_is_told_and_confirms_in_their_place() {
+    let world = World::new(&reviewed(40)).await;
+    let away = "[[user]]\nname = \"olga\"\nemail = \"o@example.org\"\n[[user]]\nname = \"boss\"\n\
+                email = \"boss@example.org\"\n\
+                deputy = { user = \"olga\", from = 2020-01-01, until = 2999-12-31 }\n";
+    world.apply(away).await;
+    assert_eq!(world.access.tell_of_reviews(Timestamp::now()).await.unwrap(), 1);
+    let rows = world.store.notifications(&NotificationFilter::default()).await.unwrap();
+    let told: Vec<_> = rows.iter().rev().map(|row| row.recipient.to_string()).collect();
+    assert_eq!(told, ["boss", "olga"]);
+    let (group, olga) = ("dba".parse().unwrap(), user("olga"));
+    let seen = digest_of_users(world.access.snapshot().group(&group).unwrap());
+    world.access.confirm_group(&group, &olga, &seen, &by("olga")).await.unwrap();
+    let last = world.audit.last(1).await.pop().unwrap();
+    let Event::GroupConfirmed { stands_in_for, .. } = &last.event else { panic!("{last}") };
+    assert_eq!(stands_in_for, &Some(user("boss")));
+    assert_eq!(last.actor, tidegate_common::audit::Actor::User(olga));
+    // The owner is back.
+    world.apply(&away.replace("2999", "2020")).await;
+    let refused = world.access.confirm_group(&group, &user("olga"), &seen, &by("olga")).await.unwrap_err();
+    assert!(matches!(refused, AccessError::NoConfirmation(NoConfirmation::NotOwner(_))), "{refused}");
+}
+
 on_both! {
     what_an_owner_confirmed_counts_at_once_and_after_a_restart_and_is_in_the_log_with_it,
     who_owns_a_group_is_told_once_that_its_review_is_due_by_whichever_gate,
+    who_stands_in_for_an_owner_is_told_and_confirms_in_their_place,
 }

@@ -73,3 +73,23 @@ async fn who_does_not_own_a_group_confirms_nothing_and_learns_nothing_of_it() {
     let log = world.says("auditor", "audit tail").await.out;
     assert!(!log.contains("confirmed until"), "{log}");
 }
+
+#[tokio::test]
+async fn who_stands_in_for_an_owner_sees_the_review_and_confirms_it_in_their_place() {
+    let world = reviewed().await;
+    let none = world.says("stranger", "group-review list").await;
+    assert_eq!((none.status, none.out.as_str()), (0, ""));
+    let away = "[[user]]\nname = \"approver\"\n\
+                deputy = { user = \"stranger\", from = 2020-01-01, until = 2999-12-31 }\n";
+    world.services.access.apply(away, &crate::access::By::proxy(), false).await.unwrap();
+    let list = world.says("stranger", "group-review list --due").await.out;
+    assert!(list.contains("dba") && list.contains("LAPSED"), "{list}");
+    let confirmed = world.says("stranger", "group-review confirm dba").await;
+    assert_eq!(confirmed.status, 0, "{}", confirmed.err);
+    let shown = world.says("approver", "group-review show dba").await.out;
+    assert!(shown.contains(" by stranger for approver"), "{shown}");
+    let log = world.says("auditor", "audit tail").await.out;
+    let line = log.lines().find(|line| line.contains("access group dba: confirmed until"));
+    let line = line.unwrap_or_else(|| panic!("{log}"));
+    assert!(line.contains(" stranger") && line.contains(", for: approver, users: operator"), "{line}");
+}

@@ -70,7 +70,13 @@ fn codes(settings: Settings) -> Codes {
 }
 
 async fn refused(codes: &Codes, code: &str) -> Option<String> {
-    codes.refused(&code.parse().unwrap()).await
+    codes.check(&code.parse().unwrap()).await.refused().map(str::to_owned)
+}
+
+/// What asks an endpoint that is not there, and takes codes all the same.
+pub(crate) fn silent() -> Codes {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    codes(Settings { silence: Silence::Accept, ..settings(nobody) })
 }
 
 const UNCHECKED: &str = "governance code `CHG 1/2` cannot be checked now; try again later";
@@ -101,7 +107,8 @@ async fn an_endpoint_that_says_yes_is_asked_once_for_a_while_and_one_that_says_n
         }
     }
     let (address, _asked) = server(says("200 OK", "{\"valid\": true}")).await;
-    assert_eq!(refused(&codes(settings(address)), "INC-7").await, None);
+    let taken = codes(settings(address)).check(&"INC-7".parse().unwrap()).await;
+    assert_eq!((&taken, taken.told("request 7")), (&Checked::Good, None));
 }
 
 #[tokio::test]
@@ -126,7 +133,9 @@ async fn what_is_neither_yes_nor_no_is_silence_and_silence_is_what_the_settings_
             "{does:?}"
         );
         let lenient = Settings { silence: Silence::Accept, ..settings(address) };
-        assert_eq!(refused(&codes(lenient), "CHG 1/2").await, None, "{does:?}");
+        let taken = codes(lenient).check(&"CHG 1/2".parse().unwrap()).await;
+        assert!(taken.refused().is_none(), "{does:?}: {taken:?}");
+        assert!(taken.told("request 7").is_some(), "the audit log knows that it was not checked: {does:?}");
     }
     // Nobody listens there at all.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

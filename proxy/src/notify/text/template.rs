@@ -179,6 +179,31 @@ fn said(notice: &Notice, reader: &Reader<'_>, to_type: &dyn Fn(&str) -> String) 
             ];
             (subject, what, facts, commands)
         }
+        Notice::RemoteAccessDecided { remote, decided } => {
+            let Remote { access, batch, users, group, .. } = remote;
+            let word = decided.outcome.word();
+            let (subject, what, all) = match batch {
+                true => (
+                    format!("the first remote access of batch {access} for {group} was {word}"),
+                    format!(
+                        "You asked to let users of {group} in from outside. The first of it was {word}. Of a batch you are told each outcome once; the list shows all of it."
+                    ),
+                    format!("remote-access list --batch {access}"),
+                ),
+                false => (
+                    format!("remote access {access} for {users} was {word}"),
+                    format!("You asked to let {users} in from outside. It was {word}."),
+                    format!("remote-access show {access}"),
+                ),
+            };
+            let facts = Facts::default().remote(remote).decided(decided);
+            let mut commands = vec![("To see all of it:", to_type(&all))];
+            if decided.outcome == Outcome::Approved && !batch {
+                let forward = to_type(&format!("remote-access forward {access}"));
+                commands.push(("To send a code to enter:", forward));
+            }
+            (subject, what, facts, commands)
+        }
         Notice::RequestDecided { wanted, decided } => {
             let (request, word) = (wanted.request, decided.outcome.word());
             let subject = format!("your request {request} for {} was {word}", wanted.targets);

@@ -82,6 +82,16 @@ async fn who_guesses_is_not_listened_to_for_a_while_and_others_are() {
     }
     let told = why(world.redeem("olga", &olga).await);
     assert_eq!(told, "too many wrong codes; try again in a quarter of an hour");
+    // Nor by another gate of the same store.
+    let (store, access, audit) = (world.store.clone(), world.access.clone(), world.audit.clone());
+    let other = RemoteAccesses::new(store, access, audit, world.vault.clone(), Settings::default());
+    let told = why(other.redeem(&user("olga"), &olga, OUTSIDE.parse().unwrap()).await);
+    assert_eq!(told, "too many wrong codes; try again in a quarter of an hour");
+    // A name that no user has reads the same.
+    for _ in 0..5 {
+        assert!(matches!(world.redeem("nobody", "guess").await, Err(CodeError::Wrong)));
+    }
+    assert!(matches!(world.redeem("nobody", "guess").await, Err(CodeError::Deaf)));
     assert!(world.redeem("adam", &adam).await.is_ok());
     let elsewhere = world.remote_accesses.redeem(&user("olga"), &olga, "198.51.100.7".parse().unwrap()).await;
     assert!(elsewhere.is_ok(), "the one it was sent to, from where nobody guesses");

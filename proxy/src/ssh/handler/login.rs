@@ -108,12 +108,7 @@ impl Handler {
             Some(ask) => Auth::Partial {
                 name: Cow::Borrowed(""),
                 instructions: Cow::Owned(ask.instructions()),
-                prompts: ask
-                    .question
-                    .prompt()
-                    .map(|prompt| (Cow::Borrowed(prompt), true))
-                    .into_iter()
-                    .collect(),
+                prompts: ask.question.prompt().map(|prompt| (prompt, true)).into_iter().collect(),
             },
         })
     }

@@ -177,6 +177,8 @@ impl Story {
         let mut shown = Shown::default();
         pty.expect("Justification: ")?;
         pty.send_line(WHY)?;
+        pty.expect("For how long [")?;
+        pty.send_line("")?;
         wait::until_true("operator's request is there", PATIENCE, || !self.pending().is_empty())
             .with_context(|| format!("the terminal shows:\n{}", pty.screen()))?;
         pty.expect("approv")?;

@@ -117,6 +117,8 @@ pub(super) fn others() -> Vec<Notice> {
     let mut all = vec![
         asked(false, &["operator"], &["2 sessions at most", "ops@db01:login"]),
         asked(true, &["operator", "approver"], &["all that access groups allow"]),
+        remote_decided(false, Outcome::Approved),
+        remote_decided(true, Outcome::Rejected),
         ends(Ending::RemoteAccess, "3"),
         ends(Ending::ExceptionalAccess, "move-of-db01"),
         ends(Ending::GroupReview, "dba"),
@@ -152,7 +154,18 @@ pub(super) fn others() -> Vec<Notice> {
 }
 
 fn asked(batch: bool, users: &[&str], reaches: &[&str]) -> Notice {
-    let remote = Remote {
+    Notice::RemoteAccessAsked { remote: remote(batch, users, reaches), expires: moment(24) }
+}
+
+fn remote_decided(batch: bool, outcome: Outcome) -> Notice {
+    let users: &[&str] = if batch { &["operator", "approver"] } else { &["operator"] };
+    let remote = remote(batch, users, &["all that access groups allow"]);
+    let (by, comment) = (Some(Note::new("approver")), Some(Note::new("until Monday only")));
+    Notice::RemoteAccessDecided { remote, decided: Decided { outcome, by, comment } }
+}
+
+fn remote(batch: bool, users: &[&str], reaches: &[&str]) -> Remote {
+    Remote {
         access: RemoteAccessId(3),
         batch,
         users: Notes::of(users),
@@ -166,6 +179,5 @@ fn asked(batch: bool, users: &[&str], reaches: &[&str]) -> Notice {
         until: moment(48),
         by: Note::new("admin"),
         origin: Some("192.0.2.7".parse().unwrap()),
-    };
-    Notice::RemoteAccessAsked { remote, expires: moment(24) }
+    }
 }
