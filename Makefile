@@ -45,7 +45,7 @@ demo: build ## the whole story on a throwaway device, in front of your eyes (DEM
 	@$(TARGET)/release/demo
 
 .PHONY: test
-test: deps $(CARGO_DEB) ## every test; those with devices need root
+test: deps $(CARGO_DEB) ## every test; those with devices need root (SHOW=--show-output prints what they say)
 	cargo build --workspace --bins
 	cargo test --workspace -- $(SHOW)
 
