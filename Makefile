@@ -32,7 +32,8 @@ deb-tool: $(CARGO_DEB)
 deb: build $(CARGO_DEB) ## Debian packages of proxy, agent and video, in target/debian
 	@rm -f $(TARGET)/debian/tidegate-*.deb
 	@.ci/deb $(TARGET)/release $(TARGET)/debian
-	@echo 'Built: $(TARGET)/debian/tidegate-proxy_*.deb for the gate, tidegate-agent_*.deb for each host; install with apt(8)'
+	@echo 'Built: $(TARGET)/debian/tidegate-proxy_*.deb for the gate, tidegate-agent_*.deb for each host,'
+	@echo '       tidegate-video_*.deb where recordings become videos; install with apt(8)'
 	@if command -v lintian >/dev/null; then \
 	    lintian --fail-on error,warning $(TARGET)/debian/tidegate-*.deb; \
 	else \
@@ -44,9 +45,9 @@ demo: build ## the whole story on a throwaway device, in front of your eyes (DEM
 	@$(TARGET)/release/demo
 
 .PHONY: test
-test: deps $(CARGO_DEB) ## every test; those with devices need root
+test: deps $(CARGO_DEB) ## every test; those with devices need root (SHOW=--show-output prints what they say)
 	cargo build --workspace --bins
-	cargo test --workspace
+	cargo test --workspace -- $(SHOW)
 
 # Another maker of pictures from recordings, which the videos are measured against.
 AGG := $(TARGET)/tools/agg/bin/agg

@@ -305,7 +305,9 @@ impl Elevator {
     fn undo_created(&mut self, held: Held) -> Gone {
         let Held { unit, delta, applied, .. } = held;
         let mut ended = Reaped::default();
-        let result = create::undo(&self.paths, &self.accounts, unit.account(), &delta, applied, &mut ended);
+        let (account, searched) = (unit.account(), belongings::SEARCHED);
+        let result =
+            create::undo(&self.paths, &self.accounts, account, &delta, applied, &mut ended, searched);
         Gone { result: result.map_err(|why| unit.failure(why)), unit, ended }
     }
 

@@ -188,7 +188,6 @@ impl Device {
         fs::copy("/usr/share/openssh/sshd_config", dir.join("sshd_config"))
             .context("Debian's openssh-server is not installed (`make deps` does that)")?;
         fs::copy("/etc/ssh/moduli", dir.join("moduli")).ok();
-        // The tests knock often and from one address.
         fs::write(
             dir.join("sshd_config.d/device.conf"),
             "HostKey /etc/ssh/ssh_host_ed25519_key\nUseDNS no\n",

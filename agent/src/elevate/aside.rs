@@ -83,6 +83,12 @@ fn remove(place: &Path, until: Instant) -> bool {
     true
 }
 
+/// While it is held nothing that is aside goes.
+#[cfg(test)]
+pub fn hold() -> std::sync::MutexGuard<'static, ()> {
+    AT_WORK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,7 +24,7 @@ const AT_ONCE: Duration = Duration::from_millis(20);
 
 /// How long one that cannot be put aside may take, how long the search in shared places, and how much is copied.
 const LONGEST: Duration = Duration::from_secs(8);
-const SEARCHED: Duration = Duration::from_secs(2);
+pub const SEARCHED: Duration = Duration::from_secs(2);
 const MOST_COPIED: usize = 1000;
 
 /// Makes the home with what /etc/skel has.
@@ -63,10 +63,16 @@ fn copy(from: &Path, to: &Path, owner: (u32, u32), left: &mut usize) -> io::Resu
     Ok(())
 }
 
-/// Removes its home and all that it owns in shared places. Returns what of those could not
-/// be searched: others' trees may be larger than there is time for, and keep nothing
-/// of the account.
-pub fn remove(paths: &Paths, name: &str, home: &Path, uid: u32) -> Result<Vec<String>, String> {
+/// Removes its home and all that it owns in shared places, which are `searched` for so long.
+/// Returns what of those could not be searched: others' trees may be larger than there is time
+/// for, and keep nothing of the account.
+pub fn remove(
+    paths: &Paths,
+    name: &str,
+    home: &Path,
+    uid: u32,
+    searched: Duration,
+) -> Result<Vec<String>, String> {
     if let Ok(found) = home.symlink_metadata() {
         if !found.is_dir() || (found.uid() != uid && found.uid() != 0) {
             return Err(format!(
@@ -92,7 +98,7 @@ pub fn remove(paths: &Paths, name: &str, home: &Path, uid: u32) -> Result<Vec<St
             }
         }
     }
-    let until = Instant::now() + SEARCHED;
+    let until = Instant::now() + searched;
     let mut unseen = Vec::new();
     for place in SHARED.map(|place| paths.root.join(place)) {
         // One that is a link is named itself.
@@ -106,7 +112,7 @@ pub fn remove(paths: &Paths, name: &str, home: &Path, uid: u32) -> Result<Vec<St
                 unseen.push(format!(
                     "{}: more than can be searched in {} s",
                     place.display(),
-                    SEARCHED.as_secs()
+                    searched.as_secs()
                 ));
             }
             unseen.extend(removal.unseen().map(str::to_owned));

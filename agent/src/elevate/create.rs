@@ -8,6 +8,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tidegate_common::grant::Shell;
 use tidegate_common::id::SessionId;
@@ -122,7 +123,8 @@ pub fn verify(paths: &Paths, account: &AccountName, delta: &Delta) -> Result<(),
 }
 
 /// Ends its processes, removes its files and then the account. Holds the host's lock only
-/// while it changes the account files: the rest may take long.
+/// while it changes the account files: the rest may take long. `searched` is how long files of
+/// the account are looked for in others' places.
 pub fn undo(
     paths: &Paths,
     accounts: &AccountFiles,
@@ -130,6 +132,7 @@ pub fn undo(
     delta: &Delta,
     applied: bool,
     ended: &mut Reaped,
+    searched: Duration,
 ) -> Result<Option<String>, String> {
     let Delta::Created { uid, home, .. } = delta else { return Err(foreign()) };
     let name = account.as_str();
@@ -139,7 +142,7 @@ pub fn undo(
         Ok(there)
     })?;
     people::end(paths, *uid, ended)?;
-    let unseen = belongings::remove(paths, name, &inside(paths, home), *uid)?;
+    let unseen = belongings::remove(paths, name, &inside(paths, home), *uid, searched)?;
     // Somebody may have changed it meanwhile.
     locked(paths, accounts, |lock| {
         is_ours(paths, account, delta)?;

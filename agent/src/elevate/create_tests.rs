@@ -1,10 +1,11 @@
 //! Accounts that come and go, in a directory of the test's own.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 use super::*;
 use crate::core::{Gone, Held, Unit};
-use crate::elevate::Elevator;
+use crate::elevate::{Elevator, aside};
 use crate::test::Scratch;
 
 const FILES_BEFORE: [(&str, &str); 4] = [
@@ -13,6 +14,9 @@ const FILES_BEFORE: [(&str, &str); 4] = [
     ("group", "root:x:0:\nadm:x:4:jane\n"),
     ("gshadow", "root:*::\nadm:*::jane\n"),
 ];
+
+/// Files that take longer to remove than others wait for.
+const MANY: usize = 20_000;
 
 static TESTS: AtomicU32 = AtomicU32::new(0);
 
@@ -46,7 +50,11 @@ fn granted(elevator: &mut Elevator) -> Vec<Held> {
         Unit::Created { account: account.clone(), session: session(), shell: None, expires: None },
         Unit::Group { account, group: "adm".parse().unwrap() },
     ];
-    let fresh = elevator.plan(session(), units).unwrap();
+    given(elevator, session(), units)
+}
+
+fn given(elevator: &mut Elevator, session: SessionId, units: Vec<Unit>) -> Vec<Held> {
+    let fresh = elevator.plan(session, units).unwrap();
     elevator.apply(&fresh, &[]).unwrap();
     held(fresh)
 }
@@ -137,6 +145,61 @@ fn an_account_that_is_no_longer_the_one_that_was_made_stands_and_is_not_touched(
     let created = held.into_iter().take(1).collect();
     assert!(elevator.undo(created).iter().all(|gone| gone.result == Ok(None)));
     as_before(&scratch);
+}
+
+#[test]
+fn a_home_of_many_files_goes_later_and_no_end_waits_for_it() {
+    if !is_root() {
+        return;
+    }
+    let (scratch, mut elevator) = host();
+    let held = granted(&mut elevator);
+    let ops = Unit::Group { account: "ops".parse().unwrap(), group: "adm".parse().unwrap() };
+    let of_another = given(&mut elevator, SessionId::new(7, 8), vec![ops]);
+    let home = scratch.path().join(format!("home/{}", name()));
+    (0..MANY).for_each(|number| std::fs::write(home.join(number.to_string()), "").unwrap());
+    let background = aside::hold();
+    let gone = elevator.undo(held);
+    assert!(gone.iter().all(|gone| gone.result == Ok(None)), "{gone:?}");
+    let put_aside = scratch.path().join("home/.tidegate-removed");
+    assert!(!home.exists() && put_aside.join(name().as_str()).exists(), "its end waited until all was gone");
+    // Another's end, while nothing of it goes.
+    let gone = elevator.undo(of_another);
+    assert!(gone.iter().all(|gone| gone.result == Ok(None)), "{gone:?}");
+    as_before(&scratch);
+    assert!(put_aside.exists());
+    drop(background);
+    let started = Instant::now();
+    while put_aside.exists() {
+        assert!(started.elapsed() < Duration::from_secs(120), "it never went");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_search_that_runs_out_of_time_is_told_and_keeps_nothing_of_the_account() {
+    if !is_root() {
+        return;
+    }
+    let (scratch, mut elevator) = host();
+    let [created, group] = <[Held; 2]>::try_from(granted(&mut elevator)).unwrap();
+    let uid = uid(std::slice::from_ref(&created));
+    elevator.undo(vec![group]);
+    let (tmp, home) = (scratch.path().join("tmp"), scratch.path().join(format!("home/{}", name())));
+    std::fs::write(tmp.join("mine"), "").unwrap();
+    std::os::unix::fs::chown(tmp.join("mine"), Some(uid), None).unwrap();
+    let undo = |applied, searched| {
+        let mut ended = Reaped::default();
+        undo(scratch.paths(), &elevator.accounts, &name(), &created.delta, applied, &mut ended, searched)
+    };
+    let told = undo(true, Duration::ZERO).unwrap().unwrap();
+    assert!(told.starts_with(&format!("files of `{}` (user id {uid}) may be left", name())), "{told}");
+    assert!(told.contains(&format!("{}: more than can be searched in 0 s", tmp.display())), "{told}");
+    as_before(&scratch);
+    assert!(!home.exists() && tmp.join("mine").exists());
+    // The twin that has the time.
+    assert_eq!(undo(false, belongings::SEARCHED), Ok(None));
+    assert!(!tmp.join("mine").exists());
 }
 
 #[test]

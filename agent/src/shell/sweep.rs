@@ -250,6 +250,21 @@ mod tests {
     }
 
     #[test]
+    fn a_home_that_a_killed_agent_had_put_aside_is_gone_after_the_sweep() {
+        let scratch = left();
+        let put_aside = scratch.path().join("home/.tidegate-removed");
+        std::fs::create_dir_all(put_aside.join("tg-1/a/b")).unwrap();
+        std::fs::write(put_aside.join("tg-1/a/b/c"), "").unwrap();
+        // What one has no time for, the next goes on with.
+        let started = Instant::now();
+        while put_aside.exists() {
+            assert!(started.elapsed() < Duration::from_secs(120), "it never went");
+            sweep(scratch.paths(), Duration::ZERO).unwrap();
+        }
+        assert_eq!(group(&scratch), GROUP);
+    }
+
+    #[test]
     fn a_journal_that_cannot_be_written_keeps_no_privilege_standing() {
         let scratch = left();
         // Nothing can take the journal's place while this is in the way.

@@ -2,9 +2,7 @@
 //! formats, so that `ssh-keygen -l -f recording_key.pub` shows it. Signatures are those
 //! of SSHSIG (OpenSSH's PROTOCOL.sshsig) in a namespace of their own.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,6 +12,7 @@ use tidegate_common::recording::Signature;
 use zeroize::Zeroize as _;
 
 use super::RecordError;
+use crate::files::write_new;
 
 const NAMESPACE: &str = "recording@tidegate";
 const COMMENT: &str = "tidegate recordings";
@@ -65,17 +64,8 @@ impl RecordingKey {
     fn save(&self, state_dir: &Path) -> Result<(), Box<dyn std::error::Error>> {
         let public = format!("{}\n", self.0.public_key().to_openssh()?);
         let private = self.0.to_openssh(LineEnding::LF)?;
-        for (name, mode, text) in
-            [("recording_key.pub", 0o644, public.as_bytes()), ("recording_key", 0o600, private.as_bytes())]
-        {
-            let fresh = state_dir.join(format!("{name}.new"));
-            let _ = fs::remove_file(&fresh);
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&fresh)?;
-            file.write_all(text)?;
-            file.sync_all()?;
-            fs::rename(&fresh, state_dir.join(name))?;
-        }
-        Ok(File::open(state_dir)?.sync_all()?)
+        write_new(&state_dir.join("recording_key.pub"), public.as_bytes(), 0o644)?;
+        Ok(write_new(&state_dir.join("recording_key"), private.as_bytes(), 0o600)?)
     }
 
     /// The other half.

@@ -11,15 +11,9 @@ use crate::needs_devices;
 use crate::scene::{Scene, Stand, text};
 
 /// What is broken, how it is mended, which point tells it, how it stands then, and a
-/// part of the sentence.
-const BREAKS: [(&str, &str, &str, &str, &str); 12] = [
-    (
-        "mv /etc/ssh/sshd_config.d/tidegate.conf /etc/kept",
-        "mv /etc/kept /etc/ssh/sshd_config.d/tidegate.conf",
-        "user CA",
-        "wrong",
-        "not Tidegate's",
-    ),
+/// part of the sentence. Where doctor says `install`, which has the agent begin anew, that
+/// comes first.
+const BREAKS: [(&str, &str, &str, &str, &str); 18] = [
     ("chmod 755 /var/lib/tidegate-agent", "chmod 700 /var/lib/tidegate-agent", "state", "wrong", "mode 755"),
     (
         "cp -p /var/lib/tidegate-agent/user_ca.pub /etc/kept; : >/var/lib/tidegate-agent/user_ca.pub",
@@ -66,6 +60,13 @@ const BREAKS: [(&str, &str, &str, &str, &str); 12] = [
         "is missing",
     ),
     (
+        "mv /etc/sudoers.d/zzz-tidegate /etc/sudoers.d/tidegate",
+        "test ! -e /etc/sudoers.d/tidegate",
+        "sudo",
+        "warning",
+        "before others that win",
+    ),
+    (
         "echo '%adm ALL=(ALL) ALL' >/etc/sudoers.d/zzzz; chmod 440 /etc/sudoers.d/zzzz",
         "rm /etc/sudoers.d/zzzz",
         "sudo order",
@@ -85,6 +86,51 @@ const BREAKS: [(&str, &str, &str, &str, &str); 12] = [
         "loginuid",
         "warning",
         "pam_loginuid.so is not in sshd's stack",
+    ),
+    (
+        "mv /etc/ssh/sshd_config.d/tidegate.conf /etc/kept",
+        "mv /etc/kept /etc/ssh/sshd_config.d/tidegate.conf",
+        "user CA",
+        "wrong",
+        "not Tidegate's",
+    ),
+    (
+        "cp -p /etc/ssh/sshd_config.d/tidegate.conf /etc/kept; \
+         sed -i /^AcceptEnv/d /etc/ssh/sshd_config.d/tidegate.conf",
+        "mv /etc/kept /etc/ssh/sshd_config.d/tidegate.conf",
+        "AcceptEnv",
+        "wrong",
+        "does not accept TIDEGATE_SESSION",
+    ),
+    (
+        "cp -p /etc/ssh/sshd_config.d/tidegate.conf /etc/kept; \
+         sed -i s/%u@patient/%u@other/ /etc/ssh/sshd_config.d/tidegate.conf",
+        "mv /etc/kept /etc/ssh/sshd_config.d/tidegate.conf",
+        "keys",
+        "wrong",
+        "not for patient",
+    ),
+    (
+        "cp -p /etc/ssh/sshd_config.d/tidegate.conf /etc/kept; \
+         sed -i /^AuthorizedPrincipalsCommand/d /etc/ssh/sshd_config.d/tidegate.conf",
+        "mv /etc/kept /etc/ssh/sshd_config.d/tidegate.conf",
+        "keys",
+        "warning",
+        "on any device",
+    ),
+    (
+        "systemctl disable tidegate-sweep.service",
+        "systemctl enable tidegate-sweep.service",
+        "boot",
+        "wrong",
+        "tidegate-sweep.service is not enabled",
+    ),
+    (
+        "mv /var/lib/tidegate-agent/user_ca.pub /etc/kept",
+        "mv /etc/kept /var/lib/tidegate-agent/user_ca.pub",
+        "CA keys",
+        "wrong",
+        "user_ca.pub: No such file",
     ),
     ("systemctl stop tidegate-agent", "systemctl start tidegate-agent", "service", "wrong", "is not active"),
 ];
@@ -111,17 +157,33 @@ fn doctor_finds_a_device_well_and_each_thing_that_is_broken() {
     assert!(healthy.iter().all(|point| text(point, "verdict") != "wrong"), "{healthy:#?}");
     // A device has no clock and no audit of its own, and is warned of that.
     assert_eq!(code, i32::from(healthy.iter().any(|point| text(point, "verdict") == "warning")));
+    let mut installed = Vec::new();
     for (damage, mend, name, verdict, sentence) in BREAKS {
         assert_eq!(text(&point(&points(&stand).1, name), "verdict"), "ok", "{name} before: {damage}");
         stand.device.ok(&["sh", "-c", damage]).unwrap();
         let (code, broken) = points(&stand);
         let told = point(&broken, name);
+        let line = text(&told, "mend");
+        if line.starts_with("tidegate-agent install") {
+            let said = stand.device.ok(&["sh", "-c", &line]).unwrap().out();
+            assert_ne!(said, "nothing to do\n", "{damage}: {told}");
+            // The agent's link as well, which begins anew with it.
+            let well = || {
+                let (_, now) = points(&stand);
+                let wrong = now.iter().any(|point| text(point, "verdict") == "wrong");
+                text(&point(&now, name), "verdict") == "ok" && !wrong
+            };
+            wait::until_true("doctor finds it mended", PATIENCE, well)
+                .unwrap_or_else(|error| panic!("{error}: {damage}: {said}"));
+            installed.push(name);
+        }
         stand.device.ok(&["sh", "-c", mend]).unwrap();
         assert_eq!(text(&told, "verdict"), verdict, "{damage}: {told}");
         assert!(text(&told, "found").contains(sentence), "{damage}: {told}");
-        assert!(!text(&told, "mend").is_empty(), "{told}");
+        assert!(!line.is_empty(), "{told}");
         assert_eq!(code, if verdict == "wrong" { 2 } else { 1 }, "{damage}");
     }
+    assert_eq!(installed, ["sudo", "sudo", "user CA", "AcceptEnv", "keys", "keys", "boot", "CA keys"]);
     let shown = stand.device.run(&["tidegate-agent", "doctor"]).unwrap().out();
     assert!(shown.lines().any(|line| line.starts_with("ok       user CA")), "{shown}");
 }

@@ -202,7 +202,7 @@ fn an_accounts_systemd_that_hears_nothing_is_killed() {
 }
 
 /// What a session that is up to no good does, and how its page tells it.
-const DEEDS: [(&str, &str); 34] = [
+const DEEDS: [(&str, &str); 36] = [
     ("echo '* * * * * root id' >/etc/cron.d/left", "new cron /etc/cron.d/left"),
     (
         "mkdir -p /var/spool/cron/crontabs; echo x >/var/spool/cron/crontabs/keep",
@@ -225,6 +225,14 @@ const DEEDS: [(&str, &str); 34] = [
         "new key /root/.ssh/authorized_keys",
     ),
     ("cp /bin/true /usr/local/bin/left; chmod 4755 /usr/local/bin/left", "new setuid /usr/local/bin/left"),
+    (
+        "cp /bin/true /usr/local/bin/capable; setcap cap_setuid+ep /usr/local/bin/capable",
+        "new setuid /usr/local/bin/capable",
+    ),
+    (
+        "mkdir -p /etc/audit/rules.d; echo '-D' >/etc/audit/rules.d/left.rules",
+        "new unit /etc/audit/rules.d/left.rules",
+    ),
     ("echo 'keep ALL=(ALL) ALL' >/etc/sudoers.d/left", "new sudoers /etc/sudoers.d/left"),
     ("useradd -u 0 -o -M left", "new account left"),
     ("usermod -aG disk keep", "changed group disk"),

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use tidegate_tests::accounts::Accounts;
+use tidegate_tests::device::Device;
 use tidegate_tests::host::Host;
 use tidegate_tests::pty::PATIENCE;
 use tidegate_tests::run::Run;
@@ -98,7 +99,9 @@ impl Kinds {
         for place in ["/home", "/tmp", "/var/tmp", "/dev/shm", "/var/lib"] {
             let entries = fs::read_dir(self.stand.device.path(place)).into_iter().flatten().flatten();
             let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-            let ours = names.filter(|name| name.starts_with("tg-") || name.starts_with("role-of"));
+            let ours = names.filter(|name| {
+                name.starts_with("tg-") || name.starts_with("role-of") || name == ".tidegate-removed"
+            });
             text.extend(ours.map(|name| format!("{place}/{name} is left\n")));
         }
         text
@@ -181,12 +184,28 @@ fn an_agent_killed_while_any_kind_is_granted_leaves_nothing() {
         let running = kinds.ssh(account, "echo in; sleep 600").start().unwrap();
         wait::until_true("the session runs", PATIENCE, || running.stdout_so_far().contains("in")).unwrap();
         assert_ne!(kinds.difference(), "", "the comparison must see what is granted");
+        put_aside(&kinds.stand.device);
         let links = kinds.stand.world.links(&kinds.stand.device).unwrap();
         kinds.stand.device.ok(&["systemctl", "kill", "--signal=KILL", "tidegate-agent"]).unwrap();
         kinds.is_as_before();
         running.kill().unwrap();
         kinds.stand.world.await_agent_again(&kinds.stand.device, links).unwrap();
     }
+    // What no sweep has taken up, the next agent does.
+    let device = &kinds.stand.device;
+    let sweeps = ["tidegate-sweep.timer", "tidegate-sweep.service"];
+    device.ok(&[&["systemctl", "stop", "tidegate-agent"], sweeps.as_slice()].concat()).unwrap();
+    put_aside(device);
+    assert_eq!(kinds.difference(), "/home/.tidegate-removed is left\n");
+    device.ok(&["systemctl", "start", "tidegate-agent"]).unwrap();
+    kinds.is_as_before();
+}
+
+/// As an agent that is killed leaves a home of many files.
+fn put_aside(device: &Device) {
+    let home = device.path("/home/.tidegate-removed/tg-many/deep");
+    fs::create_dir_all(&home).unwrap();
+    fs::write(home.join("file"), "").unwrap();
 }
 
 #[test]

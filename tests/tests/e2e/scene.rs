@@ -243,6 +243,17 @@ pub fn as_long_as_is_usual(pty: &mut Pty) {
     pty.send_line("").unwrap();
 }
 
+/// What a program wrote to the journal is text, without colours, that each reader of it shows as it is.
+pub fn journal_is_plain(device: &Device, program: &str) {
+    let journal = |more: &[&str]| {
+        device.ok(&[&["journalctl", "--no-pager", "-q", "-u", program], more].concat()).unwrap().out()
+    };
+    let (shown, whole) = (journal(&[]), journal(&["--all"]));
+    assert!(shown.contains(&format!(" {program}[")), "it wrote nothing: {shown}");
+    assert!(!shown.contains("blob data"), "{shown}");
+    assert!(!whole.contains('\u{1b}'), "{whole:?}");
+}
+
 /// The person leaves by themselves.
 pub fn leave(pty: &mut Pty) {
     pty.send_line("exit").unwrap();

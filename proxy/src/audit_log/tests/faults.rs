@@ -7,15 +7,19 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use tidegate_common::audit::{EndCause, Event, Note};
 use tidegate_common::id::SessionId;
 use tidegate_common::model::Resources;
+use tidegate_common::name::DeviceName;
+use tidegate_common::secret::Secret;
 
 use super::{lines, wait_for_the_end};
 use crate::audit_log::AuditLog;
 use crate::store::testing::{gate, session};
-use crate::store::{Store, StoreUrl};
+use crate::store::{Enrolled, Store, StoreUrl};
 
 const CONTROL: &str = "TIDEGATE_FAULTS_CONTROL";
 const DIR: &str = "TIDEGATE_FAULTS_DIR";
@@ -71,7 +75,15 @@ async fn every_fault(control: &Path) {
     faults.disarm();
     let template = disk.join("template");
     fs::create_dir(&template).unwrap();
-    Store::open(&url(&template), &gate("gate1")).await.unwrap().close().await.unwrap();
+    let store = Store::open(&url(&template), &gate("gate1")).await.unwrap();
+    for when in ["before", "after"] {
+        let (device, token) = revoked(when);
+        store.enrol(&device, "old", NOW).await;
+        assert!(store.takes(Store::agent_revoked(&device)).await);
+        let expires = NOW + Duration::from_secs(60);
+        assert!(store.takes(Store::token_minted(&device, &token, NOW, expires)).await);
+    }
+    store.close().await.unwrap();
     let mut places = Vec::new();
     for (what, fault, for_good) in FAULTS {
         let mut place = 0;
@@ -128,6 +140,7 @@ struct Known {
     /// Texts of what has happened, whatever was said.
     told: Vec<String>,
     users: Vec<String>,
+    enrolled: Vec<DeviceName>,
     began: Vec<SessionId>,
     ended: Vec<SessionId>,
     /// What was said not to be done.
@@ -151,6 +164,13 @@ impl Known {
         match log.step(vec![applied], Store::resources_step(put, Vec::new(), was)).await {
             Ok(()) => self.users.push(user),
             Err(_) => self.refused.push(user),
+        }
+        let (device, token) = revoked(when);
+        let anew = Enrolled { device: &device, certificate: "new", public_key: "new" };
+        let enrolled = record(&format!("{device} is enrolled"));
+        match log.step(vec![enrolled], Store::token_redeemed(&token, &anew, NOW)).await {
+            Ok(()) => self.enrolled.push(device),
+            Err(_) => self.refused.push(device.to_string()),
         }
         let session = session(if when == "before" { 1 } else { 2 });
         match store.session_put(&session).await {
@@ -187,6 +207,19 @@ impl Known {
             assert!(there || !said, "{context}: {user} was said to be there");
             assert_eq!(has(&format!("{user} is there")), usize::from(there), "{context}: {user} in the log");
             assert!(!there || said || !later, "{context}: {user} was said not to be there");
+        }
+        let (agents, tokens) = (store.agents().await.unwrap(), store.tokens().await.unwrap());
+        for device in ["before", "after"].map(|when| revoked(when).0) {
+            let agent = agents.iter().find(|agent| agent.device == device).unwrap();
+            let there = !agent.revoked;
+            let said = self.enrolled.contains(&device);
+            assert!(there || !said, "{context}: {device} was said to be enrolled");
+            assert_eq!(agent.certificate == "new", there, "{context}: the certificate of {device}");
+            let used = tokens.iter().any(|token| token.device == device && token.used.is_some());
+            assert_eq!(used, there, "{context}: the token of {device}");
+            let logged = has(&format!("{device} is enrolled"));
+            assert_eq!(logged, usize::from(there), "{context}: {device} in the log");
+            assert!(!there || said || !later, "{context}: {device} was said not to be enrolled");
         }
         for id in &self.began {
             assert!(store.session(*id).await.unwrap().is_some(), "{context}: session {id}");
@@ -239,6 +272,14 @@ impl Faults {
         self.0.read_exact_at(&mut bytes, 24).unwrap();
         i64::from_ne_bytes(bytes)
     }
+}
+
+/// When tokens are made and used.
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+/// A device whose agent was revoked, and the token that enrols it anew.
+fn revoked(when: &str) -> (DeviceName, Secret) {
+    (format!("device-{when}").parse().unwrap(), Secret::new(format!("token {when}")))
 }
 
 fn record(text: &str) -> Event {
