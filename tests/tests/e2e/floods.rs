@@ -263,6 +263,11 @@ fn a_devices_sshd_that_repeats_itself_is_cut_off_with_the_reason_and_costs_no_me
     assert_eq!((&refused["session"], text(&refused, "kind")), (&asked["session"], "exec".to_owned()));
     let log = world.admin(&["audit", "tail", "-n", "200"]).unwrap().ok().unwrap().out();
     assert!(log.contains("asked to run (exec request): refused") && !log.contains(" ran ("), "{log}");
+    let of_session = log.lines().filter(|line| line.contains(&text(&refused, "session")));
+    let channel: Vec<&str> = of_session.filter(|line| line.contains(": channel ")).collect();
+    assert!(channel.iter().any(|line| line.ends_with(" asked for: exec")), "{channel:#?}");
+    assert!(channel.iter().any(|line| line.contains(": channel refused: exec: ")), "{channel:#?}");
+    assert!(!channel.iter().any(|line| line.contains("opened")), "{channel:#?}");
 
     let (port, silent) = (free_port(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     let forward = format!("{port}:127.0.0.1:{}", silent.local_addr().unwrap().port());
