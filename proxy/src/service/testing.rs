@@ -152,6 +152,11 @@ impl World {
         id
     }
 
+    /// No session lives any more.
+    pub fn all_left(&self) {
+        self.lives.lock().unwrap().clear();
+    }
+
     /// A notification to the user that was given up.
     pub async fn gave_up_telling(&self, user: &str) {
         let told = Notification {
@@ -172,6 +177,11 @@ impl World {
     /// The session's recording, which showed `text`, sealed, and the log knows of it.
     pub async fn sealed(&self, session: SessionId, text: &str) -> PathBuf {
         let recorder = shown(&self.services.recordings, session, text).await;
+        self.seal(session, recorder).await
+    }
+
+    /// Seals the session's recording, and the log knows of it.
+    pub async fn seal(&self, session: SessionId, recorder: Recorder) -> PathBuf {
         let sealed = recorder.seal(DONE).await.unwrap();
         let (bytes, frames, link) = (sealed.bytes, sealed.frames, sealed.link);
         self.services.audit.append(Event::RecordingSealed { session, bytes, frames, link }).await.unwrap();

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use tidegate_common::audit::{Changed, Event, FileChange, Outcome};
 use tidegate_common::id::SessionId;
@@ -101,6 +102,33 @@ async fn a_live_recording_that_was_set_back_is_altered_and_one_that_was_not_is_o
     assert!(verify().await.contains("altered after frame 2: its end was cut off"), "{}", verify().await);
     replace(&path, &second);
     assert!(verify().await.contains("incomplete"), "{}", verify().await);
+    // Nobody is told that what is still written was cut off.
+    let [verify, play, export] =
+        ["verify", "play", "export"].map(|command| format!("session {command} {session}"));
+    let (verified, played, exported) =
+        tokio::join!(world.says("root", &verify), world.says("root", &play), world.says("root", &export));
+    for said in [verified.out, played.err, exported.err] {
+        assert!(said.contains("incomplete") && said.contains("not sealed yet: its session lives"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_for_a_recording_while_it_is_being_sealed_gets_it_whole() {
+    for command in ["verify", "play", "export"] {
+        let (world, session) = begun().await;
+        let recorder = shown(&world.services.recordings, session, "the last words").await;
+        let line = format!("session {command} {session}");
+        let sealing = async {
+            // A disk that takes its time.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            world.seal(session, recorder).await;
+            world.all_left();
+        };
+        let (done, ()) = tokio::join!(world.says("root", &line), sealing);
+        let said = format!("{}{}", done.out, done.err);
+        assert!(done.status == 0 && said.contains(" is whole: "), "{line}: {said}");
+        assert!(command == "verify" || said.contains("the last words"), "{line}: {said}");
+    }
 }
 
 #[tokio::test]
