@@ -96,7 +96,7 @@ where
     let mut screen = Screen { out: &mut out, err: &mut err, columns, terminal, json: false, csv: false };
     let calls = match actor.name() {
         None => "tidegate-proxy admin".to_owned(),
-        Some(name) => format!("ssh {name}@GATE"),
+        Some(name) => services.ssh_name.command(Some(name.as_str()), ""),
     };
     let grammar = Cli::command().bin_name(calls).term_width(columns.unwrap_or(100).clamp(40, 120));
     let matches = match grammar.try_get_matches_from(words) {

@@ -22,6 +22,7 @@ use crate::agents::GrantSeen;
 use crate::audit_log::Telling;
 use crate::recordings::{End, Open, Recorder, Recordings};
 use crate::session::{LiveEntry, LiveSession, LiveSessions};
+use crate::ssh_name::SshName;
 use crate::store::testing::Temporary;
 use crate::store::{Claimed, Tried};
 use crate::testing::{self, user};
@@ -121,6 +122,7 @@ impl World {
             agents: Arc::clone(&links) as _,
             ca_fingerprint: Digest::of(b"ca"),
             agents_address: "gate.example.org:7443".to_owned(),
+            ssh_name: SshName::unsaid(22),
         };
         Self { services: Arc::new(services), links, lives: Mutex::default(), temporary }
     }
@@ -150,6 +152,12 @@ impl World {
         let live = LiveSession::new(id, Arc::new(permit), origin, end);
         self.lives.lock().unwrap().push((self.services.live.enter(live), ordered));
         id
+    }
+
+    /// The same world, of a gate that people dial so.
+    pub fn dialled(mut self, ssh_name: SshName) -> Self {
+        Arc::get_mut(&mut self.services).unwrap().ssh_name = ssh_name;
+        self
     }
 
     /// No session lives any more.
