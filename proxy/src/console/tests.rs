@@ -153,7 +153,9 @@ async fn exit_statuses_tell_help_mistakes_and_refusals_apart() {
     for line in ["--help", "request --help", "request create --help", "help session"] {
         let done = world.says("operator", line).await;
         assert_eq!((done.status, done.err.as_str()), (0, ""), "{line}");
-        assert!(done.out.contains("Usage:"), "{line}: {}", done.out);
+        assert!(done.out.contains("Usage: ssh operator@GATE"), "{line}: {}", done.out);
+        let done = world.says("root", line).await;
+        assert!(done.out.contains("Usage: tidegate-proxy admin"), "{line}: {}", done.out);
     }
     for line in ["nonsense", "request create", "request approve x", "session play", "get widgets"] {
         let done = world.says("admin", line).await;

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use tidegate_common::audit::{Changed, Event, FileChange, Outcome};
 use tidegate_common::id::SessionId;
+use tidegate_common::name::DeviceName;
 use tidegate_common::recording::Kind;
+use tidegate_common::wire::Witnessed;
 
 use super::world::World;
 use crate::recordings::{Open, Recordings, Settings};
 use crate::service::testing::{DONE, shown};
+use crate::witness::Witnesses;
 
 /// A world with a session.
 async fn begun() -> (World, SessionId) {
@@ -129,6 +132,20 @@ async fn whoever_asks_for_a_recording_while_it_is_being_sealed_gets_it_whole() {
         assert!(done.status == 0 && said.contains(" is whole: "), "{line}: {said}");
         assert!(command == "verify" || said.contains("the last words"), "{line}: {said}");
     }
+}
+
+#[tokio::test]
+async fn a_recording_is_whole_while_the_agent_has_not_told_the_last_of_what_ran() {
+    let (world, session) = begun().await;
+    world.sealed(session, "the right one").await;
+    let witnesses = Witnesses::new(world.services.recordings.clone(), world.services.store.clone());
+    let db01: DeviceName = "db01".parse().unwrap();
+    let said = Witnessed { number: 1, session, execs: Vec::new(), lost: 1, remarks: Vec::new(), last: false };
+    witnesses.take(&db01, said, |_| true).await.unwrap();
+    let verified = world.says("root", &format!("session verify {session}")).await;
+    let so_far = "incomplete so far: 0 commands, and the agent has not told the last of it yet";
+    assert!(verified.out.contains(" is whole: ") && verified.out.contains(so_far), "{}", verified.out);
+    assert_eq!(verified.status, 0, "{}", verified.out);
 }
 
 #[tokio::test]
