@@ -170,7 +170,7 @@ fn a_connection_that_the_device_can_not_make_is_asked_for_and_fails_in_the_log_a
     let shut = pier.ssh(&["-W", to], &[]).run().unwrap();
     assert!(!shut.success() && shut.out().is_empty(), "{}", shut.all());
     let session = text(&pier.logged("direct-tcpip", "forward-closed", to), "session");
-    let log = pier.street.world.admin(&["audit", "tail", "-n", "2000"]).unwrap().ok().unwrap().out();
+    let log = pier.street.world.admin(&["audit", "tail", "-n", "10000"]).unwrap().ok().unwrap().out();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains(&session)).collect();
     let said = |what: &str| lines.iter().any(|line| line.contains(&format!("direct-tcpip to {to} {what}")));
     assert!(said("asked for, from: ") && said("failed: "), "{lines:#?}");
