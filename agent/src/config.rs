@@ -179,6 +179,7 @@ impl Reading {
         let mut keys: Vec<&String> = table.keys().collect();
         keys.sort_unstable();
         for key in keys {
+            let key = key.escape_default();
             self.mistakes.push(format!("`{section}{key}` is not known; known are {known}"));
         }
     }

@@ -26,6 +26,12 @@ pub fn printable(letter: char) -> char {
     if is_unseen(letter) { '\u{fffd}' } else { letter }
 }
 
+/// Text of several lines in which nothing else moves the cursor or hides.
+#[must_use]
+pub fn printable_lines(text: &str) -> String {
+    text.chars().map(|letter| if letter == '\n' { letter } else { printable(letter) }).collect()
+}
+
 /// A character that is refused, by its number: shown as it is, it would do what it is refused for.
 pub(crate) fn number(letter: char) -> String {
     format!("U+{:04X}", u32::from(letter))

@@ -26,6 +26,7 @@ use tidegate_common::policy::{ApprovalNeed, ChangeNeed, Decision, Held, Needs, P
 use crate::access::Access;
 use crate::audit_log::{AuditError, AuditLog};
 use crate::requests::{NewRequest, RequestError, Requests};
+use crate::ssh_name::SshName;
 
 /// The first and the longest pause between two lines that say that all still wait.
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
@@ -41,6 +42,7 @@ pub struct Admission {
     access: Access,
     requests: Requests,
     audit: AuditLog,
+    ssh_name: SshName,
 }
 
 /// Where a conversation stands.
@@ -78,10 +80,10 @@ pub struct Conversation {
 }
 
 impl Admission {
-    /// Asks policy, makes requests, tells the log.
+    /// Asks policy, makes requests, tells the log; `ssh_name` is for what to type.
     #[must_use]
-    pub fn new(access: Access, requests: Requests, audit: AuditLog) -> Self {
-        Self { access, requests, audit }
+    pub fn new(access: Access, requests: Requests, audit: AuditLog, ssh_name: SshName) -> Self {
+        Self { access, requests, audit, ssh_name }
     }
 
     /// A conversation about a session with `target`, and its first step.
@@ -252,11 +254,12 @@ impl Conversation {
         if let Some(held) = &self.held {
             return held.clone();
         }
+        let (target, user) = (&self.target, self.proved.user.as_str());
+        let words = format!("request create {target} --justification '...'");
         format!(
             "access to {target} needs an answer, and none was given; without a terminal, make a request \
-             first: ssh {user}@GATE request create {target} --justification '...'",
-            target = self.target,
-            user = self.proved.user,
+             first: {}",
+            self.admission.ssh_name.command(Some(user), &words)
         )
     }
 

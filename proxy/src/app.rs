@@ -37,6 +37,7 @@ use crate::requests::{self, Requests};
 use crate::service::{self, Services};
 use crate::session::{End, LiveSessions, Sessions};
 use crate::ssh::{self, Gate};
+use crate::ssh_name::SshName;
 use crate::store::{self, Store, StoreUrl};
 use crate::threads::ConnectionThreads;
 use crate::upstream::{Means, Pace};
@@ -112,6 +113,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("the agents' listener can't listen on {}", config.listen.agents))?;
     let (ssh_address, agents_address) = (ssh_listener.local_addr()?, agents_listener.local_addr()?);
+    let ssh_name = dialled(&config, ssh_address);
 
     let remote_accesses =
         RemoteAccesses::new(store.clone(), access.clone(), audit.clone(), vault.clone(), remote.into());
@@ -128,6 +130,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         agents: Arc::new(registry.clone()),
         ca_fingerprint: ca.fingerprint(),
         agents_address: config.listen.agents_name.clone().unwrap_or_else(|| agents_address.to_string()),
+        ssh_name: ssh_name.clone(),
     });
     let refusals = Refusals::new(audit.clone());
     let context = Arc::new(ListenerContext {
@@ -150,7 +153,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             Box::new(move |event| policy::notify_of_event(&access.snapshot(), &gate, event, now()))
         },
     });
-    let about = notify::About { gate: config.gate.name.to_string(), ssh: dialled(&config, ssh_address) };
+    let about = notify::About { gate: config.gate.name.to_string(), ssh: mailed(&config, ssh_name.clone()) };
     let sender = notify::run(
         store.clone(),
         audit.clone(),
@@ -181,7 +184,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     // Until the end, when the last session has left.
     let mut elsewhere = pin!(elsewhere::keep_up(store.clone(), watch, local));
     let gate = Arc::new(Gate {
-        admission: Admission::new(access.clone(), requests, audit.clone()),
+        admission: Admission::new(access.clone(), requests, audit.clone(), ssh_name),
         logins: Logins::new(
             access.clone(),
             audit.clone(),
@@ -254,11 +257,24 @@ pub async fn copy_store(socket: &Path, from: &str, to: &str) -> anyhow::Result<S
     Ok(told)
 }
 
-/// What people type to reach the gate.
-fn dialled(config: &Config, listens: std::net::SocketAddr) -> notify::Ssh {
-    let machine = || nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
-    let (host, port) = config.listen.ssh_name.clone().unwrap_or_else(|| (machine(), None));
-    notify::Ssh { host, port: port.unwrap_or(listens.port()) }
+/// What people type to reach the gate, as far as it is known.
+fn dialled(config: &Config, listens: std::net::SocketAddr) -> SshName {
+    match config.listen.ssh_name.clone() {
+        Some((host, port)) => SshName { host, port: port.unwrap_or(listens.port()) },
+        None => SshName::unsaid(listens.port()),
+    }
+}
+
+/// The same for who reads it elsewhere and has not dialled it just now: this machine, unless
+/// something is said.
+fn mailed(config: &Config, name: SshName) -> SshName {
+    match config.listen.ssh_name {
+        Some(_) => name,
+        None => {
+            let machine = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
+            SshName { host: machine, ..name }
+        }
+    }
 }
 
 /// Tells once a day that a disk is near its floor, while it is; for ever.

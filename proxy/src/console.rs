@@ -50,6 +50,9 @@ use crate::service::{Actor, Services};
 use grammar::{Cli, Command, Credential, Grant};
 use screen::Screen;
 
+/// How the local administrator calls it.
+const ADMIN: &str = "tidegate-proxy admin";
+
 /// A terminal's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,8 +98,8 @@ where
     let columns = columns.filter(|columns| *columns > 0);
     let mut screen = Screen { out: &mut out, err: &mut err, columns, terminal, json: false, csv: false };
     let calls = match actor.name() {
-        None => "tidegate-proxy admin".to_owned(),
-        Some(name) => format!("ssh {name}@GATE"),
+        None => ADMIN.to_owned(),
+        Some(name) => services.ssh_name.command(Some(name.as_str()), ""),
     };
     let grammar = Cli::command().bin_name(calls).term_width(columns.unwrap_or(100).clamp(40, 120));
     let matches = match grammar.try_get_matches_from(words) {

@@ -37,6 +37,7 @@ mod requests;
 mod service;
 mod session;
 mod ssh;
+mod ssh_name;
 mod store;
 #[cfg(test)]
 mod testing;

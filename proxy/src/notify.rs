@@ -14,7 +14,7 @@ mod text;
 pub mod webhook;
 mod worker;
 
-pub use text::{About, Ssh, about};
+pub use text::{About, about};
 
 use std::path::Path;
 use std::time::Duration;

@@ -54,6 +54,7 @@ use crate::outside::RemoteAccesses;
 use crate::recordings::Recordings;
 use crate::requests::Requests;
 use crate::session::LiveSessions;
+use crate::ssh_name::SshName;
 use crate::store::Store;
 use crate::vault::Vault;
 
@@ -110,4 +111,6 @@ pub struct Services {
     pub ca_fingerprint: Digest,
     /// Host name and port that agents dial, for people to copy.
     pub agents_address: String,
+    /// How people dial the gate, for what they are told to type.
+    pub ssh_name: SshName,
 }

@@ -96,14 +96,15 @@ pub enum Event {
     },
 
     // Its channels.
-    /// A channel passed admission.
+    /// A channel passed admission and is asked for on the device; the next two tell what became
+    /// of it. The log calls it `channel-opened`, as ever.
     ChannelOpened { session: SessionId, channel: u32, kind: ChannelKind },
     /// A channel did not, or what was asked for on it did not begin.
     ChannelRefused { session: SessionId, kind: ChannelKind, why: Note },
     /// A channel closed; `exit` is its status or signal.
     ChannelClosed { session: SessionId, channel: u32, exit: Option<Note>, bytes_in: u64, bytes_out: u64 },
-    /// A port, X11 or agent forward was let through; `from` is who connected, as the side
-    /// that opened it says.
+    /// A port, X11 or agent forward was let through and is asked for (`forward-opened`, as
+    /// ever); `from` is who connected, as the side that opened it says.
     ForwardOpened {
         session: SessionId,
         kind: ForwardKind,

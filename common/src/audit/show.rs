@@ -103,7 +103,7 @@ impl fmt::Display for Event {
                 write!(f, "{}, {bytes_in} bytes in, {bytes_out} out", Aside("detail", detail))
             }
             Self::ChannelOpened { session, channel, kind } => {
-                write!(f, "session {session}: channel {channel} opened: {kind}")
+                write!(f, "session {session}: channel {channel} asked for: {kind}")
             }
             Self::ChannelRefused { session, kind, why } => {
                 write!(f, "session {session}: channel refused: {kind}: {why}")
@@ -113,7 +113,12 @@ impl fmt::Display for Event {
                 write!(f, ", {bytes_in} bytes in, {bytes_out} out")
             }
             Self::ForwardOpened { session, kind, to, from } => {
-                write!(f, "session {session}: {kind} to {to} opened{}", Aside("from", from))
+                write!(f, "session {session}: {kind} to {to} asked for{}", Aside("from", from))
+            }
+            Self::ForwardClosed { session, channel: None, kind, to, why: Some(why), .. }
+                if kind.is_connection() =>
+            {
+                write!(f, "session {session}: {kind} to {to} failed: {why}")
             }
             Self::ForwardClosed { session, channel: None, kind, to, why, .. } => {
                 write!(f, "session {session}: {kind} to {to} closed{}", Aside("why", why))

@@ -149,3 +149,14 @@ words! {
         Altered = "altered",
     }
 }
+
+impl ForwardKind {
+    /// Whether it is one connection, which a recording has a number for once it is made; not a
+    /// place where a device listens, nor what a program may ask for.
+    pub(super) fn is_connection(self) -> bool {
+        matches!(
+            self,
+            Self::DirectTcpip | Self::DirectStreamlocal | Self::ForwardedTcpip | Self::ForwardedStreamlocal
+        )
+    }
+}

@@ -100,13 +100,13 @@ impl Draft {
     /// # Errors
     /// The first mistake, with its place.
     pub fn read(text: &str) -> Result<Self, Mistakes> {
-        let wrong = |line, column, why: String| Mistakes(vec![Mistake { line, column, why }]);
+        let wrong = |place, why: &str| Mistakes(vec![Mistake::at(place, why)]);
         if text.len() > MOST_BYTES {
-            return Err(wrong(1, 1, format!("the text is larger than {} MiB", MOST_BYTES >> 20)));
+            return Err(wrong((1, 1), &format!("the text is larger than {} MiB", MOST_BYTES >> 20)));
         }
         toml::from_str(text).map_err(|error| {
-            let (line, column) = line_and_column(text, error.span().map_or(0, |span| span.start));
-            wrong(line, column, error.message().lines().collect::<Vec<_>>().join(", "))
+            let place = line_and_column(text, error.span().map_or(0, |span| span.start));
+            wrong(place, error.message())
         })
     }
 

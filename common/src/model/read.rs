@@ -13,6 +13,7 @@ use toml::de::DeTable;
 
 use super::resources::Written;
 use super::{Kind, Resource, ResourceName, Resources};
+use crate::unseen::printable;
 pub(super) use fields::Fields;
 use fields::Reader;
 pub use key_index::KeyIndex;
@@ -28,8 +29,17 @@ pub struct Mistake {
     pub line: usize,
     /// In characters, counted from 1.
     pub column: usize,
-    /// One sentence.
+    /// One sentence, on one line; nothing in it moves the cursor or hides, whatever was written.
     pub why: String,
+}
+
+impl Mistake {
+    /// A mistake at a place. What serde and the parser say quotes the text as it stands.
+    pub(crate) fn at((line, column): (usize, usize), why: &str) -> Self {
+        let lines = why.lines().map(str::trim).filter(|line| !line.is_empty());
+        let sentence = lines.collect::<Vec<_>>().join(", ");
+        Self { line, column, why: sentence.chars().map(printable).collect() }
+    }
 }
 
 impl fmt::Display for Mistake {
@@ -81,12 +91,12 @@ impl Resources {
     pub fn update(&self, text: &str) -> Result<Update, Mistakes> {
         if text.len() > MOST_BYTES {
             let why = format!("the text is larger than {} MiB", MOST_BYTES >> 20);
-            return Err(Mistakes(vec![Mistake { line: 1, column: 1, why }]));
+            return Err(Mistakes(vec![Mistake::at((1, 1), &why)]));
         }
         let mut reader = Reader::new();
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
-            reader.wrong(error.span().map_or(0, |span| span.start), sentence(error.message()));
+            reader.wrong(error.span().map_or(0, |span| span.start), error.message());
         }
         let read = kinds::all(&mut reader, table.get_ref());
         let mut whole = self.clone();
@@ -107,10 +117,6 @@ impl Resources {
         }
         if reader.mistakes.is_empty() { Ok(Update { whole, written }) } else { Err(reader.report(text)) }
     }
-}
-
-fn sentence(message: &str) -> String {
-    message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 /// What the reader remembers of the text.

@@ -55,7 +55,9 @@ struct World {
 impl World {
     async fn new() -> Self {
         let base = testing::World::new(RESOURCES).await;
-        let admission = Admission::new(base.access.clone(), base.requests.clone(), base.audit.clone());
+        let ssh_name = SshName { host: "gate.example.org".to_owned(), port: 2222 };
+        let (access, requests, audit) = (base.access.clone(), base.requests.clone(), base.audit.clone());
+        let admission = Admission::new(access, requests, audit, ssh_name);
         Self { admission, base }
     }
 
@@ -201,7 +203,8 @@ async fn who_answers_with_nothing_for_ever_has_no_terminal() {
         asks(conversation.answer("").await.unwrap());
     }
     let sentence = refused(conversation.answer("").await.unwrap());
-    assert!(sentence.contains("ssh operator@GATE request create all@db01"), "{sentence}");
+    let typed = "ssh -p 2222 operator@gate.example.org request create all@db01 --justification '...'";
+    assert!(sentence.ends_with(typed), "{sentence}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use config::{Environment, File, FileFormat, Source as _, Value, ValueKind};
 use tidegate_common::model::KeyIndex;
+use tidegate_common::unseen::printable_lines;
 
 const PREFIX: &str = "TIDEGATE";
 const SEPARATOR: &str = "__";
@@ -33,7 +34,7 @@ impl Reader {
             .prefix_separator(SEPARATOR)
             .separator(SEPARATOR)
             .source(environment.map(|set| set.into_iter().collect()));
-        let told = |error: config::ConfigError| vec![error.to_string()];
+        let told = |error: config::ConfigError| vec![printable_lines(&error.to_string())];
         let mut overridden = BTreeMap::new();
         flatten(&variables.collect().map_err(told)?.into(), "", &mut overridden);
         let file = File::from_str(text, FileFormat::Toml);
@@ -178,7 +179,7 @@ impl Reader {
             return Ok(());
         }
         self.mistakes.sort();
-        Err(self.mistakes.into_iter().map(|(_, sentence)| sentence).collect())
+        Err(self.mistakes.into_iter().map(|(_, sentence)| printable_lines(&sentence)).collect())
     }
 }
 

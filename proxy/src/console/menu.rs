@@ -68,8 +68,9 @@ impl Menu {
         menu.heading.extend(hindrance.map(|hindrance| format!("{hindrance}\n\n")));
         // Of what waits for the user no more than leaves room for the menu itself.
         let most = menu.rows.map_or(usize::MAX, |rows| rows.saturating_sub(10) / 7).clamp(1, 10);
-        menu.heading.push_str(&emergencies(&due, &user, menu.columns, most));
-        menu.heading.push_str(&waiting(&votes, &user, menu.columns, most));
+        let to_type = |words: &str| services.ssh_name.command(Some(user.as_str()), words);
+        menu.heading.push_str(&emergencies(&due, to_type, menu.columns, most));
+        menu.heading.push_str(&waiting(&votes, to_type, menu.columns, most));
         let now = Timestamp::now();
         let items = reachable.into_iter().map(|reach| {
             let wishes = own.iter().filter(|request| request.targets.contains(&reach.credential));

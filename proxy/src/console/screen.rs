@@ -1,10 +1,10 @@
 //! Where answers go: lines and tables for people, JSON for machines.
 
 use serde::Serialize;
-use tidegate_common::unseen::printable;
+use tidegate_common::unseen::{printable, printable_lines};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
-use super::table::{Table, printable_json, printable_lines};
+use super::table::{Table, printable_json};
 use super::{Failure, Terminal};
 use crate::service::Each;
 
@@ -51,9 +51,9 @@ impl Screen<'_> {
         Ok(self.out.write_all(text.as_bytes()).await?)
     }
 
-    /// A remark that is no part of the answer.
+    /// A remark that is no part of the answer; it may say again what somebody wrote.
     pub async fn remark(&mut self, text: &str) -> Result<(), Failure> {
-        self.err.write_all(text.as_bytes()).await?;
+        self.err.write_all(printable_lines(text).as_bytes()).await?;
         Ok(self.err.write_all(b"\n").await?)
     }
 

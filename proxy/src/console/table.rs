@@ -83,11 +83,6 @@ fn csv_cell(cell: &str) -> String {
     }
 }
 
-/// Text of several lines in which nothing else moves the cursor or hides.
-pub(super) fn printable_lines(text: &str) -> String {
-    text.chars().map(|letter| if letter == '\n' { letter } else { printable(letter) }).collect()
-}
-
 /// JSON in which every character shows: what does not is written as its number, which says
 /// the same to whoever reads it (RFC 8259, 7).
 pub(super) fn printable_json(json: &str) -> String {

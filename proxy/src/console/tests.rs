@@ -18,6 +18,7 @@ use std::sync::Arc;
 use tidegate_common::digest::Digest;
 
 use super::*;
+use crate::ssh_name::SshName;
 use world::World;
 
 #[tokio::test]
@@ -153,7 +154,9 @@ async fn exit_statuses_tell_help_mistakes_and_refusals_apart() {
     for line in ["--help", "request --help", "request create --help", "help session"] {
         let done = world.says("operator", line).await;
         assert_eq!((done.status, done.err.as_str()), (0, ""), "{line}");
-        assert!(done.out.contains("Usage:"), "{line}: {}", done.out);
+        assert!(done.out.contains("Usage: ssh operator@GATE"), "{line}: {}", done.out);
+        let done = world.says("root", line).await;
+        assert!(done.out.contains("Usage: tidegate-proxy admin"), "{line}: {}", done.out);
     }
     for line in ["nonsense", "request create", "request approve x", "session play", "get widgets"] {
         let done = world.says("admin", line).await;
@@ -176,6 +179,12 @@ async fn a_login_without_a_command_shows_what_may_be_reached() {
     assert!(shown.contains("ops@db01") && shown.contains("1 approval, a justification"), "{shown}");
     assert!(shown.contains("ssh 'operator[ops@db01]'@GATE"), "{shown}");
     assert!(shown.contains("ssh -J operator@GATE ops@db01"), "{shown}");
+    let name = SshName { host: "gate.example.org".to_owned(), port: 2222 };
+    let shown = World::new().await.dialled(name).says("operator", "").await.out;
+    assert!(shown.contains("ssh -p 2222 'operator[ops@db01]'@gate.example.org\n"), "{shown}");
+    assert!(shown.contains("ssh -J operator@gate.example.org:2222 ops@db01\n"), "{shown}");
+    assert!(shown.contains("ssh -p 2222 operator@gate.example.org --help\n"), "{shown}");
+    assert!(!shown.contains("GATE"), "{shown}");
     let stranger = world.says("stranger", "").await;
     assert!(stranger.status == 0 && !stranger.out.contains("ops@db01"), "{}", stranger.out);
     assert!(!world.says("approver", "").await.out.contains("wait for you"));

@@ -2,7 +2,6 @@
 //! how, and which requests wait for this user's vote.
 
 use jiff::Timestamp;
-use tidegate_common::name::UserName;
 
 use super::access::reach_table;
 use super::screen::Screen;
@@ -29,33 +28,32 @@ pub(super) async fn show(services: &Services, actor: &Actor, screen: &mut Screen
     if let Some(hindrance) = hindrance {
         screen.line(&format!("{hindrance}\n")).await?;
     }
-    screen.text(&emergencies(&due, &user, screen.columns, MOST)).await?;
+    let to_type = |words: &str| services.ssh_name.command(Some(user.as_str()), words);
+    screen.text(&emergencies(&due, to_type, screen.columns, MOST)).await?;
     match reaches.first() {
         None => screen.line("You can reach nothing now; administrators add users to access groups.").await?,
         Some(first) => {
             let target = &first.credential;
             screen.line(&reach_table(&reaches).render(screen.columns)).await?;
-            let how = format!(
-                "\nTo go to {target}, with this gate's name for GATE:\n  ssh '{user}[{target}]'@GATE\n  \
-                 ssh -J {user}@GATE {target}"
-            );
-            screen.line(&how).await?;
+            let name = &services.ssh_name;
+            let (session, jump) = (name.session(&user, target), name.jump(&user, target));
+            screen.line(&format!("\nTo go to {target}{}:\n  {session}\n  {jump}", name.remark())).await?;
         }
     }
-    let waiting = self::waiting(&waiting, &user, screen.columns, MOST);
+    let waiting = self::waiting(&waiting, to_type, screen.columns, MOST);
     if !waiting.is_empty() {
         screen.text(&format!("\n{}", waiting.trim_end_matches('\n'))).await?;
         screen.line("").await?;
     }
-    screen.line(&format!("\nAll commands: ssh {user}@GATE --help")).await?;
+    screen.line(&format!("\nAll commands: {}", to_type("--help"))).await?;
     Ok(0)
 }
 
 /// The emergencies that nobody has reviewed yet and this user may, so many at most, with an
-/// empty line after them; nothing where there is none.
+/// empty line after them; nothing where there is none. `to_type` says how a command is typed.
 pub(super) fn emergencies(
     due: &[RequestView],
-    user: &UserName,
+    to_type: impl Fn(&str) -> String,
     columns: Option<usize>,
     most: usize,
 ) -> String {
@@ -73,21 +71,18 @@ pub(super) fn emergencies(
     }
     let more = match due.len().saturating_sub(most) {
         0 => String::new(),
-        more => format!("and {more} more: ssh {user}@GATE request list --to-review\n"),
+        more => format!("and {more} more: {}\n", to_type("request list --to-review")),
     };
     let list = table.render(columns);
-    format!(
-        "EMERGENCY: access that nobody approved, for you to review:\n{list}\n{more}\n  \
-         ssh {user}@GATE request review {}\n\n",
-        first.id
-    )
+    let review = to_type(&format!("request review {}", first.id));
+    format!("EMERGENCY: access that nobody approved, for you to review:\n{list}\n{more}\n  {review}\n\n")
 }
 
 /// The requests that wait for the user's vote, so many at most, with an empty line after
 /// them; nothing where none does.
 pub(super) fn waiting(
     waiting: &[RequestView],
-    user: &UserName,
+    to_type: impl Fn(&str) -> String,
     columns: Option<usize>,
     most: usize,
 ) -> String {
@@ -95,12 +90,10 @@ pub(super) fn waiting(
     let list = table(waiting.get(..most).unwrap_or(waiting)).render(columns);
     let more = match waiting.len().saturating_sub(most) {
         0 => String::new(),
-        more => format!("and {more} more: ssh {user}@GATE request list --pending\n"),
+        more => format!("and {more} more: {}\n", to_type("request list --pending")),
     };
-    format!(
-        "These requests wait for you:\n{list}\n{more}\n  ssh {user}@GATE request approve {}\n\n",
-        first.id
-    )
+    let approve = to_type(&format!("request approve {}", first.id));
+    format!("These requests wait for you:\n{list}\n{more}\n  {approve}\n\n")
 }
 
 fn table(requests: &[RequestView]) -> Table {

@@ -17,6 +17,7 @@ use super::*;
 use crate::access::By;
 use crate::audit_log::{OfEvent, Rules, Telling};
 use crate::service::testing::World;
+use crate::ssh_name::SshName;
 use crate::store::testing::on_both;
 use crate::store::{NotificationFilter, NotificationRow, NotificationState};
 use crate::testing::until;
@@ -86,8 +87,10 @@ impl Gate {
     }
 
     fn send_and_tell(&mut self, settings: Settings, of_event: OfEvent) {
-        let about =
-            About { gate: "gate1".to_owned(), ssh: Ssh { host: "gate.example.org".to_owned(), port: 2222 } };
+        let about = About {
+            gate: "gate1".to_owned(),
+            ssh: SshName { host: "gate.example.org".to_owned(), port: 2222 },
+        };
         let services = &self.world.services;
         let kinds = settings.webhook.iter().flat_map(|webhook| webhook.kinds.clone()).collect();
         services.audit.tell_by(Rules { posted: kinds, of_event });

@@ -14,6 +14,8 @@ use std::fmt::Write as _;
 
 use tidegate_common::unseen::printable;
 
+use crate::ssh_name::SshName;
+
 /// Bytes of a subject, at most.
 const SUBJECT: usize = 200;
 
@@ -42,26 +44,8 @@ pub struct Text {
 pub struct About {
     /// The gate's name.
     pub gate: String,
-    /// How people reach it with ssh: `gate.example.org` or `-p 2222 gate.example.org`.
-    pub ssh: Ssh,
-}
-
-/// The host and port that people dial.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ssh {
-    /// Name or address.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
-
-impl Ssh {
-    /// The command that a user types to have the gate do something.
-    fn command(&self, user: Option<&str>, words: &str) -> String {
-        let port = if self.port == 22 { String::new() } else { format!("-p {} ", self.port) };
-        let user = user.map(|user| format!("{user}@")).unwrap_or_default();
-        format!("ssh {port}{user}{} {words}", self.host).trim_end().to_owned()
-    }
+    /// How people reach it with ssh.
+    pub ssh: SshName,
 }
 
 impl Text {

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::inbox::Inbox;
+use crate::recordings::{DumpFormat, End};
 use crate::session::Keyboard;
 use crate::testing::{World, permit};
 
@@ -157,6 +158,32 @@ impl server::Handler for Device {
     }
 }
 
+/// A device that lets everybody in and opens no channel.
+struct Silent {
+    heard: mpsc::UnboundedSender<String>,
+    /// Dropped, they would be refusals.
+    unanswered: Vec<ChannelOpenHandle>,
+}
+
+impl server::Handler for Silent {
+    type Error = russh::Error;
+
+    async fn auth_none(&mut self, _: &str) -> Result<Auth, Self::Error> {
+        Ok(Auth::Accept)
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        _: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.unanswered.push(reply);
+        let _ = self.heard.send("a channel".to_owned());
+        Ok(())
+    }
+}
+
 const FLOOD: usize = 2 << 20;
 
 async fn flood(handle: Handle, id: ChannelId) {
@@ -182,9 +209,21 @@ struct Stage {
 
 impl Stage {
     async fn new(terminal: bool, command: &str) -> Self {
-        let world = World::bare().await;
         let (device, heard) = mpsc::unbounded_channel();
-        let open = world.open(permit("{}"), Device(device)).await;
+        let mut stage = Self::before(Device(device), heard, terminal, command).await;
+        assert_eq!(stage.told().await, Told::Success);
+        stage
+    }
+
+    /// The same before another device, which need not start anything.
+    async fn before<H: server::Handler<Error = russh::Error> + Send + 'static>(
+        there: H,
+        heard: mpsc::UnboundedReceiver<String>,
+        terminal: bool,
+        command: &str,
+    ) -> Self {
+        let world = World::bare().await;
+        let open = world.open(permit("{}"), there).await;
         let (sender, told) = mpsc::unbounded_channel();
         let (inbox, room) = (Inbox::default(), Arc::new(Semaphore::new(1 << 20)));
         let channel = InMemory { told: sender, room: Arc::clone(&room) };
@@ -196,9 +235,7 @@ impl Stage {
             .unwrap();
         let (phase, seen) = watch::channel(Phase::Open(Arc::clone(&open)));
         let relay = tokio::spawn(serve(Client { channel, inbox: inbox.clone() }, seen));
-        let mut stage = Self { world, open, inbox, room, told, heard, relay, phase };
-        assert_eq!(stage.told().await, Told::Success);
-        stage
+        Self { world, open, inbox, room, told, heard, relay, phase }
     }
 
     async fn told(&mut self) -> Told {
@@ -247,6 +284,42 @@ async fn what_a_client_that_is_no_ssh_does_reaches_the_device_and_the_answers_co
         panic!("the log ended");
     };
     tokio::time::timeout(Duration::from_secs(30), closed).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_size_of_nothing_reaches_the_device_and_the_recording_keeps_the_last_good_one() {
+    let mut stage = Stage::new(true, "cat").await;
+    assert_eq!(stage.heard().await, "terminal 80x24");
+    for (columns, rows) in [(132, 50), (0, 0)] {
+        let size = Size { columns, rows, pixel_width: 0, pixel_height: 0 };
+        stage.inbox.push_control(Control::WindowChange(size)).unwrap();
+        assert_eq!(stage.heard().await, format!("size {columns}x{rows}"));
+    }
+    stage.open.recorder.seal(End { exit: None, cause: "a test" }).await.unwrap();
+    let (recording, mut lines) = (stage.world.recordings().of(stage.open.id), Vec::new());
+    recording.dump(None, &mut lines, DumpFormat::V3).await.unwrap();
+    let lines = String::from_utf8(lines).unwrap();
+    assert!(lines.contains("132x50") && lines.matches("\"r\"").count() == 1, "{lines}");
+}
+
+#[tokio::test]
+async fn ctrl_c_leaves_a_device_that_opens_no_channel_and_all_else_that_is_typed_waits_for_it() {
+    let (device, heard) = mpsc::unbounded_channel();
+    let silent = Silent { heard: device, unanswered: Vec::new() };
+    let mut stage = Stage::before(silent, heard, true, "cat").await;
+    assert_eq!(stage.heard().await, "a channel");
+    stage.types("ls\r").await;
+    let early = tokio::time::timeout(Duration::from_millis(300), stage.told.recv()).await;
+    assert!(early.is_err(), "{early:?}");
+    stage.types("\x03").await;
+    assert_eq!(stage.told().await, Told::Success);
+    let text = format!("\r\ntidegate: {INTERRUPTED}\r\n");
+    assert_eq!(stage.told().await, Told::Extended(STDERR, text.into()));
+    assert_eq!((stage.told().await, stage.told().await), (Told::Exit(255), Told::Close));
+    assert!(stage.relay.await.unwrap(), "the user was told why");
+    let log: Vec<String> = stage.world.records().await.iter().map(ToString::to_string).collect();
+    let refused = format!("channel refused: exec: channel 7: {INTERRUPTED}");
+    assert!(log.iter().any(|line| line.contains(&refused)), "{log:#?}");
 }
 
 #[tokio::test]

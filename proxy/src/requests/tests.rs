@@ -183,6 +183,9 @@ async fn an_approver_may_shorten_and_move_the_window_but_not_lengthen_it() {
     let made = world.requests.create(NewRequest { wish, ..ops() }).await.unwrap();
     let longer = Wish { start: None, duration: Some("31m".parse().unwrap()) };
     assert!(matches!(world.approve(made.id, "approver", longer).await, Err(RequestError::Longer { .. })));
+    let past = Wish { start: Some(Timestamp::UNIX_EPOCH), duration: None };
+    let over = world.approve(made.id, "approver", past).await.unwrap_err().to_string();
+    assert_eq!(over, "the start must lie in the future, at most a year ahead");
     let start = Length::hours(1).after(made.created);
     let moved = Wish { start: Some(start), duration: Some("10m".parse().unwrap()) };
     world.approve(made.id, "approver", moved).await.unwrap();

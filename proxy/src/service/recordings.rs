@@ -17,11 +17,11 @@ use tokio::io::AsyncWrite;
 use super::operation::{Operation, while_reading};
 use super::sessions::find;
 use super::{Actor, Failure, Services, commands};
-use crate::recordings::{DumpFormat as Format, Known, Recording};
+use crate::recordings::{DumpFormat as Format, Ending, Known, Recording};
 use crate::store::SessionRow;
 use crate::witness::Checked;
 
-/// How long [`verify`] waits for a session to end and be sealed.
+/// How long is waited for a session to end and be sealed.
 const SEALED: Duration = Duration::from_secs(3);
 
 /// The version of asciicast to hand out.
@@ -46,8 +46,8 @@ pub struct Shown {
 }
 
 impl Shown {
-    fn of(verdict: &Verdict) -> Self {
-        Self { verdict: judged(verdict), detail: told(verdict) }
+    fn of(verdict: &Verdict, lives: bool) -> Self {
+        Self { verdict: judged(verdict), detail: told(verdict, lives) }
     }
 
     /// Whether it is not what was written.
@@ -73,9 +73,9 @@ pub async fn play(
     mut sink: Sink<'_>,
 ) -> Result<Shown, Failure> {
     let work = async {
-        let (recording, known) = begin(services, actor, id).await?;
+        let Begun { recording, known, lives } = begin(services, actor, id).await?;
         let pause = Some(speed.longest_pause.approximate());
-        Ok(Shown::of(&recording.play(Some(known), &mut sink, speed.times, pause).await?))
+        Ok(Shown::of(&recording.play(Some(known), &mut sink, speed.times, pause).await?, lives))
     };
     Operation::RecordingPlay.perform(services, actor, while_reading(services, actor, work)).await
 }
@@ -92,19 +92,40 @@ pub async fn export(
     mut sink: Sink<'_>,
 ) -> Result<Shown, Failure> {
     let work = async {
-        let (recording, known) = begin(services, actor, id).await?;
-        Ok(Shown::of(&recording.dump(Some(known), &mut sink, format).await?))
+        let Begun { recording, known, lives } = begin(services, actor, id).await?;
+        Ok(Shown::of(&recording.dump(Some(known), &mut sink, format).await?, lives))
     };
     Operation::RecordingExport.perform(services, actor, while_reading(services, actor, work)).await
 }
 
-/// The recording that is about to be shown, which the log knows by then, and what is known of it.
-async fn begin(services: &Services, actor: &Actor, id: &str) -> Result<(Recording, Known), Failure> {
+/// A recording that is about to be shown.
+struct Begun {
+    recording: Recording,
+    known: Known,
+    /// Whether its session lives, so that it is not sealed yet.
+    lives: bool,
+}
+
+/// The recording that is about to be shown, which the log knows by then.
+async fn begin(services: &Services, actor: &Actor, id: &str) -> Result<Begun, Failure> {
     let session = found_here(services, actor, id).await?;
     let played = Event::RecordingPlayed { session: session.id };
     services.audit.append(actor.by().did(played)).await?;
-    let known = evidence::known(services, &session).await?;
-    Ok((services.recordings.of(session.id), known))
+    let (known, lives) = settled(services, &session).await?;
+    Ok(Begun { recording: services.recordings.of(session.id), known, lives })
+}
+
+/// What is known of a session's recording, and whether the session lives. Whoever was just in
+/// it has left before it is sealed, so that is waited for.
+async fn settled(services: &Services, session: &SessionRow) -> Result<(Known, bool), Failure> {
+    if services.live.holds(session.id) {
+        let known = evidence::known(services, session).await?;
+        if matches!(known.end, Some(Ending::Sealed { .. })) {
+            return Ok((known, false));
+        }
+    }
+    let lives = !services.live.gone(session.id, SEALED).await;
+    Ok((evidence::known(services, session).await?, lives))
 }
 
 /// The session, whose recording lies on this gate.
@@ -163,14 +184,12 @@ pub async fn verify(services: &Services, actor: &Actor, id: &str) -> Result<Veri
             Some(row) => services.recordings.of(row.id),
             None => services.recordings.copy(id),
         };
-        // Whoever was just in it has left before it is sealed.
-        let lives = match &row {
-            Some(row) => !services.live.gone(row.id, SEALED).await,
-            None => false,
-        };
-        let known = match &row {
-            Some(row) => Some(evidence::known(services, row).await?),
-            None => evidence::of_copy(services, &recording).await?,
+        let (known, lives) = match &row {
+            Some(row) => {
+                let (known, lives) = settled(services, row).await?;
+                (Some(known), lives)
+            }
+            None => (evidence::of_copy(services, &recording).await?, false),
         };
         let checked = recording.verify(known).await?;
         let verdict = judged(&checked.verdict);
@@ -187,15 +206,7 @@ pub async fn verify(services: &Services, actor: &Actor, id: &str) -> Result<Veri
             let event = Event::CommandsVerified { session: row.id, verdict: *verdict };
             services.audit.append(actor.by().did(event)).await?;
         }
-        let detail = match &checked.verdict {
-            Verdict::Incomplete { chain, .. } if lives => {
-                format!(
-                    "incomplete: good up to frame {}, and not sealed yet: its session lives",
-                    chain.frames
-                )
-            }
-            verdict => told(verdict),
-        };
+        let detail = told(&checked.verdict, lives);
         let (key, file) = (services.recordings.public_key().fingerprint(), recording.location().to_owned());
         Ok(Verified { commands, detail, file, key, session, transfers, verdict, elsewhere })
     };
@@ -210,13 +221,14 @@ fn judged(verdict: &Verdict) -> Judged {
     }
 }
 
-fn told(verdict: &Verdict) -> String {
+fn told(verdict: &Verdict, lives: bool) -> String {
     match verdict {
         Verdict::Whole(chain) => {
             format!("whole: {} frames, {} bytes of text, signed", chain.frames, chain.bytes)
         }
         Verdict::Incomplete { chain, .. } => {
-            format!("incomplete: good up to frame {}, then it was cut off", chain.frames)
+            let then = if lives { "and not sealed yet: its session lives" } else { "then it was cut off" };
+            format!("incomplete: good up to frame {}, {then}", chain.frames)
         }
         Verdict::Altered { what, chain } => format!("altered after frame {}: {what}", chain.frames),
     }

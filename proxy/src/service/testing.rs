@@ -22,6 +22,7 @@ use crate::agents::GrantSeen;
 use crate::audit_log::Telling;
 use crate::recordings::{End, Open, Recorder, Recordings};
 use crate::session::{LiveEntry, LiveSession, LiveSessions};
+use crate::ssh_name::SshName;
 use crate::store::testing::Temporary;
 use crate::store::{Claimed, Tried};
 use crate::testing::{self, user};
@@ -121,6 +122,7 @@ impl World {
             agents: Arc::clone(&links) as _,
             ca_fingerprint: Digest::of(b"ca"),
             agents_address: "gate.example.org:7443".to_owned(),
+            ssh_name: SshName::unsaid(22),
         };
         Self { services: Arc::new(services), links, lives: Mutex::default(), temporary }
     }
@@ -152,6 +154,17 @@ impl World {
         id
     }
 
+    /// The same world, of a gate that people dial so.
+    pub fn dialled(mut self, ssh_name: SshName) -> Self {
+        Arc::get_mut(&mut self.services).unwrap().ssh_name = ssh_name;
+        self
+    }
+
+    /// No session lives any more.
+    pub fn all_left(&self) {
+        self.lives.lock().unwrap().clear();
+    }
+
     /// A notification to the user that was given up.
     pub async fn gave_up_telling(&self, user: &str) {
         let told = Notification {
@@ -172,6 +185,11 @@ impl World {
     /// The session's recording, which showed `text`, sealed, and the log knows of it.
     pub async fn sealed(&self, session: SessionId, text: &str) -> PathBuf {
         let recorder = shown(&self.services.recordings, session, text).await;
+        self.seal(session, recorder).await
+    }
+
+    /// Seals the session's recording, and the log knows of it.
+    pub async fn seal(&self, session: SessionId, recorder: Recorder) -> PathBuf {
         let sealed = recorder.seal(DONE).await.unwrap();
         let (bytes, frames, link) = (sealed.bytes, sealed.frames, sealed.link);
         self.services.audit.append(Event::RecordingSealed { session, bytes, frames, link }).await.unwrap();

@@ -7,7 +7,8 @@ use tidegate_tests::world::{Options, World};
 
 use crate::support::Scratch;
 
-fn new_ca(path: &Path) -> String {
+/// Makes a CA's key there; answers its public half.
+pub fn new_ca(path: &Path) -> String {
     Run::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path).ok().unwrap();
     std::fs::read_to_string(path.with_extension("pub")).unwrap().trim().to_owned()
 }

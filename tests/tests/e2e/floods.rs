@@ -2,6 +2,7 @@
 //! Each is cut off with the reason, and the gate's memory stays what it was.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -156,6 +157,12 @@ struct Hostile;
 impl Hostile {
     /// Serves with the key of the client directory's `host`.
     fn serve(world: &World) -> SocketAddr {
+        Self::serve_but(world, Arc::default())
+    }
+
+    /// The same, and drops as many connections first as `drops` says by then, as sshd does while
+    /// too many log in.
+    fn serve_but(world: &World, drops: Arc<AtomicUsize>) -> SocketAddr {
         let key = load_secret_key(world.client().key("host").unwrap(), None).unwrap();
         let config = Arc::new(server::Config { keys: vec![key], ..server::Config::default() });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -166,6 +173,11 @@ impl Hostile {
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
                 while let Ok((stream, _)) = listener.accept().await {
+                    let left = drops.load(Ordering::Relaxed);
+                    if left > 0 {
+                        drops.store(left - 1, Ordering::Relaxed);
+                        continue;
+                    }
                     let config = Arc::clone(&config);
                     tokio::spawn(async move {
                         if let Ok(running) = server::run_stream(config, stream, Self).await {
@@ -206,6 +218,12 @@ impl server::Handler for Hostile {
             return session.channel_failure(id);
         }
         session.channel_success(id)?;
+        if command == b"fine" {
+            session.data(id, b"fine\n".to_vec())?;
+            session.exit_status_request(id, 0)?;
+            session.eof(id)?;
+            return session.close(id);
+        }
         let (handle, status) = (session.handle(), command == b"status");
         tokio::spawn(async move {
             for _ in 0..FLOOD {
@@ -239,6 +257,27 @@ impl server::Handler for Hostile {
 }
 
 #[test]
+fn a_device_that_drops_connections_is_tried_again_and_one_that_drops_them_all_is_said_to() {
+    let world = World::start(Options::default()).unwrap();
+    let drops = Arc::new(AtomicUsize::new(2));
+    let address = Hostile::serve_but(&world, Arc::clone(&drops));
+    let pretended = Pretended::in_world(world, address);
+    let client = pretended.world.client();
+    let ssh = || {
+        let ssh = client.ssh_with("visitor", "ops@pretended", &[], &["fine"]).unwrap();
+        ssh.within(DEADLINE).run().unwrap()
+    };
+    let done = ssh();
+    assert!(done.success() && done.out() == "fine\n", "{}", done.all());
+    assert_eq!(drops.load(Ordering::Relaxed), 0, "two were dropped");
+    drops.store(FLOOD, Ordering::Relaxed);
+    let done = ssh();
+    assert!(!done.success() && done.err().contains("`MaxStartups`"), "{}", done.all());
+    let tried = FLOOD - drops.load(Ordering::Relaxed);
+    assert!((3..100).contains(&tried), "tried {tried} times");
+}
+
+#[test]
 fn a_devices_sshd_that_repeats_itself_is_cut_off_with_the_reason_and_costs_no_memory() {
     let world = World::start(Options::default()).unwrap();
     let address = Hostile::serve(&world);
@@ -263,6 +302,11 @@ fn a_devices_sshd_that_repeats_itself_is_cut_off_with_the_reason_and_costs_no_me
     assert_eq!((&refused["session"], text(&refused, "kind")), (&asked["session"], "exec".to_owned()));
     let log = world.admin(&["audit", "tail", "-n", "200"]).unwrap().ok().unwrap().out();
     assert!(log.contains("asked to run (exec request): refused") && !log.contains(" ran ("), "{log}");
+    let of_session = log.lines().filter(|line| line.contains(&text(&refused, "session")));
+    let channel: Vec<&str> = of_session.filter(|line| line.contains(": channel ")).collect();
+    assert!(channel.iter().any(|line| line.ends_with(" asked for: exec")), "{channel:#?}");
+    assert!(channel.iter().any(|line| line.contains(": channel refused: exec: ")), "{channel:#?}");
+    assert!(!channel.iter().any(|line| line.contains("opened")), "{channel:#?}");
 
     let (port, silent) = (free_port(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     let forward = format!("{port}:127.0.0.1:{}", silent.local_addr().unwrap().port());

@@ -162,6 +162,22 @@ fn a_forward_that_the_group_does_not_allow_is_refused_with_the_reason_and_logged
 }
 
 #[test]
+fn a_connection_that_the_device_can_not_make_is_asked_for_and_fails_in_the_log_and_never_opens() {
+    needs_devices!();
+    let pier = Pier::new("pier-shut", "\"local\"");
+    // Nothing listens there.
+    let to = "127.0.0.1:1";
+    let shut = pier.ssh(&["-W", to], &[]).run().unwrap();
+    assert!(!shut.success() && shut.out().is_empty(), "{}", shut.all());
+    let session = text(&pier.logged("direct-tcpip", "forward-closed", to), "session");
+    let log = pier.street.world.admin(&["audit", "tail", "-n", "10000"]).unwrap().ok().unwrap().out();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains(&session)).collect();
+    let said = |what: &str| lines.iter().any(|line| line.contains(&format!("direct-tcpip to {to} {what}")));
+    assert!(said("asked for, from: ") && said("failed: "), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("opened")), "{lines:#?}");
+}
+
+#[test]
 fn a_remote_forward_carries_every_byte_until_it_is_cancelled() {
     needs_devices!();
     let pier = Pier::new("pier-remote", "\"remote\"");

@@ -4,6 +4,7 @@ use std::fs;
 
 use tidegate_tests::programs::program;
 use tidegate_tests::run::Run;
+use tidegate_tests::world::{Options, World};
 
 use crate::support::{Scratch, repository};
 
@@ -63,4 +64,13 @@ fn bash_completes_the_commands() {
     assert_eq!(complete("tidegate-video", &["--codec", "h"]), "h264\n");
     assert_eq!(complete("tidegate-proxy", &["admin", "request", "app"]), "approve\n");
     assert_eq!(complete("tidegate-proxy", &["admin", "request", "list", "--state", "rej"]), "rejected\n");
+}
+
+#[test]
+fn the_help_of_the_local_console_says_how_it_is_called() {
+    let world = World::start(Options::default()).unwrap();
+    for command in [vec!["--help"], vec!["request", "create", "--help"], vec!["help", "session"]] {
+        let help = world.admin(&command).unwrap().ok().unwrap().out();
+        assert!(help.contains("Usage: tidegate-proxy admin"), "{command:?}: {help}");
+    }
 }

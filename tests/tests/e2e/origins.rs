@@ -1,18 +1,20 @@
 //! From where people and agents come, on the listeners that the proxy has by itself.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use tidegate_tests::client::run_of;
 use tidegate_tests::pty::PATIENCE;
-use tidegate_tests::run::Done;
+use tidegate_tests::run::{Done, Run};
 use tidegate_tests::slot::Slot;
 use tidegate_tests::wait;
 use tidegate_tests::world::{Options, World};
 
+use crate::attacks::Pretended;
+use crate::certificates::new_ca;
 use crate::needs_devices;
 use crate::scene::text;
-use crate::support::base;
+use crate::support::{Scratch, base};
 
 const HOG: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
@@ -110,4 +112,34 @@ fn a_client_in_another_network_is_known_by_its_ipv4_address_on_the_default_liste
     let done = done.unwrap();
     assert!(done.success(), "{}\n{}", done.all(), world.log());
     assert_eq!(newest_login(&world), slot.guest().to_string());
+}
+
+#[test]
+fn a_session_and_the_addresses_of_a_certificate_know_an_ipv4_client_on_the_default_listener() {
+    let scratch = Scratch::new("origins");
+    let ca = scratch.path("ca");
+    let more = format!("\n[ssh]\ntrusted_user_cas = [\"{}\"]\n", new_ca(&ca));
+    let world = World::start(Options { dual: true, more, ..Options::default() }).unwrap();
+    // Nothing answers there, and the session was begun all the same.
+    let device = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let pretended = Pretended::in_world(world, device);
+    let (world, other) = (&pretended.world, OTHER.to_string());
+    assert!(!pretended.visit_with(&["-b", &other]).success());
+    let sessions = world.json(&["session", "list"]).unwrap();
+    assert_eq!(text(&sessions[0], "origin"), other, "{sessions:#}");
+
+    // Nothing but a certificate lets this one in.
+    world.apply("[[user]]\nname = \"carol\"\n").unwrap();
+    let key = world.client().key("carol").unwrap();
+    let enters = |from: Ipv4Addr| {
+        let only = format!("source-address={from}/32");
+        let sign = Run::new("ssh-keygen").args(["-q", "-s"]).arg(&ca).args(["-I", "a-test", "-n", "carol"]);
+        sign.args(["-V", "-1m:+10m", "-O", &only]).arg(key.with_extension("key.pub")).ok().unwrap();
+        let words = world.client().words("ssh", "carol", &["-o", "BatchMode=yes", "-b", &other]).unwrap();
+        run_of(&words).args(["-l", "carol", "gate", "access", "list"]).run().unwrap()
+    };
+    let let_in = enters(OTHER);
+    assert!(let_in.success(), "{}\n{}", let_in.all(), world.log());
+    let refused = enters(HOG);
+    assert!(!refused.success() && refused.err().contains("Permission denied"), "{}", refused.all());
 }

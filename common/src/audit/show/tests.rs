@@ -62,6 +62,34 @@ fn a_transfer_and_a_change_read_as_one_line() {
 }
 
 #[test]
+fn what_is_asked_for_is_not_called_open_and_what_became_of_it_is_told() {
+    let session = SessionId::new(0, 0);
+    let told = |event: &str| {
+        let body = event.replace("SESSION", &session.to_string());
+        let event: Event = serde_json::from_str(&body).unwrap();
+        // Its name in the log is what it was in every log before.
+        assert_eq!(serde_json::to_string(&event).unwrap(), body);
+        event.to_string().split_once(": ").unwrap().1.to_owned()
+    };
+    let asked = told(r#"{"type":"channel-opened","session":"SESSION","channel":0,"kind":"exec"}"#);
+    assert_eq!(asked, "channel 0 asked for: exec");
+    let asked = told(
+        r#"{"type":"forward-opened","session":"SESSION","kind":"direct-tcpip","to":"127.0.0.1:1","from":null}"#,
+    );
+    assert_eq!(asked, "direct-tcpip to 127.0.0.1:1 asked for");
+    for (kind, channel, became) in [
+        ("direct-tcpip", "null", "failed: no"),
+        ("direct-tcpip", "7", "closed, channel: 7, why: no, 0 bytes in, 0 out"),
+        ("tcpip-forward", "null", "closed, why: no"),
+    ] {
+        let over = told(&format!(
+            r#"{{"type":"forward-closed","session":"SESSION","channel":{channel},"kind":"{kind}","to":"x","why":"no","bytes_in":0,"bytes_out":0}}"#
+        ));
+        assert_eq!(over, format!("{kind} to x {became}"));
+    }
+}
+
+#[test]
 fn what_could_not_be_undone_shows_as_standing() {
     let ended = Ended {
         standing: vec![Failure { kind: PrivilegeKind::Sudo, why: "read-only file system".to_owned() }],

@@ -111,4 +111,9 @@ fn a_mistake_in_a_text_is_told_with_its_place() {
         let wrong = Draft::read(&TEXT.replace(from, to)).unwrap_err().to_string();
         assert!(wrong.contains(expected), "{wrong}");
     }
+    // What it repeats of the text does nothing to the terminal that shows it.
+    let odd = r#""\u001b[2J\u202e""#;
+    let wrong = Draft::read(&format!("{odd} = 1{TEXT}")).unwrap_err().to_string();
+    assert!(wrong.starts_with("line 1, column 1: unknown field") && wrong.contains("[2J"), "{wrong:?}");
+    assert!(!wrong.chars().any(crate::unseen::is_unseen), "{wrong:?}");
 }

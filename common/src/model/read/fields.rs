@@ -77,7 +77,7 @@ impl Reader {
             let line = lines.partition_point(|start| *start <= offset);
             let start = lines.get(line.saturating_sub(1)).copied().unwrap_or_default();
             let before = text.get(start..offset).unwrap_or_default();
-            Mistake { line, column: before.chars().count() + 1, why }
+            Mistake::at((line, before.chars().count() + 1), &why)
         });
         Mistakes(mistakes.collect())
     }
@@ -234,7 +234,7 @@ impl<'r, 't> Fields<'r, 't> {
                 Ok(read) => Some(read),
                 Err(error) => {
                     let offset = error.span().map_or(value.span().start, |span| span.start);
-                    let why = format!("`{key}` of {}: {}", fields.what, super::sentence(error.message()));
+                    let why = format!("`{key}` of {}: {}", fields.what, error.message());
                     fields.reader.wrong(offset, why);
                     None
                 }

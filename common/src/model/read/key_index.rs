@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Mistake, sentence};
+use super::Mistake;
 
 /// Line and column of each key of a text, by its path: `listen.ssh`.
 #[derive(Debug, Default)]
@@ -20,10 +20,9 @@ impl KeyIndex {
         walk(table.get_ref(), "", &mut |path, offset| {
             keys.insert(path, at(offset));
         });
-        let mistakes = errors.iter().map(|error| {
-            let (line, column) = at(error.span().map_or(0, |span| span.start));
-            Mistake { line, column, why: sentence(error.message()) }
-        });
+        let mistakes = errors
+            .iter()
+            .map(|error| Mistake::at(at(error.span().map_or(0, |span| span.start)), error.message()));
         (Self(keys), mistakes.collect())
     }
 

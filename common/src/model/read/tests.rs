@@ -185,6 +185,20 @@ fn a_privilege_with_an_unknown_key_or_a_wild_command_is_refused_in_its_place() {
 }
 
 #[test]
+fn what_a_mistake_repeats_of_the_text_moves_no_cursor_and_hides_nothing() {
+    let odd = r#""\u001b[2J\u202e""#;
+    for line in [
+        format!("privileges = [{{ kind = {odd} }}]"),
+        format!("privileges = [{{ kind = \"sudo\", {odd} = [] }}]"),
+        format!("{odd} = 1"),
+    ] {
+        let found = broken("name = \"ops@db01\"", &format!("name = \"ops@db01\"\n{line}"));
+        assert!(found[0].starts_with("line 10, column") && found[0].contains("[2J"), "{found:?}");
+        assert!(!found.concat().chars().any(crate::unseen::is_unseen), "{found:?}");
+    }
+}
+
+#[test]
 fn a_resource_written_twice_and_one_in_single_brackets_are_refused() {
     assert!(broken("name = \"approver\"", "name = \"operator\"")[0].contains("written twice"));
     assert!(mistakes("[user]\nname = \"x\"\n")[0].contains("double brackets"));

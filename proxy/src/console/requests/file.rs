@@ -107,6 +107,8 @@ mod tests {
             assert!(why.contains(sentence), "{text}: {why}");
             assert!(!why.contains('\n'), "{why}");
         }
+        let why = parse("credentials = []\n\"\\u001b[2J\\u202e\" = 1").unwrap_err();
+        assert!(why.contains("[2J") && !why.chars().any(tidegate_common::unseen::is_unseen), "{why:?}");
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::keys::Keys;
 use super::{Asked, ERR, EXIT, INPUT, INPUT_ENDS, MOST_FRAME, OUT, RESIZED, RUN, Size, read, write};
+use crate::console::ADMIN;
 use crate::console::grammar::{Cli, Command, Format};
 
 /// As much as a text of resources may be.
@@ -40,7 +41,8 @@ pub async fn admin(socket: &Path, words: Vec<String>) -> u8 {
 async fn run(socket: &Path, mut words: Vec<String>) -> Result<u8, String> {
     // Help and mistakes need no running proxy.
     let size = terminal_size::terminal_size();
-    let matches = Cli::command().try_get_matches_from(&words).map_err(|told| {
+    let grammar = Cli::command().bin_name(ADMIN);
+    let matches = grammar.try_get_matches_from(&words).map_err(|told| {
         let text = crate::console::screen::sentence(&told);
         if told.use_stderr() {
             // Nobody to tell when it does not print.

@@ -3,14 +3,18 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use tidegate_common::audit::{Changed, Event, FileChange, Outcome};
 use tidegate_common::id::SessionId;
+use tidegate_common::name::DeviceName;
 use tidegate_common::recording::Kind;
+use tidegate_common::wire::Witnessed;
 
 use super::world::World;
 use crate::recordings::{Open, Recordings, Settings};
 use crate::service::testing::{DONE, shown};
+use crate::witness::Witnesses;
 
 /// A world with a session.
 async fn begun() -> (World, SessionId) {
@@ -101,6 +105,47 @@ async fn a_live_recording_that_was_set_back_is_altered_and_one_that_was_not_is_o
     assert!(verify().await.contains("altered after frame 2: its end was cut off"), "{}", verify().await);
     replace(&path, &second);
     assert!(verify().await.contains("incomplete"), "{}", verify().await);
+    // Nobody is told that what is still written was cut off.
+    let [verify, play, export] =
+        ["verify", "play", "export"].map(|command| format!("session {command} {session}"));
+    let (verified, played, exported) =
+        tokio::join!(world.says("root", &verify), world.says("root", &play), world.says("root", &export));
+    for said in [verified.out, played.err, exported.err] {
+        assert!(said.contains("incomplete") && said.contains("not sealed yet: its session lives"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_for_a_recording_while_it_is_being_sealed_gets_it_whole() {
+    for command in ["verify", "play", "export"] {
+        let (world, session) = begun().await;
+        let recorder = shown(&world.services.recordings, session, "the last words").await;
+        let line = format!("session {command} {session}");
+        let sealing = async {
+            // A disk that takes its time.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            world.seal(session, recorder).await;
+            world.all_left();
+        };
+        let (done, ()) = tokio::join!(world.says("root", &line), sealing);
+        let said = format!("{}{}", done.out, done.err);
+        assert!(done.status == 0 && said.contains(" is whole: "), "{line}: {said}");
+        assert!(command == "verify" || said.contains("the last words"), "{line}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_recording_is_whole_while_the_agent_has_not_told_the_last_of_what_ran() {
+    let (world, session) = begun().await;
+    world.sealed(session, "the right one").await;
+    let witnesses = Witnesses::new(world.services.recordings.clone(), world.services.store.clone());
+    let db01: DeviceName = "db01".parse().unwrap();
+    let said = Witnessed { number: 1, session, execs: Vec::new(), lost: 1, remarks: Vec::new(), last: false };
+    witnesses.take(&db01, said, |_| true).await.unwrap();
+    let verified = world.says("root", &format!("session verify {session}")).await;
+    let so_far = "incomplete so far: 0 commands, and the agent has not told the last of it yet";
+    assert!(verified.out.contains(" is whole: ") && verified.out.contains(so_far), "{}", verified.out);
+    assert_eq!(verified.status, 0, "{}", verified.out);
 }
 
 #[tokio::test]

@@ -104,6 +104,4 @@ fn a_command_in_a_short_text_is_whole_or_left_out() {
     let reader = Reader { user: Some("approver"), id: NotificationId(1), secret: None };
     let short = Text::of(&notice, &reader, &about()).short();
     assert!(short.chars().count() <= SHORT && !short.contains("ssh "), "{short}");
-    let near = Ssh { host: "gate.example.org".to_owned(), port: 22 };
-    assert_eq!(near.command(Some("olga"), ""), "ssh olga@gate.example.org");
 }

@@ -5,10 +5,10 @@ use tidegate_common::audit::{Asked, CommandSource, CommandText, Note, Notes, Ver
 use tidegate_common::id::{RemoteAccessId, RequestId, SessionId};
 use tidegate_common::notice::{Decided, Ending, Notice, Outcome, Remote, Wanted};
 
-use super::{About, Ssh};
+use super::{About, SshName};
 
 pub(super) fn about() -> About {
-    About { gate: "gate1".to_owned(), ssh: Ssh { host: "gate.example.org".to_owned(), port: 2222 } }
+    About { gate: "gate1".to_owned(), ssh: SshName { host: "gate.example.org".to_owned(), port: 2222 } }
 }
 
 pub(super) fn moment(hours: i64) -> Timestamp {
