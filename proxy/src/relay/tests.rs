@@ -297,7 +297,7 @@ async fn a_size_of_nothing_reaches_the_device_and_the_recording_keeps_the_last_g
     }
     stage.open.recorder.seal(End { exit: None, cause: "a test" }).await.unwrap();
     let (recording, mut lines) = (stage.world.recordings().of(stage.open.id), Vec::new());
-    recording.dump(None, &mut lines, DumpFormat::V3).await.unwrap();
+    let _verdict = recording.dump(None, &mut lines, DumpFormat::V3).await.unwrap();
     let lines = String::from_utf8(lines).unwrap();
     assert!(lines.contains("132x50") && lines.matches("\"r\"").count() == 1, "{lines}");
 }
