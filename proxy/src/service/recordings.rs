@@ -116,12 +116,13 @@ async fn begin(services: &Services, actor: &Actor, id: &str) -> Result<Begun, Fa
 }
 
 /// What is known of a session's recording, and whether the session lives. Whoever was just in
-/// it has left before it is sealed, so that is waited for.
+/// it has left before it is sealed, so that is waited for, unless somebody is still in it.
 async fn settled(services: &Services, session: &SessionRow) -> Result<(Known, bool), Failure> {
-    if services.live.holds(session.id) {
+    if let Some(live) = services.live.get(session.id) {
         let known = evidence::known(services, session).await?;
-        if matches!(known.end, Some(Ending::Sealed { .. })) {
-            return Ok((known, false));
+        let sealed = matches!(known.end, Some(Ending::Sealed { .. }));
+        if sealed || live.facts().channels > 0 {
+            return Ok((known, !sealed));
         }
     }
     let lives = !services.live.gone(session.id, SEALED).await;
