@@ -54,7 +54,7 @@ impl Access {
         let (kind, name) = (resource.kind, resource.name.as_str().into());
         let events = vec![by.did(Event::ResourceApplied { kind, name, verb: Verb::Changed })];
         let (put, remove, accesses) = (vec![Resource::User(Box::new(user.clone()))], Vec::new(), Vec::new());
-        self.commit(Change { put, remove, accesses, events, snapshot, was }).await?;
+        self.commit(Change { put, remove, accesses, events, snapshot, was }, by).await?;
         Ok(user)
     }
 }

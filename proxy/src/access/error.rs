@@ -3,7 +3,7 @@
 use tidegate_common::model::{Mistakes, Panic, PanicScope, Problem, ResourceName};
 use tidegate_common::policy::NoConfirmation;
 
-use super::Behind;
+use super::{Behind, Overtaken};
 use crate::audit_log::AuditError;
 use crate::store::StoreError;
 use crate::turn::Retryable;
@@ -14,6 +14,9 @@ pub enum AccessError {
     /// The text is wrong; every mistake is listed.
     #[error("nothing was applied:\n{0}")]
     Mistakes(Mistakes),
+    /// What it writes was changed since it was exported.
+    #[error("{0}")]
+    Overtaken(Overtaken),
     /// There is no such resource.
     #[error("there is no {0}")]
     Unknown(ResourceName),

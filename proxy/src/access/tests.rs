@@ -1,3 +1,4 @@
+mod editors;
 mod reviews;
 
 use tidegate_common::model::{Kind, PanicScope};

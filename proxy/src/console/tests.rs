@@ -1,5 +1,6 @@
 mod accesses;
 mod commands;
+mod edits;
 mod evidence;
 mod fleet;
 mod gates;
