@@ -52,6 +52,8 @@ mod flow;
 mod forwards;
 #[path = "e2e/gates.rs"]
 mod gates;
+#[path = "e2e/governance.rs"]
+mod governance;
 #[path = "e2e/handover.rs"]
 mod handover;
 #[path = "e2e/hoppers.rs"]

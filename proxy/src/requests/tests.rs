@@ -1,5 +1,6 @@
 mod emergencies;
 mod extend;
+mod governance;
 mod several;
 mod told;
 
