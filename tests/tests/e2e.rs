@@ -104,6 +104,8 @@ mod privileges;
 mod refusals;
 #[path = "e2e/requests.rs"]
 mod requests;
+#[path = "e2e/roaming.rs"]
+mod roaming;
 #[path = "e2e/rooms.rs"]
 mod rooms;
 #[path = "e2e/scene.rs"]
