@@ -8,6 +8,7 @@ mod basis;
 mod behind;
 mod by;
 mod channels;
+mod editors;
 mod error;
 mod exceptional;
 mod facts;
@@ -23,6 +24,8 @@ mod ruling;
 pub(crate) use basis::Basis;
 pub use behind::Behind;
 pub use by::By;
+pub use editors::Overtaken;
+pub(crate) use editors::head;
 pub use error::AccessError;
 pub use outside::Border;
 
@@ -244,16 +247,30 @@ impl Access {
     /// With `dry` it only tells.
     ///
     /// # Errors
+    /// Every mistake of the text; what it writes was changed since the revision that it says it
+    /// is of; or the store or the audit log failed.
+    pub async fn apply(&self, text: &str, by: &By, dry: bool) -> Result<Told, AccessError> {
+        self.apply_in_turn(text, editors::said(text), by, dry).await
+    }
+
+    /// The same, whatever was changed since the text was exported.
+    ///
+    /// # Errors
     /// Every mistake of the text; or the store or the audit log failed.
-    pub async fn apply(
+    pub async fn overwrite(&self, text: &str, by: &By) -> Result<Told, AccessError> {
+        self.apply_in_turn(text, None, by, false).await
+    }
+
+    async fn apply_in_turn(
         &self,
         text: &str,
+        since: Option<Revision>,
         by: &By,
         dry: bool,
-    ) -> Result<Vec<(ResourceName, Written)>, AccessError> {
+    ) -> Result<Told, AccessError> {
         let mut turn = Turn::take(&self.0.changing).await;
         loop {
-            let done = self.apply_once(text, by, dry).await;
+            let done = self.apply_once(text, since, by, dry).await;
             if !turn.again(&done) {
                 return done;
             }
@@ -263,13 +280,15 @@ impl Access {
     async fn apply_once(
         &self,
         text: &str,
+        since: Option<Revision>,
         by: &By,
         dry: bool,
-    ) -> Result<Vec<(ResourceName, Written)>, AccessError> {
+    ) -> Result<Told, AccessError> {
         let (resources, was) = self.0.store.resources_to_change().await?;
         self.take(&resources, was)?;
         self.may_change(by)?;
         let update = resources.update(text).map_err(AccessError::Mistakes)?;
+        self.not_overtaken(since, was, &update.written).await?;
         let told = update.written.iter().map(|(resource, did)| (resource.name(), *did)).collect();
         if dry {
             return Ok(told);
@@ -290,7 +309,7 @@ impl Access {
         if !put.is_empty() {
             let (accesses, given) = self.given(&resources, &put, by).await?;
             events.extend(given.into_iter().map(Telling::from));
-            self.commit(Change { put, remove: Vec::new(), accesses, events, snapshot, was }).await?;
+            self.commit(Change { put, remove: Vec::new(), accesses, events, snapshot, was }, by).await?;
         }
         Ok(told)
     }
@@ -328,17 +347,20 @@ impl Access {
         };
         let events = which.iter().map(deleted).collect();
         let (put, remove, accesses) = (Vec::new(), which.to_vec(), None);
-        self.commit(Change { put, remove, accesses, events, snapshot, was }).await
+        self.commit(Change { put, remove, accesses, events, snapshot, was }, by).await
     }
 
     /// Carries a change out as a task of its own: whoever asked may leave in the middle,
     /// and the snapshot must not stay behind the store.
-    async fn commit(&self, change: Change) -> Result<(), AccessError> {
-        let access = self.clone();
+    async fn commit(&self, change: Change, by: &By) -> Result<(), AccessError> {
+        let (access, editor) = (self.clone(), by.actor.to_string());
         let done = tokio::spawn(async move {
             let Change { put, remove, accesses, events, snapshot, was } = change;
-            let mut step = Store::resources_step(put, remove, was);
             let given = accesses.is_some();
+            let written = put.iter().map(|resource| (resource.name(), false));
+            let edited = written.chain(remove.iter().map(|name| (name.clone(), true))).collect();
+            let edited = Store::resources_edited(edited, editor, Timestamp::now(), was.next());
+            let mut step = Store::resources_step(put, remove, was).and(edited);
             if let Some(accesses) = accesses {
                 step = step.and(accesses);
             }
@@ -352,6 +374,9 @@ impl Access {
         done.await.unwrap_or(Err(AccessError::Stopping))
     }
 }
+
+/// What each resource of a text did.
+type Told = Vec<(ResourceName, Written)>;
 
 /// What is to be written, and what it was made of.
 struct Change {

@@ -52,6 +52,8 @@ mod flow;
 mod forwards;
 #[path = "e2e/gates.rs"]
 mod gates;
+#[path = "e2e/governance.rs"]
+mod governance;
 #[path = "e2e/handover.rs"]
 mod handover;
 #[path = "e2e/hoppers.rs"]
@@ -102,6 +104,8 @@ mod privileges;
 mod refusals;
 #[path = "e2e/requests.rs"]
 mod requests;
+#[path = "e2e/roaming.rs"]
+mod roaming;
 #[path = "e2e/rooms.rs"]
 mod rooms;
 #[path = "e2e/scene.rs"]

@@ -135,8 +135,15 @@ pub enum NoEntry {
     #[error("remote access {0} is outside its days and times now")]
     Times(RemoteAccessId),
     /// Its sessions are used up.
-    #[error("the {1} sessions of remote access {0} are used up")]
+    #[error("{}", used_up(.0, .1))]
     Used(RemoteAccessId, u32),
+}
+
+fn used_up(id: &RemoteAccessId, sessions: &u32) -> String {
+    match sessions {
+        1 => format!("the 1 session of remote access {id} is used up"),
+        _ => format!("the {sessions} sessions of remote access {id} are used up"),
+    }
 }
 
 fn said(comment: Option<&crate::model::Text>) -> String {

@@ -15,6 +15,7 @@ mod approval;
 mod at_once;
 mod changes;
 mod exceptional;
+mod governance;
 mod limits;
 mod login;
 mod naive;

@@ -4,7 +4,7 @@ use tidegate_common::model::{Kind, Mistakes, Panic, PanicScope, Problem, Resourc
 use tidegate_common::name::UserGroupName;
 use tidegate_common::policy::NoConfirmation;
 
-use super::Behind;
+use super::{Behind, Overtaken};
 use crate::audit_log::AuditError;
 use crate::store::StoreError;
 use crate::turn::Retryable;
@@ -15,6 +15,9 @@ pub enum AccessError {
     /// The text is wrong; every mistake is listed.
     #[error("nothing was applied:\n{0}")]
     Mistakes(Mistakes),
+    /// What it writes was changed since it was exported.
+    #[error("{0}")]
+    Overtaken(Overtaken),
     /// There is no such resource.
     #[error("there is no {0}")]
     Unknown(ResourceName),

@@ -7,7 +7,7 @@ use tidegate_common::model::{Action, Claims, ResourceName, Snapshot, Written};
 use tidegate_common::name::{CredentialName, UserName};
 use tidegate_common::policy::{self, Decision, Effect, Explanation, Facts, Reached};
 
-use super::{Access, AccessError, By};
+use super::{Access, AccessError, By, editors};
 
 impl Access {
     /// Tells an administrator how a decision comes about.
@@ -69,7 +69,7 @@ impl Access {
     }
 
     /// Tells what [`Self::apply`] would do, and who would gain and who would lose what by it; of each
-    /// at most `most` by name.
+    /// at most `most` by name. With `force` as [`Self::overwrite`] would.
     ///
     /// # Errors
     /// As [`Self::apply`].
@@ -78,17 +78,20 @@ impl Access {
         text: &str,
         by: &By,
         most: usize,
+        force: bool,
     ) -> Result<(Vec<(ResourceName, Written)>, Effect), AccessError> {
         let (resources, was) = self.0.store.resources_to_change().await?;
         self.take(&resources, was)?;
         self.may_change(by)?;
+        let since = if force { None } else { editors::said(text) };
         let (before, text) = (self.snapshot(), text.to_owned());
         let tried = tokio::task::spawn_blocking(move || {
             let update = resources.update(&text).map_err(AccessError::Mistakes)?;
             let after = Snapshot::new(&update.whole).map_err(AccessError::Broken)?;
-            let effect = policy::simulate(&before, &after, Timestamp::now(), most);
-            Ok((update.written.iter().map(|(resource, did)| (resource.name(), *did)).collect(), effect))
+            Ok((update.written, policy::simulate(&before, &after, Timestamp::now(), most)))
         });
-        tried.await.unwrap_or(Err(AccessError::Stopping))
+        let (written, effect) = tried.await.unwrap_or(Err(AccessError::Stopping))?;
+        self.not_overtaken(since, was, &written).await?;
+        Ok((written.iter().map(|(resource, did)| (resource.name(), *did)).collect(), effect))
     }
 }

@@ -57,7 +57,8 @@ impl Access {
         let snapshot = Snapshot::new(&resources).map_err(AccessError::Broken)?;
         // One that is given meanwhile keeps its user.
         let accesses = Some(Store::remote_accesses_unchanged(accesses_were));
-        self.commit(Change { put, remove: Vec::new(), accesses, events, snapshot, was }).await?;
+        let change = Change { put, remove: Vec::new(), accesses, events, snapshot, was };
+        self.commit(change, &By::proxy()).await?;
         Ok(last.into_iter().map(|access| access.user).collect())
     }
 }

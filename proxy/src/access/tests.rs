@@ -1,3 +1,4 @@
+mod editors;
 mod exceptional;
 mod reviews;
 

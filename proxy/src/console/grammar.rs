@@ -74,7 +74,7 @@ pub(super) enum Format {
 pub(super) enum Command {
     /// Create or change resources from a TOML text, all or nothing
     #[command(
-        after_help = "Examples:\n  ssh admin@gate apply -f - < resources.toml\n  tidegate-proxy admin apply -f resources.toml --dry-run\n\nA text with a mistake changes nothing; every mistake is told with line and column."
+        after_help = "Examples:\n  ssh admin@gate apply -f - < resources.toml\n  tidegate-proxy admin apply -f resources.toml --dry-run\n\nA text with a mistake changes nothing; every mistake is told with line and column.\nA text that says of which revision it is, as `get` and `export` write it (# revision 42), changes nothing\nwhere what it writes was changed since; who changed it and when is told."
     )]
     Apply(Apply),
     /// Show resources
@@ -163,6 +163,9 @@ pub(super) struct Apply {
     /// Only tell what would change
     #[arg(long)]
     pub dry_run: bool,
+    /// Also write over what was changed since the text was exported
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Reads kinds by their own words, and tells shells which there are.

@@ -17,12 +17,12 @@ pub(super) async fn apply(
     screen: &mut Screen<'_>,
     mut stdin: impl AsyncRead + Unpin + Send,
 ) -> Result<u8, Failure> {
-    let Apply { file, called, dry_run } = asked;
+    let Apply { file, called, dry_run, force } = asked;
     if file != "-" {
         let why = format!("the gate does not read your files; write: apply -f - < {file}");
         return Err(Failure::Usage(why));
     }
-    let text = resources::Text { source: &mut stdin, called, dry_run };
+    let text = resources::Text { source: &mut stdin, called, dry_run, force };
     let applied = resources::apply(services, actor, text).await?;
     let AppliedAll { resources, effect } = &applied;
     if screen.json {
@@ -85,7 +85,7 @@ pub(super) async fn get(
     screen: &mut Screen<'_>,
 ) -> Result<u8, Failure> {
     if let Some(name) = &asked.name {
-        let one = resources::get(services, actor, asked.kind, name).await?;
+        let (one, revision) = resources::get(services, actor, asked.kind, name).await?;
         let document = one.to_json()?;
         let limited = match &one {
             Resource::User(user) => user.limited.as_ref(),
@@ -94,7 +94,7 @@ pub(super) async fn get(
         let limited = limited.map(|group| format!("# limited, with the group {group}\n")).unwrap_or_default();
         let mut alone = Resources::default();
         alone.push(one);
-        let text = limited + &resources::text(&alone)?;
+        let text = limited + &resources::text(&alone, revision)?;
         screen.one(&document, || text).await?;
         return Ok(0);
     }
@@ -133,11 +133,11 @@ pub(super) async fn export(
     actor: &Actor,
     screen: &mut Screen<'_>,
 ) -> Result<u8, Failure> {
-    let all = resources::export(services, actor).await?;
+    let (all, revision) = resources::export(services, actor).await?;
     if screen.json {
         screen.one(&all, String::new).await?;
     } else {
-        screen.line(resources::text(&all)?.trim_end()).await?;
+        screen.line(resources::text(&all, revision)?.trim_end()).await?;
     }
     Ok(0)
 }

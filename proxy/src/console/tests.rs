@@ -1,5 +1,8 @@
 mod accesses;
+mod changes;
 mod commands;
+mod confirmed;
+mod edits;
 mod evidence;
 mod fleet;
 mod gates;

@@ -4,7 +4,7 @@ mod limited_users;
 mod outcomes;
 
 use tidegate_common::audit::Record;
-use tidegate_common::model::{Claims, Limited, RemoteAccessWord, Scope};
+use tidegate_common::model::{Claims, Limited, RemoteAccessState, RemoteAccessWord, Scope};
 use tidegate_common::notice::Notice;
 use tidegate_common::policy::{Login, Proved};
 use tidegate_common::secret::Secret;
@@ -237,6 +237,62 @@ async fn who_joins_a_group_that_gives_access_by_itself_is_in_at_once_and_only_th
     assert!(world.comes_from("203.0.113.9").unwrap().contains("no longer lets you in"));
 }
 
+async fn who_decides_on_a_remote_access_that_expired_reads_that_it_has() {
+    let world = world(&["chief"], 1).await;
+    let id = world.remote_accesses.create(&new(Some("olga")), &by("boss")).await.unwrap()[0].id;
+    let (mut access, was) = world.store.remote_access_to_change(id).await.unwrap().unwrap();
+    let RemoteAccessState::Pending { until, .. } = &mut access.state else { panic!("{access:?}") };
+    assert!(*until > moment());
+    *until = moment();
+    assert!(world.store.takes(Store::remote_access_changed(access, was)).await);
+    let approved = world.remote_accesses.approve(id, &user("chief"), &by("chief"), None).await;
+    let rejected = world.remote_accesses.reject(id, &user("chief"), &by("chief"), None).await;
+    let cancelled = world.remote_accesses.cancel(id, &by("boss"), None).await;
+    for late in [approved, rejected, cancelled] {
+        assert_eq!(late.unwrap_err().to_string(), "remote access 1 is expired already");
+    }
+    world.access.refresh_remote_accesses().await.unwrap();
+    let told = world.comes_from("203.0.113.9").unwrap();
+    let sentence = "you come from outside, and remote access 1 expired before anybody approved it";
+    assert_eq!(told, sentence);
+}
+
+async fn who_joins_is_in_at_once_where_the_settings_say_so_and_the_group_does_not_say_no() {
+    let inside = vec!["10.0.0.0/8".parse().unwrap()];
+    let border =
+        Border { inside, automatic: true, automatic_duration: Length::hours(5), ..Border::default() };
+    let world = World::within(border, &resources("no", "\"adam\"")).await;
+    let joins = async |automatic: &str| {
+        world.apply(&resources(automatic, "\"adam\"")).await;
+        world.apply(&resources(automatic, "\"adam\", \"olga\"")).await;
+        world.remote_accesses.list(&RemoteAccessFilter::default()).await.unwrap()
+    };
+    assert_eq!(joins("no").await, []);
+    assert!(world.comes_from("203.0.113.9").unwrap().contains("have no remote access"));
+    let all = joins("default").await;
+    assert_eq!((all.len(), all[0].user.as_str()), (1, "olga"));
+    assert_eq!(all[0].window.end, Length::hours(5).after(all[0].window.start));
+    assert_eq!(world.comes_from("203.0.113.9"), None);
+}
+
+async fn before_a_remote_access_ends_whom_the_settings_name_is_told_too_and_as_long_before_as_they_say() {
+    let (tell, tell_before) = (vec![user("chief")], Length::hours(2));
+    let world = world(&[], 1).await;
+    let world = world.with_remote_accesses(Settings { tell, tell_before, ..Settings::default() });
+    world.apply("[[user]]\nname = \"chief\"\nemail = \"c@example.org\"\n").await;
+    let long = NewRemoteAccess { duration: Length::hours(72), ..new(Some("olga")) };
+    world.remote_accesses.create(&long, &by("boss")).await.unwrap();
+    let hours = |hours| moment() + jiff::SignedDuration::from_hours(hours);
+    for (at, told) in [(49, 0), (69, 0), (71, 1), (71, 0)] {
+        assert_eq!(world.remote_accesses.tell_of_ends(hours(at)).await.unwrap(), told, "{at}");
+    }
+    let rows = world.store.notifications(&NotificationFilter::default()).await.unwrap();
+    let ends = rows.iter().filter(|row| matches!(row.notice, Notice::EndsSoon { .. }));
+    let mut whom: Vec<_> = ends.map(|row| row.recipient.to_string()).collect();
+    whom.sort_unstable();
+    assert_eq!(whom, ["chief", "olga"]);
+}
+
 async fn before_a_remote_access_ends_its_user_is_told_once_and_of_a_short_one_not_at_all() {
     let world = world(&[], 1).await;
     let long = NewRemoteAccess { duration: Length::hours(72), ..new(Some("olga")) };
@@ -254,6 +310,9 @@ async fn before_a_remote_access_ends_its_user_is_told_once_and_of_a_short_one_no
 
 on_both! {
     before_a_remote_access_ends_its_user_is_told_once_and_of_a_short_one_not_at_all,
+    before_a_remote_access_ends_whom_the_settings_name_is_told_too_and_as_long_before_as_they_say,
+    who_decides_on_a_remote_access_that_expired_reads_that_it_has,
+    who_joins_is_in_at_once_where_the_settings_say_so_and_the_group_does_not_say_no,
     who_has_a_remote_access_is_in_from_outside_until_it_is_cancelled,
     a_batch_is_one_for_each_of_the_group_and_shares_its_number,
     approval_is_others_and_each_of_them_counts_once,

@@ -1,10 +1,11 @@
 mod emergencies;
 mod extend;
 mod governance;
+mod refused_codes;
 mod several;
 mod told;
 
-use tidegate_common::model::{RequestState, Text};
+use tidegate_common::model::{RequestState, Text, Verdict};
 use tidegate_common::policy::{Decision, EndReason, NoVote, Permit};
 use tidegate_common::time::Window;
 
@@ -172,8 +173,16 @@ async fn a_waiting_request_expires_by_itself_and_is_written_down_once() {
     assert_eq!(made.expires, Length::hours(24).after(made.created));
     let seen = world.requests.get_at(made.id, made.expires).await.unwrap();
     assert!(matches!(seen.state, RequestState::Expired { .. }));
+    // A vote that comes too late, before that is written down and after.
+    let (voter, by, all) = (user("approver"), by("approver"), Narrowed::default());
+    let late = world.requests.vote_at(made.id, &voter, &by, Verdict::Approve, None, &all, made.expires);
+    assert_eq!(late.await.unwrap_err().to_string(), "request 1 is expired already");
     assert_eq!(world.requests.expire(made.expires).await.unwrap(), 1);
     assert_eq!(world.requests.expire(made.expires).await.unwrap(), 0);
+    let late = world.approve(made.id, "approver", Wish::default()).await;
+    assert!(matches!(late, Err(RequestError::State { state: "expired", .. })), "{late:?}");
+    let late = world.requests.reject(made.id, &voter, &by, None).await;
+    assert!(matches!(late, Err(RequestError::State { state: "expired", .. })), "{late:?}");
     assert_eq!(world.steps().await, ["request-created", "request-expired"]);
 }
 

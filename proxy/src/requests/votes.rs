@@ -74,7 +74,7 @@ impl Requests {
     }
 
     #[expect(clippy::too_many_arguments, reason = "one private path for both votes")]
-    async fn vote_at(
+    pub(super) async fn vote_at(
         &self,
         id: RequestId,
         voter: &UserName,

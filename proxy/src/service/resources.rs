@@ -7,7 +7,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::operation::Operation;
 use super::{Actor, Failure, Services};
-use crate::access::AccessError;
+use crate::access::{self, AccessError};
+use crate::store::Revision;
 
 /// So many accesses of a kind a dry run names; it counts all.
 const TOLD: usize = 1_000;
@@ -43,6 +44,8 @@ pub struct Text<'a> {
     pub called: Option<String>,
     /// Whether only to tell what would change.
     pub dry_run: bool,
+    /// Whether it counts though what it writes was changed since it was exported.
+    pub force: bool,
 }
 
 /// Writes what a text says, all or nothing, and tells of each resource in its order; a dry run tells
@@ -52,16 +55,19 @@ pub struct Text<'a> {
 /// When the actor is no administrator; every mistake of the text; or nothing could be written.
 pub async fn apply(services: &Services, actor: &Actor, text: Text<'_>) -> Result<AppliedAll, Failure> {
     let work = async {
-        let Text { source, called, dry_run } = text;
+        let Text { source, called, dry_run, force } = text;
         let mut bytes = Vec::new();
         source.take(MOST + 1).read_to_end(&mut bytes).await?;
         let text = String::from_utf8(bytes).map_err(|_| Failure::NotText)?;
         let by = actor.by();
-        let written = match dry_run {
-            true => {
-                services.access.try_out(&text, &by, TOLD).await.map(|(told, effect)| (told, Some(effect)))
+        let access = &services.access;
+        let written = match (dry_run, force) {
+            (true, _) => {
+                let tried = access.try_out(&text, &by, TOLD, force).await;
+                tried.map(|(told, effect)| (told, Some(effect)))
             }
-            false => services.access.apply(&text, &by, false).await.map(|told| (told, None)),
+            (false, false) => access.apply(&text, &by, false).await.map(|told| (told, None)),
+            (false, true) => access.overwrite(&text, &by).await.map(|told| (told, None)),
         };
         let (written, effect) = written.map_err(|error| match (error, called) {
             (AccessError::Mistakes(mistakes), Some(file)) => Failure::Mistakes { file, mistakes },
@@ -82,15 +88,22 @@ pub async fn list(services: &Services, actor: &Actor, kind: Kind) -> Result<Vec<
     Operation::ResourcesList.perform(services, actor, work).await
 }
 
-/// One resource.
+/// One resource, with the revision that it is at least of.
 ///
 /// # Errors
 /// When the actor reads only their own, there is none of the name, or the store fails.
-pub async fn get(services: &Services, actor: &Actor, kind: Kind, name: &str) -> Result<Resource, Failure> {
+pub async fn get(
+    services: &Services,
+    actor: &Actor,
+    kind: Kind,
+    name: &str,
+) -> Result<(Resource, Revision), Failure> {
     let work = async {
-        let all = services.access.resources().await?.shown(kind);
-        let one = all.into_iter().find(|resource| resource.name().name == name);
-        one.ok_or_else(|| Failure::Missing(format!("there is no {kind} `{}`", name.escape_default())))
+        let (all, revision) = services.access.resources_of_revision().await?;
+        let one = all.shown(kind).into_iter().find(|resource| resource.name().name == name);
+        let one =
+            one.ok_or_else(|| Failure::Missing(format!("there is no {kind} `{}`", name.escape_default())))?;
+        Ok((one, revision))
     };
     Operation::ResourcesGet.perform(services, actor, work).await
 }
@@ -113,19 +126,21 @@ pub async fn delete(
     Operation::ResourcesDelete.perform(services, actor, work).await
 }
 
-/// Everything that is configured; [`text`] makes of it what [`apply`] takes.
+/// Everything that is configured, with the revision that it is at least of; [`text`] makes of it
+/// what [`apply`] takes.
 ///
 /// # Errors
 /// When the actor reads only their own, or the store fails.
-pub async fn export(services: &Services, actor: &Actor) -> Result<Resources, Failure> {
-    let work = async { Ok(services.access.resources().await?) };
+pub async fn export(services: &Services, actor: &Actor) -> Result<(Resources, Revision), Failure> {
+    let work = async { Ok(services.access.resources_of_revision().await?) };
     Operation::ResourcesExport.perform(services, actor, work).await
 }
 
-/// Resources as a text that [`apply`] takes.
+/// Resources as a text that [`apply`] takes, and that says of which revision they are.
 ///
 /// # Errors
 /// Never for resources that were applied; the serializer's signature has it.
-pub fn text(resources: &Resources) -> Result<String, Failure> {
-    Ok(resources.to_toml().map_err(|error| AccessError::Print(error.to_string()))?)
+pub fn text(resources: &Resources, revision: Revision) -> Result<String, Failure> {
+    let text = resources.to_toml().map_err(|error| AccessError::Print(error.to_string()))?;
+    Ok(access::head(revision) + &text)
 }

@@ -7,9 +7,9 @@ use sea_orm::{
 };
 
 use super::{
-    Doing as _, GateId, Store, StoreError, StoreUrl, agents, audit, changes, connect, entry_codes, fleet,
-    gates, host_keys, outbox, remote_accesses, requests, residue, resources, revisions, rulings, secrets,
-    sessions, tokens, transfers, watch, wrong_codes,
+    Doing as _, GateId, Store, StoreError, StoreUrl, agents, audit, changes, connect, edits, entry_codes,
+    fleet, gates, host_keys, outbox, remote_accesses, requests, residue, resources, revisions, rulings,
+    secrets, sessions, tokens, transfers, watch, wrong_codes,
 };
 
 /// Rows copied at a time.
@@ -97,6 +97,7 @@ async fn every_table(read: &DatabaseTransaction, write: &DatabaseTransaction) ->
         gates::Entity: gates::Column::Id => |row| row.id;
         audit::Entity: (audit::Column::Gate, audit::Column::Seq) => |row| (row.gate, row.seq);
         resources::Entity: resources::Column::Id => |row| row.id;
+        edits::Entity: (edits::Column::Kind, edits::Column::Name) => |row| (row.kind.clone(), row.name.clone());
         requests::Entity: requests::Column::Id => |row| row.id;
         requests::vote::Entity: (requests::vote::Column::RequestId, requests::vote::Column::Voter)
             => |row| (row.request_id, row.voter.clone());
@@ -173,6 +174,7 @@ mod tests {
         INSERT INTO audit (gate, seq, at_millis, body, link) VALUES (1, 1, 5, '{\"ä\":\"''\"}', x'00ff');
         INSERT INTO resource (kind, name, document) VALUES ('user', 'a', '{}'), ('user', 'b', '{}');
         DELETE FROM resource WHERE name = 'a';
+        INSERT INTO resource_edit VALUES ('user', 'a', 2, 5, 'root', 1), ('user', 'b', 1, 4, 'root', 0);
         INSERT INTO request (id, user_name, target, group_name, state, created, document, review)
             VALUES (7, 'a', 'b@c', 'd', 'pending', 1, '{}', NULL);
         INSERT INTO request_target VALUES (7, 'b@c');

@@ -3,6 +3,7 @@
 mod at_once;
 mod changes;
 mod devices;
+mod edits;
 mod first;
 mod gates;
 mod group_reviews;
@@ -21,6 +22,7 @@ use sea_orm_migration::prelude::*;
 use at_once::AtOnce;
 use changes::Changes;
 use devices::{AgentKey, Fleet, HostKeyOwner, LeftBehind, SummedUp, Transfers};
+use edits::Edits;
 use first::First;
 use gates::Gates;
 use group_reviews::GroupReviews;
@@ -61,6 +63,7 @@ impl MigratorTrait for Migrator {
             Box::new(Secrets),
             Box::new(GroupReviews),
             Box::new(WrongCodes),
+            Box::new(Edits),
         ]
     }
 }

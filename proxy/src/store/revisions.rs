@@ -2,6 +2,10 @@
 //! number in the same transaction. Who wants to write what they made of an earlier state
 //! says which number that had, and is refused when it has moved meanwhile.
 
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
+
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{BinOper, ExprTrait as _};
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, DbBackend, Statement};
@@ -33,6 +37,19 @@ impl Revision {
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl FromStr for Revision {
+    type Err = ParseIntError;
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        text.parse().map(Self)
     }
 }
 

@@ -1,13 +1,20 @@
 //! Sessions under planned changes, by stock ssh: which change lets in where and when, and what is
 //! told of what it does not expect.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 use tidegate_tests::pty::{PATIENCE, Pty};
+use tidegate_tests::sinks::MailServer;
 use tidegate_tests::wait;
+use tidegate_tests::world::Options;
 
 use crate::needs_devices;
-use crate::scene::{Scene, text};
+use crate::scene::{Scene, Stand, text};
 use crate::ways::street;
+
+/// From the line that is typed to the mail that tells of it, at most.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
 
 impl Scene<'_> {
     /// Operator plans a change, approver approves it.
@@ -158,6 +165,40 @@ fn a_change_is_planned_step_by_step_on_a_terminal_and_gone_back_to_before_it_is_
     pty.end(PATIENCE).unwrap();
     let made = scene.world.json(&["change", "show", "CHG-7"]).unwrap();
     assert_eq!((text(&made, "group"), text(&made, "title")), (scene.group.clone(), "Look around".to_owned()));
+}
+
+#[test]
+fn who_is_responsible_has_a_mail_within_two_seconds_of_the_unexpected_line() {
+    needs_devices!();
+    let server = MailServer::start(&[]).unwrap();
+    let more = format!(
+        "[notify.mail]\nserver = \"{}\"\ntls = \"none\"\nfrom = \"Tidegate <tidegate@example.org>\"\n",
+        server.address()
+    );
+    let stand = Stand::with("mailed", Options { more, ..Options::default() });
+    let scene = Scene::set(&stand.world, &stand.device, "hasty", "{ change = true }");
+    let (approver, key) = (&scene.approver, scene.world.client().public_key(&scene.approver).unwrap());
+    let address = format!("{approver}@example.org");
+    let reached = format!("[[user]]\nname = \"{approver}\"\nemail = \"{address}\"\nkeys = [\"{key}\"]\n");
+    scene.world.apply(&reached).unwrap();
+    scene.planned("CHG-1", &["--expect", "'echo fine'"]);
+    let mut pty = scene.enter_under("CHG-1");
+    pty.send_line("echo fine").unwrap();
+    pty.expect("$ ").unwrap();
+    for line in ["echo surprise", "echo another"] {
+        let typed = Instant::now();
+        pty.send_line(line).unwrap();
+        let told =
+            || server.mails().iter().any(|mail| mail.to == [address.as_str()] && mail.text.contains(line));
+        wait::until_true("the mail is there", PATIENCE, told).unwrap();
+        let took = typed.elapsed();
+        assert!(took < TOLD_WITHIN, "{line}: {took:?}; the proxy's log:\n{}", scene.world.log());
+        pty.expect("$ ").unwrap();
+    }
+    let mails = server.mails();
+    let of = |line: &str| mails.iter().filter(|mail| mail.text.contains(line)).count();
+    assert_eq!((of("echo surprise"), of("echo another"), of("echo fine")), (1, 1, 0), "{mails:?}");
+    pty.kill().unwrap();
 }
 
 #[test]

@@ -95,3 +95,19 @@ fn what_the_readme_has_its_reader_write_is_taken() {
         }
     }
 }
+
+#[test]
+fn the_readme_has_a_section_with_commands_for_each_of_the_four_things_that_are_set_up() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    for (heading, command) in [
+        ("Access groups", "    ssh admin@gate apply -f - < access.toml\n"),
+        ("User groups", "    ssh admin@gate apply -f - < groups.toml\n"),
+        ("Batch access for a user group", "    ssh admin@gate remote-access batch "),
+        ("First access of one user", "    ssh admin@gate remote-access request "),
+    ] {
+        let (_, section) = readme.split_once(&format!("\n### {heading}\n")).expect(heading);
+        let section = section.split("\n## ").next().unwrap();
+        let section = section.split("\n### ").next().unwrap();
+        assert!(section.contains(command), "no `{command}` in {section}");
+    }
+}

@@ -131,3 +131,26 @@ fn a_watcher_whose_log_in_ends_gets_their_terminal_back_and_reads_why() {
     user.send_line("exit").unwrap();
     user.end(PATIENCE).unwrap();
 }
+
+#[test]
+fn a_panic_of_a_user_ends_their_live_session_with_its_sentence_until_it_is_lifted() {
+    needs_devices!();
+    let scene = Scene::share(street(), "stopped", "{}");
+    let (world, operator) = (scene.world, scene.operator.as_str());
+    let mut user = scene.knock();
+    scene.at_the_prompt(&mut user);
+    let panic = ["panic", "user", operator, "--justification", "the laptop was stolen"];
+    let begun = world.admin(&panic).unwrap().ok().unwrap().out();
+    let stopped = format!("access of user `{operator}` is stopped");
+    assert!(begun.starts_with(&stopped), "{begun}");
+    user.expect(&format!("{stopped} by a panic until an administrator lifts it")).unwrap();
+    assert_eq!(user.end(PATIENCE).unwrap().code(), Some(255), "{}", user.screen());
+    scene.is_as_before_within(PATIENCE);
+    let ended = || scene.sessions().iter().all(|session| session["ended"].is_string());
+    wait::until_true("the session is over", PATIENCE, ended).unwrap();
+    let again = world.client().ssh(operator, &scene.target(), &["echo in"]).unwrap().run().unwrap();
+    assert!(!again.success() && !again.out().contains("in"), "{}", again.all());
+
+    world.admin(&["panic", "lift", "user", operator]).unwrap().ok().unwrap();
+    scene.works_within(PATIENCE);
+}

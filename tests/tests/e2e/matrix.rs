@@ -5,9 +5,10 @@
 #[path = "matrix/row.rs"]
 mod row;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use tidegate_common::audit::{ChannelKind, ForwardKind};
 use tidegate_common::model::PanicScope;
 use tidegate_common::policy::{Miss, Why};
 
@@ -19,7 +20,7 @@ use row::Row;
 const GOLDEN: &str = include_str!("matrix.txt");
 
 /// The conditions: what is said of user and group, and the target that is asked for.
-const CONDITIONS: [(&str, &str, &str, &str); 19] = [
+const CONDITIONS: [(&str, &str, &str, &str); 22] = [
     ("allowed", "", "session = {}", "matrix@db01"),
     (
         "forwards",
@@ -74,6 +75,19 @@ const CONDITIONS: [(&str, &str, &str, &str); 19] = [
         "session = { approval = { needed = 1 } }\napprovers = [{ user = \"matrix-approver\" }]",
         "matrix@db01",
     ),
+    (
+        "rejected",
+        "",
+        "session = { approval = { needed = 1 } }\napprovers = [{ user = \"matrix-approver\" }]",
+        "matrix@db01",
+    ),
+    (
+        "expired",
+        "",
+        "session = { approval = { needed = 1 } }\napprovers = [{ user = \"matrix-approver\" }]",
+        "matrix@db01",
+    ),
+    ("no-governance", "", "request = { governance = true }\nsession = {}", "matrix@db01"),
 ];
 
 /// The condition that each way of policy to say no is tried under. A way that is added has no
@@ -114,6 +128,66 @@ const KINDS: [&str; 18] = [
     "forward-agent",
     "forward-x11",
 ];
+
+/// The rows that try each kind of channel. A kind that is added has no arm here, and does not compile
+/// before it has a row, or a word on why no stock client asks for it.
+fn rows_of_channel(kind: ChannelKind) -> &'static [&'static str] {
+    match kind {
+        ChannelKind::Shell => &["shell", "menu"],
+        ChannelKind::Exec => &["exec", "exec-terminal", "emergency", "jump-exec"],
+        ChannelKind::Sftp => &["sftp", "scp", "jump-sftp"],
+        ChannelKind::Scp => &["scp-legacy"],
+        ChannelKind::DirectTcpip => &["forward-local", "jump-forward"],
+        ChannelKind::Jump => &["jump-exec", "jump-other-port"],
+        // Other subsystems and unknown types are refused to everybody, before policy is asked.
+        ChannelKind::Subsystem | ChannelKind::Other => &[],
+    }
+}
+
+/// The same of what is forwarded.
+fn rows_of_forward(kind: ForwardKind) -> &'static [&'static str] {
+    match kind {
+        ForwardKind::DirectTcpip => &["forward-local", "jump-forward"],
+        ForwardKind::DirectStreamlocal => &["forward-socket"],
+        ForwardKind::TcpipForward | ForwardKind::ForwardedTcpip => &["forward-remote"],
+        ForwardKind::StreamlocalForward | ForwardKind::ForwardedStreamlocal => &["forward-remote-socket"],
+        ForwardKind::X11 => &["forward-x11"],
+        ForwardKind::Agent => &["forward-agent"],
+        // Refused to everybody: the gate carries no network interface.
+        ForwardKind::Tun => &[],
+    }
+}
+
+#[test]
+fn every_kind_of_channel_and_of_forward_has_its_rows_and_every_row_has_a_kind() {
+    use ChannelKind as Channel;
+    use ForwardKind as Forward;
+    let channels = [
+        Channel::Shell,
+        Channel::Exec,
+        Channel::Sftp,
+        Channel::Scp,
+        Channel::Subsystem,
+        Channel::DirectTcpip,
+        Channel::Jump,
+        Channel::Other,
+    ];
+    let forwards = [
+        Forward::DirectTcpip,
+        Forward::TcpipForward,
+        Forward::ForwardedTcpip,
+        Forward::StreamlocalForward,
+        Forward::ForwardedStreamlocal,
+        Forward::DirectStreamlocal,
+        Forward::X11,
+        Forward::Agent,
+        Forward::Tun,
+    ];
+    let channels = channels.into_iter().flat_map(rows_of_channel);
+    let named: BTreeSet<&str> =
+        channels.chain(forwards.into_iter().flat_map(rows_of_forward)).copied().collect();
+    assert_eq!(named, BTreeSet::from(KINDS));
+}
 
 #[test]
 fn every_kind_of_channel_opens_under_the_conditions_in_the_golden_file_only() {

@@ -233,7 +233,7 @@ fn what_is_explained_of_a_limited_access_has_a_step_of_its_own() {
         (limited("root@db01", None), "remote access 5 does not reach ops@db01 for that"),
         (
             RemoteAccess { used: 1, ..limited("ops@db01", Some(1)) },
-            "the 1 sessions of remote access 5 are used up",
+            "the 1 session of remote access 5 is used up",
         ),
     ] {
         let steps = steps("PT", access);

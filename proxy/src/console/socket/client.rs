@@ -68,6 +68,7 @@ async fn run(socket: &Path, mut words: Vec<String>) -> Result<u8, String> {
         words = vec!["apply".to_owned(), "--file=-".to_owned()];
         words.extend((apply.file != "-").then(|| format!("--called={}", apply.file)));
         words.extend(apply.dry_run.then(|| "--dry-run".to_owned()));
+        words.extend(apply.force.then(|| "--force".to_owned()));
         words.extend((cli.output == Format::Json).then(|| "--output=json".to_owned()));
     }
     let mut is_terminal = std::io::stdout().is_terminal();

@@ -66,15 +66,22 @@ async fn a_request_is_bounded_decided_in_part_and_extended_by_words_and_tells_it
     let shown = world.says("operator", "request show 1").await.out;
     for part in [
         "credential       ops@db02",
+        "made from        192.0.2.7",
         "mon, tue 08:00-12:00, 13:00-17:45 (UTC), 3 sessions",
         "0 of 3, 3 left",
         "approver leaves ops@db01 out at",
         "approver approves (level 1) at",
-        "one is enough",
+        " from 192.0.2.7: one is enough\n",
     ] {
         assert!(shown.contains(part), "no `{part}` in {shown}");
     }
     world.says("approver", "request revoke 1 -m enough").await;
     let shown = world.says("operator", "request show 1").await.out;
-    assert!(shown.contains("approver revokes it at") && shown.contains(": enough"), "{shown}");
+    let revoked = shown.lines().find(|line| line.starts_with("approver revokes it at ")).unwrap_or(&shown);
+    assert!(revoked.ends_with(" from 192.0.2.7: enough"), "{shown}");
+    let json = world.says("operator", "request show 1 -o json").await.out;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    for from in [&json["origin"], &json["revoked_from"], &json["votes"][0]["origin"]] {
+        assert_eq!(from, "192.0.2.7", "{json}");
+    }
 }

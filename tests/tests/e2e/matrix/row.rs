@@ -58,6 +58,16 @@ impl Row<'_> {
                 let only = world.client().ssh(&self.person, self.target, &[SAY]).unwrap().ok().unwrap();
                 assert!(only.out().contains(SAID), "{}", only.all());
             }
+            "rejected" => {
+                let number = self.requested(&[]);
+                self.decided(&["reject", &number]);
+            }
+            "expired" => {
+                let number = self.requested(&[]);
+                self.decided(&["approve", &number, "--duration", "1s"]);
+                let over = || world.json(&["request", "show", &number]).unwrap()["state"] == "over";
+                wait::until_true("its window is over", PATIENCE, over).unwrap();
+            }
             "outside-days" => {
                 let days = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(3 * 24);
                 let day = days.strftime("%a").to_string();
@@ -113,12 +123,24 @@ impl Row<'_> {
 
     /// A request of this person's that is approved.
     fn approved(&self, more: &[&str]) {
+        let number = self.requested(more);
+        self.decided(&["approve", &number]);
+    }
+
+    /// The number of a new request of this person's.
+    fn requested(&self, more: &[&str]) -> String {
         let client = self.street.world.client();
         let words = [&["request", "create", self.target, "-o", "json"], more].concat();
         let made = client.console(&self.person, &words).unwrap().ok().unwrap();
         let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
-        let number = made[0]["id"].to_string();
-        client.console("matrix-approver", &["request", "approve", &number]).unwrap().ok().unwrap();
+        made[0]["id"].to_string()
+    }
+
+    /// What the approver says of it.
+    fn decided(&self, words: &[&str]) {
+        let words = [&["request"], words].concat();
+        let client = self.street.world.client();
+        client.console("matrix-approver", &words).unwrap().ok().unwrap();
     }
 
     /// Every reason that the log has for a refusal of this person.

@@ -54,7 +54,7 @@ pub(super) async fn attempt(
         }
         Operation::ResourcesApply => {
             let mut source = &b"[[user]]\nname = \"late\"\n"[..];
-            let text = resources::Text { source: &mut source, called: None, dry_run: false };
+            let text = resources::Text { source: &mut source, called: None, dry_run: false, force: false };
             resources::apply(services, actor, text).await.map(|applied| !applied.resources.is_empty())
         }
         Operation::ResourcesList => {
@@ -68,7 +68,7 @@ pub(super) async fn attempt(
             resources::delete(services, actor, Kind::User, &names).await.map(|gone| !gone.is_empty())
         }
         Operation::ResourcesExport => {
-            resources::export(services, actor).await.map(|all| !all.users.is_empty())
+            resources::export(services, actor).await.map(|(all, _)| !all.users.is_empty())
         }
         Operation::RequestCreate => {
             let justified = Claims { justification: Some("x".parse().unwrap()), ..Claims::default() };
