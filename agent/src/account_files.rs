@@ -6,6 +6,9 @@ use std::io;
 use crate::paths::Paths;
 use crate::text;
 
+/// The files with a line for each account or group, in the order in which they are removed.
+pub const FILES: [&str; 4] = ["gshadow", "group", "shadow", "passwd"];
+
 /// The file's content; `None` where there is no such file.
 pub fn read(paths: &Paths, file: &str) -> Result<Option<Vec<u8>>, String> {
     let path = paths.etc.join(file);

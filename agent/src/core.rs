@@ -14,19 +14,21 @@
 //! No I/O and no clock here: `now` is handed in.
 
 mod broker;
+mod carried;
 mod ending;
 mod handover;
 mod jobs;
 mod lease;
 mod ledger;
 mod messages;
+mod running;
 mod state;
 mod unit;
 
 #[cfg(test)]
 mod tests;
 
-pub use handover::Carried;
+pub use carried::Carried;
 pub use ledger::{Held, Ledger, Record, Traces};
 pub use messages::{Effect, Event, Gone, NotApplied, Now, Reaped};
 pub use state::State;

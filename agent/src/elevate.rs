@@ -20,6 +20,7 @@ mod preview;
 mod removal;
 mod reserve;
 mod returned;
+mod settings;
 mod sudo;
 pub mod sudoers;
 mod timestamps;

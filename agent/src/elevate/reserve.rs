@@ -10,7 +10,7 @@ use std::io;
 
 use nix::fcntl::posix_fallocate;
 
-use super::create::FILES;
+use crate::account_files::FILES;
 use crate::files::{self, replace};
 use crate::paths::Paths;
 

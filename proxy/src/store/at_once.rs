@@ -39,7 +39,7 @@ pub(super) fn room(permit: Permit, asks: (GateId, Timestamp)) -> Step {
         Box::pin(async move {
             revisions::hold(change, Of::SessionsAtOnce).await?;
             let live = live(change, permit.user(), permit.target(), asks).await?;
-            permit.room(&live).map_err(StoreError::Full)
+            permit.fits(&live).map_err(StoreError::Full)
         })
     })
 }
