@@ -95,7 +95,7 @@ async fn an_unexpected_command_is_in_the_log_and_the_report_at_once_and_the_last
     assert_eq!((command.as_str(), change), ("rm -rf /srv", Some("CHG-1".parse().unwrap())));
     watched.watching.take();
     // The kernel tells the last after the session.
-    watched.watchers.kept(&kernel(&["start"], true)).unwrap()();
+    watched.watchers.witnessed(&kernel(&["start"], true)).unwrap()();
     let over = watched.until(|found| found.complete).await;
     let score = over.report.score();
     assert_eq!((score.matched, score.unexpected, score.missing), (2, 1, 0));
@@ -108,7 +108,7 @@ async fn an_unexpected_command_is_in_the_log_and_the_report_at_once_and_the_last
     let Notice::ChangeReported { percent, missing, unexpected, whole, .. } = &report.notice else { panic!() };
     assert_eq!((*percent, missing.is_empty(), *whole), (66, true, true));
     assert_eq!(unexpected.to_string(), "rm -rf /srv (typed)");
-    assert!(watched.watchers.kept(&kernel(&["start"], true)).is_none(), "nobody compares it any more");
+    assert!(watched.watchers.witnessed(&kernel(&["start"], true)).is_none(), "nobody compares it any more");
 }
 
 async fn a_change_that_says_so_has_the_session_ended_once_with_the_reason() {
