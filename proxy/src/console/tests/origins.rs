@@ -36,8 +36,9 @@ async fn what_comes_from_nowhere_that_is_known_has_no_origin_and_never_the_hosts
     let request = requests.get(RequestId(1)).await.unwrap();
     assert_eq!((request.origin, request.votes[0].origin), (known, known));
     let nowhere = By { actor: Actor::User(user("approver")), origin: None, login: None };
-    let voted = requests.approve(RequestId(2), &user("approver"), &nowhere, None, Narrowed::default());
-    assert_eq!(voted.await.unwrap().votes[0].origin, None);
+    let approver = user("approver");
+    let voted = requests.approve(RequestId(2), &approver, &nowhere, None, Narrowed::default()).await;
+    assert_eq!(voted.unwrap().votes[0].origin, None);
 
     let accesses = world.services.remote_accesses.list(&RemoteAccessFilter::default()).await.unwrap();
     assert_eq!(accesses.iter().map(|access| access.origin).collect::<Vec<_>>(), [None]);
