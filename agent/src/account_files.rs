@@ -6,6 +6,9 @@ use std::io;
 use crate::paths::Paths;
 use crate::text;
 
+/// The files with a line for each account or group, in the order in which they are removed.
+pub const FILES: [&str; 4] = ["gshadow", "group", "shadow", "passwd"];
+
 /// The file's content; `None` where there is no such file.
 pub fn read(paths: &Paths, file: &str) -> Result<Option<Vec<u8>>, String> {
     let path = paths.etc.join(file);
@@ -33,19 +36,19 @@ pub fn number(field: &[u8]) -> Option<u32> {
     std::str::from_utf8(field).ok()?.parse().ok()
 }
 
-/// Whether any line has `value` in the field at `place`.
-pub fn any(content: &[u8], place: usize, value: &str) -> bool {
+/// Whether any line has `value` in the field at `position`.
+pub fn any(content: &[u8], position: usize, value: &str) -> bool {
     content
         .split(|byte| *byte == b'\n')
-        .any(|line| line.split(|byte| *byte == b':').nth(place) == Some(value.as_bytes()))
+        .any(|line| line.split(|byte| *byte == b':').nth(position) == Some(value.as_bytes()))
 }
 
 /// The content with another value in one field; `None` when there is no such field.
-pub fn with_field(content: &[u8], name: &str, place: usize, value: &[u8]) -> Option<Vec<u8>> {
+pub fn with_field(content: &[u8], name: &str, position: usize, value: &[u8]) -> Option<Vec<u8>> {
     let mut lines: Vec<Vec<u8>> = content.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
     let line = lines.iter_mut().find(|line| is_of(line, name))?;
     let mut fields: Vec<&[u8]> = line.split(|byte| *byte == b':').collect();
-    *fields.get_mut(place)? = value;
+    *fields.get_mut(position)? = value;
     *line = fields.join(&b':');
     Some(lines.join(&b'\n'))
 }
@@ -64,8 +67,8 @@ pub fn with_line(content: &[u8], line: &str) -> Vec<u8> {
 /// The content without the name's line: what it was before [`with_line`].
 pub fn without_line(content: &[u8], name: &str) -> Option<Vec<u8>> {
     let mut lines: Vec<&[u8]> = content.split(|byte| *byte == b'\n').collect();
-    let place = lines.iter().rposition(|line| is_of(line, name))?;
-    lines.remove(place);
+    let position = lines.iter().rposition(|line| is_of(line, name))?;
+    lines.remove(position);
     Some(lines.join(&b'\n'))
 }
 

@@ -15,6 +15,7 @@
 //! No I/O and no clock here: `now` is handed in.
 
 mod broker;
+mod carried;
 mod ending;
 mod extension;
 mod handover;
@@ -22,13 +23,14 @@ mod jobs;
 mod lease;
 mod ledger;
 mod messages;
+mod running;
 mod state;
 mod unit;
 
 #[cfg(test)]
 mod tests;
 
-pub use handover::Carried;
+pub use carried::Carried;
 pub use ledger::{Held, Ledger, Record, Traces};
 pub use messages::{Effect, Event, Gone, NotApplied, Now, Reaped};
 pub use state::State;

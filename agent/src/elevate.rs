@@ -21,6 +21,7 @@ mod preview;
 mod removal;
 mod reserve;
 mod returned;
+mod settings;
 mod sudo;
 pub mod sudoers;
 mod timestamps;

@@ -96,8 +96,8 @@ impl Paths {
 
     /// Takes room on the disk that an undo may need.
     #[must_use]
-    pub fn room(&self) -> PathBuf {
-        self.state.join("room")
+    pub fn reserve(&self) -> PathBuf {
+        self.state.join("reserve")
     }
 
     /// What hosts were like when their sessions began, for reports after a restart.

@@ -17,9 +17,11 @@ mod matrix;
 mod notify;
 mod outside;
 mod permit;
+mod recheck;
 mod review;
 mod simulate;
 mod stopped;
+mod verdict;
 mod walk;
 
 pub use approvals::{Approves, Ballot, NoVote, Tally, approvers, approves, approves_for, ballot, tally};
@@ -28,21 +30,23 @@ pub use criteria::Field;
 pub use decide::{
     ApprovalNeed, ChangeNeed, Decision, Facts, Held, Miss, Needs, Reached, Refusal, Why, decide, reachable,
 };
-pub use explain::{Explanation, GroupVerdict, explain};
+pub use explain::{Explanation, explain};
 pub use given::Gives;
-pub use login::{Login, LoginGone, Proved, proves, still_in};
+pub use login::{Login, LoginGone, Proved};
 pub use matrix::{MatrixFilter, MatrixRow, matrix};
 pub use notify::{
     ExceptionalAccessStep, Notification, Recipient, RequestStep, channels, notify, notify_of_event,
     notify_of_exceptional_access, notify_of_request,
 };
 pub use outside::{Coming, Entry, Located, NoEntry, Outside, Side, enter};
-pub use permit::{EndReason, Permit, recheck};
+pub use permit::Permit;
+pub use recheck::{EndReason, proves, recheck, still_in};
 pub use review::{
     Confirmation, NoConfirmation, ReviewTimes, confirm, confirms_for, digest_of_users, reviewers,
     reviews_to_tell,
 };
 pub use simulate::{Access, Accesses, Effect, simulate};
+pub use verdict::GroupVerdict;
 pub use walk::Step;
 
 #[cfg(test)]

@@ -107,3 +107,89 @@ fn cut(text: &str, room: usize) -> String {
     kept.push('…');
     kept
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// When it began, so much later, in Berlin.
+    fn bar(facts: Facts, began: &str, seconds: u64, columns: usize) -> String {
+        let began = began.parse::<Timestamp>().unwrap().as_microsecond();
+        let facts = Facts { started: Some(began), ..facts };
+        Title::new(facts, TimeZone::get("Europe/Berlin").unwrap()).text(seconds * 1_000_000, columns)
+    }
+
+    const SUMMER: &str = "2026-06-01T12:00:00Z";
+
+    fn all() -> Facts {
+        let some = |text: &str| Some(text.to_owned());
+        Facts {
+            alarm: some("ALTERED"),
+            user: some("alice"),
+            place: some("ops@db01"),
+            session: some("01kq5s"),
+            remark: some("not checked"),
+            started: None,
+        }
+    }
+
+    /// What is seen of a text: all but escape sequences.
+    fn seen(text: &str) -> String {
+        let mut parts = text.split("\x1b[");
+        let first = parts.next().unwrap().to_owned();
+        let shown = |part: &str| {
+            let (_, shown) = part.split_once(|letter: char| letter.is_ascii_alphabetic()).unwrap();
+            shown.to_owned()
+        };
+        parts.fold(first, |seen, part| seen + &shown(part))
+    }
+
+    #[test]
+    fn the_bar_says_who_where_in_which_session_and_when_on_the_clock_of_its_zone() {
+        let text = bar(all(), SUMMER, 0, 120);
+        let facts = " ALTERED  alice  ops@db01  not checked  01kq5s  ";
+        assert_eq!(seen(&text), format!("{facts}2026-06-01 14:00:00 CEST "));
+        // The clock ends with the line.
+        assert!(text.contains("\x1b[96G2026-06-01"), "{text:?}");
+        let later = bar(all(), SUMMER, 3661, 120);
+        assert_eq!(seen(&later), format!("{facts}2026-06-01 15:01:01 CEST "));
+        // An hour that the clock shows twice.
+        let before = bar(all(), "2026-10-25T00:59:59Z", 0, 120);
+        let after = bar(all(), "2026-10-25T00:59:59Z", 1, 120);
+        assert!(seen(&before).ends_with("  2026-10-25 02:59:59 CEST "), "{before:?}");
+        assert!(seen(&after).ends_with("  2026-10-25 02:00:00 CET "), "{after:?}");
+    }
+
+    #[test]
+    fn where_there_is_no_room_the_warning_and_the_clock_stay() {
+        assert_eq!(seen(&bar(all(), SUMMER, 0, 40)), " ALTERED  alice  2026-06-01 14:00:00 ");
+        let calm = Facts { alarm: None, remark: None, ..all() };
+        assert_eq!(seen(&bar(calm.clone(), SUMMER, 0, 40)), " alice  ops@db01  2026-06-01 14:00:00 ");
+        assert_eq!(seen(&bar(calm, SUMMER, 0, 50)), " alice  ops@db01  01kq5s  2026-06-01 14:00:00 ");
+        for columns in 0..8 {
+            assert_eq!(seen(&bar(all(), SUMMER, 0, columns)), " 2026-06-01 14:00:00 ", "{columns}");
+        }
+    }
+
+    #[test]
+    fn a_long_name_ends_with_an_ellipsis_and_leaves_the_clock() {
+        let long = Facts { user: Some("a".repeat(100)), ..Facts::default() };
+        let text = bar(long, SUMMER, 0, 60);
+        assert_eq!(seen(&text), format!(" {}…  2026-06-01 14:00:00 ", "a".repeat(38)));
+    }
+
+    #[test]
+    fn what_a_name_would_do_to_a_terminal_is_left_out() {
+        let bad = Facts { user: Some("al\x1b[31mice\x07\n\u{9b}2J".to_owned()), ..Facts::default() };
+        let text = bar(bad, SUMMER, 0, 120);
+        assert!(text.contains("al[31mice2J"), "{text:?}");
+        assert!(!text.contains(['\x07', '\n', '\u{9b}']), "{text:?}");
+    }
+
+    #[test]
+    fn without_a_date_the_bar_says_how_long_it_goes() {
+        let facts = Facts { place: Some("a build".to_owned()), ..Facts::default() };
+        let text = Title::new(facts, TimeZone::UTC).text(3_661_000_000, 80);
+        assert_eq!(seen(&text), " a build  1:01:01 ");
+    }
+}

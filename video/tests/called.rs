@@ -51,6 +51,28 @@ fn a_program_is_told_how_far_it_is_in_lines_of_json() {
 }
 
 #[test]
+fn what_takes_longer_is_told_as_it_goes_on_with_what_is_left() {
+    let directory = Directory::new("progress");
+    // A minute in which each frame is another.
+    let texts: Vec<String> =
+        (0..1500).map(|n: u32| format!("line {n} {:x}\r\n", n.wrapping_mul(2_654_435_761))).collect();
+    let events: Vec<_> =
+        texts.iter().zip(0u32..).map(|(text, n)| (f64::from(n) * 0.04, "o", text.as_str())).collect();
+    let from = directory.write("a.cast", cast(80, 24, &events));
+    let output = run(&[&from, &directory.path("a.mp4"), &"--progress=json"]);
+    assert!(output.status.success(), "{}", sentence(&output));
+    let lines: Vec<Value> =
+        sentence(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<&Value> = lines.iter().filter(|line| line["type"] == "progress").collect();
+    let parts: Vec<f64> = told.iter().map(|line| line["part"].as_f64().unwrap()).collect();
+    assert!(parts.len() >= 2 && parts.is_sorted() && parts[0] < parts[parts.len() - 1], "{parts:?}");
+    assert!(parts.iter().all(|part| (0.0..=1.0).contains(part)), "{parts:?}");
+    assert!(told.iter().any(|line| line["left"].as_f64().is_some_and(|left| left > 0.0)), "{told:?}");
+    assert!(told.last().unwrap()["frames"].as_u64().unwrap() > 0);
+    assert_eq!(lines.last().unwrap()["type"], "done");
+}
+
+#[test]
 fn a_signal_leaves_no_file_and_no_process() {
     // Days take longer than the test needs.
     let days: Vec<(f64, &str, &str)> = (0..7).map(|day| (f64::from(day) * 86_000.0, "o", "x")).collect();

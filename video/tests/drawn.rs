@@ -94,6 +94,52 @@ fn what_no_font_has_is_a_hollow_box_over_the_cells_it_takes() {
 }
 
 #[test]
+fn wide_characters_and_emoji_are_drawn_where_a_font_has_them() {
+    for font in ["opentype/noto/NotoSansCJK-Regular.ttc", "truetype/noto/NotoColorEmoji.ttf"] {
+        if !Path::new(fonts::DIRECTORY).join(font).is_file() {
+            println!("SKIPPED wide characters and emoji: {font} is not installed");
+            return;
+        }
+    }
+    let size = Size { columns: 4, rows: 1 };
+    let with = |fonts: Fonts, shown: &str| {
+        let tiles = Tiles::new(Glyphs::new(fonts), 17);
+        let mut stage = Stage::new(tiles, theme::DARK, CursorStyle::Hidden, size, false);
+        let (width, height) = stage.pixels();
+        let mut picture = Picture::new(width, height);
+        stage.prepare(&mut picture);
+        let (mut bar, mut screen) = (stage.bar(), Screen::new(size));
+        screen.write(shown.as_bytes());
+        stage.draw(&mut screen, &mut bar, &mut picture);
+        // The pixels of each cell.
+        (0..4_u16)
+            .map(|column| {
+                let ((x, y), (wide, high)) = stage.cell(column, 0);
+                let row = |row: usize| {
+                    picture.bytes()[(row * width + x) * 3..(row * width + x + wide) * 3].to_vec()
+                };
+                (y..y + high).flat_map(row).collect::<Vec<u8>>()
+            })
+            .collect::<Vec<_>>()
+    };
+    let found = |shown: &str| with(Fonts::find(Path::new(fonts::DIRECTORY), None).unwrap(), shown);
+    let empty = found("");
+    for wide in ["漢", "😀"] {
+        let (drawn, hollow) = (found(wide), with(Fonts::compiled_in(), wide));
+        for cell in [0, 1] {
+            assert!(drawn[cell] != empty[cell], "{wide} takes both of its cells");
+            assert!(drawn[cell] != hollow[cell], "{wide} is no hollow box");
+        }
+        assert!(drawn[2..] == empty[2..], "{wide} takes no other");
+    }
+    let is_coloured = |cells: &[Vec<u8>]| {
+        let mut pixels = cells.iter().flat_map(|cell| cell.chunks_exact(3));
+        pixels.any(|pixel| pixel.iter().max().unwrap() - pixel.iter().min().unwrap() > 100)
+    };
+    assert!(is_coloured(&found("😀")) && !is_coloured(&found("漢")));
+}
+
+#[test]
 fn each_cursor_is_where_the_program_put_it() {
     let shape = |number: u8| drawn(6, 2, &format!("abc\x1b[{number} q\x1b[D"));
     golden("cursor-block", &shape(2));

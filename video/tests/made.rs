@@ -200,6 +200,42 @@ fn other_files_are_what_they_are_asked_to_be() {
 }
 
 #[test]
+fn a_picture_has_the_colours_the_cursor_and_the_clock_that_are_asked_for() {
+    let directory = Directory::new("looks");
+    let from = directory.write("a.cast.zst", recording().bytes);
+    let picture = directory.path("a.png");
+    let looks = [
+        ["--theme=dark", "--cursor=block", "--time-zone=UTC"],
+        ["--theme=light", "--cursor=block", "--time-zone=UTC"],
+        ["--theme=xterm", "--cursor=block", "--time-zone=UTC"],
+        ["--theme=solarized", "--cursor=block", "--time-zone=UTC"],
+        ["--theme=dark", "--cursor=none", "--time-zone=UTC"],
+        ["--theme=dark", "--cursor=underline", "--time-zone=UTC"],
+        ["--theme=dark", "--cursor=bar", "--time-zone=UTC"],
+        ["--theme=dark", "--cursor=block", "--time-zone=Asia/Tokyo"],
+    ];
+    let pictures = looks.map(|[theme, cursor, zone]| {
+        make(&[&from, &picture, &"--frame=1", &theme, &cursor, &zone]);
+        std::fs::read(&picture).unwrap()
+    });
+    for (at, one) in pictures.iter().enumerate() {
+        for (other, two) in pictures.iter().enumerate().skip(at + 1) {
+            assert!(one != two, "{:?} and {:?} look the same", looks[at], looks[other]);
+        }
+    }
+    std::fs::remove_file(&picture).unwrap();
+    for (wish, says) in [
+        ("--font=Nope", "no font is called Nope below /usr/share/fonts"),
+        ("--time-zone=Mars/Olympus", "there is no time zone Mars/Olympus"),
+    ] {
+        let output = run(&[&from, &picture, &"--frame=1", &wish]);
+        assert_eq!(output.status.code(), Some(1), "{wish}");
+        assert!(sentence(&output).contains(says), "{}", sentence(&output));
+    }
+    assert_eq!(directory.names(), ["a.cast.zst"]);
+}
+
+#[test]
 fn pauses_are_cut_time_is_divided_and_a_part_is_taken_as_asked() {
     let directory = Directory::new("pace");
     let events = [(1.0, "o", "a"), (61.0, "o", "b"), (63.0, "o", "c"), (65.0, "x", "0")];

@@ -4,10 +4,10 @@ use tidegate_common::grant::{Failure, Receipt};
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::{FromAgent, GrantOrder};
 
-use super::handover::Handover;
-use super::jobs::Job;
+use super::carried::Handover;
 use super::ledger::{Held, Record};
 use super::messages::{Effect, NotApplied, Now};
+use super::running::Job;
 use super::state::{Grant, MOST_GRANTS, Phase, State, Wish};
 use super::unit::{Delta, Unit, units};
 

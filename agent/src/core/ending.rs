@@ -4,10 +4,11 @@ use tidegate_common::grant::{Drift, Ended, Failure};
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::FromAgent;
 
-use super::jobs::Job;
+use super::carried::Retry;
 use super::ledger::Record;
 use super::messages::{Effect, Gone, Now, Reaped};
-use super::state::{Ending, Grant, MOST_GRANTS, Phase, Retry, State, Wish};
+use super::running::Job;
+use super::state::{Ending, Grant, MOST_GRANTS, Phase, State, Wish};
 use super::unit::{Pace, Unit};
 
 /// The first wait before a failed undo is tried again, and the longest, in microseconds.

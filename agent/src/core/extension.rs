@@ -18,9 +18,9 @@ use tidegate_common::id::SessionId;
 use tidegate_common::name::GateName;
 use tidegate_common::wire::FromAgent;
 
-use super::jobs::Job;
 use super::ledger::Record;
 use super::messages::{Effect, Gone, NotApplied, Now};
+use super::running::Job;
 use super::state::{Grant, Phase, State};
 use super::unit::{Delta, Pace, Unit};
 

@@ -2,53 +2,12 @@
 //! taken, what is under way is finished, and then all that is in no journal goes over
 //! in one value. After that nothing is decided here any more.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-use tidegate_common::grant::{Ended, Failure};
-use tidegate_common::id::SessionId;
-use tidegate_common::name::AccountName;
 use tidegate_common::wire::{FromAgent, GrantOrder};
 
+use super::carried::{Carried, Handover, Owing};
 use super::ledger::Record;
 use super::messages::{Effect, Event, Now};
-use super::state::{Ending, Grant, Lease, Phase, Retry, State};
-use super::unit::Unit;
-
-/// How far it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Handover {
-    #[default]
-    No,
-    /// As soon as nothing is under way.
-    Wanted,
-    /// The next agent has it all.
-    Done,
-}
-
-/// What of the state is in neither the journal nor the leases.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Carried {
-    /// The lease's length, in microseconds.
-    lease: u64,
-    /// Ends that no link stood to tell.
-    untold: BTreeMap<SessionId, Ended>,
-    /// Grants that have ended and left something standing.
-    owing: BTreeMap<SessionId, Owing>,
-    retries: Vec<Retry>,
-}
-
-/// An ended grant that is told again once nothing of it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Owing {
-    account: AccountName,
-    since: u64,
-    refusal: Option<Failure>,
-    report: Ended,
-    standing: Vec<Unit>,
-}
+use super::state::{Ending, Grant, Lease, Phase, State};
 
 impl State {
     /// Whether the next agent has everything, so that nothing is decided here any more.

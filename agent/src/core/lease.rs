@@ -6,9 +6,9 @@ use tidegate_common::id::SessionId;
 use tidegate_common::name::GateName;
 use tidegate_common::wire::GrantOrder;
 
-use super::handover::Carried;
+use super::carried::{Carried, Retry};
 use super::messages::{Effect, Now};
-use super::state::{Grant, Phase, Retry, State};
+use super::state::{Grant, Phase, State};
 use super::unit::Unit;
 
 impl State {

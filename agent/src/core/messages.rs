@@ -6,7 +6,7 @@ use tidegate_common::grant::{Ended, Failure, Leftover, MOST_LEFTOVERS, Standing}
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::{FromAgent, FromProxy};
 
-use super::handover::Carried;
+use super::carried::Carried;
 use super::ledger::{Held, Record, Traces};
 use super::unit::{Delta, Pace, Unit};
 

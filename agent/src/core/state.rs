@@ -2,17 +2,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use serde::{Deserialize, Serialize};
 use tidegate_common::audit::Note;
 use tidegate_common::grant::{Drift, Ended, Failure, Standing};
 use tidegate_common::id::SessionId;
 use tidegate_common::name::GateName;
 use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder, MOST_STANDING};
 
-use super::handover::Handover;
-use super::jobs::{Job, Running};
+use super::carried::{Handover, Retry};
 use super::ledger::{Ledger, Record};
 use super::messages::{Effect, Event, Now};
+use super::running::{Job, Running};
 use super::unit::Unit;
 
 /// Grants at the same time, at most; more are refused.
@@ -107,16 +106,6 @@ pub(super) struct Ending {
     pub rest: Vec<Unit>,
     /// From when on the sweep may take who does that for one that hangs.
     pub rest_by: Option<u64>,
-}
-
-/// A unit whose undo failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Retry {
-    pub unit: Unit,
-    pub failure: Failure,
-    pub at: u64,
-    pub wait: u64,
 }
 
 impl State {

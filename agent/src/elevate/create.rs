@@ -17,15 +17,12 @@ use tidegate_common::name::AccountName;
 use super::lock::{AccountFiles, AccountLock};
 use super::tools::{self, Tool};
 use super::{belongings, people};
-use crate::account_files::{any, fields, read, with_field, with_line, without_line};
+use crate::account_files::{FILES, any, fields, read, with_field, with_line, without_line};
 use crate::clock::today;
 use crate::core::{Delta, Reaped};
 use crate::files::replace;
 use crate::paths::Paths;
 use crate::text::read_words;
-
-/// The files with a line for each account or group, in the order in which they are removed.
-pub const FILES: [&str; 4] = ["gshadow", "group", "shadow", "passwd"];
 
 /// User ids are taken from the upper end of those for people, this many.
 const IDS: u32 = 10_000;

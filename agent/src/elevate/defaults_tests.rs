@@ -1,6 +1,7 @@
 //! Lines of settings, whom they count for, and what they do.
 
 use super::*;
+use crate::elevate::settings::{aliases, parse};
 use crate::test::Scratch;
 
 fn setting(binding: Binding, name: &str, value: &str, on: bool) -> Setting {

@@ -34,7 +34,7 @@ pub fn plan(paths: &Paths, account: &AccountName) -> Result<Delta, String> {
             paths.etc.join("shadow").display()
         ));
     };
-    let field = |place: usize| fields.get(place).copied().unwrap_or_default();
+    let field = |position: usize| fields.get(position).copied().unwrap_or_default();
     let marks = field(PASSWORD).iter().take_while(|byte| **byte == b'!').count();
     let password = (marks > 0).then_some(Lifted { marks });
     // What is no number is no day that has passed.
@@ -73,7 +73,7 @@ pub fn apply(paths: &Paths, lock: &AccountLock, account: &AccountName, delta: &D
 pub fn verify(paths: &Paths, account: &AccountName, delta: &Delta) -> Result<(), String> {
     for change in changes(delta) {
         let content = read(paths, change.file)?.unwrap_or_default();
-        let now = fields(&content, account.as_str()).and_then(|fields| fields.get(change.place).copied());
+        let now = fields(&content, account.as_str()).and_then(|fields| fields.get(change.position).copied());
         if !now.is_some_and(|now| change.is_made(now)) {
             return Err(format!(
                 "`{account}` has another {} than it was given; does another program manage accounts?",
@@ -108,10 +108,10 @@ pub fn without(file: &str, content: &[u8], account: &AccountName, delta: &Delta)
     let mut turned = None;
     for change in changes(delta).into_iter().filter(|change| change.file == file) {
         let content = turned.as_deref().unwrap_or(content);
-        let now = fields(content, account.as_str()).and_then(|fields| fields.get(change.place).copied());
+        let now = fields(content, account.as_str()).and_then(|fields| fields.get(change.position).copied());
         let value = now.and_then(|now| change.turned(now, Way::Back));
         if let Some(value) = value {
-            turned = with_field(content, account.as_str(), change.place, &value).or(turned);
+            turned = with_field(content, account.as_str(), change.position, &value).or(turned);
         }
     }
     turned
@@ -126,7 +126,7 @@ enum Way {
 /// One field that changes.
 struct Change<'a> {
     file: &'static str,
-    place: usize,
+    position: usize,
     what: &'static str,
     to: To<'a>,
     /// The host's tool for it.
@@ -171,14 +171,14 @@ fn changes(delta: &Delta) -> Vec<Change<'_>> {
         Delta::Enabled { password, expires } => {
             let password = password.map(|lifted| Change {
                 file: "shadow",
-                place: PASSWORD,
+                position: PASSWORD,
                 what: "password",
                 to: To::Lifted(lifted),
                 tool: |_, _| None,
             });
             let expires = expires.iter().map(|swap| Change {
                 file: "shadow",
-                place: EXPIRES,
+                position: EXPIRES,
                 what: "expiry date",
                 to: To::Swapped(swap),
                 tool: Tool::expiry,
@@ -188,7 +188,7 @@ fn changes(delta: &Delta) -> Vec<Change<'_>> {
         Delta::Shell { shell } => {
             let shell = shell.iter().map(|swap| Change {
                 file: "passwd",
-                place: SHELL,
+                position: SHELL,
                 what: "shell",
                 to: To::Swapped(swap),
                 tool: Tool::shell,
@@ -216,9 +216,10 @@ fn edit(
         let before = read(paths, file)?.unwrap_or_default();
         let mut content = before.clone();
         for change in &mine {
-            let now = fields(&content, account.as_str()).and_then(|fields| fields.get(change.place).copied());
+            let now =
+                fields(&content, account.as_str()).and_then(|fields| fields.get(change.position).copied());
             let changed = now.and_then(|now| change.turned(now, way)).and_then(|value| {
-                Some((with_field(&content, account.as_str(), change.place, &value)?, value))
+                Some((with_field(&content, account.as_str(), change.position, &value)?, value))
             });
             match changed {
                 Some((changed, value)) => {

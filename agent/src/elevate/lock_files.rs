@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::create::FILES;
+use crate::account_files::FILES;
 use crate::paths::Paths;
 use crate::process::shown;
 

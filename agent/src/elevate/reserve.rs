@@ -10,7 +10,7 @@ use std::io;
 
 use nix::fcntl::posix_fallocate;
 
-use super::create::FILES;
+use crate::account_files::FILES;
 use crate::files::{self, replace};
 use crate::paths::Paths;
 
@@ -18,7 +18,7 @@ use crate::paths::Paths;
 const BLOCK: u64 = 4096;
 
 /// The name of the file that asks for room beside the account files.
-pub const PROBE: &str = "room";
+pub const PROBE: &str = "reserve";
 
 /// Makes sure that there is room.
 ///
@@ -26,10 +26,10 @@ pub const PROBE: &str = "room";
 /// When the disk has none.
 pub fn keep(paths: &Paths) -> io::Result<()> {
     let needed = needed(paths);
-    if fs::metadata(paths.room()).is_ok_and(|kept| kept.len() >= needed) {
+    if fs::metadata(paths.reserve()).is_ok_and(|kept| kept.len() >= needed) {
         return Ok(());
     }
-    replace(&paths.room(), &vec![0; usize::try_from(needed).unwrap_or_default()], 0o600)
+    replace(&paths.reserve(), &vec![0; usize::try_from(needed).unwrap_or_default()], 0o600)
 }
 
 /// What two copies of the account files take: they may grow, by whoever makes accounts.
@@ -55,7 +55,7 @@ pub fn is_there(paths: &Paths) -> io::Result<()> {
 
 /// Gives it up; tells whether there was any.
 pub fn give_up(paths: &Paths) -> bool {
-    let removed = fs::remove_file(paths.room()).is_ok();
+    let removed = fs::remove_file(paths.reserve()).is_ok();
     if removed {
         tracing::warn!("the disk is full; the room that was kept for taking privileges back is used");
         // Its blocks are free once the file system has written that they are.
@@ -76,11 +76,11 @@ mod tests {
         fs::write(paths.etc.join("group"), vec![b'x'; 10_000]).unwrap();
         fs::write(paths.etc.join("shadow"), "x").unwrap();
         keep(paths).unwrap();
-        let kept = fs::metadata(paths.room()).unwrap().len();
+        let kept = fs::metadata(paths.reserve()).unwrap().len();
         assert!(kept >= 3 * BLOCK + BLOCK, "{kept}");
         fs::write(paths.etc.join("group"), vec![b'x'; 1_000_000]).unwrap();
         keep(paths).unwrap();
-        assert!(fs::metadata(paths.room()).unwrap().len() > 1_000_000, "the file has grown");
+        assert!(fs::metadata(paths.reserve()).unwrap().len() > 1_000_000, "the file has grown");
         assert!(give_up(paths) && !give_up(paths));
     }
 }

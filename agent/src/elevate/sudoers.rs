@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use super::defaults::{self, Setting};
+use super::settings::{self, Setting};
 use crate::text::{self, shown};
 
 /// Files in files, and files in all.
@@ -84,10 +84,10 @@ impl Policy {
                 Line::Rule => self.later.push(FileLine { file: path.to_owned(), line }),
                 Line::Defaults => {
                     let line = FileLine { file: path.to_owned(), line };
-                    let settings = defaults::parse(&shown(&text));
-                    self.settings.extend(settings.into_iter().map(|setting| (line.clone(), setting)));
+                    let parsed = settings::parse(&shown(&text));
+                    self.settings.extend(parsed.into_iter().map(|setting| (line.clone(), setting)));
                 }
-                Line::Alias => self.aliases.extend(defaults::aliases(&shown(&text))),
+                Line::Alias => self.aliases.extend(settings::aliases(&shown(&text))),
                 Line::Other => {}
             }
         }

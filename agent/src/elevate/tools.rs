@@ -16,11 +16,10 @@ use jiff::Span;
 use jiff::civil::date;
 use tidegate_common::name::{AccountName, UnixGroupName};
 
-use super::create::FILES;
 use super::lines::{put_back, unwritten, write};
 use super::lock::AccountLock;
 use super::{lock_files, reserve};
-use crate::account_files::{fields, read};
+use crate::account_files::{FILES, fields, read};
 use crate::core::Delta;
 use crate::files;
 use crate::paths::Paths;

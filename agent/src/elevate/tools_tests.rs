@@ -145,7 +145,7 @@ fn what_a_crash_left_of_a_tool_is_removed_and_nothing_else() {
         "passwd.lock",
         "group.4194305",
         ".gshadow.tidegate",
-        ".room.tidegate",
+        ".reserve.tidegate",
         "subuid.lock",
     ] {
         // A number that no process has.

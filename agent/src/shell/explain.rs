@@ -21,7 +21,7 @@ const MOST_CAUSES: usize = 8;
 pub struct Explainer {
     paths: Paths,
     link: Link,
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     known: Arc<Known>,
 }
 
@@ -29,7 +29,7 @@ impl Explainer {
     /// Answers go to this link.
     #[must_use]
     pub fn new(paths: Paths, link: Link) -> Self {
-        Self { paths, link, room: Arc::new(Semaphore::new(AT_ONCE)), known: Arc::default() }
+        Self { paths, link, permits: Arc::new(Semaphore::new(AT_ONCE)), known: Arc::default() }
     }
 
     /// Looks into one that is about to be; says that it knows of nothing where too many are asked at
@@ -49,7 +49,7 @@ impl Explainer {
     }
 
     fn answer(&self, question: u64, look: impl FnOnce(&Paths) -> Vec<String> + Send + 'static) {
-        let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             return self.link.send(FromAgent::Explained { question, lines: Vec::new() });
         };
         let (paths, link) = (self.paths.clone(), self.link.clone());
@@ -57,7 +57,7 @@ impl Explainer {
             let mut lines = look(&paths);
             lines.truncate(MOST_CAUSES);
             link.send(FromAgent::Explained { question, lines });
-            drop(place);
+            drop(permit);
         });
     }
 }

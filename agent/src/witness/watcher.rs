@@ -107,7 +107,7 @@ impl Watcher {
                 self.settle();
             }
             self.pause(read);
-            self.look_after_post();
+            self.look_after_listener();
             if stops {
                 self.stop(&mut buffer);
                 return None;
@@ -280,7 +280,7 @@ impl Watcher {
                 Err(error) => {
                     tracing::error!(%error, "the kernel's audit cannot be heard any more");
                     self.attribution.lose(None, 1, "the kernel's audit could not be heard any more", now);
-                    self.leave_post();
+                    self.stop_listening();
                 }
             }
         }
@@ -304,7 +304,7 @@ impl Watcher {
         }
     }
 
-    fn look_after_post(&mut self) {
+    fn look_after_listener(&mut self) {
         let now = clock::now().boot;
         for seen in self.assembler.give_up(now) {
             self.enter(seen, now);
@@ -314,7 +314,7 @@ impl Watcher {
             (listener.ask, listener.look) = (None, None);
             let since = *listener.idle.get_or_insert(now);
             if since.saturating_add(KEEP) <= now {
-                self.leave_post();
+                self.stop_listening();
             }
             return;
         }
@@ -347,7 +347,7 @@ impl Watcher {
         }
     }
 
-    fn leave_post(&mut self) {
+    fn stop_listening(&mut self) {
         if let Listening::Yes(listener) = std::mem::replace(&mut self.listening, Listening::Not) {
             listener.loaded.release();
         }
@@ -388,6 +388,6 @@ impl Watcher {
         }
         let told = self.attribution.all(clock::now().boot);
         self.tell(told);
-        self.leave_post();
+        self.stop_listening();
     }
 }

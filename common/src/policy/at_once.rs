@@ -74,7 +74,7 @@ impl std::error::Error for Full {}
 ///
 /// # Errors
 /// When it does not.
-pub(super) fn room(
+pub(super) fn fits(
     group: &AccessGroup,
     user: &UserName,
     target: &CredentialName,

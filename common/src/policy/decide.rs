@@ -172,7 +172,7 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
     // A session that lives goes on, whatever is bounded meanwhile.
     if live.is_none()
         && facts.action == Action::Session
-        && let Err(full) = at_once::room(group, facts.user, facts.target, facts.live)
+        && let Err(full) = at_once::fits(group, facts.user, facts.target, facts.live)
     {
         return refuse(Why::Full(full));
     }

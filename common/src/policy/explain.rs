@@ -1,10 +1,10 @@
 //! Which group decided and why the others did not, for administrators.
 
-use jiff::Timestamp;
-
 use super::decide::{Decision, Demand, Facts, Miss, counts, decide, demand, excepts, govern};
-use super::outside::carrier;
+use super::outside::{carry, enter};
+use super::verdict::GroupVerdict;
 use super::walk::{Step, walk};
+use crate::id::RemoteAccessId;
 use crate::model::{Action, ExceptionEntry, Snapshot};
 use crate::name::AccessGroupName;
 
@@ -18,38 +18,6 @@ pub struct Explanation {
     pub groups: Vec<(AccessGroupName, GroupVerdict)>,
     /// The way to it; where it is no, the last step says why.
     pub steps: Vec<Step>,
-}
-
-/// A group's part in a decision.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum GroupVerdict {
-    /// It governs.
-    #[error("governs; demands {demands}{}", watching(*.silent_watch))]
-    Governs {
-        /// What it demands.
-        demands: &'static str,
-        /// Whether a session's user is not told who watches it.
-        silent_watch: bool,
-    },
-    /// It counts, but another governs.
-    #[error("counts, but another demands more, is older or is exceptional access; demands {0}")]
-    Outdone(&'static str),
-    /// It is exceptional access, and governs.
-    #[error("is exceptional access and governs; demands nothing, ends at {0}")]
-    Excepts(Timestamp),
-    /// It is exceptional access that does not count.
-    #[error("is exceptional access; does not count: {0}")]
-    NotExcepting(Miss),
-    /// The same, where one that ends later governs.
-    #[error("is exceptional access, but another ends later; ends at {0}")]
-    OutdoneException(Timestamp),
-    /// It does not count.
-    #[error("does not count: {0}")]
-    Misses(Miss),
-}
-
-fn watching(silent: bool) -> &'static str {
-    if silent { "; the user is not told that somebody watches the session" } else { "" }
 }
 
 fn word(demand: Demand) -> &'static str {
@@ -112,4 +80,11 @@ pub fn explain(snapshot: &Snapshot, facts: &Facts<'_>) -> Explanation {
         steps.insert(0, Step { holds: true, said });
     }
     Explanation { decision, groups, steps }
+}
+
+/// The remote access that would carry this action of the user's on the target.
+fn carrier(snapshot: &Snapshot, facts: &Facts<'_>) -> Option<RemoteAccessId> {
+    let Facts { user, coming, target, action, now, .. } = facts;
+    let entry = enter(snapshot, user, coming, *now).ok()?;
+    Some(carry(&entry, coming, target, *action, None, *now).ok()??.id)
 }

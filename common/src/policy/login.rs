@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::outside::{Coming, enter, stands};
-use super::permit::EndReason;
-use super::stopped;
+use super::outside::stands;
 use crate::id::RemoteAccessId;
 use crate::model::{PublicKey, RemoteAccess, Snapshot, Token, UserEntry};
 use crate::name::UserName;
@@ -136,39 +134,4 @@ impl Login {
             }
         }
     }
-}
-
-/// Whether what a user shows proves who they are, wherever they come from.
-///
-/// # Errors
-/// Why not.
-pub fn proves(
-    snapshot: &Snapshot,
-    proved: &Proved,
-    coming: &Coming<'_>,
-    now: Timestamp,
-) -> Result<(), EndReason> {
-    let entry = snapshot.user_entry(&proved.user).filter(|entry| entry.user.enabled);
-    let entry = entry.ok_or(EndReason::UserDisabled)?;
-    proved.login.holds(snapshot, entry, coming.accesses, now).map_err(EndReason::Login)?;
-    match stopped::log_in(snapshot, &proved.user) {
-        Some(scope) => Err(EndReason::Panic(scope.clone())),
-        None => Ok(()),
-    }
-}
-
-/// Whether a user who has logged in still is in: enabled, with what they proved it with, and
-/// from where they come. Gives the moment when that ends by itself, where there is one.
-///
-/// # Errors
-/// Why their connection and all on it must end.
-pub fn still_in(
-    snapshot: &Snapshot,
-    proved: &Proved,
-    coming: &Coming<'_>,
-    now: Timestamp,
-) -> Result<Option<Timestamp>, EndReason> {
-    proves(snapshot, proved, coming, now)?;
-    let entry = enter(snapshot, &proved.user, coming, now).map_err(|why| EndReason::Entry(why.into()))?;
-    Ok([proved.login.until(), entry.until()].into_iter().flatten().min())
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::decide::Facts;
 use crate::id::RemoteAccessId;
 use crate::model::{
     Action, Location, RemoteAccess, RemoteAccessState, RemoteAccessWord, Scope, Snapshot, UserGroup,
@@ -148,13 +147,6 @@ fn used_up(id: &RemoteAccessId, sessions: &u32) -> String {
 
 fn said(comment: Option<&crate::model::Text>) -> String {
     comment.map(|text| format!(": {text}")).unwrap_or_default()
-}
-
-/// The remote access that would carry this action of the user's on the target.
-pub(super) fn carrier(snapshot: &Snapshot, facts: &Facts<'_>) -> Option<RemoteAccessId> {
-    let Facts { user, coming, target, action, now, .. } = facts;
-    let entry = enter(snapshot, user, coming, *now).ok()?;
-    Some(carry(&entry, coming, target, *action, None, *now).ok()??.id)
 }
 
 impl NoEntry {

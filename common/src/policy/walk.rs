@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::decide::{Decision, Facts, Needs, Why};
-use super::explain::GroupVerdict;
 use super::outside::NoEntry;
+use super::verdict::GroupVerdict;
 use crate::id::RemoteAccessId;
 use crate::model::PanicScope;
 use crate::name::{AccessGroupName, ReasonName};

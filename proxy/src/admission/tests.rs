@@ -1,15 +1,18 @@
 use super::*;
 use crate::access::tests::proved;
 use crate::changes::tests::approved;
+use crate::governance::Codes;
 use crate::requests::Narrowed;
 use crate::testing::{self, by, user};
+
+mod ended;
 
 const RESOURCES: &str = r#"
 user = [{ name = "operator" }, { name = "approver" }, { name = "boss" }]
 device = [{ name = "db01" }]
 credential = [
     { name = "free@db01" }, { name = "all@db01" }, { name = "ops@db01" }, { name = "calm@db01" },
-    { name = "levels@db01" },
+    { name = "levels@db01" }, { name = "said@db01" },
 ]
 
 [[access_group]]
@@ -45,6 +48,12 @@ users = ["operator"]
 approvers = ["approver", { user = "boss", level = 2 }]
 criteria = { accounts = ["levels"] }
 session = { approval = { needed = 1, levels = true } }
+
+[[access_group]]
+name = "said"
+users = ["operator"]
+criteria = { accounts = ["said"] }
+session = { justification = true }
 "#;
 
 struct World {
@@ -85,9 +94,28 @@ impl World {
         done.unwrap();
     }
 
+    /// A session that rests on the permit begins.
+    async fn begins(&self, permit: &Permit) {
+        let (session, origin) = (crate::session::new_id(), permit.origin().unwrap());
+        self.base.store.session_begin(session, permit, origin, jiff::Timestamp::now()).await.unwrap();
+    }
+
     async fn refusals(&self) -> usize {
         let records = self.base.records().await;
         records.iter().filter(|record| matches!(record.event, Event::SessionRefused { .. })).count()
+    }
+}
+
+/// A request that is made ahead.
+fn ahead(target: &str, wish: Wish, limits: Limits) -> NewRequest {
+    NewRequest {
+        user: user("operator"),
+        targets: vec![target.parse().unwrap()],
+        action: Action::Session,
+        claims: Claims::default(),
+        wish,
+        limits,
+        origin: None,
     }
 }
 
@@ -193,6 +221,42 @@ async fn a_code_that_nobody_could_be_asked_of_is_in_the_log_once_the_session_res
     assert_eq!(unchecked().await, [""; 0]);
     let _permit = admitted(conversation.answer("INC-1").await.unwrap());
     assert_eq!(unchecked().await, ["INC-1 for a session on all@db01"]);
+}
+
+#[tokio::test]
+async fn a_governance_code_that_is_refused_is_asked_for_again_and_a_third_ends_it() {
+    let world = World::new().await;
+    let codes = Codes { form: Some("INC-[0-9]+".parse().unwrap()), endpoint: None };
+    let _ = world.base.access.clone().with_codes(codes);
+    approved(&world.base.store, "CHG-7", "all").await;
+    let sentence = "governance code `nonsense` is not of the form INC-[0-9]+";
+    for last in ["INC-1", "nonsense"] {
+        let (mut conversation, _) = world.begin("all@db01").await;
+        asks(conversation.answer("ticket 7").await.unwrap());
+        asks(conversation.answer("1").await.unwrap());
+        for _ in 1..MOST_CODES {
+            let again = asks(conversation.answer("nonsense").await.unwrap());
+            assert!(matches!(again.question, Question::Governance { .. }), "{again:?}");
+            assert_eq!(again.instructions(), sentence);
+        }
+        let step = conversation.answer(last).await.unwrap();
+        match last {
+            "nonsense" => assert_eq!(refused(step), sentence),
+            code => assert_eq!(admitted(step).claims().governance, Some(code.parse().unwrap())),
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_no_change_is_open_the_sentence_says_how_to_make_one() {
+    let world = World::new().await;
+    let (mut conversation, _) = world.begin("all@db01").await;
+    let sentence = refused(conversation.answer("ticket 7").await.unwrap());
+    assert_eq!(
+        sentence,
+        "access to all@db01 wants an approved change, and none is open for it now; `change list` shows yours, \
+         `change create` makes one"
+    );
 }
 
 #[tokio::test]
@@ -336,15 +400,7 @@ async fn an_emergency_lets_in_beside_a_request_that_waits() {
 async fn an_approval_for_later_says_when() {
     let world = World::new().await;
     let start = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(2);
-    let new = NewRequest {
-        user: "operator".parse().unwrap(),
-        targets: vec!["calm@db01".parse().unwrap()],
-        action: Action::Session,
-        claims: Claims::default(),
-        wish: Wish { start: Some(start), duration: None },
-        limits: Limits::default(),
-        origin: None,
-    };
+    let new = ahead("calm@db01", Wish { start: Some(start), duration: None }, Limits::default());
     let request = world.base.requests.create(new).await.unwrap().id;
     world.votes("approver", request, true).await;
     let sentence = refused(world.begin("calm@db01").await.1);

@@ -286,7 +286,7 @@ impl ListenerContext {
     pub(super) async fn witnessed(&self, device: &DeviceName, said: Witnessed) -> Result<bool, LinkError> {
         let session = said.session;
         let past = |bytes| self.registry.budgets().past(device, bytes);
-        let compared = self.watchers.kept(&said);
+        let compared = self.watchers.witnessed(&said);
         let taken = match self.witnesses.take(device, said, past).await {
             Ok(taken) => taken,
             Err(error) => {

@@ -97,9 +97,9 @@ impl Watchers {
     }
 
     /// What an agent tells of a session, once it is kept; none where nobody compares it.
-    pub fn kept(&self, said: &Witnessed) -> Option<impl FnOnce() + use<>> {
-        let feed = self.feed(said.session)?;
-        let (execs, last) = (said.execs.clone(), said.last);
+    pub fn witnessed(&self, told: &Witnessed) -> Option<impl FnOnce() + use<>> {
+        let feed = self.feed(told.session)?;
+        let (execs, last) = (told.execs.clone(), told.last);
         Some(move || {
             let commands = execs.len();
             feed.give(Fact::Kernel { execs, last }, commands);

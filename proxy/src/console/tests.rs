@@ -10,6 +10,7 @@ mod group_reviews;
 mod limited_users;
 mod live;
 mod manuals;
+mod origins;
 mod panics;
 mod requests;
 mod secrets;
@@ -334,6 +335,9 @@ async fn the_local_socket_runs_commands_and_is_its_owners_only() {
     std::fs::write(&file, "[[user]]\nname = \"late\"\n").unwrap();
     assert_eq!(admin(&path, words(&format!("apply -f '{}'", file.display()))).await, 0);
     assert!(world.services.access.snapshot().user(&"late".parse().unwrap()).is_some());
+    // A socket of the host's has no address, and the host's own would be a lie.
+    let record = world.services.audit.last(1).await.pop().unwrap();
+    assert_eq!((record.actor, record.origin), (tidegate_common::audit::Actor::LocalAdmin, None));
     assert!(listen(Arc::clone(&world.services), &path).is_err(), "another proxy has it");
     server.abort();
     let _ = server.await;

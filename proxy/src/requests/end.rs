@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use tidegate_common::audit::Event;
 use tidegate_common::id::RequestId;
-use tidegate_common::model::{Request, RequestState, Role, Text};
+use tidegate_common::model::{Request, RequestState, Text};
 use tidegate_common::name::UserName;
 
 use super::story::note;
@@ -50,7 +50,7 @@ impl Requests {
     }
 
     /// An approver of it or an administrator takes it back; sessions that rest on it
-    /// end. `user` is none for the local administrator.
+    /// end. `user` is none for the local administrator; whether a user is one is for whoever asks to know.
     ///
     /// # Errors
     /// When they may not, or it is over.
@@ -58,12 +58,13 @@ impl Requests {
         &self,
         id: RequestId,
         user: Option<&UserName>,
+        administrator: bool,
         by: &By,
         comment: Option<Text>,
     ) -> Result<Request, RequestError> {
         let mut turn = self.turn().await;
         loop {
-            let done = self.revoke_at(id, user, by, comment.clone(), moment()).await;
+            let done = self.revoke_at(id, user, administrator, by, comment.clone(), moment()).await;
             if !turn.again(&done) {
                 return done;
             }
@@ -74,18 +75,15 @@ impl Requests {
         &self,
         id: RequestId,
         user: Option<&UserName>,
+        administrator: bool,
         by: &By,
         comment: Option<Text>,
         now: Timestamp,
     ) -> Result<Request, RequestError> {
         let (mut request, was) = self.to_change(id, now).await?;
-        if let Some(user) = user {
-            let snapshot = self.0.access.snapshot();
-            let admin = snapshot.user(user).is_some_and(|user| user.has_role(Role::Admin));
-            if !admin && !self.is_approver(&request, user) {
-                let own = request.user == *user;
-                return Err(if own { RequestError::Cancel(id) } else { RequestError::Unknown(id) });
-            }
+        if let Some(user) = user.filter(|user| !administrator && !self.is_approver(&request, user)) {
+            let own = request.user == *user;
+            return Err(if own { RequestError::Cancel(id) } else { RequestError::Unknown(id) });
         }
         still_good(&request, now)?;
         let who = user.map_or_else(|| "an administrator".to_owned(), ToString::to_string);

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use tidegate_common::audit::Event;
 use tidegate_common::id::{RequestId, SessionId};
-use tidegate_common::model::{Request, RequestState, Review, Role, Text};
+use tidegate_common::model::{Request, RequestState, Review, Text};
 use tidegate_common::name::UserName;
 
 use super::story::note;
@@ -42,12 +42,13 @@ impl Requests {
         &self,
         id: RequestId,
         reviewer: &UserName,
+        administrator: bool,
         by: &By,
         comment: Option<Text>,
     ) -> Result<Request, RequestError> {
         let mut turn = self.turn().await;
         loop {
-            let done = self.review_at(id, reviewer, by, comment.clone(), moment()).await;
+            let done = self.review_at(id, reviewer, administrator, by, comment.clone(), moment()).await;
             if !turn.again(&done) {
                 return done;
             }
@@ -58,12 +59,13 @@ impl Requests {
         &self,
         id: RequestId,
         reviewer: &UserName,
+        administrator: bool,
         by: &By,
         comment: Option<Text>,
         now: Timestamp,
     ) -> Result<Request, RequestError> {
         let (mut request, was) = self.to_change(id, now).await?;
-        self.may_review(&request, reviewer)?;
+        self.may_review(&request, reviewer, administrator)?;
         if let Some(session) = self.live_session(&request).await? {
             return Err(RequestError::NoReview { id, why: NoReview::Live(session) });
         }
@@ -76,10 +78,15 @@ impl Requests {
         Ok(request)
     }
 
-    fn may_review(&self, request: &Request, reviewer: &UserName) -> Result<(), RequestError> {
+    fn may_review(
+        &self,
+        request: &Request,
+        reviewer: &UserName,
+        administrator: bool,
+    ) -> Result<(), RequestError> {
         let id = request.id;
         let no = |why| Err(RequestError::NoReview { id, why });
-        let reviews = self.reviews(request, reviewer);
+        let reviews = self.reviews(request, reviewer, administrator);
         if !reviews && !self.concerns(request, reviewer) {
             return Err(RequestError::Unknown(id));
         }
@@ -95,11 +102,11 @@ impl Requests {
     /// Whether the request's review is this user's to give: an approver's of its group, or an
     /// administrator's where the group is gone; never the requester's.
     #[must_use]
-    pub fn reviews(&self, request: &Request, user: &UserName) -> bool {
+    pub fn reviews(&self, request: &Request, user: &UserName, administrator: bool) -> bool {
         let snapshot = self.0.access.snapshot();
         let named = match snapshot.group(&request.group) {
             Some(_) => self.is_approver(request, user),
-            None => snapshot.user(user).is_some_and(|user| user.has_role(Role::Admin)),
+            None => administrator,
         };
         named && request.user != *user
     }

@@ -210,7 +210,7 @@ async fn a_request_revoked_in_use_ends_its_session_with_a_message() {
     assert!(world.access.still_permits(&permit).await.is_ok());
     let mut changed = world.access.changed();
     changed.mark_unchanged();
-    world.requests.revoke(request.id, Some(&user("boss")), &by("boss"), text("stop")).await.unwrap();
+    world.requests.revoke(request.id, Some(&user("boss")), false, &by("boss"), text("stop")).await.unwrap();
     assert!(changed.has_changed().unwrap());
     let end = world.access.still_permits(&permit).await.unwrap_err();
     assert_eq!(end.to_string(), format!("request {} was revoked by boss: stop", request.id));
@@ -219,11 +219,11 @@ async fn a_request_revoked_in_use_ends_its_session_with_a_message() {
 async fn approvers_and_administrators_revoke_and_others_may_not() {
     let world = world().await;
     let id = world.approved().await.id;
-    let own = world.requests.revoke(id, Some(&user("operator")), &by("operator"), None).await;
+    let own = world.requests.revoke(id, Some(&user("operator")), false, &by("operator"), None).await;
     assert!(matches!(own, Err(RequestError::Cancel(_))), "{own:?}");
-    let stranger = world.requests.revoke(id, Some(&user("stranger")), &by("stranger"), None).await;
+    let stranger = world.requests.revoke(id, Some(&user("stranger")), false, &by("stranger"), None).await;
     assert!(matches!(stranger, Err(RequestError::Unknown(_))), "{stranger:?}");
-    assert!(world.requests.revoke(id, Some(&user("chief")), &by("chief"), None).await.is_ok());
+    assert!(world.requests.revoke(id, Some(&user("chief")), true, &by("chief"), None).await.is_ok());
 }
 
 async fn an_emergency_is_approved_at_once_and_marked() {
@@ -325,7 +325,7 @@ async fn what_a_group_without_approval_asks_can_be_said_ahead_and_the_rules_appr
     // It rests on the request from then on, as it was not said otherwise.
     let next = world.access.still_permits(&permit).await.unwrap();
     assert_eq!((next.request(), next.expires()), (permit.request(), permit.expires()));
-    world.requests.revoke(made.id, Some(&user("approver")), &by("approver"), None).await.unwrap();
+    world.requests.revoke(made.id, Some(&user("approver")), false, &by("approver"), None).await.unwrap();
     let ended = world.access.still_permits(&permit).await.unwrap_err();
     assert!(matches!(ended, EndReason::Revoked { .. }), "{ended}");
     assert!(matches!(knock().await, Decision::Needs(_)));

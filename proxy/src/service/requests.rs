@@ -145,12 +145,15 @@ async fn deal_with(
     deed: &Deed,
 ) -> Result<RequestView, Failure> {
     let (requests, by) = (&services.requests, actor.by());
+    let administrator = || actor.now(&services.access.snapshot()).must_be_admin().is_ok();
     let done = match deed.clone() {
         Deed::Approve(comment, less) => requests.approve(id, actor.must_be_user()?, &by, comment, less).await,
         Deed::Reject(comment) => requests.reject(id, actor.must_be_user()?, &by, comment).await,
-        Deed::Review(comment) => requests.review(id, actor.must_be_user()?, &by, comment).await,
+        Deed::Review(comment) => {
+            requests.review(id, actor.must_be_user()?, administrator(), &by, comment).await
+        }
         Deed::Cancel => requests.cancel(id, actor.must_be_user()?, &by).await,
-        Deed::Revoke(comment) => requests.revoke(id, actor.name(), &by, comment).await,
+        Deed::Revoke(comment) => requests.revoke(id, actor.name(), administrator(), &by, comment).await,
         Deed::Extend(more, claims) => requests.extend(id, actor.must_be_user()?, &by, more, claims).await,
     };
     Ok(RequestView::of(&done?))
@@ -322,7 +325,7 @@ pub(super) async fn to_review(services: &Services, user: &UserName) -> Result<Ve
     }
     let filter = RequestFilter { to_review: true, ..RequestFilter::default() };
     let mut requests = services.requests.list(&filter).await?;
-    requests.retain(|request| services.requests.reviews(request, user));
+    requests.retain(|request| services.requests.reviews(request, user, is_admin));
     Ok(requests.iter().map(RequestView::of).collect())
 }
 

@@ -34,12 +34,12 @@ async fn live(
 
 /// Refuses one more session than the permit's access group allows. Two that begin at once, on
 /// whichever gates, are counted one after the other.
-pub(super) fn room(permit: Permit, asks: (GateId, Timestamp)) -> Step {
+pub(super) fn fits(permit: Permit, asks: (GateId, Timestamp)) -> Step {
     Step::new(move |change| {
         Box::pin(async move {
             revisions::hold(change, Of::SessionsAtOnce).await?;
             let live = live(change, permit.user(), permit.target(), asks).await?;
-            permit.room(&live).map_err(StoreError::Full)
+            permit.fits(&live).map_err(StoreError::Full)
         })
     })
 }

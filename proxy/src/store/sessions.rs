@@ -145,7 +145,7 @@ impl Store {
             None => begun,
         };
         if permit.bounds_sessions() {
-            at_once::room(permit.clone(), (self.gate, self.database_now())).and(begun)
+            at_once::fits(permit.clone(), (self.gate, self.database_now())).and(begun)
         } else {
             begun
         }

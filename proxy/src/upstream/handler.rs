@@ -50,7 +50,7 @@ impl Reception {
 /// A channel that the device wants to open.
 pub struct DeviceChannel {
     /// Its kind, and what it says of itself.
-    pub visit: DeviceOpen,
+    pub wanted: DeviceOpen,
     /// What it will send.
     pub inbox: Inbox<Infallible>,
     /// What it will be sent.
@@ -143,15 +143,15 @@ impl DeviceHandler {
 
     async fn receive(
         &mut self,
-        visit: DeviceOpen,
+        wanted: DeviceOpen,
         channel: Channel<Msg>,
         reply: ChannelOpenHandle,
     ) -> Result<(), russh::Error> {
         self.device_channels.retain(|_, inbox| !inbox.is_closed());
-        let (kind, to) = (visit.kind(), visit.to());
+        let (kind, to) = (wanted.kind(), wanted.to());
         let inbox = Inbox::default();
         let (id, (_, write)) = (channel.id(), channel.split());
-        let opened = DeviceChannel { visit, inbox: inbox.clone(), write, reply };
+        let opened = DeviceChannel { wanted, inbox: inbox.clone(), write, reply };
         let Some(sender) = self.reception.sender().filter(|sender| !sender.is_closed()) else {
             return self
                 .unasked(self.refusal(kind, &to, "the device opened it and nobody asked for it"))

@@ -124,7 +124,7 @@ async fn a_channel_that_nobody_asked_the_device_for_is_refused_and_logged() {
     let mut device_channels = pair.conn.reception.open();
     let (opened, ()) = tokio::join!(device.channel_open_agent(), async {
         let opened = device_channels.recv().await.unwrap();
-        assert_eq!(opened.visit, DeviceOpen::Agent);
+        assert_eq!(opened.wanted, DeviceOpen::Agent);
         opened.reply.accept().await;
     });
     assert!(opened.is_ok());

@@ -56,6 +56,13 @@ fn the_demo_tells_its_story_and_leaves_nothing() {
     assert!(told.success(), "{}", told.all());
     assert!(told.out().contains("All 20 steps held"), "{}", told.all());
     assert!(!clone.path(".demo").exists());
+    // And the video that it names is one.
+    let out = told.out();
+    let video = out.lines().find_map(|line| line.split_once("The session as a video: "));
+    let (_, video) = video.unwrap_or_else(|| panic!("{}", told.all()));
+    let entries = ["-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0"];
+    let probed = Run::new("ffprobe").args(entries).arg(video.trim()).ok().unwrap().out();
+    assert!(probed.lines().any(|line| line.trim_end_matches(',') == "h264"), "{probed}");
 }
 
 #[test]

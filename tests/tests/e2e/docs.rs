@@ -30,7 +30,7 @@ fn each_invariant_has_one_row() {
     let text = fs::read_to_string(repository().join("docs/ARCHITECTURE.md")).unwrap();
     let (_, table) = text.split_once("| invariant | tests |").unwrap();
     let rows = table.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(". ")?.0.parse().ok());
-    assert_eq!(rows.collect::<Vec<u32>>(), (1..=12).collect::<Vec<u32>>());
+    assert_eq!(rows.collect::<Vec<u32>>(), (1..=14).collect::<Vec<u32>>());
 }
 
 #[test]

@@ -242,6 +242,9 @@ fn lintian_finds_no_fault_with_the_packages() {
     for (package, deb) in ["tidegate-agent", "tidegate-proxy", "tidegate-video"].iter().zip(&debs) {
         let says = |field: &str| Run::new("dpkg-deb").arg("-f").arg(deb).arg(field).ok().unwrap().out();
         assert_eq!(says("Package").trim(), *package);
+        // FFmpeg is linked by what makes videos, and by nothing that listens or is root.
+        let depends = says("Depends");
+        assert_eq!(depends.contains("libav"), *package == "tidegate-video", "{package}: {depends}");
         let newest = fs::read_to_string(repository(&format!("{}/debian/changelog", &package[9..]))).unwrap();
         let entry = format!("{package} ({}) ", says("Version").trim());
         assert!(newest.starts_with(&entry), "the changelog does not begin with `{entry}`");

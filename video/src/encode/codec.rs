@@ -52,11 +52,15 @@ impl Codec {
     }
 }
 
+/// The best encoder that is there.
+fn best<T>(codec: Codec, find: impl Fn(&str) -> Option<T>) -> Result<T, EncodeError> {
+    let found = codec.encoders().iter().find_map(|name| find(name));
+    found.ok_or(EncodeError::NoEncoder(codec))
+}
+
 /// An encoder that is ready for frames.
 pub fn open(settings: &Settings) -> Result<encoder::Video, EncodeError> {
-    let names = settings.codec.encoders().iter();
-    let found = names.filter_map(|name| encoder::find_by_name(name)).next();
-    let codec = found.ok_or(EncodeError::NoEncoder(settings.codec))?;
+    let codec = best(settings.codec, encoder::find_by_name)?;
     let name = codec.name().to_owned();
     let mut context = Context::new_with_codec(codec);
     context.set_flags(Flags::GLOBAL_HEADER | Flags::BITEXACT);
@@ -130,4 +134,20 @@ fn x264(pixels: usize) -> String {
     // than the usual is rounded away, flat areas and grey text show no blocks; and thin text
     // in colours lives of chroma.
     format!("{motion}:cabac=1:ipratio=4:deadzone-inter=21:deadzone-intra=11:chroma-qp-offset=-2")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_encoder_is_taken_where_the_best_is_missing_and_without_one_the_sentence_says_where_it_is() {
+        let among =
+            |codec: Codec, there: &[&str]| best(codec, |name| there.contains(&name).then(|| name.to_owned()));
+        assert_eq!(among(Codec::H264, &["libopenh264", "libx264"]).unwrap(), "libx264");
+        assert_eq!(among(Codec::H264, &["libopenh264", "libvpx-vp9"]).unwrap(), "libopenh264");
+        assert_eq!(among(Codec::Av1, &["libaom-av1"]).unwrap(), "libaom-av1");
+        let none = among(Codec::Vp9, &["libx264"]).unwrap_err().to_string();
+        assert_eq!(none, "this FFmpeg has no encoder for VP9; Debian's libavcodec59 has");
+    }
 }

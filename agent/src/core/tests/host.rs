@@ -3,7 +3,7 @@
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::GrantOrder;
 
-use super::super::jobs::Job;
+use super::super::running::Job;
 use super::super::*;
 use super::name;
 use super::world::World;

@@ -52,8 +52,8 @@ fn a_credential_has_no_more_sessions_at_once_and_nobody_reads_whose_the_others_a
     assert!(told.contains("and there are 1, of them yours: ops@db01 since"), "{told}");
     let elsewhere = [live(1, "other", "ops@web01", "dba")];
     let given = permit(asked(&snapshot, "operator", &elsewhere));
-    assert_eq!(given.room(&elsewhere), Ok(()));
-    assert!(given.room(&other).is_err(), "the session that came meanwhile counts");
+    assert_eq!(given.fits(&elsewhere), Ok(()));
+    assert!(given.fits(&other).is_err(), "the session that came meanwhile counts");
 }
 
 #[test]

@@ -73,7 +73,6 @@ fn kernel(words: &[&str], last: bool) -> Witnessed {
     Witnessed { number: 1, session: session(), execs: vec![exec], lost: 0, remarks: Vec::new(), last }
 }
 
-#[tokio::test]
 async fn an_unexpected_command_is_in_the_log_and_the_report_at_once_and_the_last_follows_the_session() {
     let mut watched = watched(true, false).await;
     watched.line("stop");
@@ -96,7 +95,7 @@ async fn an_unexpected_command_is_in_the_log_and_the_report_at_once_and_the_last
     assert_eq!((command.as_str(), change), ("rm -rf /srv", Some("CHG-1".parse().unwrap())));
     watched.watching.take();
     // The kernel tells the last after the session.
-    watched.watchers.kept(&kernel(&["start"], true)).unwrap()();
+    watched.watchers.witnessed(&kernel(&["start"], true)).unwrap()();
     let over = watched.until(|found| found.complete).await;
     let score = over.report.score();
     assert_eq!((score.matched, score.unexpected, score.missing), (2, 1, 0));
@@ -109,10 +108,9 @@ async fn an_unexpected_command_is_in_the_log_and_the_report_at_once_and_the_last
     let Notice::ChangeReported { percent, missing, unexpected, whole, .. } = &report.notice else { panic!() };
     assert_eq!((*percent, missing.is_empty(), *whole), (66, true, true));
     assert_eq!(unexpected.to_string(), "rm -rf /srv (typed)");
-    assert!(watched.watchers.kept(&kernel(&["start"], true)).is_none(), "nobody compares it any more");
+    assert!(watched.watchers.witnessed(&kernel(&["start"], true)).is_none(), "nobody compares it any more");
 }
 
-#[tokio::test]
 async fn a_change_that_says_so_has_the_session_ended_once_with_the_reason() {
     let mut watched = watched(false, true).await;
     watched.line("reboot");
@@ -131,7 +129,6 @@ async fn a_change_that_says_so_has_the_session_ended_once_with_the_reason() {
     assert_eq!(missing.as_deref(), Some("stop; start"));
 }
 
-#[tokio::test]
 async fn what_comes_faster_than_it_is_compared_is_counted_and_holds_nobody_up() {
     let mut watched = watched(false, false).await;
     // Nothing of this yields to the task that compares.
@@ -145,4 +142,10 @@ async fn what_comes_faster_than_it_is_compared_is_counted_and_holds_nobody_up() 
         "{:?}",
         over.report.not_compared
     );
+}
+
+on_both! {
+    an_unexpected_command_is_in_the_log_and_the_report_at_once_and_the_last_follows_the_session,
+    a_change_that_says_so_has_the_session_ended_once_with_the_reason,
+    what_comes_faster_than_it_is_compared_is_counted_and_holds_nobody_up,
 }

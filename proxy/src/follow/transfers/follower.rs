@@ -54,7 +54,7 @@ pub struct Watch(Option<Feed>);
 /// Where what passes waits for the follower.
 struct Feed {
     queue: mpsc::UnboundedSender<Piece>,
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     passed: AtomicU64,
     lost: Arc<AtomicBool>,
     failure: Arc<OnceLock<WatchError>>,
@@ -71,18 +71,18 @@ impl Watch {
     pub fn of(asked: Option<&Asked>, followed: &Followed) -> Self {
         Self(asked.map(|asked| {
             let (queue, pieces) = mpsc::unbounded_channel();
-            let room = Arc::new(Semaphore::new(ROOM as usize));
+            let permits = Arc::new(Semaphore::new(ROOM as usize));
             let (failure, lost) = (Arc::new(OnceLock::new()), Arc::new(AtomicBool::new(false)));
             let follower = Follower {
                 pieces,
                 observer: Observer::new(asked),
                 list: List(followed.clone()),
-                room: Arc::clone(&room),
+                permits: Arc::clone(&permits),
                 lost: Arc::clone(&lost),
                 failure: Arc::clone(&failure),
             };
             let task = tokio::spawn(follower.run());
-            Feed { queue, room, passed: AtomicU64::new(0), lost, failure, task }
+            Feed { queue, permits, passed: AtomicU64::new(0), lost, failure, task }
         }))
     }
 
@@ -107,13 +107,13 @@ impl Watch {
             return Ok(());
         };
         let failed = || follower.failure.get().cloned().unwrap_or(WatchError::Gone);
-        follower.room.acquire_many(cost(bytes)).await.map_err(|_| failed())?.forget();
+        follower.permits.acquire_many(cost(bytes)).await.map_err(|_| failed())?.forget();
         follower.queue.send(Piece { side, bytes: bytes.clone() }).map_err(|_| failed())?;
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let passed = follower.passed.fetch_add(length, Ordering::Relaxed);
         if passed < FIRST || follower.lost.load(Ordering::Relaxed) {
             // All of it is free once nothing waits.
-            drop(follower.room.acquire_many(ROOM).await.map_err(|_| failed())?);
+            drop(follower.permits.acquire_many(ROOM).await.map_err(|_| failed())?);
         }
         Ok(())
     }
@@ -143,21 +143,21 @@ struct Follower {
     pieces: mpsc::UnboundedReceiver<Piece>,
     observer: Observer,
     list: List,
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     lost: Arc<AtomicBool>,
     failure: Arc<OnceLock<WatchError>>,
 }
 
 impl Follower {
     async fn run(self) {
-        let Self { pieces, observer, list, room, lost, failure } = self;
+        let Self { pieces, observer, list, permits, lost, failure } = self;
         // However it ends, nobody waits for room in vain.
-        let closing = Closing(Arc::clone(&room));
+        let closing = Closing(Arc::clone(&permits));
         let (tell, told) = mpsc::channel(WAITING);
         let Followed { session, channel, .. } = list.0;
         let counted = Counted { tell, session, channel, listed: 0, more: 0 };
         let telling = Telling { counted, recorder: list.0.recorder.clone(), lost };
-        if let Err(error) = tokio::try_join!(follow(pieces, observer, &room, telling), list.write(told)) {
+        if let Err(error) = tokio::try_join!(follow(pieces, observer, &permits, telling), list.write(told)) {
             tracing::error!(%session, %error, "a channel's transfers could not be listed");
             let _ = failure.set(error);
         }
@@ -176,7 +176,7 @@ impl Drop for Closing {
 async fn follow(
     mut pieces: mpsc::UnboundedReceiver<Piece>,
     mut observer: Observer,
-    room: &Semaphore,
+    permits: &Semaphore,
     mut telling: Telling,
 ) -> Result<(), WatchError> {
     let mut found = Vec::new();
@@ -187,7 +187,7 @@ async fn follow(
             observer.feed(side, &bytes, &mut found);
             telling.all(&mut found).await?;
         }
-        room.add_permits(cost(&bytes) as usize);
+        permits.add_permits(cost(&bytes) as usize);
     }
     observer.end(&mut found);
     telling.all(&mut found).await?;

@@ -72,7 +72,7 @@ async fn an_emergency_is_reviewed_once_by_another_approver_and_nothing_comes_aft
     let ordinary = world.requests.create(ops()).await.unwrap();
     let made = world.requests.create(urgent(None)).await.unwrap();
     let review = async |id, who: &str| {
-        let reviewed = world.requests.review(id, &user(who), &by(who), text("seen")).await;
+        let reviewed = world.requests.review(id, &user(who), who == "chief", &by(who), text("seen")).await;
         reviewed.map_err(|error| error.to_string())
     };
     let due = async || {
@@ -117,6 +117,6 @@ async fn emergencies_without_end_wait_for_reviews_of_those_before() {
     cancel(made.id).await;
     let many = world.requests.create(urgent(None)).await;
     assert!(matches!(many, Err(RequestError::Unreviewed)), "{many:?}");
-    world.requests.review(made.id, &user("boss"), &by("boss"), None).await.unwrap();
+    world.requests.review(made.id, &user("boss"), false, &by("boss"), None).await.unwrap();
     assert!(world.requests.create(urgent(None)).await.is_ok());
 }

@@ -45,7 +45,7 @@ async fn more_time_is_approved_as_the_first_was_and_the_live_session_goes_on_wit
     let back = world.requests.cancel(given.id, &user("operator"), &by("operator")).await;
     let sentence = "request 2 has given request 1 more time; take that one back";
     assert_eq!(back.unwrap_err().to_string(), sentence);
-    world.requests.revoke(first.id, Some(&user("boss")), &by("boss"), None).await.unwrap();
+    world.requests.revoke(first.id, Some(&user("boss")), false, &by("boss"), None).await.unwrap();
     assert!(matches!(world.access.still_permits(&permit).await, Err(EndReason::Revoked { .. })));
 }
 
@@ -63,7 +63,7 @@ async fn more_time_is_only_for_what_is_open_and_its_requesters_own() {
     world.approve(waits.id, "boss", Wish::default()).await.unwrap();
     let more = world.more(waits.id, "operator", "1h").await.unwrap();
     // It came to its end while more time was asked for.
-    world.requests.revoke(waits.id, Some(&user("boss")), &by("boss"), None).await.unwrap();
+    world.requests.revoke(waits.id, Some(&user("boss")), false, &by("boss"), None).await.unwrap();
     let late = told(world.approve(more.id, "approver", Wish::default()).await);
     assert_eq!(late, format!("request 1 can't be extended: it is revoked; {only}"));
     world.requests.reject(more.id, &user("approver"), &by("approver"), None).await.unwrap();

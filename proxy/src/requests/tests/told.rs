@@ -68,7 +68,7 @@ async fn the_manager_or_their_deputy_approves_and_each_is_told_when_it_is_their_
     assert!(matches!(approved.state, RequestState::Approved { .. }));
     assert_eq!(approved.votes[1].stands_in_for, Some(user("boss")));
     assert_eq!(world.told().await[3..], ["operator: approved", "olga: copy, approved"]);
-    world.requests.revoke(id, Some(&user("boss")), &by("boss"), text("enough")).await.unwrap();
+    world.requests.revoke(id, Some(&user("boss")), false, &by("boss"), text("enough")).await.unwrap();
     assert_eq!(world.told().await[5..], ["operator: revoked", "olga: copy, revoked"]);
 }
 

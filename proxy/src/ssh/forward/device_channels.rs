@@ -34,8 +34,8 @@ pub enum Windows {
 
 impl Expected {
     /// Takes a channel that was asked for: which condition it comes under.
-    fn take(&mut self, visit: &DeviceOpen) -> Option<Forward> {
-        match (self, visit) {
+    fn take(&mut self, wanted: &DeviceOpen) -> Option<Forward> {
+        match (self, wanted) {
             (Self::Tcpip { address, port }, DeviceOpen::Tcpip { address: is, port: at, .. })
                 if address == is && port == at =>
             {
@@ -73,12 +73,12 @@ pub async fn attend(
         let (Some(opened), Some(conn)) = (opened, conn.upgrade()) else {
             return;
         };
-        let forward = expected.take(&opened.visit);
+        let forward = expected.take(&opened.wanted);
         let about = About {
             forward: forward.unwrap_or(Forward::Remote),
-            kind: opened.visit.kind(),
-            to: opened.visit.to(),
-            from: opened.visit.from(),
+            kind: opened.wanted.kind(),
+            to: opened.wanted.to(),
+            from: opened.wanted.from(),
         };
         let why = match forward {
             None => Some("the device opened it and nobody asked for it".to_owned()),
@@ -102,7 +102,7 @@ pub async fn attend(
 
 /// Serves one; its connection lives as long.
 async fn serve(context: Context, open: Arc<Open>, conn: Arc<Conn>, about: About, opened: DeviceChannel) {
-    let DeviceChannel { visit, inbox: from, write, reply } = opened;
+    let DeviceChannel { wanted, inbox: from, write, reply } = opened;
     let begun = async {
         let place = open.upstream.place().map_err(|error| error.to_string())?;
         context.opens(&about).await.map_err(|error| error.to_string())?;
@@ -118,7 +118,7 @@ async fn serve(context: Context, open: Arc<Open>, conn: Arc<Conn>, about: About,
     };
     let asked = tokio::select! {
         why = context.ended(about.forward) => Err(why),
-        channel = ask(&context, visit) => channel.map_err(|_| "the client refuses it".to_owned()),
+        channel = ask(&context, wanted) => channel.map_err(|_| "the client refuses it".to_owned()),
     };
     match asked {
         Ok(channel) => {
@@ -137,9 +137,9 @@ async fn serve(context: Context, open: Arc<Open>, conn: Arc<Conn>, about: About,
 }
 
 /// Opens the same channel to the client.
-async fn ask(context: &Context, visit: DeviceOpen) -> Result<Channel<Msg>, russh::Error> {
+async fn ask(context: &Context, wanted: DeviceOpen) -> Result<Channel<Msg>, russh::Error> {
     let client = &context.client;
-    match visit {
+    match wanted {
         DeviceOpen::Tcpip { address, port, from, from_port } => {
             client.channel_open_forwarded_tcpip(address, port, from, from_port).await
         }
@@ -161,8 +161,8 @@ mod tests {
     fn a_listener_takes_what_comes_to_its_own_address_and_port_only() {
         let mut expected = Expected::Tcpip { address: "localhost".to_owned(), port: 8080 };
         assert_eq!(expected.take(&tcpip("localhost", 8080)), Some(Forward::Remote));
-        for visit in [tcpip("localhost", 8081), tcpip("", 8080), DeviceOpen::Agent] {
-            assert_eq!(expected.take(&visit), None, "{visit:?}");
+        for wanted in [tcpip("localhost", 8081), tcpip("", 8080), DeviceOpen::Agent] {
+            assert_eq!(expected.take(&wanted), None, "{wanted:?}");
         }
         let mut expected = Expected::Streamlocal { path: "/run/a".to_owned() };
         assert_eq!(

@@ -13,7 +13,7 @@ use crate::core::Reaped;
 use crate::test::Scratch;
 
 #[test]
-fn an_album_keeps_sessions_and_the_pictures_that_they_need_and_nothing_damaged() {
+fn records_keep_sessions_and_the_pictures_that_they_need_and_nothing_damaged() {
     let scratch = Scratch::new();
     let mut records = Records::open(scratch.paths());
     let picture = |number| Picture {
