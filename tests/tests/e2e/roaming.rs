@@ -95,11 +95,11 @@ fn a_limited_remote_access_opens_what_it_names_as_often_as_it_says_until_it_is_c
     pty.send_line("echo still''here").unwrap();
     pty.expect("stillhere").unwrap();
     admin(&["remote-access", "cancel", "1", "--comment", "the work is done"]);
-    pty.expect("remote access 1 was cancelled by local admin: the work is done").unwrap();
+    pty.expect("remote access 1 was cancelled by an administrator: the work is done").unwrap();
     assert_ne!(pty.end(PATIENCE).unwrap().code(), Some(0), "{}", pty.screen());
     scene.is_as_before_within(PATIENCE);
     is_refused(
         &scene.run_outside(&target, &["echo in"]),
-        "remote access 1 was cancelled by local admin: the work is done",
+        "remote access 1 was cancelled by an administrator: the work is done",
     );
 }

@@ -104,8 +104,9 @@ impl Row<'_> {
             wait::until("the log tells why", PATIENCE, new).ok()
         });
         let sentence = sentence.unwrap_or_else(|| panic!("{} {kind}: nothing says why: {said}", self.person));
-        let sentence = sentence.replace(&self.person, "USER");
-        // Numbers and days are others each time.
+        let port = format!("-p {} ", self.street.world.ssh().unwrap().port());
+        // Ports, numbers and days are others each time.
+        let sentence = sentence.replace(&self.person, "USER").replace(&port, "-p PORT ");
         let sentence = match sentence.split_once("request ").and_then(|(_, rest)| rest.split_once(' ')) {
             Some((number, _)) if number.parse::<u64>().is_ok() => {
                 sentence.replacen(&format!("request {number}"), "request N", 1)
