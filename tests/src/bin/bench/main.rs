@@ -11,7 +11,9 @@ mod batch;
 mod channels;
 mod cpu;
 mod crowded;
+mod ends;
 mod measures;
+mod outbox;
 mod policy;
 mod report;
 mod slow;
@@ -55,6 +57,8 @@ pub struct Sizes {
     pub hoppers: usize,
     /// How long an idle agent is watched.
     pub idle_seconds: u64,
+    /// Messages that wait to be sent.
+    pub messages: usize,
 }
 
 const FULL: Sizes = Sizes {
@@ -70,6 +74,7 @@ const FULL: Sizes = Sizes {
     files: 700_000,
     hoppers: 1000,
     idle_seconds: 60,
+    messages: 10_000,
 };
 const QUICK: Sizes = Sizes {
     runs: 2,
@@ -84,7 +89,17 @@ const QUICK: Sizes = Sizes {
     files: 20_000,
     hoppers: 100,
     idle_seconds: 20,
+    messages: 500,
 };
+
+/// How a course is opened, in this directory.
+type Open = fn(&Path) -> Result<Course>;
+
+/// A measure on it.
+type Measure = fn(&Course, &Sizes) -> Result<Vec<Row>>;
+
+/// And its name.
+type Named = (&'static str, Measure);
 
 fn main() -> ExitCode {
     match guardian::clean_all_on_signals(|| guardian::ENDED_BY_SIGNAL).and_then(|()| bench()) {
@@ -115,8 +130,7 @@ fn bench() -> Result<()> {
     for (name, measure) in alone.into_iter().filter(|(name, _)| wanted(name)) {
         rows.take(name, measured(name, || measure(quick)));
     }
-    type Measure = fn(&Course, &Sizes) -> Result<Vec<Row>>;
-    let measures: [(&str, Measure); 13] = [
+    let measures: [Named; 13] = [
         // First, too: an agent that has served nobody yet.
         ("idle agent", agents::idle),
         // First, because what bulk leaves to the allocator would hide it.
@@ -133,20 +147,39 @@ fn bench() -> Result<()> {
         ("revocation beside a removal", crowded::beside_a_removal),
         ("hopping processes", crowded::hopping),
     ];
-    let chosen: Vec<_> = measures.into_iter().filter(|(name, _)| wanted(name)).collect();
-    if !chosen.is_empty() {
-        let course = Course::open(&target.join("bench/fleet"))?;
-        for (name, measure) in chosen {
-            rows.take(name, measured(name, || measure(&course, &sizes)));
+    // On a course of their own: from outside it takes more to enter, and at last its outbox is full.
+    let outside: [Named; 5] = [
+        ("ends by a revoked request", ends::revoked),
+        ("ends by a cancelled remote access", ends::cancelled),
+        ("ends by a changed place", ends::moved),
+        ("ends by another GeoIP database", ends::relocated),
+        ("outbox", outbox::measure),
+    ];
+    let courses: [(&str, Open, &[Named]); 2] =
+        [("course", Course::open, &measures), ("course for outside", ends::open, &outside)];
+    for (name, open, measures) in courses {
+        let chosen: Vec<_> = measures.iter().copied().filter(|(name, _)| wanted(name)).collect();
+        if !chosen.is_empty() {
+            let run = on_course(open, &target.join("bench/fleet"), &chosen, &sizes, &mut rows);
+            rows.take(name, run.map(|()| Vec::new()));
         }
-        // Not killed: an instrumented one writes down what it has counted.
-        course.world.stop_proxy()?.ok()?;
     }
     report::print(&rows.measured);
     let file = target.join("bench/bench.json");
     report::write(&rows.measured, &file)?;
     say::line(format_args!("\nwritten to {}", file.display()));
     anyhow::ensure!(rows.failed.is_empty(), "not measured: {}", rows.failed.join(", "));
+    Ok(())
+}
+
+/// Takes these measures on one course.
+fn on_course(open: Open, base: &Path, chosen: &[Named], sizes: &Sizes, rows: &mut Rows) -> Result<()> {
+    let course = open(base)?;
+    for (name, measure) in chosen {
+        rows.take(name, measured(name, || measure(&course, sizes)));
+    }
+    // Not killed: an instrumented one writes down what it has counted.
+    course.world.stop_proxy()?.ok()?;
     Ok(())
 }
 

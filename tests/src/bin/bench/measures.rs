@@ -244,7 +244,8 @@ pub fn revocation(course: &Course, sizes: &Sizes) -> Result<Vec<Row>> {
     ])
 }
 
-fn timed(work: impl FnOnce() -> Result<()>) -> Result<f64> {
+/// How many seconds it takes.
+pub fn timed(work: impl FnOnce() -> Result<()>) -> Result<f64> {
     let start = Instant::now();
     work()?;
     Ok(start.elapsed().as_secs_f64())
@@ -287,8 +288,14 @@ pub struct Typist {
 
 impl Typist {
     pub fn sit_down(course: &Course, way: Way, setting: &str) -> Result<Self> {
+        Self::sit_down_with(course, way, setting, &[])
+    }
+
+    /// As [`Self::sit_down`], with options of ssh.
+    pub fn sit_down_with(course: &Course, way: Way, setting: &str, options: &[&str]) -> Result<Self> {
+        let options = [&["-tt"], options].concat();
         let (ssh, mut terminal, _) =
-            on_terminal(&course.ssh(way, setting, &["-tt"], "echo ready; exec cat")?)?;
+            on_terminal(&course.ssh(way, setting, &options, "echo ready; exec cat")?)?;
         let mut seen = Vec::new();
         let mut chunk = [0; 4096];
         while !seen.windows(7).any(|window| window == b"ready\r\n") {
@@ -296,6 +303,11 @@ impl Typist {
             seen.extend_from_slice(chunk.get(..count).unwrap_or_default());
         }
         Ok(Self { ssh, terminal })
+    }
+
+    /// Whether their ssh has ended.
+    pub fn has_left(&mut self) -> bool {
+        matches!(self.ssh.try_wait(), Ok(Some(_)))
     }
 
     fn key(&mut self) -> Result<f64> {

@@ -4,20 +4,20 @@
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use tidegate_common::model::{Action, Claims, Resources, Snapshot};
 use tidegate_common::name::{CredentialName, UserName};
 use tidegate_common::policy::{Coming, Facts, decide};
-use tidegate_tests::wait;
 use tidegate_tests::world::{Options, World};
 
 use crate::Sizes;
-use crate::measures::{Typist, float};
+use crate::ends;
+use crate::measures::float;
 use crate::report::{Row, median};
-use crate::ways::{Course, Way};
+use crate::ways::Course;
 
 /// How many there are.
 struct Many {
@@ -140,21 +140,10 @@ fn decisions(many: &Many, text: &str) -> Result<Vec<Row>> {
 
 /// From the order to the end of every session.
 pub fn panic(course: &Course, sizes: &Sizes) -> Result<Vec<Row>> {
-    let mut sessions = Vec::new();
-    for _ in 0..sizes.idle {
-        sessions.push(Typist::sit_down(course, Way::Tidegate, "")?);
-    }
     let world = &course.world;
-    let live =
-        || Ok::<_, anyhow::Error>(world.json(&["session", "list", "--live"])?.as_array().map_or(0, Vec::len));
-    ensure!(live()? >= sizes.idle.min(100), "not all sessions live");
-    let start = Instant::now();
-    world.admin(&["panic", "all", "--justification", "a drill"])?.ok()?;
-    wait::until_true("every session has ended", Duration::from_secs(60), || {
-        live().is_ok_and(|live| live == 0)
-    })?;
-    let seconds = start.elapsed().as_secs_f64();
-    drop(sessions);
+    let order =
+        || -> Result<()> { world.admin(&["panic", "all", "--justification", "a drill"])?.ok().map(drop) };
+    let row = ends::row("panic", course, sizes, &[], order)?;
     world.admin(&["panic", "lift", "all"])?.ok()?;
-    Ok(vec![Row::new(format!("panic to the end of {} sessions", sizes.idle), "s", seconds, None, None, 1)])
+    Ok(vec![row])
 }

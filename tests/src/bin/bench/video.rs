@@ -1,5 +1,5 @@
-//! Videos: of ten minutes at a terminal, of a terminal of 200 x 50, of an idle hour. Beside agg
-//! and ffmpeg on the same recording, where both are installed.
+//! Videos: of ten minutes and of ten hours at a terminal, of a terminal of 200 x 50, of an idle
+//! hour. Beside agg and ffmpeg on the same recording, where both are installed.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -159,7 +159,7 @@ fn by_others(cast: &Path, scratch: &Path) -> Result<Option<(f64, u64)>> {
     Ok(Some((start.elapsed().as_secs_f64(), fs::metadata(&video)?.len())))
 }
 
-/// Ten minutes; a fiftieth of it if it has to be quick.
+/// Ten minutes and ten hours; a tenth of the one and a sixtieth of the other if it has to be quick.
 pub fn measure(quick: bool) -> Result<Vec<Row>> {
     let scratch = std::env::temp_dir().join(format!("tidegate-bench-video-{}", std::process::id()));
     fs::create_dir_all(&scratch)?;
@@ -169,10 +169,12 @@ pub fn measure(quick: bool) -> Result<Vec<Row>> {
 }
 
 fn measure_in(scratch: &Path, quick: bool) -> Result<Vec<Row>> {
-    let seconds = if quick { 60.0 } else { 600.0 };
+    let (seconds, long) = if quick { (60.0, 600.0) } else { (600.0, 36_000.0) };
     let file = |name: &str| -> PathBuf { scratch.join(name) };
     let (cast, wide, idle) = (file("work.cast"), file("wide.cast"), file("idle.cast"));
+    let day = file("day.cast");
     Cast::at_work(80, 24, seconds).write(&cast)?;
+    Cast::at_work(80, 24, long).write(&day)?;
     Cast::at_work(200, 50, seconds).write(&wide)?;
     let mut hour = Cast::new(80, 24);
     hour.show(0.0, "$ ");
@@ -181,6 +183,7 @@ fn measure_in(scratch: &Path, quick: bool) -> Result<Vec<Row>> {
     let work = convert(&cast, &file("work.mp4"))?;
     let wide = convert(&wide, &file("wide.mp4"))?;
     let idle = convert(&idle, &file("idle.mp4"))?;
+    let day = convert(&day, &file("day.mp4"))?;
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     let row = |name: &str, unit, value| Row::new(name, unit, value, None, None, 1);
     let mut rows = vec![
@@ -190,6 +193,7 @@ fn measure_in(scratch: &Path, quick: bool) -> Result<Vec<Row>> {
         row("video of one of 200x50, against 80x24", "x as long", wide.seconds / work.seconds),
         row("its memory, 200x50", "MiB", wide.memory_mib),
         row("video of an idle hour", "s", idle.seconds),
+        row(&format!("memory of a video of {:.0} minutes", long / 60.0), "MiB", day.memory_mib),
     ];
     if let Some((took, bytes)) = by_others(&cast, scratch)? {
         rows.push(row("agg and ffmpeg, against it", "x as long", took / work.seconds));

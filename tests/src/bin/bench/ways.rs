@@ -55,6 +55,11 @@ pub struct Course {
 impl Course {
     /// Boots the device, starts the plain sshd and the gate.
     pub fn open(base: &Path) -> Result<Self> {
+        Self::open_with(base, String::new())
+    }
+
+    /// As [`Self::open`], with lines for the end of the gate's configuration.
+    pub fn open_with(base: &Path, more: String) -> Result<Self> {
         let device = Device::boot(base, "bench01")?;
         device.add_account(GRANTED)?;
         keep_manager(&device, GRANTED)?;
@@ -63,7 +68,7 @@ impl Course {
             None => None,
         };
         let store = server.as_ref().map(Server::database).transpose()?;
-        let world = World::start(Options { store, ..Options::default() })?;
+        let world = World::start(Options { store, more, ..Options::default() })?;
         let client = world.client();
         let key = client.public_key(USER)?;
         device.authorize(ACCOUNT, &key)?;
