@@ -182,17 +182,27 @@ fn said(notice: &Notice, reader: &Reader<'_>, to_type: &dyn Fn(&str) -> String) 
         Notice::RemoteAccessDecided { remote, decided } => {
             let Remote { access, batch, users, group, .. } = remote;
             let word = decided.outcome.word();
+            let expired = decided.outcome == Outcome::Expired;
+            let has = if expired { "has" } else { "was" };
+            let first = match expired {
+                true => "Nobody decided on the first of it in time.".to_owned(),
+                false => format!("The first of it was {word}."),
+            };
+            let it = match expired {
+                true => "Nobody decided on it in time; ask for it again.".to_owned(),
+                false => format!("It was {word}."),
+            };
             let (subject, what, all) = match batch {
                 true => (
-                    format!("the first remote access of batch {access} for {group} was {word}"),
+                    format!("the first remote access of batch {access} for {group} {has} {word}"),
                     format!(
-                        "You asked to let users of {group} in from outside. The first of it was {word}. Of a batch you are told each outcome once; the list shows all of it."
+                        "You asked to let users of {group} in from outside. {first} Of a batch you are told each outcome once; the list shows all of it."
                     ),
                     format!("remote-access list --batch {access}"),
                 ),
                 false => (
-                    format!("remote access {access} for {users} was {word}"),
-                    format!("You asked to let {users} in from outside. It was {word}."),
+                    format!("remote access {access} for {users} {has} {word}"),
+                    format!("You asked to let {users} in from outside. {it}"),
                     format!("remote-access show {access}"),
                 ),
             };

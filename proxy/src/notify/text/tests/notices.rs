@@ -119,6 +119,8 @@ pub(super) fn others() -> Vec<Notice> {
         asked(true, &["operator", "approver"], &["all that access groups allow"]),
         remote_decided(false, Outcome::Approved),
         remote_decided(true, Outcome::Rejected),
+        remote_decided(false, Outcome::Expired),
+        remote_decided(true, Outcome::Expired),
         ends(Ending::RemoteAccess, "3"),
         ends(Ending::ExceptionalAccess, "move-of-db01"),
         ends(Ending::GroupReview, "dba"),
@@ -160,7 +162,9 @@ fn asked(batch: bool, users: &[&str], reaches: &[&str]) -> Notice {
 fn remote_decided(batch: bool, outcome: Outcome) -> Notice {
     let users: &[&str] = if batch { &["operator", "approver"] } else { &["operator"] };
     let remote = remote(batch, users, &["all that access groups allow"]);
-    let (by, comment) = (Some(Note::new("approver")), Some(Note::new("until Monday only")));
+    let decided = outcome != Outcome::Expired;
+    let by = decided.then(|| Note::new("approver"));
+    let comment = decided.then(|| Note::new("until Monday only"));
     Notice::RemoteAccessDecided { remote, decided: Decided { outcome, by, comment } }
 }
 
