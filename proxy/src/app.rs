@@ -201,6 +201,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     });
 
     recover(&store, &audit, &recordings).await?;
+    if let Err(error) = services.changes.report_cut_off().await {
+        tracing::error!(%error, "sessions under changes that were cut off are not reported yet");
+    }
     audit.append(Event::ProxyStarted { version: Note::new(env!("CARGO_PKG_VERSION")) }).await?;
     let admin = console::listen(services, &config.socket())?;
     // Whoever went away does not wait for it.

@@ -295,13 +295,20 @@ fn said(notice: &Notice, reader: &Reader<'_>, to_type: &dyn Fn(&str) -> String) 
             unexpected,
             not_compared,
             whole,
+            cut_off,
         } => {
             let subject = format!("report of change {change}: {user} on {target}, {percent} %");
             let came = match missing.is_empty() && unexpected.is_empty() {
+                _ if *cut_off => "It was not compared to its end.",
                 true => "What was expected ran, and nothing else.",
                 false => "What ran is not what was expected.",
             };
             let what = format!("A session of {user} on {target} under change {change} is over. {came}");
+            let lacks = match (*cut_off, *whole) {
+                (true, _) => Some("not to its end, because the gate stopped; more may have run as expected"),
+                (false, false) => Some("the host did not tell the last of what ran"),
+                (false, true) => None,
+            };
             let facts = Facts::default()
                 .is("Change", format!("{change}, {title}"))
                 .is("Session", session)
@@ -309,7 +316,7 @@ fn said(notice: &Notice, reader: &Reader<'_>, to_type: &dyn Fn(&str) -> String) 
                 .all("Expected and not run", missing)
                 .all("Run and not expected", unexpected)
                 .may("Not compared", (*not_compared > 0).then(|| format!("{not_compared} commands")))
-                .may("Not whole", (!whole).then_some("the host did not tell the last of what ran"));
+                .may("Not whole", lacks);
             let commands = vec![
                 ("To see all sessions under it:", to_type(&format!("change report {change}"))),
                 ("To close it once its work is done:", to_type(&format!("change close {change}"))),
