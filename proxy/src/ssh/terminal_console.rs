@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelId};
-use tidegate_common::policy::{EndReason, Proved};
+use tidegate_common::policy::Proved;
 use tokio::io::{AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
 
@@ -37,8 +37,8 @@ pub struct Console {
 }
 
 impl Console {
-    /// Runs the command that was asked for, and closes the channel. Says whether its user, whose log-in
-    /// is gone, was told something that is to be seen before the connection leaves.
+    /// Runs the command that was asked for, and closes the channel. Says whether its user was told why it
+    /// ended, or whose log-in is gone was told anything, which is to be seen before the connection leaves.
     pub async fn run(self, channel: Channel<Msg>, handle: Handle, mut start: Start) -> bool {
         let id: ChannelId = channel.id();
         let (_, write) = channel.split();
@@ -47,6 +47,7 @@ impl Console {
         {
             return Box::pin(menu::run(self, id, write, handle, terminal, start)).await;
         }
+        let _running = self.gate.stopping.running().await;
         let on_terminal = start.terminal.is_some();
         let size = start.terminal.as_ref().map_or(Size { columns: 0, rows: 0 }, |terminal| of(terminal.size));
         let (resized, terminal) = watch::channel(size);
@@ -65,7 +66,8 @@ impl Console {
                     // What is done already is told, also to who takes away their own key.
                     biased;
                     status = run => Ok(status),
-                    why = self.gate.access.until_out(&self.proved) => Err(Some(why)),
+                    why = self.gate.access.until_out(&self.proved) => Err(Some(why.to_string())),
+                    () = self.gate.stopping.begun() => Err(Some("the gate is stopping".to_owned())),
                     () = typed(&self.inbox, input, interrupts, &resized) => Err(None),
                 };
                 match ended {
@@ -102,7 +104,7 @@ async fn cut_short(
     out: &mut (impl AsyncWrite + Unpin),
     err: &mut (impl AsyncWrite + Unpin),
     gives_back: &str,
-    why: Option<EndReason>,
+    why: Option<String>,
 ) {
     let told = async {
         out.write_all(gives_back.as_bytes()).await?;
@@ -209,9 +211,9 @@ mod tests {
         let clears = gives_back("credential show-password ops@db01");
         assert!(clears.starts_with("\u{1b}[2J") && clears.ends_with("\u{1b}[?1049l"), "{clears:?}");
         let (mut out, mut err) = (Vec::<u8>::new(), Vec::<u8>::new());
-        cut_short(&mut out, &mut err, clears, Some(EndReason::Unchecked)).await;
+        cut_short(&mut out, &mut err, clears, Some("your key is gone".to_owned())).await;
         assert_eq!(out, clears.as_bytes());
-        assert_eq!(String::from_utf8(err).unwrap(), format!("tidegate: {}\n", EndReason::Unchecked));
+        assert_eq!(String::from_utf8(err).unwrap(), "tidegate: your key is gone\n");
     }
 
     #[tokio::test]
@@ -237,7 +239,7 @@ mod tests {
         let mut err = Vec::<u8>::new();
         let begun = tokio::time::Instant::now();
         let clears = gives_back("credential show-password ops@db01");
-        cut_short(&mut out, &mut err, clears, Some(EndReason::Unchecked)).await;
+        cut_short(&mut out, &mut err, clears, Some("your key is gone".to_owned())).await;
         assert_eq!((begun.elapsed().as_secs(), err.len()), (relay::FAREWELL.as_secs(), 0));
     }
 }
