@@ -248,6 +248,9 @@ pub enum Notice {
         not_compared: u64,
         /// Whether the host's kernel, where it is asked, told all of it.
         whole: bool,
+        /// Whether the gate stopped before all of it was compared.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        cut_off: bool,
     },
     /// A privilege outlived its session.
     PrivilegeStands {

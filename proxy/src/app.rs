@@ -36,7 +36,7 @@ use crate::refusals::Refusals;
 use crate::requests::{self, Requests};
 use crate::service::{self, Services};
 use crate::session::{End, LiveSessions, Sessions};
-use crate::ssh::{self, Gate};
+use crate::ssh::{self, Gate, Stopping};
 use crate::ssh_name::SshName;
 use crate::store::{self, Store, StoreUrl};
 use crate::threads::ConnectionThreads;
@@ -183,7 +183,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     };
     // Until the end, when the last session has left.
     let mut elsewhere = pin!(elsewhere::keep_up(store.clone(), watch, local));
+    let stopping = Arc::new(Stopping::default());
     let gate = Arc::new(Gate {
+        stopping: Arc::clone(&stopping),
         admission: Admission::new(access.clone(), requests, audit.clone(), ssh_name),
         logins: Logins::new(
             access.clone(),
@@ -201,6 +203,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     });
 
     recover(&store, &audit, &recordings).await?;
+    if let Err(error) = services.changes.report_cut_off().await {
+        tracing::error!(%error, "sessions under changes that were cut off are not reported yet");
+    }
     audit.append(Event::ProxyStarted { version: Note::new(env!("CARGO_PKG_VERSION")) }).await?;
     let admin = console::listen(services, &config.socket())?;
     // Whoever went away does not wait for it.
@@ -228,7 +233,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     }
     refusals.sum_up(true).await;
     context.sum_up(true).await;
-    stop(&live, &audit).await;
+    tokio::join!(stopping.stop(), stop(&live, &audit));
     store.close().await.context("the store")
 }
 

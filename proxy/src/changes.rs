@@ -5,6 +5,7 @@
 //! [`tidegate_common::change`]'s.
 
 mod error;
+mod report;
 #[cfg(test)]
 pub(crate) mod tests;
 mod watch;

@@ -73,10 +73,15 @@ pub fn takes_keys(words: &[String]) -> bool {
     cli.is_ok_and(|cli| cli.command.is_some_and(|command| command.takes_keys()))
 }
 
-/// What gives a terminal back that a command had, where it was cut off.
+/// What gives a terminal back that a command had, where it was cut off, without what nobody else is to see.
 #[must_use]
 pub fn gives_back(words: &[String]) -> &'static str {
-    if takes_keys(words) { watch::GIVES_BACK } else { "" }
+    let cli = <Cli as clap::Parser>::try_parse_from(words);
+    match cli.ok().and_then(|cli| cli.command) {
+        Some(Command::Credential(Credential::ShowPassword(asked))) => passwords::gives_back(&asked),
+        Some(command) if command.takes_keys() => watch::GIVES_BACK,
+        _ => "",
+    }
 }
 
 /// Runs one command; gives its exit status: 0 done, 1 refused or failed, 2 not understood.

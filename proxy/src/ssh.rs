@@ -7,6 +7,7 @@ mod handler;
 mod jump;
 mod leash;
 mod menu;
+mod stopping;
 mod terminal_console;
 
 use std::borrow::Cow;
@@ -37,6 +38,7 @@ use crate::threads::ConnectionThreads;
 use crate::upstream::READ_AHEAD;
 use handler::{Entrance, Handler};
 use leash::Leash;
+pub use stopping::Stopping;
 
 /// How long a connection may take to prove who it is.
 const LOGIN_DEADLINE: Duration = Duration::from_secs(60);
@@ -65,6 +67,8 @@ pub struct Gate {
     pub keys: Arc<Keys>,
     /// Settings.
     pub settings: config::Ssh,
+    /// What cuts commands off when the gate stops.
+    pub stopping: Arc<Stopping>,
 }
 
 /// Accepts connections for ever. Each has a task of its own on one thread, so that no

@@ -32,6 +32,8 @@ words! {
         Approved = "approved",
         Rejected = "rejected",
         Cancelled = "cancelled",
+        /// Before anybody decided on it.
+        Expired = "expired",
         CodeSent = "code sent",
         CodeUsed = "code used",
         CodeRevoked = "code revoked",

@@ -179,6 +179,8 @@ pub enum RemoteAccessState {
     Rejected { at: Timestamp, by: String, comment: Option<Text> },
     /// Somebody took it back, maybe while in use.
     Cancelled { at: Timestamp, by: String, comment: Option<Text> },
+    /// Nobody decided in time.
+    Expired { at: Timestamp },
 }
 
 impl RemoteAccessState {
@@ -190,6 +192,7 @@ impl RemoteAccessState {
             Self::Granted => "granted",
             Self::Rejected { .. } => "rejected",
             Self::Cancelled { .. } => "cancelled",
+            Self::Expired { .. } => "expired",
         }
     }
 }
@@ -262,6 +265,7 @@ impl RemoteAccess {
         match &self.state {
             RemoteAccessState::Rejected { .. } => RemoteAccessWord::Rejected,
             RemoteAccessState::Cancelled { .. } => RemoteAccessWord::Cancelled,
+            RemoteAccessState::Expired { .. } => RemoteAccessWord::Expired,
             RemoteAccessState::Pending { until, .. } if *until <= now || self.window.end <= now => {
                 RemoteAccessWord::Expired
             }
@@ -269,6 +273,17 @@ impl RemoteAccess {
             RemoteAccessState::Granted if self.window.end <= now => RemoteAccessWord::Over,
             RemoteAccessState::Granted if now < self.window.start => RemoteAccessWord::Upcoming,
             RemoteAccessState::Granted => RemoteAccessWord::Active,
+        }
+    }
+
+    /// The state it has at a moment: time alone expires one that nobody decided on.
+    #[must_use]
+    pub fn state_at(&self, now: Timestamp) -> RemoteAccessState {
+        match &self.state {
+            RemoteAccessState::Pending { until, .. } if self.word_at(now) == RemoteAccessWord::Expired => {
+                RemoteAccessState::Expired { at: self.window.end.min(*until) }
+            }
+            state => state.clone(),
         }
     }
 

@@ -241,7 +241,9 @@ pub(super) fn stands<'s>(
             let (by, comment) = match &access.state {
                 RemoteAccessState::Rejected { by, comment, .. }
                 | RemoteAccessState::Cancelled { by, comment, .. } => (by.clone(), comment.clone()),
-                RemoteAccessState::Pending { .. } | RemoteAccessState::Granted => (String::new(), None),
+                RemoteAccessState::Pending { .. }
+                | RemoteAccessState::Granted
+                | RemoteAccessState::Expired { .. } => (String::new(), None),
             };
             return Err(NoEntry::Taken { id, word, by, comment });
         }

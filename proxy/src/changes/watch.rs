@@ -12,19 +12,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tidegate_common::audit::{CommandSource, CommandText, Event, Note, Notes};
-use tidegate_common::change::{Change, Comparer, Report, Unexpected};
+use tidegate_common::audit::{CommandSource, CommandText, Event};
+use tidegate_common::change::{Change, Comparer, Unexpected};
 use tidegate_common::id::SessionId;
 use tidegate_common::name::{CredentialName, UserName};
 use tidegate_common::notice::Notice;
-use tidegate_common::policy::{self, Notification};
+use tidegate_common::policy;
 use tidegate_common::wire::{Exec, Witnessed};
 use tokio::sync::{mpsc, oneshot};
 
+use super::report::Over;
 use crate::access::Access;
 use crate::audit_log::{AuditLog, Telling};
 use crate::recordings::Recorder;
-use crate::store::{Comparison, Store};
+use crate::store::{Comparison, Step, Store};
 
 /// Facts that may wait to be compared.
 const WAITING: usize = 512;
@@ -48,6 +49,8 @@ pub struct Compared {
     pub witnessed: bool,
     /// Its recording, for marks.
     pub recorder: Recorder,
+    /// Where what came of it is kept.
+    pub store: Store,
     /// Ends it, with a sentence for its user.
     pub end: Box<dyn Fn(String) + Send + Sync>,
 }
@@ -137,7 +140,7 @@ struct Task {
 
 impl Task {
     async fn run(mut self, mut over: oneshot::Receiver<()>, forget: impl FnOnce()) {
-        self.write(Vec::new(), false).await;
+        self.write(Vec::new(), self.so_far()).await;
         let mut told_last = !self.compared.witnessed;
         loop {
             tokio::select! {
@@ -159,41 +162,37 @@ impl Task {
             told_last |= self.take(fact).await;
         }
         self.comparer.missed(self.missed.load(Ordering::Relaxed));
-        let report = self.comparer.report();
-        let told = self.reported(&report, told_last);
-        let score = report.score();
-        let (session, change) = (self.compared.session, self.compared.change.id.clone());
-        let compared = Event::SessionCompared {
-            session,
+        let came = self.came(told_last);
+        let Compared { session, change, user, origin, target, .. } = &self.compared;
+        let over = Over {
+            session: *session,
             change,
-            matched: score.matched,
-            unexpected: score.unexpected,
-            missing: score.missing,
+            user,
+            origin: *origin,
+            target,
+            report: &came.report,
+            whole: told_last,
+            cut_off: false,
         };
-        let entry = compared.by_user(&self.compared.user, self.compared.origin);
-        self.write(vec![Telling::new(entry, told)], told_last).await;
+        let told = over.telling(&self.access.snapshot());
+        self.write(vec![told], Store::compared(came)).await;
     }
 
-    /// The report of a session that is over, for those who are responsible.
-    fn reported(&self, report: &Report, whole: bool) -> Vec<Notification> {
-        let Compared { session, change, user, target, .. } = &self.compared;
-        let seen = |one: &Unexpected| {
-            let order = if one.out_of_order { ", out of order" } else { "" };
-            format!("{} ({}{order})", one.command, one.source)
-        };
-        let notice = Notice::ChangeReported {
-            change: change.id.clone(),
-            title: Note::new(change.title.as_str()),
+    /// What came of it.
+    fn came(&self, complete: bool) -> Comparison {
+        let Compared { session, change, witnessed, .. } = &self.compared;
+        Comparison {
             session: *session,
-            user: user.clone(),
-            target: target.clone(),
-            percent: report.score().percent(),
-            missing: Notes::of(report.missing().map(|outcome| &outcome.command)),
-            unexpected: Notes::of_some(report.unexpected.iter().map(seen), report.more),
-            not_compared: report.not_compared,
-            whole,
-        };
-        policy::notify(&self.access.snapshot(), &change.responsible, &notice)
+            change: change.id.clone(),
+            complete,
+            witnessed: *witnessed,
+            report: self.comparer.report(),
+        }
+    }
+
+    /// Writes that, and that it goes on.
+    fn so_far(&self) -> Step {
+        self.compared.store.comparing(self.came(false))
     }
 
     /// Compares a fact; says whether it was the kernel's last.
@@ -242,20 +241,13 @@ impl Task {
         let told = policy::notify(&self.access.snapshot(), &change.responsible, &notice);
         let event = Event::CommandUnexpected { session, change: id, source, command };
         let entry = event.by_user(user, *origin);
-        self.write(vec![Telling::new(entry, told)], false).await;
+        self.write(vec![Telling::new(entry, told)], self.so_far()).await;
     }
 
-    /// Writes what came of it so far, together with the log's records.
-    async fn write(&self, entries: Vec<Telling>, complete: bool) {
-        let Compared { session, change, witnessed, .. } = &self.compared;
-        let comparison = Comparison {
-            session: *session,
-            change: change.id.clone(),
-            complete,
-            witnessed: *witnessed,
-            report: self.comparer.report(),
-        };
-        let Err(error) = self.audit.step(entries.clone(), Store::compared(comparison)).await else { return };
+    /// Writes what came of it, together with the log's records.
+    async fn write(&self, entries: Vec<Telling>, step: Step) {
+        let Err(error) = self.audit.step(entries.clone(), step).await else { return };
+        let session = self.compared.session;
         tracing::error!(%session, %error, "what came of a change is not in the store yet");
         for entry in entries {
             // Kept, and written as soon as it can be.

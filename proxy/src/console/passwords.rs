@@ -21,6 +21,11 @@ const SHOWN: Duration = Duration::from_secs(30);
 const BEGIN: &str = "\u{1b}[?1049h\u{1b}[2J\u{1b}[H";
 const END: &str = "\u{1b}[2J\u{1b}[H\u{1b}[?1049l";
 
+/// What takes it away where the command was cut off; a password that was printed is not the gate's to clear.
+pub(super) fn gives_back(asked: &ShowPassword) -> &'static str {
+    if asked.yes { "" } else { END }
+}
+
 pub(super) async fn run(
     services: &Services,
     actor: &Actor,

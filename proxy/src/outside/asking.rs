@@ -25,8 +25,8 @@ impl RemoteAccesses {
         policy::notify(&self.0.access.snapshot(), approvers, &notice)
     }
 
-    /// What who asked for it is told of what somebody else makes of it: of a batch once for each
-    /// outcome, with the first that has it.
+    /// What who asked for it is told of what somebody else makes of it, or that nobody did in time: of a
+    /// batch once for each outcome, with the first that has it.
     ///
     /// # Errors
     /// When the store fails.
@@ -49,7 +49,9 @@ impl RemoteAccesses {
             all.reverse();
         }
         let remote = remote(all.first().unwrap_or(access), &all);
-        let (by, comment) = (Some(Note::new(by)), comment.map(|text| NoticeText::new(text.as_str())));
+        // What nobody decided on is nobody's deed.
+        let by = (outcome != Outcome::Expired).then(|| Note::new(by));
+        let comment = comment.map(|text| NoticeText::new(text.as_str()));
         let notice = Notice::RemoteAccessDecided { remote, decided: Decided { outcome, by, comment } };
         // Who is no user, as the local administrator, has nowhere to be told.
         let asked = access.by.parse::<UserName>().ok();
@@ -63,6 +65,7 @@ fn outcome(state: &RemoteAccessState) -> Option<Outcome> {
         RemoteAccessState::Granted => Some(Outcome::Approved),
         RemoteAccessState::Rejected { .. } => Some(Outcome::Rejected),
         RemoteAccessState::Cancelled { .. } => Some(Outcome::Cancelled),
+        RemoteAccessState::Expired { .. } => Some(Outcome::Expired),
     }
 }
 
@@ -72,7 +75,7 @@ fn stored(outcome: Outcome) -> &'static [&'static str] {
         Outcome::Approved => &["granted"],
         Outcome::Rejected => &["rejected"],
         Outcome::Cancelled | Outcome::Revoked => &["cancelled"],
-        Outcome::Expired => &[],
+        Outcome::Expired => &["expired"],
     }
 }
 

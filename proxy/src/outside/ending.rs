@@ -1,34 +1,79 @@
-//! Who is told before a remote access ends, and who goes with it.
+//! Which remote accesses expired before anybody decided on them, who is told before one ends, and
+//! who goes with it.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tidegate_common::audit::{Note, RemoteAccessStep};
 use tidegate_common::id::RemoteAccessId;
-use tidegate_common::model::{RemoteAccess, RemoteAccessWord};
+use tidegate_common::model::{RemoteAccess, RemoteAccessState, RemoteAccessWord};
 use tidegate_common::notice::{Ending, Notice};
 use tidegate_common::policy;
 
 use super::{RemoteAccessError, RemoteAccesses, moment, told};
 use crate::access::By;
 use crate::audit_log::Telling;
-use crate::store::Store;
+use crate::store::{RemoteAccessFilter, Store};
 use crate::turn::Retryable as _;
 
-/// How often it is looked whether one ends soon.
+/// How often it is looked whether one has expired or ends soon.
 const LOOK: Duration = Duration::from_secs(60);
 
 impl RemoteAccesses {
-    /// Tells of those that end soon, once each, and has limited users go with their last one, for as
-    /// long as it is polled.
+    /// Writes down which have expired, tells of those that end soon, once each, and has limited users go
+    /// with their last one, for as long as it is polled.
     pub async fn keep_ending(self) {
         loop {
+            if let Err(error) = self.expire(moment()).await {
+                tracing::error!(%error, "expired remote accesses could not be written down");
+            }
             if let Err(error) = self.tell_of_ends(moment()).await {
                 tracing::error!(%error, "nobody is told yet which remote accesses end soon");
             }
             self.remove_limited_users(moment()).await;
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// Writes down on which remote accesses nobody decided in time, has who asked told of it, and says how
+    /// many they are; whoever looks sees it before, too.
+    ///
+    /// # Errors
+    /// When the store or the audit log fails.
+    pub async fn expire(&self, now: Timestamp) -> Result<usize, RemoteAccessError> {
+        let waiting = RemoteAccessFilter { states: &["pending"], ..RemoteAccessFilter::default() };
+        let mut over = self.list(&waiting).await?;
+        over.retain(|access| access.word_at(now) == RemoteAccessWord::Expired);
+        let mut written = 0;
+        // Of a batch the first one comes first.
+        for RemoteAccess { id, .. } in over.into_iter().rev() {
+            let _turn = self.turn().await;
+            match self.expire_one(id, now).await {
+                Ok(true) => written += 1,
+                Ok(false) => {}
+                // Another gate has.
+                Err(error) if error.is_changed() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(written)
+    }
+
+    async fn expire_one(&self, id: RemoteAccessId, now: Timestamp) -> Result<bool, RemoteAccessError> {
+        let (mut access, was) = self.to_change(id).await?;
+        let state = access.state_at(now);
+        let RemoteAccessState::Expired { at } = state else { return Ok(false) };
+        // It may have been written down since.
+        if access.state == state {
+            return Ok(false);
+        }
+        access.state = state;
+        let by = By::proxy();
+        let asker = self.tells_outcome(&access, &by, None).await?;
+        let entry = told(&access, RemoteAccessStep::Expired, format!("at {at:.0}"), &by);
+        let step = Store::remote_access_changed(access, was);
+        self.write(step, vec![Telling::new(entry, asker)]).await?;
+        Ok(true)
     }
 
     /// Has limited users go whose last remote access is over. One who cannot go now has nothing that

@@ -304,7 +304,8 @@ fn views(accesses: &[RemoteAccess]) -> Vec<RemoteAccessView> {
 fn stored(state: RemoteAccessWord) -> &'static [&'static str] {
     use RemoteAccessWord::{Active, Cancelled, Expired, Over, Pending, Rejected, Upcoming};
     match state {
-        Pending | Expired => &["pending"],
+        Pending => &["pending"],
+        Expired => &["expired", "pending"],
         Upcoming | Active | Over => &["granted"],
         Rejected => &["rejected"],
         Cancelled => &["cancelled"],

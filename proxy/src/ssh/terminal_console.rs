@@ -37,8 +37,8 @@ pub struct Console {
 }
 
 impl Console {
-    /// Runs the command that was asked for, and closes the channel. Says whether it has told
-    /// its user that their log-in is gone.
+    /// Runs the command that was asked for, and closes the channel. Says whether its user was told why it
+    /// ended, or whose log-in is gone was told anything, which is to be seen before the connection leaves.
     pub async fn run(self, channel: Channel<Msg>, handle: Handle, mut start: Start) -> bool {
         let id: ChannelId = channel.id();
         let (_, write) = channel.split();
@@ -47,6 +47,7 @@ impl Console {
         {
             return Box::pin(menu::run(self, id, write, handle, terminal, start)).await;
         }
+        let _running = self.gate.stopping.running().await;
         let on_terminal = start.terminal.is_some();
         let size = start.terminal.as_ref().map_or(Size { columns: 0, rows: 0 }, |terminal| of(terminal.size));
         let (resized, terminal) = watch::channel(size);
@@ -65,17 +66,21 @@ impl Console {
                     // What is done already is told, also to who takes away their own key.
                     biased;
                     status = run => Ok(status),
-                    why = self.gate.access.until_out(&self.proved) => Err(why),
-                    () = typed(&self.inbox, input, interrupts, &resized) => Ok(130),
+                    why = self.gate.access.until_out(&self.proved) => Err(Some(why.to_string())),
+                    () = self.gate.stopping.begun() => Err(Some("the gate is stopping".to_owned())),
+                    () = typed(&self.inbox, input, interrupts, &resized) => Err(None),
                 };
                 match ended {
-                    Ok(status) => status,
+                    Ok(status) => {
+                        // A command may be the first to see it, and has cleared its screen.
+                        told = self.gate.access.still_in(&self.proved).is_err();
+                        status
+                    }
                     Err(why) => {
-                        told = true;
-                        let _ = out.write_all(console::gives_back(&words).as_bytes()).await;
-                        let _ = out.flush().await;
-                        let _ = err.write_all(format!("tidegate: {why}\n").as_bytes()).await;
-                        1
+                        told = why.is_some();
+                        let gives_back = if on_terminal { console::gives_back(&words) } else { "" };
+                        cut_short(&mut out, &mut err, gives_back, why).await;
+                        if told { 1 } else { 130 }
                     }
                 }
             }
@@ -91,6 +96,26 @@ impl Console {
         self.inbox.close();
         told
     }
+}
+
+/// Gives back the terminal of a command that was cut off, and only then says why; waits no longer than a
+/// farewell for who takes nothing.
+async fn cut_short(
+    out: &mut (impl AsyncWrite + Unpin),
+    err: &mut (impl AsyncWrite + Unpin),
+    gives_back: &str,
+    why: Option<String>,
+) {
+    let told = async {
+        out.write_all(gives_back.as_bytes()).await?;
+        out.flush().await?;
+        match why {
+            Some(why) => err.write_all(format!("tidegate: {why}\n").as_bytes()).await,
+            None => Ok(()),
+        }
+    };
+    // Who is gone sees nothing of it.
+    let _ = tokio::time::timeout(relay::FAREWELL, told).await;
 }
 
 fn words(program: &Program) -> Result<Vec<String>, String> {
@@ -170,5 +195,51 @@ impl AsyncWrite for Lines {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         self.stream.as_mut().poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gives_back(line: &str) -> &'static str {
+        console::gives_back(&console::words(line).unwrap())
+    }
+
+    #[tokio::test]
+    async fn who_loses_their_log_in_has_a_password_cleared_and_is_told_why() {
+        let clears = gives_back("credential show-password ops@db01");
+        assert!(clears.starts_with("\u{1b}[2J") && clears.ends_with("\u{1b}[?1049l"), "{clears:?}");
+        let (mut out, mut err) = (Vec::<u8>::new(), Vec::<u8>::new());
+        cut_short(&mut out, &mut err, clears, Some("your key is gone".to_owned())).await;
+        assert_eq!(out, clears.as_bytes());
+        assert_eq!(String::from_utf8(err).unwrap(), "tidegate: your key is gone\n");
+    }
+
+    #[tokio::test]
+    async fn who_leaves_has_a_password_cleared_and_is_told_nothing() {
+        let clears = gives_back("credential show-password ops@db01");
+        let (mut out, mut err) = (Vec::<u8>::new(), Vec::<u8>::new());
+        cut_short(&mut out, &mut err, clears, None).await;
+        assert_eq!((out.as_slice(), err.len()), (clears.as_bytes(), 0));
+    }
+
+    #[test]
+    fn a_screen_that_shows_no_password_is_not_cleared() {
+        for line in ["credential show-password ops@db01 --yes", "get users"] {
+            assert_eq!(gives_back(line), "", "{line}");
+        }
+        let watch = gives_back("session watch 01mcc5rm000000000000000007");
+        assert!(watch.ends_with("\u{1b}[?1049l") && !watch.contains("[2J"), "{watch:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_said_before_the_screen_is_cleared_and_who_takes_nothing_is_not_waited_for() {
+        let (mut out, _takes_nothing) = tokio::io::duplex(4);
+        let mut err = Vec::<u8>::new();
+        let begun = tokio::time::Instant::now();
+        let clears = gives_back("credential show-password ops@db01");
+        cut_short(&mut out, &mut err, clears, Some("your key is gone".to_owned())).await;
+        assert_eq!((begun.elapsed().as_secs(), err.len()), (relay::FAREWELL.as_secs(), 0));
     }
 }

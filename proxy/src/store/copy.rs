@@ -197,7 +197,7 @@ mod tests {
         INSERT INTO entry_code VALUES ('h', 3, 'a', 1, 2, NULL);
         INSERT INTO wrong_code VALUES ('a', '::1', 2, 3);
         INSERT INTO planned_change VALUES ('CHG-1', 'd', 'approved', 5, 3, '{}', 2);
-        INSERT INTO comparison VALUES ('01', 'CHG-1', '{}');
+        INSERT INTO comparison VALUES ('01', 'CHG-1', '{}', 1);
         UPDATE revision SET number = 9 WHERE what = 'requests';
     ";
 

@@ -2,6 +2,7 @@
 
 mod at_once;
 mod changes;
+mod comparing;
 mod devices;
 mod edits;
 mod first;
@@ -21,6 +22,7 @@ use sea_orm_migration::prelude::*;
 
 use at_once::AtOnce;
 use changes::Changes;
+use comparing::Comparing;
 use devices::{AgentKey, Fleet, HostKeyOwner, LeftBehind, SummedUp, Transfers};
 use edits::Edits;
 use first::First;
@@ -64,6 +66,7 @@ impl MigratorTrait for Migrator {
             Box::new(GroupReviews),
             Box::new(WrongCodes),
             Box::new(Edits),
+            Box::new(Comparing),
         ]
     }
 }

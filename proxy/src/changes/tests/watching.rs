@@ -7,7 +7,7 @@ use tidegate_common::wire::{Exec, Witnessed};
 
 use super::*;
 use crate::service::testing::shown;
-use crate::store::NotificationFilter;
+use crate::store::{NotificationFilter, SessionRow};
 use crate::testing::until;
 
 struct Watched {
@@ -37,6 +37,7 @@ async fn watched(witnessed: bool, interrupt: bool) -> Watched {
         target: "ops@db01".parse().unwrap(),
         witnessed,
         recorder,
+        store: world.store.clone(),
         end: Box::new(move |why| told.lock().unwrap().push(why)),
     };
     let watchers = Watchers::default();
@@ -55,6 +56,13 @@ impl Watched {
         let look = async || self.world.store.comparison(session()).await.unwrap().filter(&is_so);
         until("the comparison is so", look).await
     }
+}
+
+/// What of reports those who are responsible are told.
+async fn reports(store: &Store) -> Vec<Notice> {
+    let told = store.notifications(&NotificationFilter::default()).await.unwrap();
+    let reports = told.into_iter().filter(|one| matches!(one.notice, Notice::ChangeReported { .. }));
+    reports.map(|one| one.notice).collect()
 }
 
 fn kernel(words: &[&str], last: bool) -> Witnessed {
@@ -144,7 +152,38 @@ async fn what_comes_faster_than_it_is_compared_is_counted_and_holds_nobody_up() 
     );
 }
 
+async fn a_session_that_the_gates_stop_cuts_off_is_reported_once_at_its_next_start_and_no_other() {
+    for cut in [true, false] {
+        let mut watched = watched(false, false).await;
+        let world = &watched.world;
+        let planned = change("CHG-1", "dba", &["stop", "start"]);
+        assert!(world.store.takes(Store::change_made(planned)).await);
+        let row = SessionRow { id: session(), ..crate::store::testing::session(1_800_000_000) };
+        world.store.session_put(&row).await.unwrap();
+        watched.line("stop");
+        watched.line("rm -rf /srv");
+        watched.until(|found| !found.report.unexpected.is_empty()).await;
+        if !cut {
+            watched.watching.take();
+            watched.until(|found| found.complete).await;
+        }
+        for _ in 0..2 {
+            watched.world.changes.report_cut_off().await.unwrap();
+            let [report] = reports(&watched.world.store).await.try_into().unwrap();
+            let Notice::ChangeReported { percent, missing, unexpected, whole, cut_off, .. } = report else {
+                panic!("{report:?}")
+            };
+            assert_eq!((percent, missing.to_string().as_str()), (33, "start"));
+            assert_eq!(unexpected.to_string(), "rm -rf /srv (typed)");
+            assert_eq!((whole, cut_off), (!cut, cut));
+        }
+        let kept = watched.world.store.comparison(session()).await.unwrap().unwrap();
+        assert_eq!(kept.complete, !cut);
+    }
+}
+
 on_both! {
+    a_session_that_the_gates_stop_cuts_off_is_reported_once_at_its_next_start_and_no_other,
     an_unexpected_command_is_in_the_log_and_the_report_at_once_and_the_last_follows_the_session,
     a_change_that_says_so_has_the_session_ended_once_with_the_reason,
     what_comes_faster_than_it_is_compared_is_counted_and_holds_nobody_up,

@@ -250,6 +250,26 @@ async fn a_password_on_a_terminal_goes_with_a_key_and_at_once_when_its_approval_
 }
 
 #[tokio::test]
+async fn who_loses_their_log_in_while_a_password_is_shown_has_it_cleared_first() {
+    let world = World::new().await;
+    world.has("hunter2").await;
+    world.says_with("admin", "apply -f -", VIEWS).await;
+    world.says("operator", "request create ops@db01 -j 'ticket 7' --view-password").await;
+    world.says("approver", "request approve 1").await;
+    let off = "[[user]]\nname = \"operator\"\nenabled = false\n";
+    let (done, (out, err)) = world
+        .sits("operator", "credential show-password ops@db01", async |mut seat: Seat| {
+            seat.out.shows("  hunter2\n").await;
+            world.says_with("root", "apply -f -", off).await;
+            (seat.out.rest().await, seat.err.rest().await)
+        })
+        .await;
+    assert!(out.ends_with("\u{1b}[2J\u{1b}[H\u{1b}[?1049l"), "{out:?}");
+    assert_eq!(done, 1);
+    assert!(err.starts_with("tidegate: "), "{err:?}");
+}
+
+#[tokio::test]
 async fn a_private_key_is_used_and_shown_to_nobody() {
     let world = World::new().await;
     let key = russh::keys::PrivateKey::random(&mut rand::rng(), russh::keys::Algorithm::Ed25519).unwrap();

@@ -182,17 +182,27 @@ fn said(notice: &Notice, reader: &Reader<'_>, to_type: &dyn Fn(&str) -> String) 
         Notice::RemoteAccessDecided { remote, decided } => {
             let Remote { access, batch, users, group, .. } = remote;
             let word = decided.outcome.word();
+            let expired = decided.outcome == Outcome::Expired;
+            let has = if expired { "has" } else { "was" };
+            let first = match expired {
+                true => "Nobody decided on the first of it in time.".to_owned(),
+                false => format!("The first of it was {word}."),
+            };
+            let it = match expired {
+                true => "Nobody decided on it in time; ask for it again.".to_owned(),
+                false => format!("It was {word}."),
+            };
             let (subject, what, all) = match batch {
                 true => (
-                    format!("the first remote access of batch {access} for {group} was {word}"),
+                    format!("the first remote access of batch {access} for {group} {has} {word}"),
                     format!(
-                        "You asked to let users of {group} in from outside. The first of it was {word}. Of a batch you are told each outcome once; the list shows all of it."
+                        "You asked to let users of {group} in from outside. {first} Of a batch you are told each outcome once; the list shows all of it."
                     ),
                     format!("remote-access list --batch {access}"),
                 ),
                 false => (
-                    format!("remote access {access} for {users} was {word}"),
-                    format!("You asked to let {users} in from outside. It was {word}."),
+                    format!("remote access {access} for {users} {has} {word}"),
+                    format!("You asked to let {users} in from outside. {it}"),
                     format!("remote-access show {access}"),
                 ),
             };
@@ -285,13 +295,20 @@ fn said(notice: &Notice, reader: &Reader<'_>, to_type: &dyn Fn(&str) -> String) 
             unexpected,
             not_compared,
             whole,
+            cut_off,
         } => {
             let subject = format!("report of change {change}: {user} on {target}, {percent} %");
             let came = match missing.is_empty() && unexpected.is_empty() {
+                _ if *cut_off => "It was not compared to its end.",
                 true => "What was expected ran, and nothing else.",
                 false => "What ran is not what was expected.",
             };
             let what = format!("A session of {user} on {target} under change {change} is over. {came}");
+            let lacks = match (*cut_off, *whole) {
+                (true, _) => Some("not to its end, because the gate stopped; more may have run as expected"),
+                (false, false) => Some("the host did not tell the last of what ran"),
+                (false, true) => None,
+            };
             let facts = Facts::default()
                 .is("Change", format!("{change}, {title}"))
                 .is("Session", session)
@@ -299,7 +316,7 @@ fn said(notice: &Notice, reader: &Reader<'_>, to_type: &dyn Fn(&str) -> String) 
                 .all("Expected and not run", missing)
                 .all("Run and not expected", unexpected)
                 .may("Not compared", (*not_compared > 0).then(|| format!("{not_compared} commands")))
-                .may("Not whole", (!whole).then_some("the host did not tell the last of what ran"));
+                .may("Not whole", lacks);
             let commands = vec![
                 ("To see all sessions under it:", to_type(&format!("change report {change}"))),
                 ("To close it once its work is done:", to_type(&format!("change close {change}"))),

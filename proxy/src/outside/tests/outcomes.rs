@@ -79,7 +79,30 @@ async fn who_needs_nobodys_approval_is_not_told_of_their_own_deed() {
     assert_eq!(told(&world).await, []);
 }
 
+async fn who_asked_is_told_once_that_nobody_decided_in_time_and_of_a_batch_once() {
+    let world = deciding().await;
+    let remote = &world.remote_accesses;
+    let one = remote.create(&new(Some("olga")), &by("boss")).await.unwrap().remove(0);
+    remote.create(&new(None), &by("boss")).await.unwrap();
+    let decided = remote.create(&new(Some("olga")), &by("boss")).await.unwrap().remove(0);
+    remote.approve(decided.id, &user("chief"), &by("chief"), None).await.unwrap();
+    let approved = boss(4, 1, "approved", "");
+    let hours = |hours| moment() + jiff::SignedDuration::from_hours(hours);
+    // Their windows are of two hours, and the time to decide is longer.
+    for (at, expired) in [(1, 0), (3, 3), (3, 0)] {
+        assert_eq!(remote.expire(hours(at)).await.unwrap(), expired, "{at}");
+        let both = [approved.clone(), boss(1, 1, "expired", ""), boss(2, 2, "expired", "")];
+        assert_eq!(told(&world).await, both[..if at == 1 { 1 } else { 3 }]);
+    }
+    let state = RemoteAccessState::Expired { at: one.window.end };
+    assert_eq!(remote.get(one.id).await.unwrap().state, state);
+    let expired =
+        |record: &Record| matches!(record.event, Event::RemoteAccess { step: RemoteAccessStep::Expired, .. });
+    assert_eq!(world.records().await.iter().filter(|record| expired(record)).count(), 3);
+}
+
 on_both! {
+    who_asked_is_told_once_that_nobody_decided_in_time_and_of_a_batch_once,
     who_asked_for_a_remote_access_is_told_what_others_make_of_it,
     who_asked_for_a_batch_is_told_of_each_outcome_once,
     who_needs_nobodys_approval_is_not_told_of_their_own_deed,

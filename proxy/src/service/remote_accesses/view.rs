@@ -64,7 +64,7 @@ impl RemoteAccessView {
     pub(super) fn of(access: &RemoteAccess) -> Self {
         let (needed, ended_by, remark) = match &access.state {
             RemoteAccessState::Pending { needed, .. } => (Some(*needed), None, None),
-            RemoteAccessState::Granted => (None, None, None),
+            RemoteAccessState::Granted | RemoteAccessState::Expired { .. } => (None, None, None),
             RemoteAccessState::Rejected { by, comment, .. }
             | RemoteAccessState::Cancelled { by, comment, .. } => (None, Some(by.clone()), comment.clone()),
         };

@@ -25,6 +25,7 @@ impl Requested {
             target: permit.target().clone(),
             witnessed: seen.is_some_and(|status| status.witness == Sight::Sees),
             recorder: recorder.clone(),
+            store: sessions.store.clone(),
             end: Box::new(move |why| live.end(End { cause: EndCause::Unexpected, message: Some(why) })),
         };
         let (access, audit) = (sessions.access.clone(), sessions.audit.clone());

@@ -8,7 +8,7 @@ use tidegate_common::change::Report;
 use tidegate_common::id::SessionId;
 use tidegate_common::name::ChangeId;
 
-use crate::store::{Doing as _, Step, Store, StoreError};
+use crate::store::{Doing as _, GateId, Step, Store, StoreError};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "comparison")]
@@ -18,6 +18,8 @@ pub struct Model {
     pub change_id: String,
     #[sea_orm(column_type = "Text")]
     pub document: String,
+    /// On which gate it goes on; none once its report was told.
+    pub compared_on: Option<i32>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -49,29 +51,47 @@ fn read(row: &Model) -> Result<Comparison, StoreError> {
         .map_err(|error| StoreError::damaged(format!("comparison of session {}", row.session), error))
 }
 
+fn written(comparison: Comparison, on: Option<GateId>) -> Step {
+    Step::new(move |transaction| {
+        Box::pin(async move {
+            let document = serde_json::to_string(&comparison).map_err(|error| {
+                StoreError::damaged(format!("comparison of session {}", comparison.session), error)
+            })?;
+            let row = ActiveModel {
+                session: Set(comparison.session.to_string()),
+                change_id: Set(comparison.change.to_string()),
+                document: Set(document),
+                compared_on: Set(on.map(|gate| gate.0)),
+            };
+            let anew = [Column::Document, Column::ComparedOn];
+            let again = OnConflict::column(Column::Session).update_columns(anew).to_owned();
+            let insert = Entity::insert(row).on_conflict(again);
+            insert.exec_without_returning(transaction).await.doing("wrote what came of a change").map(drop)
+        })
+    })
+}
+
 impl Store {
-    /// Writes what came of a session so far.
+    /// Writes what came of a session so far, which this gate goes on to compare.
+    #[must_use]
+    pub fn comparing(&self, comparison: Comparison) -> Step {
+        written(comparison, Some(self.gate))
+    }
+
+    /// Writes what came of a session, of which nothing more is compared.
     #[must_use]
     pub fn compared(comparison: Comparison) -> Step {
-        Step::new(move |transaction| {
-            Box::pin(async move {
-                let document = serde_json::to_string(&comparison).map_err(|error| {
-                    StoreError::damaged(format!("comparison of session {}", comparison.session), error)
-                })?;
-                let row = ActiveModel {
-                    session: Set(comparison.session.to_string()),
-                    change_id: Set(comparison.change.to_string()),
-                    document: Set(document),
-                };
-                let again = OnConflict::column(Column::Session).update_column(Column::Document).to_owned();
-                let insert = Entity::insert(row).on_conflict(again);
-                insert
-                    .exec_without_returning(transaction)
-                    .await
-                    .doing("wrote what came of a change")
-                    .map(drop)
-            })
-        })
+        written(comparison, None)
+    }
+
+    /// The sessions that this gate goes on to compare: at its start, its stop cut them off.
+    ///
+    /// # Errors
+    /// When the database fails or a row is damaged.
+    pub async fn cut_off(&self) -> Result<Vec<Comparison>, StoreError> {
+        let own = Entity::find().filter(Column::ComparedOn.eq(self.gate.0)).order_by_asc(Column::Session);
+        let rows = own.all(&self.readers).await.doing("read what came of a change")?;
+        rows.iter().map(read).collect()
     }
 
     /// What came of a session, if it was under a change.

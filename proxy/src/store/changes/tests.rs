@@ -77,13 +77,19 @@ async fn what_came_of_a_session_is_written_over_and_found_by_its_change() {
         witnessed: true,
         report: Report::default(),
     };
-    for written in [comparison(2, false), comparison(1, true), comparison(2, true)] {
+    for written in [comparison(2, false), comparison(3, false)] {
+        assert!(store.takes(store.comparing(written)).await);
+    }
+    for written in [comparison(1, true), comparison(2, true)] {
         assert!(store.takes(Store::compared(written)).await);
     }
+    assert_eq!(store.cut_off().await.unwrap(), [comparison(3, false)], "the others are over");
+    assert!(store.takes(Store::compared(comparison(3, false))).await);
+    assert_eq!(store.cut_off().await.unwrap(), []);
     let found = store.comparisons(&"CHG-1".parse().unwrap()).await.unwrap();
-    assert_eq!(found, [comparison(1, true), comparison(2, true)]);
+    assert_eq!(found, [comparison(1, true), comparison(2, true), comparison(3, false)]);
     assert_eq!(store.comparison(SessionId::new(2, 1)).await.unwrap(), Some(comparison(2, true)));
-    assert_eq!(store.comparison(SessionId::new(3, 1)).await.unwrap(), None);
+    assert_eq!(store.comparison(SessionId::new(4, 1)).await.unwrap(), None);
 }
 
 on_both! {

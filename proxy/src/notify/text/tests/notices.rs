@@ -77,6 +77,7 @@ pub(super) fn each() -> Vec<Notice> {
             unexpected: Notes::of(["rm -rf /srv (witness)"]),
             not_compared: 3,
             whole: false,
+            cut_off: false,
         },
         Notice::PrivilegeStands { session, target: target(), standing: Notes::of(["sudo: read-only"]) },
         Notice::AgentAway { device: "db01".parse().unwrap(), since: moment(0), why: Note::new("it was cut") },
@@ -119,6 +120,8 @@ pub(super) fn others() -> Vec<Notice> {
         asked(true, &["operator", "approver"], &["all that access groups allow"]),
         remote_decided(false, Outcome::Approved),
         remote_decided(true, Outcome::Rejected),
+        remote_decided(false, Outcome::Expired),
+        remote_decided(true, Outcome::Expired),
         ends(Ending::RemoteAccess, "3"),
         ends(Ending::ExceptionalAccess, "move-of-db01"),
         ends(Ending::GroupReview, "dba"),
@@ -143,6 +146,20 @@ pub(super) fn others() -> Vec<Notice> {
             unexpected: Notes::default(),
             not_compared: 0,
             whole: true,
+            cut_off: false,
+        },
+        Notice::ChangeReported {
+            change: "CHG-1".parse().unwrap(),
+            title: Note::new("Restart the database"),
+            session,
+            user: "operator".parse().unwrap(),
+            target: "ops@db01".parse().unwrap(),
+            percent: 50,
+            missing: Notes::of(["systemctl start postgresql"]),
+            unexpected: Notes::default(),
+            not_compared: 0,
+            whole: false,
+            cut_off: true,
         },
         Notice::RecordingDamaged { session: None, found: Verdict::Incomplete, what: Note::new("a file") },
     ];
@@ -160,7 +177,9 @@ fn asked(batch: bool, users: &[&str], reaches: &[&str]) -> Notice {
 fn remote_decided(batch: bool, outcome: Outcome) -> Notice {
     let users: &[&str] = if batch { &["operator", "approver"] } else { &["operator"] };
     let remote = remote(batch, users, &["all that access groups allow"]);
-    let (by, comment) = (Some(Note::new("approver")), Some(Note::new("until Monday only")));
+    let decided = outcome != Outcome::Expired;
+    let by = decided.then(|| Note::new("approver"));
+    let comment = decided.then(|| Note::new("until Monday only"));
     Notice::RemoteAccessDecided { remote, decided: Decided { outcome, by, comment } }
 }
 
