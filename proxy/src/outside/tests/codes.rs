@@ -1,3 +1,4 @@
+use tidegate_common::model::PublicKey;
 use tidegate_common::notice::Channel;
 use tidegate_common::policy::EndReason;
 
@@ -152,6 +153,31 @@ async fn a_key_that_is_enrolled_by_a_code_logs_in_until_its_access_ends() {
     assert!(world.access.enrolled(&user("olga"), &key).is_none());
 }
 
+async fn a_key_that_was_enrolled_more_than_once_logs_in_by_the_active_access_that_ends_last() {
+    let world = world(&[], 1).await;
+    let key: PublicKey = SECOND.parse().unwrap();
+    let mut ids = Vec::new();
+    for hours in [1, 3, 2] {
+        let asked = NewRemoteAccess { duration: Length::hours(hours), ..new(Some("olga")) };
+        let id = world.remote_accesses.create(&asked, &by("boss")).await.unwrap()[0].id;
+        world.remote_accesses.enrol(id, &key, &by("olga")).await.unwrap();
+        ids.push(id);
+    }
+    let by_which = || match world.access.enrolled(&user("olga"), &key) {
+        Some(Login::Enrolled { access, .. }) => Some(access),
+        _ => None,
+    };
+    assert_eq!(by_which(), Some(ids[1]));
+    // Each ends by itself: it keeps its keys, and is remembered for a while.
+    for (ended, next) in [(ids[1], Some(ids[2])), (ids[2], Some(ids[0])), (ids[0], None)] {
+        let (mut access, was) = world.store.remote_access_to_change(ended).await.unwrap().unwrap();
+        access.window.end = moment();
+        assert!(world.store.takes(Store::remote_access_changed(access, was)).await);
+        world.access.refresh_remote_accesses().await.unwrap();
+        assert_eq!(by_which(), next, "after {ended}");
+    }
+}
+
 on_both! {
     a_code_lets_its_user_in_once_however_it_is_typed_and_nobody_else,
     a_code_is_good_no_more_when_it_has_expired_was_sent_again_or_was_taken_back,
@@ -159,4 +185,5 @@ on_both! {
     whoever_makes_up_names_locks_no_right_code_out,
     a_code_of_an_access_that_is_not_good_from_there_is_not_used_up,
     a_key_that_is_enrolled_by_a_code_logs_in_until_its_access_ends,
+    a_key_that_was_enrolled_more_than_once_logs_in_by_the_active_access_that_ends_last,
 }
