@@ -248,9 +248,9 @@ impl Access {
     ///
     /// # Errors
     /// Every mistake of the text; what it writes was changed since the revision that it says it
-    /// is of; or the store or the audit log failed.
+    /// is of, or it is not clear which that is; or the store or the audit log failed.
     pub async fn apply(&self, text: &str, by: &By, dry: bool) -> Result<Told, AccessError> {
-        self.apply_in_turn(text, editors::said(text), by, dry).await
+        self.apply_in_turn(text, editors::said(text)?, by, dry).await
     }
 
     /// The same, whatever was changed since the text was exported.

@@ -181,6 +181,16 @@ pub enum StoreError {
         /// Why it cannot be read.
         why: String,
     },
+    /// The same of a request that is over, as its row says: nothing rests on it any more.
+    #[error(
+        "request {request} is over, and the store holds it as it cannot be read ({why}); if a newer gate wrote it, upgrade this one"
+    )]
+    Over {
+        /// Which.
+        request: RequestId,
+        /// Why it cannot be read.
+        why: String,
+    },
     /// A row is not what was once written.
     #[error("the store holds a damaged {what}: {why}")]
     Damaged {
@@ -196,7 +206,7 @@ impl StoreError {
     #[must_use]
     pub fn is_for_good(&self) -> bool {
         match self {
-            Self::Changed | Self::Unread { .. } | Self::Damaged { .. } => true,
+            Self::Changed | Self::Unread { .. } | Self::Over { .. } | Self::Damaged { .. } => true,
             Self::Database { source, .. } => source.sql_err().is_some(),
             _ => false,
         }

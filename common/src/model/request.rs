@@ -163,13 +163,7 @@ pub enum RequestState {
     /// The requester took it back.
     Cancelled { at: Timestamp },
     /// An approver or administrator took it back, maybe while in use.
-    Revoked {
-        at: Timestamp,
-        by: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        origin: Option<IpAddr>,
-        comment: Option<Text>,
-    },
+    Revoked { at: Timestamp, by: String, comment: Option<Text> },
     /// Nobody decided in time.
     Expired { at: Timestamp },
 }

@@ -16,7 +16,8 @@ pub(crate) struct Basis {
 }
 
 /// Keeps what was read of the store, or what it was last, while its database is away or holds what
-/// only a newer gate can read; says whether it is stale.
+/// only a newer gate can read; says whether it is stale. What is over is kept by nobody, however
+/// little of it can be read ([`StoreError::Over`]).
 pub(super) fn keep<T>(
     read: Result<Option<T>, StoreError>,
     kept: &mut Vec<T>,
@@ -32,4 +33,22 @@ pub(super) fn keep<T>(
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_common::id::RequestId;
+
+    use super::*;
+
+    #[test]
+    fn what_only_a_newer_gate_reads_is_rested_on_as_it_was_unless_it_is_over() {
+        let why = || "tea".to_owned();
+        let mut kept = vec![7];
+        let unread = StoreError::Unread { what: "request 1".to_owned(), why: why() };
+        assert_eq!(keep(Err(unread), &mut kept, true), Ok(true));
+        assert_eq!(kept, [7]);
+        let over = StoreError::Over { request: RequestId(1), why: why() };
+        assert_eq!(keep(Err(over), &mut kept, true), Err(EndReason::Unchecked));
+    }
 }

@@ -5,12 +5,19 @@ use std::collections::HashSet;
 use std::fmt;
 
 use tidegate_common::model::{Resource, ResourceName, Resources, Written};
+use tidegate_common::unseen::printable;
 
 use super::{Access, AccessError};
 use crate::store::{Edit, Revision};
 
 /// What a text says of itself; a comment, so that it stays TOML that anybody reads.
 const HEAD: &str = "# revision ";
+
+/// What every line begins with that is meant as one, after its `#`.
+const WORD: &str = "revision";
+
+/// As editors of some systems put it before a text, which stays TOML with it.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// So many edits are told; more are counted.
 const TOLD: usize = 20;
@@ -20,11 +27,25 @@ pub(crate) fn head(revision: Revision) -> String {
     format!("{HEAD}{revision}\n")
 }
 
-/// Of which revision a text says it is, above its first resource. Most say nothing.
-pub(crate) fn said(text: &str) -> Option<Revision> {
-    let lines = text.lines().map(str::trim);
-    let mut above = lines.take_while(|line| line.is_empty() || line.starts_with('#'));
-    above.find_map(|line| line.strip_prefix(HEAD)?.trim().parse().ok())
+/// Of which revision a text says it is, above its first resource; of several the oldest. Most say
+/// nothing.
+///
+/// # Errors
+/// When a line is meant to say it and cannot be read: a text that says less than it was to say would
+/// be written over what others changed.
+pub(super) fn said(text: &str) -> Result<Option<Revision>, AccessError> {
+    let lines = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).lines().map(str::trim);
+    let above = lines.take_while(|line| line.is_empty() || line.starts_with('#'));
+    let meant = above.filter_map(|line| {
+        let number = line.strip_prefix('#')?.trim_start().strip_prefix(WORD)?;
+        Some(
+            number
+                .trim()
+                .parse::<Revision>()
+                .map_err(|_| AccessError::Revision(line.chars().take(60).map(printable).collect())),
+        )
+    });
+    Ok(meant.collect::<Result<Vec<_>, _>>()?.into_iter().min())
 }
 
 /// What of a text was changed since it was exported.
@@ -87,13 +108,37 @@ mod tests {
     #[test]
     fn a_text_says_its_revision_above_its_first_resource_or_not_at_all() {
         let revision: Revision = "42".parse().unwrap();
-        assert_eq!(said(&format!("{}[[user]]\nname = \"a\"\n", head(revision))), Some(revision));
-        for text in ["\n# of the office\r\n# revision 42\r\n[[user]]\n", "# revision x\n  # revision  42 \n"]
-        {
-            assert_eq!(said(text), Some(revision), "{text}");
+        let whole = format!("{}[[user]]\nname = \"a\"\n", head(revision));
+        assert_eq!(said(&whole).unwrap(), Some(revision));
+        assert_eq!(said(&format!("\u{feff}{whole}")).unwrap(), Some(revision), "a byte order mark");
+        for text in [
+            "\n# of the office\r\n# revision 42\r\n[[user]]\n",
+            "  # revision  42 \n",
+            "#revision 42\n",
+            "#\trevision\t42\n",
+            "# revision 43\n# revision 42\n",
+        ] {
+            assert_eq!(said(text).unwrap(), Some(revision), "{text}");
         }
-        for text in ["", "[[user]]\n# revision 42\n", "# revision\n", "# revision 4 2\n", "# Revision 42\n"] {
-            assert_eq!(said(text), None, "{text}");
+        for text in
+            ["", "\u{feff}", "[[user]]\n# revision 42\n", "[[user]]\n# revision x\n", "# of revision 42\n"]
+        {
+            assert_eq!(said(text).unwrap(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_meant_as_a_revision_and_is_none_is_refused() {
+        for (text, line) in [
+            ("# revision 42 x\n[[user]]\n", "# revision 42 x"),
+            ("\u{feff}#revision x\n", "#revision x"),
+            ("# revision\n", "# revision"),
+            ("# revision 4 2\n# revision 42\n", "# revision 4 2"),
+            ("# revision 42\n# revision: 42\n", "# revision: 42"),
+        ] {
+            let refused = said(text).unwrap_err().to_string();
+            let sentence = format!("nothing was applied: `{line}` says no revision; ");
+            assert!(refused.starts_with(&sentence), "{refused}");
         }
     }
 }

@@ -15,6 +15,12 @@ pub enum AccessError {
     /// The text is wrong; every mistake is listed.
     #[error("nothing was applied:\n{0}")]
     Mistakes(Mistakes),
+    /// A line of it is meant to say of which revision it is, and does not.
+    #[error(
+        "nothing was applied: `{0}` says no revision; write it as it was exported (# revision 42), take the \
+         line out, or apply with --force"
+    )]
+    Revision(String),
     /// What it writes was changed since it was exported.
     #[error("{0}")]
     Overtaken(Overtaken),

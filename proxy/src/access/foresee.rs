@@ -83,7 +83,7 @@ impl Access {
         let (resources, was) = self.0.store.resources_to_change().await?;
         self.take(&resources, was)?;
         self.may_change(by)?;
-        let since = if force { None } else { editors::said(text) };
+        let since = if force { None } else { editors::said(text)? };
         let (before, text) = (self.snapshot(), text.to_owned());
         let tried = tokio::task::spawn_blocking(move || {
             let update = resources.update(&text).map_err(AccessError::Mistakes)?;

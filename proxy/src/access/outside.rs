@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 use tidegate_common::audit::{Event, Note};
-use tidegate_common::model::{Network, PublicKey, RemoteAccess, User};
+use tidegate_common::model::{Network, PublicKey, RemoteAccess, RemoteAccessWord, User};
 use tidegate_common::name::{UserGroupName, UserName};
 use tidegate_common::policy::{self, Coming, Located, Login, NoEntry, Outside, Proved, Side};
 use tidegate_common::time::Length;
@@ -113,14 +113,19 @@ impl Access {
         !inside.is_empty() && !inside.iter().any(|network| network.holds(address))
     }
 
-    /// The log-in by a key that was enrolled for a remote access of the user.
+    /// The log-in by a key that was enrolled for a remote access of the user that is good now; where it
+    /// was for several, by the one that ends last.
     #[must_use]
     pub fn enrolled(&self, user: &UserName, key: &PublicKey) -> Option<Login> {
         let identity = key.identity();
         let known = self.0.outside.accesses.load();
-        let mut own = known.get(user)?.iter();
-        let has = |access: &&Arc<RemoteAccess>| access.keys.iter().any(|one| one.identity() == identity);
-        let access = own.find(has)?;
+        let now = Timestamp::now();
+        // What is over is remembered with its keys, and must not stand before what is good.
+        let lets_in = |access: &&Arc<RemoteAccess>| {
+            access.word_at(now) == RemoteAccessWord::Active
+                && access.keys.iter().any(|one| one.identity() == identity)
+        };
+        let access = known.get(user)?.iter().filter(lets_in).max_by_key(|access| access.window.end)?;
         Some(Login::Enrolled { key: key.clone(), access: access.id, until: access.window.end })
     }
 

@@ -123,8 +123,11 @@ impl RemoteAccesses {
         let (user, ends) = (access.user.clone(), access.window.end);
         let (what, name) = (Ending::RemoteAccess, Note::new(id.to_string()));
         let notice = Notice::EndsSoon { what, name, user, ends, from: now };
-        let readers = std::iter::once(&access.user).chain(&self.0.settings.tell);
-        let notifications = policy::notify(&self.0.access.snapshot(), readers, &notice);
+        let snapshot = self.0.access.snapshot();
+        // Who is limited hears of their own only, whatever the settings say.
+        let others = self.0.settings.tell.iter().filter(|user| !snapshot.is_limited(user));
+        let readers = std::iter::once(&access.user).chain(others);
+        let notifications = policy::notify(&snapshot, readers, &notice);
         let said = format!("at {ends:.0}");
         let entry = told(&access, RemoteAccessStep::EndTold, said, &By::proxy());
         let step = Store::remote_access_changed(access, was);

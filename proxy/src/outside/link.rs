@@ -1,8 +1,9 @@
 //! Links: a code that is sent to the user of a remote access lets them in once, and enrols a key
 //! there for as long as the access lasts.
 //!
-//! A code has 130 random bits and is kept as a digest. Whoever types wrong ones is not listened to
-//! for a while by any gate, by user and by source.
+//! A code has 130 random bits and is kept as a digest, so a right one is never refused for the wrong
+//! ones of others. Whoever types wrong ones is not listened to for a while by any gate, by user and by
+//! source.
 
 use std::net::IpAddr;
 
@@ -22,7 +23,7 @@ use crate::origin;
 use crate::store::{Store, WrongCodes};
 use crate::turn::Retryable as _;
 
-/// So many wrong codes are listened to.
+/// So many wrong codes are answered.
 const WRONG: WrongCodes =
     WrongCodes { most: 5, within: SignedDuration::from_mins(15), of_source: 256, in_all: 4096 };
 /// Keys of one remote access.
@@ -146,14 +147,15 @@ impl RemoteAccesses {
     /// Why it proves nothing, as its user reads it.
     pub async fn redeem(&self, user: &UserName, typed: &str, origin: IpAddr) -> Result<Proved, CodeError> {
         let (source, now) = (origin::source(origin), moment());
-        let listens = self.0.store.listens_to_code(user, source, &WRONG, now).await;
-        if !listens.map_err(RemoteAccessError::from)? {
-            return Err(CodeError::Deaf);
-        }
-        let code = plain(typed).ok_or(CodeError::Wrong)?;
-        let row = self.0.store.entry_code(&code).await.map_err(RemoteAccessError::from)?;
-        // Whoever has somebody else's learns no more than who guesses.
-        let row = row.filter(|row| row.user == *user).ok_or(CodeError::Wrong)?;
+        let known = match plain(typed) {
+            Some(code) => {
+                let row = self.0.store.entry_code(&code).await.map_err(RemoteAccessError::from)?;
+                // Whoever has somebody else's learns no more than who guesses.
+                row.filter(|row| row.user == *user).map(|row| (code, row))
+            }
+            None => None,
+        };
+        let Some((code, row)) = known else { return Err(self.wrong(user, source, now).await) };
         if row.used.is_some() {
             return Err(CodeError::Used);
         }
@@ -177,6 +179,15 @@ impl RemoteAccesses {
             Ok(()) => Ok(proved),
             Err(error) if error.is_changed() => Err(CodeError::Used),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Counts a wrong code; what who typed it is told.
+    async fn wrong(&self, user: &UserName, source: IpAddr, now: Timestamp) -> CodeError {
+        match self.0.store.listens_to_code(user, source, &WRONG, now).await {
+            Ok(true) => CodeError::Wrong,
+            Ok(false) => CodeError::Deaf,
+            Err(error) => CodeError::Failed(error.into()),
         }
     }
 

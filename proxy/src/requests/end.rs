@@ -88,8 +88,9 @@ impl Requests {
         still_good(&request, now)?;
         let who = user.map_or_else(|| "an administrator".to_owned(), ToString::to_string);
         let before = request.clone();
-        let origin = by.origin;
-        request.state = RequestState::Revoked { at: now, by: who, origin, comment: comment.clone() };
+        // From where is in the audit record alone: a gate that is not upgraded yet reads the state too,
+        // and what it cannot read ends no session.
+        request.state = RequestState::Revoked { at: now, by: who, comment: comment.clone() };
         let event = Event::RequestRevoked { request: id, comment: note(comment.as_ref()) };
         let told = self.told(Some(&before), &request, now);
         self.write(Store::request_changed(request.clone(), was), by, vec![event], told).await?;

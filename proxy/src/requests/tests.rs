@@ -116,6 +116,21 @@ async fn a_request_approved_by_every_level_permits_a_session_within_its_window()
     assert_eq!((vote.comment.clone(), vote.origin), (text("fine"), Some("192.0.2.7".parse().unwrap())));
 }
 
+async fn what_is_kept_of_a_revocation_is_what_a_gate_of_before_reads_and_its_record_has_the_origin() {
+    let world = world().await;
+    let id = world.approved().await.id;
+    let approver = user("approver");
+    let from = by("approver");
+    world.requests.revoke(id, Some(&approver), false, &from, text("enough")).await.unwrap();
+    let kept = serde_json::to_value(world.requests.get(id).await.unwrap().state).unwrap();
+    let mut fields: Vec<_> = kept.as_object().unwrap().keys().map(String::as_str).collect();
+    fields.sort_unstable();
+    assert_eq!(fields, ["at", "by", "comment", "state"], "whoever reads it refuses all else");
+    let records = world.records().await;
+    let revoked = records.iter().find(|record| matches!(record.event, Event::RequestRevoked { .. }));
+    assert_eq!(revoked.unwrap().origin, from.origin);
+}
+
 async fn nobody_votes_on_their_own_out_of_turn_twice_or_as_a_stranger() {
     let world = world().await;
     let id = world.requests.create(ops()).await.unwrap().id;
@@ -335,6 +350,7 @@ async fn what_a_group_without_approval_asks_can_be_said_ahead_and_the_rules_appr
 
 on_both! {
     a_request_approved_by_every_level_permits_a_session_within_its_window,
+    what_is_kept_of_a_revocation_is_what_a_gate_of_before_reads_and_its_record_has_the_origin,
     nobody_votes_on_their_own_out_of_turn_twice_or_as_a_stranger,
     a_rejected_request_is_over,
     a_second_request_for_the_same_is_refused_while_the_first_waits,

@@ -131,6 +131,8 @@ impl Concern {
 }
 
 const MOST: u64 = 1000;
+/// The states on which something may rest.
+const OPEN: [&str; 2] = ["pending", "approved"];
 
 fn number(id: RequestId) -> i64 {
     i64::try_from(id.0).unwrap_or(i64::MAX)
@@ -239,10 +241,16 @@ impl Store {
     /// One request.
     ///
     /// # Errors
-    /// When the database fails or the request is damaged.
+    /// When the database fails or the request is damaged. Whoever rests on one that only a newer gate
+    /// can read is told where it is over: its state stands beside its document.
     pub async fn request(&self, id: RequestId) -> Result<Option<Request>, StoreError> {
         let row = Entity::find_by_id(number(id)).one(&self.readers).await.doing("read requests")?;
-        Ok(self.with_votes(row.into_iter().collect()).await?.pop())
+        let Some(row) = row else { return Ok(None) };
+        let is_over = !OPEN.contains(&row.state.as_str());
+        match self.with_votes(vec![row]).await {
+            Err(StoreError::Unread { why, .. }) if is_over => Err(StoreError::Over { request: id, why }),
+            read => Ok(read?.pop()),
+        }
     }
 
     /// One request, and which writing of it that is: what is made of it is written only if

@@ -1,6 +1,7 @@
 //! Wrong codes of links, counted over all gates: by user and by the source that they come from, each for
 //! a while. A name that no user has is counted as every other, so that nobody learns which there are, and
-//! only so many are counted at once.
+//! only so many are counted at once. A right code is looked for first and never counted: or else whoever
+//! fills what is counted would lock out those who have one.
 
 use std::net::IpAddr;
 
@@ -61,8 +62,7 @@ impl WrongCodes {
 }
 
 impl Store {
-    /// Whether one more code of this user is listened to from there. It counts as wrong until it
-    /// proves right.
+    /// Counts one more wrong code of this user from there; whether it was still listened to.
     ///
     /// # Errors
     /// When the database fails.

@@ -20,10 +20,7 @@ fn a_request_that_differs_in_one_fact_does_not_count() {
         |request| request.group = "others".parse().unwrap(),
         |request| request.state = RequestState::Pending,
         |request| request.state = RequestState::Rejected { at: noon() },
-        |request| {
-            request.state =
-                RequestState::Revoked { at: noon(), by: "boss".to_owned(), origin: None, comment: None }
-        },
+        |request| request.state = RequestState::Revoked { at: noon(), by: "boss".to_owned(), comment: None },
         |request| {
             request.state = RequestState::Approved { window: Window { start: after(5), end: after(60) } }
         },
@@ -140,8 +137,7 @@ fn a_live_permit_holds_until_something_it_rests_on_goes() {
     assert!(again(&snapshot, &given, after(1), &[approved()]).is_ok());
     assert_eq!(again(&snapshot, &given, after(60), &[approved()]).unwrap_err(), EndReason::TimeOver);
 
-    let revoked =
-        request(RequestState::Revoked { at: after(1), by: "boss".to_owned(), origin: None, comment: None });
+    let revoked = request(RequestState::Revoked { at: after(1), by: "boss".to_owned(), comment: None });
     let end = again(&snapshot, &given, after(1), &[revoked]).unwrap_err();
     assert_eq!(end.to_string(), "request 7 was revoked by boss");
     assert_eq!(again(&snapshot, &given, after(1), &[]).unwrap_err(), EndReason::RequestGone(RequestId(7)));

@@ -84,8 +84,37 @@ async fn what_was_deleted_since_it_was_exported_does_not_come_back_by_an_edit() 
     assert_eq!(access.resources().await.unwrap().reasons.len(), 1);
 }
 
+async fn what_says_its_revision_in_another_way_is_not_written_over_what_others_changed() {
+    let temporary = Temporary::new().await;
+    let access = access(&temporary).await;
+    access.apply(WORLD, &By::proxy(), false).await.unwrap();
+    let text = named(&exported(&access).await, "Oskar");
+    let as_said = |line: &str| text.replace("# revision 1\n", line);
+    access.apply(&named(WORLD, "Olga"), &local(), false).await.unwrap();
+    let marked = format!("\u{feff}{text}");
+    for stale in [marked.clone(), as_said("#revision 1\n")] {
+        let refused = access.apply(&stale, &By::proxy(), false).await.unwrap_err();
+        assert!(matches!(refused, AccessError::Overtaken(_)), "{refused}");
+    }
+    let unclear = as_said("# revision 1 of the office\n");
+    let refused = access.apply(&unclear, &By::proxy(), false).await.unwrap_err().to_string();
+    let sentence = "nothing was applied: `# revision 1 of the office` says no revision; write it as it was \
+                    exported (# revision 42), take the line out, or apply with --force";
+    assert_eq!(refused, sentence);
+    let tried = access.try_out(&unclear, &By::proxy(), 10, false).await.unwrap_err().to_string();
+    assert_eq!(tried, sentence, "a dry run tells it too");
+    let name =
+        async || access.resources().await.unwrap().users[0].full_name.as_ref().map(ToString::to_string);
+    assert_eq!(name().await.as_deref(), Some("Olga"));
+    access.overwrite(&unclear, &By::proxy()).await.unwrap();
+    assert_eq!(name().await.as_deref(), Some("Oskar"));
+    // The mark itself is in nobody's way.
+    access.overwrite(&marked, &By::proxy()).await.unwrap();
+}
+
 on_both! {
     who_edits_what_was_changed_since_it_was_exported_is_told_and_nothing_is_written,
     edits_of_different_resources_are_in_nobodys_way,
     what_was_deleted_since_it_was_exported_does_not_come_back_by_an_edit,
+    what_says_its_revision_in_another_way_is_not_written_over_what_others_changed,
 }

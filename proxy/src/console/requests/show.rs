@@ -86,9 +86,8 @@ pub(super) fn details(shown: &ShownRequest) -> String {
     }
     if let Some(by) = &request.revoked_by {
         let why = request.revoked_why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        let origin = request.revoked_from.map(|origin| format!(" from {origin}")).unwrap_or_default();
         text.push_str(&format!(
-            "{by} revokes it at {}{origin}{why}\n",
+            "{by} revokes it at {}{why}\n",
             request.ended.map(moment).unwrap_or_default()
         ));
     }

@@ -79,6 +79,10 @@ async fn a_gate_that_cannot_read_what_a_newer_one_wrote_begins_nothing_new_until
         assert_eq!(two.access.still_permits(&permit).await.is_ok(), is_current, "{change}");
         assert!(two.access.still_lives(&permit, &mut basis, now).await.is_ok());
     }
+    // What is over ends what rests on it, however little of it this gate can read.
+    one.sql("UPDATE request SET state = 'revoked', document = '{\"tea\":true,' || substr(document, 2)");
+    let ended = two.access.still_lives(&permit, &mut basis, now).await.unwrap_err();
+    assert_eq!(ended, EndReason::Unchecked);
 }
 
 #[tokio::test(flavor = "multi_thread")]

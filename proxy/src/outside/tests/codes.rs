@@ -1,3 +1,4 @@
+use tidegate_common::model::PublicKey;
 use tidegate_common::notice::Channel;
 use tidegate_common::policy::EndReason;
 
@@ -80,12 +81,13 @@ async fn who_guesses_is_not_listened_to_for_a_while_and_others_are() {
     for _ in 0..5 {
         assert!(matches!(world.redeem("olga", "guess").await, Err(CodeError::Wrong)));
     }
-    let told = why(world.redeem("olga", &olga).await);
+    let told = why(world.redeem("olga", "guess").await);
     assert_eq!(told, "too many wrong codes; try again in a quarter of an hour");
+    assert!(matches!(world.redeem("olga", &adam).await, Err(CodeError::Deaf)), "nor to somebody else's");
     // Nor by another gate of the same store.
     let (store, access, audit) = (world.store.clone(), world.access.clone(), world.audit.clone());
     let other = RemoteAccesses::new(store, access, audit, world.vault.clone(), Settings::default());
-    let told = why(other.redeem(&user("olga"), &olga, OUTSIDE.parse().unwrap()).await);
+    let told = why(other.redeem(&user("olga"), "guess", OUTSIDE.parse().unwrap()).await);
     assert_eq!(told, "too many wrong codes; try again in a quarter of an hour");
     // A name that no user has reads the same.
     for _ in 0..5 {
@@ -93,8 +95,27 @@ async fn who_guesses_is_not_listened_to_for_a_while_and_others_are() {
     }
     assert!(matches!(world.redeem("nobody", "guess").await, Err(CodeError::Deaf)));
     assert!(world.redeem("adam", &adam).await.is_ok());
-    let elsewhere = world.remote_accesses.redeem(&user("olga"), &olga, "198.51.100.7".parse().unwrap()).await;
-    assert!(elsewhere.is_ok(), "the one it was sent to, from where nobody guesses");
+    let right = other.redeem(&user("olga"), &olga, OUTSIDE.parse().unwrap()).await;
+    assert!(right.is_ok(), "a right code is no guess, wherever it comes from: {right:?}");
+    assert!(
+        matches!(world.redeem("olga", "guess").await, Err(CodeError::Wrong)),
+        "what was wrong is forgotten"
+    );
+}
+
+async fn whoever_makes_up_names_locks_no_right_code_out() {
+    let world = world(&[], 1).await;
+    let made = world.remote_accesses.create(&new(None), &by("boss")).await.unwrap();
+    let olga = world.code(made[0].id).await;
+    for number in 0..256 {
+        let invented = world.redeem(&format!("nobody{number}"), "guess").await;
+        assert!(matches!(invented, Err(CodeError::Wrong)), "{number}");
+    }
+    assert!(matches!(world.redeem("olga", "guess").await, Err(CodeError::Deaf)), "she is not counted there");
+    let right = world.redeem("olga", &olga).await;
+    assert!(right.is_ok(), "{right:?}");
+    let used = "that code was used already; ask an administrator to send another";
+    assert_eq!(why(world.redeem("olga", &olga).await), used);
 }
 
 async fn a_code_of_an_access_that_is_not_good_from_there_is_not_used_up() {
@@ -132,10 +153,37 @@ async fn a_key_that_is_enrolled_by_a_code_logs_in_until_its_access_ends() {
     assert!(world.access.enrolled(&user("olga"), &key).is_none());
 }
 
+async fn a_key_that_was_enrolled_more_than_once_logs_in_by_the_active_access_that_ends_last() {
+    let world = world(&[], 1).await;
+    let key: PublicKey = SECOND.parse().unwrap();
+    let mut ids = Vec::new();
+    for hours in [1, 3, 2] {
+        let asked = NewRemoteAccess { duration: Length::hours(hours), ..new(Some("olga")) };
+        let id = world.remote_accesses.create(&asked, &by("boss")).await.unwrap()[0].id;
+        world.remote_accesses.enrol(id, &key, &by("olga")).await.unwrap();
+        ids.push(id);
+    }
+    let by_which = || match world.access.enrolled(&user("olga"), &key) {
+        Some(Login::Enrolled { access, .. }) => Some(access),
+        _ => None,
+    };
+    assert_eq!(by_which(), Some(ids[1]));
+    // Each ends by itself: it keeps its keys, and is remembered for a while.
+    for (ended, next) in [(ids[1], Some(ids[2])), (ids[2], Some(ids[0])), (ids[0], None)] {
+        let (mut access, was) = world.store.remote_access_to_change(ended).await.unwrap().unwrap();
+        access.window.end = moment();
+        assert!(world.store.takes(Store::remote_access_changed(access, was)).await);
+        world.access.refresh_remote_accesses().await.unwrap();
+        assert_eq!(by_which(), next, "after {ended}");
+    }
+}
+
 on_both! {
     a_code_lets_its_user_in_once_however_it_is_typed_and_nobody_else,
     a_code_is_good_no_more_when_it_has_expired_was_sent_again_or_was_taken_back,
     who_guesses_is_not_listened_to_for_a_while_and_others_are,
+    whoever_makes_up_names_locks_no_right_code_out,
     a_code_of_an_access_that_is_not_good_from_there_is_not_used_up,
     a_key_that_is_enrolled_by_a_code_logs_in_until_its_access_ends,
+    a_key_that_was_enrolled_more_than_once_logs_in_by_the_active_access_that_ends_last,
 }

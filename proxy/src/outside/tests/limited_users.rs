@@ -198,6 +198,23 @@ async fn of_two_gates_that_see_the_last_access_run_out_one_takes_the_user_away()
     assert_eq!(other.remove_limited_users(later).await.unwrap(), Vec::new());
 }
 
+async fn who_is_limited_is_told_of_the_end_of_their_own_access_and_of_no_other() {
+    let world = World::within(border(), RESOURCES).await;
+    let tell = vec![user("jane")];
+    let world = world.with_remote_accesses(Settings { tell, ..Settings::default() });
+    let later = moment() + jiff::SignedDuration::from_hours(49);
+    for (name, told) in [("olga", vec!["olga"]), ("jane", vec!["jane", "olga"])] {
+        let long = NewRemoteAccess { duration: Length::hours(72), ..limited(Some(name)) };
+        world.remote_accesses.create(&long, &by("boss")).await.unwrap();
+        assert_eq!(world.remote_accesses.tell_of_ends(later).await.unwrap(), 1);
+        let rows = world.store.notifications(&NotificationFilter::default()).await.unwrap();
+        let ends = rows.iter().filter(|row| matches!(row.notice, Notice::EndsSoon { .. }));
+        let mut whom: Vec<_> = ends.map(|row| row.recipient.to_string()).collect();
+        whom.sort_unstable();
+        assert_eq!(whom, told);
+    }
+}
+
 async fn what_is_only_reported_of_others_is_refused_to_a_limited_user() {
     let border = Border { report_only: true, ..border() };
     let world = World::within(border, RESOURCES).await;
@@ -218,5 +235,6 @@ on_both! {
     a_rejection_is_an_end_too_and_what_waits_for_approval_is_none,
     who_is_made_again_by_the_name_of_one_who_went_stays_until_an_access_of_their_own_ends,
     of_two_gates_that_see_the_last_access_run_out_one_takes_the_user_away,
+    who_is_limited_is_told_of_the_end_of_their_own_access_and_of_no_other,
     what_is_only_reported_of_others_is_refused_to_a_limited_user,
 }

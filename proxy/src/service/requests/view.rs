@@ -64,9 +64,6 @@ pub struct RequestView {
     /// Who revoked it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_by: Option<String>,
-    /// From where it was revoked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub revoked_from: Option<IpAddr>,
     /// When it came to its end before its window did, or without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
@@ -95,9 +92,9 @@ impl RequestView {
             | RequestState::Revoked { at, .. }
             | RequestState::Expired { at } => (None, Some(*at)),
         };
-        let (revoked_by, revoked_from, revoked_why) = match &request.state {
-            RequestState::Revoked { by, origin, comment, .. } => (Some(by.clone()), *origin, comment.clone()),
-            _ => (None, None, None),
+        let (revoked_by, revoked_why) = match &request.state {
+            RequestState::Revoked { by, comment, .. } => (Some(by.clone()), comment.clone()),
+            _ => (None, None),
         };
         Self {
             id: request.id,
@@ -118,7 +115,6 @@ impl RequestView {
             extends: request.extends,
             window,
             revoked_by,
-            revoked_from,
             ended,
             revoked_why,
             origin: request.origin,

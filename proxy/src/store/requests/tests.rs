@@ -139,10 +139,43 @@ async fn the_store_itself_refuses_a_second_vote_of_a_person() {
     assert_eq!(temporary.store.request(RequestId(1)).await.unwrap(), None);
 }
 
+async fn a_request_that_cannot_be_read_is_told_apart_where_its_row_says_that_it_is_over() {
+    let temporary = Temporary::new().await;
+    let store = &temporary.store;
+    made(store, Request { votes: vec![vote("zoe")], ..request(1) }).await.unwrap();
+    let set = async |column: Column, text: &str| {
+        let all = Entity::update_many().col_expr(column, Expr::value(text.to_owned()));
+        all.exec(&store.writer).await.unwrap();
+    };
+    let newer = |document: &str| document.replacen('{', "{\"tea\":true,", 1);
+    let told = async || {
+        for open in ["pending", "approved"] {
+            set(Column::State, open).await;
+            let error = store.request(RequestId(1)).await.unwrap_err();
+            assert!(matches!(error, StoreError::Unread { .. }), "{open}: {error}");
+        }
+        for over in ["revoked", "cancelled", "rejected", "expired", "poured"] {
+            set(Column::State, over).await;
+            let error = store.request(RequestId(1)).await.unwrap_err();
+            assert!(matches!(error, StoreError::Over { request: RequestId(1), .. }), "{over}: {error}");
+        }
+    };
+    let document = Entity::find().one(&store.readers).await.unwrap().unwrap().document;
+    set(Column::Document, &newer(&document)).await;
+    told().await;
+    // Nor does a vote that cannot be read hide it.
+    set(Column::Document, &document).await;
+    let voted = vote::Entity::find().one(&store.readers).await.unwrap().unwrap().document;
+    let all = vote::Entity::update_many().col_expr(vote::Column::Document, Expr::value(newer(&voted)));
+    all.exec(&store.writer).await.unwrap();
+    told().await;
+}
+
 on_both! {
     a_request_comes_back_with_its_votes_in_order,
     a_request_is_found_by_each_of_its_credentials_until_that_is_left_out,
     as_many_sessions_are_counted_as_a_request_is_for_and_no_more,
     what_was_made_of_an_earlier_state_is_refused_and_nothing_of_it_is_written,
     the_store_itself_refuses_a_second_vote_of_a_person,
+    a_request_that_cannot_be_read_is_told_apart_where_its_row_says_that_it_is_over,
 }

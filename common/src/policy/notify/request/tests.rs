@@ -105,7 +105,7 @@ fn the_requester_is_told_what_others_decided_and_not_what_they_did_themselves() 
     assert_eq!(told(Some(&new), &approved(&voted, 1)), decided);
     let rejected = Request { state: RequestState::Rejected { at: moment(0) }, ..new.clone() };
     assert_eq!(told(Some(&new), &rejected), decided);
-    let revoked = RequestState::Revoked { at: moment(0), by: "boss".to_owned(), origin: None, comment: None };
+    let revoked = RequestState::Revoked { at: moment(0), by: "boss".to_owned(), comment: None };
     assert_eq!(told(Some(&approved(&new, 1)), &Request { state: revoked, ..new.clone() }), decided);
     let expired = Request { state: RequestState::Expired { at: moment(24) }, ..new.clone() };
     assert_eq!(told(Some(&new), &expired), decided);
