@@ -13,6 +13,7 @@ mod error;
 mod exceptional;
 mod facts;
 mod foresee;
+mod former;
 mod joining;
 mod leaving;
 mod login;

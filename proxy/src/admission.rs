@@ -152,16 +152,15 @@ impl Conversation {
 
     /// Asks policy with what is known so far.
     async fn decide(&mut self) -> Result<Step, AuditError> {
-        let Admission { access, audit, .. } = &self.admission;
+        let Admission { access, requests, audit, .. } = &self.admission;
         let (user, target, action) = (&self.proved.user, &self.target, Action::Session);
         let checked = access.checked(self.claims.governance.as_ref()).await;
         let decided =
             access.decide_checked(&self.proved, target, action, self.origin, &self.claims, &checked);
         match decided.await {
             Ok(Decision::Permitted(permit)) => {
-                // A request has told of the code that came with it.
-                let told = checked.told(&format!("a session on {target}"));
-                if let Some(event) = told.filter(|_| permit.request().is_none()) {
+                let what = format!("a session on {target}");
+                if let Some(event) = requests.unchecked(&checked, &permit, &what).await {
                     audit.append(event.by_user(user, self.origin)).await?;
                 }
                 Ok(Step::Admitted(Box::new(permit)))

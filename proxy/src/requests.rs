@@ -25,12 +25,13 @@ use tidegate_common::audit::Event;
 use tidegate_common::id::RequestId;
 use tidegate_common::model::{Action, Claims, Limits, Request, Wish};
 use tidegate_common::name::{CredentialName, UserName};
-use tidegate_common::policy::{self, Notification};
+use tidegate_common::policy::{self, Notification, Permit};
 use tidegate_common::time::Length;
 use tokio::sync::{Mutex, watch};
 
 use crate::access::{Access, By};
 use crate::audit_log::{AuditLog, Telling};
+use crate::governance::Checked;
 use crate::store::{RequestFilter, Revision, Step, Store};
 use crate::turn::Turn;
 
@@ -131,6 +132,17 @@ impl Requests {
     #[must_use]
     pub fn is_approver(&self, request: &Request, user: &UserName) -> bool {
         policy::approves(&self.0.access.snapshot(), request, user, moment())
+    }
+
+    /// What the audit log is told of a code that was taken unchecked for what is permitted. Of the one
+    /// that its request came with, the request has told; what is typed goes before that.
+    pub async fn unchecked(&self, checked: &Checked, permit: &Permit, taken_for: &str) -> Option<Event> {
+        let event = checked.told(taken_for)?;
+        let Some(id) = permit.request() else { return Some(event) };
+        // Of one that cannot be read now, it is better told twice than not at all.
+        let request = self.0.store.request(id).await.ok().flatten();
+        let own = request.is_some_and(|request| request.claims.governance == permit.claims().governance);
+        (!own).then_some(event)
     }
 
     async fn turn(&self) -> Turn<'_> {

@@ -1,8 +1,8 @@
 //! Who joins a user group that gives access by itself has a remote access at once, without
 //! anybody's request. A limited user has none: such a one is full. What another of their name had
-//! before does not take them along.
+//! before is `former`'s.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use jiff::Timestamp;
 use tidegate_common::audit::{self, Event, Note, RemoteAccessStep};
@@ -10,11 +10,11 @@ use tidegate_common::id::RemoteAccessId;
 use tidegate_common::model::{
     Claims, RemoteAccess, RemoteAccessState, Resource, Resources, Scope, UserGroup,
 };
-use tidegate_common::name::{UserGroupName, UserName};
+use tidegate_common::name::UserName;
 use tidegate_common::time::Window;
 
 use super::{Access, AccessError, By};
-use crate::store::{Revision, Step, Store};
+use crate::store::{Step, Store};
 
 impl Access {
     /// What becomes of remote accesses by what is written, and the audit log's records of those that are made.
@@ -24,40 +24,12 @@ impl Access {
         put: &[Resource],
         by: &By,
     ) -> Result<(Option<Step>, Vec<audit::Entry>), AccessError> {
-        let (made, entries) = self.made(before, put, by).await?;
-        let over = self.over_before(before, put).await?;
+        let (made, mut entries) = self.made(before, put, by).await?;
         let made = (!made.is_empty()).then(|| Store::remote_accesses_made(made));
-        let over = (!over.is_empty()).then(|| Store::remote_accesses_changed(over));
-        Ok((made.into_iter().chain(over).reduce(Step::and), entries))
-    }
-
-    /// What another of the name had before a limited user is made, each as it shall be.
-    async fn over_before(
-        &self,
-        before: &Resources,
-        put: &[Resource],
-    ) -> Result<Vec<(RemoteAccess, Revision)>, AccessError> {
-        let mut new: HashMap<&UserName, &UserGroupName> = HashMap::new();
-        for resource in put {
-            let Resource::UserGroup(group) = resource else { continue };
-            new.extend(group.limited_users.iter().map(move |limited| (&limited.name, &group.name)));
-        }
-        for (group, limited) in before.limited_users() {
-            if new.get(&limited.name).is_some_and(|of| **of == group.name) {
-                new.remove(&limited.name);
-            }
-        }
-        if new.is_empty() {
-            return Ok(Vec::new());
-        }
-        let names: Vec<UserName> = new.keys().copied().cloned().collect();
-        let (known, _) = self.0.store.remote_accesses_of(&names).await?;
-        let now = Timestamp::now();
-        let over = known.into_iter().filter(|(access, _)| {
-            let joins = new.get(&access.user).is_some_and(|group| **group == access.group);
-            joins && !access.before_user && !access.stands_at(now)
-        });
-        Ok(over.map(|(access, was)| (RemoteAccess { before_user: true, ..access }, was)).collect())
+        let (over, ended) = self.over_before(before, put).await?;
+        entries.extend(ended);
+        // First: it is refused where any remote access was written meanwhile.
+        Ok((over.into_iter().chain(made).reduce(Step::and), entries))
     }
 
     /// The remote accesses of those who join, and the audit log's records of them.

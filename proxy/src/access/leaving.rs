@@ -1,5 +1,5 @@
 //! Limited users leave with the last of their remote accesses. The gate takes them out of the
-//! resources itself, in one step with the audit log's records of it.
+//! resources itself and ends their requests, in one step with the audit log's records of it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use tidegate_common::name::UserName;
 
 use super::{Access, AccessError, By, Change};
 use crate::audit_log::Telling;
-use crate::store::{Revision, Store};
+use crate::store::{Revision, Step, Store};
 use crate::turn::Turn;
 
 impl Access {
@@ -55,11 +55,15 @@ impl Access {
         let put = resources.remove_limited(&gone);
         events.extend(put.iter().map(|resource| Telling::from(written(resource))));
         let snapshot = Snapshot::new(&resources).map_err(AccessError::Broken)?;
+        let users: Vec<_> = last.into_iter().map(|access| access.user).collect();
+        let (requests, ended) = self.requests_ended(&users, now).await?;
+        events.extend(ended.into_iter().map(Telling::from));
         // One that is given meanwhile keeps its user.
-        let accesses = Some(Store::remote_accesses_unchanged(accesses_were));
+        let unchanged = Store::remote_accesses_unchanged(accesses_were);
+        let accesses = std::iter::once(unchanged).chain(requests).reduce(Step::and);
         let change = Change { put, remove: Vec::new(), accesses, events, snapshot, was };
         self.commit(change, &By::proxy()).await?;
-        Ok(last.into_iter().map(|access| access.user).collect())
+        Ok(users)
     }
 }
 

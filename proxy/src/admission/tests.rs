@@ -1,18 +1,18 @@
 use super::*;
 use crate::access::tests::proved;
 use crate::changes::tests::approved;
-use crate::governance::Codes;
 use crate::requests::Narrowed;
 use crate::testing::{self, by, user};
 
 mod ended;
+mod governance;
 
 const RESOURCES: &str = r#"
 user = [{ name = "operator" }, { name = "approver" }, { name = "boss" }]
 device = [{ name = "db01" }]
 credential = [
     { name = "free@db01" }, { name = "all@db01" }, { name = "ops@db01" }, { name = "calm@db01" },
-    { name = "levels@db01" }, { name = "said@db01" },
+    { name = "levels@db01" }, { name = "said@db01" }, { name = "coded@db01" },
 ]
 
 [[access_group]]
@@ -54,6 +54,14 @@ name = "said"
 users = ["operator"]
 criteria = { accounts = ["said"] }
 session = { justification = true }
+
+[[access_group]]
+name = "coded"
+users = ["operator"]
+approvers = ["approver"]
+criteria = { accounts = ["coded"] }
+session = { approval = { needed = 1 } }
+request = { governance = true }
 "#;
 
 struct World {
@@ -199,52 +207,6 @@ async fn what_the_group_wants_is_asked_one_by_one_and_a_wrong_answer_again() {
     assert_eq!(claims.reason, Some("patching".parse().unwrap()));
     assert_eq!(claims.change, Some("CHG-7".parse().unwrap()));
     assert_eq!(claims.governance, Some("INC-1".parse().unwrap()));
-}
-
-#[tokio::test]
-async fn a_code_that_nobody_could_be_asked_of_is_in_the_log_once_the_session_rests_on_it() {
-    let world = World::new().await;
-    let _ = world.base.access.clone().with_codes(crate::governance::silent());
-    approved(&world.base.store, "CHG-7", "all").await;
-    let (mut conversation, _) = world.begin("all@db01").await;
-    for answer in ["ticket 7", "1"] {
-        asks(conversation.answer(answer).await.unwrap());
-    }
-    let unchecked = async || {
-        let records = world.base.records().await.into_iter();
-        let of = records.filter_map(|record| match record.event {
-            Event::GovernanceUnchecked { code, taken_for, .. } => Some(format!("{code} for {taken_for}")),
-            _ => None,
-        });
-        of.collect::<Vec<_>>()
-    };
-    assert_eq!(unchecked().await, [""; 0]);
-    let _permit = admitted(conversation.answer("INC-1").await.unwrap());
-    assert_eq!(unchecked().await, ["INC-1 for a session on all@db01"]);
-}
-
-#[tokio::test]
-async fn a_governance_code_that_is_refused_is_asked_for_again_and_a_third_ends_it() {
-    let world = World::new().await;
-    let codes = Codes { form: Some("INC-[0-9]+".parse().unwrap()), endpoint: None };
-    let _ = world.base.access.clone().with_codes(codes);
-    approved(&world.base.store, "CHG-7", "all").await;
-    let sentence = "governance code `nonsense` is not of the form INC-[0-9]+";
-    for last in ["INC-1", "nonsense"] {
-        let (mut conversation, _) = world.begin("all@db01").await;
-        asks(conversation.answer("ticket 7").await.unwrap());
-        asks(conversation.answer("1").await.unwrap());
-        for _ in 1..MOST_CODES {
-            let again = asks(conversation.answer("nonsense").await.unwrap());
-            assert!(matches!(again.question, Question::Governance { .. }), "{again:?}");
-            assert_eq!(again.instructions(), sentence);
-        }
-        let step = conversation.answer(last).await.unwrap();
-        match last {
-            "nonsense" => assert_eq!(refused(step), sentence),
-            code => assert_eq!(admitted(step).claims().governance, Some(code.parse().unwrap())),
-        }
-    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use tidegate_common::name::{UserGroupName, UserName};
 use tidegate_common::time::{Length, Window};
 
 use super::{RemoteAccessError, RemoteAccesses, moment, told, who};
-use crate::access::By;
+use crate::access::{AccessError, By};
 use crate::audit_log::Telling;
 use crate::governance::Checked;
 use crate::store::Store;
@@ -97,6 +97,10 @@ impl RemoteAccesses {
         by: &By,
         checked: &Checked,
     ) -> Result<Vec<RemoteAccess>, RemoteAccessError> {
+        // Read first: a limited user who goes, or is made, after that moves the number of remote accesses,
+        // so that this is refused and looked at again. Who went before is gone from what is looked at.
+        let were = self.0.store.revisions().await?.remote_accesses;
+        self.looks_again().await?;
         let first = self.0.store.next_remote_access_id().await?;
         let made = self.made(new, by, first, moment())?;
         let entry = |access| Telling::from(told(access, RemoteAccessStep::Requested, said(access), by));
@@ -106,8 +110,18 @@ impl RemoteAccesses {
         }
         let what = if new.user.is_none() { "batch" } else { "remote access" };
         entries.extend(checked.told(&format!("{what} {first}")).map(|event| Telling::from(by.did(event))));
-        self.write(Store::remote_accesses_made(made.clone()), entries).await?;
+        let unchanged = Store::remote_accesses_unchanged(were);
+        self.write(unchanged.and(Store::remote_accesses_made(made.clone())), entries).await?;
         Ok(made)
+    }
+
+    /// Takes what other gates wrote of resources.
+    async fn looks_again(&self) -> Result<(), RemoteAccessError> {
+        match Box::pin(self.0.access.refresh()).await {
+            Ok(()) => Ok(()),
+            Err(AccessError::Store(error)) => Err(error.into()),
+            Err(error) => Err(RemoteAccessError::Unread(error.to_string())),
+        }
     }
 
     fn made(

@@ -104,6 +104,9 @@ pub enum RemoteAccessError {
     /// Too many keys.
     #[error("the remote access has its most keys already")]
     Keys,
+    /// What another gate wrote does not hold together.
+    #[error("{0}")]
+    Unread(String),
     /// The store failed; nothing was changed.
     #[error(transparent)]
     Store(#[from] StoreError),

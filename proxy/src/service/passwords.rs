@@ -143,9 +143,8 @@ async fn log(services: &Services, actor: &Actor, permit: &Permit, checked: &Chec
         reason: claims.reason.clone(),
         emergency: permit.emergency(),
     };
-    // A request has told of the code that came with it.
-    let unchecked = checked.told(&format!("the password of {}", permit.target()));
-    let unchecked = unchecked.filter(|_| permit.request().is_none());
+    let what = format!("the password of {}", permit.target());
+    let unchecked = services.requests.unchecked(checked, permit, &what).await;
     let events = std::iter::once(event).chain(unchecked).map(|event| actor.by().did(event)).collect();
     let logged = services.audit.step(events, Store::password_viewed_step(permit)).await;
     if let Some((access, most)) = permit.counted() {

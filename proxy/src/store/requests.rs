@@ -1,5 +1,7 @@
 //! Requests and their votes. A request's document holds all but the votes.
 
+mod open;
+
 use std::collections::HashMap;
 
 use sea_orm::entity::prelude::*;

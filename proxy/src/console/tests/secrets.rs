@@ -1,5 +1,6 @@
 //! Secrets and passwords at the console.
 
+use tidegate_common::audit::Event;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::watch;
 
@@ -217,6 +218,27 @@ async fn a_password_is_viewed_under_terms_of_its_own_after_approval_and_the_log_
     assert!(
         spent.out.is_empty() && spent.err.contains("request 2 is approved, but its 2 sessions are used up")
     );
+}
+
+#[tokio::test]
+async fn a_code_that_nobody_could_be_asked_of_is_in_the_log_with_the_password_it_was_typed_for() {
+    let world = World::new().await;
+    let _ = world.services.access.clone().with_codes(crate::governance::silent());
+    world.has("hunter2").await;
+    world.says_with("admin", "apply -f -", VIEWS).await;
+    world.says("operator", "request create ops@db01 -j x --governance CHG-1 --view-password").await;
+    world.says("approver", "request approve 1").await;
+    // None is typed, or the one that the request has told of.
+    for typed in ["", " --governance CHG-1", " --governance CHG-2"] {
+        let shown = world.says("operator", &format!("credential show-password ops@db01 --yes{typed}")).await;
+        assert_eq!((shown.out.as_str(), shown.err.as_str()), ("hunter2\n", ""), "{typed}");
+    }
+    let told = world.services.audit.last(100).await.into_iter().filter_map(|record| match record.event {
+        Event::GovernanceUnchecked { code, taken_for, .. } => Some(format!("{code} for {taken_for}")),
+        _ => None,
+    });
+    let told: Vec<_> = told.collect();
+    assert_eq!(told, ["CHG-1 for request 1", "CHG-2 for the password of ops@db01"]);
 }
 
 #[tokio::test]

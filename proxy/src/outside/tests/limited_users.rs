@@ -1,9 +1,12 @@
 //! Users who are made with a user group, and go with the last of their remote accesses.
 
 use tidegate_common::audit::Verb;
+use tidegate_common::id::RequestId;
+use tidegate_common::model::{Action, Limits, Wish};
 use tidegate_common::notice::Channel;
 
 use super::*;
+use crate::requests::{Narrowed, NewRequest};
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB8eHRwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgEA";
 const OUTSIDE: &str = "203.0.113.9";
@@ -61,6 +64,43 @@ impl World {
 
     async fn cancels(&self, id: RemoteAccessId) {
         self.remote_accesses.cancel(id, &by("boss"), None).await.unwrap();
+    }
+
+    /// A request for a session.
+    async fn wants(&self, name: &str) -> RequestId {
+        let new = NewRequest {
+            user: user(name),
+            targets: vec!["ops@db01".parse().unwrap()],
+            action: Action::Session,
+            claims: Claims::default(),
+            wish: Wish::default(),
+            limits: Limits::default(),
+            origin: None,
+        };
+        self.requests.create(new).await.unwrap().id
+    }
+
+    async fn approves(&self, id: RequestId) {
+        let (chief, by) = (user("chief"), by("chief"));
+        self.requests.approve(id, &chief, &by, None, Narrowed::default()).await.unwrap();
+    }
+
+    /// What became of each request.
+    async fn became<const N: usize>(&self, all: [RequestId; N]) -> [&'static str; N] {
+        let mut words = [""; N];
+        for (word, id) in words.iter_mut().zip(all) {
+            *word = self.requests.get(id).await.unwrap().state.word();
+        }
+        words
+    }
+
+    /// Which requests the gate itself cancelled, as the audit log has it.
+    async fn cancelled_requests(&self) -> Vec<RequestId> {
+        let of = |record: Record| match (record.event, record.actor) {
+            (Event::RequestCancelled { request, .. }, Actor::Proxy) => Some(request),
+            _ => None,
+        };
+        self.records().await.into_iter().filter_map(of).collect()
     }
 
     fn has_user(&self, name: &str) -> bool {
@@ -183,6 +223,81 @@ async fn who_is_made_again_by_the_name_of_one_who_went_stays_until_an_access_of_
     assert!(!world.has_user("jane"));
 }
 
+/// The same where a session needs approval.
+fn approved_by_chief() -> String {
+    RESOURCES.replace("session = {}", "approvers = [\"chief\"]\nsession = { approval = { needed = 1 } }")
+}
+
+/// The same without `jane`.
+fn without_jane(resources: &str) -> String {
+    resources
+        .replace("{ name = \"jane\", email = \"jane@example.com\" }, ", "")
+        .replace("[\"olga\", \"jane\"]", "[\"olga\"]")
+}
+
+async fn what_stands_of_who_was_put_out_by_an_edit_ends_when_another_of_the_name_is_made() {
+    let world = world(&[]).await;
+    let resources = approved_by_chief();
+    world.apply(&resources).await;
+    let id = world.gives("jane").await;
+    world.redeem("jane", &world.code(id).await).await.unwrap();
+    let key = KEY.parse().unwrap();
+    world.remote_accesses.enrol(id, &key, &by("jane")).await.unwrap();
+    let unused = world.code(id).await;
+    let approved = world.wants("jane").await;
+    world.approves(approved).await;
+    let (waits, other) = (world.wants("jane").await, world.wants("olga").await);
+    world.apply(&without_jane(&resources)).await;
+    assert!(!world.has_user("jane"));
+    // Nobody has it.
+    assert_eq!(world.remote_accesses.get(id).await.unwrap().state, RemoteAccessState::Granted);
+    world.apply(&resources).await;
+    assert!(world.has_user("jane"));
+    let access = world.remote_accesses.get(id).await.unwrap();
+    let RemoteAccessState::Cancelled { by: who, .. } = &access.state else { panic!("{access:?}") };
+    assert_eq!((who.as_str(), access.keys.len(), access.before_user), ("the gate", 0, true));
+    assert_eq!(world.access.enrolled(&user("jane"), &key), None);
+    assert!(world.redeem("jane", &unused).await.is_err(), "the code was the other's");
+    assert_eq!(world.became([approved, waits, other]).await, ["cancelled", "cancelled", "pending"]);
+    assert_eq!(world.cancelled_requests().await, [approved, waits]);
+    let told = world.records().await.into_iter().filter_map(|record| match record.event {
+        Event::RemoteAccess { access, step: RemoteAccessStep::Cancelled, .. } => Some((access, record.actor)),
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [(id, Actor::Proxy)]);
+    // It does not take the new one along, and an edit of who is there ends nothing.
+    assert_eq!(world.access.remove_limited_users(moment()).await.unwrap(), Vec::new());
+    let (own, request) = (world.gives("jane").await, world.wants("jane").await);
+    world.apply(&resources.replace("jane@example.com", "jane@example.org")).await;
+    assert_eq!(world.remote_accesses.get(own).await.unwrap().state, RemoteAccessState::Granted);
+    assert_eq!(world.became([request]).await, ["pending"]);
+}
+
+async fn the_requests_of_a_limited_user_end_when_they_go() {
+    let world = world(&[]).await;
+    world.apply(&approved_by_chief()).await;
+    let id = world.gives("jane").await;
+    let approved = world.wants("jane").await;
+    world.approves(approved).await;
+    let waits = world.wants("jane").await;
+    let other = world.wants("olga").await;
+    world.cancels(id).await;
+    assert!(!world.has_user("jane"));
+    assert_eq!(world.became([approved, waits, other]).await, ["cancelled", "cancelled", "pending"]);
+    assert_eq!(world.cancelled_requests().await, [approved, waits]);
+}
+
+async fn a_gate_that_has_not_seen_a_limited_user_go_gives_them_nothing() {
+    let world = world(&[]).await;
+    let other = Access::load(world.store.clone(), world.audit.clone(), border()).await.unwrap();
+    let (store, audit, vault) = (world.store.clone(), world.audit.clone(), world.vault.clone());
+    let behind = RemoteAccesses::new(store, other, audit, vault, Settings::default());
+    let id = world.gives("jane").await;
+    world.cancels(id).await;
+    let told = behind.create(&limited(Some("jane")), &by("boss")).await.unwrap_err().to_string();
+    assert_eq!(told, "user `jane` is not in user group `field`; add them to it first");
+}
+
 async fn of_two_gates_that_see_the_last_access_run_out_one_takes_the_user_away() {
     let world = world(&[]).await;
     world.gives("jane").await;
@@ -234,6 +349,9 @@ on_both! {
     a_limited_user_stays_while_an_access_is_open_and_goes_with_the_last_out_of_access_groups_too,
     a_rejection_is_an_end_too_and_what_waits_for_approval_is_none,
     who_is_made_again_by_the_name_of_one_who_went_stays_until_an_access_of_their_own_ends,
+    what_stands_of_who_was_put_out_by_an_edit_ends_when_another_of_the_name_is_made,
+    the_requests_of_a_limited_user_end_when_they_go,
+    a_gate_that_has_not_seen_a_limited_user_go_gives_them_nothing,
     of_two_gates_that_see_the_last_access_run_out_one_takes_the_user_away,
     who_is_limited_is_told_of_the_end_of_their_own_access_and_of_no_other,
     what_is_only_reported_of_others_is_refused_to_a_limited_user,
