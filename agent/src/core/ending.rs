@@ -214,6 +214,13 @@ impl State {
         if !(ending.undone && ending.processes_ended) {
             return;
         }
+        // Left before this end: what a later one took the place of, or what had one that did not come to be.
+        for retry in &self.retries {
+            let left_by = self.ledger.held(&retry.unit).and_then(|held| held.left_by);
+            if left_by == Some(session) && !ending.standing.contains(&retry.unit) {
+                ending.standing.push(retry.unit.clone());
+            }
+        }
         let failures = self.retries.iter().filter(|retry| ending.standing.contains(&retry.unit));
         ending.report.standing = failures.map(|retry| retry.failure.clone()).collect();
         ending.report.micros = now.boot.saturating_sub(ending.since);

@@ -144,6 +144,32 @@ fn a_rule_of_the_first_end_that_cannot_be_taken_away_stands_until_it_can() {
     assert_eq!((rules(&world), world.state.standing()), (vec![rule(LATER)], Vec::new()));
 }
 
+/// How much is told to stand, and whether something was found changed, as the session's end has it
+/// that was told last.
+fn ended(world: &World, number: u8) -> Option<(usize, bool)> {
+    world.told.iter().rev().find_map(|told| match told {
+        FromAgent::Ended { session: of, ended } if *of == session(number) => {
+            Some((ended.standing.len(), !ended.drift.is_empty()))
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn an_end_tells_of_the_rule_of_the_first_end_that_still_stands_and_again_once_it_is_gone() {
+    let mut world = granted(&[1]);
+    world.failures = 1 << 5;
+    extend(&mut world, 1, LATER);
+    world.settle();
+    revoke(&mut world, 1);
+    assert_eq!((ended(&world, 1), rules(&world)), (Some((1, false)), vec![rule(FIRST)]));
+    world.time += 500_000;
+    world.give(Event::Tick);
+    world.settle();
+    assert_eq!(ended(&world, 1), Some((0, false)));
+    assert_eq!(world.host, world.theirs);
+}
+
 #[test]
 fn whichever_step_is_the_last_before_a_crash_the_journal_says_when_the_grant_ends() {
     let mut ends = Vec::new();
