@@ -146,12 +146,13 @@ impl State {
                 return self.tell_kept(session, until, &failure.to_string(), effects);
             }
         };
+        let from = self.grants.get(&session).and_then(|grant| grant.order.expires).unwrap_or(until);
         let mut joined = self.with_end(session, until);
         joined.retain(|unit| !fresh.iter().any(|(planned, _)| planned == unit));
         let held = joined.iter().filter_map(|unit| self.ledger.held(unit).cloned()).collect();
         let of_session = self.ledger.held.iter().filter(|held| held.holders.contains(&session));
         let accounts = of_session.filter(|held| matches!(held.unit, Unit::Created { .. })).cloned().collect();
-        let extend = Effect::Extend { session, until, fresh: fresh.clone(), joined: held, accounts };
+        let extend = Effect::Extend { session, from, until, fresh: fresh.clone(), joined: held, accounts };
         self.record(Record::Extending { session, until, fresh, joined }, vec![extend], effects);
     }
 

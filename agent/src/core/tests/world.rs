@@ -195,12 +195,13 @@ impl World {
                 let result = self.apply(&order, &fresh, &joined).map(|()| Vec::new());
                 self.inbox.push_back(Event::Applied { session, result });
             }
-            Effect::Extend { session, until, fresh, joined, .. } => {
+            Effect::Extend { session, from, until, fresh, joined, .. } => {
                 self.locked = false;
                 assert!(self.later_ends.contains(&(session, until)), "{session} was to end otherwise");
                 let disk = self.disk();
                 let entry = disk.grants.get(&session);
                 assert!(entry.is_none_or(|entry| entry.extending == Some(until)), "no record of the end");
+                assert!(entry.is_none_or(|entry| entry.expires == Some(from)), "{session} ends otherwise");
                 let order = GrantOrder { expires: Some(until), ..self.orders[&session].clone() };
                 let result = self.apply(&order, &fresh, &joined);
                 self.inbox.push_back(Event::Extended { session, result });
