@@ -8,7 +8,8 @@ use crate::core::{Delta, Held, NotApplied, Unit};
 impl Elevator {
     /// Applies the fresh units, which end later, and verifies them and those that another session
     /// has already; then has the accounts that were created expire after that end, where they expire
-    /// after `from`, the end of before. What has the first end stays; on failure some of what has the later one may be applied.
+    /// after `from`, the end of before. What has the first end stays; on failure some of what has the
+    /// later one may be applied.
     ///
     /// # Errors
     /// The first that could not be applied or verified.
