@@ -16,5 +16,5 @@ mod texts;
 mod vouching;
 
 pub use listener::{ListenerContext, keep_seen, listen};
-pub use registry::{GrantOver, GrantSeen, GrantState, LiveGrant, Registry, What};
+pub use registry::{GrantOver, GrantSeen, GrantState, LiveGrant, NotExtended, Registry, What};
 pub use vouching::{Trust, trust};

@@ -122,7 +122,10 @@ impl State {
             reaped.add(ended);
             match result {
                 Ok(found) => {
-                    drift.extend(found.map(|found| Drift { kind: unit.kind(), found }));
+                    match (found, self.left_by_known(session, &unit)) {
+                        (Some(found), Some(of)) => self.found(of, unit.kind(), found, effects),
+                        (found, _) => drift.extend(found.map(|found| Drift { kind: unit.kind(), found })),
+                    }
                     self.retries.retain(|retry| retry.unit != unit);
                     gone.push(unit);
                 }
@@ -152,6 +155,12 @@ impl State {
                 self.report_standing(&report.drift, now, effects);
             }
         }
+    }
+
+    /// The grant that left a unit which goes without a session's end: it may go on, or have ended.
+    fn left_by_known(&self, session: Option<SessionId>, unit: &Unit) -> Option<SessionId> {
+        let left_by = self.ledger.held(unit).filter(|_| session.is_none())?.left_by;
+        left_by.filter(|of| self.grants.contains_key(of))
     }
 
     /// What is quick is gone: its processes follow, and beside them what is slow.
@@ -213,6 +222,13 @@ impl State {
         let Some(Grant { phase: Phase::Ending(ending), .. }) = self.grants.get_mut(&session) else { return };
         if !(ending.undone && ending.processes_ended) {
             return;
+        }
+        // Left before this end: what a later one took the place of, or what had one that did not come to be.
+        for retry in &self.retries {
+            let left_by = self.ledger.held(&retry.unit).and_then(|held| held.left_by);
+            if left_by == Some(session) && !ending.standing.contains(&retry.unit) {
+                ending.standing.push(retry.unit.clone());
+            }
         }
         let failures = self.retries.iter().filter(|retry| ending.standing.contains(&retry.unit));
         ending.report.standing = failures.map(|retry| retry.failure.clone()).collect();

@@ -21,7 +21,7 @@ use tidegate_common::wire::FromAgent;
 use super::ledger::Record;
 use super::messages::{Effect, Gone, NotApplied, Now};
 use super::running::Job;
-use super::state::{Grant, Phase, State};
+use super::state::{Phase, State};
 use super::unit::{Delta, Pace, Unit};
 
 /// What an order that can be taken asks for.
@@ -146,12 +146,13 @@ impl State {
                 return self.tell_kept(session, until, &failure.to_string(), effects);
             }
         };
+        let from = self.grants.get(&session).and_then(|grant| grant.order.expires).unwrap_or(until);
         let mut joined = self.with_end(session, until);
         joined.retain(|unit| !fresh.iter().any(|(planned, _)| planned == unit));
         let held = joined.iter().filter_map(|unit| self.ledger.held(unit).cloned()).collect();
         let of_session = self.ledger.held.iter().filter(|held| held.holders.contains(&session));
         let accounts = of_session.filter(|held| matches!(held.unit, Unit::Created { .. })).cloned().collect();
-        let extend = Effect::Extend { session, until, fresh: fresh.clone(), joined: held, accounts };
+        let extend = Effect::Extend { session, from, until, fresh: fresh.clone(), joined: held, accounts };
         self.record(Record::Extending { session, until, fresh, joined }, vec![extend], effects);
     }
 
@@ -202,8 +203,9 @@ impl State {
         for Gone { unit, result, .. } in outcomes {
             match result {
                 Ok(found) => {
-                    let grant = self.grants.get_mut(&session);
-                    found.into_iter().zip(grant).for_each(|(found, grant)| grant.found(unit.kind(), found));
+                    if let Some(found) = found {
+                        self.found(session, unit.kind(), found, effects);
+                    }
                     gone.push(unit);
                 }
                 Err(failure) => {
@@ -257,6 +259,24 @@ impl State {
         self.tell_kept(session, until, why, effects);
     }
 
+    /// Something that the grant had touched was not as it had left it: told at its end, and in the log at
+    /// once, because this agent may not be the one that ends it.
+    pub(super) fn found(
+        &mut self,
+        session: SessionId,
+        kind: PrivilegeKind,
+        found: String,
+        effects: &mut Vec<Effect>,
+    ) {
+        effects.push(Effect::Warn(format!("of {session} something was found changed: {found}")));
+        let Some(grant) = self.grants.get_mut(&session) else { return };
+        let drift = match &mut grant.phase {
+            Phase::Ending(ending) => &mut ending.report.drift,
+            Phase::Waiting | Phase::Granting(_) | Phase::Active => &mut grant.drift,
+        };
+        drift.push(Drift { kind, found });
+    }
+
     fn tell_kept(&self, session: SessionId, until: jiff::Timestamp, why: &str, effects: &mut Vec<Effect>) {
         if self.is_active(session) {
             effects.push(kept(session, until, why));
@@ -268,12 +288,5 @@ impl State {
         for (session, until) in self.ledger.half_extended() {
             self.record(Record::NotExtended { session, until, gone: Vec::new() }, Vec::new(), effects);
         }
-    }
-}
-
-impl Grant {
-    /// Something that the grant had touched was not as it had left it; told at its end.
-    fn found(&mut self, kind: PrivilegeKind, found: String) {
-        self.drift.push(Drift { kind, found });
     }
 }

@@ -10,12 +10,17 @@
 
 use std::collections::BTreeSet;
 
+use tidegate_common::id::SessionId;
 use tidegate_common::name::AccountName;
 
 use super::messages::{Effect, Now};
 use super::running::Job;
 use super::state::{Grant, Phase, State};
 use super::unit::{Pace, Unit, units};
+
+/// How long what gives something may take before those that wait for it are late, in microseconds: a
+/// little more than the watchdog gives to each step of it.
+const LONGEST_GIFT: u64 = 45_000_000;
 
 impl State {
     /// The accounts that it changes.
@@ -82,6 +87,9 @@ impl State {
 
     fn begin(&mut self, job: Job, now: Now, effects: &mut Vec<Effect>) {
         let pace = job.pace();
+        if job.gives() {
+            self.gives_by = now.boot.saturating_add(LONGEST_GIFT);
+        }
         if pace == Pace::Quick {
             self.quick_since = now.boot;
             let ends = self.waiting.iter().any(|job| matches!(job, Job::End(_)));
@@ -131,6 +139,15 @@ impl State {
                 true
             }
         }
+    }
+
+    /// Whether a session's end waits until something was given to its account.
+    pub(super) fn waits_for_what_gives(&self, session: SessionId) -> bool {
+        let end = Job::End(session);
+        let gives = self.running.at(Pace::Slow).filter(|job| job.gives());
+        gives.is_some_and(|job| {
+            self.waiting.contains(&end) && !self.accounts(job).is_disjoint(&self.accounts(&end))
+        })
     }
 
     /// Whether a session's end has still to take it back.

@@ -48,6 +48,9 @@ impl State {
         let deadlines = kept()
             .map(|(session, grant)| match grant.lives() {
                 true => (*session, grant.overdue_at()),
+                false if self.waits_for_what_gives(*session) => {
+                    (*session, grant.overdue_at().max(self.quick_since).max(self.gives_by))
+                }
                 false => (*session, grant.overdue_at().max(self.quick_since)),
             })
             .collect();

@@ -169,7 +169,7 @@ impl Ledger {
                 }
                 self.held.retain(|held| !gone.contains(&held.unit));
                 if let Some(entry) = self.grants.get_mut(&session) {
-                    entry.granted = false;
+                    (entry.granted, entry.extending) = (false, None);
                 }
             }
             Record::Ended { session } => {

@@ -147,9 +147,11 @@ pub enum Effect {
     Journal { record: Record, then: Vec<Effect> },
     /// Apply the fresh units and verify all.
     Apply { session: SessionId, fresh: Vec<(Unit, Delta)>, joined: Vec<Held> },
-    /// Apply the fresh units, have accounts that were created expire later, and verify all.
+    /// Apply the fresh units, have accounts that were created expire later, and verify all. Until
+    /// then the grant ends at `from`.
     Extend {
         session: SessionId,
+        from: jiff::Timestamp,
         until: jiff::Timestamp,
         fresh: Vec<(Unit, Delta)>,
         joined: Vec<Held>,

@@ -32,6 +32,8 @@ pub struct State {
     pub(super) running: Running,
     /// When the last quick job began: who waits for those before it is not one that hangs.
     pub(super) quick_since: u64,
+    /// Until when the job that gave something last may take: an end that waits for it is not late.
+    pub(super) gives_by: u64,
     pub(super) retries: Vec<Retry>,
     pub(super) lease: Lease,
     pub(super) linked: bool,

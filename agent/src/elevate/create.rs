@@ -204,8 +204,8 @@ fn day_after(end: jiff::Timestamp) -> i64 {
     end.as_second().div_euclid(SECONDS_OF_DAY).saturating_add(1)
 }
 
-/// Moves the day on which the account expires along with its session's end. One that is late enough
-/// stays, and so does one that somebody else has brought forward.
+/// Moves the day on which the account expires along with its session's end, which was `from` before. One
+/// that is late enough stays, and so does one that somebody else has brought forward.
 ///
 /// # Errors
 /// When it was brought forward, or could not be moved: then it is what it was.
@@ -214,18 +214,18 @@ pub fn expire_later(
     lock: &AccountLock,
     account: &AccountName,
     delta: &Delta,
+    from: jiff::Timestamp,
     end: jiff::Timestamp,
 ) -> Result<(), String> {
-    let Delta::Created { expires: first, .. } = delta else { return Err(foreign()) };
     let there = is_ours(paths, account, delta)?;
     let Some(before) = expiry(paths, account)?.filter(|_| there) else {
         return Err(format!("the account `{account}` is gone, though the agent had made it"));
     };
     let day = day_after(end);
-    let late_enough = match (before.parse::<i64>(), first.parse::<i64>()) {
+    let late_enough = match before.parse::<i64>() {
         // It does not expire.
         _ if before.is_empty() => true,
-        (Ok(now), Ok(first)) if now >= first => now >= day,
+        Ok(now) if now >= day_after(from) => now >= day,
         _ => return Err(format!("somebody else has `{account}` expire before its session ends; left so")),
     };
     if late_enough {

@@ -247,16 +247,20 @@ fn an_account_expires_later_with_its_session_unless_somebody_has_brought_that_fo
     let expires = || expiry(scratch.paths(), &name()).unwrap().unwrap();
     assert_eq!(expires(), "30001");
     // Never earlier.
-    for (end, day) in [(30_005, "30006"), (30_002, "30006"), (30_007, "30008")] {
-        elevator.extend(at(end), &[], &[], &held).unwrap();
+    for (from, end, day) in [(30_000, 30_005, "30006"), (30_000, 30_002, "30006"), (30_005, 30_007, "30008")]
+    {
+        elevator.extend(at(from), at(end), &[], &[], &held).unwrap();
         assert_eq!(expires(), day);
     }
+    // Before the first end, and after it but before the one that it has.
     let shadow = scratch.paths().etc.join("shadow");
     let text = std::fs::read_to_string(&shadow).unwrap();
-    std::fs::write(&shadow, text.replace(":30008:", ":20000:")).unwrap();
-    let refused = elevator.extend(at(30_009), &[], &[], &held).unwrap_err();
-    assert!(refused.failure.why.contains("somebody else has"), "{refused:?}");
-    assert_eq!(expires(), "20000");
+    for day in ["20000", "30003"] {
+        std::fs::write(&shadow, text.replace(":30008:", &format!(":{day}:"))).unwrap();
+        let refused = elevator.extend(at(30_007), at(30_009), &[], &[], &held).unwrap_err();
+        assert!(refused.failure.why.contains("somebody else has"), "{refused:?}");
+        assert_eq!(expires(), day);
+    }
     let gone = elevator.undo(held);
     assert!(gone.iter().all(|gone| gone.result == Ok(None)), "{gone:?}");
     as_before(&scratch);
@@ -270,5 +274,6 @@ fn expire_later_gone(elevator: &mut Elevator) -> String {
     let fresh = elevator.plan(session(), vec![unit]).unwrap();
     elevator.let_go();
     let held = held(fresh);
-    elevator.extend(jiff::Timestamp::UNIX_EPOCH, &[], &[], &held).unwrap_err().failure.why
+    let (from, until) = (jiff::Timestamp::UNIX_EPOCH, jiff::Timestamp::MAX);
+    elevator.extend(from, until, &[], &[], &held).unwrap_err().failure.why
 }

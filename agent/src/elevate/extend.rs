@@ -7,13 +7,15 @@ use crate::core::{Delta, Held, NotApplied, Unit};
 
 impl Elevator {
     /// Applies the fresh units, which end later, and verifies them and those that another session
-    /// has already; then has the accounts that were created expire after that end. What has the first
-    /// end stays; on failure some of what has the later one may be applied.
+    /// has already; then has the accounts that were created expire after that end, where they expire
+    /// after `from`, the end of before. What has the first end stays; on failure some of what has the
+    /// later one may be applied.
     ///
     /// # Errors
     /// The first that could not be applied or verified.
     pub fn extend(
         &mut self,
+        from: jiff::Timestamp,
         until: jiff::Timestamp,
         fresh: &[(Unit, Delta)],
         joined: &[Held],
@@ -21,13 +23,13 @@ impl Elevator {
     ) -> Result<(), NotApplied> {
         self.apply(fresh, joined)?;
         for held in accounts {
-            self.expire_later(held, until).map_err(|why| held.unit.failure(why))?;
+            self.expire_later(held, from, until).map_err(|why| held.unit.failure(why))?;
         }
         Ok(())
     }
 
-    fn expire_later(&self, held: &Held, until: jiff::Timestamp) -> Result<(), String> {
+    fn expire_later(&self, held: &Held, from: jiff::Timestamp, until: jiff::Timestamp) -> Result<(), String> {
         let lock = self.accounts.take(&self.paths)?;
-        create::expire_later(&self.paths, &lock, held.unit.account(), &held.delta, until)
+        create::expire_later(&self.paths, &lock, held.unit.account(), &held.delta, from, until)
     }
 }

@@ -122,8 +122,9 @@ impl Journal {
             return Err(JournalError::Write { path: self.path.clone(), source });
         }
         self.length = self.length.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        let settles = self.settles_a_later_end(record);
         self.ledger.take(record.clone());
-        if self.length > self.compact_at {
+        if settles || self.length > self.compact_at {
             match rewrite(&self.path, &self.ledger) {
                 Ok((file, length)) => {
                     self.file = file;
@@ -134,6 +135,19 @@ impl Journal {
             }
         }
         Ok(())
+    }
+
+    /// Whether what a session was being given is given with it, or not, or taken back. An agent of before
+    /// skips records that it does not know, and its sweep would leave what has the later end: a snapshot
+    /// it reads.
+    fn settles_a_later_end(&self, record: &Record) -> bool {
+        match record {
+            Record::Extended { .. } | Record::NotExtended { .. } => true,
+            Record::Released { session, .. } => {
+                self.ledger.grants.get(session).is_some_and(|entry| entry.extending.is_some())
+            }
+            _ => false,
+        }
     }
 }
 
@@ -254,6 +268,38 @@ mod tests {
         journal.append(&granting(3000)).unwrap();
         assert!(std::fs::metadata(&path).unwrap().len() <= 4000);
         assert_eq!(Journal::read(&path).unwrap(), sum(&[granting(3000)]));
+    }
+
+    #[test]
+    fn a_later_end_that_is_settled_is_in_words_that_an_agent_of_before_reads() {
+        let (session, until) = (SessionId::new(1, 0), jiff::Timestamp::UNIX_EPOCH);
+        let unit = Unit::Sudo {
+            account: "ops".parse().unwrap(),
+            rule: serde_json::from_str("{}").unwrap(),
+            not_after: Some(until),
+        };
+        let delta = Delta::Sudo { file: "a-0".to_owned(), blake3: "00".to_owned() };
+        let fresh = vec![(unit.clone(), delta)];
+        let extending = Record::Extending { session, until, fresh, joined: Vec::new() };
+        for settles in [
+            Record::Extended { session, until },
+            Record::NotExtended { session, until, gone: Vec::new() },
+            // An end came meanwhile, and the rule could not be taken away.
+            Record::Released { session, gone: Vec::new() },
+        ] {
+            let scratch = Scratch::new();
+            let path = scratch.paths().journal();
+            let mut journal = Journal::open(&path).unwrap();
+            let records = [granting(1), extending.clone(), settles];
+            records.iter().for_each(|record| journal.append(record).unwrap());
+            assert!(journal.ledger().held(&unit).is_some());
+            let bytes = std::fs::read(&path).unwrap();
+            assert_eq!(bytes, encode(&Record::Snapshot { ledger: sum(&records) }).unwrap(), "{records:?}");
+            assert!(!String::from_utf8_lossy(&bytes).contains("exten"), "{records:?}");
+            // What comes then is written behind it.
+            journal.append(&Record::Ended { session }).unwrap();
+            assert_eq!(Journal::read(&path).unwrap(), *journal.ledger());
+        }
     }
 
     #[test]

@@ -59,8 +59,8 @@ impl Slow {
             Effect::Apply { session, fresh, joined } => {
                 Some(Event::Applied { session, result: self.elevator.apply(&fresh, &joined) })
             }
-            Effect::Extend { session, until, fresh, joined, accounts } => {
-                let result = self.elevator.extend(until, &fresh, &joined, &accounts);
+            Effect::Extend { session, from, until, fresh, joined, accounts } => {
+                let result = self.elevator.extend(from, until, &fresh, &joined, &accounts);
                 Some(Event::Extended { session, result })
             }
             Effect::Retire { session, units } => {

@@ -14,6 +14,7 @@ mod questions;
 mod view;
 
 pub use error::GrantError;
+pub use extension::NotExtended;
 pub use live::LiveGrant;
 pub use view::{GrantSeen, GrantState, What};
 

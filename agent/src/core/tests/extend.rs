@@ -144,6 +144,82 @@ fn a_rule_of_the_first_end_that_cannot_be_taken_away_stands_until_it_can() {
     assert_eq!((rules(&world), world.state.standing()), (vec![rule(LATER)], Vec::new()));
 }
 
+/// How much is told to stand, and whether something was found changed, as the session's end has it
+/// that was told last.
+fn ended(world: &World, number: u8) -> Option<(usize, bool)> {
+    world.told.iter().rev().find_map(|told| match told {
+        FromAgent::Ended { session: of, ended } if *of == session(number) => {
+            Some((ended.standing.len(), !ended.drift.is_empty()))
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn an_end_tells_of_the_rule_of_the_first_end_that_still_stands_and_again_once_it_is_gone() {
+    let mut world = granted(&[1]);
+    world.failures = 1 << 5;
+    extend(&mut world, 1, LATER);
+    world.settle();
+    revoke(&mut world, 1);
+    assert_eq!((ended(&world, 1), rules(&world)), (Some((1, false)), vec![rule(FIRST)]));
+    world.time += 500_000;
+    world.give(Event::Tick);
+    world.settle();
+    assert_eq!(ended(&world, 1), Some((0, false)));
+    assert_eq!(world.host, world.theirs);
+}
+
+/// A world in which somebody else took the rule of the first end away and the later one is there, and
+/// what came of taking away the first is not known yet.
+fn retired() -> World {
+    let mut world = granted(&[1]);
+    world.someone(&rule(FIRST), false);
+    extend(&mut world, 1, LATER);
+    while !world.inbox.iter().any(|event| matches!(event, Event::Retired { .. })) {
+        assert!(one(&mut world), "the first end was never taken away");
+    }
+    world
+}
+
+#[test]
+fn what_a_later_end_found_changed_is_told_at_the_end_also_when_that_comes_meanwhile() {
+    let mut world = retired();
+    world.settle();
+    assert_eq!(answer(&world, 1), Some(Ok(())));
+    revoke(&mut world, 1);
+    assert_eq!(ended(&world, 1), Some((0, true)));
+    let mut world = retired();
+    revoke(&mut world, 1);
+    assert_eq!(ended(&world, 1), Some((0, true)));
+    assert_eq!(world.host, world.theirs);
+}
+
+#[test]
+fn what_a_later_end_found_changed_is_in_the_log_before_its_agent_may_be_another() {
+    let mut world = retired();
+    let event = world.inbox.pop_front().unwrap();
+    world.give(event);
+    let told = |effect: &Effect| matches!(effect, Effect::Warn(why) if why.contains("was gone already"));
+    assert!(world.work.iter().any(told), "{:?}", world.work);
+}
+
+#[test]
+fn what_is_found_changed_once_the_first_end_is_tried_again_is_told_at_the_end() {
+    let mut world = granted(&[1]);
+    world.failures = 1 << 5;
+    extend(&mut world, 1, LATER);
+    world.settle();
+    world.someone(&rule(FIRST), false);
+    world.time += 500_000;
+    world.give(Event::Tick);
+    world.settle();
+    assert_eq!((rules(&world), world.state.standing()), (vec![rule(LATER)], Vec::new()));
+    revoke(&mut world, 1);
+    assert_eq!(ended(&world, 1), Some((0, true)));
+    assert_eq!(world.host, world.theirs);
+}
+
 #[test]
 fn whichever_step_is_the_last_before_a_crash_the_journal_says_when_the_grant_ends() {
     let mut ends = Vec::new();

@@ -3,7 +3,7 @@
 use tidegate_common::wire::{FromAgent, FromProxy};
 
 use super::world::{LEASE, World};
-use super::{granted, order, session, slow_order};
+use super::{granted, now, order, order_until, session, slow_order};
 use crate::core::{Effect, Event};
 
 #[test]
@@ -94,6 +94,26 @@ fn an_end_that_waits_for_others_is_not_late_while_one_after_the_other_is_done() 
         last = world.time;
     }
     assert!(last >= 15_000_000, "the five take their time: {last}");
+}
+
+#[test]
+fn an_end_that_waits_for_its_own_later_end_is_not_late_while_that_is_given() {
+    let mut world = World::new();
+    let until = |micros| Some(now(micros).wall);
+    world.give(Event::Proxy(FromProxy::Grant(order_until(1, &[1], true, until(LEASE / 2)))));
+    world.settle();
+    let (session, gate) = (session(1), "gate1".parse().unwrap());
+    let until = now(LEASE).wall;
+    world.give(Event::Proxy(FromProxy::Extend { session, gate, until }));
+    world.time += 1_000_000;
+    world.give(Event::Proxy(FromProxy::Revoke { session }));
+    while world.work_one() {}
+    assert!(world.host.contains("g1") && !world.slow.is_empty(), "the end did not wait");
+    let due = world.deadlines.as_ref().and_then(|deadlines| deadlines.get(&session).copied());
+    assert_eq!(due, Some(45_000_000), "the sweep takes it for one that hangs, or never does");
+    assert!(world.ending.contains(&session));
+    world.settle();
+    assert_eq!(world.host, world.theirs);
 }
 
 #[test]

@@ -87,8 +87,16 @@ impl World {
     pub(super) fn give(&mut self, event: Event) {
         self.hear_of(&event);
         let state = std::mem::take(&mut self.state);
+        let before: BTreeSet<SessionId> = state.grants.keys().copied().collect();
         let (state, effects) = step(state, event, self.now());
         self.state = state;
+        for effect in &effects {
+            if let Effect::Send(FromAgent::Ended { session, ended }) = effect
+                && before.contains(session)
+            {
+                self.is_told_whole(*session, ended.standing.is_empty());
+            }
+        }
         self.work.extend(effects);
     }
 
@@ -187,12 +195,13 @@ impl World {
                 let result = self.apply(&order, &fresh, &joined).map(|()| Vec::new());
                 self.inbox.push_back(Event::Applied { session, result });
             }
-            Effect::Extend { session, until, fresh, joined, .. } => {
+            Effect::Extend { session, from, until, fresh, joined, .. } => {
                 self.locked = false;
                 assert!(self.later_ends.contains(&(session, until)), "{session} was to end otherwise");
                 let disk = self.disk();
                 let entry = disk.grants.get(&session);
                 assert!(entry.is_none_or(|entry| entry.extending == Some(until)), "no record of the end");
+                assert!(entry.is_none_or(|entry| entry.expires == Some(from)), "{session} ends otherwise");
                 let order = GrantOrder { expires: Some(until), ..self.orders[&session].clone() };
                 let result = self.apply(&order, &fresh, &joined);
                 self.inbox.push_back(Event::Extended { session, result });
@@ -335,6 +344,13 @@ impl World {
         for what in &self.theirs {
             assert!(self.host.contains(what), "{what} was theirs and is gone");
         }
+    }
+
+    /// An end that is told to have left nothing has left nothing that is tried again.
+    fn is_told_whole(&self, session: SessionId, clean: bool) {
+        let left = |unit: &Unit| self.state.ledger.held(unit).and_then(|held| held.left_by) == Some(session);
+        let stands = self.state.retries.iter().find(|retry| left(&retry.unit));
+        assert!(!clean || stands.is_none(), "{session} was told to be over, and left {stands:?}");
     }
 
     /// After a proxy has said what shall live and all is done, nothing else does.
