@@ -38,7 +38,7 @@ struct Known {
 
 impl Known {
     /// The end to order, where policy has one that is later and was not ordered yet.
-    fn to_order(&self, permitted: Option<Timestamp>) -> Option<Timestamp> {
+    fn wanted(&self, permitted: Option<Timestamp>) -> Option<Timestamp> {
         permitted.filter(|until| *until > self.end && self.asked != Some(*until))
     }
 
@@ -84,7 +84,7 @@ impl GrantedEnd {
     /// Orders the end that policy has now, where it is a later one that was not ordered yet. An agent
     /// that is too old for it is told nothing.
     pub fn follow(&mut self, permitted: Option<Timestamp>) {
-        let later = self.known.to_order(permitted);
+        let later = self.known.wanted(permitted);
         let Some(until) = later.filter(|_| self.order.is_none()) else { return };
         if self.sessions.agents.knows_no_extension(self.session) {
             return;
@@ -136,9 +136,9 @@ mod tests {
         let (end, until) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
         let after = |answer| {
             let mut known = Known { end, asked: Some(until), kept: false };
-            assert_eq!(known.to_order(Some(until)), None, "it is asked already");
+            assert_eq!(known.wanted(Some(until)), None, "it is asked already");
             known.take(answer);
-            (known.to_order(Some(until)), known.end, known.kept)
+            (known.wanted(Some(until)), known.end, known.kept)
         };
         assert_eq!(after(Answer::Silent), (Some(until), end, true));
         assert_eq!(after(Answer::Kept), (None, end, true));
