@@ -40,6 +40,9 @@ use crate::upstream::DialError;
 
 /// How long a client may take to take its farewell.
 pub const FAREWELL: Duration = Duration::from_secs(2);
+/// A device that breaks off in the moment in which its session ends does so because of that: how long
+/// the session may take to say so.
+const MOMENT: Duration = Duration::from_millis(500);
 /// stderr, as `SSH_MSG_CHANNEL_EXTENDED_DATA` numbers it (RFC 4254, 5.2).
 const STDERR: u32 = 1;
 
@@ -59,8 +62,13 @@ enum Done {
 
 /// Serves a channel until it ends. `phase` tells where its session stands. Answers
 /// whether the user was told why.
-pub async fn serve<C: ClientChannel>(client: Client<C>, phase: watch::Receiver<Phase>) -> bool {
-    let done = opened(&client, phase).await;
+pub async fn serve<C: ClientChannel>(client: Client<C>, mut phase: watch::Receiver<Phase>) -> bool {
+    let mut done = opened(&client, phase.clone()).await;
+    if matches!(done, Done::Device(Some(_)))
+        && let Ok(why) = tokio::time::timeout(MOMENT, over(&mut phase)).await
+    {
+        done = why;
+    }
     let farewell = async {
         let sentence = match &done {
             Done::Client | Done::Device(None) => None,

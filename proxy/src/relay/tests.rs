@@ -1,13 +1,16 @@
 //! A relay between a client that is no SSH at all and a device played by a server of russh's.
 
+mod devices;
+
 use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
-use russh::server::{self, Auth, ChannelOpenHandle, Handle, Msg, Session};
-use russh::{Channel, ChannelId, Pty, Sig};
+use russh::{Sig, server};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
+
+use devices::{Device, FLOOD, Silent};
 
 use super::*;
 use crate::inbox::Inbox;
@@ -76,121 +79,6 @@ impl ClientChannel for InMemory {
 
     async fn close(&self) -> Result<(), Gone> {
         self.tell(Told::Close)
-    }
-}
-
-/// A device whose program sends back what it is sent. It tells what else it hears.
-struct Device(mpsc::UnboundedSender<String>);
-
-impl server::Handler for Device {
-    type Error = russh::Error;
-
-    async fn auth_none(&mut self, _: &str) -> Result<Auth, Self::Error> {
-        Ok(Auth::Accept)
-    }
-
-    async fn channel_open_session(
-        &mut self,
-        _: Channel<Msg>,
-        reply: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), Self::Error> {
-        reply.accept().await;
-        Ok(())
-    }
-
-    async fn pty_request(
-        &mut self,
-        id: ChannelId,
-        _: &str,
-        columns: u32,
-        rows: u32,
-        _: u32,
-        _: u32,
-        _: &[(Pty, u32)],
-        session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        let _ = self.0.send(format!("terminal {columns}x{rows}"));
-        session.channel_success(id)
-    }
-
-    async fn exec_request(
-        &mut self,
-        id: ChannelId,
-        command: &[u8],
-        session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        session.channel_success(id)?;
-        if command == b"flood" {
-            tokio::spawn(flood(session.handle(), id));
-        }
-        Ok(())
-    }
-
-    async fn window_change_request(
-        &mut self,
-        _: ChannelId,
-        columns: u32,
-        rows: u32,
-        _: u32,
-        _: u32,
-        _: &mut Session,
-    ) -> Result<(), Self::Error> {
-        let _ = self.0.send(format!("size {columns}x{rows}"));
-        Ok(())
-    }
-
-    async fn signal(&mut self, _: ChannelId, signal: Sig, _: &mut Session) -> Result<(), Self::Error> {
-        let _ = self.0.send(format!("signal {signal:?}"));
-        Ok(())
-    }
-
-    async fn data(&mut self, id: ChannelId, data: &[u8], session: &mut Session) -> Result<(), Self::Error> {
-        let _ = self.0.send(format!("data {}", String::from_utf8_lossy(data)));
-        session.data(id, data.to_vec())
-    }
-
-    async fn channel_eof(&mut self, id: ChannelId, session: &mut Session) -> Result<(), Self::Error> {
-        let _ = self.0.send("eof".to_owned());
-        session.exit_status_request(id, 7)?;
-        session.eof(id)?;
-        session.close(id)
-    }
-}
-
-/// A device that lets everybody in and opens no channel.
-struct Silent {
-    heard: mpsc::UnboundedSender<String>,
-    /// Dropped, they would be refusals.
-    unanswered: Vec<ChannelOpenHandle>,
-}
-
-impl server::Handler for Silent {
-    type Error = russh::Error;
-
-    async fn auth_none(&mut self, _: &str) -> Result<Auth, Self::Error> {
-        Ok(Auth::Accept)
-    }
-
-    async fn channel_open_session(
-        &mut self,
-        _: Channel<Msg>,
-        reply: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), Self::Error> {
-        self.unanswered.push(reply);
-        let _ = self.heard.send("a channel".to_owned());
-        Ok(())
-    }
-}
-
-const FLOOD: usize = 2 << 20;
-
-async fn flood(handle: Handle, id: ChannelId) {
-    for _ in 0..FLOOD / 32_768 {
-        if handle.data(id, vec![b'x'; 32_768]).await.is_err() {
-            return;
-        }
     }
 }
 
@@ -284,6 +172,26 @@ async fn what_a_client_that_is_no_ssh_does_reaches_the_device_and_the_answers_co
         panic!("the log ended");
     };
     tokio::time::timeout(Duration::from_secs(30), closed).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_device_that_breaks_off_as_its_session_ends_does_not_hide_why_it_ends() {
+    for ends in [Some("the time of this access is over"), None] {
+        let mut stage = Stage::new(true, "cat").await;
+        stage.types("break").await;
+        let broken = async {
+            while stage.open.live.facts().channels > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), broken).await.unwrap();
+        if let Some(why) = ends {
+            stage.phase.send_replace(Phase::Over(Some(why.into())));
+        }
+        let why = ends.unwrap_or("the device closed the connection");
+        assert_eq!(stage.told().await, Told::Success);
+        assert_eq!(stage.told().await, Told::Extended(STDERR, format!("\r\ntidegate: {why}\r\n").into()));
+    }
 }
 
 #[tokio::test]

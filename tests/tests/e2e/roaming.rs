@@ -17,7 +17,6 @@ impl Scene<'_> {
     /// Operator may log in to another account too, see the passwords of both, and enter from outside
     /// with a remote access.
     fn roams(&self, other: &str) -> String {
-        self.device.add_account(other).unwrap();
         let (device, operator) = (self.device.name(), &self.operator);
         let target = format!("{other}@{device}");
         let key = self.world.client().public_key(operator).unwrap();
@@ -61,6 +60,7 @@ fn a_limited_remote_access_opens_what_it_names_as_often_as_it_says_until_it_is_c
     needs_devices!();
     let more = "\n[remote_access]\ninside = [\"127.0.0.1\"]\n".to_owned();
     let stand = Stand::with("roamed", Options { more, ..Options::default() });
+    stand.device.add_account("roamer2").unwrap();
     let scene = Scene::set(&stand.world, &stand.device, "roamer", "{}");
     let (target, other) = (scene.target(), scene.roams("roamer2"));
     let none = scene.run_outside(&target, &["echo in"]);
