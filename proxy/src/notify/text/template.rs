@@ -277,10 +277,7 @@ fn said(notice: &Notice, reader: &Reader<'_>, to_type: &dyn Fn(&str) -> String) 
                 .may("Rule", rule.as_ref());
             let mut commands = vec![("To see the session:", to_type(&format!("session show {session}")))];
             if !ended {
-                commands.push((
-                    "To end it (an auditor or an administrator):",
-                    to_type(&format!("session end {session}")),
-                ));
+                commands.push(("To end it (a monitor):", to_type(&format!("session end {session}"))));
             }
             (subject, what, facts, commands)
         }

@@ -193,7 +193,7 @@ impl Story {
     }
 
     fn reported(&self, stage: &mut Stage, access: u64) -> Result<()> {
-        stage.step("The session's report follows by mail; the work is done, and every door shuts");
+        stage.step("The session's report follows by mail; the work is done, and every way in shuts");
         let mail = self.mail(stage, APPROVER, "report of change CHG-2041")?;
         if !mail.plain().contains(UNEXPECTED) {
             bail!("the report does not name the unexpected command");
