@@ -353,6 +353,12 @@ impl Request {
     pub fn is_emergency(&self) -> bool {
         self.claims.emergency.is_some()
     }
+
+    /// Whether somebody approved it; where nobody had to, the rules alone did.
+    #[must_use]
+    pub fn has_approval(&self) -> bool {
+        self.votes.iter().any(|vote| vote.verdict == Verdict::Approve)
+    }
 }
 
 /// The first, and how many more.

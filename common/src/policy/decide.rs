@@ -183,7 +183,15 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
     let unsaid = || missing(snapshot, &at(facts.claims), None).claims_missing();
     let rests = approval.is_some() || live.map_or_else(unsaid, |live| live.requested);
     let counted = live.is_none_or(|live| !live.requested);
-    let covering = if rests { covering(group, terms, facts, counted) } else { None };
+    let answers = |request: &Request| {
+        let claims = facts.claims.or(&request.claims);
+        let asked = Asked { group, terms, claims: &claims, device: &credential.device.name, facts };
+        !missing(snapshot, &asked, None).claims_missing()
+    };
+    let covering = match rests {
+        true => covering(group, terms, facts, counted, approval.is_some(), answers),
+        false => None,
+    };
     let claims = match covering {
         Some((request, _)) => facts.claims.or(&request.claims),
         None => facts.claims.clone(),
@@ -246,15 +254,20 @@ fn own<'a>(group: &AccessGroup, facts: &Facts<'a>) -> impl Iterator<Item = &'a R
     })
 }
 
-/// The approved request that covers this moment, and when it ends or closes. `counted` says
-/// whether it must have a session left; one that began has it already.
+/// The approved request that covers this moment, and when it ends or closes: rather one that answers
+/// what is asked, and of these the one that ends last. `counted` says whether it must have a session
+/// left; one that began has it already. `by_people` says whether somebody has to have approved it:
+/// the rules did when they asked for nobody, and cannot for those that do now.
 fn covering<'a>(
     group: &AccessGroup,
     terms: &Terms,
     facts: &Facts<'a>,
     counted: bool,
+    by_people: bool,
+    answers: impl Fn(&Request) -> bool,
 ) -> Option<(&'a Request, Timestamp)> {
     let approved = own(group, facts).filter(|request| terms.emergency || !request.is_emergency());
+    let approved = approved.filter(|request| !by_people || request.is_emergency() || request.has_approval());
     let open = approved.filter_map(|request| match request.state_under(group, facts.now) {
         RequestState::Approved { window } if window.contains(facts.now) => {
             let limits = &request.limits;
@@ -264,7 +277,7 @@ fn covering<'a>(
         }
         _ => None,
     });
-    open.max_by_key(|(request, end)| (*end, request.id))
+    open.max_by_key(|(request, end)| (answers(request), *end, request.id))
 }
 
 fn missing(snapshot: &Snapshot, asked: &Asked<'_>, approval: Option<&Approval>) -> Needs {

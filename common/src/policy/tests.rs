@@ -165,7 +165,9 @@ fn refused(decision: Decision) -> Refusal {
 }
 
 fn request(state: RequestState) -> Request {
-    Request { state, ..testing::request() }
+    let approved = matches!(state, RequestState::Approved { .. });
+    let votes = if approved { vec![vote("approver", 1, Verdict::Approve)] } else { Vec::new() };
+    Request { state, votes, ..testing::request() }
 }
 
 fn approved() -> Request {

@@ -257,3 +257,23 @@ proptest::proptest! {
         proptest::prop_assert_eq!(permitted, listed && matches && open && approved_now && same_target && justified);
     }
 }
+
+#[test]
+fn what_the_rules_alone_approved_counts_no_more_once_somebody_has_to() {
+    let by_rules = Request { votes: Vec::new(), ..approved() };
+    let terms = "session = { justification = true }";
+    let permit = permit(ask("ops@db01").with(by_rules.clone()).of(&group(ALL, terms)));
+    assert_eq!(permit.request(), Some(RequestId(7)));
+    let needs = needs(ask("ops@db01").with(by_rules).of(&group(ALL, APPROVED)));
+    assert_eq!(needs.approval.unwrap().waiting, None);
+}
+
+#[test]
+fn of_two_that_are_open_the_one_that_says_what_is_asked_is_rested_on() {
+    let silent = Request { id: RequestId(8), claims: Claims::default(), ..approved() };
+    let window = Window { start: noon(), end: after(120) };
+    let silent = Request { state: RequestState::Approved { window }, ..silent };
+    let mut facts = ask("ops@db01").with(approved());
+    facts.requests.push(silent);
+    assert_eq!(permit(facts.of(&group(ALL, APPROVED))).request(), Some(RequestId(7)));
+}

@@ -201,7 +201,11 @@ impl World {
         };
         let needs_approval = approval(group, terms, *now);
         let alone = missing(&[claims]);
-        let covering: Vec<_> = requests.iter().filter(covers).collect();
+        let approved = |request: &&Request| {
+            let people = request.votes.iter().any(|vote| vote.verdict == Verdict::Approve);
+            !needs_approval || people || request.claims.emergency.is_some()
+        };
+        let covering: Vec<_> = requests.iter().filter(covers).filter(approved).collect();
         if alone == [false; 3] && !needs_approval {
             return Answer::Yes(group.name.to_string());
         }
