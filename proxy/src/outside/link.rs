@@ -46,7 +46,7 @@ pub enum CodeError {
     #[error("that code has expired; ask an administrator to send another")]
     Expired,
     /// Too many wrong ones.
-    #[error("too many wrong codes; try again in a quarter of an hour")]
+    #[error("too many wrong codes; a right one is taken all the same: copy it as it was sent to you")]
     Deaf,
     /// The access is not good now, or not from there.
     #[error(transparent)]
