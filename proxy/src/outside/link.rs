@@ -111,6 +111,9 @@ impl RemoteAccesses {
         if !reached {
             return Err(RemoteAccessError::Unreached { user: access.user.clone(), channel });
         }
+        if !self.0.settings.sends.contains(&channel) {
+            return Err(RemoteAccessError::Unset(channel));
+        }
         let expires = self.0.settings.code.after(now).min(access.window.end);
         let code = fresh();
         let Some(kept) = plain(code.reveal()) else { return Err(RemoteAccessError::Stopping) };
