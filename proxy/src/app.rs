@@ -12,6 +12,7 @@ use tidegate_common::audit::{EndCause, Entry, Event, Note};
 use tidegate_common::id::SessionId;
 use tidegate_common::model::Credential;
 use tidegate_common::name::{CredentialName, DeviceName};
+use tidegate_common::notice::Channel;
 use tidegate_common::policy;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,7 +31,7 @@ use crate::governance::{Codes, Endpoint};
 use crate::keys::Keys;
 use crate::login::Logins;
 use crate::notify;
-use crate::outside::RemoteAccesses;
+use crate::outside::{self, RemoteAccesses};
 use crate::recordings::{self, Floors, Least, RecordingKey, Recordings};
 use crate::refusals::Refusals;
 use crate::requests::{self, Requests};
@@ -115,8 +116,14 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let (ssh_address, agents_address) = (ssh_listener.local_addr()?, agents_listener.local_addr()?);
     let ssh_name = dialled(&config, ssh_address);
 
+    let mut outside = outside::Settings::from(remote);
+    outside.sends.retain(|channel| match channel {
+        Channel::Mail => config.notify.mail.is_some(),
+        Channel::Sms => config.notify.sms.is_some(),
+        Channel::Webhook => false,
+    });
     let remote_accesses =
-        RemoteAccesses::new(store.clone(), access.clone(), audit.clone(), vault.clone(), remote.into());
+        RemoteAccesses::new(store.clone(), access.clone(), audit.clone(), vault.clone(), outside);
     let services = Arc::new(Services {
         store: store.clone(),
         access: access.clone(),

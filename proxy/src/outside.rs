@@ -23,6 +23,7 @@ use tidegate_common::audit::{Actor, Entry, Event, Note, RemoteAccessStep};
 use tidegate_common::id::RemoteAccessId;
 use tidegate_common::model::RemoteAccess;
 use tidegate_common::name::UserName;
+use tidegate_common::notice::Channel;
 use tidegate_common::time::Length;
 use tokio::sync::Mutex;
 
@@ -47,6 +48,8 @@ pub struct Settings {
     pub tell_before: Length,
     /// Who else is told.
     pub tell: Vec<UserName>,
+    /// By what the gate sends codes.
+    pub sends: Vec<Channel>,
 }
 
 impl Default for Settings {
@@ -58,6 +61,7 @@ impl Default for Settings {
             code: Length::minutes(60),
             tell_before: Length::hours(24),
             tell: Vec::new(),
+            sends: vec![Channel::Mail, Channel::Sms],
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer};
 use super::{Change, ChangeState, CommandPattern, Expected, MOST_DEVICES, MOST_EXPECTED, MOST_RESPONSIBLE};
 use crate::model::{Mistake, Mistakes, Role, Snapshot, Text, line_and_column};
 use crate::name::{AccessGroupName, ChangeId, DeviceName, UserName};
+use crate::time::Length;
 
 /// More than any plan.
 const MOST_BYTES: usize = 1 << 20;
@@ -14,37 +15,29 @@ const MOST_BYTES: usize = 1 << 20;
 const FARTHEST: SignedDuration = SignedDuration::from_hours(24 * 366);
 
 /// A change that is not made yet; a TOML text reads as one.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     /// As the organisation calls it.
     pub id: ChangeId,
     /// In a few words.
     pub title: Text,
     /// In more.
-    #[serde(default)]
     pub description: Option<Text>,
     /// From when.
-    #[serde(deserialize_with = "moment")]
     pub start: Timestamp,
     /// Until when.
-    #[serde(deserialize_with = "moment")]
     pub due: Timestamp,
     /// Under which access group.
-    #[serde(rename = "access_group")]
     pub group: AccessGroupName,
     /// On which devices.
     pub devices: Vec<DeviceName>,
     /// What shall run.
-    #[serde(default, deserialize_with = "commands")]
     pub commands: Vec<Expected>,
     /// Whether in this order.
-    #[serde(default)]
     pub ordered: bool,
     /// Who is told.
     pub responsible: Vec<UserName>,
     /// Whether what is not expected ends the session.
-    #[serde(default)]
     pub interrupt: bool,
 }
 
@@ -57,9 +50,12 @@ pub enum DraftError {
     /// It is over already.
     #[error("its due is over already; give one that lies ahead")]
     Over,
-    /// It begins or ends more than a year ahead.
-    #[error("it begins or takes longer than a year ahead; give an earlier start and due")]
+    /// It begins more than a year ahead.
+    #[error("its start lies more than a year ahead; give an earlier start")]
     Far,
+    /// It takes longer than a year.
+    #[error("its due comes more than a year after its start; give an earlier due")]
+    Long,
     /// There is no such access group.
     #[error("there is no access group `{0}`")]
     Group(AccessGroupName),
@@ -95,19 +91,20 @@ pub enum DraftError {
 }
 
 impl Draft {
-    /// Reads a TOML text.
+    /// Reads a TOML text; `now` is what its moments that are written as `+2h` count from.
     ///
     /// # Errors
     /// The first mistake, with its place.
-    pub fn read(text: &str) -> Result<Self, Mistakes> {
+    pub fn read(text: &str, now: Timestamp) -> Result<Self, Mistakes> {
         let wrong = |place, why: &str| Mistakes(vec![Mistake::at(place, why)]);
         if text.len() > MOST_BYTES {
             return Err(wrong((1, 1), &format!("the text is larger than {} MiB", MOST_BYTES >> 20)));
         }
-        toml::from_str(text).map_err(|error| {
+        let written: Written = toml::from_str(text).map_err(|error| {
             let place = line_and_column(text, error.span().map_or(0, |span| span.start));
             wrong(place, error.message())
-        })
+        })?;
+        Ok(written.from(now))
     }
 
     /// The change that it makes, waiting for approval.
@@ -167,8 +164,11 @@ impl Draft {
         if self.due <= now {
             wrong.push(DraftError::Over);
         }
-        if self.start.duration_since(now) > FARTHEST || self.due.duration_since(self.start) > FARTHEST {
+        if self.start.duration_since(now) > FARTHEST {
             wrong.push(DraftError::Far);
+        }
+        if self.due.duration_since(self.start) > FARTHEST {
+            wrong.push(DraftError::Long);
         }
         match snapshot.group(&self.group) {
             None => wrong.push(DraftError::Group(self.group.clone())),
@@ -206,8 +206,70 @@ impl Draft {
     }
 }
 
-/// A moment as TOML writes it, or as text; always with its offset from UTC.
-fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+/// A draft as its text has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    id: ChangeId,
+    title: Text,
+    #[serde(default)]
+    description: Option<Text>,
+    #[serde(default = "at_once", deserialize_with = "moment")]
+    start: Moment,
+    #[serde(deserialize_with = "moment")]
+    due: Moment,
+    access_group: AccessGroupName,
+    devices: Vec<DeviceName>,
+    #[serde(default, deserialize_with = "commands")]
+    commands: Vec<Expected>,
+    #[serde(default)]
+    ordered: bool,
+    responsible: Vec<UserName>,
+    #[serde(default)]
+    interrupt: bool,
+}
+
+impl Written {
+    fn from(self, now: Timestamp) -> Draft {
+        Draft {
+            id: self.id,
+            title: self.title,
+            description: self.description,
+            start: self.start.from(now),
+            due: self.due.from(now),
+            group: self.access_group,
+            devices: self.devices,
+            commands: self.commands,
+            ordered: self.ordered,
+            responsible: self.responsible,
+            interrupt: self.interrupt,
+        }
+    }
+}
+
+/// A moment, or so long from now.
+enum Moment {
+    Now,
+    At(Timestamp),
+    In(Length),
+}
+
+impl Moment {
+    fn from(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Now => now,
+            Self::At(moment) => moment,
+            Self::In(length) => length.after(now),
+        }
+    }
+}
+
+fn at_once() -> Moment {
+    Moment::Now
+}
+
+/// A moment as TOML writes it, or as text, always with its offset from UTC; or `+2h`.
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Moment, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Written {
@@ -218,9 +280,14 @@ fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Er
         Written::Date(date) => date.to_string(),
         Written::Text(text) => text,
     };
-    text.parse().map_err(|_| {
+    let moment = match text.strip_prefix('+') {
+        Some(length) => length.parse().ok().map(Moment::In),
+        None => text.parse().ok().map(Moment::At),
+    };
+    moment.ok_or_else(|| {
         let text = crate::unseen::quoted(&text, 40);
-        serde::de::Error::custom(format!("`{text}` is no moment; write it as 2026-12-24T18:00:00Z"))
+        let how = "write it as 2026-12-24T18:00:00Z, or \"+2h\" for two hours from now";
+        serde::de::Error::custom(format!("`{text}` is no moment; {how}"))
     })
 }
 

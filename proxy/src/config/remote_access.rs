@@ -84,6 +84,7 @@ impl From<&RemoteAccess> for Settings {
             code: settings.code,
             tell_before: settings.tell_before,
             tell: settings.tell.clone(),
+            ..Self::default()
         }
     }
 }

@@ -46,6 +46,11 @@ pub(super) fn span(seconds: i64) -> String {
 
 /// Lines of `label: value`, without those that say nothing.
 pub(super) fn sheet<const N: usize>(lines: [(&str, String); N]) -> String {
+    sheet_of(&lines)
+}
+
+/// The same, of lines that come from more than one place.
+pub(super) fn sheet_of(lines: &[(&str, String)]) -> String {
     let width = lines.iter().map(|(label, _)| label.len()).max().unwrap_or_default();
     let lines = lines.iter().filter(|(_, value)| !value.is_empty()).map(|(label, value)| {
         let value: String = value.chars().map(tidegate_common::unseen::printable).collect();
@@ -57,6 +62,13 @@ pub(super) fn sheet<const N: usize>(lines: [(&str, String); N]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_values_of_a_sheet_stand_below_each_other_and_what_says_nothing_is_left_out() {
+        let line = |label, value: &str| (label, value.to_owned());
+        let told = sheet_of(&[line("user", "olga"), line("governance code", ""), line("from", "now")]);
+        assert_eq!(told, "user             olga\nfrom             now\n");
+    }
 
     #[test]
     fn times_are_told_relative_to_now_in_one_unit() {

@@ -95,6 +95,11 @@ pub enum RemoteAccessError {
         /// How.
         channel: Channel,
     },
+    /// The gate sends nothing that way.
+    #[error(
+        "this gate sends nothing by {0}: its settings have no [notify.{0}]; set it, or send it the other way"
+    )]
+    Unset(Channel),
     /// Not by a code.
     #[error("only who entered with the code of a link enrols a key; `get user` shows the keys of others")]
     NoCode,

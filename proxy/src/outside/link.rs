@@ -46,7 +46,7 @@ pub enum CodeError {
     #[error("that code has expired; ask an administrator to send another")]
     Expired,
     /// Too many wrong ones.
-    #[error("too many wrong codes; try again in a quarter of an hour")]
+    #[error("too many wrong codes; a right one is taken all the same: copy it as it was sent to you")]
     Deaf,
     /// The access is not good now, or not from there.
     #[error(transparent)]
@@ -110,6 +110,9 @@ impl RemoteAccesses {
         });
         if !reached {
             return Err(RemoteAccessError::Unreached { user: access.user.clone(), channel });
+        }
+        if !self.0.settings.sends.contains(&channel) {
+            return Err(RemoteAccessError::Unset(channel));
         }
         let expires = self.0.settings.code.after(now).min(access.window.end);
         let code = fresh();

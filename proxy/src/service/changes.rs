@@ -43,7 +43,7 @@ pub async fn create(services: &Services, actor: &Actor, written: Written<'_>) ->
                 let mut bytes = Vec::new();
                 source.take(MOST_BYTES + 1).read_to_end(&mut bytes).await?;
                 let text = String::from_utf8(bytes).map_err(|_| Failure::NotText)?;
-                Draft::read(&text).map_err(|mistakes| {
+                Draft::read(&text, jiff::Timestamp::now()).map_err(|mistakes| {
                     let file = called.unwrap_or_else(|| "the text".to_owned());
                     Failure::Mistakes { file, mistakes }
                 })?

@@ -88,7 +88,12 @@ fn what_the_readme_has_its_reader_write_is_taken() {
     let mut resources = Resources::read(&people.concat()).unwrap();
     for (name, text) in &all {
         if name == "change.toml" {
-            Draft::read(text).unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
+            let now = jiff::Timestamp::now();
+            let draft = Draft::read(text, now).unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
+            // Whenever it is typed.
+            assert!(draft.start >= now && draft.due > draft.start, "{draft:?}");
+            assert!(draft.due.duration_since(now) < jiff::SignedDuration::from_hours(366 * 24), "{draft:?}");
+            assert!(all.iter().any(|(_, text)| text.contains(&format!("name = \"{}\"", draft.group))));
         } else {
             let update = resources.update(text).unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
             resources = update.whole;

@@ -165,7 +165,7 @@ fn what_is_only_reported_lets_everybody_in_and_tells_whom_it_would_not() {
     assert!(logged(&world, "login-refused", "why").is_empty());
 }
 
-/// The code that was sent last: it waits in the outbox, as no mail server is configured.
+/// The code that was sent last: it waits in the outbox, as no mail server answers.
 fn code(world: &World) -> String {
     let ask = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT secret FROM notification \
                WHERE secret IS NOT NULL ORDER BY id DESC').fetchone()[0])";
@@ -187,7 +187,8 @@ fn asks(world: &World, command: &[&str]) -> Pty {
 fn the_code_of_a_link_lets_its_user_in_once_and_enrols_a_key_until_the_access_ends() {
     let scratch = Scratch::new("places");
     let geoip = scratch.file("places.mmdb", &places(nested("BR", "SP", "Sao Paulo")));
-    let world = world(&geoip, "");
+    let mail = "\n[notify.mail]\nserver = \"127.0.0.1:1\"\ntls = \"none\"\nfrom = \"gate@example.org\"\n";
+    let world = world(&geoip, mail);
     let read = || !logged(&world, "locations-read", "file").is_empty();
     wait::until_true("the database is read", PATIENCE, read).unwrap();
     world.apply("[[user]]\nname = \"adam\"\nemail = \"adam@example.org\"\n").unwrap();

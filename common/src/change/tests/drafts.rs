@@ -45,7 +45,7 @@ fn snapshot() -> Snapshot {
 }
 
 fn made(text: &str, author: &str) -> Result<Change, Vec<String>> {
-    let draft = Draft::read(text).map_err(|mistakes| vec![mistakes.to_string()])?;
+    let draft = Draft::read(text, after(-3600)).map_err(|mistakes| vec![mistakes.to_string()])?;
     let made = draft.made(&snapshot(), &author.parse().unwrap(), after(-3600));
     made.map_err(|wrong| wrong.iter().map(ToString::to_string).collect())
 }
@@ -100,6 +100,26 @@ fn everything_that_is_wrong_with_a_draft_is_told_at_once() {
 }
 
 #[test]
+fn a_moment_may_be_said_as_so_long_from_now_and_without_a_start_it_begins_at_once() {
+    let text = TEXT.replace("2026-06-01T14:00:00+02:00", "+2h");
+    let change = made(&text.replace("2026-06-01T12:00:00Z", "\"+1h\""), "operator").unwrap();
+    assert_eq!((change.start, change.due), (noon(), after(3600)));
+    let change = made(&text.replace("start = 2026-06-01T12:00:00Z\n", ""), "operator").unwrap();
+    assert_eq!((change.start, change.due), (after(-3600), after(3600)));
+    let wrong = made(&text.replace("+2h", "+soon"), "operator").unwrap_err().concat();
+    assert!(wrong.contains("`+soon` is no moment"), "{wrong}");
+}
+
+#[test]
+fn a_start_that_is_too_far_and_a_due_that_is_too_far_are_told_apart() {
+    let far = TEXT.replace("2026-06-01T12", "2030-06-01T12").replace("2026-06-01T14:00", "2030-06-01T15:00");
+    let told = made(&far, "operator").unwrap_err();
+    assert_eq!(told, ["its start lies more than a year ahead; give an earlier start"]);
+    let told = made(&TEXT.replace("2026-06-01T14:00", "2030-06-01T15:00"), "operator").unwrap_err();
+    assert_eq!(told, ["its due comes more than a year after its start; give an earlier due"]);
+}
+
+#[test]
 fn a_mistake_in_a_text_is_told_with_its_place() {
     for (from, to, expected) in [
         ("title", "titel", "line 3, column 1: unknown field `titel`"),
@@ -108,12 +128,12 @@ fn a_mistake_in_a_text_is_told_with_its_place() {
         ("CHG-2041", "CHG 2041", "line 2, column"),
         ("[\"db01\"]", "[\"db01\"", "line"),
     ] {
-        let wrong = Draft::read(&TEXT.replace(from, to)).unwrap_err().to_string();
+        let wrong = Draft::read(&TEXT.replace(from, to), noon()).unwrap_err().to_string();
         assert!(wrong.contains(expected), "{wrong}");
     }
     // What it repeats of the text does nothing to the terminal that shows it.
     let odd = r#""\u001b[2J\u202e""#;
-    let wrong = Draft::read(&format!("{odd} = 1{TEXT}")).unwrap_err().to_string();
+    let wrong = Draft::read(&format!("{odd} = 1{TEXT}"), noon()).unwrap_err().to_string();
     assert!(wrong.starts_with("line 1, column 1: unknown field") && wrong.contains("[2J"), "{wrong:?}");
     assert!(!wrong.chars().any(crate::unseen::is_unseen), "{wrong:?}");
 }

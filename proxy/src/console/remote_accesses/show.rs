@@ -2,7 +2,7 @@
 
 use tidegate_common::model::{Claims, Limited, RemoteAccessWord};
 
-use super::super::show::{maybe, moment, sheet};
+use super::super::show::{maybe, moment, sheet, sheet_of};
 use crate::service::remote_accesses::RemoteAccessView;
 
 /// One sentence on where a remote access stands.
@@ -27,10 +27,14 @@ fn listed<T: ToString>(items: &[T]) -> String {
 
 /// What it is for, when, and what it reaches.
 pub(super) fn summary(access: &RemoteAccessView) -> String {
+    sheet(lines(access))
+}
+
+fn lines(access: &RemoteAccessView) -> [(&'static str, String); 12] {
     let Claims { justification, reason, governance, .. } = &access.claims;
     let limited = access.limited.as_ref();
     let of = |field: fn(&Limited) -> String| limited.map(field).unwrap_or_default();
-    sheet([
+    [
         ("user group", access.group.to_string()),
         (
             "access",
@@ -69,7 +73,7 @@ pub(super) fn summary(access: &RemoteAccessView) -> String {
                 )
             }),
         ),
-    ])
+    ]
 }
 
 pub(super) fn details(access: &RemoteAccessView) -> String {
@@ -77,7 +81,7 @@ pub(super) fn details(access: &RemoteAccessView) -> String {
         Some(left) => format!("{} used, {left} left", access.used),
         None => String::new(),
     };
-    let mut text = sheet([
+    let mut all = vec![
         ("remote access", access.id.to_string()),
         ("state", sentence(access)),
         ("user", access.user.to_string()),
@@ -89,8 +93,10 @@ pub(super) fn details(access: &RemoteAccessView) -> String {
         ("keys", if access.keys == 0 { String::new() } else { access.keys.to_string() }),
         ("ended by", maybe(access.ended_by.as_ref())),
         ("remark", maybe(access.remark.as_ref())),
-    ]);
-    text.push_str(&summary(access));
+    ];
+    // One sheet, so that all values stand below each other.
+    all.extend(lines(access));
+    let mut text = sheet_of(&all);
     for approved in &access.approvals {
         let comment = approved.comment.as_ref().map(|comment| format!(": {comment}")).unwrap_or_default();
         text.push_str(&format!("{} approves at {}{comment}\n", approved.by, moment(approved.at)));

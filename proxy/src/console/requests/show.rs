@@ -92,7 +92,8 @@ pub(super) fn details(shown: &ShownRequest) -> String {
         ));
     }
     if let (StateWord::Cancelled, Some(at)) = (request.state, request.ended) {
-        text.push_str(&format!("{} cancels it at {}\n", request.user, moment(at)));
+        // By its user, or by the gate once nothing could come of it any more: the log has by whom.
+        text.push_str(&format!("it was cancelled at {}\n", moment(at)));
     }
     if let Some(Review { by, at, origin, comment }) = &request.review {
         let comment = comment.as_ref().map(|comment| format!(": {comment}")).unwrap_or_default();
