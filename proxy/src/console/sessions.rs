@@ -79,7 +79,9 @@ fn told(verified: &Verified, id: &str) -> String {
     let transfers =
         verified.transfers.as_ref().map(|of| format!("\nthe list of its transfers is {}", of.told));
     let (commands, transfers) = (commands.unwrap_or_default(), transfers.unwrap_or_default());
-    format!("{what} is {}{commands}{transfers}", verified.detail)
+    // Also a whole file may say that nobody saw what ran.
+    let gaps = show::gaps(&verified.unseen);
+    format!("{what} is {}{commands}{transfers}{gaps}", verified.detail)
 }
 
 async fn list(
