@@ -91,6 +91,7 @@ async fn list(
     screen: &mut Screen<'_>,
 ) -> Result<u8, Failure> {
     let SessionList { live, user, credential: target, limit } = asked;
+    let narrowed = user.is_some() || target.is_some();
     let sessions = sessions::list(services, actor, Filter { live, user, target, limit }).await?;
     let now = Timestamp::now();
     let table = || {
@@ -108,7 +109,11 @@ async fn list(
         }
         table
     };
-    let empty = if live { "No session lives now." } else { "There was no session yet." };
+    let empty = match (narrowed, live) {
+        (true, _) => "No session matches.",
+        (false, true) => "No session lives now.",
+        (false, false) => "There was no session yet.",
+    };
     screen.list_or(&sessions, table, empty).await?;
     Ok(0)
 }
