@@ -74,6 +74,8 @@ pub struct Conversation {
     refused_codes: u8,
     /// Why what was approved does not open this now.
     held: Option<String>,
+    /// The options that a request for it takes.
+    options: String,
     ask: Ask,
     since: Instant,
     pause: Duration,
@@ -109,6 +111,7 @@ impl Admission {
             empty: 0,
             refused_codes: 0,
             held: None,
+            options: String::new(),
             since: Instant::now(),
             pause: FIRST_PAUSE,
         };
@@ -183,6 +186,7 @@ impl Conversation {
     async fn ask_for(&mut self, needs: Needs) -> Result<Step, AuditError> {
         // What waits has its justification and all else: who comes again joins it.
         self.held = needs.held.as_ref().map(|(id, held)| held.sentence(*id));
+        self.options = options(&needs, &self.claims);
         let held = needs.held.as_ref().filter(|_| needs.approval.is_some());
         let waiting = needs.approval.as_ref().and_then(|need| need.waiting);
         let asked = waiting.or(held.map(|(id, _)| *id));
@@ -254,7 +258,7 @@ impl Conversation {
             return held.clone();
         }
         let (target, user) = (&self.target, self.proved.user.as_str());
-        let words = format!("request create {target} --justification '...'");
+        let words = format!("request create {target}{}", self.options);
         format!(
             "access to {target} needs an answer, and none was given; without a terminal, make a request \
              first: {}",
@@ -342,6 +346,18 @@ impl Conversation {
         }
         Ok(Step::Ask(self.ask()))
     }
+}
+
+/// The options of a request that says what its group wants, with what was answered already.
+fn options(needs: &Needs, said: &Claims) -> String {
+    let governance = needs.governance || said.governance.is_some();
+    let wanted = [
+        (needs.justification || said.justification.is_some(), " --justification '...'"),
+        (!needs.reasons.is_empty() || said.reason.is_some(), " --reason NAME"),
+        (needs.change.is_some() || said.change.is_some(), " --change ID"),
+        (governance, " --governance CODE"),
+    ];
+    wanted.into_iter().filter_map(|(wanted, option)| wanted.then_some(option)).collect()
 }
 
 /// How a request ended that somebody waited for.

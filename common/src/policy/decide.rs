@@ -136,7 +136,7 @@ pub(super) struct Live {
 /// register of reasons is not asked again; all else holds now.
 pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<Live>) -> Decision {
     let since = live.map_or(facts.now, |live| live.since);
-    let refuse = |why| Decision::Refused(Refusal { target: facts.target.clone(), why });
+    let refuse = |why| Decision::Refused(Refusal { target: facts.target.clone(), action: facts.action, why });
     let Some(user) = snapshot.user_entry(facts.user) else { return refuse(Why::UnknownUser) };
     if !user.user.enabled {
         return refuse(Why::DisabledUser);

@@ -240,8 +240,15 @@ fn a_disabled_user_is_refused_and_an_enabled_one_is_not() {
 fn an_action_without_terms_is_not_allowed() {
     let snapshot = group(ALL, FREE);
     let asked = Ask { action: Action::ViewPassword, ..ask("ops@db01") };
-    let why = refused(asked.of(&snapshot)).why().to_string();
+    let refusal = refused(asked.of(&snapshot));
+    let why = refusal.why().to_string();
     assert!(why.contains("does not allow the action `view password`"), "{why}");
+    // They may have a session. Of what does not exist it says the same.
+    let told = refusal.to_string();
+    assert!(told.starts_with("viewing the password of ops@db01 is not given to you; "), "{told}");
+    let unknown = Ask { action: Action::ViewPassword, ..ask("nobody@db01") };
+    let unknown = refused(unknown.of(&snapshot)).to_string();
+    assert_eq!(unknown, told.replace("ops@", "nobody@"));
     let both = group(ALL, "session = {}\npassword = {}");
     let permit = permit(Ask { action: Action::ViewPassword, ..ask("ops@db01") }.of(&both));
     assert!(permit.privileges().is_empty());

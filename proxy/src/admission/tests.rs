@@ -229,7 +229,9 @@ async fn who_answers_with_nothing_for_ever_has_no_terminal() {
         asks(conversation.answer("").await.unwrap());
     }
     let sentence = refused(conversation.answer("").await.unwrap());
-    let typed = "ssh -p 2222 operator@gate.example.org request create all@db01 --justification '...'";
+    // All that its group wants: a request without it would be refused.
+    let typed = "ssh -p 2222 operator@gate.example.org request create all@db01 --justification '...' --change ID \
+                 --governance CODE";
     assert!(sentence.ends_with(typed), "{sentence}");
 }
 

@@ -78,6 +78,7 @@ async fn list(
     screen: &mut Screen<'_>,
 ) -> Result<(), Failure> {
     let NotifyList { state, user, kind, limit } = asked;
+    let narrowed = state.is_some() || user.is_some() || kind.is_some();
     let state = state.and_then(|word| word.parse().ok());
     let listed = notifications::list(services, actor, Filter { state, user, kind, limit }).await?;
     let now = Timestamp::now();
@@ -86,7 +87,8 @@ async fn list(
         listed.iter().for_each(|one| table.row(cells(one, now)));
         table
     };
-    screen.list_or(&listed, table, "Nobody was told anything.").await?;
+    let empty = if narrowed { "No notification matches." } else { "Nobody was told anything." };
+    screen.list_or(&listed, table, empty).await?;
     let notes: Vec<String> = listed.iter().filter_map(note).collect();
     screen.notes(&notes).await
 }

@@ -79,7 +79,9 @@ fn told(verified: &Verified, id: &str) -> String {
     let transfers =
         verified.transfers.as_ref().map(|of| format!("\nthe list of its transfers is {}", of.told));
     let (commands, transfers) = (commands.unwrap_or_default(), transfers.unwrap_or_default());
-    format!("{what} is {}{commands}{transfers}", verified.detail)
+    // Also a whole file may say that nobody saw what ran.
+    let gaps = show::gaps(&verified.unseen);
+    format!("{what} is {}{commands}{transfers}{gaps}", verified.detail)
 }
 
 async fn list(
@@ -89,6 +91,7 @@ async fn list(
     screen: &mut Screen<'_>,
 ) -> Result<u8, Failure> {
     let SessionList { live, user, credential: target, limit } = asked;
+    let narrowed = user.is_some() || target.is_some();
     let sessions = sessions::list(services, actor, Filter { live, user, target, limit }).await?;
     let now = Timestamp::now();
     let table = || {
@@ -106,7 +109,11 @@ async fn list(
         }
         table
     };
-    let empty = if live { "No session lives now." } else { "There was no session yet." };
+    let empty = match (narrowed, live) {
+        (true, _) => "No session matches.",
+        (false, true) => "No session lives now.",
+        (false, false) => "There was no session yet.",
+    };
     screen.list_or(&sessions, table, empty).await?;
     Ok(0)
 }

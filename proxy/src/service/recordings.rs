@@ -151,6 +151,8 @@ pub struct Verified {
     pub session: Option<SessionId>,
     /// The list of transfers.
     pub transfers: Option<Listed>,
+    /// What the kernel's witness did not see.
+    pub unseen: commands::Unseen,
     /// The recording's verdict.
     pub verdict: Judged,
     /// Whether it is a file that was kept elsewhere.
@@ -199,9 +201,13 @@ pub async fn verify(services: &Services, actor: &Actor, id: &str) -> Result<Veri
             let event = Event::RecordingVerified { session, verdict };
             services.audit.append(actor.by().did(event)).await?;
         }
-        let (commands, transfers) = match &row {
-            Some(row) => (commands::verify(services, row).await?, evidence::transfers(services, row).await?),
-            None => (None, None),
+        let (commands, transfers, unseen) = match &row {
+            Some(row) => (
+                commands::verify(services, row).await?,
+                evidence::transfers(services, row).await?,
+                commands::Unseen::of(services, row).await?,
+            ),
+            None => (None, None, commands::Unseen::default()),
         };
         if let (Some(row), Some(Checked { verdict, .. })) = (&row, &commands) {
             let event = Event::CommandsVerified { session: row.id, verdict: *verdict };
@@ -209,7 +215,7 @@ pub async fn verify(services: &Services, actor: &Actor, id: &str) -> Result<Veri
         }
         let detail = told(&checked.verdict, lives);
         let (key, file) = (services.recordings.public_key().fingerprint(), recording.location().to_owned());
-        Ok(Verified { commands, detail, file, key, session, transfers, verdict, elsewhere })
+        Ok(Verified { commands, detail, file, key, session, transfers, unseen, verdict, elsewhere })
     };
     Operation::RecordingVerify.perform(services, actor, work).await
 }

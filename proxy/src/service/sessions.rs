@@ -183,7 +183,14 @@ pub(super) async fn find(
     let shown: String = id.chars().take(40).flat_map(char::escape_default).collect();
     let id = id.to_ascii_lowercase();
     let fits = id.len() >= 4 && id.len() <= 26 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let missing = || Failure::Missing(format!("there is no session `{shown}`; `session list` shows them"));
+    // Of those that are over, a monitor sees their own, and learns of no other.
+    let missing = || {
+        Failure::Missing(if actor.monitors() && !actor.reads_all() {
+            format!("there is no live session `{shown}`, and none of yours; if there was one, it has ended")
+        } else {
+            format!("there is no session `{shown}`; `session list` shows them")
+        })
+    };
     if !fits {
         return Err(missing());
     }

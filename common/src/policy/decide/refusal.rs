@@ -15,6 +15,7 @@ use crate::name::{AccessGroupName, CredentialName};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub(super) target: CredentialName,
+    pub(super) action: Action,
     pub(super) why: Why,
 }
 
@@ -38,11 +39,18 @@ impl fmt::Display for Refusal {
                 "access group `{group}` gives no access to {} now: nobody confirmed its users in time; ask its owner to",
                 self.target
             ),
-            _ => write!(
-                f,
-                "access to {} is not given to you; `access list` shows what you may reach",
-                self.target
-            ),
+            _ => {
+                // Of any credential alike, also of none.
+                let what = match self.action {
+                    Action::Session => "access to",
+                    Action::ViewPassword => "viewing the password of",
+                };
+                write!(
+                    f,
+                    "{what} {} is not given to you; `access list` shows what you may reach",
+                    self.target
+                )
+            }
         }
     }
 }

@@ -23,7 +23,7 @@ pub(in crate::console) enum Session {
         /// Its id, or how it starts
         id: String,
         /// So many times as fast
-        #[arg(long, default_value_t = 1.0)]
+        #[arg(long, default_value_t = 1.0, value_parser = speed)]
         speed: f64,
         /// Pauses take at most so long
         #[arg(long, default_value = "2s")]
@@ -99,4 +99,24 @@ pub(in crate::console) struct SessionList {
     /// At most so many
     #[arg(short = 'n', long, default_value_t = 100)]
     pub limit: u64,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let known = text.parse::<f64>().ok().filter(|speed| (0.1..=1000.0).contains(speed));
+    known.ok_or_else(|| "write a number from 0.1 to 1000".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_speed_at_which_nothing_would_be_seen_to_move_is_none() {
+        for (text, known) in [("0.1", 0.1), ("1", 1.0), ("4", 4.0), ("1000", 1000.0)] {
+            assert_eq!(speed(text), Ok(known), "{text}");
+        }
+        for wrong in ["0", "0.01", "-1", "1001", "abc", "", "nan", "inf"] {
+            assert_eq!(speed(wrong), Err("write a number from 0.1 to 1000".to_owned()), "{wrong}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use tidegate_common::audit::{Changed, Event, FileChange, Outcome};
+use tidegate_common::audit::{Changed, Event, FileChange, Note, Outcome};
 use tidegate_common::id::SessionId;
 use tidegate_common::name::DeviceName;
 use tidegate_common::recording::Kind;
@@ -146,6 +146,23 @@ async fn a_recording_is_whole_while_the_agent_has_not_told_the_last_of_what_ran(
     let so_far = "incomplete so far: 0 commands, and the agent has not told the last of it yet";
     assert!(verified.out.contains(" is whole: ") && verified.out.contains(so_far), "{}", verified.out);
     assert_eq!(verified.status, 0, "{}", verified.out);
+}
+
+#[tokio::test]
+async fn a_whole_recording_whose_kernel_nobody_listened_to_is_told_with_its_gap() {
+    let (world, session) = begun().await;
+    world.sealed(session, "the right one").await;
+    let witnesses = Witnesses::new(world.services.recordings.clone(), world.services.store.clone());
+    let db01: DeviceName = "db01".parse().unwrap();
+    let remarks = vec![Note::new("nobody saw what ran")];
+    let said = Witnessed { number: 1, session, execs: Vec::new(), lost: 0, remarks, last: true };
+    let taken = witnesses.take(&db01, said, |_| true).await.unwrap();
+    world.services.audit.append(taken.event.unwrap()).await.unwrap();
+    let gap = "What the host's kernel told has GAPS, the agent says:\n  nobody saw what ran\n";
+    for command in ["show", "verify"] {
+        let told = world.says("root", &format!("session {command} {session}")).await;
+        assert!(told.status == 0 && told.out.contains(gap), "{command}: {}", told.out);
+    }
 }
 
 #[tokio::test]

@@ -45,3 +45,23 @@ async fn a_session_is_watched_on_a_terminal_until_a_key_leaves() {
     let page = world.says("operator", &format!("session show {id}")).await.out;
     assert!(page.contains(" monitor from ") && page.contains("; local admin from "), "{page}");
 }
+
+#[tokio::test]
+async fn an_empty_list_says_whether_it_was_narrowed_and_a_monitor_that_a_session_may_have_ended() {
+    let world = World::new().await;
+    for (line, empty) in [
+        ("session list", "There was no session yet."),
+        ("session list --live", "No session lives now."),
+        ("session list --user approver", "No session matches."),
+        ("session list --live --credential ops@db01", "No session matches."),
+        ("notify list --state failed", "No notification matches."),
+    ] {
+        let said = world.says("root", line).await;
+        assert_eq!((said.status, said.err.trim_end()), (0, empty), "{line}: {}", said.out);
+    }
+    let none = world.says("monitor", "session end 01kb2").await;
+    let sentence = "there is no live session `01kb2`, and none of yours; if there was one, it has ended";
+    assert_eq!((none.status, none.err), (1, format!("tidegate: {sentence}\n")));
+    let none = world.says("root", "session end 01kb2").await.err;
+    assert_eq!(none, "tidegate: there is no session `01kb2`; `session list` shows them\n");
+}

@@ -183,7 +183,8 @@ async fn a_password_is_viewed_under_terms_of_its_own_after_approval_and_the_log_
     let line = format!("{line} --yes");
     // A session may be asked for; to view is another right.
     let refused = world.says("operator", &line).await;
-    let sentence = "access to ops@db01 is not given to you; `access list` shows what you may reach";
+    let sentence =
+        "viewing the password of ops@db01 is not given to you; `access list` shows what you may reach";
     assert_eq!((refused.out.as_str(), refused.err), ("", format!("tidegate: {sentence}\n")));
     let log = world.says("auditor", "audit tail -n 1").await.out;
     assert!(log.contains(sentence), "the refusal is logged: {log}");

@@ -40,7 +40,7 @@ const ROLES: [&str; 8] = ["operator", "stranger", "approver", "auditor", "admin"
 /// that makes a difference.
 const CELLS: &str = include_str!("tests/cells.txt");
 
-const SENTENCES: [(&str, &str); 25] = [
+const SENTENCES: [(&str, &str); 26] = [
     ("1", "your account in Tidegate is disabled; ask an administrator"),
     ("2", "this needs an administrator"),
     ("3", "this needs an auditor or an administrator"),
@@ -49,6 +49,7 @@ const SENTENCES: [(&str, &str); 25] = [
         "the local administrator is no user, so has no access to ask for and no vote; log in with ssh for that",
     ),
     ("5", "access to ops@db01 is not given to you; `access list` shows what you may reach"),
+    ("26", "viewing the password of ops@db01 is not given to you; `access list` shows what you may reach"),
     ("6", "there is no request 1 that concerns you; `request list` shows those that do"),
     ("7", "request 1 takes no vote of yours: nobody approves their own request"),
     (
