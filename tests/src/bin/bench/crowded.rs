@@ -38,7 +38,8 @@ int main(int argc, char **argv) {
 /// How long a privilege outlives its session while the home of an account that was created
 /// for another is removed.
 pub fn beside_a_removal(course: &Course, sizes: &Sizes) -> Result<Vec<Row>> {
-    let make = format!("mkdir m && cd m && seq {} | xargs touch && echo there && cat", sizes.files);
+    let make =
+        format!("mkdir m && cd m && seq {} | xargs touch && echo there && exec sleep 600", sizes.files);
     let guest = started(&course.ssh_guest(&make)?, "there")?;
     drop(guest.kill()?);
     let homes = course.device.path("/home");
@@ -103,8 +104,9 @@ fn started(words: &[String], word: &str) -> Result<Running> {
     let mut session = run_of(words).within(PATIENCE * 2).start()?;
     let mut over = false;
     let said = wait::until_true("the session says that it is there", PATIENCE, || {
-        over = !session.is_running();
-        over || session.stdout_so_far().contains(word)
+        let said = session.stdout_so_far().contains(word);
+        over = !said && !session.is_running();
+        said || over
     });
     said.with_context(|| session.stderr_so_far())?;
     if over {
