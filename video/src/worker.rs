@@ -137,21 +137,27 @@ impl Job<'_> {
         let mut recording: Recording<File> = survey::open(&input, None)?;
         let timeline = Timeline::new(pace);
         let mut renderer = Renderer::new(stage, title, survey.first, timeline, surface, sink);
-        let mut progress = Progress::new(survey.bytes);
+        let (mut progress, mut shown) = (Progress::new(survey.shown), 0u64);
         while let Some(event) = recording.next_event()? {
             let at = micros(event.at);
             if pace.to.is_some_and(|to| at > to) {
                 break;
             }
             match event.what {
-                What::Output(text) => renderer.change(at, &Change::Output(text.as_bytes())),
+                What::Output(text) => {
+                    // As the survey counts them.
+                    if at >= pace.from {
+                        shown += u64::try_from(text.len()).unwrap_or(0);
+                    }
+                    renderer.change(at, &Change::Output(text.as_bytes()))
+                }
                 What::Resize(size) => {
                     renderer.change(at, &Change::Resize(Size::bounded(size.cols, size.rows)))
                 }
                 What::Input(_) | What::Marker(_) | What::Exit(_) => continue,
             }
             .map_err(Into::into)?;
-            progress.tell(recording.bytes_read(), renderer.frames());
+            progress.tell(shown, renderer.frames());
         }
         renderer.end(survey.end).map_err(Into::into)
     }
@@ -255,26 +261,26 @@ impl Sink<Picture> for Nowhere {
     }
 }
 
-/// Tells how far it is, ten times a second.
+/// Tells how far it is, ten times a second: what was shown so far of what will be.
 struct Progress {
     began: Instant,
     told: Instant,
-    bytes: u64,
+    all: u64,
 }
 
 impl Progress {
-    fn new(bytes: u64) -> Self {
+    fn new(all: u64) -> Self {
         let now = Instant::now();
-        Self { began: now, told: now, bytes: bytes.max(1) }
+        Self { began: now, told: now, all: all.max(1) }
     }
 
-    fn tell(&mut self, read: u64, frames: u64) {
+    fn tell(&mut self, shown: u64, frames: u64) {
         let now = Instant::now();
         if now.duration_since(self.told).as_millis() < 100 {
             return;
         }
         self.told = now;
-        let part = (read as f64 / self.bytes as f64).clamp(0.0, 1.0);
+        let part = (shown as f64 / self.all as f64).clamp(0.0, 1.0);
         let passed = now.duration_since(self.began).as_secs_f64();
         let left = (part > 0.02).then(|| passed * (1.0 - part) / part);
         say::message(&Message::Progress { part, left, frames });

@@ -186,7 +186,11 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
     let answers = |request: &Request| {
         let claims = facts.claims.or(&request.claims);
         let asked = Asked { group, terms, claims: &claims, device: &credential.device.name, facts };
-        !missing(snapshot, &asked, None).claims_missing()
+        let mut needs = missing(snapshot, &asked, None);
+        if request.claims.reason.is_some() {
+            needs.reasons.clear();
+        }
+        !needs.claims_missing()
     };
     let covering = match rests {
         true => covering(group, terms, facts, counted, approval.is_some(), answers),
@@ -287,6 +291,8 @@ fn missing(snapshot: &Snapshot, asked: &Asked<'_>, approval: Option<&Approval>) 
     let ask_reason = wants_reason && !claims.reason.as_ref().is_some_and(enabled);
     let reasons = snapshot.reasons().filter(|_| ask_reason).map(|reason| reason.name.clone());
     let states = || own(group, facts).map(|request| (request, request.state_under(group, facts.now)));
+    let stands = |request: &Request| approval.is_none() || request.is_emergency() || request.has_approval();
+    let held = states().filter(|(request, _)| stands(request));
     Needs {
         group: group.name.clone(),
         justification: terms.justification && claims.justification.is_none(),
@@ -302,7 +308,7 @@ fn missing(snapshot: &Snapshot, asked: &Asked<'_>, approval: Option<&Approval>) 
                 .map(|(request, _)| request.id)
                 .last(),
         }),
-        held: held::soonest(states().filter_map(|(request, state)| held::held(request, &state, facts.now))),
+        held: held::soonest(held.filter_map(|(request, state)| held::held(request, &state, facts.now))),
         emergency_allowed: approval.is_some() && terms.emergency,
     }
 }

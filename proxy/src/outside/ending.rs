@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tidegate_common::audit::{Note, RemoteAccessStep};
 use tidegate_common::id::RemoteAccessId;
 use tidegate_common::model::{RemoteAccess, RemoteAccessState, RemoteAccessWord};
@@ -18,6 +18,9 @@ use crate::turn::Retryable as _;
 
 /// How often it is looked whether one has expired or ends soon.
 const LOOK: Duration = Duration::from_secs(60);
+
+/// How long ago one may have expired for who asked to be told of it.
+const NEWS: SignedDuration = SignedDuration::from_hours(24);
 
 impl RemoteAccesses {
     /// Writes down which have expired, tells of those that end soon, once each, and has limited users go
@@ -69,7 +72,11 @@ impl RemoteAccesses {
         }
         access.state = state;
         let by = By::proxy();
-        let asker = self.tells_outcome(&access, &by, None).await?;
+        // Of one that ran out long ago, before a gate wrote that down, nobody wants to hear.
+        let asker = match now.duration_since(at) < NEWS {
+            true => self.tells_outcome(&access, &by, None).await?,
+            false => Vec::new(),
+        };
         let entry = told(&access, RemoteAccessStep::Expired, format!("at {at:.0}"), &by);
         let step = Store::remote_access_changed(access, was);
         self.write(step, vec![Telling::new(entry, asker)]).await?;

@@ -277,3 +277,10 @@ fn of_two_that_are_open_the_one_that_says_what_is_asked_is_rested_on() {
     facts.requests.push(silent);
     assert_eq!(permit(facts.of(&group(ALL, APPROVED))).request(), Some(RequestId(7)));
 }
+
+#[test]
+fn what_the_rules_alone_approved_for_later_holds_nobody_back_who_needs_an_approval_now() {
+    let later = request(RequestState::Approved { window: Window { start: after(5), end: after(60) } });
+    let by_rules = Request { votes: Vec::new(), ..later };
+    assert_eq!(needs(ask("ops@db01").with(by_rules).of(&group(ALL, APPROVED))).held, None);
+}
