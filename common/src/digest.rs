@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::as_text::as_text;
+
 /// 32 bytes that stand for more.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -60,23 +62,12 @@ impl FromStr for Digest {
     }
 }
 
-impl TryFrom<String> for Digest {
-    type Error = ParseDigestError;
-    fn try_from(text: String) -> Result<Self, ParseDigestError> {
-        text.parse()
-    }
-}
+as_text!(Digest);
 
 impl TryFrom<&[u8]> for Digest {
     type Error = ParseDigestError;
     fn try_from(bytes: &[u8]) -> Result<Self, ParseDigestError> {
         bytes.try_into().map(Self).map_err(|_| ParseDigestError)
-    }
-}
-
-impl From<Digest> for String {
-    fn from(digest: Digest) -> String {
-        digest.to_string()
     }
 }
 

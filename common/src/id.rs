@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::as_text::as_text;
+
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// The text given is no id.
@@ -83,18 +85,7 @@ impl FromStr for SessionId {
     }
 }
 
-impl TryFrom<String> for SessionId {
-    type Error = ParseIdError;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<SessionId> for String {
-    fn from(id: SessionId) -> Self {
-        id.to_string()
-    }
-}
+as_text!(SessionId);
 
 macro_rules! number {
     ($(#[$doc:meta])* $type:ident, $what:literal) => {

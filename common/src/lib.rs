@@ -5,6 +5,7 @@
 //! Nothing here reads a clock, a file, a socket or a source of randomness: every
 //! such value is handed in, so that each rule is a function of values.
 
+mod as_text;
 pub mod audit;
 pub mod change;
 pub mod digest;

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::as_text::as_text;
 use crate::id::SessionId;
 use crate::unseen::{is_unseen, number};
 
@@ -214,18 +215,7 @@ impl FromStr for CredentialName {
     }
 }
 
-impl TryFrom<String> for CredentialName {
-    type Error = NameError;
-    fn try_from(text: String) -> Result<Self, NameError> {
-        text.parse()
-    }
-}
-
-impl From<CredentialName> for String {
-    fn from(name: CredentialName) -> String {
-        name.to_string()
-    }
-}
+as_text!(CredentialName);
 
 impl fmt::Display for CredentialName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,6 +6,7 @@ use super::read::Fields;
 use super::resources::{ResourceType, cell, joined};
 use super::user::{is_yes, yes};
 use super::{Label, Network, PublicKey};
+use crate::as_text::as_text;
 use crate::name::DeviceName;
 
 /// sshd's own port (RFC 4251).
@@ -100,18 +101,7 @@ impl std::str::FromStr for Address {
     }
 }
 
-impl TryFrom<String> for Address {
-    type Error = AddressError;
-    fn try_from(text: String) -> Result<Self, AddressError> {
-        text.parse()
-    }
-}
-
-impl From<Address> for String {
-    fn from(address: Address) -> String {
-        address.0
-    }
-}
+as_text!(Address);
 
 impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

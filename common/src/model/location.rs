@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::Label;
+use crate::as_text::as_text;
 use crate::unseen::quoted;
 
 /// ISO 3166-1 alpha-2, and XK, which databases use for Kosovo.
@@ -56,18 +57,7 @@ impl FromStr for Country {
     }
 }
 
-impl TryFrom<String> for Country {
-    type Error = LocationError;
-    fn try_from(text: String) -> Result<Self, LocationError> {
-        text.parse()
-    }
-}
-
-impl From<Country> for String {
-    fn from(country: Country) -> String {
-        country.to_string()
-    }
-}
+as_text!(Country);
 
 impl fmt::Display for Country {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::as_text::as_text;
+
 /// An address or a CIDR network, with nothing behind its bits (RFC 4632): what OpenSSH takes
 /// in a certificate's `source-address` (PROTOCOL.certkeys). An IPv4 network may be written as
 /// IPv6, `::ffff:10.0.0.0/104`.
@@ -83,18 +85,7 @@ impl FromStr for Network {
     }
 }
 
-impl TryFrom<String> for Network {
-    type Error = NetworkError;
-    fn try_from(text: String) -> Result<Self, NetworkError> {
-        text.parse()
-    }
-}
-
-impl From<Network> for String {
-    fn from(network: Network) -> String {
-        network.to_string()
-    }
-}
+as_text!(Network);
 
 /// One of all bits is shown as the address that it is.
 impl fmt::Display for Network {

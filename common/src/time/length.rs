@@ -6,6 +6,8 @@ use std::str::FromStr;
 use jiff::{Span, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
+use crate::as_text::as_text;
+
 const MINUTE: u32 = 60;
 const HOUR: u32 = 60 * MINUTE;
 const DAY: u32 = 24 * HOUR;
@@ -114,18 +116,7 @@ impl FromStr for Length {
     }
 }
 
-impl TryFrom<String> for Length {
-    type Error = LengthError;
-    fn try_from(text: String) -> Result<Self, LengthError> {
-        text.parse()
-    }
-}
-
-impl From<Length> for String {
-    fn from(length: Length) -> String {
-        length.to_string()
-    }
-}
+as_text!(Length);
 
 /// Prints what [`FromStr`] reads: `1 month`, `2h`, `1h 30m`.
 impl fmt::Display for Length {

@@ -8,6 +8,8 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use crate::as_text::as_text;
+
 /// Why a zone, weekday or slot is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
@@ -137,21 +139,6 @@ impl fmt::Display for Slot {
     }
 }
 
-macro_rules! as_text {
-    ($($type:ident),*) => {$(
-        impl TryFrom<String> for $type {
-            type Error = TimeError;
-            fn try_from(text: String) -> Result<Self, TimeError> {
-                text.parse()
-            }
-        }
-        impl From<$type> for String {
-            fn from(value: $type) -> String {
-                value.to_string()
-            }
-        }
-    )*};
-}
 as_text!(Zone, Weekday, Slot);
 
 /// Days and times of a week. An empty list means every day, or the whole day.
