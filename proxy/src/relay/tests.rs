@@ -6,11 +6,11 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
-use russh::{Sig, server};
+use russh::Sig;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
-use devices::{Device, FLOOD, Silent};
+use devices::{Device, FLOOD};
 
 use super::*;
 use crate::inbox::Inbox;
@@ -98,14 +98,15 @@ struct Stage {
 impl Stage {
     async fn new(terminal: bool, command: &str) -> Self {
         let (device, heard) = mpsc::unbounded_channel();
-        let mut stage = Self::before(Device(device), heard, terminal, command).await;
+        let there = Device { heard: device, unanswered: None };
+        let mut stage = Self::before(there, heard, terminal, command).await;
         assert_eq!(stage.told().await, Told::Success);
         stage
     }
 
     /// The same before another device, which need not start anything.
-    async fn before<H: server::Handler<Error = russh::Error> + Send + 'static>(
-        there: H,
+    async fn before(
+        there: Device,
         heard: mpsc::UnboundedReceiver<String>,
         terminal: bool,
         command: &str,
@@ -213,7 +214,7 @@ async fn a_size_of_nothing_reaches_the_device_and_the_recording_keeps_the_last_g
 #[tokio::test]
 async fn ctrl_c_leaves_a_device_that_opens_no_channel_and_all_else_that_is_typed_waits_for_it() {
     let (device, heard) = mpsc::unbounded_channel();
-    let silent = Silent { heard: device, unanswered: Vec::new() };
+    let silent = Device { heard: device, unanswered: Some(Vec::new()) };
     let mut stage = Stage::before(silent, heard, true, "cat").await;
     assert_eq!(stage.heard().await, "a channel");
     stage.types("ls\r").await;

@@ -5,7 +5,17 @@ use russh::{Channel, ChannelId, Pty, Sig};
 use tokio::sync::mpsc;
 
 /// A device whose program sends back what it is sent. It tells what else it hears.
-pub(super) struct Device(pub mpsc::UnboundedSender<String>);
+pub(super) struct Device {
+    pub heard: mpsc::UnboundedSender<String>,
+    /// Of a device that opens no channel, those that it was asked for: dropped, they would be refused.
+    pub unanswered: Option<Vec<ChannelOpenHandle>>,
+}
+
+impl Device {
+    fn tell(&self, what: String) {
+        let _ = self.heard.send(what);
+    }
+}
 
 impl server::Handler for Device {
     type Error = russh::Error;
@@ -20,7 +30,12 @@ impl server::Handler for Device {
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), Self::Error> {
-        reply.accept().await;
+        if let Some(unanswered) = &mut self.unanswered {
+            unanswered.push(reply);
+            self.tell("a channel".to_owned());
+        } else {
+            reply.accept().await;
+        }
         Ok(())
     }
 
@@ -35,7 +50,7 @@ impl server::Handler for Device {
         _: &[(Pty, u32)],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        let _ = self.0.send(format!("terminal {columns}x{rows}"));
+        self.tell(format!("terminal {columns}x{rows}"));
         session.channel_success(id)
     }
 
@@ -61,17 +76,17 @@ impl server::Handler for Device {
         _: u32,
         _: &mut Session,
     ) -> Result<(), Self::Error> {
-        let _ = self.0.send(format!("size {columns}x{rows}"));
+        self.tell(format!("size {columns}x{rows}"));
         Ok(())
     }
 
     async fn signal(&mut self, _: ChannelId, signal: Sig, _: &mut Session) -> Result<(), Self::Error> {
-        let _ = self.0.send(format!("signal {signal:?}"));
+        self.tell(format!("signal {signal:?}"));
         Ok(())
     }
 
     async fn data(&mut self, id: ChannelId, data: &[u8], session: &mut Session) -> Result<(), Self::Error> {
-        let _ = self.0.send(format!("data {}", String::from_utf8_lossy(data)));
+        self.tell(format!("data {}", String::from_utf8_lossy(data)));
         if data == b"break" {
             return Err(russh::Error::Disconnect);
         }
@@ -79,36 +94,10 @@ impl server::Handler for Device {
     }
 
     async fn channel_eof(&mut self, id: ChannelId, session: &mut Session) -> Result<(), Self::Error> {
-        let _ = self.0.send("eof".to_owned());
+        self.tell("eof".to_owned());
         session.exit_status_request(id, 7)?;
         session.eof(id)?;
         session.close(id)
-    }
-}
-
-/// A device that lets everybody in and opens no channel.
-pub(super) struct Silent {
-    pub heard: mpsc::UnboundedSender<String>,
-    /// Dropped, they would be refusals.
-    pub unanswered: Vec<ChannelOpenHandle>,
-}
-
-impl server::Handler for Silent {
-    type Error = russh::Error;
-
-    async fn auth_none(&mut self, _: &str) -> Result<Auth, Self::Error> {
-        Ok(Auth::Accept)
-    }
-
-    async fn channel_open_session(
-        &mut self,
-        _: Channel<Msg>,
-        reply: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), Self::Error> {
-        self.unanswered.push(reply);
-        let _ = self.heard.send("a channel".to_owned());
-        Ok(())
     }
 }
 
