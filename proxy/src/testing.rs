@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use russh::server;
 use tidegate_common::audit::{Actor, Record};
-use tidegate_common::model::{Action, Claims, Resources, Snapshot};
+use tidegate_common::model::{Action, Claims, Limits, Resources, Snapshot, Wish};
 use tidegate_common::name::UserName;
 use tidegate_common::policy::{Coming, Decision, Facts, Permit, decide};
 use tidegate_common::recording::{FORMAT, Header};
@@ -17,7 +17,7 @@ use crate::audit_log::AuditLog;
 use crate::changes::Changes;
 use crate::outside::{self, RemoteAccesses};
 use crate::recordings::{RecordingKey, Recordings, Settings};
-use crate::requests::Requests;
+use crate::requests::{NewRequest, Requests};
 use crate::session::{self, LiveSession, Open};
 use crate::store::Store;
 use crate::store::testing::Temporary;
@@ -156,6 +156,19 @@ pub fn user(name: &str) -> UserName {
 /// That user, who came from somewhere.
 pub fn by(name: &str) -> By {
     By { actor: Actor::User(user(name)), origin: Some("192.0.2.7".parse().unwrap()), login: None }
+}
+
+/// A request of that user's for a session, which says nothing more.
+pub fn request(name: &str, target: &str) -> NewRequest {
+    NewRequest {
+        user: user(name),
+        targets: vec![target.parse().unwrap()],
+        action: Action::Session,
+        claims: Claims::default(),
+        wish: Wish::default(),
+        limits: Limits::default(),
+        origin: None,
+    }
 }
 
 /// What comes to be within a while: the one loop of tests that looks again and again, for what tells

@@ -6,18 +6,18 @@ use std::ops::Deref;
 
 use tidegate_common::audit::{EndCause, Event, Note};
 use tidegate_common::id::{RequestId, SessionId};
-use tidegate_common::model::{Action, Claims, Limits, PanicScope, RequestState, Resources, Wish};
+use tidegate_common::model::{Action, Claims, PanicScope, RequestState, Resources};
 use tidegate_common::policy::{Decision, EndReason, Proved};
 use tokio::sync::mpsc;
 
 use super::*;
 use crate::access::{Border, By};
 use crate::audit_log::AuditError;
-use crate::requests::{Narrowed, NewRequest, RequestError};
+use crate::requests::{Narrowed, RequestError};
 use crate::store::testing::postgres::Server;
 use crate::store::testing::{Temporary, server, session};
 use crate::store::{RequestFilter, SessionRow, StoreUrl};
-use crate::testing::{World, by, until, user};
+use crate::testing::{World, by, request, until, user};
 
 const RESOURCES: &str = r#"
 [[user]]
@@ -71,16 +71,7 @@ impl Gate {
     }
 
     async fn ask(&self) -> Result<RequestId, RequestError> {
-        let new = NewRequest {
-            user: user("operator"),
-            targets: vec!["ops@db01".parse().unwrap()],
-            action: Action::Session,
-            claims: Claims::default(),
-            wish: Wish::default(),
-            limits: Limits::default(),
-            origin: None,
-        };
-        self.requests.create(new).await.map(|request| request.id)
+        self.requests.create(request("operator", "ops@db01")).await.map(|made| made.id)
     }
 
     async fn approve(&self, id: RequestId, who: &str) -> Result<RequestState, RequestError> {

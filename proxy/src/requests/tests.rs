@@ -12,7 +12,7 @@ use tidegate_common::time::Window;
 use super::*;
 use crate::access::tests::proved;
 use crate::store::testing::on_both;
-use crate::testing::{World, by, user};
+use crate::testing::{World, by, request, user};
 
 const RESOURCES: &str = r#"
 [[user]]
@@ -62,15 +62,8 @@ fn text(text: &str) -> Option<Text> {
 }
 
 fn ops() -> NewRequest {
-    NewRequest {
-        user: user("operator"),
-        targets: vec!["ops@db01".parse().unwrap()],
-        action: Action::Session,
-        claims: Claims { justification: text("ticket 7"), ..Claims::default() },
-        wish: Wish::default(),
-        limits: Limits::default(),
-        origin: None,
-    }
+    let claims = Claims { justification: text("ticket 7"), ..Claims::default() };
+    NewRequest { claims, ..request("operator", "ops@db01") }
 }
 
 impl World {

@@ -2,11 +2,11 @@
 
 use tidegate_common::audit::Verb;
 use tidegate_common::id::RequestId;
-use tidegate_common::model::{Action, Limits, Wish};
 use tidegate_common::notice::Channel;
 
 use super::*;
-use crate::requests::{Narrowed, NewRequest};
+use crate::requests::Narrowed;
+use crate::testing::request;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB8eHRwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgEA";
 const OUTSIDE: &str = "203.0.113.9";
@@ -68,16 +68,7 @@ impl World {
 
     /// A request for a session.
     async fn wants(&self, name: &str) -> RequestId {
-        let new = NewRequest {
-            user: user(name),
-            targets: vec!["ops@db01".parse().unwrap()],
-            action: Action::Session,
-            claims: Claims::default(),
-            wish: Wish::default(),
-            limits: Limits::default(),
-            origin: None,
-        };
-        self.requests.create(new).await.unwrap().id
+        self.requests.create(request(name, "ops@db01")).await.unwrap().id
     }
 
     async fn approves(&self, id: RequestId) {
