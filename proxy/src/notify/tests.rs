@@ -1,5 +1,4 @@
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::hmac;
@@ -8,7 +7,6 @@ use base64::engine::general_purpose::STANDARD;
 use tidegate_common::audit::{Event, Note};
 use tidegate_common::notice::NoticeKind;
 use tidegate_common::policy::{Notification, notify};
-use tokio::io::copy_bidirectional;
 use tokio::task::JoinHandle;
 
 use super::mail::Encryption;
@@ -24,12 +22,14 @@ use crate::testing::until;
 
 mod over;
 mod servers;
+mod tls;
 
 #[path = "../../../tests/src/sinks.rs"]
 #[allow(dead_code, reason = "the end-to-end tests use the rest")]
 mod sinks;
 
 use sinks::{HttpServer, MailServer};
+use tls::behind_tls;
 
 const PEOPLE: &str = r#"
 [[user]]
@@ -201,43 +201,9 @@ async fn a_mail_server_that_hangs_holds_up_no_other_channel() {
     assert_eq!(hangs.mails().len(), 1);
 }
 
-/// What accepts TLS as `localhost`, and the file of its certificate.
-fn acceptor(gate: &Gate) -> (tokio_rustls::TlsAcceptor, std::path::PathBuf) {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let file = gate.world.temporary.directory().join("ca.pem");
-    std::fs::write(&file, made.cert.pem()).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
-    (tokio_rustls::TlsAcceptor::from(Arc::new(config)), file)
-}
-
-/// A server with TLS in front of another, and the file of its certificate.
-async fn behind_tls(gate: &Gate, to: SocketAddr) -> (SocketAddr, std::path::PathBuf) {
-    let (acceptor, file) = acceptor(gate);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                let mut secure = acceptor.accept(stream).await?;
-                let mut plain = tokio::net::TcpStream::connect(to).await?;
-                copy_bidirectional(&mut secure, &mut plain).await
-            });
-        }
-    });
-    (address, file)
-}
-
 async fn a_server_whose_certificate_nobody_vouches_for_gets_nothing() {
     let (mut gate, server) = (Gate::new().await, MailServer::start(&[]).unwrap());
-    let (address, _) = behind_tls(&gate, server.address()).await;
+    let (address, _) = behind_tls(&gate, server.address(), None).await;
     gate.send(Settings { mail: Some(mail(address, Encryption::Implicit)), ..none() });
     gate.tell(&test()).await;
     let refused = gate.until("it is refused", |row| row.reason.is_some()).await;
@@ -246,7 +212,7 @@ async fn a_server_whose_certificate_nobody_vouches_for_gets_nothing() {
 
     // The same server where a file vouches for it; also for HTTP.
     let (mut gate, server) = (Gate::new().await, MailServer::start(&[]).unwrap());
-    let (address, file) = behind_tls(&gate, server.address()).await;
+    let (address, file) = behind_tls(&gate, server.address(), None).await;
     let known = mail::Settings { ca_file: Some(file), ..mail(address, Encryption::Implicit) };
     gate.send(Settings { mail: Some(known), ..none() });
     gate.tell(&test()).await;
@@ -254,7 +220,7 @@ async fn a_server_whose_certificate_nobody_vouches_for_gets_nothing() {
     assert_eq!(server.mails().len(), 1);
 
     let (mut gate, server) = (Gate::new().await, HttpServer::start(&["500 busy"]).unwrap());
-    let (address, file) = behind_tls(&gate, server.address()).await;
+    let (address, file) = behind_tls(&gate, server.address(), None).await;
     let url = format!("https://localhost:{}/hook", address.port()).parse().unwrap();
     let known = webhook::Settings { url, ca_file: Some(file), ..webhook(address, Form::Chat) };
     gate.send(Settings { webhook: Some(known), ..none() });

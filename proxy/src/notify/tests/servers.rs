@@ -2,7 +2,6 @@
 
 use jiff::SignedDuration;
 use tidegate_common::policy::notify_of_event;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
 use super::*;
 
@@ -13,45 +12,7 @@ email = "olga@example.org"
 roles = ["admin"]
 "#;
 
-/// A mail server that speaks TLS after STARTTLS (RFC 3207) and offers nothing else before, in front
-/// of another; and the file of its certificate. `offers` is what it answers to EHLO.
-async fn behind_starttls(
-    gate: &Gate,
-    to: SocketAddr,
-    offers: &'static str,
-) -> (SocketAddr, std::path::PathBuf) {
-    let (acceptor, file) = acceptor(gate);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                let mut lines = BufReader::new(stream);
-                lines.write_all(b"220 sink ESMTP\r\n").await?;
-                let mut line = String::new();
-                while lines.read_line(&mut line).await? > 0 {
-                    let word = line.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
-                    line.clear();
-                    match word.as_str() {
-                        "EHLO" => lines.write_all(offers.as_bytes()).await?,
-                        "STARTTLS" => break,
-                        _ => lines.write_all(b"530 5.7.0 STARTTLS first\r\n").await?,
-                    }
-                }
-                lines.write_all(b"220 go on\r\n").await?;
-                let mut secure = acceptor.accept(lines.into_inner()).await?;
-                let mut plain = tokio::net::TcpStream::connect(to).await?;
-                // Who has changed to TLS is greeted no second time.
-                let mut greeting = [0; b"220 sink ESMTP\r\n".len()];
-                plain.read_exact(&mut greeting).await?;
-                copy_bidirectional(&mut secure, &mut plain).await
-            });
-        }
-    });
-    (address, file)
-}
-
+/// What a server answers to EHLO that has STARTTLS (RFC 3207).
 const OFFERED: &str = "250-sink\r\n250 STARTTLS\r\n";
 
 /// The password's file, with what is in it.
@@ -63,7 +24,7 @@ fn password(gate: &Gate, text: &str) -> std::path::PathBuf {
 
 async fn a_mail_goes_by_starttls_and_not_to_a_server_that_does_not_offer_it() {
     let (mut gate, server) = (Gate::new().await, MailServer::start(&[]).unwrap());
-    let (address, file) = behind_starttls(&gate, server.address(), OFFERED).await;
+    let (address, file) = behind_tls(&gate, server.address(), Some(OFFERED)).await;
     let known = mail::Settings { ca_file: Some(file), ..mail(address, Encryption::StartTls) };
     gate.send(Settings { mail: Some(known), ..none() });
     gate.tell(&test()).await;
@@ -72,7 +33,7 @@ async fn a_mail_goes_by_starttls_and_not_to_a_server_that_does_not_offer_it() {
 
     // Whoever stands between takes the offer out.
     let (mut gate, server) = (Gate::new().await, MailServer::start(&[]).unwrap());
-    let (address, file) = behind_starttls(&gate, server.address(), "250 sink\r\n").await;
+    let (address, file) = behind_tls(&gate, server.address(), Some("250 sink\r\n")).await;
     let known = mail::Settings { ca_file: Some(file), ..mail(address, Encryption::StartTls) };
     gate.send(Settings { mail: Some(known), ..none() });
     gate.tell(&test()).await;
@@ -82,7 +43,7 @@ async fn a_mail_goes_by_starttls_and_not_to_a_server_that_does_not_offer_it() {
 
     // And a certificate that nobody vouches for ends it there, too.
     let (mut gate, server) = (Gate::new().await, MailServer::start(&[]).unwrap());
-    let (address, _) = behind_starttls(&gate, server.address(), OFFERED).await;
+    let (address, _) = behind_tls(&gate, server.address(), Some(OFFERED)).await;
     gate.send(Settings { mail: Some(mail(address, Encryption::StartTls)), ..none() });
     gate.tell(&test()).await;
     let refused = gate.until("it is refused", |row| row.reason.is_some()).await;
