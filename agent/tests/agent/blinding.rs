@@ -71,8 +71,7 @@ async fn a_rule_that_somebody_puts_before_the_agents_is_told_and_the_agents_go_f
     let heard = the_rest(&mut link, 2).await;
     assert!(heard.commands().iter().any(|command| command == "/bin/echo seen-too"), "{:?}", heard.commands());
     assert_eq!(heard.lost, 0, "{:?}", heard.remarks);
-    agent.signal("TERM");
-    assert!(agent.wait().success());
+    agent.stop();
     audit.remove(&never(EXIT, None));
     // It stays on for a rule of somebody else's.
     assert_eq!(audit.state().rules, before.rules);
@@ -101,8 +100,7 @@ async fn a_false_rule_of_the_agents_name_does_not_stand_for_its_own() {
     host.until("the agent's own rules", |_| ours.iter().all(|own| audit.state().rules.contains(own))).await;
     false_ones.iter().for_each(|rule| audit.remove(rule));
     the_rest(&mut link, 1).await;
-    agent.signal("TERM");
-    assert!(agent.wait().success());
+    agent.stop();
     assert_eq!(audit.state(), before);
 }
 
@@ -135,8 +133,7 @@ async fn rules_that_hide_processes_or_records_are_told_while_they_stand_and_by_t
         the_rest(&mut link, number + 10).await;
         the_rest(&mut link, number).await;
     }
-    agent.signal("TERM");
-    assert!(agent.wait().success());
+    agent.stop();
     assert_eq!(audit.state(), before);
 }
 
@@ -167,7 +164,6 @@ async fn what_blinds_for_a_moment_is_told_also_when_it_is_over_before_anybody_lo
         "{:?}",
         heard.commands()
     );
-    agent.signal("TERM");
-    assert!(agent.wait().success());
+    agent.stop();
     assert_eq!(audit.state(), before);
 }

@@ -197,6 +197,12 @@ impl Running {
         self.0.wait().unwrap()
     }
 
+    /// Ends it as systemd does, which is a success.
+    pub fn stop(&mut self) {
+        self.signal("TERM");
+        assert!(self.wait().success());
+    }
+
     pub fn has_ended(&mut self) -> bool {
         self.0.try_wait().unwrap().is_some()
     }

@@ -47,8 +47,7 @@ async fn another_login_that_names_a_session_brings_nothing_into_its_list() {
     assert_eq!(heard.lost, 0, "{:?}", heard.remarks);
     liar.kill().unwrap();
     liar.wait().unwrap();
-    agent.signal("TERM");
-    assert!(agent.wait().success());
+    agent.stop();
     assert_eq!(audit.state(), before);
 }
 
@@ -67,8 +66,7 @@ async fn behind_an_address_translation_the_one_login_that_names_the_session_is_i
     let heard = the_rest(&mut link, 1).await;
     assert_eq!(heard.lost, 0, "{:?}", heard.remarks);
     own.wait().unwrap();
-    agent.signal("TERM");
-    assert!(agent.wait().success());
+    agent.stop();
     assert_eq!(audit.state(), before);
 }
 
@@ -108,8 +106,7 @@ async fn a_login_on_the_host_itself_is_the_sessions_over_several_and_ends_with_i
     served.end();
     ends.join().unwrap();
     ends_too.join().unwrap();
-    agent.signal("TERM");
-    assert!(agent.wait().success());
+    agent.stop();
     assert_eq!(audit.state(), before);
 }
 
@@ -130,7 +127,6 @@ async fn who_takes_itself_out_of_its_login_is_told_at_once_and_ends_with_the_ses
     assert!(heard.commands().iter().any(|command| command == "/bin/echo after"));
     let runs = || Command::new("pgrep").args(["-f", "^sleep 90512$"]).output().unwrap().status.success();
     host.until("its end", |_| !runs()).await;
-    agent.signal("TERM");
-    assert!(agent.wait().success());
+    agent.stop();
     assert_eq!(audit.state(), before);
 }

@@ -56,8 +56,7 @@ async fn commands_that_are_gone_at_once_go_to_the_session_of_their_connection() 
     }
     assert_eq!((heard.lost, heard.remarks), (0, Vec::new()));
     drop(link);
-    agent.signal("TERM");
-    assert!(agent.wait().success());
+    agent.stop();
     assert_eq!(audit.state(), before);
 }
 
@@ -72,8 +71,7 @@ async fn none_of_a_storm_of_commands_is_lost() {
     assert_eq!(numbers_until_done(&mut link).await, (0..1500).collect::<Vec<u32>>());
     storm.await_command();
     drop(link);
-    agent.signal("TERM");
-    assert!(agent.wait().success());
+    agent.stop();
     assert_eq!(audit.state(), before);
 }
 
@@ -103,7 +101,6 @@ async fn none_of_a_storm_of_commands_is_lost_while_the_program_is_replaced() {
     storm.await_command();
     let heard = the_rest(&mut link, 1).await;
     assert_eq!(heard.lost, 0, "{:?}", heard.remarks);
-    agent.signal("TERM");
-    assert!(agent.wait().success());
+    agent.stop();
     assert_eq!(audit.state(), before);
 }

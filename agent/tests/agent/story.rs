@@ -79,8 +79,7 @@ async fn a_grant_is_in_force_when_it_is_told_and_gone_when_its_end_is() {
     assert!(ended.standing.is_empty() && ended.drift.is_empty(), "{ended:?}");
     assert!(host.untouched() && !host.sudo_allows());
     host.until("the user CA's file", |host| host.state("user_ca.pub").exists()).await;
-    agent.signal("TERM");
-    assert!(agent.wait().success());
+    agent.stop();
 }
 
 #[tokio::test]

@@ -142,8 +142,7 @@ async fn every_command_of_a_session_is_told_once_and_none_of_others() {
     let failed = heard.execs.iter().find(|exec| exec.exit == -2 && exec.exe.as_str() == "/nosuch");
     assert!(failed.is_some_and(|exec| exec.cwd.as_str() == "/usr"), "{:#?}", heard.execs);
     assert_eq!(heard.lost, 0, "{:?}", heard.remarks);
-    agent.signal("TERM");
-    assert!(agent.wait().success());
+    agent.stop();
     assert_eq!(audit.state(), before);
 }
 
@@ -171,8 +170,7 @@ async fn what_ran_while_the_link_was_down_is_told_on_the_next_one() {
     }
     host.until("the end of the spool", |host| std::fs::read_dir(host.state("witness")).unwrap().count() == 0)
         .await;
-    agent.signal("TERM");
-    assert!(agent.wait().success());
+    agent.stop();
     assert_eq!(audit.state(), before);
 }
 
@@ -197,8 +195,7 @@ async fn rules_that_somebody_removes_come_back_and_the_gap_is_told() {
     let heard = the_rest(&mut link, 1).await;
     assert!(heard.commands().iter().any(|command| command == "/bin/echo after"));
     assert!(heard.lost > 0 && heard.remarks.iter().any(|why| why.contains("removed")), "{:?}", heard.remarks);
-    agent.signal("TERM");
-    assert!(agent.wait().success());
+    agent.stop();
     assert_eq!(audit.state(), before);
 }
 
@@ -265,8 +262,7 @@ async fn an_audit_daemon_beside_the_agent_keeps_what_it_has() {
         log.contains("a1=\"beside\"")
     };
     host.until("the daemon's log", logged).await;
-    agent.signal("TERM");
-    assert!(agent.wait().success());
+    agent.stop();
     assert_eq!(audit.state(), beside, "the daemon stays the daemon, and audit stays on for it");
     let pid = nix::unistd::Pid::from_raw(i32::try_from(daemon.0.id()).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
@@ -308,6 +304,5 @@ async fn what_is_watched_follows_the_configuration_at_a_reload() {
     assert!(reload(&host).await.status.success());
     let _link = relinked(&proxy, link, &[id(1)]).await;
     assert_eq!(audit.state(), before);
-    agent.signal("TERM");
-    assert!(agent.wait().success());
+    agent.stop();
 }
