@@ -16,7 +16,7 @@ use tidegate_tests::wait;
 use tidegate_tests::world::{Options, World};
 
 use crate::needs_devices;
-use crate::scene::journal_tells;
+use crate::scene::{Stand, journal_tells};
 use crate::support::base;
 use crate::ways::{USER, on_each_way, street};
 
@@ -196,10 +196,7 @@ fn a_token_enrols_one_agent_once() {
 #[test]
 fn a_revoked_agent_is_cut_off_and_stays_out() {
     needs_devices!();
-    let device = Device::boot(&base(), "revoked").unwrap();
-    let world = World::start(Options::default()).unwrap();
-    world.apply(&format!("[[device]]\nname = \"revoked\"\naddress = \"{}\"\n", device.address())).unwrap();
-    world.enrol(&device).unwrap();
+    let Stand { device, world } = Stand::with("revoked", Options::default());
     world.admin(&["agent", "revoke", "revoked"]).unwrap().ok().unwrap();
     let gone = || !world.agent_is_connected("revoked");
     wait::until_true("the link ends", PATIENCE, gone).unwrap();

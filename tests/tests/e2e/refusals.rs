@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use tidegate_common::model::Resources;
 use tidegate_tests::client::run_of;
-use tidegate_tests::device::{ACCOUNT, Device};
+use tidegate_tests::device::ACCOUNT;
 use tidegate_tests::programs::program;
 use tidegate_tests::pty::PATIENCE;
 use tidegate_tests::run::{Done, Run};
 use tidegate_tests::wait;
-use tidegate_tests::world::{Options, World};
+use tidegate_tests::world::Options;
 
 use crate::needs_devices;
-use crate::scene::{ASKS_AND_WAITS, Scene, text};
-use crate::support::{Scratch, base};
+use crate::scene::{ASKS_AND_WAITS, Scene, Stand, text};
+use crate::support::Scratch;
 use crate::ways::{USER, street};
 
 fn ssh(user: &str, target: &str, options: &[&str], command: &str) -> Done {
@@ -137,11 +137,8 @@ fn the_demos_resources_are_right_and_a_typo_in_them_is_told_with_its_place() {
 #[test]
 fn no_session_starts_without_room_for_its_recording() {
     needs_devices!();
-    let device = Device::boot(&base(), "full").unwrap();
     let options = Options { recordings_bytes: Some(4 << 20), free_floor: "1 MiB", ..Options::default() };
-    let world = World::start(options).unwrap();
-    world.apply(&format!("[[device]]\nname = \"full\"\naddress = \"{}\"\n", device.address())).unwrap();
-    world.enrol(&device).unwrap();
+    let Stand { device, world } = Stand::with("full", options);
     let scene = Scene::set(&world, &device, "room", "{}");
     let ask = || world.client().ssh(&scene.operator, &scene.target(), &["id"]).unwrap().run().unwrap();
     // The twin with room comes first.
@@ -156,12 +153,9 @@ fn no_session_starts_without_room_for_its_recording() {
 #[test]
 fn no_session_starts_without_room_for_the_log_also_where_recordings_have_a_disk_of_their_own() {
     needs_devices!();
-    let device = Device::boot(&base(), "apart").unwrap();
     let (disk_bytes, recordings_bytes) = (Some(80 << 20), Some(300 << 20));
     let options = Options { disk_bytes, recordings_bytes, free_floor: "40 MiB", ..Options::default() };
-    let world = World::start(options).unwrap();
-    world.apply(&format!("[[device]]\nname = \"apart\"\naddress = \"{}\"\n", device.address())).unwrap();
-    world.enrol(&device).unwrap();
+    let Stand { device, world } = Stand::with("apart", options);
     let scene = Scene::set(&world, &device, "apart", "{}");
     let ask = || world.client().ssh(&scene.operator, &scene.target(), &["id"]).unwrap().run().unwrap();
     assert!(ask().success(), "{}", world.log());
@@ -176,11 +170,8 @@ fn no_session_starts_without_room_for_the_log_also_where_recordings_have_a_disk_
 #[test]
 fn on_a_disk_that_fills_up_the_session_that_fills_it_ends_and_the_console_and_others_go_on() {
     needs_devices!();
-    let device = Device::boot(&base(), "crowded").unwrap();
     let options = Options { disk_bytes: Some(160 << 20), free_floor: "100 MiB", ..Options::default() };
-    let world = World::start(options).unwrap();
-    world.apply(&format!("[[device]]\nname = \"crowded\"\naddress = \"{}\"\n", device.address())).unwrap();
-    world.enrol(&device).unwrap();
+    let Stand { device, world } = Stand::with("crowded", options);
     let scene = Scene::set(&world, &device, "crowds", "{}");
     let free = || {
         let space = nix::sys::statvfs::statvfs(&world.state()).unwrap();
@@ -226,11 +217,8 @@ fn on_a_disk_that_fills_up_the_session_that_fills_it_ends_and_the_console_and_ot
 #[test]
 fn a_disk_that_fills_up_ends_the_session_and_its_grant() {
     needs_devices!();
-    let device = Device::boot(&base(), "filling").unwrap();
     let options = Options { recordings_bytes: Some(4 << 20), free_floor: "64 KiB", ..Options::default() };
-    let world = World::start(options).unwrap();
-    world.apply(&format!("[[device]]\nname = \"filling\"\naddress = \"{}\"\n", device.address())).unwrap();
-    world.enrol(&device).unwrap();
+    let Stand { device, world } = Stand::with("filling", options);
     let scene = Scene::set(&world, &device, "fills", "{}");
     let mut pty = scene.knock();
     scene.at_the_prompt(&mut pty);
