@@ -164,10 +164,10 @@ fn upward(order: &[String], imports: &Imports) -> Vec<String> {
     up.map(|(room, (other, file))| format!("{room} -> {other}, by {}", file.display())).collect()
 }
 
-/// The gate's rooms from the street to the ground, as the architecture lists them.
+/// The gate's rooms from the top layer to the lowest, as the architecture lists them.
 fn order() -> Vec<String> {
     let text = fs::read_to_string(repository("docs/ARCHITECTURE.md")).unwrap();
-    let (_, below) = text.split_once("## From the street to the ground\n").unwrap();
+    let (_, below) = text.split_once("## The layers of the gate\n").unwrap();
     let (section, _) = below.split_once("\n## ").unwrap();
     let list = section.lines().filter_map(|line| line.strip_prefix("    "));
     list.flat_map(str::split_whitespace).map(str::to_owned).collect()
