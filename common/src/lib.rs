@@ -8,6 +8,7 @@
 mod as_text;
 pub mod audit;
 pub mod change;
+mod choices;
 pub mod digest;
 pub mod grant;
 pub mod id;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Claims, PublicKey, Text};
+use crate::choices::choices;
 use crate::id::RemoteAccessId;
 use crate::name::{CredentialName, DeviceName, UserGroupName, UserName};
 use crate::time::{Limitation, Window};
@@ -197,64 +198,25 @@ impl RemoteAccessState {
     }
 }
 
-/// The state of a remote access at a moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RemoteAccessWord {
-    /// Waits for approval.
-    Pending,
-    /// Begins later.
-    Upcoming,
-    /// Good now.
-    Active,
-    /// Was good in its time.
-    Over,
-    /// Somebody said no.
-    Rejected,
-    /// Somebody took it back.
-    Cancelled,
-    /// Nobody decided in time.
-    Expired,
-}
-
-impl RemoteAccessWord {
-    /// In the order in which they come.
-    pub const ALL: [Self; 7] = [
-        Self::Pending,
-        Self::Upcoming,
-        Self::Active,
-        Self::Over,
-        Self::Rejected,
-        Self::Cancelled,
-        Self::Expired,
-    ];
-
-    /// As it is written.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Upcoming => "upcoming",
-            Self::Active => "active",
-            Self::Over => "over",
-            Self::Rejected => "rejected",
-            Self::Cancelled => "cancelled",
-            Self::Expired => "expired",
-        }
-    }
-}
-
-impl fmt::Display for RemoteAccessWord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
-    }
-}
-
-impl FromStr for RemoteAccessWord {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|word| word.word() == text);
-        known.ok_or_else(|| format!("`{}` is no state of a remote access", crate::unseen::quoted(text, 40)))
+choices! {
+    /// The state of a remote access at a moment.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    RemoteAccessWord: "state of a remote access" {
+        /// Waits for approval.
+        Pending = "pending",
+        /// Begins later.
+        Upcoming = "upcoming",
+        /// Good now.
+        Active = "active",
+        /// Was good in its time.
+        Over = "over",
+        /// Somebody said no.
+        Rejected = "rejected",
+        /// Somebody took it back.
+        Cancelled = "cancelled",
+        /// Nobody decided in time.
+        Expired = "expired",
     }
 }
 

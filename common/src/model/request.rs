@@ -5,12 +5,12 @@ mod limits;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{AccessGroup, Action, Level, Terms, Text};
+use crate::choices::choices;
 use crate::id::RequestId;
 use crate::name::{AccessGroupName, ChangeId, CredentialName, ReasonName, UserName};
 use crate::time::{Length, Window};
@@ -183,67 +183,25 @@ impl RequestState {
     }
 }
 
-/// A request's state as lists name it: an approval whose window has ended is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StateWord {
-    /// Waits for approvers.
-    Pending,
-    /// Good within its window.
-    Approved,
-    /// Was good within its window.
-    Over,
-    /// An approver said no.
-    Rejected,
-    /// The requester took it back.
-    Cancelled,
-    /// An approver or administrator took it back.
-    Revoked,
-    /// Nobody decided in time.
-    Expired,
-}
-
-impl StateWord {
-    /// In the order in which they come.
-    pub const ALL: [Self; 7] = [
-        Self::Pending,
-        Self::Approved,
-        Self::Over,
-        Self::Rejected,
-        Self::Cancelled,
-        Self::Revoked,
-        Self::Expired,
-    ];
-
-    /// As it is written.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Approved => "approved",
-            Self::Over => "over",
-            Self::Rejected => "rejected",
-            Self::Cancelled => "cancelled",
-            Self::Revoked => "revoked",
-            Self::Expired => "expired",
-        }
-    }
-}
-
-impl fmt::Display for StateWord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
-    }
-}
-
-impl FromStr for StateWord {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|state| state.word() == text)
-            .ok_or_else(|| format!("`{}` is no state of a request", crate::unseen::quoted(text, 40)))
+choices! {
+    /// A request's state as lists name it: an approval whose window has ended is over.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    StateWord: "state of a request" {
+        /// Waits for approvers.
+        Pending = "pending",
+        /// Good within its window.
+        Approved = "approved",
+        /// Was good within its window.
+        Over = "over",
+        /// An approver said no.
+        Rejected = "rejected",
+        /// The requester took it back.
+        Cancelled = "cancelled",
+        /// An approver or administrator took it back.
+        Revoked = "revoked",
+        /// Nobody decided in time.
+        Expired = "expired",
     }
 }
 

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::choices::choices;
+
 macro_rules! kinds {
     ($( $(#[$doc:meta])* $kind:ident = $word:literal, $key:literal; )+) => {
         /// The kinds of notices.
@@ -78,47 +80,17 @@ impl FromStr for NoticeKind {
     }
 }
 
-/// How a notice reaches a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Channel {
-    /// To the user's `email`.
-    Mail,
-    /// To the user's `phone`.
-    Sms,
-    /// To the gate's webhook, with the user's name.
-    Webhook,
-}
-
-impl Channel {
-    /// Every one.
-    pub const ALL: [Self; 3] = [Self::Mail, Self::Sms, Self::Webhook];
-
-    /// As it is written everywhere.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Mail => "mail",
-            Self::Sms => "sms",
-            Self::Webhook => "webhook",
-        }
-    }
-}
-
-impl fmt::Display for Channel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
-    }
-}
-
-impl FromStr for Channel {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|channel| channel.word() == text).ok_or_else(|| {
-            let shown = crate::unseen::quoted(text, 40);
-            format!("`{shown}` is no channel; use mail, sms or webhook")
-        })
+choices! {
+    /// How a notice reaches a person.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    Channel: "channel; use mail, sms or webhook" {
+        /// To the user's `email`.
+        Mail = "mail",
+        /// To the user's `phone`.
+        Sms = "sms",
+        /// To the gate's webhook, with the user's name.
+        Webhook = "webhook",
     }
 }
 
