@@ -12,11 +12,11 @@ pub(super) use resource::read_conditions;
 pub use review::{Confirmed, GroupReview, ReviewTerms};
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Pattern, Text};
+use crate::choices::choices;
 use crate::name::{AccessGroupName, UserName};
 use crate::time::{Length, Limitation, Schedule};
 
@@ -280,42 +280,18 @@ impl AtOnce {
     }
 }
 
-/// What a session can carry beside its own channels (RFC 4254, 6.3 and 7; OpenSSH PROTOCOL).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Forward {
-    /// `ssh -L` and `-D`: connections from the client to what the device reaches.
-    Local,
-    /// `ssh -R`: connections from the device to what the client reaches.
-    Remote,
-    /// X11 windows on the client.
-    X11,
-    /// The client's authentication agent.
-    Agent,
-}
-
-impl FromStr for Forward {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "local" => Ok(Self::Local),
-            "remote" => Ok(Self::Remote),
-            "x11" => Ok(Self::X11),
-            "agent" => Ok(Self::Agent),
-            other => {
-                Err(format!("`{}` is no forward; use local, remote, x11 or agent", other.escape_default()))
-            }
-        }
-    }
-}
-
-impl fmt::Display for Forward {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Local => "local",
-            Self::Remote => "remote",
-            Self::X11 => "x11",
-            Self::Agent => "agent",
-        })
+choices! {
+    /// What a session can carry beside its own channels (RFC 4254, 6.3 and 7; OpenSSH PROTOCOL).
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    Forward: "forward; use local, remote, x11 or agent" {
+        /// `ssh -L` and `-D`: connections from the client to what the device reaches.
+        Local = "local",
+        /// `ssh -R`: connections from the device to what the client reaches.
+        Remote = "remote",
+        /// X11 windows on the client.
+        X11 = "x11",
+        /// The client's authentication agent.
+        Agent = "agent",
     }
 }

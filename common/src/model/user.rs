@@ -7,8 +7,6 @@ pub use deputy::Deputy;
 pub use notify::NotifyChoice;
 
 use std::collections::HashMap;
-use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,40 +14,21 @@ use super::check::Checker;
 use super::read::Fields;
 use super::resources::{ResourceType, cell, joined};
 use super::{Email, Kind, Label, Phone, PublicKey};
+use crate::choices::choices;
 use crate::name::{UserGroupName, UserName};
 use crate::notice::Channel;
 
-/// What a user may do in Tidegate itself. Approvers need no role: an access group names them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Configures everything; gets no access to devices by that.
-    Admin,
-    /// Reads sessions, recordings and the audit log.
-    Auditor,
-    /// Watches, locks and ends sessions that live.
-    Monitor,
-}
-
-impl FromStr for Role {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "admin" => Ok(Self::Admin),
-            "auditor" => Ok(Self::Auditor),
-            "monitor" => Ok(Self::Monitor),
-            other => Err(format!("`{}` is no role; use admin, auditor or monitor", other.escape_default())),
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Admin => "admin",
-            Self::Auditor => "auditor",
-            Self::Monitor => "monitor",
-        })
+choices! {
+    /// What a user may do in Tidegate itself. Approvers need no role: an access group names them.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    Role: "role; use admin, auditor or monitor" {
+        /// Configures everything; gets no access to devices by that.
+        Admin = "admin",
+        /// Reads sessions, recordings and the audit log.
+        Auditor = "auditor",
+        /// Watches, locks and ends sessions that live.
+        Monitor = "monitor",
     }
 }
 
