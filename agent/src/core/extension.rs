@@ -24,22 +24,13 @@ use super::running::Job;
 use super::state::{Phase, State};
 use super::unit::{Delta, Pace, Unit};
 
-/// What an order that can be taken asks for.
-enum Asked {
-    /// A later end.
-    Later,
-    /// The one that is being given, or waits to be.
-    UnderWay,
-    /// The one that it has.
-    Had,
-}
-
 fn kept(session: SessionId, until: jiff::Timestamp, why: &str) -> Effect {
     Effect::Send(FromAgent::NotExtended { session, until, why: Note::new(why) })
 }
 
 impl State {
-    /// A grant shall end later. It never ends earlier by this, and what ends goes on ending.
+    /// A grant shall end later. It never ends earlier by this, and what ends goes on ending. What is ordered
+    /// while another end is being given comes after it; of those that wait, the last one counts.
     pub(super) fn extend(
         &mut self,
         session: SessionId,
@@ -48,21 +39,30 @@ impl State {
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
-        match self.asked(session, gate, until, now) {
-            Ok(Asked::Later) => self.waiting.push_back(Job::Extend(session, until)),
-            Ok(Asked::UnderWay) => {}
-            Ok(Asked::Had) => effects.push(Effect::Send(FromAgent::Extended { session, until })),
-            Err(why) => effects.push(kept(session, until, why)),
+        if let Err(why) = self.may_extend(session, gate, now) {
+            return effects.push(kept(session, until, why));
+        }
+        match self.waits_to_extend(session) {
+            Some(waits) if waits == until => return,
+            Some(waits) => {
+                self.waiting.retain(|job| *job != Job::Extend(session, waits));
+                effects.push(kept(session, waits, "another end was ordered since"));
+            }
+            None => {}
+        }
+        match self.running.extends(session) {
+            Some(given) if given == until => {}
+            // What it comes to is known once that is given, or is not.
+            Some(_) => self.waiting.push_back(Job::Extend(session, until)),
+            None => match self.answer_to(session, until) {
+                Some(answer) => effects.push(answer),
+                None => self.waiting.push_back(Job::Extend(session, until)),
+            },
         }
     }
 
-    fn asked(
-        &self,
-        session: SessionId,
-        gate: &GateName,
-        until: jiff::Timestamp,
-        now: Now,
-    ) -> Result<Asked, &'static str> {
+    /// Whether the gate may have the grant end later.
+    fn may_extend(&self, session: SessionId, gate: &GateName, now: Now) -> Result<(), &'static str> {
         // What another gate granted is none of this one's business.
         let grant = self.grants.get(&session).filter(|grant| grant.is_of(Some(gate)));
         let grant = grant.ok_or("there is no such grant on this host")?;
@@ -72,28 +72,29 @@ impl State {
             Phase::Active => {}
         }
         let end = grant.order.expires.ok_or("the grant has no end that could be later")?;
-        if end <= now.wall {
-            return Err("the grant ends already");
-        }
-        match self.extends(session) {
-            Some(given) if given == until => return Ok(Asked::UnderWay),
-            Some(_) => return Err("the grant is just being given another end"),
-            None => {}
-        }
-        match until.cmp(&end) {
-            Ordering::Less => Err("the grant ends later than that"),
-            Ordering::Equal => Ok(Asked::Had),
-            Ordering::Greater => Ok(Asked::Later),
+        if end <= now.wall { Err("the grant ends already") } else { Ok(()) }
+    }
+
+    /// The end that a grant waits to be given.
+    fn waits_to_extend(&self, session: SessionId) -> Option<jiff::Timestamp> {
+        self.waiting.iter().find_map(|job| match job {
+            Job::Extend(of, until) if *of == session => Some(*until),
+            _ => None,
+        })
+    }
+
+    /// The answer to an order for an end that is not later than the one that the grant has.
+    fn answer_to(&self, session: SessionId, until: jiff::Timestamp) -> Option<Effect> {
+        match until.cmp(&self.end_of(session)?) {
+            Ordering::Less => Some(kept(session, until, "the grant ends later than that")),
+            Ordering::Equal => Some(Effect::Send(FromAgent::Extended { session, until })),
+            Ordering::Greater => None,
         }
     }
 
-    /// The end that a grant is being given, or waits to be.
-    fn extends(&self, session: SessionId) -> Option<jiff::Timestamp> {
-        let waits = self.waiting.iter().find_map(|job| match job {
-            Job::Extend(of, until) if *of == session => Some(*until),
-            _ => None,
-        });
-        waits.or_else(|| self.running.extends(session))
+    /// When a grant ends by itself.
+    fn end_of(&self, session: SessionId) -> Option<jiff::Timestamp> {
+        self.grants.get(&session).and_then(|grant| grant.order.expires)
     }
 
     fn is_active(&self, session: SessionId) -> bool {
@@ -114,6 +115,11 @@ impl State {
         effects: &mut Vec<Effect>,
     ) -> bool {
         if !self.is_active(session) {
+            return false;
+        }
+        // Another may have been given since it was ordered.
+        if let Some(answer) = self.answer_to(session, until) {
+            effects.push(answer);
             return false;
         }
         let wanted = self.with_end(session, until);
@@ -146,7 +152,7 @@ impl State {
                 return self.tell_kept(session, until, &failure.to_string(), effects);
             }
         };
-        let from = self.grants.get(&session).and_then(|grant| grant.order.expires).unwrap_or(until);
+        let from = self.end_of(session).unwrap_or(until);
         let mut joined = self.with_end(session, until);
         joined.retain(|unit| !fresh.iter().any(|(planned, _)| planned == unit));
         let held = joined.iter().filter_map(|unit| self.ledger.held(unit).cloned()).collect();
