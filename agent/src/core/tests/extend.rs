@@ -1,5 +1,7 @@
 //! Later ends of what is granted.
 
+mod meanwhile;
+
 use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder};
 
 use super::super::*;
@@ -111,79 +113,6 @@ fn an_end_that_is_not_later_and_a_grant_that_is_not_there_are_answered_with_a_se
     world.give(Event::Proxy(FromProxy::Revoke { session: session(1) }));
     assert_eq!(why(&mut world, 1, LATER), "the grant ends already");
     assert!(!rules(&world).contains(&rule(LATER)));
-}
-
-/// Every answer to an order for a later end of the session's, with that end.
-fn answers(world: &World, number: u8) -> Vec<(jiff::Timestamp, Result<(), String>)> {
-    let told = world.told.iter().filter_map(|told| match told {
-        FromAgent::Extended { session: of, until } if *of == session(number) => Some((*until, Ok(()))),
-        FromAgent::NotExtended { session: of, until, why } if *of == session(number) => {
-            Some((*until, Err(why.to_string())))
-        }
-        _ => None,
-    });
-    told.collect()
-}
-
-#[test]
-fn an_end_that_is_ordered_while_an_earlier_one_is_being_given_is_given_after_it() {
-    let both: [(_, Result<(), String>); 2] = [(now(LATER).wall, Ok(())), (now(LATEST).wall, Ok(()))];
-    for steps in 0..12 {
-        let mut world = granted(&[1]);
-        extend(&mut world, 1, LATER);
-        (0..steps).for_each(|_| {
-            one(&mut world);
-        });
-        extend(&mut world, 1, LATEST);
-        world.settle();
-        assert_eq!(answers(&world, 1), both, "{steps}");
-        assert_eq!(rules(&world), [rule(LATEST)], "{steps}");
-        world.is_sane();
-        revoke(&mut world, 1);
-        assert_eq!(world.host, world.theirs, "{steps}");
-    }
-}
-
-#[test]
-fn an_end_that_was_ordered_meanwhile_is_given_also_where_the_one_before_it_was_not() {
-    // The rule, and the record that it is there.
-    for step in [3, 4] {
-        let mut world = granted(&[1]);
-        world.failures = 1 << step;
-        extend(&mut world, 1, LATER);
-        extend(&mut world, 1, LATEST);
-        world.settle();
-        let told = answers(&world, 1);
-        let told: Vec<_> = told.into_iter().map(|(until, answer)| (until, answer.is_ok())).collect();
-        assert_eq!(told, [(now(LATER).wall, false), (now(LATEST).wall, true)], "{step}");
-        assert_eq!(rules(&world), [rule(LATEST)], "{step}");
-    }
-}
-
-#[test]
-fn of_the_ends_that_wait_the_last_one_that_was_ordered_is_given_and_each_is_answered() {
-    let refused = |why: &str| Err(why.to_owned());
-    let mut world = granted(&[1]);
-    for end in [LATER, LATEST + 1, LATEST, LATEST] {
-        extend(&mut world, 1, end);
-    }
-    world.settle();
-    let told = [
-        (now(LATEST + 1).wall, refused("another end was ordered since")),
-        (now(LATER).wall, Ok(())),
-        (now(LATEST).wall, Ok(())),
-    ];
-    assert_eq!(answers(&world, 1), told);
-    assert_eq!(rules(&world), [rule(LATEST)]);
-    // One that is earlier than what is given meanwhile.
-    let mut world = granted(&[1]);
-    for end in [LATEST, LATER] {
-        extend(&mut world, 1, end);
-    }
-    world.settle();
-    let told = [(now(LATEST).wall, Ok(())), (now(LATER).wall, refused("the grant ends later than that"))];
-    assert_eq!(answers(&world, 1), told);
-    assert_eq!(rules(&world), [rule(LATEST)]);
 }
 
 #[test]

@@ -346,10 +346,10 @@ impl World {
         }
     }
 
-    /// An end that is told to have left nothing has left nothing that is tried again.
+    /// An end that is told to have left nothing has left nothing that is still to be taken away.
     fn is_told_whole(&self, session: SessionId, clean: bool) {
-        let left = |unit: &Unit| self.state.ledger.held(unit).and_then(|held| held.left_by) == Some(session);
-        let stands = self.state.retries.iter().find(|retry| left(&retry.unit));
+        let left = |held: &&Held| held.holders.is_empty() && held.left_by == Some(session);
+        let stands = self.state.ledger.held.iter().find(left);
         assert!(!clean || stands.is_none(), "{session} was told to be over, and left {stands:?}");
     }
 
