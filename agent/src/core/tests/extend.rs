@@ -1,5 +1,6 @@
 //! Later ends of what is granted.
 
+mod accounts;
 mod meanwhile;
 
 use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder};
