@@ -78,7 +78,8 @@ pub enum FromAgent {
     Replaced,
     /// Answers [`FromProxy::Extend`]: all of the grant ends then, on the host and in the journal.
     Extended { session: SessionId, until: jiff::Timestamp },
-    /// Answers it as well: the grant ends when it was to end before; `why` is one sentence.
+    /// Answers it as well: the grant ends when it was to end before, or not all of it ends later; `why` is
+    /// one sentence.
     NotExtended { session: SessionId, until: jiff::Timestamp, why: Note },
     /// The grant has ended, for whatever reason; sent again while something stands.
     Ended { session: SessionId, ended: Ended },

@@ -232,8 +232,14 @@ impl Access {
             let read = self.0.store.change(&change.id).await;
             basis.stale |= basis::keep(read, &mut basis.changes, self.0.store.is_shared())?;
         }
-        let seen = self.seen(permit.user(), permit.origin());
-        policy::recheck(&self.snapshot(), permit, now, seen.coming(), &basis.requests, &basis.changes)
+        let why = match self.rechecked(permit, now, &basis.requests, &basis.changes) {
+            Err(why @ (EndReason::MoreNeeded(_) | EndReason::TimeOver)) => why,
+            decided => return decided,
+        };
+        match self.with_more_time(permit, basis).await {
+            Ok(Some(requests)) => self.rechecked(permit, now, &requests, &basis.changes),
+            Ok(None) | Err(_) => Err(why),
+        }
     }
 
     /// Every resource, for showing.

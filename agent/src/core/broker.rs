@@ -33,7 +33,7 @@ impl State {
         }
         let deadline = now.boot.saturating_add(self.lease.0);
         let (phase, since, drift) = (Phase::Waiting, now.boot, Vec::new());
-        self.grants.insert(session, Grant { order, phase, deadline, since, drift });
+        self.grants.insert(session, Grant { order, phase, deadline, since, drift, dated: None });
         self.waiting.push_back(Job::Grant(session));
     }
 

@@ -4,8 +4,9 @@
 //! beside the first, verified, and only then is the first taken away; so the account has it
 //! all the while, and whichever step fails or is the last before a crash, each of the two is in
 //! the journal with its own delta. A unit of the later end may be another session's already: then
-//! it is joined, as by a grant. An account that was created expires later where it stands. What says
-//! of no end (memberships, accounts that were enabled, an administrator's programs) stays as it is.
+//! it is joined, as by a grant. An account that was created expires later where it stands, and only once
+//! the journal has the later end: before, it is looked at whether it can. What says of no end
+//! (memberships, accounts that were enabled, an administrator's programs) stays as it is.
 //!
 //! It is one slow job, so no grant goes beside it, and no end of the same account: an end waits
 //! for it, and takes back all of it.
@@ -18,28 +19,19 @@ use tidegate_common::id::SessionId;
 use tidegate_common::name::GateName;
 use tidegate_common::wire::FromAgent;
 
-use super::ledger::Record;
+use super::ledger::{Held, Record};
 use super::messages::{Effect, Gone, NotApplied, Now};
 use super::running::Job;
 use super::state::{Phase, State};
 use super::unit::{Delta, Pace, Unit};
-
-/// What an order that can be taken asks for.
-enum Asked {
-    /// A later end.
-    Later,
-    /// The one that is being given, or waits to be.
-    UnderWay,
-    /// The one that it has.
-    Had,
-}
 
 fn kept(session: SessionId, until: jiff::Timestamp, why: &str) -> Effect {
     Effect::Send(FromAgent::NotExtended { session, until, why: Note::new(why) })
 }
 
 impl State {
-    /// A grant shall end later. It never ends earlier by this, and what ends goes on ending.
+    /// A grant shall end later. It never ends earlier by this, and what ends goes on ending. What is ordered
+    /// while another end is being given comes after it; of those that wait, the last one counts.
     pub(super) fn extend(
         &mut self,
         session: SessionId,
@@ -48,21 +40,30 @@ impl State {
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
-        match self.asked(session, gate, until, now) {
-            Ok(Asked::Later) => self.waiting.push_back(Job::Extend(session, until)),
-            Ok(Asked::UnderWay) => {}
-            Ok(Asked::Had) => effects.push(Effect::Send(FromAgent::Extended { session, until })),
-            Err(why) => effects.push(kept(session, until, why)),
+        if let Err(why) = self.may_extend(session, gate, now) {
+            return effects.push(kept(session, until, why));
+        }
+        match self.waits_to_extend(session) {
+            Some(waits) if waits == until => return,
+            Some(waits) => {
+                self.waiting.retain(|job| *job != Job::Extend(session, waits));
+                effects.push(kept(session, waits, "another end was ordered since"));
+            }
+            None => {}
+        }
+        match self.running.extends(session) {
+            Some(given) if given == until => {}
+            // What it comes to is known once that is given, or is not.
+            Some(_) => self.waiting.push_back(Job::Extend(session, until)),
+            None => match self.answer_to(session, until) {
+                Some(answer) => effects.push(answer),
+                None => self.waiting.push_back(Job::Extend(session, until)),
+            },
         }
     }
 
-    fn asked(
-        &self,
-        session: SessionId,
-        gate: &GateName,
-        until: jiff::Timestamp,
-        now: Now,
-    ) -> Result<Asked, &'static str> {
+    /// Whether the gate may have the grant end later.
+    fn may_extend(&self, session: SessionId, gate: &GateName, now: Now) -> Result<(), &'static str> {
         // What another gate granted is none of this one's business.
         let grant = self.grants.get(&session).filter(|grant| grant.is_of(Some(gate)));
         let grant = grant.ok_or("there is no such grant on this host")?;
@@ -72,28 +73,50 @@ impl State {
             Phase::Active => {}
         }
         let end = grant.order.expires.ok_or("the grant has no end that could be later")?;
-        if end <= now.wall {
-            return Err("the grant ends already");
-        }
-        match self.extends(session) {
-            Some(given) if given == until => return Ok(Asked::UnderWay),
-            Some(_) => return Err("the grant is just being given another end"),
-            None => {}
-        }
-        match until.cmp(&end) {
-            Ordering::Less => Err("the grant ends later than that"),
-            Ordering::Equal => Ok(Asked::Had),
-            Ordering::Greater => Ok(Asked::Later),
+        if end <= now.wall { Err("the grant ends already") } else { Ok(()) }
+    }
+
+    /// The end that a grant waits to be given.
+    fn waits_to_extend(&self, session: SessionId) -> Option<jiff::Timestamp> {
+        self.waiting.iter().find_map(|job| match job {
+            Job::Extend(of, until) if *of == session => Some(*until),
+            _ => None,
+        })
+    }
+
+    /// The answer to an order for which nothing has to be done. Where the end is the grant's already, the
+    /// account may not expire then yet: that failed, or the agent died in between.
+    fn answer_to(&self, session: SessionId, until: jiff::Timestamp) -> Option<Effect> {
+        match until.cmp(&self.end_of(session)?) {
+            Ordering::Less => Some(kept(session, until, "the grant ends later than that")),
+            Ordering::Equal if self.created(session).is_empty() => {
+                Some(Effect::Send(FromAgent::Extended { session, until }))
+            }
+            Ordering::Equal | Ordering::Greater => None,
         }
     }
 
-    /// The end that a grant is being given, or waits to be.
-    fn extends(&self, session: SessionId) -> Option<jiff::Timestamp> {
-        let waits = self.waiting.iter().find_map(|job| match job {
-            Job::Extend(of, until) if *of == session => Some(*until),
-            _ => None,
-        });
-        waits.or_else(|| self.running.extends(session))
+    /// The account that was created for the session.
+    fn created(&self, session: SessionId) -> Vec<Held> {
+        let held = self.ledger.held.iter().filter(|held| held.holders.contains(&session));
+        held.filter(|held| matches!(held.unit, Unit::Created { .. })).cloned().collect()
+    }
+
+    /// The end that the session's account expires with, unless somebody has brought that forward: the one
+    /// that it was given last, or the one that it was created with.
+    fn dated(&self, session: SessionId) -> Option<jiff::Timestamp> {
+        let given = self.grants.get(&session).and_then(|grant| grant.dated);
+        given.or_else(|| {
+            self.created(session).iter().find_map(|held| match &held.unit {
+                Unit::Created { expires, .. } => *expires,
+                _ => None,
+            })
+        })
+    }
+
+    /// When a grant ends by itself.
+    fn end_of(&self, session: SessionId) -> Option<jiff::Timestamp> {
+        self.grants.get(&session).and_then(|grant| grant.order.expires)
     }
 
     fn is_active(&self, session: SessionId) -> bool {
@@ -115,6 +138,16 @@ impl State {
     ) -> bool {
         if !self.is_active(session) {
             return false;
+        }
+        // Another may have been given since it was ordered.
+        if let Some(answer) = self.answer_to(session, until) {
+            effects.push(answer);
+            return false;
+        }
+        if self.end_of(session) == Some(until) {
+            let (from, accounts) = (self.dated(session).unwrap_or(until), self.created(session));
+            effects.push(Effect::Retire { session, from, until, accounts, units: Vec::new() });
+            return true;
         }
         let wanted = self.with_end(session, until);
         if let Err(failure) = self.none_stands(&wanted) {
@@ -146,17 +179,16 @@ impl State {
                 return self.tell_kept(session, until, &failure.to_string(), effects);
             }
         };
-        let from = self.grants.get(&session).and_then(|grant| grant.order.expires).unwrap_or(until);
+        let from = self.dated(session).unwrap_or(until);
         let mut joined = self.with_end(session, until);
         joined.retain(|unit| !fresh.iter().any(|(planned, _)| planned == unit));
         let held = joined.iter().filter_map(|unit| self.ledger.held(unit).cloned()).collect();
-        let of_session = self.ledger.held.iter().filter(|held| held.holders.contains(&session));
-        let accounts = of_session.filter(|held| matches!(held.unit, Unit::Created { .. })).cloned().collect();
+        let accounts = self.created(session);
         let extend = Effect::Extend { session, from, until, fresh: fresh.clone(), joined: held, accounts };
         self.record(Record::Extending { session, until, fresh, joined }, vec![extend], effects);
     }
 
-    /// What ends later is there and verified, or not.
+    /// What has the later end is there and verified, or not.
     pub(super) fn extended(
         &mut self,
         session: SessionId,
@@ -172,10 +204,12 @@ impl State {
             Ok(()) => {
                 let mut units = self.ledger.last_held_by(session);
                 units.retain(|held| held.unit.ends_before(until));
+                let (from, accounts) = (self.dated(session).unwrap_or(until), self.created(session));
                 // Not in the ledger before it is known to be in the journal, which is when what had
                 // the first end was taken away; until then the first end holds.
                 let record = Record::Extended { session, until };
-                effects.push(Effect::Journal { record, then: vec![Effect::Retire { session, units }] });
+                let retire = Effect::Retire { session, from, until, accounts, units };
+                effects.push(Effect::Journal { record, then: vec![retire] });
             }
             Err(NotApplied { failure, untouched }) => {
                 self.keep_end(session, until, untouched, &failure.to_string(), effects);
@@ -183,10 +217,12 @@ impl State {
         }
     }
 
-    /// The later end is in the journal, and what had the first was taken away, or still stands.
+    /// The later end is in the journal, and what had the first was taken away, or still stands. Whether
+    /// an account `expires` later is told last: where it does not, the gate goes by the first end.
     pub(super) fn retired(
         &mut self,
         session: SessionId,
+        expires: Result<(), Failure>,
         outcomes: Vec<Gone>,
         now: Now,
         effects: &mut Vec<Effect>,
@@ -198,6 +234,7 @@ impl State {
             && let Some(grant) = self.grants.get_mut(&session)
         {
             grant.order.expires = Some(until);
+            grant.dated = if expires.is_ok() { Some(until) } else { grant.dated };
         }
         let mut gone = Vec::new();
         for Gone { unit, result, .. } in outcomes {
@@ -217,8 +254,12 @@ impl State {
         if !gone.is_empty() {
             self.record(Record::Gone { gone }, Vec::new(), effects);
         }
-        if self.is_active(session) {
-            effects.push(Effect::Send(FromAgent::Extended { session, until }));
+        match expires {
+            Ok(()) if self.is_active(session) => {
+                effects.push(Effect::Send(FromAgent::Extended { session, until }));
+            }
+            Ok(()) => {}
+            Err(failure) => self.tell_kept(session, until, &failure.to_string(), effects),
         }
     }
 

@@ -84,7 +84,7 @@ impl State {
             let ending =
                 Ending { since, refusal, undone, processes_ended, powers, report, standing, rest, rest_by };
             let (phase, deadline, drift) = (Phase::Ending(Box::new(ending)), now.boot, Vec::new());
-            let grant = Grant { order, phase, deadline, since, drift };
+            let grant = Grant { order, phase, deadline, since, drift, dated: None };
             self.grants.insert(session, grant);
         }
     }

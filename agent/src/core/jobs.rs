@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use tidegate_common::id::SessionId;
 use tidegate_common::name::AccountName;
 
+use super::ledger::Held;
 use super::messages::{Effect, Now};
 use super::running::Job;
 use super::state::{Grant, Phase, State};
@@ -108,11 +109,10 @@ impl State {
             Job::Grant(session) => self.start_grant(*session, now, effects),
             Job::Extend(session, until) => self.start_extension(*session, *until, effects),
             Job::End(session) => {
-                let (units, rest): (Vec<_>, Vec<_>) = self
-                    .ledger
-                    .last_held_by(*session)
-                    .into_iter()
-                    .partition(|held| held.unit.pace() == Pace::Quick);
+                let mut held = self.ledger.last_held_by(*session);
+                held.extend(self.left_and_waiting(*session));
+                let (units, rest): (Vec<_>, Vec<_>) =
+                    held.into_iter().partition(|held| held.unit.pace() == Pace::Quick);
                 if let Some(Grant { phase: Phase::Ending(ending), .. }) = self.grants.get_mut(session) {
                     ending.rest = rest.into_iter().map(|held| held.unit).collect();
                 }
@@ -139,6 +139,24 @@ impl State {
                 true
             }
         }
+    }
+
+    /// What the session has left already and nobody has begun to take away: its end does, because it tells
+    /// whether all of it is gone.
+    fn left_and_waiting(&mut self, session: SessionId) -> Vec<Held> {
+        let mut left = self.ledger.orphans();
+        left.retain(|held| held.left_by == Some(session));
+        left.retain(|held| {
+            let waits = |job: &Job| matches!(job, Job::Retry(_, units) if units.contains(&held.unit));
+            self.waiting.iter().any(waits)
+        });
+        for job in &mut self.waiting {
+            if let Job::Retry(_, units) = job {
+                units.retain(|unit| !left.iter().any(|held| held.unit == *unit));
+            }
+        }
+        self.waiting.retain(|job| !matches!(job, Job::Retry(_, units) if units.is_empty()));
+        left
     }
 
     /// Whether a session's end waits until something was given to its account.

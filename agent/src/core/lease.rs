@@ -83,7 +83,7 @@ impl State {
             let deadline = left.unwrap_or(now.boot).min(latest);
             effects.push(Effect::Trace { session, known: entry.traces });
             let (phase, since, drift) = (Phase::Active, now.boot, Vec::new());
-            self.grants.insert(session, Grant { order, phase, deadline, since, drift });
+            self.grants.insert(session, Grant { order, phase, deadline, since, drift, dated: None });
         }
         let known: Vec<Unit> = self.retries.iter().map(|retry| retry.unit.clone()).collect();
         for held in self.ledger.orphans().into_iter().filter(|held| !known.contains(&held.unit)) {

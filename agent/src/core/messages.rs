@@ -39,7 +39,7 @@ pub enum Event {
     /// Answers [`Effect::Extend`].
     Extended { session: SessionId, result: Result<(), NotApplied> },
     /// Answers [`Effect::Retire`].
-    Retired { session: SessionId, outcomes: Vec<Gone> },
+    Retired { session: SessionId, expires: Result<(), Failure>, outcomes: Vec<Gone> },
     /// Answers [`Effect::Undo`].
     Undone { session: Option<SessionId>, pace: Pace, outcomes: Vec<Gone> },
     /// Answers [`Effect::Trace`].
@@ -147,8 +147,8 @@ pub enum Effect {
     Journal { record: Record, then: Vec<Effect> },
     /// Apply the fresh units and verify all.
     Apply { session: SessionId, fresh: Vec<(Unit, Delta)>, joined: Vec<Held> },
-    /// Apply the fresh units, have accounts that were created expire later, and verify all. Until
-    /// then the grant ends at `from`.
+    /// Apply the fresh units and verify all; look whether accounts that were created, which expire with
+    /// the end `from`, can expire later. The grant ends as before until all of that is in the journal.
     Extend {
         session: SessionId,
         from: jiff::Timestamp,
@@ -157,8 +157,15 @@ pub enum Effect {
         joined: Vec<Held>,
         accounts: Vec<Held>,
     },
-    /// Take back what units with a later end have taken the place of.
-    Retire { session: SessionId, units: Vec<Held> },
+    /// The later end is in the journal: have accounts that were created, which expire with the end `from`,
+    /// expire later, and take back what units with a later end have taken the place of.
+    Retire {
+        session: SessionId,
+        from: jiff::Timestamp,
+        until: jiff::Timestamp,
+        accounts: Vec<Held>,
+        units: Vec<Held>,
+    },
     /// Take units of one pace back and verify that they are gone.
     Undo { session: Option<SessionId>, pace: Pace, units: Vec<Held> },
     /// Look where the session's processes are.

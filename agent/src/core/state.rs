@@ -71,6 +71,8 @@ pub(super) struct Grant {
     pub since: u64,
     /// What was found changed of it while it lives, told at its end.
     pub drift: Vec<Drift>,
+    /// The later end that its account was given last to expire with, as far as this agent knows.
+    pub dated: Option<jiff::Timestamp>,
 }
 
 #[derive(Debug, Clone)]
@@ -142,7 +144,9 @@ impl State {
             Event::Planned { session, plan } => self.planned(session, plan, now, effects),
             Event::Applied { session, result } => self.applied(session, result, now, effects),
             Event::Extended { session, result } => self.extended(session, result, effects),
-            Event::Retired { session, outcomes } => self.retired(session, outcomes, now, effects),
+            Event::Retired { session, expires, outcomes } => {
+                self.retired(session, expires, outcomes, now, effects);
+            }
             Event::Undone { session, pace, outcomes } => self.undone(session, pace, outcomes, now, effects),
             Event::Traced { session, traces } => {
                 if self.ledger.grants.get(&session).is_some_and(|entry| entry.traces != traces) {

@@ -204,6 +204,46 @@ fn day_after(end: jiff::Timestamp) -> i64 {
     end.as_second().div_euclid(SECONDS_OF_DAY).saturating_add(1)
 }
 
+/// The day on which the account expires, where it has to be moved along with its session's end, which was
+/// `from` before.
+///
+/// # Errors
+/// When somebody else has brought it forward.
+fn too_early(
+    paths: &Paths,
+    account: &AccountName,
+    delta: &Delta,
+    from: jiff::Timestamp,
+    end: jiff::Timestamp,
+) -> Result<Option<String>, String> {
+    let there = is_ours(paths, account, delta)?;
+    let Some(before) = expiry(paths, account)?.filter(|_| there) else {
+        return Err(format!("the account `{account}` is gone, though the agent had made it"));
+    };
+    let day = day_after(end);
+    let late_enough = match before.parse::<i64>() {
+        // It does not expire.
+        _ if before.is_empty() => true,
+        Ok(now) if now >= day_after(from) => now >= day,
+        _ => return Err(format!("somebody else has `{account}` expire before its session ends; left so")),
+    };
+    Ok((!late_enough).then_some(before))
+}
+
+/// Looks whether [`expire_later`] would find it as it has to be. Changes nothing.
+///
+/// # Errors
+/// Why not.
+pub fn may_expire_later(
+    paths: &Paths,
+    account: &AccountName,
+    delta: &Delta,
+    from: jiff::Timestamp,
+    end: jiff::Timestamp,
+) -> Result<(), String> {
+    too_early(paths, account, delta, from, end).map(drop)
+}
+
 /// Moves the day on which the account expires along with its session's end, which was `from` before. One
 /// that is late enough stays, and so does one that somebody else has brought forward.
 ///
@@ -217,21 +257,8 @@ pub fn expire_later(
     from: jiff::Timestamp,
     end: jiff::Timestamp,
 ) -> Result<(), String> {
-    let there = is_ours(paths, account, delta)?;
-    let Some(before) = expiry(paths, account)?.filter(|_| there) else {
-        return Err(format!("the account `{account}` is gone, though the agent had made it"));
-    };
-    let day = day_after(end);
-    let late_enough = match before.parse::<i64>() {
-        // It does not expire.
-        _ if before.is_empty() => true,
-        Ok(now) if now >= day_after(from) => now >= day,
-        _ => return Err(format!("somebody else has `{account}` expire before its session ends; left so")),
-    };
-    if late_enough {
-        return Ok(());
-    }
-    let day = day.to_string();
+    let Some(before) = too_early(paths, account, delta, from, end)? else { return Ok(()) };
+    let day = day_after(end).to_string();
     let moved = expire(paths, lock, account, &day, tools::make).and_then(|()| {
         let moved = expiry(paths, account)?.is_some_and(|now| now == day);
         let why = || format!("`{account}` does not expire later although it was told to");

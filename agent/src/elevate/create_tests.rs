@@ -249,7 +249,10 @@ fn an_account_expires_later_with_its_session_unless_somebody_has_brought_that_fo
     // Never earlier.
     for (from, end, day) in [(30_000, 30_005, "30006"), (30_000, 30_002, "30006"), (30_005, 30_007, "30008")]
     {
+        let before = expires();
         elevator.extend(at(from), at(end), &[], &[], &held).unwrap();
+        assert_eq!(expires(), before, "the journal does not have the later end yet");
+        elevator.expire_later(at(from), at(end), &held).unwrap();
         assert_eq!(expires(), day);
     }
     // Before the first end, and after it but before the one that it has.
@@ -259,6 +262,8 @@ fn an_account_expires_later_with_its_session_unless_somebody_has_brought_that_fo
         std::fs::write(&shadow, text.replace(":30008:", &format!(":{day}:"))).unwrap();
         let refused = elevator.extend(at(30_007), at(30_009), &[], &[], &held).unwrap_err();
         assert!(refused.failure.why.contains("somebody else has"), "{refused:?}");
+        let late = elevator.expire_later(at(30_007), at(30_009), &held).unwrap_err();
+        assert_eq!(late, refused.failure);
         assert_eq!(expires(), day);
     }
     let gone = elevator.undo(held);

@@ -2,17 +2,19 @@
 //! which an account expires. An administrator's programs are told of no end, so there is nothing to
 //! tell them anew.
 
+use tidegate_common::grant::Failure;
+
 use super::{Elevator, create};
 use crate::core::{Delta, Held, NotApplied, Unit};
 
 impl Elevator {
     /// Applies the fresh units, which end later, and verifies them and those that another session
-    /// has already; then has the accounts that were created expire after that end, where they expire
-    /// after `from`, the end of before. What has the first end stays; on failure some of what has the
+    /// has already; then looks whether the accounts that were created can expire after that end, as
+    /// [`Self::expire_later`] has them do. What has the first end stays; on failure some of what has the
     /// later one may be applied.
     ///
     /// # Errors
-    /// The first that could not be applied or verified.
+    /// The first that could not be applied or verified, or cannot expire later.
     pub fn extend(
         &mut self,
         from: jiff::Timestamp,
@@ -22,14 +24,29 @@ impl Elevator {
         accounts: &[Held],
     ) -> Result<(), NotApplied> {
         self.apply(fresh, joined)?;
-        for held in accounts {
-            self.expire_later(held, from, until).map_err(|why| held.unit.failure(why))?;
+        for Held { unit, delta, .. } in accounts {
+            create::may_expire_later(&self.paths, unit.account(), delta, from, until)
+                .map_err(|why| unit.failure(why))?;
         }
         Ok(())
     }
 
-    fn expire_later(&self, held: &Held, from: jiff::Timestamp, until: jiff::Timestamp) -> Result<(), String> {
-        let lock = self.accounts.take(&self.paths)?;
-        create::expire_later(&self.paths, &lock, held.unit.account(), &held.delta, from, until)
+    /// Has accounts that were created expire after `until`, where they expire after `from`, the end of
+    /// before.
+    ///
+    /// # Errors
+    /// The first that could not; it expires when it did before.
+    pub fn expire_later(
+        &self,
+        from: jiff::Timestamp,
+        until: jiff::Timestamp,
+        accounts: &[Held],
+    ) -> Result<(), Failure> {
+        for Held { unit, delta, .. } in accounts {
+            let lock = self.accounts.take(&self.paths).map_err(|why| unit.failure(why))?;
+            create::expire_later(&self.paths, &lock, unit.account(), delta, from, until)
+                .map_err(|why| unit.failure(why))?;
+        }
+        Ok(())
     }
 }

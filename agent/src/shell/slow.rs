@@ -63,8 +63,10 @@ impl Slow {
                 let result = self.elevator.extend(from, until, &fresh, &joined, &accounts);
                 Some(Event::Extended { session, result })
             }
-            Effect::Retire { session, units } => {
-                Some(Event::Retired { session, outcomes: self.elevator.undo(units) })
+            Effect::Retire { session, from, until, accounts, units } => {
+                let expires = self.elevator.expire_later(from, until, &accounts);
+                self.begins();
+                Some(Event::Retired { session, expires, outcomes: self.elevator.undo(units) })
             }
             Effect::Undo { session, units, .. } => {
                 // One at a time: many that are slow are not one that hangs. None of them is a

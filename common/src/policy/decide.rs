@@ -3,6 +3,7 @@
 mod asked;
 mod governing;
 mod held;
+mod people;
 mod refusal;
 
 use asked::Asked;
@@ -29,6 +30,7 @@ use crate::model::{
 };
 use crate::name::{AccessGroupName, CredentialName, ReasonName, UserName};
 use governing::{Governing, approval_at};
+use people::approved_until;
 
 /// Everything a decision depends on beside the snapshot.
 #[derive(Debug, Clone, Copy)]
@@ -261,7 +263,8 @@ fn own<'a>(group: &AccessGroup, facts: &Facts<'a>) -> impl Iterator<Item = &'a R
 /// The approved request that covers this moment, and when it ends or closes: rather one that answers
 /// what is asked, and of these the one that ends last. `counted` says whether it must have a session
 /// left; one that began has it already. `by_people` says whether somebody has to have approved it:
-/// the rules did when they asked for nobody, and cannot for those that do now.
+/// the rules did when they asked for nobody, and cannot for those that do now; then it ends with what
+/// people approved.
 fn covering<'a>(
     group: &AccessGroup,
     terms: &Terms,
@@ -271,12 +274,15 @@ fn covering<'a>(
     answers: impl Fn(&Request) -> bool,
 ) -> Option<(&'a Request, Timestamp)> {
     let approved = own(group, facts).filter(|request| terms.emergency || !request.is_emergency());
-    let approved = approved.filter(|request| !by_people || request.is_emergency() || request.has_approval());
-    let open = approved.filter_map(|request| match request.state_under(group, facts.now) {
+    let approved = approved.filter_map(|request| match by_people {
+        true => Some((request, approved_until(request, facts)?)),
+        false => Some((request, Timestamp::MAX)),
+    });
+    let open = approved.filter_map(|(request, until)| match request.state_under(group, facts.now) {
         RequestState::Approved { window } if window.contains(facts.now) => {
             let limits = &request.limits;
             let left = !counted || !limits.are_spent(request.used);
-            let end = limits.closes(facts.now).map_or(window.end, |closes| closes.min(window.end));
+            let end = limits.closes(facts.now).map_or(window.end, |closes| closes.min(window.end)).min(until);
             (left && limits.is_open(facts.now)).then_some((request, end))
         }
         _ => None,
@@ -291,7 +297,7 @@ fn missing(snapshot: &Snapshot, asked: &Asked<'_>, approval: Option<&Approval>) 
     let ask_reason = wants_reason && !claims.reason.as_ref().is_some_and(enabled);
     let reasons = snapshot.reasons().filter(|_| ask_reason).map(|reason| reason.name.clone());
     let states = || own(group, facts).map(|request| (request, request.state_under(group, facts.now)));
-    let stands = |request: &Request| approval.is_none() || request.is_emergency() || request.has_approval();
+    let stands = |request: &Request| approval.is_none() || approved_until(request, facts).is_some();
     let held = states().filter(|(request, _)| stands(request));
     Needs {
         group: group.name.clone(),

@@ -69,7 +69,8 @@ pub enum EndReason {
 /// Whether a permit still holds: the same decision, taken again. Gives the permit
 /// as it is from now on (its expiry and conditions may have changed).
 ///
-/// `requests` must hold the permit's request, if it has one, and `changes` its change.
+/// `requests` must hold the permit's request, if it has one, and `changes` its change. Where the rules alone
+/// approved the request and somebody has to, the requests for more time for it count as well.
 ///
 /// # Errors
 /// Why the session must end.
@@ -125,6 +126,8 @@ pub fn recheck(
             let same = next.credential == permit.credential && next.device == permit.device;
             if same { Ok(next) } else { Err(EndReason::Changed(permit.target().clone())) }
         }
+        // It rested on what people had approved of its request, and that is over.
+        Decision::Needs(_) if permit.expires.is_some_and(|end| end <= now) => Err(EndReason::TimeOver),
         Decision::Needs(needs) => Err(match needs.change.and_then(|need| need.wrong) {
             Some(NotCovered::Late { .. }) => EndReason::TimeOver,
             Some(why) if permit.change.is_some() => EndReason::ChangeOver(why),

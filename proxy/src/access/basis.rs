@@ -10,6 +10,8 @@ use crate::store::StoreError;
 #[derive(Debug, Default)]
 pub(crate) struct Basis {
     pub(super) requests: Vec<Request>,
+    /// Those that gave its request more time, where that makes a difference.
+    pub(super) more_time: Vec<Request>,
     pub(super) changes: Vec<Change>,
     /// Whether the last look could not be taken: it is to be taken again soon.
     pub stale: bool,
@@ -19,7 +21,7 @@ pub(crate) struct Basis {
 /// only a newer gate can read; says whether it is stale. What is over is kept by nobody, however
 /// little of it can be read ([`StoreError::Over`]).
 pub(super) fn keep<T>(
-    read: Result<Option<T>, StoreError>,
+    read: Result<impl IntoIterator<Item = T>, StoreError>,
     kept: &mut Vec<T>,
     shared: bool,
 ) -> Result<bool, EndReason> {
@@ -46,9 +48,9 @@ mod tests {
         let why = || "tea".to_owned();
         let mut kept = vec![7];
         let unread = StoreError::Unread { what: "request 1".to_owned(), why: why() };
-        assert_eq!(keep(Err(unread), &mut kept, true), Ok(true));
+        assert_eq!(keep(Err::<Option<i32>, _>(unread), &mut kept, true), Ok(true));
         assert_eq!(kept, [7]);
         let over = StoreError::Over { request: RequestId(1), why: why() };
-        assert_eq!(keep(Err(over), &mut kept, true), Err(EndReason::Unchecked));
+        assert_eq!(keep(Err::<Option<i32>, _>(over), &mut kept, true), Err(EndReason::Unchecked));
     }
 }

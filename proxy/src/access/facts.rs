@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use tidegate_common::change::Change;
 use tidegate_common::model::{Claims, Request, Snapshot, Text};
 use tidegate_common::name::{CredentialName, UserName};
-use tidegate_common::policy::{Decision, LiveSession, Needs};
+use tidegate_common::policy::{self, Decision, EndReason, LiveSession, Needs, Permit};
 
 use super::Access;
+use super::basis::{self, Basis};
 use crate::governance::{Checked, Codes};
 use crate::store::{RequestFilter, StoreError};
 
@@ -58,6 +59,46 @@ impl Access {
             ..RequestFilter::default()
         };
         self.0.store.requests(&filter).await
+    }
+
+    /// Whether a permit still holds, on these requests and changes.
+    pub(super) fn rechecked(
+        &self,
+        permit: &Permit,
+        now: Timestamp,
+        requests: &[Request],
+        changes: &[Change],
+    ) -> Result<Permit, EndReason> {
+        let seen = self.seen(permit.user(), permit.origin());
+        policy::recheck(&self.snapshot(), permit, now, seen.coming(), requests, changes)
+    }
+
+    /// The request that a live session rests on and those that gave it more time, where the rules alone
+    /// approved it: what people approved is there only.
+    ///
+    /// # Errors
+    /// As [`basis::keep`].
+    pub(super) async fn with_more_time(
+        &self,
+        permit: &Permit,
+        basis: &mut Basis,
+    ) -> Result<Option<Vec<Request>>, EndReason> {
+        let first = basis.requests.first();
+        let by_rules = first.filter(|first| !first.has_approval() && !first.is_emergency());
+        let Some(first) = by_rules.cloned() else { return Ok(None) };
+        let filter = RequestFilter {
+            user: Some(first.user.clone()),
+            target: Some(permit.target().clone()),
+            states: &["approved"],
+            since: Some(first.created),
+            ..RequestFilter::default()
+        };
+        let read = self.0.store.requests(&filter).await.map(|mut read| {
+            read.retain(|request| request.extends == Some(first.id));
+            read
+        });
+        basis.stale |= basis::keep(read, &mut basis.more_time, self.0.store.is_shared())?;
+        Ok(Some(std::iter::once(first).chain(basis.more_time.iter().cloned()).collect()))
     }
 
     /// The changes that can make a difference where one is asked for: those that are open, and

@@ -1,14 +1,18 @@
 //! Later ends of what is granted.
 
+mod accounts;
+mod meanwhile;
+
 use tidegate_common::wire::{FromAgent, FromProxy, GrantOrder};
 
 use super::super::*;
 use super::world::{LEASE, World};
 use super::{now, order, order_until, session};
 
-/// The first end, and a later one.
+/// The first end, a later one, and one that is later still.
 const FIRST: u64 = LEASE / 2;
 const LATER: u64 = LEASE / 2 * 3;
+const LATEST: u64 = LEASE / 2 * 5;
 
 /// The rule that ends then, on the host.
 fn rule(end: u64) -> String {

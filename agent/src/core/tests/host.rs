@@ -1,5 +1,6 @@
 //! The host: what is asked of it, what goes wrong there, and who else changes it.
 
+use tidegate_common::grant::Failure;
 use tidegate_common::id::SessionId;
 use tidegate_common::wire::GrantOrder;
 
@@ -74,11 +75,36 @@ impl World {
             if self.fails() {
                 return Err(unit.failure("does not work").into());
             }
+            if let Unit::Created { session, expires: Some(end), .. } = unit {
+                self.days.insert(*session, *end);
+            }
             self.host.insert(name(unit));
             self.taken.remove(&name(unit));
         }
         for held in joined {
             assert!(self.is_there(&held.unit), "{held:?} is joined and not there");
+        }
+        Ok(())
+    }
+
+    /// Accounts that were created expire later.
+    pub(super) fn expire_later(
+        &mut self,
+        session: SessionId,
+        from: jiff::Timestamp,
+        until: jiff::Timestamp,
+        accounts: &[Held],
+    ) -> Result<(), Failure> {
+        for held in accounts {
+            if self.fails() {
+                return Err(held.unit.failure("read-only file system"));
+            }
+            // Invariant 4: what the host says of an end, the journal has said before.
+            let entry = self.disk().grants.get(&session).and_then(|entry| entry.expires);
+            assert_eq!(entry, Some(until), "{held:?} expires later than its session ends");
+            let day = self.days.get_mut(&session).unwrap();
+            assert!(*day >= from, "{held:?} was brought forward");
+            *day = until.max(*day);
         }
         Ok(())
     }
@@ -94,6 +120,9 @@ impl World {
         if self.fails() {
             let result = Err(held.unit.failure("read-only file system"));
             return Gone::new(held.unit, result);
+        }
+        if let Unit::Created { session, .. } = &held.unit {
+            self.days.remove(session);
         }
         let what = name(&held.unit);
         let mut found = None;

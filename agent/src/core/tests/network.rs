@@ -150,6 +150,10 @@ impl World {
                 assert_eq!(disk.grants[session].expires, Some(*until), "told before durable");
                 let order = GrantOrder { expires: Some(*until), ..self.orders[session].clone() };
                 for unit in unit::units(&order).unwrap() {
+                    if let Unit::Created { .. } = unit {
+                        assert_eq!(self.days.get(session), Some(until), "told, but {unit} expires otherwise");
+                        continue;
+                    }
                     let held = disk.held(&unit);
                     assert!(held.is_some_and(|held| held.holders.contains(session)), "{unit} is not counted");
                     assert!(self.is_there(&unit), "told, but {unit} is not there");

@@ -39,6 +39,8 @@ pub struct World {
     /// What is on the host, and what would be there without Tidegate.
     pub(super) host: BTreeSet<String>,
     pub(super) theirs: BTreeSet<String>,
+    /// When the accounts expire that are there for a session.
+    pub(super) days: BTreeMap<SessionId, jiff::Timestamp>,
     /// What somebody took away while it was granted.
     pub(super) taken: BTreeSet<String>,
     pub(super) told: Vec<FromAgent>,
@@ -195,20 +197,21 @@ impl World {
                 let result = self.apply(&order, &fresh, &joined).map(|()| Vec::new());
                 self.inbox.push_back(Event::Applied { session, result });
             }
-            Effect::Extend { session, from, until, fresh, joined, .. } => {
+            Effect::Extend { session, until, fresh, joined, .. } => {
                 self.locked = false;
                 assert!(self.later_ends.contains(&(session, until)), "{session} was to end otherwise");
                 let disk = self.disk();
                 let entry = disk.grants.get(&session);
                 assert!(entry.is_none_or(|entry| entry.extending == Some(until)), "no record of the end");
-                assert!(entry.is_none_or(|entry| entry.expires == Some(from)), "{session} ends otherwise");
+                assert!(entry.is_none_or(|entry| entry.expires < Some(until)), "{session} ends then already");
                 let order = GrantOrder { expires: Some(until), ..self.orders[&session].clone() };
                 let result = self.apply(&order, &fresh, &joined);
                 self.inbox.push_back(Event::Extended { session, result });
             }
-            Effect::Retire { session, units } => {
+            Effect::Retire { session, from, until, accounts, units } => {
+                let expires = self.expire_later(session, from, until, &accounts);
                 let outcomes = units.into_iter().map(|held| self.undo(held)).collect();
-                self.inbox.push_back(Event::Retired { session, outcomes });
+                self.inbox.push_back(Event::Retired { session, expires, outcomes });
             }
             Effect::Undo { session, pace, units } => {
                 assert!(units.iter().all(|held| held.unit.pace() == pace), "{units:?} at another pace");
@@ -346,10 +349,10 @@ impl World {
         }
     }
 
-    /// An end that is told to have left nothing has left nothing that is tried again.
+    /// An end that is told to have left nothing has left nothing that is still to be taken away.
     fn is_told_whole(&self, session: SessionId, clean: bool) {
-        let left = |unit: &Unit| self.state.ledger.held(unit).and_then(|held| held.left_by) == Some(session);
-        let stands = self.state.retries.iter().find(|retry| left(&retry.unit));
+        let left = |held: &&Held| held.holders.is_empty() && held.left_by == Some(session);
+        let stands = self.state.ledger.held.iter().find(left);
         assert!(!clean || stands.is_none(), "{session} was told to be over, and left {stands:?}");
     }
 

@@ -268,6 +268,80 @@ fn what_the_rules_alone_approved_counts_no_more_once_somebody_has_to() {
     assert_eq!(needs.approval.unwrap().waiting, None);
 }
 
+/// What the rules alone approved for an hour, and an hour more that somebody approved.
+fn more_time() -> [Request; 2] {
+    let window = Window { start: noon(), end: after(120) };
+    let first = Request { votes: Vec::new(), ..request(RequestState::Approved { window }) };
+    let more = request(RequestState::Approved { window: Window { start: after(60), end: after(120) } });
+    [first, Request { id: RequestId(8), extends: Some(RequestId(7)), ..more }]
+}
+
+/// What is decided on these, so many minutes after noon.
+fn decided(minutes: i64, requests: &[Request]) -> Decision {
+    let ask = Ask { requests: requests.to_vec(), ..ask("ops@db01") };
+    ask.at(after(minutes)).of(&group(ALL, APPROVED))
+}
+
+#[test]
+fn more_time_that_people_approved_counts_as_approved_where_the_rules_alone_approved_the_first() {
+    let (snapshot, both) = (group(ALL, APPROVED), more_time());
+    let given = permit(decided(60, &both));
+    assert_eq!((given.request(), given.expires()), (Some(RequestId(7)), Some(after(120))));
+    let goes_on = again(&snapshot, &given, after(119), &both).unwrap();
+    assert_eq!((goes_on.request(), goes_on.expires()), (Some(RequestId(7)), Some(after(120))));
+    assert_eq!(again(&snapshot, &given, after(120), &both).unwrap_err(), EndReason::TimeOver);
+    // The first hour is the rules' as it was, and without the second nobody approved anything.
+    assert_eq!(needs(decided(59, &both)).held, None);
+    assert!(needs(decided(59, &both)).approval.is_some() && needs(decided(120, &both)).approval.is_some());
+    let end = again(&snapshot, &given, after(90), &both[..1]).unwrap_err();
+    assert_eq!(end, EndReason::MoreNeeded("dba".parse().unwrap()));
+    // All of it goes with the first.
+    let state = RequestState::Revoked { at: after(61), by: "boss".to_owned(), comment: None };
+    let revoked = [Request { state, ..both[0].clone() }, both[1].clone()];
+    assert!(needs(decided(61, &revoked)).approval.is_some());
+    assert!(matches!(again(&snapshot, &given, after(61), &revoked), Err(EndReason::Revoked { .. })));
+}
+
+#[test]
+fn more_time_that_differs_in_one_fact_approves_nothing_of_the_first() {
+    let different: [fn(&mut Request); 8] = [
+        |more| more.user = "other".parse().unwrap(),
+        |more| more.targets = vec!["ops@web01".parse().unwrap()],
+        |more| more.extends = Some(RequestId(3)),
+        |more| more.action = Action::ViewPassword,
+        |more| more.group = "others".parse().unwrap(),
+        |more| more.state = RequestState::Pending,
+        |more| more.votes = Vec::new(),
+        |more| more.votes = vec![vote("approver", 1, Verdict::Reject)],
+    ];
+    for change in different {
+        let [first, mut more] = more_time();
+        change(&mut more);
+        assert!(needs(decided(60, &[first, more])).approval.is_some());
+    }
+    let _ = permit(decided(60, &more_time()));
+}
+
+#[test]
+fn a_session_ends_with_the_time_that_people_approved_also_where_the_rules_gave_more() {
+    let [first, more] = more_time();
+    let whole = Window { start: noon(), end: after(180) };
+    let first = Request { state: RequestState::Approved { window: whole }, ..first };
+    let last = Window { start: after(120), end: after(180) };
+    let last = Request { id: RequestId(9), state: RequestState::Approved { window: last }, ..more.clone() };
+    let by_rules = [first.clone(), more.clone(), Request { votes: Vec::new(), ..last.clone() }];
+    let given = permit(decided(60, &by_rules));
+    assert_eq!(given.expires(), Some(after(120)));
+    assert!(needs(decided(120, &by_rules)).approval.is_some());
+    let end = again(&group(ALL, APPROVED), &given, after(120), &by_rules).unwrap_err();
+    assert_eq!(end, EndReason::TimeOver);
+    // Where people approved that as well, one follows the other.
+    let by_people = [first, more, last];
+    assert_eq!(permit(decided(60, &by_people)).expires(), Some(after(180)));
+    let longer = again(&group(ALL, APPROVED), &given, after(100), &by_people).unwrap();
+    assert_eq!(longer.expires(), Some(after(180)));
+}
+
 #[test]
 fn of_two_that_are_open_the_one_that_says_what_is_asked_is_rested_on() {
     let silent = Request { id: RequestId(8), claims: Claims::default(), ..approved() };

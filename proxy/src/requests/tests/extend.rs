@@ -90,6 +90,48 @@ async fn more_time_is_given_by_the_rules_where_nobody_approves_and_never_beyond_
     assert_eq!(long, "access group `said` gives 2h at most; ask for no more");
 }
 
+async fn more_time_that_people_gave_to_what_the_rules_approved_opens_sessions_for_that_time() {
+    let world = world().await;
+    let target: CredentialName = "said@db01".parse().unwrap();
+    let first = NewRequest { targets: vec![target.clone()], ..ops() };
+    let first = world.requests.create(first).await.unwrap().id;
+    let decide = async || {
+        let (proved, origin) = (proved("operator"), "192.0.2.7".parse().unwrap());
+        world.access.decide(&proved, &target, Action::Session, origin, &ops().claims).await.unwrap()
+    };
+    // From now on somebody has to approve it.
+    let asks = "[[access_group]]\nname = \"said\"\nusers = [\"operator\"]\napprovers = [\"approver\"]\n\
+                criteria = { accounts = [\"said\"] }\n\
+                session = { justification = true, approval = { needed = 1 } }\n";
+    world.apply(asks).await;
+    let more = world.more(first, "operator", "1h").await.unwrap();
+    assert_eq!(more.state, RequestState::Pending);
+    let more = world.approve(more.id, "approver", Wish::default()).await.unwrap().id;
+    let before = decide().await;
+    assert!(matches!(before, Decision::Needs(_)), "the first hour is not what was approved: {before:?}");
+    // As if the first hour were over.
+    for id in [first, more] {
+        let (mut request, was) = world.store.request_to_change(id).await.unwrap().unwrap();
+        let RequestState::Approved { window } = request.state else { panic!("{request:?}") };
+        let earlier = |at: Timestamp| at.checked_sub(jiff::Span::new().minutes(61)).unwrap();
+        let window = Window { start: earlier(window.start), end: earlier(window.end) };
+        request.state = RequestState::Approved { window };
+        let written = crate::store::Store::request_changed(request, was);
+        world.store.audit_append_all(Vec::new(), Some(written)).await.unwrap();
+    }
+    let until = end(&world.requests.get(first).await.unwrap());
+    assert_eq!(until, end(&world.requests.get(more).await.unwrap()));
+    let permit = match decide().await {
+        Decision::Permitted(permit) => permit,
+        other => panic!("not permitted: {other:?}"),
+    };
+    assert_eq!((permit.request(), permit.expires()), (Some(first), Some(until)));
+    let permit = world.access.still_permits(&permit).await.unwrap();
+    assert_eq!((permit.request(), permit.expires()), (Some(first), Some(until)));
+    world.requests.revoke(first, Some(&user("approver")), false, &by("approver"), None).await.unwrap();
+    assert!(matches!(world.access.still_permits(&permit).await, Err(EndReason::Revoked { .. })));
+}
+
 async fn two_last_approvals_in_one_instant_give_more_time_once() {
     let world = world().await;
     let first = world.approved().await;
@@ -106,5 +148,6 @@ on_both! {
     more_time_is_approved_as_the_first_was_and_the_live_session_goes_on_with_the_new_end,
     more_time_is_only_for_what_is_open_and_its_requesters_own,
     more_time_is_given_by_the_rules_where_nobody_approves_and_never_beyond_the_longest_session,
+    more_time_that_people_gave_to_what_the_rules_approved_opens_sessions_for_that_time,
     two_last_approvals_in_one_instant_give_more_time_once,
 }
