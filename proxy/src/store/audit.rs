@@ -78,18 +78,20 @@ impl Store {
         step: Option<Step>,
     ) -> Result<(), StoreError> {
         const DOING: &str = "appended to the audit log";
+        let rows = records.into_iter().map(ActiveModel::from);
         let work = async {
-            let batch = self.writer.begin().await.doing(DOING)?;
-            if let Some(step) = step {
-                step.write(&batch).await?;
-            }
-            for record in records {
-                Entity::insert(ActiveModel::from(record))
-                    .exec_without_returning(&batch)
+            let Some(step) = step else {
+                // One statement is all or none by itself, and one way to the database and back.
+                return Entity::insert_many(rows)
+                    .exec_without_returning(&self.writer)
                     .await
-                    .doing(DOING)?;
-            }
-            batch.commit().await.doing(DOING)
+                    .doing(DOING)
+                    .map(drop);
+            };
+            let change = self.writer.begin().await.doing(DOING)?;
+            step.write(&change).await?;
+            Entity::insert_many(rows).exec_without_returning(&change).await.doing(DOING)?;
+            change.commit().await.doing(DOING)
         };
         if self.is_shared() { within(LONGEST_STEP, DOING, work).await } else { work.await }
     }
