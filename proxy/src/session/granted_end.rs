@@ -33,6 +33,8 @@ struct Known {
     end: Timestamp,
     /// The later end that was ordered last, unless it has to be ordered again.
     asked: Option<Timestamp>,
+    /// The later end that the agent was silent on: the log has its order already.
+    silent: Option<Timestamp>,
     kept: bool,
 }
 
@@ -45,7 +47,7 @@ impl Known {
     fn take(&mut self, answer: Answer) {
         match (answer, self.asked) {
             (Answer::Moved, Some(until)) => self.end = until,
-            (Answer::Silent, _) => self.asked = None,
+            (Answer::Silent, _) => self.silent = self.asked.take(),
             (Answer::Moved | Answer::Kept, _) => {}
         }
         self.kept = answer != Answer::Moved;
@@ -67,7 +69,7 @@ impl GrantedEnd {
     pub fn new(sessions: &Arc<Sessions>, session: SessionId, permit: &Permit) -> Option<Self> {
         let (sessions, target) = (Arc::clone(sessions), permit.target().clone());
         let end = permit.expires()?;
-        let known = Known { end, asked: None, kept: false };
+        let known = Known { end, asked: None, silent: None, kept: false };
         Some(Self { sessions, session, target, known, order: None })
     }
 
@@ -91,7 +93,8 @@ impl GrantedEnd {
         }
         self.known.asked = Some(until);
         let (sessions, session, target) = (Arc::clone(&self.sessions), self.session, self.target.clone());
-        self.order = Some(Box::pin(async move { order(&sessions, session, target, until).await }));
+        let again = self.known.silent == Some(until);
+        self.order = Some(Box::pin(async move { order(&sessions, session, target, (until, again)).await }));
     }
 
     /// Waits for the answer to what was ordered, and takes it; for ever where nothing was. Cancel safe.
@@ -103,15 +106,22 @@ impl GrantedEnd {
     }
 }
 
-/// Orders a later end, which the log has before, and tells whether the agent and the log have it.
-async fn order(sessions: &Sessions, session: SessionId, target: CredentialName, until: Timestamp) -> Answer {
+/// Orders a later end, which the log has before, and tells whether the agent and the log have it. Of
+/// an order that is given again because the agent was silent, only another answer is logged.
+async fn order(
+    sessions: &Sessions,
+    session: SessionId,
+    target: CredentialName,
+    (until, again): (Timestamp, bool),
+) -> Answer {
     let ordered = Event::GrantExtensionOrdered { session, target: target.clone(), until };
-    if let Err(error) = sessions.audit.append(ordered).await {
+    if !again && let Err(error) = sessions.audit.append(ordered).await {
         tracing::error!(%session, %error, "a later end of a grant was not ordered");
         return Answer::Kept;
     }
     let (answer, event) = match sessions.agents.extend(session, until).await {
         Ok(()) => (Answer::Moved, Event::GrantExtended { session, target, until }),
+        Err(NotExtended::Silent) if again => return Answer::Silent,
         Err(error) => {
             let answer = if error == NotExtended::Silent { Answer::Silent } else { Answer::Kept };
             let why = Note::new(error.to_string());
@@ -135,13 +145,13 @@ mod tests {
     fn an_agent_that_is_silent_is_asked_again_and_one_that_has_answered_is_not() {
         let (end, until) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
         let after = |answer| {
-            let mut known = Known { end, asked: Some(until), kept: false };
+            let mut known = Known { end, asked: Some(until), silent: None, kept: false };
             assert_eq!(known.wanted(Some(until)), None, "it is asked already");
             known.take(answer);
-            (known.wanted(Some(until)), known.end, known.kept)
+            (known.wanted(Some(until)), known.end, known.kept, known.silent)
         };
-        assert_eq!(after(Answer::Silent), (Some(until), end, true));
-        assert_eq!(after(Answer::Kept), (None, end, true));
-        assert_eq!(after(Answer::Moved), (None, until, false));
+        assert_eq!(after(Answer::Silent), (Some(until), end, true, Some(until)), "which is not logged again");
+        assert_eq!(after(Answer::Kept), (None, end, true, None));
+        assert_eq!(after(Answer::Moved), (None, until, false, None));
     }
 }
