@@ -89,7 +89,10 @@ impl Store {
                     .await
                     .doing(DOING)?;
             }
-            batch.commit().await.doing(DOING)
+            batch.commit().await.doing(DOING)?;
+            #[cfg(test)]
+            super::testing::answered(DOING)?;
+            Ok::<(), StoreError>(())
         };
         if self.is_shared() { within(LONGEST_STEP, DOING, work).await } else { work.await }
     }
@@ -101,6 +104,8 @@ impl Store {
     pub async fn audit_last(&self, gate: GateId) -> Result<Option<AuditRow>, StoreError> {
         let newest = Entity::find().filter(Column::Gate.eq(gate.0)).order_by_desc(Column::Seq);
         let newest = newest.one(&self.readers).await;
+        #[cfg(test)]
+        super::testing::answered("read the audit log")?;
         Ok(newest.doing("read the audit log")?.map(AuditRow::from))
     }
 

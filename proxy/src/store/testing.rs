@@ -28,6 +28,20 @@ pub enum On {
 
 thread_local! {
     static ON: Cell<On> = const { Cell::new(On::Sqlite) };
+    static LOST: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Of what this thread's audit log writes and of its end that it reads, so many answers are lost from now on, as
+/// when the server goes away right after it did what it was asked.
+pub fn lose_answers(count: u32) {
+    LOST.set(count);
+}
+
+/// Whether the answer comes.
+pub fn answered(doing: &'static str) -> Result<(), StoreError> {
+    let Some(left) = LOST.get().checked_sub(1) else { return Ok(()) };
+    LOST.set(left);
+    Err(StoreError::Away { doing, source: sea_orm::DbErr::Custom("the answer was lost".to_owned()) })
 }
 
 /// Which one it is here.
