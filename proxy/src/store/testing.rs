@@ -148,6 +148,17 @@ impl Store {
         self.audit_append_all(Vec::new(), Some(step)).await
     }
 
+    /// What came of a session cannot be read any more.
+    pub async fn comparison_damaged(&self, session: SessionId) {
+        use sea_orm::ActiveValue::Set;
+        use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+
+        use super::changes::comparisons::{ActiveModel, Column, Entity};
+        let damaged = ActiveModel { document: Set("{".to_owned()), ..Default::default() };
+        let one = Entity::update_many().set(damaged).filter(Column::Session.eq(session.to_string()));
+        assert_eq!(one.exec(&self.writer).await.unwrap().rows_affected, 1);
+    }
+
     /// Another gate that uses the store, and was heard of then.
     pub async fn other_gate(&self, name: &str, heard: Timestamp) -> GateId {
         use sea_orm::ActiveValue::Set;
