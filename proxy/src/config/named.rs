@@ -25,7 +25,7 @@ const OF_UNITS: &str = "/run/credentials";
 
 /// What came of a look at them.
 #[derive(Debug, Default)]
-pub struct Named {
+pub struct NamedFiles {
     /// What cannot be used, each with its setting.
     pub wrong: Vec<String>,
     /// What was not looked at and why, and what the unit's account may not read.
@@ -34,7 +34,7 @@ pub struct Named {
 
 /// What a file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum For {
+enum Purpose {
     /// The vault's master key.
     Vault,
     /// A password, or what a request is sent with.
@@ -53,30 +53,30 @@ struct Looker {
     credentials: bool,
     root: bool,
     /// Who may have to read them where root looks; none where there is no such account.
-    account: Option<Account>,
+    account: Option<UnitAccount>,
 }
 
-struct Account {
+struct UnitAccount {
     user: u32,
     groups: Vec<u32>,
 }
 
 /// Why a file was not found to be right.
-enum Not {
+enum Unfit {
     /// Who looks may not read it.
-    Seen,
-    /// It cannot be used.
-    Usable(String),
+    Closed,
+    /// It cannot be used, and why.
+    Wrong(String),
 }
 
 impl Config {
     /// Looks at every file that is named.
-    pub async fn look_at_files(&self) -> Named {
+    pub async fn look_at_files(&self) -> NamedFiles {
         self.look_as(&Looker::here()).await
     }
 
-    async fn look_as(&self, looker: &Looker) -> Named {
-        let mut found = Named::default();
+    async fn look_as(&self, looker: &Looker) -> NamedFiles {
+        let mut found = NamedFiles::default();
         let files = self.files();
         for (setting, path, what) in &files {
             let shown = path.display();
@@ -88,10 +88,10 @@ impl Config {
             }
             match look(path, *what).await {
                 Ok(()) => found.notes.extend(looker.withheld(path).map(|why| format!("`{setting}`: {why}"))),
-                Err(Not::Seen) => found.notes.push(format!(
+                Err(Unfit::Closed) => found.notes.push(format!(
                     "`{setting}`: {shown} was not looked at, because you may not read it; root may"
                 )),
-                Err(Not::Usable(why)) => found.wrong.push(format!("`{setting}`: {why}")),
+                Err(Unfit::Wrong(why)) => found.wrong.push(format!("`{setting}`: {why}")),
             }
         }
         if looker.root && looker.account.is_none() && !files.is_empty() {
@@ -103,26 +103,26 @@ impl Config {
     }
 
     /// Each with the setting that names it.
-    fn files(&self) -> Vec<(&'static str, &Path, For)> {
+    fn files(&self) -> Vec<(&'static str, &Path, Purpose)> {
         let mut all = vec![
-            ("vault.key", &self.vault.key, For::Vault),
-            ("remote_access.geoip", &self.remote_access.geoip, For::Places),
+            ("vault.key", &self.vault.key, Purpose::Vault),
+            ("remote_access.geoip", &self.remote_access.geoip, Purpose::Places),
         ];
         if let Some(endpoint) = &self.governance.endpoint {
-            all.push(("governance.secret_file", &endpoint.secret_file, For::Secret));
-            all.push(("governance.ca_file", &endpoint.ca_file, For::Authorities));
+            all.push(("governance.secret_file", &endpoint.secret_file, Purpose::Secret));
+            all.push(("governance.ca_file", &endpoint.ca_file, Purpose::Authorities));
         }
         if let Some(mail) = &self.notify.mail {
-            all.push(("notify.mail.password_file", &mail.password_file, For::Secret));
-            all.push(("notify.mail.ca_file", &mail.ca_file, For::Authorities));
+            all.push(("notify.mail.password_file", &mail.password_file, Purpose::Secret));
+            all.push(("notify.mail.ca_file", &mail.ca_file, Purpose::Authorities));
         }
         if let Some(sms) = &self.notify.sms {
-            all.push(("notify.sms.secret_file", &sms.secret_file, For::Secret));
-            all.push(("notify.sms.ca_file", &sms.ca_file, For::Authorities));
+            all.push(("notify.sms.secret_file", &sms.secret_file, Purpose::Secret));
+            all.push(("notify.sms.ca_file", &sms.ca_file, Purpose::Authorities));
         }
         if let Some(webhook) = &self.notify.webhook {
-            all.push(("notify.webhook.secret_file", &webhook.secret_file, For::Signing));
-            all.push(("notify.webhook.ca_file", &webhook.ca_file, For::Authorities));
+            all.push(("notify.webhook.secret_file", &webhook.secret_file, Purpose::Signing));
+            all.push(("notify.webhook.ca_file", &webhook.ca_file, Purpose::Authorities));
         }
         all.into_iter().filter_map(|(setting, path, what)| Some((setting, path.as_deref()?, what))).collect()
     }
@@ -131,7 +131,7 @@ impl Config {
 impl Looker {
     fn here() -> Self {
         let root = geteuid().is_root();
-        let account = if root { Account::of_unit() } else { None };
+        let account = if root { UnitAccount::of_unit() } else { None };
         Self { credentials: std::env::var_os(CREDENTIALS).is_some(), root, account }
     }
 
@@ -144,7 +144,7 @@ impl Looker {
     }
 }
 
-impl Account {
+impl UnitAccount {
     fn of_unit() -> Option<Self> {
         let user = User::from_name(ACCOUNT).ok().flatten()?;
         let groups = getgrouplist(&CString::new(ACCOUNT).ok()?, user.gid).unwrap_or_else(|_| vec![user.gid]);
@@ -163,39 +163,39 @@ impl Account {
     }
 }
 
-async fn look(path: &Path, what: For) -> Result<(), Not> {
-    if what == For::Vault {
+async fn look(path: &Path, what: Purpose) -> Result<(), Unfit> {
+    if what == Purpose::Vault {
         return look_at_key(path).map_err(|why| match why {
-            Keyless::File { error, .. } if is_closed(&error) => Not::Seen,
-            other => Not::Usable(other.to_string()),
+            Keyless::File { error, .. } if is_closed(&error) => Unfit::Closed,
+            other => Unfit::Wrong(other.to_string()),
         });
     }
     // First: to open a FIFO would wait for ever.
     files::open_plain(path).map_err(|error| match is_closed(&error) {
-        true => Not::Seen,
-        false => Not::Usable(format!("{}: {error}", path.display())),
+        true => Unfit::Closed,
+        false => Unfit::Wrong(format!("{}: {error}", path.display())),
     })?;
     match what {
-        For::Vault => Ok(()),
-        For::Secret => files::read_secret(path).await.map(drop),
-        For::Signing => match files::read_secret(path).await {
+        Purpose::Vault => Ok(()),
+        Purpose::Secret => files::read_secret(path).await.map(drop),
+        Purpose::Signing => match files::read_secret(path).await {
             Ok(secret) => {
                 webhook::key(secret.reveal()).map(drop).map_err(|why| format!("{}: {why}", path.display()))
             }
             Err(why) => Err(why),
         },
-        For::Authorities => match http::authorities(path) {
+        Purpose::Authorities => match http::authorities(path) {
             Ok(none) if none.is_empty() => Err(format!("{} holds no certificate", path.display())),
             Ok(_) => Client::new(Some(path)).map(drop).map_err(|why| why.to_string()),
             Err(why) => Err(why.to_string()),
         },
-        For::Places => match Geo::of(Some(path.to_owned())).look() {
+        Purpose::Places => match Geo::of(Some(path.to_owned())).look() {
             Ok(_) => Ok(()),
-            Err(GeoError::File { source, .. }) if is_closed(&source) => return Err(Not::Seen),
+            Err(GeoError::File { source, .. }) if is_closed(&source) => return Err(Unfit::Closed),
             Err(why) => Err(why.to_string()),
         },
     }
-    .map_err(Not::Usable)
+    .map_err(Unfit::Wrong)
 }
 
 fn is_closed(error: &io::Error) -> bool {
@@ -264,7 +264,7 @@ mod tests {
             ("notify.mail.ca_file", "ca"),
             ("notify.webhook.secret_file", "signing"),
         ];
-        let all_are_told = |found: Named| {
+        let all_are_told = |found: NamedFiles| {
             assert_eq!(found.wrong.len(), settings.len(), "{found:?}");
             for ((setting, file), told) in settings.iter().zip(&found.wrong) {
                 assert!(told.starts_with(&format!("`{setting}`: ")), "{told}");
@@ -308,7 +308,7 @@ mod tests {
         let config = read(&format!("[vault]\nkey = \"{}/key\"\n", own.0.display()));
         let of = own.0.metadata().unwrap().uid();
         let notes = async |account: Option<u32>| {
-            let account = account.map(|user| Account { user, groups: Vec::new() });
+            let account = account.map(|user| UnitAccount { user, groups: Vec::new() });
             let found = config.look_as(&Looker { credentials: false, root: true, account }).await;
             assert!(found.wrong.is_empty(), "{found:?}");
             found.notes.concat()
