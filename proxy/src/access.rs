@@ -6,6 +6,7 @@
 
 mod basis;
 mod behind;
+mod bound;
 mod by;
 mod channels;
 mod editors;
@@ -24,6 +25,7 @@ mod ruling;
 
 pub(crate) use basis::Basis;
 pub use behind::Behind;
+pub(crate) use bound::{Bound, Clocks};
 pub use by::By;
 pub use editors::Overtaken;
 pub(crate) use editors::head;

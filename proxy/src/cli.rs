@@ -19,7 +19,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Runs the gate until it is told to stop.
     Serve,
-    /// Reads the settings and reports every mistake.
+    /// Reads the settings, looks at the files that they name and reports every mistake.
     CheckConfig,
     /// Moves the store.
     Store {

@@ -3,6 +3,7 @@
 //! once, each with its place. Each part of the program gets its own section.
 
 mod governance;
+mod named;
 mod notify;
 mod read;
 mod remote_access;
@@ -39,6 +40,14 @@ pub enum ConfigError {
         path: PathBuf,
         /// Each with its place.
         mistakes: Vec<String>,
+    },
+    /// What they name cannot be used; one line for each file.
+    #[error("the settings {path} name what cannot be used:\n{}", .wrong.join("\n"))]
+    Named {
+        /// Which file.
+        path: PathBuf,
+        /// Each with its setting.
+        wrong: Vec<String>,
     },
 }
 

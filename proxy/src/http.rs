@@ -66,9 +66,8 @@ impl Client {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if let Some(path) = ca_file {
-            let read = |why: &dyn std::fmt::Display| HttpError::Silent(format!("{}: {why}", path.display()));
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|why| read(&why))? {
-                roots.add(certificate.map_err(|why| read(&why))?).map_err(|why| read(&why))?;
+            for certificate in authorities(path)? {
+                roots.add(certificate).map_err(|why| in_file(path, &why))?;
             }
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -96,6 +95,19 @@ impl Client {
             .map_err(|_| HttpError::Wrong(format!("`{host}` is no host name")))?;
         exchange(self.0.connect(name, stream).await.map_err(at)?, call).await
     }
+}
+
+/// The certificates of a file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, HttpError> {
+    let all = CertificateDer::pem_file_iter(path).map_err(|why| in_file(path, &why))?;
+    all.map(|one| one.map_err(|why| in_file(path, &why))).collect()
+}
+
+fn in_file(path: &Path, why: &dyn std::fmt::Display) -> HttpError {
+    HttpError::Silent(format!("{}: {why}", path.display()))
 }
 
 async fn exchange(

@@ -1,5 +1,5 @@
 //! tidegate-proxy: the gate. `serve` runs it, `admin` speaks to the one that runs,
-//! `check-config` reads its settings.
+//! `check-config` reads its settings and looks at the files that they name.
 
 // A closed pipe must not end what runs.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
@@ -53,7 +53,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use cli::{Cli, Command, StoreCommand};
-use config::Config;
+use config::{Config, ConfigError};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -73,8 +73,13 @@ fn main() -> ExitCode {
         };
     match cli.command {
         Command::CheckConfig => {
+            let named = runtime.block_on(config.look_at_files());
+            if !named.wrong.is_empty() {
+                return failed(&ConfigError::Named { path: cli.config, wrong: named.wrong });
+            }
             let mut lines = vec![format!("{}: no mistakes", cli.config.display())];
             lines.extend(config.hints());
+            lines.extend(named.notes);
             let told = lines.iter().try_for_each(|line| writeln!(std::io::stdout(), "{line}"));
             shown(told, ExitCode::SUCCESS)
         }

@@ -43,7 +43,7 @@ mod wrong_codes;
 pub use agents::{AgentRow, Enrolled};
 pub use audit::AuditRow;
 pub use changes::ChangeFilter;
-pub use changes::comparisons::Comparison;
+pub use changes::comparisons::{Comparison, CutOff};
 pub use copy::copy;
 pub use edits::Edit;
 pub use fleet::Drifts;

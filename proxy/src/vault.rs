@@ -18,6 +18,7 @@ mod tests;
 mod waiting;
 
 pub use error::{Keyless, VaultError};
+pub use keys::look_at_key;
 pub use rotation::{Rotated, VaultKeys};
 pub use secret::{CredentialSecret, MOST_BYTES, NoSecret};
 

@@ -9,7 +9,7 @@ use tidegate_common::audit;
 use tidegate_common::model::Role;
 use tidegate_common::policy::{self, EndReason, Proved};
 
-use super::{Access, AccessError, By};
+use super::{Access, AccessError, Bound, By, Clocks};
 
 /// How long to sleep at most, in case the clock is set.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -76,29 +76,80 @@ impl Access {
     /// Waits until it does not, and says why.
     pub async fn until_out(&self, proved: &Proved) -> EndReason {
         let mut changed = self.changed();
+        let mut bound = None;
         loop {
             changed.mark_unchanged();
             let until = match self.in_until(proved) {
                 Ok(until) => until,
                 Err(reason) => return reason,
             };
+            bound = until.map(|end| Bound::of(end, bound, Timestamp::now()));
+            if bound.is_some_and(|bound| bound.is_over()) {
+                return EndReason::TimeOver;
+            }
             tokio::select! {
                 changed = changed.changed() => if changed.is_err() {
                     return EndReason::Unchecked;
                 },
-                () = passed(until) => {}
+                () = passed(bound, Timestamp::now) => {}
             }
         }
     }
 }
 
-/// Waits for a moment of the wall clock; for ever where there is none.
-async fn passed(moment: Option<Timestamp>) {
-    let Some(moment) = moment else { return std::future::pending().await };
+/// Waits for an end, or until the wall clock was set; for ever where there is no end.
+async fn passed(bound: Option<Bound>, clock: impl Fn() -> Timestamp) {
+    let Some(bound) = bound else { return std::future::pending().await };
+    let clocks = Clocks::at(clock());
     loop {
-        match Duration::try_from(moment.duration_since(Timestamp::now())) {
-            Ok(left) if !left.is_zero() => tokio::time::sleep(left.min(LOOK_AGAIN)).await,
+        let now = clock();
+        match Duration::try_from(bound.end().duration_since(now)) {
+            Ok(left) if !left.is_zero() && !bound.is_over() && !clocks.is_set(now) => {
+                tokio::time::sleep(left.min(bound.left()).min(LOOK_AGAIN)).await;
+            }
             _ => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_sets_the_clock_back_lets_nobody_stay_in_for_longer() {
+        let (start, since) = (Timestamp::now(), tokio::time::Instant::now());
+        let hour = SignedDuration::from_hours(1);
+        for set in [-hour, SignedDuration::from_hours(24)] {
+            let begun = since.elapsed();
+            let apart = Cell::new(SignedDuration::ZERO);
+            let clock = || start + since.elapsed() + apart.get();
+            let end = clock() + hour;
+            let mut bound = Bound::of(end, None, clock());
+            let step = async {
+                tokio::time::sleep(Duration::from_secs(600)).await;
+                apart.set(set);
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = passed(Some(bound), clock) => {}
+                () = step => {}
+            }
+            // It is asked again soon after the step, and the end stays where it was.
+            let seen = since.elapsed() - begun;
+            assert!(seen >= Duration::from_secs(600) && seen < Duration::from_secs(661), "{seen:?}");
+            while clock() < end && !bound.is_over() {
+                bound = Bound::of(end, Some(bound), clock());
+                passed(Some(bound), clock).await;
+            }
+            let over = since.elapsed() - begun;
+            let most = if set.is_negative() { 3602 } else { 661 };
+            assert!(over <= Duration::from_secs(most), "{over:?}");
+            assert!(set.is_positive() || over >= Duration::from_secs(3600), "{over:?}");
         }
     }
 }

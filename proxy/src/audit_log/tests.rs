@@ -8,7 +8,7 @@ use std::time::Instant;
 use tidegate_common::audit::{Actor, Broken, Event, Note};
 
 use super::*;
-use crate::store::testing::{Temporary, on_both};
+use crate::store::testing::{Temporary, lose_answers, on_both};
 
 async fn log(temporary: &Temporary) -> AuditLog {
     AuditLog::open(temporary.store.clone(), &temporary.directory().join("audit")).await.unwrap()
@@ -159,6 +159,22 @@ async fn a_tail_shows_the_last_records_and_follows() {
     assert_eq!(follower.next_record().await.unwrap(), None);
 }
 
+async fn what_is_told_while_nobody_knows_what_was_written_is_in_the_log_once() {
+    let temporary = Temporary::new().await;
+    let log = log(&temporary).await;
+    log.append(stopped("before")).await.unwrap();
+    // The first is written and its answer lost; of the second, not even the log's end can be read.
+    lose_answers(2);
+    for why in ["one", "two"] {
+        let kept = log.tell(stopped(why)).await.unwrap_err();
+        assert!(matches!(kept, AuditError::Kept(_)), "{kept}");
+    }
+    assert_eq!(log.append(stopped("after")).await.unwrap(), 4);
+    let told = log.last(10).await.into_iter().map(|record| record.event).collect::<Vec<_>>();
+    assert_eq!(told, ["before", "one", "two", "after"].map(stopped));
+    assert_eq!(log.verify().await.unwrap().records, 4);
+}
+
 async fn a_store_that_is_gone_refuses_the_append() {
     let temporary = Temporary::new().await;
     let log = log(&temporary).await;
@@ -176,5 +192,6 @@ on_both! {
     a_log_written_anew_differs_from_its_copy,
     each_record_is_copied_to_one_json_line_with_its_link,
     a_tail_shows_the_last_records_and_follows,
+    what_is_told_while_nobody_knows_what_was_written_is_in_the_log_once,
     a_store_that_is_gone_refuses_the_append,
 }

@@ -163,6 +163,8 @@ impl Writer {
             // Whoever no longer waits has its record all the same.
             let _ = done.send(answer);
         }
+        // What is kept from here on was in no transaction yet.
+        self.tried = self.tried.min(self.kept.len());
     }
 
     async fn try_together(&mut self, entries: &[Moment], step: Option<Step>) -> Result<u64, AuditError> {

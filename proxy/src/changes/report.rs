@@ -13,7 +13,7 @@ use tidegate_common::policy;
 
 use super::{ChangeError, Changes};
 use crate::audit_log::Telling;
-use crate::store::Store;
+use crate::store::{Comparison, CutOff, Store};
 
 /// A session that is over, and what came of it.
 pub(super) struct Over<'a> {
@@ -65,28 +65,45 @@ impl Over<'_> {
 
 impl Changes {
     /// Tells of the sessions of this gate that were compared when it stopped, as far as they were. For the
-    /// gate's start, before a session begins.
+    /// gate's start, before a session begins. One of which the store holds what cannot be read is told of
+    /// in the gate's log, once, and holds up no other.
     ///
     /// # Errors
     /// When the store or the audit log fails; those that are left are told of at the next start.
     pub async fn report_cut_off(&self) -> Result<(), ChangeError> {
-        for comparison in self.0.store.cut_off().await? {
-            let session = self.0.store.session(comparison.session).await?;
-            let change = self.0.store.change(&comparison.change).await?;
-            let (Some(session), Some(change)) = (session, change) else { continue };
-            let over = Over {
-                session: session.id,
-                change: &change,
-                user: &session.user,
-                origin: session.origin,
-                target: &session.target,
-                report: &comparison.report,
-                whole: false,
-                cut_off: true,
+        for CutOff { session, came } in self.0.store.cut_off().await? {
+            let told = match came {
+                Ok(comparison) => self.report_one_cut_off(comparison).await,
+                Err(error) => Err(error.into()),
             };
-            let told = over.telling(&self.0.access.snapshot());
-            self.0.audit.step(vec![told], Store::compared(comparison)).await?;
+            match told {
+                Err(ChangeError::Store(error)) if error.is_for_good() => {
+                    tracing::error!(%session, %error, "nobody is told what came of a session that was cut off");
+                    let untold = Store::compared_untold(session);
+                    self.0.audit.step(Vec::<Telling>::new(), untold).await?;
+                }
+                told => told?,
+            }
         }
+        Ok(())
+    }
+
+    async fn report_one_cut_off(&self, comparison: Comparison) -> Result<(), ChangeError> {
+        let session = self.0.store.session(comparison.session).await?;
+        let change = self.0.store.change(&comparison.change).await?;
+        let (Some(session), Some(change)) = (session, change) else { return Ok(()) };
+        let over = Over {
+            session: session.id,
+            change: &change,
+            user: &session.user,
+            origin: session.origin,
+            target: &session.target,
+            report: &comparison.report,
+            whole: false,
+            cut_off: true,
+        };
+        let told = over.telling(&self.0.access.snapshot());
+        self.0.audit.step(vec![told], Store::compared(comparison)).await?;
         Ok(())
     }
 }

@@ -25,7 +25,7 @@ use super::report::Over;
 use crate::access::Access;
 use crate::audit_log::{AuditLog, Telling};
 use crate::recordings::Recorder;
-use crate::store::{Comparison, Step, Store};
+use crate::store::{Comparison, LastingStep, Store};
 
 /// Facts that may wait to be compared.
 const WAITING: usize = 512;
@@ -175,7 +175,7 @@ impl Task {
             cut_off: false,
         };
         let told = over.telling(&self.access.snapshot());
-        self.write(vec![told], Store::compared(came)).await;
+        self.write(vec![told], LastingStep::new(move || Store::compared(came.clone()))).await;
     }
 
     /// What came of it.
@@ -191,8 +191,9 @@ impl Task {
     }
 
     /// Writes that, and that it goes on.
-    fn so_far(&self) -> Step {
-        self.compared.store.comparing(self.came(false))
+    fn so_far(&self) -> LastingStep {
+        let (store, came) = (self.compared.store.clone(), self.came(false));
+        LastingStep::new(move || store.comparing(came.clone()))
     }
 
     /// Compares a fact; says whether it was the kernel's last.
@@ -244,14 +245,12 @@ impl Task {
         self.write(vec![Telling::new(entry, told)], self.so_far()).await;
     }
 
-    /// Writes what came of it, together with the log's records.
-    async fn write(&self, entries: Vec<Telling>, step: Step) {
-        let Err(error) = self.audit.step(entries.clone(), step).await else { return };
-        let session = self.compared.session;
-        tracing::error!(%session, %error, "what came of a change is not in the store yet");
-        for entry in entries {
-            // Kept, and written as soon as it can be.
-            let _ = self.audit.tell(entry).await;
+    /// Writes what came of it, together with the log's records: both at once, and kept for both where that
+    /// cannot be written now, so that what was written all the same is not told again.
+    async fn write(&self, entries: Vec<Telling>, step: LastingStep) {
+        if let Err(error) = self.audit.tell_step(entries, step).await {
+            let session = self.compared.session;
+            tracing::error!(%session, %error, "what came of a change is not in the store yet");
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::notify::webhook::Form;
 use crate::notify::{Settings, mail, sms, webhook};
 
 /// What systemd names the directory of `LoadCredential=`.
-const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+pub(super) const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 pub(super) fn read(reader: &mut Reader) -> Settings {
     let length = |reader: &mut Reader, key, default, most: u64| {

@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::StatusCode;
+use jiff::Timestamp;
 use serde::Deserialize;
 use tidegate_common::audit::Note;
 use tidegate_common::model::Text;
@@ -60,7 +61,21 @@ pub struct Endpoint {
     client: Client,
     open: Semaphore,
     /// Codes that were good, and when they were.
-    good: Mutex<HashMap<String, Instant>>,
+    good: Mutex<HashMap<String, GoodAt>>,
+}
+
+/// A moment by the clock that nobody sets, and by the one that goes on while the machine sleeps.
+struct GoodAt {
+    steady: Instant,
+    wall: Timestamp,
+}
+
+impl GoodAt {
+    /// Whether less time than this has passed, by either clock.
+    fn is_within(&self, most: Duration, now: Timestamp) -> bool {
+        let by_wall = Duration::try_from(now.duration_since(self.wall)).unwrap_or_default();
+        self.steady.elapsed() < most && by_wall < most
+    }
 }
 
 #[derive(Deserialize)]
@@ -81,7 +96,7 @@ impl Endpoint {
 
     /// What comes of a code.
     pub(super) async fn check(&self, code: &Text) -> Checked {
-        if self.remembers(code) {
+        if self.remembers(code, Timestamp::now()) {
             return Checked::Good;
         }
         let asked = tokio::time::timeout(self.settings.timeout, self.ask(code)).await;
@@ -121,9 +136,9 @@ impl Endpoint {
         verdict(&self.client.send(call).await.map_err(|error| error.to_string())?)
     }
 
-    fn remembers(&self, code: &Text) -> bool {
+    fn remembers(&self, code: &Text, now: Timestamp) -> bool {
         let mut good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
-        good.retain(|_, since| since.elapsed() < self.settings.remember);
+        good.retain(|_, since| since.is_within(self.settings.remember, now));
         good.contains_key(code.as_str())
     }
 
@@ -131,7 +146,8 @@ impl Endpoint {
         let mut good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
         // One more is asked for again; that is all.
         if good.len() < MOST_REMEMBERED {
-            good.insert(code.as_str().to_owned(), Instant::now());
+            let since = GoodAt { steady: Instant::now(), wall: Timestamp::now() };
+            good.insert(code.as_str().to_owned(), since);
         }
     }
 }

@@ -88,14 +88,21 @@ fn value(text: &str) -> Result<HeaderValue, SendError> {
     HeaderValue::from_str(text).map_err(|_| SendError::Never("a header cannot be written".to_owned()))
 }
 
-/// The signature as Standard Webhooks writes it.
-fn sign(secret: &str, id: &str, sent: i64, body: &str) -> Result<String, SendError> {
+/// The key that a secret writes.
+///
+/// # Errors
+/// When it writes none.
+pub fn key(secret: &str) -> Result<hmac::Key, SendError> {
     let encoded = secret.strip_prefix("whsec_").unwrap_or(secret);
     let key = STANDARD
         .decode(encoded)
         .map_err(|_| SendError::Later("the webhook's secret is not `whsec_` and base64".to_owned()))?;
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
-    let tag = hmac::sign(&key, format!("{id}.{sent}.{body}").as_bytes());
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, &key))
+}
+
+/// The signature as Standard Webhooks writes it.
+fn sign(secret: &str, id: &str, sent: i64, body: &str) -> Result<String, SendError> {
+    let tag = hmac::sign(&key(secret)?, format!("{id}.{sent}.{body}").as_bytes());
     Ok(format!("v1,{}", STANDARD.encode(tag.as_ref())))
 }
 

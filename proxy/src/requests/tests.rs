@@ -5,11 +5,13 @@ mod refused_codes;
 mod several;
 mod told;
 
+use jiff::SignedDuration;
 use tidegate_common::model::{RequestState, Text, Verdict};
-use tidegate_common::policy::{Decision, EndReason, NoVote, Permit};
+use tidegate_common::policy::{Coming, Decision, EndReason, Facts, NoVote, Permit, decide};
 use tidegate_common::time::Window;
 
 use super::*;
+use crate::access::Basis;
 use crate::access::tests::proved;
 use crate::store::testing::on_both;
 use crate::testing::{World, by, request, user};
@@ -107,6 +109,37 @@ async fn a_request_approved_by_every_level_permits_a_session_within_its_window()
     assert_eq!(world.steps().await, ["request-created", "request-approved", "request-approved"]);
     let vote = &request.votes[0];
     assert_eq!((vote.comment.clone(), vote.origin), (text("fine"), Some("192.0.2.7".parse().unwrap())));
+}
+
+async fn an_approved_window_opens_by_the_clock_as_it_is_set_and_by_no_other() {
+    let world = world().await;
+    let request = world.approved().await;
+    let RequestState::Approved { window } = request.state else { panic!("{request:?}") };
+    let permit = world.permit().await;
+    let snapshot = world.access.snapshot();
+    let (name, target, claims) = (user("operator"), "ops@db01".parse().unwrap(), ops().claims);
+    let facts = |now| Facts {
+        now,
+        user: &name,
+        target: &target,
+        action: Action::Session,
+        origin: None,
+        login: None,
+        coming: Coming::ASKED,
+        claims: &claims,
+        refused_code: None,
+        requests: std::slice::from_ref(&request),
+        live: &[],
+        changes: &[],
+    };
+    let lets_in = |now| matches!(decide(&snapshot, &facts(now)), Decision::Permitted(_));
+    let lives = async |now| world.access.still_lives(&permit, &mut Basis::default(), now).await;
+    assert!(lets_in(window.start) && lives(window.start).await.is_ok());
+    let hours = SignedDuration::from_hours;
+    for set in [window.start - hours(1), window.end, window.start + hours(24)] {
+        assert!(!lets_in(set), "{set}");
+        assert_eq!(lives(set).await.unwrap_err(), EndReason::TimeOver, "{set}");
+    }
 }
 
 async fn what_is_kept_of_a_revocation_is_what_a_gate_of_before_reads_and_its_record_has_the_origin() {
@@ -342,6 +375,7 @@ async fn what_a_group_without_approval_asks_can_be_said_ahead_and_the_rules_appr
 }
 
 on_both! {
+    an_approved_window_opens_by_the_clock_as_it_is_set_and_by_no_other,
     a_request_approved_by_every_level_permits_a_session_within_its_window,
     what_is_kept_of_a_revocation_is_what_a_gate_of_before_reads_and_its_record_has_the_origin,
     nobody_votes_on_their_own_out_of_turn_twice_or_as_a_stranger,

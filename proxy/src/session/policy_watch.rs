@@ -1,6 +1,6 @@
 //! Authorization is continuous: the decision that admitted a session is taken again
-//! whenever anything that it rests on may have changed. Whoever knows the end also
-//! says when it comes near.
+//! whenever anything that it rests on may have changed, and when the clock was set. Whoever knows the
+//! end also says when it comes near.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::End;
 use super::granted_end::GrantedEnd;
-use crate::access::{Access, Basis};
+use crate::access::{Access, Basis, Bound, Clocks};
 
 /// So many minutes before its end a session's user is warned.
 const MARKS: [i64; 3] = [1, 5, 10];
@@ -78,20 +78,30 @@ impl Warning {
 pub async fn until_not_permitted(
     access: &Access,
     permit: &Permit,
+    granted: Option<GrantedEnd>,
+    warnings: &watch::Sender<Option<Warning>>,
+) -> End {
+    until_not_permitted_by(Timestamp::now, access, permit, granted, warnings).await
+}
+
+async fn until_not_permitted_by(
+    clock: impl Fn() -> Timestamp,
+    access: &Access,
+    permit: &Permit,
     mut granted: Option<GrantedEnd>,
     warnings: &watch::Sender<Option<Warning>>,
 ) -> End {
     let mut changed = access.changed();
-    let (mut permit, mut basis) = (permit.clone(), Basis::default());
+    let (mut permit, mut basis, mut bound) = (permit.clone(), Basis::default(), None);
     loop {
         changed.mark_unchanged();
-        match access.still_lives(&permit, &mut basis, Timestamp::now()).await {
+        match access.still_lives(&permit, &mut basis, clock()).await {
             Ok(now) => permit = now,
             Err(reason) => return ended(&reason),
         }
         let mut going_on = if permit.ends_with_request() { GoingOn::Request } else { GoingOn::Unknown };
         if let Some(granted) = &mut granted {
-            if granted.end() <= Timestamp::now() {
+            if granted.end() <= clock() {
                 return granted_time_over();
             }
             granted.follow(permit.expires());
@@ -100,13 +110,18 @@ pub async fn until_not_permitted(
             }
         }
         let end = [permit.expires(), granted.as_ref().map(GrantedEnd::end)].into_iter().flatten().min();
+        bound = end.map(|end| Bound::of(end, bound, clock()));
+        if bound.is_some_and(|bound| bound.is_over()) {
+            let is_policys = permit.expires() == end;
+            return if is_policys { ended(&EndReason::TimeOver) } else { granted_time_over() };
+        }
         tokio::select! {
             changed = changed.changed() => if changed.is_err() {
                 return End { cause: EndCause::Shutdown, message: Some("the gate is stopping".to_owned()) };
             },
             () = tokio::time::sleep(AWAY), if basis.stale => {}
             () = answered(&mut granted) => {}
-            () = until(end, going_on, warnings, Timestamp::now) => {}
+            () = until(bound, going_on, warnings, &clock) => {}
         }
     }
 }
@@ -133,24 +148,28 @@ fn granted_time_over() -> End {
     End { cause: EndCause::Window, message: Some(why.to_owned()) }
 }
 
-/// Waits for a moment of the wall clock, and warns as it comes near.
+/// Waits for an end, or until the wall clock was set, and warns as the end comes near.
 async fn until(
-    end: Option<Timestamp>,
+    bound: Option<Bound>,
     going_on: GoingOn,
     warnings: &watch::Sender<Option<Warning>>,
     clock: impl Fn() -> Timestamp,
 ) {
+    let clocks = Clocks::at(clock());
     loop {
         let now = clock();
-        let due = Warning::due(end, going_on, now);
+        let due = Warning::due(bound.map(|bound| bound.end()), going_on, now);
         warnings.send_if_modified(|warning| std::mem::replace(warning, due) != due);
-        let Some(end) = end else {
+        let Some(bound) = bound else {
             return std::future::pending().await;
         };
-        let next = [10, 5, 1, 0].map(|mark| end.duration_since(now) - SignedDuration::from_mins(mark));
+        let left = bound.end().duration_since(now);
+        let next = [10, 5, 1, 0].map(|mark| left - SignedDuration::from_mins(mark));
         let next = next.into_iter().find(|left| left.is_positive());
         match next.map(Duration::try_from) {
-            Some(Ok(left)) => tokio::time::sleep(left.min(LOOK_AGAIN)).await,
+            Some(Ok(left)) if !bound.is_over() && !clocks.is_set(now) => {
+                tokio::time::sleep(left.min(bound.left()).min(LOOK_AGAIN)).await;
+            }
             _ => return,
         }
     }
@@ -158,7 +177,14 @@ async fn until(
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use tidegate_common::model::{Action, Claims};
+    use tidegate_common::policy::Decision;
+
     use super::*;
+    use crate::access::tests::proved;
+    use crate::testing::World;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -176,6 +202,7 @@ mod tests {
         let now = clock(start);
         let (warnings, mut seen) = watch::channel(None::<Warning>);
         let end = at("2026-03-01T14:30:00Z");
+        let bound = Some(Bound::of(end, None, now()));
         let told = async {
             let mut told = Vec::new();
             while told.len() < 3 {
@@ -185,7 +212,7 @@ mod tests {
             }
             told
         };
-        let ((), told) = tokio::join!(until(Some(end), GoingOn::Request, &warnings, &now), told);
+        let ((), told) = tokio::join!(until(bound, GoingOn::Request, &warnings, &now), told);
         assert!(now() >= end && now() < end + Duration::from_secs(1));
         for (mark, (moment, sentence)) in ["10 minutes", "5 minutes", "1 minute"].into_iter().zip(told) {
             let wanted = format!(
@@ -203,10 +230,11 @@ mod tests {
         let now = clock(at("2026-03-01T12:00:00Z"));
         let (warnings, seen) = watch::channel(None::<Warning>);
         let warn = |end: Option<&str>| {
-            let (end, warnings, now) = (end.map(at), warnings.clone(), &now);
+            let bound = end.map(|end| Bound::of(at(end), None, now()));
+            let (warnings, now) = (warnings.clone(), &now);
             async move {
-                let _ =
-                    tokio::time::timeout(Duration::ZERO, until(end, GoingOn::Unknown, &warnings, now)).await;
+                let _ = tokio::time::timeout(Duration::ZERO, until(bound, GoingOn::Unknown, &warnings, now))
+                    .await;
             }
         };
         warn(Some("2026-03-01T12:04:00Z")).await;
@@ -224,7 +252,7 @@ mod tests {
     async fn an_end_that_stays_although_more_time_was_given_is_told_at_once_and_as_it_comes_near() {
         let now = clock(at("2026-03-01T12:00:00Z"));
         let (warnings, seen) = watch::channel(None::<Warning>);
-        let end = Some(at("2026-03-01T12:30:00Z"));
+        let end = Some(Bound::of(at("2026-03-01T12:30:00Z"), None, now()));
         let _ = tokio::time::timeout(Duration::ZERO, until(end, GoingOn::Request, &warnings, &now)).await;
         assert_eq!(*seen.borrow(), None, "the end is far");
         let _ = tokio::time::timeout(Duration::ZERO, until(end, GoingOn::Session, &warnings, &now)).await;
@@ -237,5 +265,64 @@ mod tests {
         assert!(nearer.await.is_err());
         let last = seen.borrow().unwrap();
         assert!(Some(last) != told && last.sentence(now()).contains("in 10 minutes"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_set_back_has_policy_asked_again_and_gives_no_session_more_time() {
+        let (start, since) = (at("2026-03-01T12:00:00Z"), tokio::time::Instant::now());
+        let apart = Cell::new(SignedDuration::ZERO);
+        let clock = || start + since.elapsed() + apart.get();
+        let (warnings, _seen) = watch::channel(None::<Warning>);
+        let end = at("2026-03-01T12:30:00Z");
+        let bound = Bound::of(end, None, clock());
+        let set_back = async {
+            tokio::time::sleep(Duration::from_secs(300)).await;
+            apart.set(SignedDuration::from_hours(-1));
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = until(Some(bound), GoingOn::Request, &warnings, clock) => {}
+            () = set_back => {}
+        }
+        let asked = since.elapsed();
+        assert!(asked > Duration::from_secs(300) && asked < Duration::from_secs(361), "{asked:?}");
+        assert!(clock() + SignedDuration::from_mins(80) < end, "by the wall clock there is much time");
+        let again = Bound::of(end, Some(bound), clock());
+        until(Some(again), GoingOn::Request, &warnings, clock).await;
+        let over = since.elapsed();
+        assert!(again.is_over() && over >= Duration::from_secs(1800), "{over:?}");
+        assert!(over <= Duration::from_secs(1802), "{over:?}");
+        // Its twin: another end is one that was given anew.
+        let later = Bound::of(end + Duration::from_secs(1), Some(again), clock());
+        assert!(!later.is_over() && later.left() > Duration::from_secs(3600));
+    }
+
+    #[tokio::test]
+    async fn a_session_whose_end_is_past_by_the_clock_as_it_was_set_ends() {
+        let world = World::new(
+            "[[user]]\nname = \"operator\"\n[[device]]\nname = \"db01\"\n[[credential]]\nname = \"ops@db01\"\n\
+             [[access_group]]\nname = \"dba\"\nusers = [\"operator\"]\ncriteria = { devices = [\"db01\"] }\n\
+             session = {}\nconditions = { longest = \"30m\" }\n",
+        )
+        .await;
+        let (proved, target) = (proved("operator"), "ops@db01".parse().unwrap());
+        let (origin, claims) = ("192.0.2.7".parse().unwrap(), Claims::default());
+        let decided = world.access.decide(&proved, &target, Action::Session, origin, &claims).await;
+        let Decision::Permitted(permit) = decided.unwrap() else { panic!("not permitted") };
+        let apart = Cell::new(SignedDuration::ZERO);
+        let clock = || Timestamp::now() + apart.get();
+        let (warnings, _seen) = watch::channel(None::<Warning>);
+        let ended = until_not_permitted_by(clock, &world.access, &permit, None, &warnings);
+        let mut ended = std::pin::pin!(ended);
+        let short = Duration::from_millis(100);
+        assert!(tokio::time::timeout(short, &mut ended).await.is_err(), "it lives");
+        // A step back changes nothing while there is time left.
+        apart.set(SignedDuration::from_mins(-5));
+        world.access.tick();
+        assert!(tokio::time::timeout(short, &mut ended).await.is_err(), "it lives");
+        apart.set(SignedDuration::from_hours(24));
+        world.access.tick();
+        let end = tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap();
+        assert_eq!(end.cause, EndCause::Window);
     }
 }

@@ -82,18 +82,22 @@ impl Store {
         let work = async {
             let Some(step) = step else {
                 // One statement is all or none by itself, and one way to the database and back.
-                return Entity::insert_many(rows)
-                    .exec_without_returning(&self.writer)
-                    .await
-                    .doing(DOING)
-                    .map(drop);
+                Entity::insert_many(rows).exec_without_returning(&self.writer).await.doing(DOING)?;
+                return Ok(());
             };
             let change = self.writer.begin().await.doing(DOING)?;
             step.write(&change).await?;
             Entity::insert_many(rows).exec_without_returning(&change).await.doing(DOING)?;
             change.commit().await.doing(DOING)
         };
-        if self.is_shared() { within(LONGEST_STEP, DOING, work).await } else { work.await }
+        if self.is_shared() {
+            within(LONGEST_STEP, DOING, work).await?
+        } else {
+            work.await?
+        }
+        #[cfg(test)]
+        super::testing::answered(DOING)?;
+        Ok(())
     }
 
     /// The newest record of a gate.
@@ -103,6 +107,8 @@ impl Store {
     pub async fn audit_last(&self, gate: GateId) -> Result<Option<AuditRow>, StoreError> {
         let newest = Entity::find().filter(Column::Gate.eq(gate.0)).order_by_desc(Column::Seq);
         let newest = newest.one(&self.readers).await;
+        #[cfg(test)]
+        super::testing::answered("read the audit log")?;
         Ok(newest.doing("read the audit log")?.map(AuditRow::from))
     }
 

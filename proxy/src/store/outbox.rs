@@ -13,7 +13,7 @@ pub use row::{Claimed, NotificationFilter, NotificationRow, NotificationState, T
 use jiff::{SignedDuration, Timestamp};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::ExprTrait as _;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, QueryOrder as _, QuerySelect as _};
+use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, QueryOrder as _, QuerySelect as _};
 use tidegate_common::audit::Note;
 use tidegate_common::id::NotificationId;
 use tidegate_common::notice::Channel;
@@ -65,6 +65,12 @@ const MOST: u64 = 1001;
 
 /// For how long what was sent or given up is kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// How far the clocks of gates on one store may be apart, and more.
+const APART: SignedDuration = SignedDuration::from_secs(60);
+
+/// Longer than a claim holds and than any pause.
+const PUT_OFF: SignedDuration = SignedDuration::from_mins(75);
 
 const DOING: &str = "wrote notifications";
 const READING: &str = "read notifications";
@@ -129,6 +135,18 @@ async fn add(change: &DatabaseTransaction, told: Notification, at: Timestamp) ->
         ..Default::default()
     };
     Entity::insert(row).exec_without_returning(change).await.doing(DOING).map(drop)
+}
+
+/// Whether one is to be tried now. What was made, or put off, by a clock that was set back since does
+/// not wait until it is that late again; what waits for a moment of its own does.
+fn is_due(now: Timestamp) -> Condition {
+    let after = |span: SignedDuration| now.checked_add(span).unwrap_or(Timestamp::MAX).as_millisecond();
+    let made = Condition::all()
+        .add(Column::Attempts.eq(0))
+        .add(Expr::col(Column::NextTry).eq(Expr::col(Column::Created)))
+        .add(Column::Created.gt(after(APART)));
+    let put_off = Condition::all().add(Column::Attempts.gt(0)).add(Column::NextTry.gt(after(PUT_OFF)));
+    Condition::any().add(Column::NextTry.lte(now.as_millisecond())).add(made).add(put_off)
 }
 
 fn number(id: NotificationId) -> i64 {
@@ -201,7 +219,7 @@ impl Store {
     ) -> Result<Vec<Claimed>, StoreError> {
         let due: Vec<i64> = which
             .filter(Column::State.eq(NotificationState::Waiting.word()))
-            .filter(Column::NextTry.lte(now.as_millisecond()))
+            .filter(is_due(now))
             .order_by_asc(Column::NextTry)
             .order_by_asc(Column::Id)
             .limit(most)
@@ -222,7 +240,7 @@ impl Store {
             .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
             .filter(Column::Id.is_in(due.iter().copied()))
             .filter(Column::State.eq(NotificationState::Waiting.word()))
-            .filter(Column::NextTry.lte(now.as_millisecond()))
+            .filter(is_due(now))
             .exec(&self.writer)
             .await
             .doing(DOING)?;

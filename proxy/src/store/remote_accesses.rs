@@ -1,11 +1,14 @@
 //! Remote accesses. A row's document holds all but how many sessions it has admitted. Every write
 //! moves one number, which its row keeps: so a gate reads only what it has not seen.
+//!
+//! That one has expired stands in the row. Its document says, as gates of before read it, until when it
+//! waited: they take it for expired by that, and would begin nothing new beside a state that they do not know.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{BinOper, ExprTrait as _};
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, QueryOrder as _, QuerySelect as _};
 use tidegate_common::id::RemoteAccessId;
-use tidegate_common::model::RemoteAccess;
+use tidegate_common::model::{RemoteAccess, RemoteAccessState};
 use tidegate_common::name::{UserGroupName, UserName};
 
 use super::revisions::{self, Of, Revision};
@@ -53,6 +56,8 @@ pub struct RemoteAccessFilter {
 }
 
 const MOST: u64 = 10_000;
+/// In a row's column of states.
+const EXPIRED: &str = "expired";
 const READ: &str = "read remote accesses";
 const WROTE: &str = "wrote a remote access";
 
@@ -64,11 +69,21 @@ fn read(row: &Model) -> Result<RemoteAccess, StoreError> {
     let mut access: RemoteAccess = serde_json::from_str(&row.document)
         .map_err(|error| StoreError::unread(format!("remote access {}", row.id), error))?;
     access.used = u32::try_from(row.used).unwrap_or_default();
+    if let RemoteAccessState::Pending { until, .. } = access.state
+        && row.state == EXPIRED
+    {
+        access.state = RemoteAccessState::Expired { at: access.window.end.min(until) };
+    }
     Ok(access)
 }
 
 fn row(access: &RemoteAccess, written: i64) -> Result<ActiveModel, StoreError> {
-    let document = RemoteAccess { used: 0, ..access.clone() };
+    let state = match access.state {
+        // How many approvals it needed, nobody asks any more.
+        RemoteAccessState::Expired { at } => RemoteAccessState::Pending { needed: 1, until: at },
+        ref state => state.clone(),
+    };
+    let document = RemoteAccess { used: 0, state, ..access.clone() };
     let document = serde_json::to_string(&document)
         .map_err(|error| StoreError::damaged(format!("remote access {}", access.id), error))?;
     Ok(ActiveModel {

@@ -28,6 +28,20 @@ pub enum On {
 
 thread_local! {
     static ON: Cell<On> = const { Cell::new(On::Sqlite) };
+    static LOST: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Of what this thread's audit log writes and of its end that it reads, so many answers are lost from now on, as
+/// when the server goes away right after it did what it was asked.
+pub fn lose_answers(count: u32) {
+    LOST.set(count);
+}
+
+/// Whether the answer comes.
+pub fn answered(doing: &'static str) -> Result<(), StoreError> {
+    let Some(left) = LOST.get().checked_sub(1) else { return Ok(()) };
+    LOST.set(left);
+    Err(StoreError::Away { doing, source: sea_orm::DbErr::Custom("the answer was lost".to_owned()) })
 }
 
 /// Which one it is here.
@@ -132,6 +146,17 @@ impl Store {
     ) -> Result<(), StoreError> {
         let step = Self::transfers_listed(session, at, events.into());
         self.audit_append_all(Vec::new(), Some(step)).await
+    }
+
+    /// What came of a session cannot be read any more.
+    pub async fn comparison_damaged(&self, session: SessionId) {
+        use sea_orm::ActiveValue::Set;
+        use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+
+        use super::changes::comparisons::{ActiveModel, Column, Entity};
+        let damaged = ActiveModel { document: Set("{".to_owned()), ..Default::default() };
+        let one = Entity::update_many().set(damaged).filter(Column::Session.eq(session.to_string()));
+        assert_eq!(one.exec(&self.writer).await.unwrap().rows_affected, 1);
     }
 
     /// Another gate that uses the store, and was heard of then.

@@ -50,8 +50,13 @@ impl Keys {
     }
 
     fn read_now(path: &Path) -> Result<Self, Keyless> {
-        let now = MasterKey::read(path)?;
-        match MasterKey::read(&old_of(path)) {
+        Self::of(path, Some(nix::unistd::geteuid().as_raw()))
+    }
+
+    /// Those of this user or root; of anybody where no user is said.
+    fn of(path: &Path, user: Option<u32>) -> Result<Self, Keyless> {
+        let now = MasterKey::read(path, user)?;
+        match MasterKey::read(&old_of(path), user) {
             Ok(old) => Ok(Self { now, old: Some(old) }),
             Err(Keyless::Missing(_)) => Ok(Self { now, old: None }),
             Err(other) => Err(other),
@@ -65,16 +70,23 @@ impl Keys {
     }
 }
 
+/// Whether there is a master key in a file, whoever it belongs to.
+///
+/// # Errors
+/// Why not.
+pub fn look_at_key(path: &Path) -> Result<(), Keyless> {
+    Keys::of(path, None).map(drop)
+}
+
 impl MasterKey {
-    fn read(path: &Path) -> Result<Self, Keyless> {
+    fn read(path: &Path, user: Option<u32>) -> Result<Self, Keyless> {
         let file = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::NotFound => Keyless::Missing(path.to_owned()),
             _ => Keyless::File { path: path.to_owned(), error },
         };
         let mut open = open_plain(path).map_err(file)?;
         let about = open.metadata().map_err(file)?;
-        let own = nix::unistd::geteuid().as_raw();
-        if ![0, own].contains(&about.uid()) {
+        if user.is_some_and(|user| ![0, user].contains(&about.uid())) {
             return Err(Keyless::Owner(path.to_owned()));
         }
         if about.mode() & MORE_THAN_0400 != 0 && !path.starts_with(CREDENTIALS) {

@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use tidegate_common::audit::{ChannelKind, ForwardKind};
-use tidegate_common::model::PanicScope;
+use tidegate_common::model::{PanicScope, RequestTerms, Role, Terms};
 use tidegate_common::policy::{Miss, Why};
+use tidegate_tests::world::{Options, World};
 
 use crate::needs_devices;
 use crate::support::Scratch;
@@ -20,7 +21,7 @@ use row::Row;
 const GOLDEN: &str = include_str!("matrix.txt");
 
 /// The conditions: what is said of user and group, and the target that is asked for.
-const CONDITIONS: [(&str, &str, &str, &str); 22] = [
+const CONDITIONS: [(&str, &str, &str, &str); 26] = [
     ("allowed", "", "session = {}", "matrix@db01"),
     (
         "forwards",
@@ -88,7 +89,41 @@ const CONDITIONS: [(&str, &str, &str, &str); 22] = [
         "matrix@db01",
     ),
     ("no-governance", "", "request = { governance = true }\nsession = {}", "matrix@db01"),
+    (NO_REASON, "", "request = { reason = true }\nsession = {}", "matrix@db01"),
+    // These are in no group.
+    ("role-admin", "roles = [\"admin\"]", "session = {}", "matrix@db01"),
+    ("role-auditor", "roles = [\"auditor\"]", "session = {}", "matrix@db01"),
+    ("role-monitor", "roles = [\"monitor\"]", "session = {}", "matrix@db01"),
 ];
+
+/// Where a reason is missing; on a gate of its own, for one that is registered is asked of everybody who
+/// must justify.
+const NO_REASON: &str = "no-reason";
+
+/// The condition that tries what a role opens by itself. A role that is added has no arm here, and does
+/// not compile before it has a row.
+fn condition_of_role(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "role-admin",
+        Role::Auditor => "role-auditor",
+        Role::Monitor => "role-monitor",
+    }
+}
+
+/// The conditions that try what a group can demand where it is missing. A demand that is added is not
+/// in these patterns, and does not compile before it has a row.
+fn conditions_of_demands() -> [&'static str; 6] {
+    let RequestTerms { governance: _, reason: _ } = RequestTerms::default();
+    let Terms {
+        justification: _,
+        change: _,
+        approval: _,
+        emergency: _,
+        emergency_window: _,
+        silent_watch: _,
+    } = Terms::default();
+    ["no-governance", NO_REASON, "no-justification", "change-missing", "no-approval", "emergency-allowed"]
+}
 
 /// The condition that each way of policy to say no is tried under. A way that is added has no
 /// arm here, and does not compile before it has a row.
@@ -205,7 +240,10 @@ fn every_kind_of_channel_opens_under_the_conditions_in_the_golden_file_only() {
         }
     });
     let all = [Why::UnknownUser, Why::UnknownCredential, Why::TooLong, Why::Panic(PanicScope::All)];
-    assert!(all.iter().all(|why| found.contains_key(condition_of(why))));
+    let roles = [Role::Admin, Role::Auditor, Role::Monitor].map(condition_of_role);
+    let covered = all.iter().map(condition_of).chain(roles).chain(conditions_of_demands());
+    let lacking: Vec<_> = covered.filter(|condition| !found.contains_key(condition)).collect();
+    assert!(lacking.is_empty(), "{lacking:?}");
     let mut table = String::new();
     for (condition, ..) in CONDITIONS {
         for (kind, became) in KINDS.iter().zip(&found[condition]) {
@@ -218,21 +256,31 @@ fn every_kind_of_channel_opens_under_the_conditions_in_the_golden_file_only() {
     assert!(differing.is_empty() && table.lines().count() == golden.len(), "{differing:#?}\n{table}");
 }
 
+/// A gate where a reason is registered, and no device is there to be reached.
+fn with_a_reason() -> World {
+    let world = World::start(Options::default()).unwrap();
+    world.apply("[[device]]\nname = \"db01\"\n\n[[reason]]\nname = \"incident\"\n").unwrap();
+    world
+}
+
 fn row(street: &Street, (name, user, group, target): &(&str, &str, &str, &str)) -> Vec<String> {
-    let world = &street.world;
+    let own = (*name == NO_REASON).then(with_a_reason);
+    let world = own.as_ref().unwrap_or(&street.world);
     let person = format!("matrix-{name}");
     let key = world.client().public_key(&person).unwrap();
+    // A role is no way into a group.
+    let users = if name.starts_with("role-") { "matrix-approver" } else { &person };
     world
         .apply(&format!(
             "[[user]]\nname = \"matrix-approver\"\nkeys = [\"{}\"]\n\n\
              [[user]]\nname = \"{person}\"\nkeys = [\"{key}\"]\n{user}\n\n\
              [[credential]]\nname = \"matrix@db01\"\n\n\
-             [[access_group]]\nname = \"{person}\"\nusers = [\"{person}\"]\n\
+             [[access_group]]\nname = \"{person}\"\nusers = [\"{users}\"]\n\
              criteria = {{ devices = [\"db01\"], accounts = [\"matrix\"] }}\n{group}\n",
             world.client().public_key("matrix-approver").unwrap()
         ))
         .unwrap();
-    let row = Row { street, person, target, scratch: Scratch::new("matrix") };
+    let row = Row { world, person, target, scratch: Scratch::new("matrix") };
     let held = row.rule(name);
     let became = KINDS.iter().map(|kind| row.became(kind)).collect();
     if let Some(held) = held {

@@ -1,12 +1,13 @@
 //! Sessions that are compared while they run.
 
-use tidegate_common::audit::{CommandSource, CommandText, Note, Record};
+use tidegate_common::audit::{CommandSource, CommandText, Event, Note, Record};
 use tidegate_common::notice::Notice;
 use tidegate_common::policy::Recipient;
 use tidegate_common::wire::{Exec, Witnessed};
 
 use super::*;
 use crate::service::testing::shown;
+use crate::store::testing::lose_answers;
 use crate::store::{NotificationFilter, SessionRow};
 use crate::testing::until;
 
@@ -182,7 +183,55 @@ async fn a_session_that_the_gates_stop_cuts_off_is_reported_once_at_its_next_sta
     }
 }
 
+async fn a_report_whose_writing_nobody_answered_for_is_sent_once() {
+    let mut watched = watched(false, false).await;
+    watched.until(|_| true).await;
+    let audit = watched.world.audit.clone();
+    let mark = || Event::ProxyStarted { version: Note::new("1") };
+    // Once this is written, so is the start of the comparison.
+    audit.append(mark()).await.unwrap();
+    lose_answers(1);
+    watched.watching.take();
+    watched.until(|found| found.complete).await;
+    // What is kept comes before what is newer.
+    for _ in 0..3 {
+        audit.append(mark()).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(reports(&watched.world.store).await.len(), 1);
+    let records = watched.world.records().await;
+    let compared = |record: &&Record| matches!(record.event, Event::SessionCompared { .. });
+    assert_eq!(records.iter().filter(compared).count(), 1);
+    audit.verify().await.unwrap();
+}
+
+async fn a_comparison_that_cannot_be_read_holds_up_no_report_and_is_not_tried_again() {
+    let world = World::new(RESOURCES).await;
+    let store = &world.store;
+    assert!(store.takes(Store::change_made(change("CHG-1", "dba", &["stop"]))).await);
+    let sessions = [1, 2].map(|began| SessionId::new(began, 7));
+    for session in sessions {
+        let row = SessionRow { id: session, ..crate::store::testing::session(1_800_000_000) };
+        store.session_put(&row).await.unwrap();
+        let change = "CHG-1".parse().unwrap();
+        let report = Report::default();
+        let comparison = Comparison { session, change, complete: false, witnessed: false, report };
+        assert!(store.takes(store.comparing(comparison)).await);
+    }
+    store.comparison_damaged(sessions[0]).await;
+    for _ in 0..2 {
+        world.changes.report_cut_off().await.unwrap();
+        let [report] = reports(store).await.try_into().unwrap();
+        let Notice::ChangeReported { session, cut_off: true, .. } = report else { panic!("{report:?}") };
+        assert_eq!(session, sessions[1]);
+    }
+    assert!(store.cut_off().await.unwrap().is_empty());
+    assert!(store.comparison(sessions[0]).await.is_err(), "what is written of it stays");
+}
+
 on_both! {
+    a_comparison_that_cannot_be_read_holds_up_no_report_and_is_not_tried_again,
+    a_report_whose_writing_nobody_answered_for_is_sent_once,
     a_session_that_the_gates_stop_cuts_off_is_reported_once_at_its_next_start_and_no_other,
     an_unexpected_command_is_in_the_log_and_the_report_at_once_and_the_last_follows_the_session,
     a_change_that_says_so_has_the_session_ended_once_with_the_reason,

@@ -81,6 +81,20 @@ pub(crate) fn silent() -> Codes {
 
 const UNCHECKED: &str = "governance code `CHG 1/2` cannot be checked now; try again later";
 
+#[tokio::test(start_paused = true)]
+async fn a_yes_is_remembered_for_no_longer_whichever_way_the_clock_is_set() {
+    let address = "127.0.0.1:9".parse().unwrap();
+    let endpoint = Endpoint::new(settings(address)).unwrap();
+    let (code, now) = ("CHG 1/2".parse().unwrap(), Timestamp::now());
+    let hours = jiff::SignedDuration::from_hours;
+    endpoint.remember(&code);
+    assert!(endpoint.remembers(&code, now) && endpoint.remembers(&code, now - hours(1)));
+    tokio::time::advance(Duration::from_secs(61)).await;
+    assert!(!endpoint.remembers(&code, now - hours(1)), "a clock that is set back gives it no more time");
+    endpoint.remember(&code);
+    assert!(!endpoint.remembers(&code, now + hours(24)), "the machine slept for a day");
+}
+
 #[tokio::test]
 async fn an_endpoint_that_says_yes_is_asked_once_for_a_while_and_one_that_says_no_each_time() {
     let (address, mut asked) = server(says("200 OK", "yes\n")).await;

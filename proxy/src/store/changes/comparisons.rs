@@ -46,6 +46,15 @@ pub struct Comparison {
     pub report: Report,
 }
 
+/// A session that was cut off while it was held against its change.
+#[derive(Debug)]
+pub struct CutOff {
+    /// Which session, as it is written.
+    pub session: String,
+    /// What came of it, or why that cannot be read.
+    pub came: Result<Comparison, StoreError>,
+}
+
 fn read(row: &Model) -> Result<Comparison, StoreError> {
     serde_json::from_str(&row.document)
         .map_err(|error| StoreError::damaged(format!("comparison of session {}", row.session), error))
@@ -84,14 +93,28 @@ impl Store {
         written(comparison, None)
     }
 
-    /// The sessions that this gate goes on to compare: at its start, its stop cut them off.
+    /// Writes that nothing more is compared of a session whose comparison cannot be told of. The rest of
+    /// what is written of it stays.
+    #[must_use]
+    pub fn compared_untold(session: String) -> Step {
+        Step::new(move |transaction| {
+            Box::pin(async move {
+                let over = ActiveModel { compared_on: Set(None), ..Default::default() };
+                let one = Entity::update_many().set(over).filter(Column::Session.eq(session));
+                one.exec(transaction).await.doing("wrote what came of a change").map(drop)
+            })
+        })
+    }
+
+    /// The sessions that this gate goes on to compare: at its start, its stop cut them off. Of each what
+    /// came of it, or why that cannot be read.
     ///
     /// # Errors
-    /// When the database fails or a row is damaged.
-    pub async fn cut_off(&self) -> Result<Vec<Comparison>, StoreError> {
+    /// When the database fails.
+    pub async fn cut_off(&self) -> Result<Vec<CutOff>, StoreError> {
         let own = Entity::find().filter(Column::ComparedOn.eq(self.gate.0)).order_by_asc(Column::Session);
         let rows = own.all(&self.readers).await.doing("read what came of a change")?;
-        rows.iter().map(read).collect()
+        Ok(rows.into_iter().map(|row| CutOff { came: read(&row), session: row.session }).collect())
     }
 
     /// What came of a session, if it was under a change.

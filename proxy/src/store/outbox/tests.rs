@@ -60,6 +60,37 @@ async fn what_is_claimed_is_one_gate_s_until_the_claim_expires() {
     assert_eq!(state(1).await, NotificationState::Sent);
 }
 
+async fn a_clock_that_was_set_back_holds_up_no_message_for_long() {
+    let temporary = Temporary::new().await;
+    let store = &temporary.store;
+    let hour = 3600;
+    put(store, vec![told("operator", "a"), told("operator", "b")]).await;
+    let ends = moment(24 * hour);
+    let soon = Notice::EndsSoon {
+        what: tidegate_common::notice::Ending::Window,
+        name: Note::new("7"),
+        user: "operator".parse().unwrap(),
+        ends,
+        from: moment(23 * hour),
+    };
+    put(store, vec![Notification { notice: soon, ..told("operator", "c") }]).await;
+    // One of them is under way when the clock is set back, and is not sent by anybody else.
+    assert_eq!(ids(&claim(store, 1, moment(0)).await), [1]);
+    let back = claim(store, 9, moment(-hour)).await;
+    assert_eq!(ids(&back), [2], "what waits for its moment still does");
+    // It could not be sent, and the clock is set back once more, by a day.
+    let again = Tried::Again(moment(-hour + 20), Note::new("nobody answers"));
+    let settled = vec![(back[0].row.id, back[0].claim, again)];
+    store.notifications_settle(settled, moment(-hour)).await.unwrap();
+    assert_eq!(claim(store, 9, moment(-hour)).await, [], "it pauses");
+    assert_eq!(ids(&claim(store, 9, moment(-25 * hour)).await), [1, 2]);
+    put(store, vec![told("operator", "d")]).await;
+    let behind = claim(store, 9, moment(-30)).await;
+    assert_eq!(ids(&behind), [1, 2], "another gate's clock may be a little behind");
+    // A clock that was set ahead sends what waited for its moment.
+    assert_eq!(ids(&claim(store, 9, moment(23 * hour)).await), [1, 2, 3, 4]);
+}
+
 async fn of_gates_that_claim_at_the_same_moment_each_has_its_own() {
     let temporary = Temporary::new().await;
     let store = &temporary.store;
@@ -143,6 +174,7 @@ async fn whoever_causes_notices_without_end_is_not_listened_to() {
 }
 
 on_both! {
+    a_clock_that_was_set_back_holds_up_no_message_for_long,
     the_step_and_what_people_are_told_of_it_are_there_together_or_not_at_all,
     what_is_claimed_is_one_gate_s_until_the_claim_expires,
     of_gates_that_claim_at_the_same_moment_each_has_its_own,

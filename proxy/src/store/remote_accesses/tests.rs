@@ -70,7 +70,35 @@ async fn no_more_sessions_are_counted_than_there_are_and_none_of_what_is_cancell
     assert!(!use_one(2).await);
 }
 
+async fn one_that_has_expired_is_written_as_gates_of_before_read_it() {
+    let temporary = Temporary::new().await;
+    let store = &temporary.store;
+    let made = access(1, "olga");
+    let until = made.created;
+    let pending = RemoteAccess { state: RemoteAccessState::Pending { needed: 2, until }, ..made };
+    assert!(store.takes(Store::remote_accesses_made(vec![pending.clone()])).await);
+    let (read, was) = store.remote_access_to_change(RemoteAccessId(1)).await.unwrap().unwrap();
+    assert_eq!(read, pending, "nobody has written down that it expired");
+    let expired = RemoteAccess { state: RemoteAccessState::Expired { at: until }, ..pending };
+    assert!(store.takes(Store::remote_access_changed(expired.clone(), was)).await);
+    assert_eq!(store.remote_access(RemoteAccessId(1)).await.unwrap(), Some(expired.clone()));
+    let filter = RemoteAccessFilter { states: &["expired"], ..Default::default() };
+    assert_eq!(store.remote_accesses(&filter).await.unwrap(), [expired.clone()]);
+
+    // They know of no state that is called so, and of one that waited until then.
+    let row = Entity::find_by_id(1).one(&store.readers).await.unwrap().unwrap();
+    let document: serde_json::Value = serde_json::from_str(&row.document).unwrap();
+    let waited = serde_json::json!({ "state": "pending", "needed": 1, "until": until });
+    assert_eq!(document["state"], waited);
+    // What a gate in between wrote is read as well.
+    let written = serde_json::to_string(&expired).unwrap();
+    let between = ActiveModel { id: Set(1), document: Set(written), ..Default::default() };
+    Entity::update(between).exec(&store.writer).await.unwrap();
+    assert_eq!(store.remote_access(RemoteAccessId(1)).await.unwrap(), Some(expired));
+}
+
 on_both! {
     a_batch_of_a_thousand_comes_back_and_only_what_is_new_is_read_again,
     no_more_sessions_are_counted_than_there_are_and_none_of_what_is_cancelled,
+    one_that_has_expired_is_written_as_gates_of_before_read_it,
 }

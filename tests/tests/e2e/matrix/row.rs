@@ -10,10 +10,11 @@ use tidegate_tests::client::run_of;
 use tidegate_tests::pty::{PATIENCE, Pty};
 use tidegate_tests::run::{Done, Run, Running};
 use tidegate_tests::wait;
+use tidegate_tests::world::World;
 
 use crate::forwards::free_port;
 use crate::support::Scratch;
-use crate::ways::{ELSEWHERE, Street};
+use crate::ways::ELSEWHERE;
 
 /// What a command says once it runs, which no echo of the command itself says.
 const SAY: &str = "echo opened-$((40 + 2))";
@@ -21,7 +22,7 @@ const SAID: &str = "opened-42";
 
 /// One person who tries each kind.
 pub struct Row<'a> {
-    pub street: &'a Street,
+    pub world: &'a World,
     pub person: String,
     pub target: &'a str,
     pub scratch: Scratch,
@@ -30,7 +31,7 @@ pub struct Row<'a> {
 impl Row<'_> {
     /// What is ruled or was begun beside user and group; the session that is held open where there is one.
     pub fn rule(&self, name: &str) -> Option<Running> {
-        let world = &self.street.world;
+        let world = self.world;
         let panic = |scope: &str| {
             let words = ["panic", scope, &self.person, "--justification", "a drill"];
             world.admin(&words).unwrap().ok().unwrap();
@@ -104,7 +105,7 @@ impl Row<'_> {
             wait::until("the log tells why", PATIENCE, new).ok()
         });
         let sentence = sentence.unwrap_or_else(|| panic!("{} {kind}: nothing says why: {said}", self.person));
-        let port = format!("-p {} ", self.street.world.ssh().unwrap().port());
+        let port = format!("-p {} ", self.world.ssh().unwrap().port());
         // Ports, numbers and days are others each time.
         let sentence = sentence.replace(&self.person, "USER").replace(&port, "-p PORT ");
         let sentence = match sentence.split_once("request ").and_then(|(_, rest)| rest.split_once(' ')) {
@@ -130,7 +131,7 @@ impl Row<'_> {
 
     /// The number of a new request of this person's.
     fn requested(&self, more: &[&str]) -> String {
-        let client = self.street.world.client();
+        let client = self.world.client();
         let words = [&["request", "create", self.target, "-o", "json"], more].concat();
         let made = client.console(&self.person, &words).unwrap().ok().unwrap();
         let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
@@ -140,13 +141,13 @@ impl Row<'_> {
     /// What the approver says of it.
     fn decided(&self, words: &[&str]) {
         let words = [&["request"], words].concat();
-        let client = self.street.world.client();
+        let client = self.world.client();
         client.console("matrix-approver", &words).unwrap().ok().unwrap();
     }
 
     /// Every reason that the log has for a refusal of this person.
     fn logged(&self) -> Vec<String> {
-        let log = self.street.world.json(&["audit", "tail", "-n", "10000"]).unwrap();
+        let log = self.world.json(&["audit", "tail", "-n", "10000"]).unwrap();
         let own =
             log.as_array().unwrap().iter().filter(|record| record["actor"]["user"] == self.person.as_str());
         own.filter_map(|record| record["event"]["why"].as_str().map(str::to_owned)).collect()
@@ -154,7 +155,7 @@ impl Row<'_> {
 
     /// Where the stock client finds its keys, and answers that it gives without a terminal.
     fn config(&self) -> String {
-        let client = self.street.world.client();
+        let client = self.world.client();
         let from = if self.person == "matrix-wrong-place" {
             format!(" BindAddress {ELSEWHERE}\n")
         } else {
@@ -334,7 +335,11 @@ fn sentence(kind: &str, said: &str) -> Option<String> {
         .or_else(|| {
             lines().find(|line| line.contains("Permission denied")).map(|_| "Permission denied".to_owned())
         })
-        // What the menu shows, where it goes no further.
+        // What the menu shows, where it goes no further; below a question may stand what to choose from.
+        .or_else(|| {
+            let asks = |line: &&str| line.starts_with("Access to ") && line.contains(" wants a ");
+            lines().rfind(|line| kind == "menu" && asks(line)).map(str::to_owned)
+        })
         .or_else(|| {
             lines()
                 .rfind(|line| kind == "menu" && line.ends_with('.') && line.contains(' '))
