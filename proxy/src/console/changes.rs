@@ -10,7 +10,7 @@ use tokio::io::AsyncRead;
 use super::form::{Asks as _, Form};
 use super::grammar::{Change as Asked, CreateChange, Ids};
 use super::screen::Screen;
-use super::show::ago;
+use super::show::{ago, moment};
 use super::table::Table;
 use super::{Actor, Failure, Services};
 use crate::service::Each;
@@ -153,7 +153,8 @@ async fn list(
         true => "No change fits.",
         false => "No change concerns you; `change create` makes one.",
     };
-    screen.list_or(&changes, || table(&changes), empty).await?;
+    let csv = screen.csv;
+    screen.list_or(&changes, || if csv { full_table(&changes) } else { table(&changes) }, empty).await?;
     if let Some(limit) = cut {
         let more =
             format!("There are more; these are of the newest {limit}. --state and --group narrow the list.");
@@ -162,18 +163,39 @@ async fn list(
     Ok(0)
 }
 
+fn devices(change: &Change) -> String {
+    change.devices.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 fn table(changes: &[Change]) -> Table {
     let now = Timestamp::now();
-    let mut table = Table::new(["ID", "STATE", "ACCESS GROUP", "DEVICES", "START", "DUE", "AUTHOR", "TITLE"]);
+    let heading = ["ID", "STATE", "ACCESS GROUP", "DEVICES", "START", "DUE", "TITLE"];
+    let mut table = Table::new(heading).keeping([0, 1, 4, 5, 2]);
     for change in changes {
-        let devices: Vec<_> = change.devices.iter().map(ToString::to_string).collect();
         table.row([
             change.id.to_string(),
             change.state_word().to_string(),
             change.group.to_string(),
-            devices.join(", "),
+            devices(change),
             ago(change.start, now),
             ago(change.due, now),
+            change.title.to_string(),
+        ]);
+    }
+    table
+}
+
+/// The same with whole moments and authors.
+fn full_table(changes: &[Change]) -> Table {
+    let mut table = Table::new(["ID", "STATE", "ACCESS GROUP", "DEVICES", "START", "DUE", "AUTHOR", "TITLE"]);
+    for change in changes {
+        table.row([
+            change.id.to_string(),
+            change.state_word().to_string(),
+            change.group.to_string(),
+            devices(change),
+            moment(change.start),
+            moment(change.due),
             change.author.to_string(),
             change.title.to_string(),
         ]);

@@ -8,6 +8,7 @@ mod fleet;
 mod gates;
 mod group_reviews;
 mod limited_users;
+mod lists;
 mod live;
 mod manuals;
 mod origins;
