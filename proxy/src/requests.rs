@@ -16,6 +16,7 @@ mod wish;
 pub use create::Sorted;
 pub use error::RequestError;
 pub use votes::Narrowed;
+pub use wish::can_be_asked;
 
 use std::net::IpAddr;
 use std::sync::Arc;
