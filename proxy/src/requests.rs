@@ -13,7 +13,7 @@ mod story;
 mod votes;
 mod wish;
 
-pub use create::Sorted;
+pub use create::{RequestPart, Sorted};
 pub use error::RequestError;
 pub use votes::Narrowed;
 pub use wish::can_be_asked;

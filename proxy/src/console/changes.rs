@@ -4,17 +4,18 @@ mod form;
 mod show;
 
 use jiff::Timestamp;
-use tidegate_common::change::{Change, Draft, Expected};
+use tidegate_common::change::{Change, Draft, DraftPart, Expected};
 use tokio::io::AsyncRead;
 
-use super::form::{Asks as _, Form};
+use super::form::{Asks as _, Checks, Form};
 use super::grammar::{Change as Asked, CreateChange, Ids};
 use super::screen::Screen;
 use super::show::{ago, moment};
 use super::table::Table;
 use super::{Actor, Failure, Services};
 use crate::service::Each;
-use crate::service::changes::{self, Filter, Listed, Written};
+use crate::service::changes::{self, Filter, Listed, Writing, Written};
+use form::Step;
 use show::{details, report, sentence};
 
 pub(super) use show::compared;
@@ -75,9 +76,10 @@ async fn step_by_step(
                    or a text (-f -)";
         return Err(Failure::Usage(why.to_owned()));
     }
+    let writing = changes::writing(services, actor)?;
     let mut form = Form::new(asked);
     screen.text(CreateChange::WELCOME).await?;
-    while form.ask(screen, &mut stdin).await? {
+    while form.ask(screen, &mut stdin, &writing).await? {
         match create(services, actor, form.said.clone(), tokio::io::empty()).await {
             Ok(made) => return screen.each(Each { done: vec![made], failed: Vec::new() }, sentence).await,
             // What stands against it can be changed.
@@ -87,6 +89,28 @@ async fn step_by_step(
     }
     screen.line("\nNothing was planned.").await?;
     Ok(1)
+}
+
+impl Checks<CreateChange> for Writing<'_> {
+    async fn against(&self, said: &CreateChange, step: Step) -> Option<String> {
+        let now = Timestamp::now();
+        let part = match step {
+            Step::Id => {
+                let Some(id) = &said.id else { return None };
+                return self.id(id).await.err().map(|failure| failure.to_string());
+            }
+            Step::Group => DraftPart::Group(said.group.as_ref()?),
+            Step::Devices => DraftPart::Devices(&said.device),
+            Step::Start | Step::Due => {
+                let start = said.start.map_or(now, |start| start.from(now));
+                DraftPart::Window { start, due: said.due.map(|due| due.from(now)) }
+            }
+            Step::Expected | Step::Allowed => DraftPart::Commands(said.expect.len() + said.allow.len()),
+            Step::Responsible => DraftPart::Responsible(&said.responsible),
+            Step::Title | Step::Description | Step::Ordered | Step::Interrupt => return None,
+        };
+        self.part(part).err().map(|failure| failure.to_string())
+    }
 }
 
 async fn create(

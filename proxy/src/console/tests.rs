@@ -5,6 +5,7 @@ mod confirmed;
 mod edits;
 mod evidence;
 mod fleet;
+mod forms;
 mod gates;
 mod group_reviews;
 mod limited_users;
