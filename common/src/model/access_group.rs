@@ -303,7 +303,8 @@ impl FromStr for Forward {
             "x11" => Ok(Self::X11),
             "agent" => Ok(Self::Agent),
             other => {
-                Err(format!("`{}` is no forward; use local, remote, x11 or agent", other.escape_default()))
+                let shown = crate::unseen::quoted(other, 40);
+                Err(format!("`{shown}` is no forward; use local, remote, x11 or agent"))
             }
         }
     }

@@ -38,7 +38,10 @@ impl FromStr for Role {
             "admin" => Ok(Self::Admin),
             "auditor" => Ok(Self::Auditor),
             "monitor" => Ok(Self::Monitor),
-            other => Err(format!("`{}` is no role; use admin, auditor or monitor", other.escape_default())),
+            other => {
+                let shown = crate::unseen::quoted(other, 40);
+                Err(format!("`{shown}` is no role; use admin, auditor or monitor"))
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use tidegate_common::model::{Resource, ResourceName, Resources, Written};
-use tidegate_common::unseen::printable;
+use tidegate_common::unseen::quoted;
 
 use super::{Access, AccessError};
 use crate::store::{Edit, Revision};
@@ -41,16 +41,9 @@ pub(super) fn said(text: &str) -> Result<Option<Revision>, AccessError> {
         // A sign is none that was ever exported.
         let number = number.starts_with(|first: char| first.is_ascii_digit()).then_some(number);
         let revision = number.and_then(|number| number.parse::<Revision>().ok());
-        Some(revision.ok_or_else(|| AccessError::Revision(cut(line))))
+        Some(revision.ok_or_else(|| AccessError::Revision(quoted(line, 60))))
     });
     Ok(meant.collect::<Result<Vec<_>, _>>()?.into_iter().min())
-}
-
-/// A line as a refusal says it again.
-fn cut(line: &str) -> String {
-    let mut letters = line.chars();
-    let shown: String = letters.by_ref().take(60).map(printable).collect();
-    if letters.next().is_some() { shown + "…" } else { shown }
 }
 
 /// What of a text was changed since it was exported.

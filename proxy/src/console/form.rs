@@ -233,7 +233,7 @@ pub(super) fn joined<T: ToString>(values: &[T]) -> String {
 }
 
 pub(super) fn shown(text: &str) -> String {
-    text.chars().take(40).flat_map(char::escape_default).collect()
+    tidegate_common::unseen::quoted(text, 40)
 }
 
 pub(super) fn words(line: &str) -> impl Iterator<Item = &str> {

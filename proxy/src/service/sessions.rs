@@ -223,7 +223,7 @@ pub(super) async fn find(
     actor: &Actor,
     id: &str,
 ) -> Result<(SessionRow, Gates), Failure> {
-    let shown: String = id.chars().take(40).flat_map(char::escape_default).collect();
+    let shown = tidegate_common::unseen::quoted(id, 40);
     let id = id.to_ascii_lowercase();
     let fits = id.len() >= 4 && id.len() <= 26 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
     // Of those that are over, a monitor sees their own, and learns of no other.
