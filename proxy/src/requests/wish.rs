@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::{Span, Timestamp};
-use tidegate_common::model::{AccessGroup, Action, Wish};
+use tidegate_common::model::{AccessGroup, Action, Terms, Wish};
 use tidegate_common::time::{Length, Window};
 
 use super::RequestError;
@@ -52,7 +52,8 @@ pub(super) fn is_within(
 
 /// Whether the group wants something said, so that a request can say it ahead.
 pub(super) fn says(group: &AccessGroup, action: Action) -> bool {
-    group.request.governance || group.terms(action).is_some_and(|terms| terms.justification || terms.change)
+    let asks = |terms: &Terms| terms.justification || terms.change;
+    group.request.governance || group.request.reason || group.terms(action).is_some_and(asks)
 }
 
 /// An emergency's window: from now, and never longer than the group gives, which is what it
