@@ -13,7 +13,7 @@ mod tests;
 
 pub use command::CommandPattern;
 pub use compare::{Comparer, Unexpected};
-pub use draft::{Draft, DraftError};
+pub use draft::{Draft, DraftError, DraftPart};
 pub use programs::{base, is_interpreter, is_shell};
 pub use report::{Outcome, Report, Score};
 

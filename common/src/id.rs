@@ -23,7 +23,7 @@ pub struct ParseIdError {
 
 impl ParseIdError {
     fn new(what: &'static str, text: &str) -> Self {
-        Self { what, text: text.chars().take(40).collect() }
+        Self { what, text: crate::unseen::quoted(text, 40) }
     }
 }
 

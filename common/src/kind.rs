@@ -75,7 +75,7 @@ impl FromStr for Kind {
         match single {
             "group" => Ok(Self::AccessGroup),
             _ => Self::ALL.into_iter().find(|kind| said.contains(&kind.key())).ok_or_else(|| {
-                let shown: String = text.chars().take(40).flat_map(char::escape_default).collect();
+                let shown = crate::unseen::quoted(text, 40);
                 let [rest @ .., last] = Self::ALL.map(Self::argument);
                 format!("`{shown}` is no kind of resource; use {} or {last}", rest.join(", "))
             }),

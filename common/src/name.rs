@@ -53,7 +53,7 @@ fn shown(letter: char) -> String {
 }
 
 fn printable(text: &str) -> String {
-    text.chars().take(64).flat_map(char::escape_default).collect()
+    crate::unseen::quoted(text, 64)
 }
 
 fn check(

@@ -37,13 +37,19 @@ pub(crate) fn number(letter: char) -> String {
     format!("U+{:04X}", u32::from(letter))
 }
 
-/// What somebody wrote, for a sentence that refuses it: cut, and nothing in it acts.
-pub(crate) fn quoted(text: &str, most: usize) -> String {
+/// What somebody wrote, for a sentence that refuses it: cut to so many letters, and nothing in it acts.
+#[must_use]
+pub fn quoted(text: &str, most: usize) -> String {
     let shown = |letter: char| match is_unseen(letter) {
         true => letter.escape_default().to_string(),
         false => letter.to_string(),
     };
-    text.chars().take(most).map(shown).collect()
+    let mut letters = text.chars();
+    let mut quoted: String = letters.by_ref().take(most).map(shown).collect();
+    if letters.next().is_some() {
+        quoted.push('…');
+    }
+    quoted
 }
 
 #[cfg(test)]
@@ -71,6 +77,10 @@ mod tests {
             let quoted = quoted(&format!("a{letter}b"), 64);
             assert!(quoted.is_ascii() && quoted.contains("\\u{") && quoted.starts_with('a'), "{quoted}");
         }
-        assert_eq!((number('\u{3164}').as_str(), quoted("Größe", 3).as_str()), ("U+3164", "Grö"));
+        assert_eq!((number('\u{3164}').as_str(), quoted("Größe", 3).as_str()), ("U+3164", "Grö…"));
+        assert_eq!(
+            (quoted("Grö", 3).as_str(), quoted("", 0).as_str(), quoted("a", 0).as_str()),
+            ("Grö", "", "…")
+        );
     }
 }

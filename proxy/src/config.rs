@@ -350,7 +350,7 @@ fn floor() -> ByteSize {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
-        let shown: String = text.chars().take(60).flat_map(char::escape_default).collect();
+        let shown = tidegate_common::unseen::quoted(text, 60);
         format!("`{shown}` is no address with a port; write it as [::]:2222 or 10.20.0.5:2222")
     })
 }

@@ -166,7 +166,7 @@ async fn act(
             Box::pin(passwords::run(services, actor, asked, screen, stdin)).await
         }
         Command::Vault(asked) => Box::pin(secrets::vault(services, actor, asked, screen)).await,
-        Command::Panic(asked) => panics::run(services, actor, asked, screen).await,
+        Command::Panic(asked) => panics::run(services, actor, asked, screen, stdin).await,
         Command::Audit(asked) => audit::run(services, actor, asked, screen).await,
     }
 }

@@ -13,9 +13,10 @@ mod story;
 mod votes;
 mod wish;
 
-pub use create::Sorted;
+pub use create::{RequestPart, Sorted};
 pub use error::RequestError;
 pub use votes::Narrowed;
+pub use wish::can_be_asked;
 
 use std::net::IpAddr;
 use std::sync::Arc;

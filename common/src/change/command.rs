@@ -56,7 +56,7 @@ impl CommandPattern {
             return Err(CommandPatternError::Shape);
         }
         if pieces(text).iter().any(|piece| piece.program().starts_with('*')) {
-            return Err(CommandPatternError::Anything(text.chars().take(40).collect()));
+            return Err(CommandPatternError::Anything(crate::unseen::quoted(text, 40)));
         }
         Ok(Self(text.to_owned()))
     }

@@ -157,53 +157,106 @@ impl Draft {
     }
 
     fn check(&self, snapshot: &Snapshot, author: &UserName, now: Timestamp) -> Vec<DraftError> {
-        let mut wrong = Vec::new();
-        if self.due <= self.start {
-            wrong.push(DraftError::Backwards);
-        }
-        if self.due <= now {
-            wrong.push(DraftError::Over);
-        }
-        if self.start.duration_since(now) > FARTHEST {
-            wrong.push(DraftError::Far);
-        }
-        if self.due.duration_since(self.start) > FARTHEST {
-            wrong.push(DraftError::Long);
-        }
-        match snapshot.group(&self.group) {
-            None => wrong.push(DraftError::Group(self.group.clone())),
-            Some(group) if group.session.is_none() => wrong.push(DraftError::NoSession(self.group.clone())),
-            Some(group) => {
-                let is_admin = snapshot.user(author).is_some_and(|user| user.has_role(Role::Admin));
-                if snapshot.named(group, author).all(|(person, _)| person == author) {
-                    wrong.push(DraftError::NoApprover(self.group.clone()));
-                }
-                if !is_admin
-                    && !group.users.contains(author)
-                    && !super::approves(snapshot, group, author, author, now)
-                {
-                    wrong.push(DraftError::NotYours(self.group.clone()));
-                }
-            }
-        }
-        if self.devices.is_empty() || self.devices.len() > MOST_DEVICES {
-            wrong.push(DraftError::Devices);
-        }
-        let unknown = self.devices.iter().take(MOST_DEVICES).filter(|name| snapshot.device(name).is_none());
-        wrong.extend(unknown.cloned().map(DraftError::Device));
-        if self.commands.len() > MOST_EXPECTED {
-            wrong.push(DraftError::Commands);
-        }
-        if self.responsible.is_empty() || self.responsible.len() > MOST_RESPONSIBLE {
-            wrong.push(DraftError::Responsible);
-        }
-        let nobody = |name: &&UserName| !snapshot.user(name).is_some_and(|user| user.enabled);
-        let named = || self.responsible.iter().take(MOST_RESPONSIBLE);
-        wrong.extend(named().filter(nobody).cloned().map(DraftError::User));
-        let limited = named().filter(|name| snapshot.is_limited(name));
-        wrong.extend(limited.cloned().map(DraftError::Limited));
-        wrong
+        let parts = [
+            DraftPart::Window { start: self.start, due: Some(self.due) },
+            DraftPart::Group(&self.group),
+            DraftPart::Devices(&self.devices),
+            DraftPart::Commands(self.commands.len()),
+            DraftPart::Responsible(&self.responsible),
+        ];
+        parts.into_iter().flat_map(|part| part.check(snapshot, author, now)).collect()
     }
+}
+
+/// A part of a draft, for who writes one after the other.
+#[derive(Debug, Clone, Copy)]
+pub enum DraftPart<'a> {
+    /// From when, and until when if that is known.
+    Window {
+        /// From when.
+        start: Timestamp,
+        /// Until when.
+        due: Option<Timestamp>,
+    },
+    /// The access group.
+    Group(&'a AccessGroupName),
+    /// The devices.
+    Devices(&'a [DeviceName]),
+    /// How many commands are expected.
+    Commands(usize),
+    /// Who is told.
+    Responsible(&'a [UserName]),
+}
+
+impl DraftPart<'_> {
+    /// Everything that is wrong with it.
+    #[must_use]
+    pub fn check(self, snapshot: &Snapshot, author: &UserName, now: Timestamp) -> Vec<DraftError> {
+        match self {
+            Self::Window { start, due } => window(start, due, now),
+            Self::Group(name) => group(name, snapshot, author, now),
+            Self::Devices(names) => devices(names, snapshot),
+            Self::Commands(count) if count > MOST_EXPECTED => vec![DraftError::Commands],
+            Self::Commands(_) => Vec::new(),
+            Self::Responsible(names) => responsible(names, snapshot),
+        }
+    }
+}
+
+fn window(start: Timestamp, due: Option<Timestamp>, now: Timestamp) -> Vec<DraftError> {
+    let mut wrong = Vec::new();
+    if due.is_some_and(|due| due <= start) {
+        wrong.push(DraftError::Backwards);
+    }
+    if due.is_some_and(|due| due <= now) {
+        wrong.push(DraftError::Over);
+    }
+    if start.duration_since(now) > FARTHEST {
+        wrong.push(DraftError::Far);
+    }
+    if due.is_some_and(|due| due.duration_since(start) > FARTHEST) {
+        wrong.push(DraftError::Long);
+    }
+    wrong
+}
+
+fn group(name: &AccessGroupName, snapshot: &Snapshot, author: &UserName, now: Timestamp) -> Vec<DraftError> {
+    let Some(group) = snapshot.group(name) else { return vec![DraftError::Group(name.clone())] };
+    if group.session.is_none() {
+        return vec![DraftError::NoSession(name.clone())];
+    }
+    let mut wrong = Vec::new();
+    let is_admin = snapshot.user(author).is_some_and(|user| user.has_role(Role::Admin));
+    if snapshot.named(group, author).all(|(person, _)| person == author) {
+        wrong.push(DraftError::NoApprover(name.clone()));
+    }
+    if !is_admin && !group.users.contains(author) && !super::approves(snapshot, group, author, author, now) {
+        wrong.push(DraftError::NotYours(name.clone()));
+    }
+    wrong
+}
+
+fn devices(names: &[DeviceName], snapshot: &Snapshot) -> Vec<DraftError> {
+    let mut wrong = Vec::new();
+    if names.is_empty() || names.len() > MOST_DEVICES {
+        wrong.push(DraftError::Devices);
+    }
+    let unknown = names.iter().take(MOST_DEVICES).filter(|name| snapshot.device(name).is_none());
+    wrong.extend(unknown.cloned().map(DraftError::Device));
+    wrong
+}
+
+fn responsible(names: &[UserName], snapshot: &Snapshot) -> Vec<DraftError> {
+    let mut wrong = Vec::new();
+    if names.is_empty() || names.len() > MOST_RESPONSIBLE {
+        wrong.push(DraftError::Responsible);
+    }
+    let nobody = |name: &&UserName| !snapshot.user(name).is_some_and(|user| user.enabled);
+    let named = || names.iter().take(MOST_RESPONSIBLE);
+    wrong.extend(named().filter(nobody).cloned().map(DraftError::User));
+    let limited = named().filter(|name| snapshot.is_limited(name));
+    wrong.extend(limited.cloned().map(DraftError::Limited));
+    wrong
 }
 
 /// A draft as its text has it.

@@ -81,7 +81,7 @@ impl TryFrom<String> for Shell {
         if absolute && text.len() <= 128 && text.chars().all(plain) {
             Ok(Self(text))
         } else {
-            Err(ShellError(text.chars().take(64).flat_map(char::escape_default).collect()))
+            Err(ShellError(crate::unseen::quoted(&text, 64)))
         }
     }
 }

@@ -43,7 +43,7 @@ pub enum ValueError {
 }
 
 fn printable(text: &str) -> String {
-    text.chars().take(64).flat_map(char::escape_default).collect()
+    crate::unseen::quoted(text, 64)
 }
 
 /// A value's name: `a` to `z` and `_`.

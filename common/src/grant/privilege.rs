@@ -154,7 +154,7 @@ impl TryFrom<String> for SudoCommand {
         if text == "ALL" || (absolute && text.len() <= 512 && text.chars().all(plain)) {
             Ok(Self(text.into()))
         } else {
-            Err(PrivilegeError::Command(text.chars().take(64).flat_map(char::escape_default).collect()))
+            Err(PrivilegeError::Command(crate::unseen::quoted(&text, 64)))
         }
     }
 }

@@ -96,7 +96,7 @@ impl std::str::FromStr for Address {
         if host || text.parse::<std::net::IpAddr>().is_ok() {
             Ok(Self(text.to_owned()))
         } else {
-            Err(AddressError(text.chars().take(64).flat_map(char::escape_default).collect()))
+            Err(AddressError(crate::unseen::quoted(text, 64)))
         }
     }
 }

@@ -132,7 +132,7 @@ impl PublicKey {
             return Err(KeyError::Shape);
         };
         if !TYPES.contains(&name) {
-            return Err(KeyError::Type(name.chars().take(40).collect()));
+            return Err(KeyError::Type(crate::unseen::quoted(name, 40)));
         }
         let blob = STANDARD.decode(encoded).map_err(|_| KeyError::Damaged)?;
         let mut rest = blob.as_slice();

@@ -80,7 +80,7 @@ fn read(text: &str) -> Option<Bits> {
 impl FromStr for Network {
     type Err = NetworkError;
     fn from_str(text: &str) -> Result<Self, NetworkError> {
-        let shown = || text.chars().take(64).flat_map(char::escape_default).collect();
+        let shown = || crate::unseen::quoted(text, 64);
         read(text).map(Self).ok_or_else(|| NetworkError(shown()))
     }
 }

@@ -52,7 +52,8 @@ pub struct ResourceName {
 
 impl fmt::Display for ResourceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} `{}`", self.kind, self.name)
+        // As somebody wrote it, who may ask for what is not there.
+        write!(f, "{} `{}`", self.kind, crate::unseen::quoted(&self.name, 128))
     }
 }
 

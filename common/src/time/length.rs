@@ -73,8 +73,8 @@ impl FromStr for Length {
     type Err = LengthError;
 
     fn from_str(text: &str) -> Result<Self, LengthError> {
-        let shape = || LengthError::Shape(text.chars().take(40).flat_map(char::escape_default).collect());
-        let long = || LengthError::Long(text.chars().take(40).collect());
+        let shape = || LengthError::Shape(crate::unseen::quoted(text, 40));
+        let long = || LengthError::Long(crate::unseen::quoted(text, 40));
         let (mut months, mut seconds) = (0u32, 0u32);
         let mut rest = text.trim();
         if rest.is_empty() || rest.len() > 40 {

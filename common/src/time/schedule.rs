@@ -28,7 +28,7 @@ pub enum TimeError {
 }
 
 fn printable(text: &str) -> String {
-    text.chars().take(40).flat_map(char::escape_default).collect()
+    crate::unseen::quoted(text, 40)
 }
 
 /// An IANA time zone, by name. UTC unless said otherwise.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use tidegate_common::model::{Resource, ResourceName, Resources, Written};
-use tidegate_common::unseen::printable;
+use tidegate_common::unseen::quoted;
 
 use super::{Access, AccessError};
 use crate::store::{Edit, Revision};
@@ -37,13 +37,11 @@ pub(super) fn said(text: &str) -> Result<Option<Revision>, AccessError> {
     let lines = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).lines().map(str::trim);
     let above = lines.take_while(|line| line.is_empty() || line.starts_with('#'));
     let meant = above.filter_map(|line| {
-        let number = line.strip_prefix('#')?.trim_start().strip_prefix(WORD)?;
-        Some(
-            number
-                .trim()
-                .parse::<Revision>()
-                .map_err(|_| AccessError::Revision(line.chars().take(60).map(printable).collect())),
-        )
+        let number = line.strip_prefix('#')?.trim_start().strip_prefix(WORD)?.trim();
+        // A sign is none that was ever exported.
+        let number = number.starts_with(|first: char| first.is_ascii_digit()).then_some(number);
+        let revision = number.and_then(|number| number.parse::<Revision>().ok());
+        Some(revision.ok_or_else(|| AccessError::Revision(quoted(line, 60))))
     });
     Ok(meant.collect::<Result<Vec<_>, _>>()?.into_iter().min())
 }
@@ -82,14 +80,22 @@ impl Access {
         Ok(self.0.store.resources_to_change().await?)
     }
 
-    /// Refuses an edit of what was changed since the text it was made in was exported.
+    /// Refuses an edit of what was changed since the text it was made in was exported, and one of a
+    /// revision that this gate has not come to.
     pub(super) async fn not_overtaken(
         &self,
         since: Option<Revision>,
         now: Revision,
         written: &[(Resource, Written)],
     ) -> Result<(), AccessError> {
-        let Some(since) = since.filter(|since| *since < now) else { return Ok(()) };
+        let Some(since) = since else { return Ok(()) };
+        // A gate that has nothing yet takes what another one exported.
+        if since > now && now != Revision::default() {
+            return Err(AccessError::Ahead { since, now });
+        }
+        if since >= now {
+            return Ok(());
+        }
         let touched = written.iter().filter(|(_, did)| *did != Written::Unchanged);
         let touched: HashSet<ResourceName> = touched.map(|(resource, _)| resource.name()).collect();
         if touched.is_empty() {
@@ -135,6 +141,11 @@ mod tests {
             ("# revision\n", "# revision"),
             ("# revision 4 2\n# revision 42\n", "# revision 4 2"),
             ("# revision 42\n# revision: 42\n", "# revision: 42"),
+            ("# revision -1\n", "# revision -1"),
+            ("# revision +42\n", "# revision +42"),
+            ("# revision x\n", "# revision x"),
+            ("# revision 99999999999999999999\n", "# revision 99999999999999999999"),
+            (&format!("# revision {}\n", "x".repeat(5000)), &format!("# revision {}…", "x".repeat(49))),
         ] {
             let refused = said(text).unwrap_err().to_string();
             let sentence = format!("nothing was applied: `{line}` says no revision; ");

@@ -6,7 +6,7 @@ use tidegate_common::policy::NoConfirmation;
 
 use super::{Behind, Overtaken};
 use crate::audit_log::AuditError;
-use crate::store::StoreError;
+use crate::store::{Revision, StoreError};
 use crate::turn::Retryable;
 
 /// Why resources were not read, changed or asked.
@@ -21,6 +21,18 @@ pub enum AccessError {
          line out, or apply with --force"
     )]
     Revision(String),
+    /// It says that it is of a revision that is not there yet: it is another gate's, or of before the
+    /// store was restored.
+    #[error(
+        "nothing was applied: the text says that it is of revision {since}, and this gate is at {now}; export \
+         again and make the edit there, or apply with --force"
+    )]
+    Ahead {
+        /// What it says.
+        since: Revision,
+        /// Where the store is.
+        now: Revision,
+    },
     /// What it writes was changed since it was exported.
     #[error("{0}")]
     Overtaken(Overtaken),

@@ -5,6 +5,7 @@ use tidegate_common::name::{CredentialName, ReasonName};
 use tidegate_common::time::Length;
 
 use super::{Conversation, Question};
+use crate::requests::can_be_asked;
 
 impl Conversation {
     /// Takes what was typed for what was asked last.
@@ -59,6 +60,10 @@ fn length(typed: &str, target: &CredentialName, longest: Option<Length>) -> Resu
     match longest {
         Some(longest) if asked.approximate() > longest.approximate() => {
             Err(format!("Access to {target} is given for {longest} at most; say that or less."))
+        }
+        _ if !can_be_asked(asked) => {
+            Err("Access is asked for a minute at least and for 366 days at most; say one between these."
+                .to_owned())
         }
         _ => Ok(asked),
     }

@@ -313,6 +313,7 @@ async fn who_has_answered_why_is_asked_for_how_long_and_no_longer_than_the_group
     for (typed, told) in [
         ("soon", "`soon` is not a length of time; write it as 90m, 2h, 3d, 1 month or 1h 30m."),
         ("0m", "a length of time must be longer than nothing."),
+        ("5s", "Access is asked for a minute at least and for 366 days at most; say one between these."),
         ("121m", "Access to ops@db01 is given for 2h at most; say that or less."),
     ] {
         assert_eq!(asks(conversation.answer(typed).await.unwrap()).instructions(), told);

@@ -24,6 +24,9 @@ pub enum ChangeError {
         /// All that is wrong with it.
         wrong: Vec<DraftError>,
     },
+    /// A part of one that is being written does not hold.
+    #[error(transparent)]
+    Part(DraftError),
     /// The author has too many that wait.
     #[error("too many of your changes wait for approval already; cancel some with `change cancel`")]
     TooMany,

@@ -30,7 +30,9 @@ pub(super) async fn run(
         Access::Matrix(AccessMatrix { user, device, group }) => {
             let rows = access::matrix(services, actor, MatrixFilter { user, device, group }).await?;
             let empty = "No access group gives anybody anything of it.";
-            screen.list_or(&rows, || matrix_table(&rows), empty).await?;
+            let csv = screen.csv;
+            let table = || if csv { full_matrix_table(&rows) } else { matrix_table(&rows) };
+            screen.list_or(&rows, table, empty).await?;
             Ok(0)
         }
         Access::Explain { user, credential, view_password, at, from } => {
@@ -72,9 +74,27 @@ async fn explain(explained: &Explained, screen: &mut Screen<'_>) -> Result<u8, F
     Ok(0)
 }
 
+/// Who reaches what, and how.
 fn matrix_table(rows: &[MatrixRow]) -> Table {
-    let heading = ["USER", "CREDENTIAL", "ACTION", "ASKS FOR", "OPEN", "FORWARDS", "GRANTS", "ACCESS GROUP"];
+    let heading = ["USER", "CREDENTIAL", "ACTION", "ASKS FOR", "OPEN", "ACCESS GROUP"];
     let mut table = Table::new(heading).keeping([0, 1]);
+    for MatrixRow { user, credential, action, gives } in rows {
+        table.row([
+            user.to_string(),
+            credential.to_string(),
+            action.to_string(),
+            gives.asks.clone(),
+            gives.open.clone(),
+            gives.group.to_string(),
+        ]);
+    }
+    table
+}
+
+/// The same with what may be forwarded and what is granted.
+fn full_matrix_table(rows: &[MatrixRow]) -> Table {
+    let heading = ["USER", "CREDENTIAL", "ACTION", "ASKS FOR", "OPEN", "FORWARDS", "GRANTS", "ACCESS GROUP"];
+    let mut table = Table::new(heading);
     for MatrixRow { user, credential, action, gives } in rows {
         table.row([
             user.to_string(),

@@ -4,17 +4,18 @@ mod form;
 mod show;
 
 use jiff::Timestamp;
-use tidegate_common::change::{Change, Draft, Expected};
+use tidegate_common::change::{Change, Draft, DraftPart, Expected};
 use tokio::io::AsyncRead;
 
-use super::form::{Asks as _, Form};
+use super::form::{Asks as _, Checks, Form};
 use super::grammar::{Change as Asked, CreateChange, Ids};
 use super::screen::Screen;
-use super::show::ago;
+use super::show::{ago, moment};
 use super::table::Table;
 use super::{Actor, Failure, Services};
 use crate::service::Each;
-use crate::service::changes::{self, Filter, Listed, Written};
+use crate::service::changes::{self, Filter, Listed, Writing, Written};
+use form::Step;
 use show::{details, report, sentence};
 
 pub(super) use show::compared;
@@ -75,9 +76,10 @@ async fn step_by_step(
                    or a text (-f -)";
         return Err(Failure::Usage(why.to_owned()));
     }
+    let writing = changes::writing(services, actor)?;
     let mut form = Form::new(asked);
     screen.text(CreateChange::WELCOME).await?;
-    while form.ask(screen, &mut stdin).await? {
+    while form.ask(screen, &mut stdin, &writing).await? {
         match create(services, actor, form.said.clone(), tokio::io::empty()).await {
             Ok(made) => return screen.each(Each { done: vec![made], failed: Vec::new() }, sentence).await,
             // What stands against it can be changed.
@@ -87,6 +89,28 @@ async fn step_by_step(
     }
     screen.line("\nNothing was planned.").await?;
     Ok(1)
+}
+
+impl Checks<CreateChange> for Writing<'_> {
+    async fn against(&self, said: &CreateChange, step: Step) -> Option<String> {
+        let now = Timestamp::now();
+        let part = match step {
+            Step::Id => {
+                let Some(id) = &said.id else { return None };
+                return self.id(id).await.err().map(|failure| failure.to_string());
+            }
+            Step::Group => DraftPart::Group(said.group.as_ref()?),
+            Step::Devices => DraftPart::Devices(&said.device),
+            Step::Start | Step::Due => {
+                let start = said.start.map_or(now, |start| start.from(now));
+                DraftPart::Window { start, due: said.due.map(|due| due.from(now)) }
+            }
+            Step::Expected | Step::Allowed => DraftPart::Commands(said.expect.len() + said.allow.len()),
+            Step::Responsible => DraftPart::Responsible(&said.responsible),
+            Step::Title | Step::Description | Step::Ordered | Step::Interrupt => return None,
+        };
+        self.part(part).err().map(|failure| failure.to_string())
+    }
 }
 
 async fn create(
@@ -153,7 +177,8 @@ async fn list(
         true => "No change fits.",
         false => "No change concerns you; `change create` makes one.",
     };
-    screen.list_or(&changes, || table(&changes), empty).await?;
+    let csv = screen.csv;
+    screen.list_or(&changes, || if csv { full_table(&changes) } else { table(&changes) }, empty).await?;
     if let Some(limit) = cut {
         let more =
             format!("There are more; these are of the newest {limit}. --state and --group narrow the list.");
@@ -162,18 +187,39 @@ async fn list(
     Ok(0)
 }
 
+fn devices(change: &Change) -> String {
+    change.devices.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 fn table(changes: &[Change]) -> Table {
     let now = Timestamp::now();
-    let mut table = Table::new(["ID", "STATE", "ACCESS GROUP", "DEVICES", "START", "DUE", "AUTHOR", "TITLE"]);
+    let heading = ["ID", "STATE", "ACCESS GROUP", "DEVICES", "START", "DUE", "TITLE"];
+    let mut table = Table::new(heading).keeping([0, 1, 4, 5, 2]);
     for change in changes {
-        let devices: Vec<_> = change.devices.iter().map(ToString::to_string).collect();
         table.row([
             change.id.to_string(),
             change.state_word().to_string(),
             change.group.to_string(),
-            devices.join(", "),
+            devices(change),
             ago(change.start, now),
             ago(change.due, now),
+            change.title.to_string(),
+        ]);
+    }
+    table
+}
+
+/// The same with whole moments and authors.
+fn full_table(changes: &[Change]) -> Table {
+    let mut table = Table::new(["ID", "STATE", "ACCESS GROUP", "DEVICES", "START", "DUE", "AUTHOR", "TITLE"]);
+    for change in changes {
+        table.row([
+            change.id.to_string(),
+            change.state_word().to_string(),
+            change.group.to_string(),
+            devices(change),
+            moment(change.start),
+            moment(change.due),
             change.author.to_string(),
             change.title.to_string(),
         ]);

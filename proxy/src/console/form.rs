@@ -2,6 +2,7 @@
 //! is shown before anything is made. What the steps are is for who asks ([`Asks`]).
 
 use std::fmt::Display;
+use std::future::Future;
 use std::str::FromStr;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -12,7 +13,7 @@ use super::screen::Screen;
 use super::show::sheet;
 
 /// What a form asks. Pure: lines in, texts out.
-pub(super) trait Asks {
+pub(super) trait Asks: Clone {
     /// One thing that is asked.
     type Step: Copy;
 
@@ -37,6 +38,13 @@ pub(super) trait Asks {
     fn clear(&mut self, step: Self::Step);
     /// Why it cannot be left open, where it cannot.
     fn needed(&self, step: Self::Step) -> Option<&'static str>;
+}
+
+/// What the gate has against what is said; it is asked after each step, so that nobody answers all of
+/// them for nothing.
+pub(super) trait Checks<A: Asks> {
+    /// Why what is said at this step cannot stand, where it cannot.
+    fn against(&self, said: &A, step: A::Step) -> impl Future<Output = Option<String>> + Send;
 }
 
 /// What comes after an answer that was taken.
@@ -84,13 +92,23 @@ impl<A: Asks> Form<A> {
         &mut self,
         screen: &mut Screen<'_>,
         stdin: &mut (impl AsyncRead + Unpin + Send),
+        checks: &impl Checks<A>,
     ) -> Result<bool, Failure> {
         loop {
             screen.text(&self.text()).await?;
             screen.flush().await?;
             let Some(line) = typed(screen, stdin).await? else { return Ok(false) };
+            let (before, at, chosen) = (self.said.clone(), self.at, self.chosen);
             match self.take(&line) {
-                Taken::Next => {}
+                Taken::Next => {
+                    let answered =
+                        at.filter(|_| line.trim() != "<").and_then(|at| self.steps.get(at)).copied();
+                    let Some(step) = answered else { continue };
+                    if let Some(why) = checks.against(&self.said, step).await {
+                        (self.said, self.at, self.chosen) = (before, at, chosen);
+                        screen.plain(&why).await?;
+                    }
+                }
                 Taken::Wrong(why) => screen.plain(&why).await?,
                 Taken::Leave => return Ok(false),
                 Taken::Save => return Ok(true),
@@ -215,7 +233,7 @@ pub(super) fn joined<T: ToString>(values: &[T]) -> String {
 }
 
 pub(super) fn shown(text: &str) -> String {
-    text.chars().take(40).flat_map(char::escape_default).collect()
+    tidegate_common::unseen::quoted(text, 40)
 }
 
 pub(super) fn words(line: &str) -> impl Iterator<Item = &str> {

@@ -238,7 +238,7 @@ pub(super) enum Access {
     },
     /// Who may reach what, and what it asks for, whenever it is open (auditors and administrators)
     #[command(
-        after_help = "Examples:\n  access matrix --user operator\n  access matrix --device db01 -o json\n  access matrix -o csv > matrix.csv"
+        after_help = "Examples:\n  access matrix --user operator\n  access matrix --device db01 -o json\n  access matrix -o csv > matrix.csv\n\nWhat may be forwarded and what is granted, -o csv and -o json tell as well."
     )]
     Matrix(AccessMatrix),
 }

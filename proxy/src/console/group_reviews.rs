@@ -1,12 +1,13 @@
 //! `group-review …`
 
+use jiff::Timestamp;
 use tidegate_common::name::AccessGroupName;
 use tokio::io::AsyncRead;
 
 use super::answers::says_yes;
 use super::grammar::GroupReview;
 use super::screen::Screen;
-use super::show::{maybe, moment};
+use super::show::{ago, maybe, moment};
 use super::table::Table;
 use super::{Actor, Failure, Services};
 use crate::service::group_reviews::{self, GroupReviewView, Standing};
@@ -22,7 +23,9 @@ pub(super) async fn run(
         GroupReview::List { due } => {
             let mut all = group_reviews::list(services, actor).await?;
             all.retain(|view| !due || view.standing != Standing::Confirmed);
-            screen.list_or(&all, || table(&all), "No review concerns you.").await?;
+            let csv = screen.csv;
+            let table = || if csv { full_table(&all) } else { table(&all) };
+            screen.list_or(&all, table, "No review concerns you.").await?;
         }
         GroupReview::Show { group } => {
             let view = group_reviews::show(services, actor, &group).await?;
@@ -89,9 +92,29 @@ fn details(view: &GroupReviewView) -> String {
 }
 
 fn table(all: &[GroupReviewView]) -> Table {
+    let now = Timestamp::now();
+    let heading = ["ACCESS GROUP", "REVIEW", "DUE", "LAPSES", "CONFIRMED", "BY", "OWNERS", "USERS"];
+    let mut table = Table::new(heading).keeping([0, 1, 2, 3]);
+    for view in all {
+        table.row([
+            view.group.to_string(),
+            view.standing.word().to_owned(),
+            ago(view.due, now),
+            ago(view.lapses, now),
+            view.confirmed.map(|at| ago(at, now)).unwrap_or_default(),
+            maybe(by(view).as_ref()),
+            joined(&view.owners),
+            view.users.len().to_string(),
+        ]);
+    }
+    table
+}
+
+/// The same with whole moments.
+fn full_table(all: &[GroupReviewView]) -> Table {
     let heading =
         ["ACCESS GROUP", "REVIEW", "DUE", "GRANTS NOTHING FROM", "CONFIRMED", "BY", "OWNERS", "USERS"];
-    let mut table = Table::new(heading).keeping([0]);
+    let mut table = Table::new(heading);
     for view in all {
         table.row([
             view.group.to_string(),

@@ -13,7 +13,7 @@ use tokio::io::AsyncRead;
 use super::answers::{says_yes, typed};
 use super::grammar::{Decide, RemoteAccess as Asked, RemoteAccessList, Wanted};
 use super::screen::Screen;
-use super::show::{maybe, moment};
+use super::show::{ago, maybe, moment};
 use super::table::Table;
 use super::{Actor, Failure, Services};
 use crate::outside::NewRemoteAccess;
@@ -203,7 +203,9 @@ async fn list(
     let since = since.map(|since| since.from(Timestamp::now()));
     let filter = Filter { state, user, group, batch, since, limit };
     let Listed { accesses, cut } = remote_accesses::list(services, actor, &filter).await?;
-    screen.list_or(&accesses, || table(&accesses), "No remote access fits.").await?;
+    let csv = screen.csv;
+    let table = || if csv { full_table(&accesses) } else { table(&accesses) };
+    screen.list_or(&accesses, table, "No remote access fits.").await?;
     if let Some(limit) = cut {
         let narrow = "--state, --user, --group, --batch and --since narrow the list";
         screen.remark(&format!("There are more; these are of the newest {limit}. {narrow}.")).await?;
@@ -211,7 +213,42 @@ async fn list(
     Ok(0)
 }
 
+/// How many more sessions it admits, while it may admit any.
+fn left(access: &RemoteAccessView) -> String {
+    use RemoteAccessWord::{Active, Pending, Upcoming};
+    match (access.state, access.left) {
+        (Active | Upcoming | Pending, None) => "any".to_owned(),
+        (Active | Upcoming | Pending, Some(left)) => left.to_string(),
+        _ => String::new(),
+    }
+}
+
+fn reach(access: &RemoteAccessView) -> String {
+    if access.limited.is_some() { "limited" } else { "full" }.to_owned()
+}
+
 fn table(accesses: &[RemoteAccessView]) -> Table {
+    let now = Timestamp::now();
+    let heading = ["ID", "STATE", "USER", "USER GROUP", "ACCESS", "FROM", "UNTIL", "LEFT", "JUSTIFICATION"];
+    let mut table = Table::new(heading).keeping([0, 1, 4, 5, 6, 7, 2, 3]);
+    for access in accesses {
+        table.row([
+            access.id.to_string(),
+            access.state.to_string(),
+            access.user.to_string(),
+            access.group.to_string(),
+            reach(access),
+            ago(access.window.start, now),
+            ago(access.window.end, now),
+            left(access),
+            maybe(access.claims.justification.as_ref()),
+        ]);
+    }
+    table
+}
+
+/// The same with whole moments, and who requested each.
+fn full_table(accesses: &[RemoteAccessView]) -> Table {
     let heading = [
         "ID",
         "STATE",
@@ -226,20 +263,15 @@ fn table(accesses: &[RemoteAccessView]) -> Table {
     ];
     let mut table = Table::new(heading);
     for access in accesses {
-        let left = access.left.map_or_else(|| "any".to_owned(), |left| left.to_string());
-        let live = matches!(
-            access.state,
-            RemoteAccessWord::Active | RemoteAccessWord::Upcoming | RemoteAccessWord::Pending
-        );
         table.row([
             access.id.to_string(),
             access.state.to_string(),
             access.user.to_string(),
             access.group.to_string(),
-            if access.limited.is_some() { "limited" } else { "full" }.to_owned(),
+            reach(access),
             moment(access.window.start),
             moment(access.window.end),
-            if live { left } else { String::new() },
+            left(access),
             access.by.clone(),
             maybe(access.claims.justification.as_ref()),
         ]);

@@ -6,18 +6,20 @@ mod show;
 
 use jiff::Timestamp;
 use tidegate_common::model::{Action, Claims, Limits, StateWord, Wish};
+use tidegate_common::name::CredentialName;
 
 use tokio::io::AsyncRead;
 
-use super::form::{Asks as _, Form};
+use super::form::{Asks as _, Checks, Form};
 use super::grammar::{Create, Extend, Request as Asked, RequestList, Since};
 use super::screen::Screen;
 use super::show::{ago, maybe, moment};
 use super::table::Table;
 use super::{Actor, Failure, Services};
-use crate::requests::Narrowed;
+use crate::requests::{Narrowed, RequestPart};
 use crate::service::Each;
 use crate::service::requests::{self, Choices, Deed, Filter, Listed, RequestView, Wanted, Whose};
+use form::Step;
 use show::{details, plan, sentence, sessions};
 
 pub(super) async fn run(
@@ -66,7 +68,8 @@ pub(super) async fn run(
     screen.each(done, sentence).await
 }
 
-async fn create(services: &Services, actor: &Actor, asked: Create) -> Result<Each<RequestView>, Failure> {
+/// To what, and what else is asked for.
+fn wanted(asked: Create) -> (Vec<CredentialName>, Wanted) {
     let Create { credentials, justification, reason, change, governance, emergency, .. } = asked;
     let wanted = Wanted {
         action: if asked.view_password { Action::ViewPassword } else { Action::Session },
@@ -79,6 +82,36 @@ async fn create(services: &Services, actor: &Actor, asked: Create) -> Result<Eac
             sessions: asked.sessions,
         },
     };
+    (credentials, wanted)
+}
+
+/// Who writes a request step by step.
+struct Writer<'a> {
+    services: &'a Services,
+    actor: &'a Actor,
+}
+
+impl Checks<form::Wanted> for Writer<'_> {
+    async fn against(&self, said: &form::Wanted, step: Step) -> Option<String> {
+        let part = match step {
+            Step::Credentials => RequestPart::Targets,
+            Step::Justification => RequestPart::Justification,
+            Step::Reason => RequestPart::Reason,
+            Step::Governance => RequestPart::Governance,
+            Step::Change => RequestPart::Change,
+            Step::Start => RequestPart::Start,
+            Step::Duration => RequestPart::Duration,
+            Step::Days | Step::Times => RequestPart::Times,
+            Step::Sessions => RequestPart::Sessions,
+        };
+        let (credentials, wanted) = wanted(said.said.clone());
+        let looked = requests::look(self.services, self.actor, credentials, &wanted, part).await;
+        looked.err().map(|failure| failure.to_string())
+    }
+}
+
+async fn create(services: &Services, actor: &Actor, asked: Create) -> Result<Each<RequestView>, Failure> {
+    let (credentials, wanted) = wanted(asked);
     Ok(requests::create(services, actor, credentials, &wanted).await?)
 }
 
@@ -98,8 +131,9 @@ async fn step_by_step(
     let Choices { reachable, reasons } = requests::choices(services, actor).await?;
     let reachable = reachable.into_iter().map(|reach| (reach.credential, reach.asks)).collect();
     let mut form = Form::new(form::Wanted { reachable, reasons, said: asked });
+    let writer = Writer { services, actor };
     screen.text(form::Wanted::WELCOME).await?;
-    while form.ask(screen, &mut stdin).await? {
+    while form.ask(screen, &mut stdin, &writer).await? {
         let done = create(services, actor, form.said.said.clone()).await?;
         if !done.done.is_empty() || done.failed.is_empty() {
             return screen.each(done, sentence).await;

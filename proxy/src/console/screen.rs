@@ -1,7 +1,8 @@
 //! Where answers go: lines and tables for people, JSON for machines.
 
+use clap::error::{ContextKind, ContextValue};
 use serde::Serialize;
-use tidegate_common::unseen::{printable, printable_lines};
+use tidegate_common::unseen::{printable, printable_lines, quoted};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::table::{Table, printable_json};
@@ -23,11 +24,14 @@ pub(super) struct Screen<'a> {
     pub csv: bool,
 }
 
+/// So many letters of a word that is not understood are said again.
+const LONGEST_WORD: usize = 64;
+
 /// What clap says: help as it is, also where a word is missing; a mistake in one sentence.
 pub(super) fn sentence(told: &clap::Error) -> String {
     use clap::error::ErrorKind::{DisplayHelpOnMissingArgumentOrSubcommand, MissingSubcommand};
     // It says again what was typed.
-    let text = printable_lines(&told.render().to_string());
+    let text = cut_words(told, printable_lines(&told.render().to_string()));
     let shows = [DisplayHelpOnMissingArgumentOrSubcommand, MissingSubcommand].contains(&told.kind());
     if shows || !told.use_stderr() {
         return text;
@@ -35,8 +39,23 @@ pub(super) fn sentence(told: &clap::Error) -> String {
     let said = text.lines().take_while(|line| !line.starts_with("Usage:"));
     let said = said.filter(|line| !line.starts_with("For more information"));
     let said: Vec<_> = said.map(str::trim).filter(|line| !line.is_empty()).collect();
-    let said = said.join("; ");
+    let said = match said.split_first() {
+        // Below it stand the words that it is about.
+        Some((first, words)) if first.ends_with(':') => format!("{first} {}", words.join(", ")),
+        _ => said.join("; "),
+    };
     format!("tidegate: {}; --help tells how to write it\n", said.strip_prefix("error: ").unwrap_or(&said))
+}
+
+/// Cuts the words that clap says again.
+fn cut_words(told: &clap::Error, text: String) -> String {
+    let kinds = [ContextKind::InvalidValue, ContextKind::InvalidArg, ContextKind::InvalidSubcommand];
+    kinds.into_iter().fold(text, |text, kind| match told.get(kind) {
+        Some(ContextValue::String(word)) if word.chars().count() > LONGEST_WORD => {
+            text.replace(&printable_lines(word), &quoted(word, LONGEST_WORD))
+        }
+        _ => text,
+    })
 }
 
 impl Screen<'_> {

@@ -11,7 +11,7 @@ use super::show::moment;
 use super::table::Table;
 use super::{Actor, Failure, Services};
 use crate::service::secrets::{self, SecretSource};
-use crate::vault::MOST_BYTES;
+use crate::vault::{CredentialSecret, MOST_BYTES};
 
 pub(super) async fn run(
     services: &Services,
@@ -131,7 +131,7 @@ impl<R: AsyncRead + Unpin + Send> Source<'_, '_, R> {
         let first = typed::secret(&mut self.stdin).await?;
         self.ask("\n").await?;
         let Some(first) = first else { return Ok(None) };
-        if typed::is_key(&first) || first.is_empty() {
+        if typed::is_key(&first) || first.is_empty() || CredentialSecret::is_of_key(&first) {
             return Ok(Some(first));
         }
         self.ask("The same again: ").await?;

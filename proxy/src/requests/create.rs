@@ -1,6 +1,10 @@
 //! Making requests. One request is for credentials that one access group governs, so that the
 //! same people decide on all of it.
 
+mod look;
+
+pub use look::RequestPart;
+
 use std::collections::HashSet;
 
 use jiff::Timestamp;
@@ -232,9 +236,7 @@ fn all_governed(
     if new.targets.is_empty() || new.targets.len() > MOST_TARGETS {
         return Err(RequestError::Targets);
     }
-    if new.limits.sessions.is_some_and(|sessions| sessions == 0 || sessions > MOST_SESSIONS) {
-        return Err(RequestError::Sessions);
-    }
+    is_counted(&new.limits)?;
     if let Some(named) = &new.claims.reason
         && snapshot.reasons().all(|reason| reason.name != *named)
     {
@@ -286,6 +288,15 @@ fn governed(
         Decision::Refused(refusal) => Err(RequestError::Refused(refusal.into())),
         Decision::Permitted(permit) => Ok(Governed { group: permit.group().clone(), needs: None }),
         Decision::Needs(needs) => Ok(Governed { group: needs.group.clone(), needs: Some(needs) }),
+    }
+}
+
+/// Whether it is for so many sessions as anybody counts.
+fn is_counted(limits: &Limits) -> Result<(), RequestError> {
+    match limits.sessions {
+        Some(0) => Err(RequestError::Sessions),
+        Some(sessions) if sessions > MOST_SESSIONS => Err(RequestError::Sessions),
+        _ => Ok(()),
     }
 }
 

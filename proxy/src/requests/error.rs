@@ -129,6 +129,9 @@ pub enum RequestError {
     /// The start is over or more than a year away.
     #[error("the start must lie in the future, at most a year ahead")]
     Start,
+    /// Shorter than anybody works, or longer than anybody plans.
+    #[error("a request is for a minute at least and for 366 days at most; ask for a duration between these")]
+    Duration,
     /// The approver gave more time than was asked for.
     #[error("an approval may shorten what was asked for ({asked}), not lengthen it")]
     Longer {

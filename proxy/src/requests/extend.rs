@@ -2,7 +2,7 @@
 //! approved as the first was; its approval moves the first one's end, and what rests on that
 //! goes on.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tidegate_common::audit::Event;
 use tidegate_common::id::RequestId;
 use tidegate_common::model::{AccessGroup, Claims, Request, RequestState, Wish};
@@ -31,6 +31,9 @@ pub enum NoExtension {
     /// The approver wants it to begin at another time.
     #[error("more time begins where the first ends; it may be shortened only")]
     Start,
+    /// It would last longer than anybody may ask for.
+    #[error("with so much more it would last longer than 366 days; make another request")]
+    Long,
     /// The approver names some of its credentials.
     #[error("more time is for all that the first is for")]
     Part,
@@ -99,6 +102,9 @@ impl Requests {
             && more.after(window.end) > longest.after(window.start)
         {
             return Err(RequestError::TooLong { group: group.name.clone(), longest });
+        }
+        if more.after(window.end).duration_since(window.start) > SignedDuration::from_hours(366 * 24) {
+            return Err(RequestError::NoExtension { id, why: NoExtension::Long });
         }
         let facts = Facts {
             now,

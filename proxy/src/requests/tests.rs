@@ -304,7 +304,7 @@ async fn edited(world: &World, session: &str, more: &str) {
 async fn no_request_opens_for_longer_than_its_groups_longest_session() {
     let world = world().await;
     let wish = |duration: &str| Wish { start: None, duration: Some(duration.parse().unwrap()) };
-    let before = world.requests.create(NewRequest { wish: wish("120 months"), ..ops() }).await.unwrap();
+    let before = world.requests.create(NewRequest { wish: wish("12 months"), ..ops() }).await.unwrap();
     let session = "{ justification = true, approval = { needed = 1, levels = true } }";
     edited(&world, session, "conditions = { longest = \"45m\" }").await;
     // What was asked for before is shortened, what is asked for now is refused.
@@ -318,6 +318,23 @@ async fn no_request_opens_for_longer_than_its_groups_longest_session() {
     // What is open already is bounded as soon as the group is.
     edited(&world, session, "conditions = { longest = \"10m\" }").await;
     assert_eq!(length(&world.requests.get(open.id).await.unwrap()), 10 * 60);
+}
+
+async fn a_request_is_for_a_minute_at_least_and_for_366_days_at_most() {
+    let world = world().await;
+    let asks = |duration: &str| {
+        let wish = Wish { start: None, duration: Some(duration.parse().unwrap()) };
+        world.requests.create(NewRequest { wish, ..ops() })
+    };
+    let told =
+        "a request is for a minute at least and for 366 days at most; ask for a duration between these";
+    for duration in ["5s", "59s", "3000d", "366d 1s", "13 months"] {
+        assert_eq!(asks(duration).await.unwrap_err().to_string(), told, "{duration}");
+    }
+    for duration in ["1m", "60s", "366d", "12 months"] {
+        let made = asks(duration).await.unwrap();
+        world.requests.cancel(made.id, &user("operator"), &by("operator")).await.unwrap();
+    }
 }
 
 async fn for_how_long_a_request_would_open_is_known_before_the_vote_and_is_what_the_vote_gives() {
@@ -390,5 +407,6 @@ on_both! {
     an_edited_group_ends_what_it_no_longer_gives,
     no_request_opens_for_longer_than_its_groups_longest_session,
     what_a_group_without_approval_asks_can_be_said_ahead_and_the_rules_approve_it,
+    a_request_is_for_a_minute_at_least_and_for_366_days_at_most,
     for_how_long_a_request_would_open_is_known_before_the_vote_and_is_what_the_vote_gives,
 }

@@ -1,13 +1,26 @@
 //! When and for how long a request may open.
 
+use std::time::Duration;
+
 use jiff::{Span, Timestamp};
-use tidegate_common::model::{AccessGroup, Action, Wish};
+use tidegate_common::model::{AccessGroup, Action, Terms, Wish};
 use tidegate_common::time::{Length, Window};
 
 use super::RequestError;
 
 /// How far ahead a start may lie.
 const FARTHEST_DAYS: i64 = 366;
+
+/// What can be asked for at least, and at most; an approver may shorten it further.
+const SHORTEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// Whether it is a duration that somebody may ask for. An emergency is cut to what its group gives
+/// instead, so that nobody is turned away.
+#[must_use]
+pub fn can_be_asked(length: Length) -> bool {
+    (SHORTEST..=LONGEST).contains(&length.approximate())
+}
 
 /// The start that is asked for, now where none is.
 pub(super) fn start(asked: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, RequestError> {
@@ -22,7 +35,7 @@ pub(super) fn shorter(one: Length, other: Option<Length>, start: Timestamp) -> L
     other.filter(|other| other.after(start) < one.after(start)).unwrap_or(one)
 }
 
-/// Whether the group gives so much at all: no session under it is longer.
+/// Whether so much can be asked for, and the group gives it at all: no session under it is longer.
 pub(super) fn is_within(
     group: &AccessGroup,
     asked: Option<Length>,
@@ -32,13 +45,15 @@ pub(super) fn is_within(
         (Some(asked), Some(longest)) if asked.after(start) > longest.after(start) => {
             Err(RequestError::TooLong { group: group.name.clone(), longest })
         }
+        (Some(asked), _) if !can_be_asked(asked) => Err(RequestError::Duration),
         _ => Ok(()),
     }
 }
 
 /// Whether the group wants something said, so that a request can say it ahead.
 pub(super) fn says(group: &AccessGroup, action: Action) -> bool {
-    group.request.governance || group.terms(action).is_some_and(|terms| terms.justification || terms.change)
+    let asks = |terms: &Terms| terms.justification || terms.change;
+    group.request.governance || group.request.reason || group.terms(action).is_some_and(asks)
 }
 
 /// An emergency's window: from now, and never longer than the group gives, which is what it

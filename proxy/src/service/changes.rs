@@ -1,9 +1,11 @@
 //! Planned changes: written, decided on, ended, shown, and what came of them.
 
 use serde::Serialize;
-use tidegate_common::change::{Change, ChangeStateWord, Draft, Outcome, Report, Score, Unexpected};
+use tidegate_common::change::{
+    Change, ChangeStateWord, Draft, DraftPart, Outcome, Report, Score, Unexpected,
+};
 use tidegate_common::model::Text;
-use tidegate_common::name::{AccessGroupName, ChangeId};
+use tidegate_common::name::{AccessGroupName, ChangeId, UserName};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::operation::Operation;
@@ -52,6 +54,48 @@ pub async fn create(services: &Services, actor: &Actor, written: Written<'_>) ->
         Ok(services.changes.create(draft, author, &actor.by()).await?)
     };
     Operation::ChangeCreate.perform(services, actor, work).await
+}
+
+/// A change that is written part by part; what is wrong with one is known as soon as it is there.
+pub struct Writing<'a> {
+    services: &'a Services,
+    author: UserName,
+}
+
+/// Begins to write a change.
+///
+/// # Errors
+/// When the actor is no user.
+pub fn writing<'a>(services: &'a Services, actor: &Actor) -> Result<Writing<'a>, Failure> {
+    actor.must_be_enabled(&services.access.snapshot())?;
+    Ok(Writing { services, author: actor.must_be_user()?.clone() })
+}
+
+impl Writing<'_> {
+    /// Looks whether the id is free.
+    ///
+    /// # Errors
+    /// When it is taken, or the store fails.
+    pub async fn id(&self, id: &ChangeId) -> Result<(), Failure> {
+        match self.services.changes.get(id).await {
+            Ok(_) => Err(ChangeError::Taken(id.clone()).into()),
+            Err(ChangeError::Unknown(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Looks at any other part.
+    ///
+    /// # Errors
+    /// The first that is wrong with it.
+    pub fn part(&self, part: DraftPart<'_>) -> Result<(), Failure> {
+        let snapshot = self.services.access.snapshot();
+        let wrong = part.check(&snapshot, &self.author, jiff::Timestamp::now());
+        match wrong.into_iter().next() {
+            Some(wrong) => Err(ChangeError::Part(wrong).into()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Approves changes; goes on after one that fails.

@@ -1,9 +1,17 @@
 //! Panic: what is stopped at once, with all that lives of it, until it is lifted.
 
 use tidegate_common::model::{Panic, PanicScope, Text};
+use tidegate_common::name::UserName;
 
 use super::operation::Operation;
 use super::{Actor, Failure, Services};
+
+/// Whether it would keep the actor out, who could lift it.
+#[must_use]
+pub fn is_own(actor: &Actor, scope: &PanicScope) -> bool {
+    let own = |name: &UserName| actor.name() == Some(name) && actor.must_be_admin().is_ok();
+    matches!(scope, PanicScope::User(name) if own(name))
+}
 
 /// Stops a user, a device, an access group or everything.
 ///

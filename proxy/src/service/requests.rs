@@ -14,7 +14,7 @@ use tidegate_common::time::Length;
 use super::access::Reachable;
 use super::operation::Operation;
 use super::{Actor, Each, Failure, Services};
-use crate::requests::{Narrowed, NewRequest, RequestError, Sorted};
+use crate::requests::{Narrowed, NewRequest, RequestError, RequestPart, Sorted};
 use crate::store::{Concern, RequestFilter, SessionFilter};
 
 /// Listed at once.
@@ -50,6 +50,27 @@ pub async fn choices(services: &Services, actor: &Actor) -> Result<Choices, Fail
     let reachable = super::access::list(services, actor, None).await?;
     let reasons = services.access.snapshot().reasons().map(|reason| reason.name.clone()).collect();
     Ok(Choices { reachable, reasons })
+}
+
+/// Looks at a part of a request that is being written.
+///
+/// # Errors
+/// When the actor is no user, or something stands against that part.
+pub async fn look(
+    services: &Services,
+    actor: &Actor,
+    targets: Vec<CredentialName>,
+    wanted: &Wanted,
+    part: RequestPart,
+) -> Result<(), Failure> {
+    let Wanted { action, claims, wish, limits } = wanted.clone();
+    let (user, origin) = (actor.must_be_user()?.clone(), actor.origin());
+    let new = NewRequest { user, targets, action, claims, wish, limits, origin };
+    let looked = services.requests.look(&new, part).await.map_err(Failure::from);
+    if let Err(failure) = &looked {
+        Operation::RequestCreate.refused(services, actor, failure).await;
+    }
+    looked
 }
 
 /// Makes one request for all credentials that one access group governs; goes on after one that

@@ -101,8 +101,7 @@ pub async fn get(
     let work = async {
         let (all, revision) = services.access.resources_of_revision().await?;
         let one = all.shown(kind).into_iter().find(|resource| resource.name().name == name);
-        let one =
-            one.ok_or_else(|| Failure::Missing(format!("there is no {kind} `{}`", name.escape_default())))?;
+        let one = one.ok_or_else(|| AccessError::Unknown(ResourceName { kind, name: name.to_owned() }))?;
         Ok((one, revision))
     };
     Operation::ResourcesGet.perform(services, actor, work).await

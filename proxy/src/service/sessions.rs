@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tidegate_common::audit::Event;
+use tidegate_common::audit::{Event, Record};
 use tidegate_common::id::{RequestId, SessionId};
-use tidegate_common::name::{AccessGroupName, CredentialName, GateName, UserName};
+use tidegate_common::name::{AccessGroupName, ChangeId, CredentialName, GateName, ReasonName, UserName};
 use tidegate_common::residue::Residue;
 
 use super::commands::Unseen;
@@ -116,6 +116,9 @@ pub struct ShownSession {
     /// The session.
     #[serde(flatten)]
     pub session: SessionView,
+    /// What was said for it.
+    #[serde(flatten)]
+    pub said: Said,
     /// How it stands while it lives.
     pub now: Option<Standing>,
     /// Who watched it; empty for its user where the group does not have them told.
@@ -133,6 +136,45 @@ pub struct ShownSession {
     pub compared: Option<Comparison>,
     /// What it left behind on its host; none until the agent's report came.
     pub left_behind: Option<Residue>,
+}
+
+/// What was said for a session, when it was admitted or by the request that it rests on.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Said {
+    /// Why.
+    pub justification: Option<String>,
+    /// The registered reason.
+    pub reason: Option<ReasonName>,
+    /// The planned change.
+    pub change: Option<ChangeId>,
+    /// The governance code of its request.
+    pub governance: Option<String>,
+}
+
+impl Said {
+    async fn of(services: &Services, session: &SessionRow) -> Result<Self, Failure> {
+        let mut said = Self::default();
+        for row in services.store.audit_of_type(session.id, "session-admitted", 1).await? {
+            // One that does not read is told of by `audit verify`.
+            let Ok(Record { event, .. }) = serde_json::from_str::<Record>(&row.body) else { continue };
+            if let Event::SessionAdmitted { justification, reason, change, .. } = event {
+                let justification = justification.map(|note| note.to_string());
+                said = Self { justification, reason, change, governance: None };
+            }
+        }
+        let request = match session.request {
+            Some(id) => services.store.request(id).await?,
+            None => None,
+        };
+        if let Some(request) = request {
+            let claims = request.claims;
+            said.justification = said.justification.or(claims.justification.map(|text| text.to_string()));
+            said.reason = said.reason.or(claims.reason);
+            said.change = said.change.or(claims.change);
+            said.governance = claims.governance.map(|text| text.to_string());
+        }
+        Ok(said)
+    }
 }
 
 /// A file that went through a session, or what was done with one.
@@ -157,6 +199,7 @@ pub async fn show(services: &Services, actor: &Actor, id: &str) -> Result<ShownS
         let listed = transfers.first.into_iter().map(|(at, event)| ListedTransfer { at, event });
         Ok(ShownSession {
             session: SessionView::of(&session, &gates),
+            said: Said::of(services, &session).await?,
             now: Standing::of(services, session.id),
             watched: if tells_of_watchers(services, actor, &session) {
                 Watched::of(services, session.id).await?
@@ -180,7 +223,7 @@ pub(super) async fn find(
     actor: &Actor,
     id: &str,
 ) -> Result<(SessionRow, Gates), Failure> {
-    let shown: String = id.chars().take(40).flat_map(char::escape_default).collect();
+    let shown = tidegate_common::unseen::quoted(id, 40);
     let id = id.to_ascii_lowercase();
     let fits = id.len() >= 4 && id.len() <= 26 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
     // Of those that are over, a monitor sees their own, and learns of no other.

@@ -55,11 +55,7 @@ impl Warning {
     /// One line for the terminal, with what is left at this moment.
     #[must_use]
     pub fn sentence(&self, now: Timestamp) -> String {
-        let left = self.end.duration_since(now).as_secs().max(0);
-        let left = match left.saturating_add(59) / 60 {
-            0 | 1 => "1 minute".to_owned(),
-            minutes => format!("{minutes} minutes"),
-        };
+        let left = left(self.end.duration_since(now));
         let end = self.end.strftime("%H:%M");
         let more = match self.going_on {
             GoingOn::Unknown => "",
@@ -69,6 +65,17 @@ impl Warning {
             }
         };
         format!("this session ends in {left} ({end} UTC): save your work{more}")
+    }
+}
+
+/// What is left, and never more than that: whole minutes, and seconds where there are few. A second
+/// that has begun counts, since who is warned at a mark is told of it a moment later.
+fn left(left: SignedDuration) -> String {
+    match left.saturating_add(SignedDuration::from_millis(999)).as_secs().max(0) {
+        1 => "1 second".to_owned(),
+        60 => "1 minute".to_owned(),
+        seconds @ ..120 => format!("{seconds} seconds"),
+        seconds => format!("{} minutes", seconds / 60),
     }
 }
 
@@ -225,6 +232,31 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_left_is_never_told_as_more_than_it_is() {
+        for (seconds, told) in [
+            (600, "10 minutes"),
+            (599, "9 minutes"),
+            (310, "5 minutes"),
+            (250, "4 minutes"),
+            (120, "2 minutes"),
+            (119, "119 seconds"),
+            (90, "90 seconds"),
+            (60, "1 minute"),
+            (59, "59 seconds"),
+            (1, "1 second"),
+            (0, "0 seconds"),
+            (-5, "0 seconds"),
+        ] {
+            assert_eq!(left(SignedDuration::from_secs(seconds)), told);
+        }
+        assert_eq!(left(SignedDuration::from_millis(299_100)), "5 minutes", "told a moment after its mark");
+        let end = at("2026-03-01T12:05:10Z");
+        let warning = Warning { end, mark: Some(10), going_on: GoingOn::Unknown };
+        let sentence = "this session ends in 5 minutes (12:05 UTC): save your work";
+        assert_eq!(warning.sentence(at("2026-03-01T12:00:00Z")), sentence);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_end_that_moves_takes_its_warning_along() {
         let now = clock(at("2026-03-01T12:00:00Z"));
@@ -264,7 +296,7 @@ mod tests {
             tokio::time::timeout(Duration::from_secs(1230), until(end, GoingOn::Session, &warnings, &now));
         assert!(nearer.await.is_err());
         let last = seen.borrow().unwrap();
-        assert!(Some(last) != told && last.sentence(now()).contains("in 10 minutes"));
+        assert!(Some(last) != told && last.sentence(now()).contains("in 9 minutes"));
     }
 
     #[tokio::test(start_paused = true)]

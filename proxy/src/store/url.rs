@@ -104,7 +104,7 @@ fn postgres(text: &str) -> Result<StoreUrl, String> {
         .collect();
     let is_known = |name: &&&str| PARAMETERS.contains(*name) || name.starts_with("options[");
     if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
-        let shown: String = unknown.chars().take(40).flat_map(char::escape_default).collect();
+        let shown = tidegate_common::unseen::quoted(unknown, 40);
         return Err(format!("`{shown}` is no parameter of it; known are {}", PARAMETERS.join(", ")));
     }
     let mut options: PgConnectOptions = text

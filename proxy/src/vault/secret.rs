@@ -19,6 +19,20 @@ const OPENSSH: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
 /// How keys begin in other formats.
 const OTHERS: [&str; 2] = ["-----BEGIN ", "PuTTY-User-Key-File"];
 
+/// How the kind of a public key begins, as OpenSSH writes it on one line (sshd(8), AUTHORIZED_KEYS FILE
+/// FORMAT); a word follows that begins with [`PUBLIC`].
+const KINDS: [&str; 4] = ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-sha2-"];
+/// The length of the name that every such key begins with, in Base64 (RFC 4253, 6.6).
+const PUBLIC: &str = "AAAA";
+/// What the first line of a text says that nobody keeps secret: public keys of PEM (RFC 7468) and of
+/// RFC 4716, and certificates.
+const HEADINGS: [&str; 2] = ["PUBLIC KEY-----", "CERTIFICATE-----"];
+const RFC_4716: &str = "---- BEGIN SSH2 PUBLIC KEY ----";
+
+/// What is found in no password, but in a private key of which the first line is not whole any more: its
+/// heading, and the beginning of its Base64 (`openssh-key-v1`).
+const PRIVATE: [&str; 2] = ["PRIVATE KEY-----", "b3BlbnNzaC1rZXktdjE"];
+
 /// A credential's secret; shown by nothing but [`CredentialSecret::text`], and wiped when it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CredentialSecret {
@@ -57,6 +71,12 @@ pub enum NoSecret {
         "the private key is not in OpenSSH's format; `ssh-keygen -p -f FILE` writes it so, and nothing was set"
     )]
     Format,
+    /// What is no secret at all.
+    #[error(
+        "that is a public key or a certificate, which logs nobody in, so nothing was set; give the private key: \
+         the file of the same name without .pub"
+    )]
+    Public,
     /// It begins as a key and is none.
     #[error("it begins as a private key of OpenSSH and is none that the gate can use; nothing was set")]
     Key,
@@ -73,6 +93,9 @@ impl CredentialSecret {
         }
         let text = text(bytes)?;
         let trimmed = text.trim();
+        if is_public(trimmed) {
+            return Err(NoSecret::Public);
+        }
         if trimmed.starts_with(OPENSSH) {
             let key = PrivateKey::from_openssh(trimmed).map_err(|_| NoSecret::Key)?;
             if key.is_encrypted() {
@@ -81,7 +104,12 @@ impl CredentialSecret {
             return Ok(Self::PrivateKey(Secret::new(format!("{trimmed}\n"))));
         }
         if OTHERS.iter().any(|start| trimmed.starts_with(start)) {
-            return Err(NoSecret::Format);
+            // RFC 7468, 11, and the header of RFC 1421 that OpenSSL writes.
+            let locked = ["BEGIN ENCRYPTED ", "4,ENCRYPTED"].iter().any(|word| trimmed.contains(word));
+            return Err(if locked { NoSecret::Encrypted } else { NoSecret::Format });
+        }
+        if is_private(trimmed) {
+            return Err(NoSecret::Key);
         }
         let line = text.strip_suffix('\n').map_or(&**text, |line| line.strip_suffix('\r').unwrap_or(line));
         if line.is_empty() {
@@ -94,6 +122,12 @@ impl CredentialSecret {
             return Err(NoSecret::Characters);
         }
         Ok(Self::Password(Secret::new(line.to_owned())))
+    }
+
+    /// Whether a line that somebody typed is of a key, so that it can't be a password.
+    #[must_use]
+    pub fn is_of_key(line: &[u8]) -> bool {
+        std::str::from_utf8(line).is_ok_and(|line| is_public(line.trim()) || is_private(line))
     }
 
     /// As it stood in the vault.
@@ -120,6 +154,21 @@ impl CredentialSecret {
             Self::Password(secret) | Self::PrivateKey(secret) => secret.reveal(),
         }
     }
+}
+
+fn is_public(text: &str) -> bool {
+    let first = text.lines().next().unwrap_or_default().trim_end();
+    let heading = first.starts_with("-----BEGIN ") && HEADINGS.iter().any(|heading| first.ends_with(heading));
+    let words: Vec<&str> = first.split_ascii_whitespace().collect();
+    let is_key =
+        |kind: &str, key: &str| KINDS.iter().any(|start| kind.starts_with(start)) && key.starts_with(PUBLIC);
+    heading
+        || first == RFC_4716
+        || words.windows(2).any(|pair| matches!(pair, [kind, key] if is_key(kind, key)))
+}
+
+fn is_private(text: &str) -> bool {
+    PRIVATE.iter().any(|part| text.contains(part))
 }
 
 fn text(mut bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>, NoSecret> {
@@ -152,7 +201,7 @@ mod tests {
                 "{text:?}"
             );
         }
-        for text in [" with spaces ", "grün 語 $'\"\\", "-----", "ssh-ed25519 AAAA"] {
+        for text in [" with spaces ", "grün 語 $'\"\\", "-----", "ssh-ed25519", "AAAA ssh-rsa"] {
             assert_eq!(read(text).unwrap().text(), text);
         }
         for (text, why) in [
@@ -183,9 +232,42 @@ mod tests {
         let cut: String =
             text.lines().filter(|line| !line.contains("END")).map(|line| format!("{line}\n")).collect();
         assert_eq!(read(&cut), Err(NoSecret::Key));
+        let locked = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n";
+        for text in [locked, "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n"] {
+            assert_eq!(read(text), Err(NoSecret::Encrypted), "{text}");
+        }
+        // Of one line, and without how it begins.
+        let line = text.replace('\n', "");
+        let body = text.lines().nth(1).unwrap();
+        for garbled in [line.as_str(), body, &line[1..], &text[7..], "BEGIN OPENSSH PRIVATE KEY-----"] {
+            assert_eq!(read(garbled), Err(NoSecret::Key), "{garbled}");
+        }
         for other in ["-----BEGIN RSA PRIVATE KEY-----\nAAAA\n", "PuTTY-User-Key-File-3: ssh-ed25519\n"] {
             assert_eq!(read(other), Err(NoSecret::Format), "{other}");
         }
+    }
+
+    #[test]
+    fn a_public_key_is_no_secret() {
+        let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
+        let line = key.public_key().to_openssh().unwrap();
+        for text in [
+            line.as_str(),
+            &format!("{line} operator@laptop\n"),
+            &format!("no-pty,from=\"192.0.2.7\" {line}\n{line}\n"),
+            "ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB operator@laptop",
+            "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAA",
+            "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t",
+            "-----BEGIN PUBLIC KEY-----\nMCow\n-----END PUBLIC KEY-----\n",
+            "-----BEGIN RSA PUBLIC KEY-----\r\nMCow\r\n",
+            "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+            "---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n",
+        ] {
+            assert_eq!(read(text), Err(NoSecret::Public), "{text}");
+        }
+        let sentence = "that is a public key or a certificate, which logs nobody in, so nothing was set; give the \
+                        private key: the file of the same name without .pub";
+        assert_eq!(NoSecret::Public.to_string(), sentence);
     }
 
     #[test]

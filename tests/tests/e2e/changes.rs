@@ -137,9 +137,11 @@ fn a_change_is_planned_step_by_step_on_a_terminal_and_gone_back_to_before_it_is_
     let mut pty = client.terminal(&scene.operator, "", &["-t"], &["change", "create"]).unwrap();
     for (prompt, typed) in [
         ("1/12 ID", "CHG-7"),
-        ("2/12 Title", "Look around"),
+        ("2/12 Title", "Look arund"),
         ("3/12 Description", ""),
         ("4/12 Access group", "nobody"),
+        // What stands against it is told at once, and asked again.
+        ("there is no access group `nobody`", &scene.group),
         ("5/12 Devices", scene.device.name()),
         ("6/12 Start", ""),
         ("7/12 Due", "+1h"),
@@ -154,11 +156,10 @@ fn a_change_is_planned_step_by_step_on_a_terminal_and_gone_back_to_before_it_is_
         pty.expect(": ").unwrap();
         pty.send_line(typed).unwrap();
     }
-    // What stands against it is told, and can be changed.
+    // All of it is shown, and can be changed.
     pty.expect("cancel leaves: ").unwrap();
-    pty.send_line("save").unwrap();
-    pty.expect("there is no access group `nobody`").unwrap();
-    for typed in ["4", &scene.group, "save"] {
+    pty.send_line("2").unwrap();
+    for typed in ["Look around", "save"] {
         pty.expect(": ").unwrap();
         pty.send_line(typed).unwrap();
     }

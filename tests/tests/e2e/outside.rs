@@ -115,7 +115,7 @@ fn from_outside_comes_who_has_a_remote_access_and_from_an_allowed_place_and_goes
     let users: Vec<_> = listed.as_array().unwrap().iter().map(|one| text(one, "user")).collect();
     assert_eq!(users, ["adam", "olga"]);
     let shown = world.admin(&["remote-access", "list", "--user", "adam"]).unwrap().ok().unwrap().out();
-    assert!(shown.contains("SESSIONS LEFT") && shown.contains("adam") && !shown.contains("olga"), "{shown}");
+    assert!(shown.contains("USER GROUP") && shown.contains("adam") && !shown.contains("olga"), "{shown}");
 
     // What lives ends with the place: a file that is none changes nothing, another does.
     let watching = || ssh(&world, "olga", SAO_PAULO, &["audit", "tail", "-f"]).start().unwrap();
@@ -204,7 +204,7 @@ fn the_code_of_a_link_lets_its_user_in_once_and_enrols_a_key_until_the_access_en
     pty.expect("that is no code of yours; copy it as it was sent to you").unwrap();
     pty.expect("Access code: ").unwrap();
     pty.send_line(&first).unwrap();
-    pty.expect("SESSIONS LEFT").unwrap();
+    pty.expect("USER GROUP").unwrap();
     pty.end(PATIENCE).unwrap();
     let mut pty = asks(&world, &["remote-access", "list"]);
     pty.send_line(&first).unwrap();

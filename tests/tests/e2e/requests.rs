@@ -92,7 +92,8 @@ fn extended(scene: &Scene<'_>, more: &str) -> (Pty, u64, Timestamp) {
     let (mut pty, number) = scene.wait_for_yes();
     let first = number.to_string();
     scene.says(&scene.approver, &["request", "approve", &first, "--duration", "50s"]).ok().unwrap();
-    pty.expect("this session ends in 1 minute (").unwrap();
+    pty.expect("this session ends in ").unwrap();
+    pty.expect(" seconds (").unwrap();
     pty.send_line("").unwrap();
     scene.at_the_prompt(&mut pty);
     let end = scene.end_of(number);

@@ -89,7 +89,7 @@ fn a_limited_remote_access_opens_what_it_names_as_often_as_it_says_until_it_is_c
     let second = scene.run_outside(&target, &["echo in"]);
     is_refused(&second, "the 1 session of remote access 1 is used up");
     let list = admin(&["remote-access", "list"]);
-    assert!(list.contains("SESSIONS LEFT") && list.contains("limited"), "{list}");
+    assert!(list.contains("USER GROUP") && list.contains("limited"), "{list}");
 
     // The session goes on at no sessions left, and ends with the access.
     pty.send_line("echo still''here").unwrap();

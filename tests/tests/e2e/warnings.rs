@@ -17,7 +17,8 @@ fn the_end_of_a_window_is_told_in_the_terminal_but_not_over_a_full_screen_progra
     let number = number.to_string();
     let words = ["request", "approve", &number, "--duration", "90s"];
     world.client().console(&scene.approver, &words).unwrap().ok().unwrap();
-    pty.expect("tidegate: this session ends in 2 minutes (").unwrap();
+    pty.expect("tidegate: this session ends in ").unwrap();
+    pty.expect(" seconds (").unwrap();
     pty.expect(" UTC): save your work; going on needs another request\r\n").unwrap();
     pty.send_line("").unwrap();
     pty.expect("$ ").unwrap();
@@ -32,8 +33,9 @@ fn the_end_of_a_window_is_told_in_the_terminal_but_not_over_a_full_screen_progra
     let over = pty.expect("still\r\n").unwrap();
     assert!(!over.contains("tidegate:"), "{over}");
     pty.send_line(r"printf '\033[?10''49l back\n'").unwrap();
-    let left = pty.expect("this session ends in 1 minute (").unwrap();
+    let left = pty.expect("this session ends in ").unwrap();
     assert!(left.contains("\x1b[?1049l back"), "{left}");
+    pty.expect(" seconds (").unwrap();
     pty.send_line("exit").unwrap();
     pty.end(PATIENCE).unwrap();
 

@@ -37,7 +37,7 @@ impl FromStr for ByteSize {
             number.checked_mul(1 << shift).filter(|bytes| *bytes <= 1 << 40)
         };
         read().map(Self).ok_or_else(|| {
-            let text: String = text.chars().take(40).flat_map(char::escape_default).collect();
+            let text = crate::unseen::quoted(text, 40);
             format!("`{text}` is no size; write it as 512 KiB, 8 MiB or 1 GiB (at most 1 TiB)")
         })
     }

@@ -299,7 +299,7 @@ impl<'r, 't> Fields<'r, 't> {
         for key in self.table.keys() {
             if !self.known.contains(&key.get_ref().as_ref()) {
                 let known = self.known.join(", ");
-                let shown: String = key.get_ref().chars().take(40).flat_map(char::escape_default).collect();
+                let shown = crate::unseen::quoted(key.get_ref(), 40);
                 let why = format!("`{shown}` is not a key of {}; known are {known}", self.what);
                 self.reader.wrong(key.span().start, why);
             }

@@ -11,7 +11,7 @@ pub(super) fn all(reader: &mut Reader, root: &DeTable<'_>) -> Vec<Resource> {
     let mut found = Vec::new();
     for (key, value) in root {
         let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.key() == key.get_ref()) else {
-            let shown: String = key.get_ref().chars().take(40).flat_map(char::escape_default).collect();
+            let shown = crate::unseen::quoted(key.get_ref(), 40);
             let known = Kind::ALL.map(|kind| format!("[[{}]]", kind.key())).join(", ");
             reader.wrong(key.span().start, format!("`{shown}` is no kind of resource; known are {known}"));
             continue;
@@ -45,7 +45,7 @@ fn one(reader: &mut Reader, offset: usize, kind: Kind, item: &Spanned<DeValue<'_
     if let Some(name) = &name
         && reader.offsets.contains_key(&(kind, name.clone()))
     {
-        let shown: String = name.chars().take(64).flat_map(char::escape_default).collect();
+        let shown = crate::unseen::quoted(name, 64);
         reader.wrong(offset, format!("{kind} `{shown}` is written twice in this text"));
     }
     let clean = reader.finish(kind, name.as_deref(), started);

@@ -112,9 +112,28 @@ async fn what_says_its_revision_in_another_way_is_not_written_over_what_others_c
     access.overwrite(&marked, &By::proxy()).await.unwrap();
 }
 
+async fn a_text_of_a_revision_that_is_not_there_yet_is_refused_and_a_gate_without_any_takes_it() {
+    let temporary = Temporary::new().await;
+    let access = access(&temporary).await;
+    let theirs = format!("# revision 99999\n{WORLD}");
+    access.apply(&theirs, &By::proxy(), true).await.unwrap();
+    access.apply(&theirs, &By::proxy(), false).await.unwrap();
+    let sentence = "nothing was applied: the text says that it is of revision 99999, and this gate is at 1; \
+                    export again and make the edit there, or apply with --force";
+    let refused = access.apply(&named(&theirs, "Olga"), &By::proxy(), false).await.unwrap_err().to_string();
+    assert_eq!(refused, sentence);
+    let tried = access.try_out(&theirs, &By::proxy(), 10, false).await.unwrap_err().to_string();
+    assert_eq!(tried, sentence, "a dry run tells it too");
+    assert!(access.resources().await.unwrap().users[0].full_name.is_none());
+    // Its twins: one of the newest revision, and one that is forced.
+    access.apply(&named(&theirs.replace("99999", "1"), "Olga"), &By::proxy(), false).await.unwrap();
+    access.overwrite(&named(&theirs, "Oskar"), &By::proxy()).await.unwrap();
+}
+
 on_both! {
     who_edits_what_was_changed_since_it_was_exported_is_told_and_nothing_is_written,
     edits_of_different_resources_are_in_nobodys_way,
     what_was_deleted_since_it_was_exported_does_not_come_back_by_an_edit,
     what_says_its_revision_in_another_way_is_not_written_over_what_others_changed,
+    a_text_of_a_revision_that_is_not_there_yet_is_refused_and_a_gate_without_any_takes_it,
 }

@@ -19,12 +19,17 @@ pub(in crate::console) enum Panic {
 #[derive(Debug, Subcommand)]
 pub(in crate::console) enum Begin {
     /// End a user's sessions and connections at once, and keep them out (administrators)
-    #[command(after_help = "Example:\n  panic user operator --justification 'the laptop was stolen'")]
+    #[command(
+        after_help = "Example:\n  panic user operator --justification 'the laptop was stolen'\n\nWho stops their own user is asked on a terminal, and says --yes elsewhere."
+    )]
     User {
         /// Who
         name: UserName,
         #[command(flatten)]
         why: Why,
+        /// Stop also your own user, who cannot lift it, without being asked
+        #[arg(short, long)]
+        yes: bool,
     },
     /// End all sessions on a device at once, and let none begin (administrators)
     #[command(after_help = "Example:\n  panic device db01 --justification 'it behaves strangely'")]
@@ -85,10 +90,15 @@ pub(in crate::console) enum Lift {
 }
 
 impl Begin {
+    /// Whether one's own user is meant.
+    pub fn is_confirmed(&self) -> bool {
+        matches!(self, Self::User { yes: true, .. })
+    }
+
     /// What is to be stopped, and why.
     pub fn scope(self) -> (PanicScope, Text) {
         let (scope, why) = match self {
-            Self::User { name, why } => (PanicScope::User(name), why),
+            Self::User { name, why, .. } => (PanicScope::User(name), why),
             Self::Device { name, why } => (PanicScope::Device(name), why),
             Self::AccessGroup { name, why } => (PanicScope::AccessGroup(name), why),
             Self::All { why } => (PanicScope::All, why),

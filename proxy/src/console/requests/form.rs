@@ -35,6 +35,7 @@ const STEPS: [Step; 10] = [
 ];
 
 /// A request, and what there is to choose from.
+#[derive(Clone)]
 pub(super) struct Wanted {
     /// What may be reached, and what that asks for.
     pub reachable: Vec<(CredentialName, String)>,

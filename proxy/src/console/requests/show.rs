@@ -122,13 +122,14 @@ pub(super) fn sessions(shown: &ShownRequest) -> String {
         return String::new();
     }
     let line = |session: &RequestSession| {
-        let end = match (session.ended, &session.outcome) {
-            (Some(ended), Some(outcome)) => format!("until {} ({outcome})", moment(ended)),
-            (Some(ended), None) => format!("until {}", moment(ended)),
-            (None, _) => "and lives".to_owned(),
+        let RequestSession { id, target, origin, started, ended, outcome } = session;
+        let started = moment(*started);
+        let lasts = match (ended, outcome) {
+            (Some(ended), Some(outcome)) => format!("{started} until {} ({outcome})", moment(*ended)),
+            (Some(ended), None) => format!("{started} until {}", moment(*ended)),
+            (None, _) => format!("lives since {started}"),
         };
-        let RequestSession { id, target, origin, started, .. } = session;
-        format!("  {id}  {target} from {origin}, since {} {end}\n", moment(*started))
+        format!("  {id}  {target} from {origin}, {lasts}\n")
     };
     format!("sessions that rested on it:\n{}", shown.sessions.iter().map(line).collect::<String>())
 }

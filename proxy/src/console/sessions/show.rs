@@ -26,7 +26,7 @@ pub(super) async fn show(shown: &ShownSession, screen: &mut Screen<'_>) -> Resul
 }
 
 fn details(shown: &ShownSession) -> String {
-    let session = &shown.session;
+    let (session, said) = (&shown.session, &shown.said);
     let now = shown.now.as_ref();
     let traffic = |now: &Standing| {
         let channels = if now.channels == 1 { "channel" } else { "channels" };
@@ -41,6 +41,10 @@ fn details(shown: &ShownSession) -> String {
         ("access group", session.group.to_string()),
         ("request", maybe(session.request)),
         ("emergency", if session.emergency { "yes".to_owned() } else { String::new() }),
+        ("justification", maybe(said.justification.as_ref())),
+        ("reason", maybe(said.reason.as_ref())),
+        ("change", maybe(said.change.as_ref())),
+        ("governance code", maybe(said.governance.as_ref())),
         ("from", session.origin.to_string()),
         ("gate", maybe(session.gate.as_ref())),
         ("recording", maybe(shown.recording_on.as_ref().map(|gate| format!("on gate {gate}; ask there")))),

@@ -1,34 +1,14 @@
 //! What asks before it is done, on a terminal.
 
 use tidegate_common::notice::NoticeKind;
-use tokio::sync::watch;
 
-use super::world::{Done, World};
-use crate::console::{Size, run, words};
+use super::world::World;
 use crate::store::NotificationFilter;
 
 const FIELD: &str = "[[user]]\nname = \"approver\"\nemail = \"approver@example.org\"\n\
                      [[user_group]]\nname = \"field\"\nusers = [\"operator\", \"approver\"]\n";
 
 impl World {
-    /// What a command says on a terminal on which somebody types this.
-    async fn says_on_terminal(&self, who: &str, line: &str, keys: &str) -> Done {
-        let (actor, words) = (self.actor(who), words(line).unwrap());
-        let (_resized, terminal) = watch::channel(Size { columns: 100, rows: 25 });
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let running = Box::pin(run(
-            &self.services,
-            &actor,
-            Some(terminal),
-            &words,
-            keys.as_bytes(),
-            &mut out,
-            &mut err,
-        ));
-        let status = running.await;
-        Done { status, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
-    }
-
     /// How many codes wait to be sent to the user.
     async fn codes_of(&self, name: &str) -> usize {
         let (user, kind) = (Some(name.parse().unwrap()), Some(NoticeKind::Link));

@@ -2,7 +2,7 @@
 
 use super::World;
 
-async fn reviewed() -> World {
+pub(super) async fn reviewed() -> World {
     let world = World::new().await;
     let group = "[[access_group]]\nname = \"dba\"\nusers = [\"operator\"]\napprovers = [\"approver\"]\n\
                  criteria = { devices = [\"db*\"] }\nsession = {}\n\

@@ -1,5 +1,6 @@
 //! Live sessions at the console.
 
+use tidegate_common::audit::{Event, Note};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 
@@ -64,4 +65,49 @@ async fn an_empty_list_says_whether_it_was_narrowed_and_a_monitor_that_a_session
     assert_eq!((none.status, none.err), (1, format!("tidegate: {sentence}\n")));
     let none = world.says("root", "session end 01kb2").await.err;
     assert_eq!(none, "tidegate: there is no session `01kb2`; `session list` shows them\n");
+}
+
+#[tokio::test]
+async fn a_session_is_shown_with_what_was_said_for_it() {
+    let world = World::new().await;
+    world.says_with("root", "apply -f -", "[[reason]]\nname = \"incident\"\n").await;
+    let line = "request create ops@db01 -j 'ticket 7' -r incident -g INC-4711";
+    let made = world.says("operator", line).await;
+    assert_eq!(made.status, 0, "{}", made.err);
+    world.says("approver", "request approve 1").await;
+    let id = world.session().await;
+    // Of its request, where the log has no word of the admission.
+    let show = format!("session show {id}");
+    let shown = world.says("auditor", &show).await.out;
+    for part in ["justification    ticket 7\n", "reason           incident\n", "governance code  INC-4711\n"]
+    {
+        assert!(shown.contains(part), "no `{part}` in {shown}");
+    }
+    assert!(!shown.contains("change "), "{shown}");
+    // And what was typed as it began, which the log has.
+    let admitted = Event::SessionAdmitted {
+        session: id,
+        user: "operator".parse().unwrap(),
+        target: "ops@db01".parse().unwrap(),
+        group: "dba".parse().unwrap(),
+        request: None,
+        justification: Some(Note::new("typed at the prompt")),
+        reason: None,
+        change: Some("CHG-1".parse().unwrap()),
+        emergency: false,
+        expires: None,
+    };
+    world.services.audit.append(crate::access::By::proxy().did(admitted)).await.unwrap();
+    let shown = world.says("operator", &show).await.out;
+    for part in
+        ["justification    typed at the prompt\n", "reason           incident\n", "change           CHG-1\n"]
+    {
+        assert!(shown.contains(part), "no `{part}` in {shown}");
+    }
+    let json = world.says("operator", &format!("{show} -o json")).await.out;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&json["justification"], &json["reason"], &json["governance"]),
+        (&"typed at the prompt".into(), &"incident".into(), &"INC-4711".into())
+    );
 }

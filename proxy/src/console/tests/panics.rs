@@ -48,3 +48,41 @@ async fn a_panic_wants_a_justification_that_shows() {
     }
     assert!(world.says("root", "panic list").await.err.contains("Nothing is stopped."));
 }
+
+#[tokio::test]
+async fn who_stops_their_own_user_is_asked_on_a_terminal_and_says_so_elsewhere() {
+    let world = World::new().await;
+    let line = "panic user admin -j 'the laptop was stolen'";
+    let lifts = "until another administrator lifts it, or `tidegate-proxy admin panic lift user admin` on the \
+                 gate's host";
+    for keys in ["n\r", "\r", ""] {
+        let asked = world.says_on_terminal("admin", line, keys).await;
+        assert_eq!((asked.status, asked.err.as_str()), (1, "Nothing was stopped.\n"), "{keys:?}");
+        let question =
+            format!("That is your own user: you are cut off and stay out {lifts}. Stop it? [y/N] ");
+        assert!(asked.out.starts_with(&question), "{}", asked.out);
+    }
+    let refused = world.says("admin", line).await;
+    let told = format!(
+        "tidegate: that is your own user, who stays out {lifts}; to stop it all the same, say --yes\n"
+    );
+    assert_eq!((refused.status, refused.out.as_str(), refused.err), (2, "", told));
+    assert!(world.says("auditor", "panic list").await.err.contains("Nothing is stopped."));
+    // Others are stopped without a question, and who may stop nobody reads that.
+    let other = world.says_on_terminal("admin", "panic user operator -j x", "").await;
+    assert_eq!(other.out, "access of user `operator` is stopped; `panic lift` lets it begin again\n");
+    let refused = world.says("stranger", "panic user stranger -j x").await;
+    assert_eq!(refused.err, "tidegate: this needs an administrator\n");
+
+    let done = world.says_on_terminal("admin", line, "y\r").await;
+    assert!(
+        done.out.ends_with("is stopped; `panic lift` lets it begin again\n"),
+        "{} {}",
+        done.out,
+        done.err
+    );
+    assert_eq!(world.says("root", "panic lift user admin").await.status, 0);
+    assert_eq!(world.says("admin", &format!("{line} --yes")).await.status, 0);
+    let list = world.says("auditor", "panic list").await.out;
+    assert!(list.contains("user `admin`"), "{list}");
+}

@@ -1,5 +1,7 @@
 //! `request …` as people type it.
 
+use tidegate_common::audit::EndCause;
+
 use super::*;
 
 #[tokio::test]
@@ -90,4 +92,37 @@ async fn a_request_is_bounded_decided_in_part_and_extended_by_words_and_tells_it
         .iter()
         .find(|record| matches!(record.event, tidegate_common::audit::Event::RequestRevoked { .. }));
     assert_eq!(revoked.unwrap().origin, Some("192.0.2.7".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn a_reason_that_a_group_asks_for_by_itself_can_be_said_ahead() {
+    let world = World::new().await;
+    let group = "[[reason]]\nname = \"incident\"\n\
+                 [[access_group]]\nname = \"dba\"\nusers = [\"operator\"]\napprovers = [\"approver\"]\n\
+                 criteria = { devices = [\"db*\"] }\nsession = {}\nrequest = { reason = true }\n";
+    let applied = world.says_with("root", "apply -f -", group).await;
+    assert_eq!(applied.status, 0, "{}", applied.err);
+    let silent = world.says("operator", "request create ops@db01").await;
+    assert_eq!(
+        silent.err,
+        "tidegate: access group `dba` asks for more: a reason (--reason, one of incident)\n"
+    );
+    let said = world.says("operator", "request create ops@db01 -r incident").await;
+    assert!(said.out.starts_with("request 1 of operator for ops@db01 is approved from"), "{}", said.err);
+}
+
+#[tokio::test]
+async fn a_request_tells_which_of_its_sessions_live_and_how_the_others_ended() {
+    let world = World::new().await;
+    world.says("operator", "request create ops@db01 -j x").await;
+    world.says("approver", "request approve 1").await;
+    let id = world.session().await;
+    let shown = world.says("operator", "request show 1").await.out;
+    let lives = format!("sessions that rested on it:\n  {id}  ops@db01 from 192.0.2.7, lives since 20");
+    assert!(shown.contains(&lives), "{shown}");
+    world.services.store.session_end(id, EndCause::User, jiff::Timestamp::now()).await.unwrap();
+    let shown = world.says("operator", "request show 1").await.out;
+    let line = shown.lines().find(|line| line.contains(&id.to_string())).unwrap_or(&shown);
+    assert!(line.starts_with(&format!("  {id}  ops@db01 from 192.0.2.7, 20")), "{line}");
+    assert!(line.contains("Z until 20") && line.ends_with("Z (the user left)"), "{line}");
 }

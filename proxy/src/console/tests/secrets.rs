@@ -122,6 +122,10 @@ async fn what_is_no_secret_is_refused_and_none_of_it_said_again() {
         ("", "it is empty, so nothing was set"),
         ("hunter2\nhunter3\n", "neither one line of characters that show"),
         ("-----BEGIN RSA PRIVATE KEY-----\nhunter2\n", "not in OpenSSH's format"),
+        (
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 hunter2\n",
+            "that is a public key or a certificate, which logs nobody in",
+        ),
         (&"hunter2".repeat(3000), "it is too long"),
     ] {
         let done = world.says_with("admin", line, input).await;
@@ -170,6 +174,17 @@ async fn a_terminal_shows_nothing_of_a_secret_and_wants_it_twice() {
     assert_eq!((done, err.as_str()), (1, "\nNothing was set.\n"));
     let (done, err) = world.sits("auditor", line, async |mut seat: Seat| seat.err.rest().await).await;
     assert_eq!((done, err.as_str()), (1, "tidegate: this needs an administrator\n"), "nothing is asked");
+    // A key that is public is not asked for once more.
+    let (done, err) = world
+        .sits("admin", line, async |mut seat: Seat| {
+            seat.err.shows(": ").await;
+            seat.types("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 operator@laptop\r").await;
+            seat.err.rest().await
+        })
+        .await;
+    let told = "\ntidegate: that is a public key or a certificate, which logs nobody in, so nothing was set; give \
+                the private key: the file of the same name without .pub\n";
+    assert_eq!((done, err.as_str()), (1, told));
 }
 
 #[tokio::test]

@@ -82,6 +82,9 @@ async fn more_time_is_given_by_the_rules_where_nobody_approves_and_never_beyond_
     assert_eq!((end(&world.requests.get(first.id).await.unwrap()), end(&given)), (until, until));
     let chained = world.more(given.id, "operator", "30m").await.unwrap_err().to_string();
     assert!(chained.ends_with("it has given request 1 more time; extend that one"), "{chained}");
+    let endless = world.more(first.id, "operator", "366d").await.unwrap_err().to_string();
+    let told = "request 1 can't be extended: with so much more it would last longer than 366 days; make another request";
+    assert_eq!(endless, told);
     let bounded = "[[access_group]]\nname = \"said\"\nusers = [\"operator\"]\napprovers = [\"approver\"]\n\
                    criteria = { accounts = [\"said\"] }\nconditions = { longest = \"2h\" }\n\
                    session = { justification = true }\n";
