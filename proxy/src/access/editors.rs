@@ -27,21 +27,27 @@ pub(crate) fn head(revision: Revision) -> String {
     format!("{HEAD}{revision}\n")
 }
 
-/// Of which revision a text says it is, above its first resource; of several the oldest. Most say
-/// nothing.
+/// Of which revision a text says it is. Above its first resource every line that is meant to say it
+/// counts; further down those that stand as exports write them, where several were put together. Of
+/// several the oldest. Most say nothing.
 ///
 /// # Errors
-/// When a line is meant to say it and cannot be read: a text that says less than it was to say would
-/// be written over what others changed.
+/// When a line above is meant to say it and cannot be read: a text that says less than it was to say
+/// would be written over what others changed.
 pub(super) fn said(text: &str) -> Result<Option<Revision>, AccessError> {
-    let lines = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).lines().map(str::trim);
-    let above = lines.take_while(|line| line.is_empty() || line.starts_with('#'));
-    let meant = above.filter_map(|line| {
-        let number = line.strip_prefix('#')?.trim_start().strip_prefix(WORD)?.trim();
+    let lines = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).lines();
+    let mut above = true;
+    let meant = lines.filter_map(|line| {
+        let trimmed = line.trim();
+        above &= trimmed.is_empty() || trimmed.starts_with('#');
+        if !above {
+            return line.strip_prefix(HEAD)?.parse().ok().map(Ok);
+        }
+        let number = trimmed.strip_prefix('#')?.trim_start().strip_prefix(WORD)?.trim();
         // A sign is none that was ever exported.
         let number = number.starts_with(|first: char| first.is_ascii_digit()).then_some(number);
         let revision = number.and_then(|number| number.parse::<Revision>().ok());
-        Some(revision.ok_or_else(|| AccessError::Revision(quoted(line, 60))))
+        Some(revision.ok_or_else(|| AccessError::Revision(quoted(trimmed, 60))))
     });
     Ok(meant.collect::<Result<Vec<_>, _>>()?.into_iter().min())
 }
@@ -123,11 +129,12 @@ mod tests {
             "#revision 42\n",
             "#\trevision\t42\n",
             "# revision 43\n# revision 42\n",
+            "# revision 43\n[[user]]\nname = \"a\"\n# revision 42\n[[user]]\nname = \"b\"\n",
         ] {
             assert_eq!(said(text).unwrap(), Some(revision), "{text}");
         }
         for text in
-            ["", "\u{feff}", "[[user]]\n# revision 42\n", "[[user]]\n# revision x\n", "# of revision 42\n"]
+            ["", "\u{feff}", "[[user]]\n  # revision 42\n", "[[user]]\n# revision x\n", "# of revision 42\n"]
         {
             assert_eq!(said(text).unwrap(), None, "{text}");
         }
