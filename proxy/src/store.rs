@@ -300,6 +300,18 @@ impl Step {
         })
     }
 
+    /// All of these one after the other, or none.
+    pub fn all(steps: Vec<Self>) -> Self {
+        Self::new(move |change| {
+            Box::pin(async move {
+                for step in steps {
+                    step.write(change).await?;
+                }
+                Ok(())
+            })
+        })
+    }
+
     async fn write(self, transaction: &DatabaseTransaction) -> Result<(), StoreError> {
         (self.0)(transaction).await
     }
