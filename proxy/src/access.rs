@@ -85,8 +85,12 @@ impl Access {
     pub async fn load(store: Store, audit: AuditLog, border: Border) -> Result<Self, AccessError> {
         let (resources, shown) = store.resources_to_change().await?;
         let snapshot = Snapshot::new(&resources).map_err(AccessError::Broken)?;
-        let (rulings, ruled) = store.rulings().await?;
-        let snapshot = snapshot.with_rulings(Arc::new(rulings));
+        let ruled = store.rulings().await?;
+        ruling::warn(&ruled.reviews);
+        if let Some(error) = ruled.panic {
+            return Err(error.into());
+        }
+        let snapshot = snapshot.with_rulings(Arc::new(ruled.rulings));
         // A store of before may have such; `apply` takes no new ones.
         for shared in resources.shared() {
             tracing::warn!("{shared}, until it is taken from all but one of them");
@@ -95,7 +99,7 @@ impl Access {
             store,
             audit,
             snapshot: ArcSwap::from_pointee(snapshot),
-            shown: Shown { resources: shown, rulings: ruled }.into(),
+            shown: Shown { resources: shown, rulings: ruled.revision }.into(),
             generation: watch::channel(0).0,
             unread: behind::Unread::default(),
             codes: std::sync::OnceLock::new(),
