@@ -196,6 +196,48 @@ async fn a_key_that_was_enrolled_more_than_once_logs_in_by_the_active_access_tha
     }
 }
 
+async fn an_enrolled_key_logs_in_by_an_access_whose_group_lets_its_user_in_and_else_is_the_users_own() {
+    let world = world(&[], 1).await;
+    world.apply("[[user_group]]\nname = \"night\"\nusers = [\"olga\"]\n").await;
+    let key: PublicKey = SECOND.parse().unwrap();
+    let mut ids = Vec::new();
+    for (group, hours) in [("field", 3), ("night", 1)] {
+        let (group, duration) = (group.parse().unwrap(), Length::hours(hours));
+        let asked = NewRemoteAccess { group, duration, ..new(Some("olga")) };
+        let id = world.remote_accesses.create(&asked, &by("boss")).await.unwrap()[0].id;
+        world.remote_accesses.enrol(id, &key, &by("olga")).await.unwrap();
+        ids.push(id);
+    }
+    let login = || world.access.enrolled(&user("olga"), &key);
+    let by_which = || match login() {
+        Some(Login::Enrolled { access, .. }) => Some(access),
+        _ => None,
+    };
+    let is_in = |login: Login| {
+        let proved = Proved { user: user("olga"), login: login.into(), origin: OUTSIDE.parse().unwrap() };
+        world.access.still_in(&proved)
+    };
+    assert_eq!(by_which(), Some(ids[0]));
+    let off = "[[user_group]]\nname = \"field\"\nenabled = false\nusers = [\"olga\", \"adam\"]\n";
+    world.apply(off).await;
+    assert_eq!(by_which(), Some(ids[1]), "the later end is of a group that is disabled");
+    assert_eq!(is_in(login().unwrap()), Ok(()));
+    world.apply(&off.replace("enabled = false\n", "").replace("\"olga\", ", "")).await;
+    assert_eq!(by_which(), Some(ids[1]), "and now lists her no more");
+    // Where none is good, the key is the user's own.
+    world.apply("[[user_group]]\nname = \"night\"\n").await;
+    assert_eq!(login(), None);
+    let own =
+        format!("[[user]]\nname = \"olga\"\nemail = \"o@example.org\"\nkeys = [\"{KEY}\", \"{SECOND}\"]\n");
+    world.apply(&own).await;
+    let proved = Proved {
+        user: user("olga"),
+        login: Login::Key(key.clone()).into(),
+        origin: "10.1.2.3".parse().unwrap(),
+    };
+    assert_eq!((login(), world.access.still_in(&proved)), (None, Ok(())));
+}
+
 on_both! {
     a_code_lets_its_user_in_once_however_it_is_typed_and_nobody_else,
     a_code_is_good_no_more_when_it_has_expired_was_sent_again_or_was_taken_back,
@@ -205,4 +247,5 @@ on_both! {
     a_code_of_an_access_that_is_not_good_from_there_is_not_used_up,
     a_key_that_is_enrolled_by_a_code_logs_in_until_its_access_ends,
     a_key_that_was_enrolled_more_than_once_logs_in_by_the_active_access_that_ends_last,
+    an_enrolled_key_logs_in_by_an_access_whose_group_lets_its_user_in_and_else_is_the_users_own,
 }
