@@ -49,7 +49,7 @@ pub use edits::Edit;
 pub use fleet::Drifts;
 pub use gates::{Gate, GateId};
 pub(crate) use outbox::with_notifications;
-pub use outbox::{Claimed, NotificationFilter, NotificationRow, NotificationState, Tried};
+pub use outbox::{Claimed, Claims, NotificationFilter, NotificationRow, NotificationState, Tried, Unread};
 pub use pool::within;
 pub use remote_accesses::RemoteAccessFilter;
 pub use requests::{Concern, RequestFilter};

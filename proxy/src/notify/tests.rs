@@ -24,6 +24,7 @@ use crate::testing::until;
 
 mod over;
 mod servers;
+mod unread;
 
 #[path = "../../../tests/src/sinks.rs"]
 #[allow(dead_code, reason = "the end-to-end tests use the rest")]

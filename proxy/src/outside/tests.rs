@@ -305,7 +305,7 @@ async fn before_a_remote_access_ends_its_user_is_told_once_and_of_a_short_one_no
     let (now, until) = (hours(49), hours(50));
     let mail = tidegate_common::notice::Channel::Mail;
     let claimed = world.store.notifications_claim(mail, 10, now, until).await.unwrap();
-    assert_eq!(claimed.len(), 1);
+    assert_eq!(claimed.rows.len(), 1);
 }
 
 on_both! {

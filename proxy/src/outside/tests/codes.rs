@@ -15,7 +15,7 @@ impl World {
         let now = Timestamp::now();
         let until = now + jiff::SignedDuration::from_hours(1);
         let claimed = self.store.notifications_claim(Channel::Mail, 100, now, until).await.unwrap();
-        let kept = claimed.last().and_then(|claimed| claimed.secret.clone()).unwrap();
+        let kept = claimed.rows.last().and_then(|claimed| claimed.secret.clone()).unwrap();
         assert!(kept.reveal().starts_with("sealed:1:"), "a code waits in the clear");
         let vault = &self.vault;
         assert!(vault.open_waiting("remote access 999", &kept).await.is_err(), "another's");
