@@ -34,7 +34,7 @@ async fn world(approvers: &[&str], needed: u8) -> World {
     let border = Border { inside: vec!["10.0.0.0/8".parse().unwrap()], ..Border::default() };
     let world = World::within(border, &resources("no", "\"olga\", \"adam\"")).await;
     let approvers = approvers.iter().map(|name| user(name)).collect();
-    world.with_remote_accesses(Settings { approvers, needed, ..Settings::default() })
+    world.with_remote_accesses(Settings { approvers, needed, slowed: Duration::ZERO, ..Settings::default() })
 }
 
 impl World {

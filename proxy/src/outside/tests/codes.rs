@@ -101,7 +101,8 @@ async fn who_guesses_is_not_listened_to_for_a_while_and_others_are() {
     assert!(matches!(world.redeem("olga", &adam).await, Err(CodeError::Deaf)), "nor to somebody else's");
     // Nor by another gate of the same store.
     let (store, access, audit) = (world.store.clone(), world.access.clone(), world.audit.clone());
-    let other = RemoteAccesses::new(store, access, audit, world.vault.clone(), Settings::default());
+    let settings = Settings { slowed: Duration::ZERO, ..Settings::default() };
+    let other = RemoteAccesses::new(store, access, audit, world.vault.clone(), settings);
     let told = why(other.redeem(&user("olga"), "guess", OUTSIDE.parse().unwrap()).await);
     assert_eq!(
         told,
@@ -119,6 +120,23 @@ async fn who_guesses_is_not_listened_to_for_a_while_and_others_are() {
         matches!(world.redeem("olga", "guess").await, Err(CodeError::Wrong)),
         "what was wrong is forgotten"
     );
+}
+
+async fn who_guesses_again_and_again_waits_and_a_right_code_does_not() {
+    let world = world(&[], 1).await;
+    let made = world.remote_accesses.create(&new(None), &by("boss")).await.unwrap();
+    let (olga, adam) = (world.code(made[0].id).await, world.code(made[1].id).await);
+    // Nobody waits so long: what is answered at all within the test did not wait.
+    let slow = Settings { slowed: Duration::from_secs(24 * 3600), ..Settings::default() };
+    let world = world.with_remote_accesses(slow);
+    for _ in 0..5 {
+        assert!(matches!(world.redeem("olga", "guess").await, Err(CodeError::Wrong)));
+    }
+    let slowed = tokio::time::timeout(Duration::from_millis(300), world.redeem("olga", "guess")).await;
+    assert!(slowed.is_err(), "{slowed:?}");
+    assert!(world.redeem("olga", &olga).await.is_ok());
+    assert!(world.redeem("adam", &adam).await.is_ok());
+    assert!(matches!(world.redeem("olga", "guess").await, Err(CodeError::Wrong)), "it is forgotten");
 }
 
 async fn whoever_makes_up_names_locks_no_right_code_out() {
@@ -243,6 +261,7 @@ on_both! {
     a_code_is_good_no_more_when_it_has_expired_was_sent_again_or_was_taken_back,
     by_a_channel_that_is_not_set_no_code_is_sent_and_the_one_before_stays_good,
     who_guesses_is_not_listened_to_for_a_while_and_others_are,
+    who_guesses_again_and_again_waits_and_a_right_code_does_not,
     whoever_makes_up_names_locks_no_right_code_out,
     a_code_of_an_access_that_is_not_good_from_there_is_not_used_up,
     a_key_that_is_enrolled_by_a_code_logs_in_until_its_access_ends,
