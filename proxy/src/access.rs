@@ -129,13 +129,6 @@ impl Access {
         self.0.generation.send_modify(|generation| *generation = generation.wrapping_add(1));
     }
 
-    fn take(&self, resources: &Resources, revision: Revision) -> Result<(), AccessError> {
-        if revision > self.shown().resources {
-            self.show(Snapshot::new(resources).map_err(AccessError::Broken)?, revision);
-        }
-        Ok(())
-    }
-
     /// Decides by this from now on, unless a newer one is there.
     fn show(&self, snapshot: Snapshot, revision: Revision) {
         let mut shown = self.shown();
@@ -290,7 +283,7 @@ impl Access {
         dry: bool,
     ) -> Result<Told, AccessError> {
         let (resources, was) = self.0.store.resources_to_change().await?;
-        self.take(&resources, was)?;
+        self.take(&resources, was).await?;
         self.may_change(by)?;
         let update = resources.update(text).map_err(AccessError::Mistakes)?;
         self.not_overtaken(since, was, &update.written).await?;
@@ -335,7 +328,7 @@ impl Access {
 
     async fn delete_once(&self, which: &[ResourceName], by: &By) -> Result<(), AccessError> {
         let (mut resources, was) = self.0.store.resources_to_change().await?;
-        self.take(&resources, was)?;
+        self.take(&resources, was).await?;
         self.may_change(by)?;
         for name in which {
             if !resources.remove(name) {
@@ -370,10 +363,11 @@ impl Access {
                 step = step.and(accesses);
             }
             access.0.audit.step(events, step).await?;
-            access.show(snapshot, was.next());
+            // First: what was another's of a name must not be the one's who has it now, for no moment.
             if given && let Err(error) = access.refresh_remote_accesses().await {
                 tracing::error!(%error, "the remote accesses of who joined or left are not seen yet");
             }
+            access.show(snapshot, was.next());
             Ok(())
         });
         done.await.unwrap_or(Err(AccessError::Stopping))

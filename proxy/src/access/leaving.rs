@@ -40,7 +40,7 @@ impl Access {
     async fn remove_once(&self, waiting: &[UserName], now: Timestamp) -> Result<Vec<UserName>, AccessError> {
         let (known, accesses_were) = self.0.store.remote_accesses_of(waiting).await?;
         let (mut resources, was) = self.0.store.resources_to_change().await?;
-        self.take(&resources, was)?;
+        self.take(&resources, was).await?;
         let mut last = last_ones(known, now);
         // Another gate may have been faster.
         last.retain(|access| {

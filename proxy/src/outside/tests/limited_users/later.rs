@@ -22,6 +22,8 @@ async fn a_user_who_is_made_by_the_name_of_a_former_limited_one_has_nothing_of_t
     let approved = world.wants("jane").await;
     world.approves(approved).await;
     let (waits, other) = (world.wants("jane").await, world.wants("olga").await);
+    let other_gate = Access::load(world.store.clone(), world.audit.clone(), border()).await.unwrap();
+    assert_eq!(other_gate.still_in(&proved("jane", &login)), Ok(()));
     let without = without_jane(&resources);
     world.apply(&without).await;
     assert_eq!(world.remote_accesses.get(id).await.unwrap().state, RemoteAccessState::Granted);
@@ -35,6 +37,10 @@ async fn a_user_who_is_made_by_the_name_of_a_former_limited_one_has_nothing_of_t
     assert_eq!((who.as_str(), access.keys.len()), ("the gate", 0));
     assert_eq!(world.access.enrolled(&user("jane"), &key), None);
     assert!(world.access.still_in(&proved("jane", &login)).is_err());
+    // Nor on a gate that looks at the resources first.
+    other_gate.refresh().await.unwrap();
+    assert!(!other_gate.snapshot().is_limited(&user("jane")));
+    assert!(other_gate.still_in(&proved("jane", &login)).is_err());
     assert!(world.redeem("jane", &unused).await.is_err(), "the code was the other's");
     assert_eq!(world.became([approved, waits, other]).await, ["cancelled", "cancelled", "pending"]);
     assert_eq!(world.cancelled_requests().await, [approved, waits]);
