@@ -100,6 +100,12 @@ impl Paths {
         self.state.join("reserve")
     }
 
+    /// The same, as agents of before named it.
+    #[must_use]
+    pub fn former_reserve(&self) -> PathBuf {
+        self.state.join("room")
+    }
+
     /// What hosts were like when their sessions began, for reports after a restart.
     #[must_use]
     pub fn residue(&self) -> PathBuf {

@@ -38,7 +38,7 @@ pub use notify::{
     ExceptionalAccessStep, Notification, Recipient, RequestStep, channels, notify, notify_of_event,
     notify_of_exceptional_access, notify_of_request,
 };
-pub use outside::{Coming, Entry, Located, NoEntry, Outside, Side, enter};
+pub use outside::{Coming, Entry, Located, NoEntry, Outside, Side, enter, stands};
 pub use permit::Permit;
 pub use recheck::{EndReason, proves, recheck, still_in};
 pub use review::{

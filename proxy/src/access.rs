@@ -87,8 +87,12 @@ impl Access {
     pub async fn load(store: Store, audit: AuditLog, border: Border) -> Result<Self, AccessError> {
         let (resources, shown) = store.resources_to_change().await?;
         let snapshot = Snapshot::new(&resources).map_err(AccessError::Broken)?;
-        let (rulings, ruled) = store.rulings().await?;
-        let snapshot = snapshot.with_rulings(Arc::new(rulings));
+        let ruled = store.rulings().await?;
+        ruling::warn(&ruled.reviews);
+        if let Some(error) = ruled.panic {
+            return Err(error.into());
+        }
+        let snapshot = snapshot.with_rulings(Arc::new(ruled.rulings));
         // A store of before may have such; `apply` takes no new ones.
         for shared in resources.shared() {
             tracing::warn!("{shared}, until it is taken from all but one of them");
@@ -97,7 +101,7 @@ impl Access {
             store,
             audit,
             snapshot: ArcSwap::from_pointee(snapshot),
-            shown: Shown { resources: shown, rulings: ruled }.into(),
+            shown: Shown { resources: shown, rulings: ruled.revision }.into(),
             generation: watch::channel(0).0,
             unread: behind::Unread::default(),
             codes: std::sync::OnceLock::new(),
@@ -125,13 +129,6 @@ impl Access {
     /// Makes everybody look again.
     pub(crate) fn tick(&self) {
         self.0.generation.send_modify(|generation| *generation = generation.wrapping_add(1));
-    }
-
-    fn take(&self, resources: &Resources, revision: Revision) -> Result<(), AccessError> {
-        if revision > self.shown().resources {
-            self.show(Snapshot::new(resources).map_err(AccessError::Broken)?, revision);
-        }
-        Ok(())
     }
 
     /// Decides by this from now on, unless a newer one is there.
@@ -294,7 +291,7 @@ impl Access {
         dry: bool,
     ) -> Result<Told, AccessError> {
         let (resources, was) = self.0.store.resources_to_change().await?;
-        self.take(&resources, was)?;
+        self.take(&resources, was).await?;
         self.may_change(by)?;
         let update = resources.update(text).map_err(AccessError::Mistakes)?;
         self.not_overtaken(since, was, &update.written).await?;
@@ -339,7 +336,7 @@ impl Access {
 
     async fn delete_once(&self, which: &[ResourceName], by: &By) -> Result<(), AccessError> {
         let (mut resources, was) = self.0.store.resources_to_change().await?;
-        self.take(&resources, was)?;
+        self.take(&resources, was).await?;
         self.may_change(by)?;
         for name in which {
             if !resources.remove(name) {
@@ -374,10 +371,11 @@ impl Access {
                 step = step.and(accesses);
             }
             access.0.audit.step(events, step).await?;
-            access.show(snapshot, was.next());
+            // First: what was another's of a name must not be the one's who has it now, for no moment.
             if given && let Err(error) = access.refresh_remote_accesses().await {
                 tracing::error!(%error, "the remote accesses of who joined or left are not seen yet");
             }
+            access.show(snapshot, was.next());
             Ok(())
         });
         done.await.unwrap_or(Err(AccessError::Stopping))

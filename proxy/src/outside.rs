@@ -17,6 +17,7 @@ pub use error::RemoteAccessError;
 pub use link::CodeError;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tidegate_common::audit::{Actor, Entry, Event, Note, RemoteAccessStep};
@@ -50,6 +51,8 @@ pub struct Settings {
     pub tell: Vec<UserName>,
     /// By what the gate sends codes.
     pub sends: Vec<Channel>,
+    /// How long the first wrong code waits for its answer that is one too many.
+    pub slowed: Duration,
 }
 
 impl Default for Settings {
@@ -62,6 +65,7 @@ impl Default for Settings {
             tell_before: Length::hours(24),
             tell: Vec::new(),
             sends: vec![Channel::Mail, Channel::Sms],
+            slowed: Duration::from_millis(500),
         }
     }
 }

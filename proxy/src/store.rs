@@ -49,11 +49,12 @@ pub use edits::Edit;
 pub use fleet::Drifts;
 pub use gates::{Gate, GateId};
 pub(crate) use outbox::with_notifications;
-pub use outbox::{Claimed, NotificationFilter, NotificationRow, NotificationState, Tried};
+pub use outbox::{Claimed, Claims, NotificationFilter, NotificationRow, NotificationState, Tried, Unread};
 pub use pool::within;
 pub use remote_accesses::RemoteAccessFilter;
 pub use requests::{Concern, RequestFilter};
 pub use revisions::{Revision, Revisions};
+pub use rulings::Ruled;
 pub use secrets::{Rewrapped, SecretRow, SecretSeen};
 pub use sessions::{SessionFilter, SessionRow};
 pub use url::StoreUrl;
@@ -296,6 +297,18 @@ impl Step {
             Box::pin(async move {
                 self.write(change).await?;
                 other.write(change).await
+            })
+        })
+    }
+
+    /// All of these one after the other, or none.
+    pub fn all(steps: Vec<Self>) -> Self {
+        Self::new(move |change| {
+            Box::pin(async move {
+                for step in steps {
+                    step.write(change).await?;
+                }
+                Ok(())
             })
         })
     }

@@ -7,6 +7,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 
 use nix::fcntl::posix_fallocate;
 
@@ -20,16 +21,32 @@ const BLOCK: u64 = 4096;
 /// The name of the file that asks for room beside the account files.
 pub const PROBE: &str = "reserve";
 
-/// Makes sure that there is room.
+/// As agents of before named it.
+pub const FORMER_PROBE: &str = "room";
+
+/// Makes sure that there is room. What an agent of before kept goes first, and is a part of it.
 ///
 /// # Errors
 /// When the disk has none.
 pub fn keep(paths: &Paths) -> io::Result<()> {
+    remove_former(paths);
     let needed = needed(paths);
     if fs::metadata(paths.reserve()).is_ok_and(|kept| kept.len() >= needed) {
         return Ok(());
     }
     replace(&paths.reserve(), &vec![0; usize::try_from(needed).unwrap_or_default()], 0o600)
+}
+
+/// Removes the file of an agent of before, if it is one: a plain file of the agent's own.
+fn remove_former(paths: &Paths) {
+    let former = paths.former_reserve();
+    let Ok(found) = former.symlink_metadata() else { return };
+    if !found.is_file() || found.uid() != nix::unistd::geteuid().as_raw() {
+        return;
+    }
+    if let Err(error) = fs::remove_file(&former) {
+        tracing::warn!(%error, left = %former.display(), "what an agent of before kept could not be removed");
+    }
 }
 
 /// What two copies of the account files take: they may grow, by whoever makes accounts.
@@ -82,5 +99,26 @@ mod tests {
         keep(paths).unwrap();
         assert!(fs::metadata(paths.reserve()).unwrap().len() > 1_000_000, "the file has grown");
         assert!(give_up(paths) && !give_up(paths));
+    }
+
+    #[test]
+    fn what_an_agent_of_before_kept_is_removed_and_nothing_else_of_that_name() {
+        let scratch = Scratch::new();
+        let paths = scratch.paths();
+        let former = paths.former_reserve();
+        fs::write(&former, [0; 10]).unwrap();
+        keep(paths).unwrap();
+        assert!(former.symlink_metadata().is_err());
+        keep(paths).unwrap();
+        let theirs = scratch.path().join("theirs");
+        fs::write(&theirs, "theirs").unwrap();
+        std::os::unix::fs::symlink(&theirs, &former).unwrap();
+        keep(paths).unwrap();
+        assert!(former.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
+        fs::remove_file(&former).unwrap();
+        fs::create_dir(&former).unwrap();
+        keep(paths).unwrap();
+        assert!(former.is_dir());
     }
 }

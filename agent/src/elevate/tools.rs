@@ -273,7 +273,7 @@ impl Backup {
 /// lock, so that no tool is at work; what a lock file of somebody else's guards is theirs.
 pub fn clear(paths: &Paths) {
     files::clear(&paths.etc, &FILES);
-    files::clear(&paths.etc, &[reserve::PROBE]);
+    files::clear(&paths.etc, &[reserve::PROBE, reserve::FORMER_PROBE]);
     for file in FILES {
         let backup = Backup::of(paths, file);
         told(fs::rename(&backup.aside, &backup.path), &backup.path);

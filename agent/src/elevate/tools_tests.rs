@@ -146,6 +146,7 @@ fn what_a_crash_left_of_a_tool_is_removed_and_nothing_else() {
         "group.4194305",
         ".gshadow.tidegate",
         ".reserve.tidegate",
+        ".room.tidegate",
         "subuid.lock",
     ] {
         // A number that no process has.

@@ -53,7 +53,8 @@ pub struct RemoteAccess {
     /// Keys that log the user in for as long as it lasts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<PublicKey>,
-    /// Whether it was given before the limited user of that name was made, who so does not go with it.
+    /// Whether it was given before the user of that name was made: it is another's, and a limited user
+    /// does not go with it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub before_user: bool,
 }

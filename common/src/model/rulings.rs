@@ -1,7 +1,7 @@
 //! What people have ruled about resources beside their text. It takes effect at once, without the
 //! resources being read again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{GroupReview, Panic, PanicScope};
 use crate::name::AccessGroupName;
@@ -13,6 +13,9 @@ pub struct Rulings {
     pub panics: Vec<Panic>,
     /// What is known of reviews of groups, where anything is.
     pub reviews: HashMap<AccessGroupName, GroupReview>,
+    /// Groups of whose reviews more is known than can be read, since a newer gate wrote it. In `reviews` is
+    /// what was known before, on which what lives rests.
+    pub unread: HashSet<AccessGroupName>,
 }
 
 impl Rulings {

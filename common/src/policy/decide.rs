@@ -159,7 +159,7 @@ pub(super) fn decide_live(snapshot: &Snapshot, facts: &Facts<'_>, live: Option<L
         return refuse(Why::UnknownCredential);
     };
     let Governing { group, terms, until } =
-        match govern(snapshot, user, credential, facts.action, facts.now, since) {
+        match govern(snapshot, user, credential, facts.action, facts.now, since, live.is_some()) {
             Ok(governing) => governing,
             Err(why) => return refuse(why),
         };
@@ -350,7 +350,8 @@ pub fn reachable<'a>(
         return Vec::new();
     };
     let governed = snapshot.credential_entries().filter_map(|credential| {
-        let Governing { group, until, .. } = govern(snapshot, user, credential, action, now, now).ok()?;
+        let governing = govern(snapshot, user, credential, action, now, now, false);
+        let Governing { group, until, .. } = governing.ok()?;
         if stopped::behind_target(snapshot, credential, group).is_some() {
             return None;
         }

@@ -2,6 +2,7 @@
 
 use super::decide::{Decision, Demand, Facts, Miss, counts, decide, demand, excepts, govern};
 use super::outside::{carry, enter};
+use super::review::is_unread;
 use super::verdict::GroupVerdict;
 use super::walk::{Step, walk};
 use crate::id::RemoteAccessId;
@@ -39,7 +40,7 @@ pub fn explain(snapshot: &Snapshot, facts: &Facts<'_>) -> Explanation {
         let steps = walk(facts, &decision, None, &[]);
         return Explanation { decision, groups: Vec::new(), steps };
     };
-    let governing = govern(snapshot, user, credential, facts.action, facts.now, facts.now).ok();
+    let governing = govern(snapshot, user, credential, facts.action, facts.now, facts.now, false).ok();
     let governing = governing.map(|governing| &governing.group.name);
     let verdict = |group: &crate::model::AccessGroup| {
         if !group.users.contains(facts.user) {
@@ -47,6 +48,7 @@ pub fn explain(snapshot: &Snapshot, facts: &Facts<'_>) -> Explanation {
         }
         match counts(snapshot, group, user, credential, facts.action, facts.now) {
             Err(miss) => GroupVerdict::Misses(miss),
+            Ok(_) if is_unread(snapshot, group) => GroupVerdict::Misses(Miss::Unread),
             Ok(terms) => {
                 let demands = word(demand(group, terms, facts.now));
                 let silent_watch = facts.action == Action::Session && terms.silent_watch;

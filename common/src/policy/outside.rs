@@ -224,8 +224,11 @@ pub fn enter<'a>(
     }
 }
 
-/// Whether a remote access is good now; its user group if so.
-pub(super) fn stands<'s>(
+/// Whether a remote access is good now, from wherever its user group allows; that group if so.
+///
+/// # Errors
+/// Why not.
+pub fn stands<'s>(
     snapshot: &'s Snapshot,
     access: &RemoteAccess,
     now: Timestamp,

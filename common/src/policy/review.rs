@@ -42,17 +42,24 @@ impl ReviewTimes {
     }
 }
 
-/// Since when a group grants nothing because nobody confirmed it, where that is so.
+/// Since when a group grants nothing because nobody confirmed it, where that is so. Of one of which that
+/// cannot be read nobody knows: it stands in its place, and lets nobody in ([`is_unread`]).
 pub(super) fn lapsed(snapshot: &Snapshot, group: &AccessGroup, now: Timestamp) -> Option<Timestamp> {
-    ReviewTimes::of(snapshot, group).map(|times| times.lapses).filter(|lapses| *lapses <= now)
+    let known = ReviewTimes::of(snapshot, group).filter(|_| !is_unread(snapshot, group));
+    known.map(|times| times.lapses).filter(|lapses| *lapses <= now)
 }
 
-/// Groups whose owners are to be told now.
+/// Whether a group asks for a review, of which a newer gate wrote what this one cannot read.
+pub(super) fn is_unread(snapshot: &Snapshot, group: &AccessGroup) -> bool {
+    group.review.is_some() && snapshot.rulings().unread.contains(&group.name)
+}
+
+/// Groups whose owners are to be told now; of one of which that cannot be read it is a newer gate's to tell.
 pub fn reviews_to_tell(
     snapshot: &Snapshot,
     now: Timestamp,
 ) -> impl Iterator<Item = (&AccessGroup, &ReviewTerms, ReviewTimes)> {
-    snapshot.groups().filter_map(move |group| {
+    snapshot.groups().filter(|group| !is_unread(snapshot, group)).filter_map(move |group| {
         let (review, times) = (group.review.as_ref()?, ReviewTimes::of(snapshot, group)?);
         let told = snapshot.rulings().reviews.get(&group.name).and_then(|known| known.told);
         times.tells(told, now).then_some((&**group, review, times))

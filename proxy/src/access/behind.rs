@@ -3,8 +3,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tidegate_common::model::{Resources, Snapshot};
+
 use super::{Access, AccessError};
-use crate::store::{RequestFilter, StoreError};
+use crate::store::{RequestFilter, Revision, StoreError};
 
 /// Open requests that are looked at; one that is older is read when somebody rests on it.
 const LOOKED_AT: u64 = 200;
@@ -89,7 +91,7 @@ impl Access {
     pub async fn refresh(&self) -> Result<(), AccessError> {
         let taken = async {
             let (resources, revision) = self.0.store.resources_to_change().await?;
-            self.take(&resources, revision)
+            self.take(&resources, revision).await
         };
         let taken = taken.await;
         match &taken {
@@ -100,6 +102,22 @@ impl Access {
             Err(_) => {}
         }
         taken
+    }
+
+    /// Decides by these from now on, where they are newer. By what became of remote accesses together with
+    /// them first, since what was another's of a name must not be the one's who has it now.
+    pub(super) async fn take(&self, resources: &Resources, revision: Revision) -> Result<(), AccessError> {
+        if revision <= self.shown().resources {
+            return Ok(());
+        }
+        let snapshot = Snapshot::new(resources).map_err(AccessError::Broken)?;
+        match self.refresh_remote_accesses().await {
+            // Of what cannot be read it is known that it cannot, and nothing new begins.
+            Ok(()) | Err(StoreError::Unread { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.show(snapshot, revision);
+        Ok(())
     }
 
     /// What others ruled, as it was read; one that cannot be read may stop anybody.

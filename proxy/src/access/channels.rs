@@ -38,7 +38,7 @@ impl Access {
         by: &By,
     ) -> Result<User, AccessError> {
         let (mut resources, was) = self.0.store.resources_to_change().await?;
-        self.take(&resources, was)?;
+        self.take(&resources, was).await?;
         self.is_there(by)?;
         let resource = ResourceName { kind: Kind::User, name: name.to_string() };
         let Some(user) = resources.users.iter_mut().find(|user| user.name == *name) else {

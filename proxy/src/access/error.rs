@@ -1,7 +1,7 @@
 //! What can go wrong with resources, and how it is told.
 
 use tidegate_common::model::{Kind, Mistakes, Panic, PanicScope, Problem, ResourceName, Resources};
-use tidegate_common::name::UserGroupName;
+use tidegate_common::name::{AccessGroupName, UserGroupName};
 use tidegate_common::policy::NoConfirmation;
 
 use super::{Behind, Overtaken};
@@ -84,6 +84,12 @@ pub enum AccessError {
     /// A confirmation does not count.
     #[error(transparent)]
     NoConfirmation(#[from] NoConfirmation),
+    /// It would be written over what this gate cannot read.
+    #[error(
+        "nothing was confirmed: a newer gate wrote of the review of access group `{0}` what this one cannot \
+         read; confirm it there, or upgrade this gate"
+    )]
+    UnreadReview(AccessGroupName),
     /// Another gate has told the owners of a group.
     #[error("they were told already")]
     ToldAlready,

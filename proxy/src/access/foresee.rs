@@ -81,7 +81,7 @@ impl Access {
         force: bool,
     ) -> Result<(Vec<(ResourceName, Written)>, Effect), AccessError> {
         let (resources, was) = self.0.store.resources_to_change().await?;
-        self.take(&resources, was)?;
+        self.take(&resources, was).await?;
         self.may_change(by)?;
         let since = if force { None } else { editors::said(text)? };
         let (before, text) = (self.snapshot(), text.to_owned());

@@ -1,5 +1,5 @@
-//! Limited users who are there no more, and others who are made by their name. Nothing that the former
-//! had comes alive for the later: what still stands of it ends at the latest when that one is made.
+//! Users who are there no more, limited or not, and others who are made by their name. Nothing that the
+//! former had comes alive for the later: what still stands of it ends at the latest when that one is made.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,25 +11,49 @@ use tidegate_common::name::{UserGroupName, UserName};
 use super::{Access, AccessError, By};
 use crate::store::{Step, Store};
 
+/// As what somebody is made.
+enum As<'a> {
+    User,
+    /// A limited one, with this group.
+    Limited(&'a UserGroupName),
+}
+
 impl Access {
-    /// What becomes of what another of the name had before a limited user is made, and the audit log's
-    /// records of it. Remote accesses are marked, and those that stand end with their keys and codes;
-    /// open requests end. Refused where a remote access or such a request is written meanwhile.
+    /// What becomes of what another of the name had before a user is made, and the audit log's records
+    /// of it. Remote accesses are marked, and those that stand end with their keys and codes; open
+    /// requests end. Refused where a remote access or such a request is written meanwhile.
+    ///
+    /// Of a limited user only those of their group let anybody in; a user may join any later. A limited
+    /// one who becomes a user in one text is another, too: nobody can tell whether it is the same person.
     pub(super) async fn over_before(
         &self,
         before: &Resources,
         put: &[Resource],
     ) -> Result<(Option<Step>, Vec<audit::Entry>), AccessError> {
-        let mut new: HashMap<&UserName, &UserGroupName> = HashMap::new();
+        let users: HashSet<&UserName> = before.users.iter().map(|user| &user.name).collect();
+        let mut new: HashMap<&UserName, As<'_>> = HashMap::new();
         for resource in put {
-            let Resource::UserGroup(group) = resource else { continue };
-            new.extend(group.limited_users.iter().map(move |limited| (&limited.name, &group.name)));
+            match resource {
+                Resource::User(user) if !users.contains(&user.name) => {
+                    new.insert(&user.name, As::User);
+                }
+                Resource::UserGroup(group) => {
+                    let limited = group.limited_users.iter();
+                    new.extend(limited.map(move |limited| (&limited.name, As::Limited(&group.name))));
+                }
+                _ => {}
+            }
         }
-        let mut there = HashSet::new();
+        let mut moved = HashSet::new();
         for (group, limited) in before.limited_users() {
-            there.insert(&limited.name);
-            if new.get(&limited.name).is_some_and(|of| **of == group.name) {
-                new.remove(&limited.name);
+            match new.get(&limited.name) {
+                Some(As::Limited(of)) if **of == group.name => {
+                    new.remove(&limited.name);
+                }
+                Some(As::Limited(_)) => {
+                    moved.insert(&limited.name);
+                }
+                Some(As::User) | None => {}
             }
         }
         if new.is_empty() {
@@ -38,11 +62,15 @@ impl Access {
         let names: Vec<UserName> = new.keys().copied().cloned().collect();
         let (known, were) = self.0.store.remote_accesses_of(&names).await?;
         let now = Timestamp::now();
-        let mut step = Store::remote_accesses_unchanged(were);
+        let mut steps = vec![Store::remote_accesses_unchanged(were)];
         let (mut over, mut entries) = (Vec::new(), Vec::new());
         for (access, was) in known {
-            let joins = new.get(&access.user).is_some_and(|group| **group == access.group);
-            if !joins || access.before_user {
+            let lets_in = match new.get(&access.user) {
+                Some(As::User) => true,
+                Some(As::Limited(group)) => **group == access.group,
+                None => false,
+            };
+            if !lets_in || access.before_user {
                 continue;
             }
             let mut access = RemoteAccess { before_user: true, ..access };
@@ -50,19 +78,20 @@ impl Access {
                 let by = "the gate".to_owned();
                 access.state = RemoteAccessState::Cancelled { at: now, by, comment: None };
                 access.keys.clear();
-                step = step.and(Store::entry_codes_revoked(access.id));
+                steps.push(Store::entry_codes_revoked(access.id));
                 entries.push(cancelled(&access));
             }
             over.push((access, was));
         }
         if !over.is_empty() {
-            step = step.and(Store::remote_accesses_changed(over));
+            steps.push(Store::remote_accesses_changed(over));
         }
         // Who is moved from another group keeps their requests.
-        let made: Vec<UserName> = names.into_iter().filter(|name| !there.contains(name)).collect();
-        let (requests, ended) = self.requests_ended(&made, now).await?;
+        let made: Vec<UserName> = names.into_iter().filter(|name| !moved.contains(name)).collect();
+        let (requests, ended) = self.requests_ended(&made, now, "another user of that name is made").await?;
+        steps.push(requests);
         entries.extend(ended);
-        Ok((std::iter::once(step).chain(requests).reduce(Step::and), entries))
+        Ok((Some(Step::all(steps)), entries))
     }
 
     /// The end of every request of these users that waits or is approved, and the audit log's records
@@ -71,12 +100,10 @@ impl Access {
         &self,
         users: &[UserName],
         now: Timestamp,
-    ) -> Result<(Option<Step>, Vec<audit::Entry>), AccessError> {
-        let (mut steps, mut entries) = (Vec::new(), Vec::new());
-        for user in users {
-            let was = self.0.store.requester(user).await?;
-            steps.push(Store::no_request_made(user.clone(), was));
-        }
+        why: &str,
+    ) -> Result<(Step, Vec<audit::Entry>), AccessError> {
+        let were = self.0.store.requesters(users).await?;
+        let (mut steps, mut entries) = (vec![Store::no_requests_made(were)], Vec::new());
         for (request, was) in self.0.store.open_requests_of(users).await? {
             let open = match request.state_at(now) {
                 RequestState::Pending => true,
@@ -85,13 +112,13 @@ impl Access {
                 _ => false,
             };
             if open {
-                let comment = Some(Note::new("its limited user is gone"));
+                let comment = Some(Note::new(why));
                 entries.push(By::proxy().did(Event::RequestCancelled { request: request.id, comment }));
                 let request = Request { state: RequestState::Cancelled { at: now }, ..request };
                 steps.push(Store::request_changed(request, was));
             }
         }
-        Ok((steps.into_iter().reduce(Step::and), entries))
+        Ok((Step::all(steps), entries))
     }
 }
 
@@ -102,6 +129,6 @@ fn cancelled(access: &RemoteAccess) -> audit::Entry {
         user: access.user.clone(),
         group: access.group.clone(),
         step: RemoteAccessStep::Cancelled,
-        said: Note::new("another limited user of that name is made"),
+        said: Note::new("another user of that name is made"),
     })
 }

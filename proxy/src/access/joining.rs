@@ -1,5 +1,5 @@
 //! Who joins a user group that gives access by itself has a remote access at once, without
-//! anybody's request. A limited user has none: such a one is full. What another of their name had
+//! anybody's request. A limited user has none: such a one is full. What another of anybody's name had
 //! before is `former`'s.
 
 use std::collections::HashSet;

@@ -10,7 +10,7 @@ use tidegate_common::name::UserName;
 
 use super::{Access, AccessError, By, Change};
 use crate::audit_log::Telling;
-use crate::store::{Revision, Step, Store};
+use crate::store::{Revision, Store};
 use crate::turn::Turn;
 
 impl Access {
@@ -40,7 +40,7 @@ impl Access {
     async fn remove_once(&self, waiting: &[UserName], now: Timestamp) -> Result<Vec<UserName>, AccessError> {
         let (known, accesses_were) = self.0.store.remote_accesses_of(waiting).await?;
         let (mut resources, was) = self.0.store.resources_to_change().await?;
-        self.take(&resources, was)?;
+        self.take(&resources, was).await?;
         let mut last = last_ones(known, now);
         // Another gate may have been faster.
         last.retain(|access| {
@@ -56,11 +56,11 @@ impl Access {
         events.extend(put.iter().map(|resource| Telling::from(written(resource))));
         let snapshot = Snapshot::new(&resources).map_err(AccessError::Broken)?;
         let users: Vec<_> = last.into_iter().map(|access| access.user).collect();
-        let (requests, ended) = self.requests_ended(&users, now).await?;
+        let (requests, ended) = self.requests_ended(&users, now, "its limited user is gone").await?;
         events.extend(ended.into_iter().map(Telling::from));
         // One that is given meanwhile keeps its user.
         let unchanged = Store::remote_accesses_unchanged(accesses_were);
-        let accesses = std::iter::once(unchanged).chain(requests).reduce(Step::and);
+        let accesses = Some(unchanged.and(requests));
         let change = Change { put, remove: Vec::new(), accesses, events, snapshot, was };
         self.commit(change, &By::proxy()).await?;
         Ok(users)

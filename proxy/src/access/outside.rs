@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 use tidegate_common::audit::{Event, Note};
-use tidegate_common::model::{Network, PublicKey, RemoteAccess, RemoteAccessWord, User};
+use tidegate_common::model::{Network, PublicKey, RemoteAccess, User};
 use tidegate_common::name::{UserGroupName, UserName};
 use tidegate_common::policy::{self, Coming, Located, Login, NoEntry, Outside, Proved, Side};
 use tidegate_common::time::Length;
@@ -118,11 +118,12 @@ impl Access {
     #[must_use]
     pub fn enrolled(&self, user: &UserName, key: &PublicKey) -> Option<Login> {
         let identity = key.identity();
-        let known = self.0.outside.accesses.load();
+        let (known, snapshot) = (self.0.outside.accesses.load(), self.snapshot());
         let now = Timestamp::now();
-        // What is over is remembered with its keys, and must not stand before what is good.
+        // What is over is remembered with its keys, and must not stand before what is good; nor must one
+        // whose user group lets its user in no more.
         let lets_in = |access: &&Arc<RemoteAccess>| {
-            access.word_at(now) == RemoteAccessWord::Active
+            policy::stands(&snapshot, access, now).is_ok()
                 && access.keys.iter().any(|one| one.identity() == identity)
         };
         let access = known.get(user)?.iter().filter(lets_in).max_by_key(|access| access.window.end)?;

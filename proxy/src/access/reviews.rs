@@ -22,8 +22,8 @@ impl Access {
     /// looked at.
     ///
     /// # Errors
-    /// When the user neither owns it nor stands in for an owner, its users were changed meanwhile, or
-    /// the store or the audit log failed.
+    /// When the user neither owns it nor stands in for an owner, its users were changed meanwhile, what a
+    /// newer gate wrote of it cannot be read, or the store or the audit log failed.
     pub async fn confirm_group(
         &self,
         group: &AccessGroupName,
@@ -35,6 +35,9 @@ impl Access {
         self.rule(|snapshot, rulings, was| {
             self.still_proved(by)?;
             let Confirmation { due, stands_in_for } = policy::confirm(snapshot, group, user, seen, at)?;
+            if rulings.unread.contains(group) {
+                return Err(AccessError::UnreadReview(group.clone()));
+            }
             let users = snapshot.group(group).map(|group| Notes::of(&group.users)).unwrap_or_default();
             let review = rulings.reviews.entry(group.clone()).or_default();
             let (by_whom, place) = (user.clone(), stands_in_for.clone());

@@ -1,5 +1,6 @@
 //! Rulings, and what else is known beside the resources' text: in the store with the audit record,
-//! and then decided by. Other gates see them as they see any change.
+//! and then decided by. Other gates see them as they see any change. Of what a newer gate wrote and this one
+//! cannot read nothing is lifted here, and all else is taken.
 
 use std::sync::Arc;
 
@@ -7,18 +8,37 @@ use tidegate_common::model::{Rulings, Snapshot};
 
 use super::{Access, AccessError};
 use crate::audit_log::Telling;
-use crate::store::{Revision, Step};
+use crate::store::{Revision, Ruled, Step, StoreError};
 use crate::turn::Turn;
 
 impl Access {
     /// Takes what another gate ruled.
     ///
     /// # Errors
-    /// When the store fails; all stays as it was then.
+    /// When the store fails, and all stays as it was then; or a panic cannot be read.
     pub async fn refresh_rulings(&self) -> Result<(), AccessError> {
-        let (rulings, revision) = self.read_rulings(self.0.store.rulings().await)?;
+        let Ruled { mut rulings, revision, panic, reviews } = self.0.store.rulings().await?;
+        warn(&reviews);
+        self.keep_known(&mut rulings, panic.is_some());
         self.show_rulings(rulings, revision);
-        Ok(())
+        Ok(self.read_rulings(panic.map_or(Ok(()), Err))?)
+    }
+
+    /// Of what cannot be read keeps what was known before: a panic that may be that one, and the reviews
+    /// of those groups.
+    fn keep_known(&self, rulings: &mut Rulings, is_panic_unread: bool) {
+        let snapshot = self.snapshot();
+        let known = snapshot.rulings();
+        if is_panic_unread {
+            let gone = known.panics.iter().filter(|panic| !rulings.is_stopped(&panic.scope));
+            let gone: Vec<_> = gone.cloned().collect();
+            rulings.panics.extend(gone);
+        }
+        for group in &rulings.unread {
+            if let Some(review) = known.reviews.get(group) {
+                rulings.reviews.insert(group.clone(), review.clone());
+            }
+        }
     }
 
     /// Changes the rulings: as they are, unless another gate is faster; then as they are then. Whether
@@ -29,7 +49,8 @@ impl Access {
     ) -> Result<(), AccessError> {
         let mut turn = Turn::take(&self.0.ruling).await;
         loop {
-            let (mut rulings, was) = self.0.store.rulings().await?;
+            let Ruled { mut rulings, revision: was, panic, .. } = self.0.store.rulings().await?;
+            self.keep_known(&mut rulings, panic.is_some());
             let (told, step) = change(&self.snapshot(), &mut rulings, was)?;
             let done = self.commit_ruling(told, step, rulings, was).await;
             if !turn.again(&done) {
@@ -65,5 +86,12 @@ impl Access {
             drop(shown);
             self.tick();
         }
+    }
+}
+
+/// Says which reviews of groups cannot be read: nothing new begins under those groups.
+pub(super) fn warn(reviews: &[StoreError]) {
+    for error in reviews {
+        tracing::error!(%error, "nothing new begins under an access group whose review cannot be read");
     }
 }

@@ -23,6 +23,7 @@ use crate::testing::until;
 mod over;
 mod servers;
 mod tls;
+mod unread;
 
 #[path = "../../../tests/src/sinks.rs"]
 #[allow(dead_code, reason = "the end-to-end tests use the rest")]

@@ -10,7 +10,7 @@ use tidegate_common::id::NotificationId;
 
 use super::pause::pause;
 use super::{Carrier, SendError, Shared};
-use crate::store::{Claimed, StoreError, Tried};
+use crate::store::{Claimed, Claims, StoreError, Tried, Unread};
 
 /// Sends of one channel that are under way at once.
 const AT_ONCE: usize = 4;
@@ -23,6 +23,9 @@ const HOUSE: Duration = Duration::from_secs(60);
 
 /// What is given up at once.
 const MOST_OVER: u64 = 500;
+
+/// What cannot be read is left for so long at least: meanwhile what can be read is claimed.
+const LEFT: Duration = Duration::from_secs(1);
 
 /// What came of one send: the notification, its claim, and that.
 type Done = (Claimed, Tried);
@@ -59,10 +62,35 @@ pub(super) async fn run(shared: &Shared, carrier: &Carrier) {
     }
 }
 
+/// Claims what is to be sent. What this gate cannot read is left to a newer one, and due again as what
+/// failed for now is; it holds up nothing behind it.
 async fn claim(shared: &Shared, carrier: &Carrier, room: usize) -> Result<Vec<Claimed>, StoreError> {
-    let now = Timestamp::now();
     let most = u64::try_from(room).unwrap_or(1);
-    shared.store.notifications_claim(carrier.channel(), most, now, until(shared, now)).await
+    loop {
+        let now = Timestamp::now();
+        let claimed =
+            shared.store.notifications_claim(carrier.channel(), most, now, until(shared, now)).await?;
+        let Claims { rows, unread } = claimed;
+        if unread.is_empty() {
+            return Ok(rows);
+        }
+        let left = unread.into_iter().map(|one| {
+            let Unread { id, claim, why, .. } = one;
+            tracing::info!(notification = %id, %why, "a notice is left to a gate that can read it");
+            (id, claim, Tried::Again(later(shared, one.attempts, LEFT).min(one.expires), Note::new(why)))
+        });
+        shared.store.notifications_settle(left.collect(), now).await?;
+        if !rows.is_empty() {
+            return Ok(rows);
+        }
+    }
+}
+
+/// When what was tried so often is tried again, not sooner than after so long.
+fn later(shared: &Shared, attempts: u32, least: Duration) -> Timestamp {
+    let wait = pause(shared.pause, attempts, rand::random()).max(least);
+    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_hours(1));
+    Timestamp::now().checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 /// Longer than a send takes, so that no other gate sends the same meanwhile.
@@ -77,9 +105,7 @@ async fn send(shared: &Shared, carrier: &Carrier, claimed: Claimed) -> Done {
         Err(SendError::Never(why)) => Tried::Failed(Note::new(why)),
         Err(SendError::Over(why)) => Tried::Dropped(Note::new(why)),
         Err(SendError::Later(why)) => {
-            let wait = pause(shared.pause, claimed.row.attempts, rand::random());
-            let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_hours(1));
-            let at = Timestamp::now().checked_add(wait).unwrap_or(Timestamp::MAX);
+            let at = later(shared, claimed.row.attempts, Duration::ZERO);
             Tried::Again(at.min(claimed.row.expires), Note::new(why))
         }
     };
@@ -142,14 +168,39 @@ pub(super) async fn keep_house(shared: &Shared) {
     }
 }
 
+/// The same of what no gate that could read it has sent.
+async fn give_up_unread(shared: &Shared, unread: Vec<Unread>, now: Timestamp) {
+    if unread.is_empty() {
+        return;
+    }
+    let (mut events, mut tried) = (Vec::new(), Vec::new());
+    for Unread { id, kind, recipient, channel, claim, why, .. } in unread {
+        tracing::warn!(notification = %id, %channel, %why, "a notice that cannot be read is given up");
+        let why = Note::new(format!("its time is over, and no gate that can read it has sent it: {why}"));
+        events.push(Event::NotificationFailed {
+            notification: id,
+            notice: Note::new(kind),
+            recipient: Note::new(recipient),
+            channel: Note::new(channel),
+            why: why.clone(),
+        });
+        tried.push((id, claim, Tried::Failed(why)));
+    }
+    if let Err(error) = write(shared, events, tried, now).await {
+        tracing::error!(error, "what came of notices could not be written down");
+    }
+}
+
 async fn give_up(shared: &Shared) -> Result<(), StoreError> {
     let now = Timestamp::now();
     loop {
         let over = shared.store.notifications_claim_expired(MOST_OVER, now, until(shared, now)).await?;
-        if over.is_empty() {
+        let Claims { rows, unread } = over;
+        if rows.is_empty() && unread.is_empty() {
             break;
         }
-        let done = over.into_iter().map(|claimed| {
+        give_up_unread(shared, unread, now).await;
+        let done = rows.into_iter().map(|claimed| {
             let channel = claimed.row.channel;
             let why = match &claimed.row.reason {
                 Some(reason) => format!("its time is over; the last try: {reason}"),

@@ -1,11 +1,12 @@
 //! Links: a code that is sent to the user of a remote access lets them in once, and enrols a key
 //! there for as long as the access lasts.
 //!
-//! A code has 130 random bits and is kept as a digest, so a right one is never refused for the wrong
-//! ones of others. Whoever types wrong ones is not listened to for a while by any gate, by user and by
-//! source.
+//! A code has 130 random bits and is kept as a digest, so a right one is never refused for wrong ones,
+//! nor held up. Wrong ones are counted by user and by source over all gates: beyond the first few of a
+//! quarter of an hour each is answered later than the one before, up to a few seconds.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tidegate_common::audit::{Note, RemoteAccessStep};
@@ -23,9 +24,17 @@ use crate::origin;
 use crate::store::{Store, WrongCodes};
 use crate::turn::Retryable as _;
 
-/// So many wrong codes are answered.
-const WRONG: WrongCodes =
-    WrongCodes { most: 5, within: SignedDuration::from_mins(15), of_source: 256, in_all: 4096 };
+/// So many wrong codes are answered at once.
+const ANSWERED: u32 = 5;
+/// How often the pause before the answer of one more is doubled.
+const DOUBLED: u32 = 3;
+/// What is counted: as long as the pause grows.
+const WRONG: WrongCodes = WrongCodes {
+    most: ANSWERED + DOUBLED,
+    within: SignedDuration::from_mins(15),
+    of_source: 256,
+    in_all: 4096,
+};
 /// Keys of one remote access.
 const MOST_KEYS: usize = 8;
 
@@ -80,6 +89,14 @@ fn plain(typed: &str) -> Option<Secret> {
         .collect();
     let fits = letters.len() == LETTERS && letters.bytes().all(|letter| ALPHABET.contains(&letter));
     fits.then(|| Secret::new(letters))
+}
+
+/// How long the answer to a wrong code is held back, which is the how-manieth of its user from there.
+fn pause(first: Duration, which: u32) -> Duration {
+    match which.checked_sub(ANSWERED) {
+        None | Some(0) => Duration::ZERO,
+        Some(more) => first.saturating_mul(1 << (more - 1).min(DOUBLED)),
+    }
 }
 
 impl RemoteAccesses {
@@ -185,13 +202,14 @@ impl RemoteAccesses {
         }
     }
 
-    /// Counts a wrong code; what who typed it is told.
+    /// Counts a wrong code; what who typed it is told, and not before their pause is over.
     async fn wrong(&self, user: &UserName, source: IpAddr, now: Timestamp) -> CodeError {
-        match self.0.store.listens_to_code(user, source, &WRONG, now).await {
-            Ok(true) => CodeError::Wrong,
-            Ok(false) => CodeError::Deaf,
-            Err(error) => CodeError::Failed(error.into()),
-        }
+        let which = match self.0.store.wrong_code(user, source, &WRONG, now).await {
+            Ok(which) => which,
+            Err(error) => return CodeError::Failed(error.into()),
+        };
+        tokio::time::sleep(pause(self.0.settings.slowed, which)).await;
+        if which <= ANSWERED { CodeError::Wrong } else { CodeError::Deaf }
     }
 
     /// Has a key log the user in for as long as the remote access lasts, which they entered by.
@@ -236,5 +254,19 @@ impl RemoteAccesses {
         let entry = told(&access, RemoteAccessStep::KeyEnrolled, key.to_string(), by);
         self.write(Store::remote_access_changed(access.clone(), was), vec![entry.into()]).await?;
         Ok(access)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_after_a_wrong_code_begins_with_the_sixth_grows_and_is_a_few_seconds_at_most() {
+        let millis = |which| pause(Duration::from_millis(500), which).as_millis();
+        let first: Vec<_> = (1..=ANSWERED).map(millis).collect();
+        assert_eq!(first, [0; 5]);
+        assert_eq!([6, 7, 8, 9, 10, u32::MAX].map(millis), [500, 1000, 2000, 4000, 4000, 4000]);
+        assert_eq!(millis(WRONG.most + 1), 4000, "who is not counted waits longest");
     }
 }

@@ -34,7 +34,7 @@ async fn world(approvers: &[&str], needed: u8) -> World {
     let border = Border { inside: vec!["10.0.0.0/8".parse().unwrap()], ..Border::default() };
     let world = World::within(border, &resources("no", "\"olga\", \"adam\"")).await;
     let approvers = approvers.iter().map(|name| user(name)).collect();
-    world.with_remote_accesses(Settings { approvers, needed, ..Settings::default() })
+    world.with_remote_accesses(Settings { approvers, needed, slowed: Duration::ZERO, ..Settings::default() })
 }
 
 impl World {
@@ -305,7 +305,7 @@ async fn before_a_remote_access_ends_its_user_is_told_once_and_of_a_short_one_no
     let (now, until) = (hours(49), hours(50));
     let mail = tidegate_common::notice::Channel::Mail;
     let claimed = world.store.notifications_claim(mail, 10, now, until).await.unwrap();
-    assert_eq!(claimed.len(), 1);
+    assert_eq!(claimed.rows.len(), 1);
 }
 
 on_both! {

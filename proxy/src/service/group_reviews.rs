@@ -22,6 +22,8 @@ pub enum Standing {
     Due,
     /// Nobody did, and the group grants nothing.
     Lapsed,
+    /// A newer gate wrote what this one cannot read, and nothing new begins under the group here.
+    Unread,
 }
 
 impl Standing {
@@ -32,6 +34,7 @@ impl Standing {
             Self::Confirmed => "confirmed",
             Self::Due => "due",
             Self::Lapsed => "LAPSED",
+            Self::Unread => "UNREAD",
         }
     }
 }
@@ -68,6 +71,7 @@ impl GroupReviewView {
         let confirmed =
             snapshot.rulings().reviews.get(&group.name).and_then(|known| known.confirmed.as_ref());
         let standing = match (now < times.due, now < times.lapses) {
+            _ if snapshot.rulings().unread.contains(&group.name) => Standing::Unread,
             (true, _) => Standing::Confirmed,
             (false, true) => Standing::Due,
             (false, false) => Standing::Lapsed,

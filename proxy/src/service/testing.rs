@@ -178,7 +178,7 @@ impl World {
         let now = jiff::Timestamp::now();
         let claimed = self.services.store.notifications_claim(Channel::Mail, 1, now, now).await.unwrap();
         let tried = |one: Claimed| (one.row.id, one.claim, Tried::Failed(Note::new("550 nobody")));
-        let tried = claimed.into_iter().map(tried).collect();
+        let tried = claimed.rows.into_iter().map(tried).collect();
         self.services.store.notifications_settle(tried, now).await.unwrap();
     }
 

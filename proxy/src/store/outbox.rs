@@ -8,15 +8,14 @@
 
 mod row;
 
-pub use row::{Claimed, NotificationFilter, NotificationRow, NotificationState, Tried};
+pub use row::{Claimed, Claims, NotificationFilter, NotificationRow, NotificationState, Tried, Unread};
 
 use jiff::{SignedDuration, Timestamp};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::ExprTrait as _;
 use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, QueryOrder as _, QuerySelect as _};
-use tidegate_common::audit::Note;
 use tidegate_common::id::NotificationId;
-use tidegate_common::notice::Channel;
+use tidegate_common::notice::{Channel, NoticeKind};
 use tidegate_common::policy::{Notification, Recipient};
 use tidegate_common::secret::Secret;
 
@@ -177,9 +176,24 @@ fn read(row: &Model) -> Result<NotificationRow, StoreError> {
     })
 }
 
+/// What is told of one that cannot be read.
+fn unread(row: &Model, claim: i64, why: &StoreError) -> Unread {
+    let recipient = row.user_name.clone().or_else(|| row.address.clone());
+    Unread {
+        id: NotificationId(u64::try_from(row.id).unwrap_or_default()),
+        kind: row.kind.clone(),
+        recipient: recipient.unwrap_or_else(|| Recipient::Everybody.to_string()),
+        channel: row.channel.clone(),
+        attempts: u32::try_from(row.attempts).unwrap_or_default(),
+        expires: at(row.expires),
+        claim,
+        why: why.to_string(),
+    }
+}
+
 impl Store {
     /// Claims at most so many notifications that are due on a channel, the longest due first, until
-    /// a moment. Those that cannot be read (a newer gate's) are given up.
+    /// a moment. Those of a kind that is not known are a newer gate's to send, and not claimed.
     ///
     /// # Errors
     /// When the database fails.
@@ -189,9 +203,10 @@ impl Store {
         most: u64,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Vec<Claimed>, StoreError> {
+    ) -> Result<Claims, StoreError> {
         let due = Entity::find()
             .filter(Column::Channel.eq(channel.word()))
+            .filter(Column::Kind.is_in(NoticeKind::ALL.map(NoticeKind::word)))
             .filter(Column::Expires.gt(now.as_millisecond()));
         self.claim(due, most, now, until).await
     }
@@ -205,7 +220,7 @@ impl Store {
         most: u64,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Vec<Claimed>, StoreError> {
+    ) -> Result<Claims, StoreError> {
         let over = Entity::find().filter(Column::Expires.lte(now.as_millisecond()));
         self.claim(over, most, now, until).await
     }
@@ -216,7 +231,7 @@ impl Store {
         most: u64,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Vec<Claimed>, StoreError> {
+    ) -> Result<Claims, StoreError> {
         let due: Vec<i64> = which
             .filter(Column::State.eq(NotificationState::Waiting.word()))
             .filter(is_due(now))
@@ -230,7 +245,7 @@ impl Store {
             .await
             .doing(READING)?;
         if due.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Claims::default());
         }
         let claim = i64::from_ne_bytes(rand::random());
         // Another gate may have been faster with some of them.
@@ -246,20 +261,16 @@ impl Store {
             .doing(DOING)?;
         let mine = Entity::find().filter(Column::Id.is_in(due)).filter(Column::Claim.eq(claim));
         let rows = mine.order_by_asc(Column::Id).all(&self.writer).await.doing(READING)?;
-        let (mut claimed, mut damaged) = (Vec::new(), Vec::new());
+        let mut claims = Claims::default();
         for row in rows {
             match read(&row) {
-                Ok(one) => claimed.push(Claimed { row: one, secret: row.secret.map(Secret::new), claim }),
-                Err(why) => {
-                    let id = NotificationId(u64::try_from(row.id).unwrap_or_default());
-                    damaged.push((id, claim, Tried::Failed(Note::new(why.to_string()))));
+                Ok(one) => {
+                    claims.rows.push(Claimed { row: one, secret: row.secret.map(Secret::new), claim });
                 }
+                Err(why) => claims.unread.push(unread(&row, claim, &why)),
             }
         }
-        if !damaged.is_empty() {
-            self.notifications_settle(damaged, now).await?;
-        }
-        Ok(claimed)
+        Ok(claims)
     }
 
     /// Writes down what came of tries, of those whose claim is still the last.

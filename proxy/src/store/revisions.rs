@@ -2,6 +2,7 @@
 //! number in the same transaction. Who wants to write what they made of an earlier state
 //! says which number that had, and is refused when it has moved meanwhile.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
@@ -10,7 +11,9 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{BinOper, ExprTrait as _};
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, DbBackend, Statement};
 
-use super::{Doing as _, Store, StoreError, changed_if_there};
+use tidegate_common::name::UserName;
+
+use super::{Doing as _, MOST_NAMED, Store, StoreError, changed_if_there};
 
 /// The channel on which PostgreSQL tells that some number has moved.
 pub(super) const CHANNEL: &str = "tidegate";
@@ -129,6 +132,28 @@ pub(super) async fn move_on(
     Ok(())
 }
 
+/// Moves the number of each of these users' requests from where it was read, as [`move_on`] does for
+/// one. A text may make thousands of users, of whom hardly any has made a request.
+pub(super) async fn move_requesters(
+    change: &DatabaseTransaction,
+    were: &[(UserName, Revision)],
+) -> Result<(), StoreError> {
+    let (first, others): (Vec<_>, Vec<_>) = were.iter().partition(|(_, was)| *was == Revision::default());
+    for (user, was) in others {
+        move_on(change, Of::Requester(user.as_str()), Some(*was)).await?;
+    }
+    for some in first.chunks(MOST_NAMED) {
+        let rows = some.iter().map(|(user, _)| ActiveModel { what: Set(requester(user)), number: Set(1) });
+        let inserted = Entity::insert_many(rows).exec_without_returning(change).await;
+        changed_if_there(inserted, "counted requests")?;
+    }
+    Ok(())
+}
+
+fn requester(user: &UserName) -> String {
+    Of::Requester(user.as_str()).key()
+}
+
 /// A number within the transaction that has just moved it.
 pub(super) async fn read_in(change: &DatabaseTransaction, of: Of<'_>) -> Result<Revision, StoreError> {
     let row = Entity::find_by_id(of.key()).one(change).await.doing("read what changed")?;
@@ -150,6 +175,17 @@ impl Store {
     pub(super) async fn revision(&self, of: Of<'_>) -> Result<Revision, StoreError> {
         let row = Entity::find_by_id(of.key()).one(&self.readers).await.doing("read what changed")?;
         Ok(row.map(|row| Revision(row.number)).unwrap_or_default())
+    }
+
+    /// Of each of these users' requests, in their order.
+    pub(super) async fn requester_revisions(&self, users: &[UserName]) -> Result<Vec<Revision>, StoreError> {
+        let mut numbers = HashMap::new();
+        for some in users.chunks(MOST_NAMED) {
+            let named = Entity::find().filter(Column::What.is_in(some.iter().map(requester)));
+            let rows = named.all(&self.readers).await.doing("read what changed")?;
+            numbers.extend(rows.into_iter().map(|row| (row.what, Revision(row.number))));
+        }
+        Ok(users.iter().map(|user| numbers.get(&requester(user)).copied().unwrap_or_default()).collect())
     }
 
     /// The numbers that are watched, as they are now.

@@ -1,5 +1,7 @@
 //! What is ruled beside the resources' text: panics, and what is known of reviews of groups.
 
+use std::collections::{HashMap, HashSet};
+
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
@@ -46,7 +48,20 @@ pub(super) mod review {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-fn reviewed(row: review::Model) -> Result<(AccessGroupName, GroupReview), StoreError> {
+/// Rulings as they were read. What cannot be read keeps nothing else from being known.
+#[derive(Debug)]
+pub struct Ruled {
+    /// Those that can be read, and of which groups a review cannot.
+    pub rulings: Rulings,
+    /// Which revision they are at least of.
+    pub revision: Revision,
+    /// Why a panic cannot be read, which may stop anybody.
+    pub panic: Option<StoreError>,
+    /// Why reviews cannot be read.
+    pub reviews: Vec<StoreError>,
+}
+
+fn reviewed(row: &review::Model) -> Result<(AccessGroupName, GroupReview), StoreError> {
     let what = || format!("review of access group {}", row.group_name);
     let group = row.group_name.parse().map_err(|error| StoreError::damaged(what(), error))?;
     let read = serde_json::from_str(&row.document);
@@ -62,19 +77,31 @@ impl Store {
     /// only if that is still the newest.
     ///
     /// # Errors
-    /// When the database fails or a row is damaged.
-    pub async fn rulings(&self) -> Result<(Rulings, Revision), StoreError> {
+    /// When the database fails.
+    pub async fn rulings(&self) -> Result<Ruled, StoreError> {
         let revision = self.revision(Of::Rulings).await?;
-        let rows = panic::Entity::find().all(&self.readers).await.doing("read panics")?;
-        let read = |row: panic::Model| {
-            let read = serde_json::from_str::<Panic>(&row.document);
-            read.map_err(|error| StoreError::unread(format!("panic {}", row.scope), error))
-        };
-        let mut panics = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let (mut panics, mut unread_panic) = (Vec::new(), None);
+        for row in panic::Entity::find().all(&self.readers).await.doing("read panics")? {
+            match serde_json::from_str::<Panic>(&row.document) {
+                Ok(panic) => panics.push(panic),
+                Err(why) => unread_panic = Some(StoreError::unread(format!("panic {}", row.scope), why)),
+            }
+        }
         panics.sort_by(|a, b| (a.since, &a.scope).cmp(&(b.since, &b.scope)));
-        let rows = review::Entity::find().all(&self.readers).await.doing("read reviews of groups")?;
-        let reviews = rows.into_iter().map(reviewed).collect::<Result<_, _>>()?;
-        Ok((Rulings { panics, reviews }, revision))
+        let (mut known, mut unread, mut reviews) = (HashMap::new(), HashSet::new(), Vec::new());
+        for row in review::Entity::find().all(&self.readers).await.doing("read reviews of groups")? {
+            match reviewed(&row) {
+                Ok((group, review)) => {
+                    known.insert(group, review);
+                }
+                Err(why) => {
+                    unread.extend(row.group_name.parse::<AccessGroupName>().ok());
+                    reviews.push(why);
+                }
+            }
+        }
+        let rulings = Rulings { panics, reviews: known, unread };
+        Ok(Ruled { rulings, revision, panic: unread_panic, reviews })
     }
 
     /// Writes a panic that begins, unless rulings have changed since `was`.

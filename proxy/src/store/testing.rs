@@ -8,12 +8,12 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use tidegate_common::audit::{EndCause, Event};
 use tidegate_common::grant::Standing;
-use tidegate_common::id::SessionId;
+use tidegate_common::id::{NotificationId, SessionId};
 use tidegate_common::name::{DeviceName, GateName};
 use tidegate_common::policy::Permit;
 
 use super::revisions::{self, Of};
-use super::{Enrolled, GateId, SessionRow, Step, Store, StoreError, StoreUrl, agents, gates};
+use super::{Enrolled, GateId, SessionRow, Step, Store, StoreError, StoreUrl, agents, gates, outbox};
 
 #[path = "../../../tests/src/postgres.rs"]
 #[allow(dead_code, reason = "the end-to-end tests use the rest")]
@@ -72,6 +72,13 @@ pub(crate) use on_both;
 pub fn server() -> &'static postgres::Server {
     static SERVER: OnceLock<postgres::Server> = OnceLock::new();
     SERVER.get_or_init(|| postgres::Server::start().unwrap())
+}
+
+/// What of a notification only a newer gate can read.
+#[derive(Debug, Clone, Copy)]
+pub enum Said {
+    Kind,
+    Body,
 }
 
 /// The name of a gate.
@@ -191,6 +198,27 @@ impl Store {
     /// A session is this now.
     pub async fn session_put(&self, session: &SessionRow) -> Result<(), StoreError> {
         self.audit_append_all(Vec::new(), Some(Self::session_put_step(session.clone()))).await
+    }
+
+    /// A notification says this, as another gate wrote it; in which state it is.
+    pub async fn notification_says(&self, id: NotificationId, what: Said, text: &str) -> String {
+        use sea_orm::ActiveValue::Set;
+        use sea_orm::EntityTrait as _;
+        let (own, text) = (i64::try_from(id.0).unwrap(), Set(text.to_owned()));
+        let row = match what {
+            Said::Kind => outbox::ActiveModel { id: Set(own), kind: text, ..Default::default() },
+            Said::Body => outbox::ActiveModel { id: Set(own), body: text, ..Default::default() },
+        };
+        outbox::Entity::update(row).exec(&self.writer).await.unwrap().state
+    }
+
+    /// A notification's time is over then.
+    pub async fn notification_expires(&self, id: NotificationId, at: Timestamp) {
+        use sea_orm::ActiveValue::Set;
+        use sea_orm::EntityTrait as _;
+        let (id, expires) = (Set(i64::try_from(id.0).unwrap()), Set(at.as_millisecond()));
+        let row = outbox::ActiveModel { id, expires, ..Default::default() };
+        outbox::Entity::update(row).exec(&self.writer).await.unwrap();
     }
 
     /// The device's agent has this key now, and a certificate of the same name.

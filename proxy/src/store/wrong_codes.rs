@@ -31,14 +31,14 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// How many wrong codes are listened to.
+/// How many wrong codes are counted.
 #[derive(Debug, Clone, Copy)]
 pub struct WrongCodes {
-    /// Of one user from one source.
+    /// Of one user from one source; who types more writes nothing.
     pub most: u32,
     /// For how long they count, from the first.
     pub within: SignedDuration,
-    /// Users that are counted of one source: whoever makes up names is not listened to.
+    /// Users that are counted of one source: whoever makes up names has all that are counted at once.
     pub of_source: u64,
     /// Users and sources that are counted in all.
     pub in_all: u64,
@@ -62,21 +62,22 @@ impl WrongCodes {
 }
 
 impl Store {
-    /// Counts one more wrong code of this user from there; whether it was still listened to.
+    /// Counts one more wrong code of this user from there; which it is, from 1. One that is not counted
+    /// is one more than are.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn listens_to_code(
+    pub async fn wrong_code(
         &self,
         user: &UserName,
         source: IpAddr,
         bounds: &WrongCodes,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<u32, StoreError> {
         let (user, source) = (user.as_str(), source.to_string());
-        // Whoever is not listened to has nothing written.
+        // Whoever is not counted has nothing written.
         if !self.has_codes_left(user, &source, bounds, now).await? {
-            return Ok(false);
+            return Ok(bounds.most.saturating_add(1));
         }
         match self.count_code(user, &source, bounds, now).await {
             // Another gate has counted the first at the same moment.
@@ -109,7 +110,7 @@ impl Store {
         source: &str,
         bounds: &WrongCodes,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<u32, StoreError> {
         let (from, until) = bounds.began(now);
         let over = Condition::any().add(Column::Since.lte(from)).add(Column::Since.gt(until));
         let change = self.writer.begin().await.doing(WROTE)?;
@@ -132,7 +133,8 @@ impl Store {
         }
         let row = Entity::find_by_id((user.to_owned(), source.to_owned())).one(&change).await.doing(READ)?;
         change.commit().await.doing(WROTE)?;
-        Ok(row.is_some_and(|row| row.wrong <= bounds.most()))
+        let counted = row.and_then(|row| u32::try_from(row.wrong).ok());
+        Ok(counted.unwrap_or_else(|| bounds.most.saturating_add(1)))
     }
 
     /// Forgets the wrong codes of this user from there: one was right.
@@ -150,8 +152,10 @@ mod tests {
     use super::*;
     use crate::store::testing::{Temporary, on_both};
 
+    /// So many are listened to.
+    const HEARD: u32 = 2;
     const BOUNDS: WrongCodes =
-        WrongCodes { most: 2, within: SignedDuration::from_mins(10), of_source: 3, in_all: 5 };
+        WrongCodes { most: 4, within: SignedDuration::from_mins(10), of_source: 3, in_all: 5 };
     const ONE: &str = "192.0.2.7";
     const OTHER: &str = "192.0.2.8";
 
@@ -160,8 +164,20 @@ mod tests {
         async fn listens(&self, name: &str, source: &str, minutes: i64) -> bool {
             let now = Timestamp::from_second(1_798_761_600 + minutes * 60).unwrap();
             let (user, source) = (name.parse().unwrap(), source.parse().unwrap());
-            self.listens_to_code(&user, source, &BOUNDS, now).await.unwrap()
+            self.wrong_code(&user, source, &BOUNDS, now).await.unwrap() <= HEARD
         }
+    }
+
+    async fn which_wrong_code_it_is_is_known_up_to_so_many_and_then_nothing_is_written() {
+        let temporary = Temporary::new().await;
+        let (user, source) = ("olga".parse().unwrap(), ONE.parse().unwrap());
+        let now = Timestamp::from_second(1_798_761_600).unwrap();
+        for which in [1, 2, 3, 4, 5, 5] {
+            let wrong = temporary.store.wrong_code(&user, source, &BOUNDS, now).await.unwrap();
+            assert_eq!(wrong, which);
+        }
+        let row = Entity::find().one(&temporary.store.readers).await.unwrap().unwrap();
+        assert_eq!(row.wrong, 4);
     }
 
     async fn wrong_codes_count_by_user_and_source_for_a_while_and_a_right_one_ends_that() {
@@ -203,6 +219,7 @@ mod tests {
     }
 
     on_both! {
+        which_wrong_code_it_is_is_known_up_to_so_many_and_then_nothing_is_written,
         wrong_codes_count_by_user_and_source_for_a_while_and_a_right_one_ends_that,
         who_makes_up_names_is_not_listened_to_and_fills_nothing,
         of_codes_that_are_typed_at_once_no_more_are_listened_to,

@@ -103,7 +103,9 @@ pub(in crate::policy) fn excepts(
     }
 }
 
-/// The exceptional access that lasts longest, or else the group that governs, or why none does.
+/// The exceptional access that lasts longest, or else the group that governs, or why none does. `lives` says
+/// whether it is of an access that goes on: nothing new begins under a group of whose review is known what
+/// cannot be read, nor does it make room for one that demands less.
 pub(in crate::policy) fn govern<'a>(
     snapshot: &'a Snapshot,
     user: &UserEntry,
@@ -111,6 +113,7 @@ pub(in crate::policy) fn govern<'a>(
     action: Action,
     now: Timestamp,
     since: Timestamp,
+    lives: bool,
 ) -> Result<Governing<'a>, Why> {
     let exceptions = snapshot.exceptions_of(user);
     let excepts = exceptions.filter(|one| excepts(&one.access, credential, action, now).is_ok());
@@ -139,6 +142,9 @@ pub(in crate::policy) fn govern<'a>(
         }
     }
     match best {
+        Some((_, group, _)) if !lives && review::is_unread(snapshot, group) => {
+            Err(Why::NoGroup { closest: Some((group.name.clone(), Miss::Unread)) })
+        }
         Some((_, group, terms)) => Ok(Governing { group, terms, until: None }),
         None => Err(Why::NoGroup { closest: closest.map(|(name, miss)| (name.clone(), miss)) }),
     }

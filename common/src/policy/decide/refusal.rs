@@ -39,6 +39,12 @@ impl fmt::Display for Refusal {
                 "access group `{group}` gives no access to {} now: nobody confirmed its users in time; ask its owner to",
                 self.target
             ),
+            Why::NoGroup { closest: Some((group, Miss::Unread)) } => write!(
+                f,
+                "access group `{group}` gives no access to {} on this gate, which cannot read what a newer one wrote of \
+                 its review; ask an administrator to upgrade it",
+                self.target
+            ),
             _ => {
                 // Of any credential alike, also of none.
                 let what = match self.action {
@@ -123,13 +129,16 @@ pub enum Miss {
     /// Its owners did not confirm its users in time.
     #[error("nobody confirmed its users in time, so it grants nothing since {0:.0}")]
     Unconfirmed(Timestamp),
+    /// A newer gate wrote something of its review.
+    #[error("its review was written by a newer gate, and this one cannot read it")]
+    Unread,
 }
 
 impl Miss {
     /// How far the group is from counting.
     pub(super) fn distance(&self) -> u8 {
         match self {
-            Self::Closed | Self::Unconfirmed(_) | Self::Begins(_) | Self::Ended(_) => 0,
+            Self::Closed | Self::Unconfirmed(_) | Self::Unread | Self::Begins(_) | Self::Ended(_) => 0,
             Self::Action(_) => 1,
             Self::Criteria(_) | Self::OtherCredential => 2,
             Self::NotListed => 3,

@@ -277,6 +277,7 @@ fn snapshot(resources: &Resources, ruled: &Ruled) -> Snapshot {
     let rulings = Rulings {
         panics: ruled.panics.iter().map(panic).collect(),
         reviews: ruled.confirmed.iter().map(review).collect(),
+        ..Rulings::default()
     };
     Snapshot::new(resources).unwrap().with_rulings(std::sync::Arc::new(rulings))
 }

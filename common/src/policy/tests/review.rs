@@ -100,6 +100,64 @@ fn a_group_that_lapsed_vetoes_no_other() {
 }
 
 #[test]
+fn a_group_whose_review_only_a_newer_gate_can_read_lets_nobody_in_and_what_lives_goes_on() {
+    let snapshot = group(ALL, REVIEWED);
+    let given = permit(ask("ops@db01").of(&snapshot));
+    let unread = |snapshot: &Snapshot, group: &str| {
+        let rulings = Rulings { unread: [group.parse().unwrap()].into(), ..Rulings::default() };
+        snapshot.with_rulings(Arc::new(rulings))
+    };
+    let newer = unread(&snapshot, "dba");
+    // Also once it would have lapsed as far as is known.
+    for at in [noon(), after(DAY)] {
+        let refusal = refused(ask("ops@db01").at(at).of(&newer));
+        assert_eq!(
+            refusal.to_string(),
+            "access group `dba` gives no access to ops@db01 on this gate, which cannot read what a newer one wrote of \
+             its review; ask an administrator to upgrade it"
+        );
+        let why = refusal.why().to_string();
+        assert!(why.contains("`dba`, but its review was written by a newer gate"), "{why}");
+    }
+    let explained = ask("ops@db01").explained(&newer);
+    assert_eq!(
+        explained.groups[0].1.to_string(),
+        "does not count: its review was written by a newer gate, and this one cannot read it"
+    );
+    let user = "operator".parse().unwrap();
+    assert!(reachable(&newer, &user, &Coming::ASKED, Action::Session, noon()).is_empty());
+    // A session goes on to the end that was known before.
+    let again = |at| recheck(&newer, &given, at, Coming::ASKED, &[], &[]);
+    assert_eq!(again(after(5)).unwrap().expires(), Some(after(DAY)));
+    assert_eq!(again(after(DAY)).unwrap_err(), EndReason::TimeOver);
+    // The newer gate tells the owners.
+    assert_eq!(reviews_to_tell(&snapshot, after(0)).count(), 1);
+    assert_eq!(reviews_to_tell(&newer, after(0)).count(), 0);
+    // One that asks for no review is not concerned, nor is another.
+    let _ = permit(ask("ops@db01").of(&unread(&snapshot, "other")));
+    let _ = permit(ask("ops@db01").of(&unread(&group(ALL, "session = {}"), "dba")));
+}
+
+#[test]
+fn a_group_whose_review_cannot_be_read_makes_no_room_for_one_that_demands_less() {
+    let asks =
+        REVIEWED.replace("session = {}", "approvers = [\"boss\"]\nsession = { approval = { needed = 1 } }");
+    let both = format!(
+        "[[access_group]]\nname = \"dba\"\nusers = [\"operator\"]\ncriteria = {{ {ALL} }}\n{asks}\n\
+         [[access_group]]\nname = \"all\"\nusers = [\"operator\"]\ncriteria = {{ {ALL} }}\nsession = {{}}\n"
+    );
+    let both = world(&both);
+    let rulings = Rulings { unread: [name()].into(), ..Rulings::default() };
+    let newer = both.with_rulings(Arc::new(rulings));
+    for at in [noon(), after(DAY)] {
+        let why = refused(ask("ops@db01").at(at).of(&newer)).why().to_string();
+        assert!(why.contains("its review was written by a newer gate"), "{why}");
+    }
+    // Once it can be read, and had lapsed, it does.
+    assert_eq!(permit(ask("ops@db01").at(after(DAY)).of(&both)).group().as_str(), "all");
+}
+
+#[test]
 fn an_owner_confirms_those_that_they_saw_and_nobody_else_does() {
     let snapshot = group(ALL, REVIEWED);
     let seen = digest_of_users(snapshot.group(&name()).unwrap());

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use tidegate_common::policy;
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,6 +85,54 @@ async fn a_gate_that_cannot_read_what_a_newer_one_wrote_begins_nothing_new_until
     one.sql("UPDATE request SET state = 'revoked', document = '{\"tea\":true,' || substr(document, 2)");
     let ended = two.access.still_lives(&permit, &mut basis, now).await.unwrap_err();
     assert_eq!(ended, EndReason::Unchecked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_reaches_a_gate_that_cannot_read_a_review_or_another_panic() {
+    let (one, two) = two_gates().await;
+    let reviewed = "[[device]]\nname = \"web01\"\n[[credential]]\nname = \"adm@web01\"\n[[access_group]]\n\
+                    name = \"web\"\nusers = [\"operator\"]\ncriteria = { accounts = [\"adm\"] }\nsession = {}\n\
+                    review = { owners = [\"one\"], every = \"30d\", from = 2999-01-01 }\n";
+    one.apply(reviewed).await;
+    two.keep_up().await;
+    let (proved, target) = (crate::access::tests::proved("operator"), "adm@web01".parse().unwrap());
+    let (origin, claims) = ("192.0.2.7".parse().unwrap(), Claims::default());
+    let decide = || two.access.decide(&proved, &target, Action::Session, origin, &claims);
+    let permitted = async |is: bool| {
+        let decided = async || matches!(decide().await, Ok(Decision::Permitted(_)));
+        until("it is decided so", async || (decided().await == is).then_some(())).await;
+    };
+    let changed = |change: &str| {
+        let told = "UPDATE revision SET number = number + 1 WHERE what = 'rulings'; NOTIFY tidegate";
+        one.sql(&format!("{change}; {told}"));
+    };
+    permitted(true).await;
+    changed("INSERT INTO group_review VALUES ('web', '{\"confirmed\":1}')");
+    permitted(false).await;
+    // Of the group that it is of, and of no other.
+    assert!(two.access.is_current().is_ok() && two.ask().await.is_ok());
+    let (group, owner) = ("web".parse().unwrap(), user("one"));
+    let seen = policy::digest_of_users(one.access.snapshot().group(&group).unwrap());
+    let refused = one.access.confirm_group(&group, &owner, &seen, &by("one")).await.unwrap_err();
+    assert!(matches!(refused, AccessError::UnreadReview(_)), "{refused}");
+    // The gate on which it begins cannot read the review, nor can the one that hears of it.
+    let stops = async |name: &str| {
+        let (scope, why) = (PanicScope::User(user(name)), "a drill".parse().unwrap());
+        one.access.begin_panic(scope.clone(), why, &By::proxy()).await.unwrap();
+        until("it is stopped", async || two.access.snapshot().rulings().is_stopped(&scope).then_some(()))
+            .await;
+        scope
+    };
+    let scope = stops("operator").await;
+    one.access.lift_panic(&scope, &By::proxy()).await.unwrap();
+    until("it is lifted", async || (!two.access.snapshot().rulings().is_stopped(&scope)).then_some(())).await;
+    changed("DELETE FROM group_review");
+    permitted(true).await;
+    // Nor does a panic that cannot be read keep one that can from being known.
+    changed("INSERT INTO panic VALUES ('all', '{\"tea\":true}')");
+    until("the gate knows", async || two.access.is_current().is_err().then_some(())).await;
+    stops("operator").await;
+    assert!(two.access.still_in(&proved).is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ impl World {
         let now = Timestamp::now();
         let until = now + jiff::SignedDuration::from_hours(1);
         let claimed = self.store.notifications_claim(Channel::Mail, 100, now, until).await.unwrap();
-        let kept = claimed.last().and_then(|claimed| claimed.secret.clone()).unwrap();
+        let kept = claimed.rows.last().and_then(|claimed| claimed.secret.clone()).unwrap();
         assert!(kept.reveal().starts_with("sealed:1:"), "a code waits in the clear");
         let vault = &self.vault;
         assert!(vault.open_waiting("remote access 999", &kept).await.is_err(), "another's");
@@ -101,7 +101,8 @@ async fn who_guesses_is_not_listened_to_for_a_while_and_others_are() {
     assert!(matches!(world.redeem("olga", &adam).await, Err(CodeError::Deaf)), "nor to somebody else's");
     // Nor by another gate of the same store.
     let (store, access, audit) = (world.store.clone(), world.access.clone(), world.audit.clone());
-    let other = RemoteAccesses::new(store, access, audit, world.vault.clone(), Settings::default());
+    let settings = Settings { slowed: Duration::ZERO, ..Settings::default() };
+    let other = RemoteAccesses::new(store, access, audit, world.vault.clone(), settings);
     let told = why(other.redeem(&user("olga"), "guess", OUTSIDE.parse().unwrap()).await);
     assert_eq!(
         told,
@@ -119,6 +120,23 @@ async fn who_guesses_is_not_listened_to_for_a_while_and_others_are() {
         matches!(world.redeem("olga", "guess").await, Err(CodeError::Wrong)),
         "what was wrong is forgotten"
     );
+}
+
+async fn who_guesses_again_and_again_waits_and_a_right_code_does_not() {
+    let world = world(&[], 1).await;
+    let made = world.remote_accesses.create(&new(None), &by("boss")).await.unwrap();
+    let (olga, adam) = (world.code(made[0].id).await, world.code(made[1].id).await);
+    // Nobody waits so long: what is answered at all within the test did not wait.
+    let slow = Settings { slowed: Duration::from_secs(24 * 3600), ..Settings::default() };
+    let world = world.with_remote_accesses(slow);
+    for _ in 0..5 {
+        assert!(matches!(world.redeem("olga", "guess").await, Err(CodeError::Wrong)));
+    }
+    let slowed = tokio::time::timeout(Duration::from_millis(300), world.redeem("olga", "guess")).await;
+    assert!(slowed.is_err(), "{slowed:?}");
+    assert!(world.redeem("olga", &olga).await.is_ok());
+    assert!(world.redeem("adam", &adam).await.is_ok());
+    assert!(matches!(world.redeem("olga", "guess").await, Err(CodeError::Wrong)), "it is forgotten");
 }
 
 async fn whoever_makes_up_names_locks_no_right_code_out() {
@@ -196,13 +214,57 @@ async fn a_key_that_was_enrolled_more_than_once_logs_in_by_the_active_access_tha
     }
 }
 
+async fn an_enrolled_key_logs_in_by_an_access_whose_group_lets_its_user_in_and_else_is_the_users_own() {
+    let world = world(&[], 1).await;
+    world.apply("[[user_group]]\nname = \"night\"\nusers = [\"olga\"]\n").await;
+    let key: PublicKey = SECOND.parse().unwrap();
+    let mut ids = Vec::new();
+    for (group, hours) in [("field", 3), ("night", 1)] {
+        let (group, duration) = (group.parse().unwrap(), Length::hours(hours));
+        let asked = NewRemoteAccess { group, duration, ..new(Some("olga")) };
+        let id = world.remote_accesses.create(&asked, &by("boss")).await.unwrap()[0].id;
+        world.remote_accesses.enrol(id, &key, &by("olga")).await.unwrap();
+        ids.push(id);
+    }
+    let login = || world.access.enrolled(&user("olga"), &key);
+    let by_which = || match login() {
+        Some(Login::Enrolled { access, .. }) => Some(access),
+        _ => None,
+    };
+    let is_in = |login: Login| {
+        let proved = Proved { user: user("olga"), login: login.into(), origin: OUTSIDE.parse().unwrap() };
+        world.access.still_in(&proved)
+    };
+    assert_eq!(by_which(), Some(ids[0]));
+    let off = "[[user_group]]\nname = \"field\"\nenabled = false\nusers = [\"olga\", \"adam\"]\n";
+    world.apply(off).await;
+    assert_eq!(by_which(), Some(ids[1]), "the later end is of a group that is disabled");
+    assert_eq!(is_in(login().unwrap()), Ok(()));
+    world.apply(&off.replace("enabled = false\n", "").replace("\"olga\", ", "")).await;
+    assert_eq!(by_which(), Some(ids[1]), "and now lists her no more");
+    // Where none is good, the key is the user's own.
+    world.apply("[[user_group]]\nname = \"night\"\n").await;
+    assert_eq!(login(), None);
+    let own =
+        format!("[[user]]\nname = \"olga\"\nemail = \"o@example.org\"\nkeys = [\"{KEY}\", \"{SECOND}\"]\n");
+    world.apply(&own).await;
+    let proved = Proved {
+        user: user("olga"),
+        login: Login::Key(key.clone()).into(),
+        origin: "10.1.2.3".parse().unwrap(),
+    };
+    assert_eq!((login(), world.access.still_in(&proved)), (None, Ok(())));
+}
+
 on_both! {
     a_code_lets_its_user_in_once_however_it_is_typed_and_nobody_else,
     a_code_is_good_no_more_when_it_has_expired_was_sent_again_or_was_taken_back,
     by_a_channel_that_is_not_set_no_code_is_sent_and_the_one_before_stays_good,
     who_guesses_is_not_listened_to_for_a_while_and_others_are,
+    who_guesses_again_and_again_waits_and_a_right_code_does_not,
     whoever_makes_up_names_locks_no_right_code_out,
     a_code_of_an_access_that_is_not_good_from_there_is_not_used_up,
     a_key_that_is_enrolled_by_a_code_logs_in_until_its_access_ends,
     a_key_that_was_enrolled_more_than_once_logs_in_by_the_active_access_that_ends_last,
+    an_enrolled_key_logs_in_by_an_access_whose_group_lets_its_user_in_and_else_is_the_users_own,
 }

@@ -1,5 +1,7 @@
 //! Users who are made with a user group, and go with the last of their remote accesses.
 
+mod later;
+
 use tidegate_common::audit::Verb;
 use tidegate_common::id::RequestId;
 use tidegate_common::notice::Channel;

@@ -96,6 +96,36 @@ pub struct Claimed {
     pub claim: i64,
 }
 
+/// One that is claimed and cannot be read, since a newer gate wrote it; what stands beside what it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// Its number.
+    pub id: NotificationId,
+    /// Of which kind.
+    pub kind: String,
+    /// For whom.
+    pub recipient: String,
+    /// By what.
+    pub channel: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it is given up.
+    pub expires: Timestamp,
+    /// By which claim.
+    pub claim: i64,
+    /// Why it cannot be read.
+    pub why: String,
+}
+
+/// What a gate has claimed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// What it can read.
+    pub rows: Vec<Claimed>,
+    /// What it cannot, which it leaves to one that can.
+    pub unread: Vec<Unread>,
+}
+
 /// What came of a try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tried {

@@ -1,7 +1,8 @@
+use tidegate_common::audit::Note;
 use tidegate_common::notice::Notice;
 
 use super::*;
-use crate::store::testing::{Temporary, gate, on_both};
+use crate::store::testing::{Said, Temporary, gate, on_both};
 
 fn told(user: &str, by: &str) -> Notification {
     let (recipient, notice) = (Recipient::User(user.parse().unwrap()), Notice::Test { by: Note::new(by) });
@@ -19,7 +20,7 @@ async fn put(store: &Store, told: Vec<Notification>) {
 
 async fn claim(store: &Store, most: u64, now: Timestamp) -> Vec<Claimed> {
     let until = now + SignedDuration::from_secs(60);
-    store.notifications_claim(Channel::Mail, most, now, until).await.unwrap()
+    store.notifications_claim(Channel::Mail, most, now, until).await.unwrap().rows
 }
 
 fn ids(claimed: &[Claimed]) -> Vec<u64> {
@@ -136,13 +137,40 @@ async fn what_is_too_old_is_claimed_to_be_given_up_and_is_forgotten_after_a_mont
     put(store, vec![told("operator", "a")]).await;
     let day = 24 * 3600;
     assert_eq!(claim(store, 1, moment(day)).await, [], "nobody sends it any more");
-    let over = store.notifications_claim_expired(9, moment(day), moment(day + 60)).await.unwrap();
+    let over = store.notifications_claim_expired(9, moment(day), moment(day + 60)).await.unwrap().rows;
     let given_up = vec![(over[0].row.id, over[0].claim, Tried::Failed(Note::new("too old")))];
     store.notifications_settle(given_up, moment(day)).await.unwrap();
     for (days, left) in [(30, 1), (32, 0)] {
         store.notifications_forget(moment(days * day)).await.unwrap();
         assert_eq!(store.notifications(&NotificationFilter::default()).await.unwrap().len(), left);
     }
+}
+
+async fn what_a_newer_gate_wrote_is_given_up_by_none_before_its_time_and_left_to_it_where_its_kind_is_new() {
+    let temporary = Temporary::new().await;
+    let store = &temporary.store;
+    put(store, vec![told("operator", "a"), told("approver", "b"), told("boss", "c")]).await;
+    store.notification_says(NotificationId(1), Said::Body, "{\"tea\":true}").await;
+    store.notification_says(NotificationId(2), Said::Kind, "tea").await;
+    let claim = async |now: Timestamp| {
+        store.notifications_claim(Channel::Mail, 9, now, now + SignedDuration::from_secs(60)).await
+    };
+    let claims = claim(moment(0)).await.unwrap();
+    assert_eq!(ids(&claims.rows), [3]);
+    let [unread] = &claims.unread[..] else { panic!("{claims:?}") };
+    let known = (unread.id.0, unread.kind.as_str(), unread.recipient.as_str(), unread.attempts);
+    assert_eq!(known, (1, "test", "operator", 1));
+    let later = Tried::Again(moment(20), Note::new(&unread.why));
+    store.notifications_settle(vec![(unread.id, unread.claim, later)], moment(1)).await.unwrap();
+    // The newer one is there at last.
+    let body = serde_json::to_string(&Notice::Test { by: Note::new("a") }).unwrap();
+    assert_eq!(store.notification_says(NotificationId(1), Said::Body, &body).await, "waiting");
+    assert_eq!(ids(&claim(moment(20)).await.unwrap().rows), [1]);
+    // What no gate could read ends with its time, whatever its kind.
+    let day = 24 * 3600;
+    let over = store.notifications_claim_expired(9, moment(day), moment(day + 60)).await.unwrap();
+    assert_eq!(over.unread, [], "a kind that is new says what can be read here");
+    assert_eq!(ids(&over.rows), [1, 2, 3]);
 }
 
 async fn a_link_s_code_is_for_its_sender_alone_and_gone_once_it_is_sent() {
@@ -180,6 +208,7 @@ on_both! {
     of_gates_that_claim_at_the_same_moment_each_has_its_own,
     one_that_failed_for_now_is_due_later_and_one_that_failed_is_listed_with_the_reason,
     what_is_too_old_is_claimed_to_be_given_up_and_is_forgotten_after_a_month,
+    what_a_newer_gate_wrote_is_given_up_by_none_before_its_time_and_left_to_it_where_its_kind_is_new,
     a_link_s_code_is_for_its_sender_alone_and_gone_once_it_is_sent,
     whoever_causes_notices_without_end_is_not_listened_to,
 }

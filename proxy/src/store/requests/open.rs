@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 use tidegate_common::model::Request;
 use tidegate_common::name::UserName;
 
-use super::super::revisions::{self, Of, Revision};
+use super::super::revisions::{self, Revision};
 use super::super::{Doing as _, MOST_NAMED, Step, Store, StoreError};
 use super::{Column, Entity};
 
@@ -33,12 +33,19 @@ impl Store {
         Ok(all)
     }
 
-    /// Writes nothing, and is refused if this user made a request since `was`
-    /// ([`Self::requester`]); one that is being made is refused and looked at again.
+    /// How often each of these users has made requests, as [`Self::requester`] says of one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn requesters(&self, users: &[UserName]) -> Result<Vec<(UserName, Revision)>, StoreError> {
+        let numbers = self.requester_revisions(users).await?;
+        Ok(users.iter().cloned().zip(numbers).collect())
+    }
+
+    /// Writes no request, and is refused if one of these users made any since they were read
+    /// ([`Self::requesters`]); one that is being made is refused and looked at again.
     #[must_use]
-    pub fn no_request_made(user: UserName, was: Revision) -> Step {
-        Step::new(move |change| {
-            Box::pin(async move { revisions::move_on(change, Of::Requester(user.as_str()), Some(was)).await })
-        })
+    pub fn no_requests_made(were: Vec<(UserName, Revision)>) -> Step {
+        Step::new(move |change| Box::pin(async move { revisions::move_requesters(change, &were).await }))
     }
 }

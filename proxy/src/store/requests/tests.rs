@@ -132,6 +132,26 @@ async fn what_was_made_of_an_earlier_state_is_refused_and_nothing_of_it_is_writt
     assert_eq!(store.requests(&RequestFilter::default()).await.unwrap().len(), 1);
 }
 
+async fn a_request_that_is_made_after_its_user_was_looked_at_is_seen_among_thousands_who_made_none() {
+    let temporary = Temporary::new().await;
+    let store = &temporary.store;
+    let mut users: Vec<UserName> = (0..1200).map(|number| format!("u{number}").parse().unwrap()).collect();
+    users.push(request(1).user);
+    let were = store.requesters(&users).await.unwrap();
+    made(store, request(1)).await.unwrap();
+    assert!(!store.takes(Store::no_requests_made(were.clone())).await, "the first one is seen");
+    let read = store.requesters(&users).await.unwrap();
+    assert!(store.takes(Store::no_requests_made(read.clone())).await);
+    assert!(!store.takes(Store::no_requests_made(read)).await, "each is written once");
+    // One that is being made meanwhile is refused, the first of a user as any other.
+    for (user, was) in [&were[0], &were[1200]] {
+        let late = Request { user: user.clone(), ..request(2) };
+        let late = take(store, Store::request_made(late, *was)).await;
+        assert!(matches!(late, Err(StoreError::Changed)), "{user}: {late:?}");
+    }
+    assert!(store.takes(Store::no_requests_made(Vec::new())).await);
+}
+
 async fn the_store_itself_refuses_a_second_vote_of_a_person() {
     let temporary = Temporary::new().await;
     let twice = Request { votes: vec![vote("zoe"), vote("zoe")], ..request(1) };
@@ -176,6 +196,7 @@ on_both! {
     a_request_is_found_by_each_of_its_credentials_until_that_is_left_out,
     as_many_sessions_are_counted_as_a_request_is_for_and_no_more,
     what_was_made_of_an_earlier_state_is_refused_and_nothing_of_it_is_written,
+    a_request_that_is_made_after_its_user_was_looked_at_is_seen_among_thousands_who_made_none,
     the_store_itself_refuses_a_second_vote_of_a_person,
     a_request_that_cannot_be_read_is_told_apart_where_its_row_says_that_it_is_over,
 }
