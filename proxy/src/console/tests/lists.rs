@@ -29,7 +29,7 @@ async fn remote_accesses_fit_and_machines_have_all_of_them() {
     assert_eq!(made.status, 0, "{}", made.err);
     let list = on_80(&world, "admin", "remote-access list").await;
     for part in
-        ["ID  STATE", "USER GROUP", "pending", "field-engineers", "limited", "in 29d", "LEFT", "replace"]
+        ["ID  STATE", "USER GROUP", "pending", "field-engineers", "limited", "in 30d", "LEFT", "replace"]
     {
         assert!(list.contains(part), "no `{part}` in {list}");
     }
@@ -51,7 +51,7 @@ async fn changes_fit_and_machines_have_all_of_them() {
         .await;
     assert_eq!(made.status, 0, "{}", made.err);
     let list = on_80(&world, "auditor", "change list").await;
-    for part in ["CHG-2041  waiting-approval  dba", "in 29d", "Restart the"] {
+    for part in ["CHG-2041  waiting for approval  dba", "in 30d", "Restart the"] {
         assert!(list.contains(part), "no `{part}` in {list}");
     }
     let csv = world.says("auditor", "change list -o csv").await.out;
