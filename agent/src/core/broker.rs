@@ -32,8 +32,8 @@ impl State {
             return;
         }
         let deadline = now.boot.saturating_add(self.lease.0);
-        let (phase, since, drift) = (Phase::Waiting, now.boot, Vec::new());
-        self.grants.insert(session, Grant { order, phase, deadline, since, drift, dated: None });
+        let (phase, since, drift, dated) = (Phase::Waiting, now.boot, Vec::new(), order.expires);
+        self.grants.insert(session, Grant { order, phase, deadline, since, drift, dated });
         self.waiting.push_back(Job::Grant(session));
     }
 

@@ -102,16 +102,12 @@ impl State {
         held.filter(|held| matches!(held.unit, Unit::Created { .. })).cloned().collect()
     }
 
-    /// The end that the session's account expires with, unless somebody has brought that forward: the one
-    /// that it was given last, or the one that it was created with.
+    /// The end that the session's account expires with at the least, unless somebody has brought that
+    /// forward or it was never moved: the one that it was given last, and the journal's where that was
+    /// before this agent began.
     fn dated(&self, session: SessionId) -> Option<jiff::Timestamp> {
-        let given = self.grants.get(&session).and_then(|grant| grant.dated);
-        given.or_else(|| {
-            self.created(session).iter().find_map(|held| match &held.unit {
-                Unit::Created { expires, .. } => *expires,
-                _ => None,
-            })
-        })
+        let grant = self.grants.get(&session)?;
+        grant.dated.or(grant.order.expires)
     }
 
     /// When a grant ends by itself.

@@ -71,7 +71,7 @@ pub(super) struct Grant {
     pub since: u64,
     /// What was found changed of it while it lives, told at its end.
     pub drift: Vec<Drift>,
-    /// The later end that its account was given last to expire with, as far as this agent knows.
+    /// The end that its account was given last to expire with, as far as this agent knows.
     pub dated: Option<jiff::Timestamp>,
 }
 

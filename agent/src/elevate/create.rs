@@ -205,7 +205,8 @@ fn day_after(end: jiff::Timestamp) -> i64 {
 }
 
 /// The day on which the account expires, where it has to be moved along with its session's end, which was
-/// `from` before.
+/// `from` before. It may still be the one that it was made with: a move may have failed, or its agent died
+/// before it.
 ///
 /// # Errors
 /// When somebody else has brought it forward.
@@ -220,11 +221,12 @@ fn too_early(
     let Some(before) = expiry(paths, account)?.filter(|_| there) else {
         return Err(format!("the account `{account}` is gone, though the agent had made it"));
     };
+    let as_made = matches!(delta, Delta::Created { expires, .. } if *expires == before);
     let day = day_after(end);
     let late_enough = match before.parse::<i64>() {
         // It does not expire.
         _ if before.is_empty() => true,
-        Ok(now) if now >= day_after(from) => now >= day,
+        Ok(now) if as_made || now >= day_after(from) => now >= day,
         _ => return Err(format!("somebody else has `{account}` expire before its session ends; left so")),
     };
     Ok((!late_enough).then_some(before))

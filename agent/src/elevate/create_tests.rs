@@ -266,6 +266,10 @@ fn an_account_expires_later_with_its_session_unless_somebody_has_brought_that_fo
         assert_eq!(late, refused.failure);
         assert_eq!(expires(), day);
     }
+    // As it was made: it was never moved.
+    std::fs::write(&shadow, text.replace(":30008:", ":30001:")).unwrap();
+    elevator.expire_later(at(30_007), at(30_009), &held).unwrap();
+    assert_eq!(expires(), "30010");
     let gone = elevator.undo(held);
     assert!(gone.iter().all(|gone| gone.result == Ok(None)), "{gone:?}");
     as_before(&scratch);

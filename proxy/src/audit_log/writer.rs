@@ -54,8 +54,16 @@ pub async fn run(
 ) {
     let (tell_copy, copied_to) = watch::channel(chain.seq);
     let copying = tokio::spawn(lines::follow(store.clone(), lines, copied_to));
-    let mut writer =
-        Writer { store, chain, sure: true, kept: VecDeque::new(), tried: 0, dropped: 0, away: None, watched };
+    let mut writer = Writer {
+        store,
+        chain,
+        sure: true,
+        kept: VecDeque::new(),
+        tried: (0, None),
+        dropped: 0,
+        away: None,
+        watched,
+    };
     let mut batch = Vec::new();
     loop {
         let next = waiting.recv_many(&mut batch, BATCH);
@@ -95,8 +103,8 @@ struct Writer {
     sure: bool,
     /// What has happened and is not in the store yet.
     kept: VecDeque<Batch>,
-    /// How many of them, from the first on, the last transaction was for.
-    tried: usize,
+    /// How many of them, from the first on, the last transaction was for, and where it would end.
+    tried: (usize, Option<Chain>),
     /// How many there was no room for.
     dropped: u64,
     /// When the database was found away last, and what it said: those who waited already then
@@ -164,7 +172,7 @@ impl Writer {
             let _ = done.send(answer);
         }
         // What is kept from here on was in no transaction yet.
-        self.tried = self.tried.min(self.kept.len());
+        self.tried.0 = self.tried.0.min(self.kept.len());
     }
 
     async fn try_together(&mut self, entries: &[Moment], step: Option<Step>) -> Result<u64, AuditError> {
@@ -172,7 +180,7 @@ impl Writer {
             Ok(()) => {
                 let written = self.commit(entries, step).await;
                 // If it was written all the same, so were those of it that are kept now.
-                self.tried = usize::MAX;
+                self.tried.0 = usize::MAX;
                 written
             }
             Err(error) => Err(error),
@@ -185,12 +193,8 @@ impl Writer {
     }
 
     fn keep(&mut self, entries: Vec<Moment>, with: With, error: &AuditError) -> AuditError {
+        // Refused or not: what met another's step is taken the next time.
         let step = match with {
-            // It would be refused again.
-            With::Lasting(_) if error.is_for_good() => {
-                tracing::error!(%error, "what goes with records of the audit log was not stored");
-                None
-            }
             With::Lasting(step) => Some(step),
             With::Nothing | With::Step(_) => None,
         };
@@ -205,15 +209,13 @@ impl Writer {
 
     /// Writes what is kept, and makes sure of where the log ends.
     async fn settle(&mut self) -> Result<(), AuditError> {
-        if !self.sure {
-            let end = last(&self.store).await?;
-            if end.seq > self.chain.seq {
-                self.kept.drain(..self.tried.min(self.kept.len()));
-            }
-            self.moved(end);
-            self.sure = true;
-        }
         loop {
+            if !self.sure {
+                let end = last(&self.store).await?;
+                self.kept.drain(..self.written(end));
+                self.moved(end);
+                self.sure = true;
+            }
             if self.dropped > 0 && self.kept_entries() < MOST_KEPT {
                 let entries = vec![(Event::AuditDropped { records: self.dropped }.into(), now())];
                 self.kept.push_back(Batch { entries, step: None });
@@ -222,26 +224,40 @@ impl Writer {
             let Some(first) = self.kept.front() else { return Ok(()) };
             let step = first.step.as_ref().map(LastingStep::step);
             // Each step has a transaction of its own.
-            self.tried = match &step {
+            self.tried.0 = match &step {
                 Some(_) => 1,
                 None => self.kept.iter().take(BATCH).take_while(|kept| kept.step.is_none()).count(),
             };
             let some: Vec<Moment> =
-                self.kept.iter().take(self.tried).flat_map(|kept| kept.entries.iter().cloned()).collect();
-            match self.commit(&some, step).await {
-                Ok(_) => drop(self.kept.drain(..self.tried)),
-                Err(error) => {
-                    if let Some(first) = self.kept.front_mut()
-                        && first.step.is_some()
-                        && error.is_for_good()
-                    {
-                        tracing::error!(%error, "what goes with records of the audit log was not stored");
-                        first.step = None;
-                    }
-                    return Err(error);
+                self.kept.iter().take(self.tried.0).flat_map(|kept| kept.entries.iter().cloned()).collect();
+            match (self.commit(&some, step).await, self.kept.front_mut()) {
+                (Ok(_), _) => drop(self.kept.drain(..self.tried.0)),
+                (Err(error), Some(Batch { step: refused @ Some(_), .. })) if error.is_for_good() => {
+                    tracing::error!(%error, "what goes with records of the audit log was not stored");
+                    *refused = None;
                 }
+                (Err(error), _) => return Err(error),
             }
         }
+    }
+
+    /// How many of what is kept, from the first on, a log has that ends there: the last transaction's,
+    /// or those of one before it whose answer came after it was given up.
+    fn written(&self, end: Chain) -> usize {
+        if end == self.chain {
+            return 0;
+        }
+        let (tried, would_end) = self.tried;
+        if would_end == Some(end) {
+            return tried.min(self.kept.len());
+        }
+        let mut chain = self.chain;
+        let leads_there = |kept: &Batch| {
+            let moved =
+                kept.entries.iter().all(|(telling, at)| chain.append(telling.entry.clone(), *at).is_ok());
+            moved && chain == end
+        };
+        self.kept.iter().position(leads_there).map_or(0, |last| last.saturating_add(1))
     }
 
     /// Writes all of them, with the step, or none; returns the first one's number.
@@ -277,6 +293,7 @@ impl Writer {
             Err(error @ StoreError::Changed) => Err(AuditError::Append(Arc::new(error))),
             Err(error) => {
                 self.sure = false;
+                self.tried.1 = Some(next);
                 Err(AuditError::Append(Arc::new(error)))
             }
         }
@@ -335,4 +352,42 @@ fn session(body: &str) -> Option<String> {
 fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::Temporary;
+
+    #[tokio::test]
+    async fn what_came_into_the_log_after_it_was_given_up_is_known_and_nothing_beside_it_counts_as_written() {
+        let store = Temporary::new().await.store.clone();
+        let watched = Watched { newest: watch::channel(0).0, told: watch::channel(0).0 };
+        let mut writer = Writer {
+            store,
+            chain: Chain::start(),
+            sure: false,
+            kept: VecDeque::new(),
+            tried: (0, None),
+            dropped: 0,
+            away: None,
+            watched,
+        };
+        let (mut end, mut ends) = (Chain::start(), vec![Chain::start()]);
+        for why in ["first", "second", "third"] {
+            let moment: Moment = (Event::Stopped { why: Note::new(why) }.into(), now());
+            end.append(moment.0.entry.clone(), moment.1).unwrap();
+            ends.push(end);
+            writer.kept.push_back(Batch { entries: vec![moment], step: None });
+        }
+        // The last transaction was for the first two; the answer to one of the first alone is here now.
+        writer.tried = (2, Some(ends[2]));
+        let known: Vec<_> = ends.iter().map(|end| writer.written(*end)).collect();
+        assert_eq!(known, [0, 1, 2, 3]);
+        // Whose end that is nobody knows: all are written again.
+        assert_eq!(writer.written(Chain { seq: 2, ..ends[1] }), 0);
+        // What was refused stood between, and came into the log with what is kept of its transaction.
+        writer.tried = (1, Some(Chain { seq: 2, ..ends[1] }));
+        assert_eq!(writer.written(Chain { seq: 2, ..ends[1] }), 1);
+    }
 }

@@ -8,7 +8,7 @@ use sea_orm::{ActiveValue::Set, Condition, QueryOrder as _, QuerySelect as _};
 
 use tidegate_common::id::SessionId;
 
-use super::{Doing as _, GateId, Step, Store, StoreError, within};
+use super::{Doing as _, GateId, MOST_NAMED, Step, Store, StoreError, within};
 
 /// How long a step on a server may take; whoever asked for it waits as long.
 const LONGEST_STEP: Duration = Duration::from_secs(45);
@@ -78,16 +78,20 @@ impl Store {
         step: Option<Step>,
     ) -> Result<(), StoreError> {
         const DOING: &str = "appended to the audit log";
-        let rows = records.into_iter().map(ActiveModel::from);
+        let insert = |some: &[AuditRow]| Entity::insert_many(some.iter().cloned().map(ActiveModel::from));
         let work = async {
-            let Some(step) = step else {
+            if step.is_none() && records.len() <= MOST_NAMED {
                 // One statement is all or none by itself, and one way to the database and back.
-                Entity::insert_many(rows).exec_without_returning(&self.writer).await.doing(DOING)?;
+                insert(&records).exec_without_returning(&self.writer).await.doing(DOING)?;
                 return Ok(());
-            };
+            }
             let change = self.writer.begin().await.doing(DOING)?;
-            step.write(&change).await?;
-            Entity::insert_many(rows).exec_without_returning(&change).await.doing(DOING)?;
+            if let Some(step) = step {
+                step.write(&change).await?;
+            }
+            for some in records.chunks(MOST_NAMED) {
+                insert(some).exec_without_returning(&change).await.doing(DOING)?;
+            }
             change.commit().await.doing(DOING)
         };
         if self.is_shared() {
@@ -238,9 +242,15 @@ mod tests {
         assert_eq!(store.audit_from(own, 1, 1).await.unwrap(), [row(1)]);
         assert!(store.audit_append_all(vec![row(4), row(3)], None).await.is_err());
         assert_eq!(store.audit_last(own).await.unwrap(), Some(row(3)), "all or none");
+        // More than a statement can name, as an import has.
+        let step = || Some(Step::new(|_| Box::pin(async { Ok(()) })));
+        assert!(store.audit_append_all((4..12_000).chain([1]).map(row).collect(), step()).await.is_err());
+        assert_eq!(store.audit_last(own).await.unwrap(), Some(row(3)), "all or none");
+        store.audit_append_all((4..12_000).map(row).collect(), step()).await.unwrap();
+        assert_eq!(store.audit_last(own).await.unwrap(), Some(row(11_999)));
         let session = SessionId::new(1, 1);
-        assert_eq!(store.audit_of_session(session, None, 10).await.unwrap(), [row(2), row(3)]);
-        assert_eq!(store.audit_of_session(session, Some((own, 2)), 10).await.unwrap(), [row(3)]);
+        assert_eq!(store.audit_of_session(session, None, 2).await.unwrap(), [row(2), row(3)]);
+        assert_eq!(store.audit_of_session(session, Some((own, 2)), 1).await.unwrap(), [row(3)]);
         assert_eq!(store.audit_of_session(SessionId::new(2, 2), None, 10).await.unwrap(), []);
     }
 
