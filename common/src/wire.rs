@@ -147,8 +147,11 @@ pub enum FromProxy {
     /// (their environment carries [`SESSION_VARIABLE`]).
     Attached { session: SessionId },
     /// The grant, which is this gate's, shall end later than it was to: then. One that is not
-    /// applied, that ends, or that ends no earlier is answered with a sentence and stays as it is. Sent
-    /// on links of version [`EXTENDS`] on; given again while there is no answer.
+    /// applied, that ends, or that has a later end than this or none is answered with a sentence and
+    /// stays as it is. One that has this end is answered as given, once the account's day is moved where
+    /// it was not yet. Of several ends that wait while another is given, the last that came counts, and
+    /// the others are answered with a sentence. Sent on links of version [`EXTENDS`] on; given again
+    /// while there is no answer.
     Extend { session: SessionId, gate: GateName, until: jiff::Timestamp },
     /// End the grant and the session's processes now.
     Revoke { session: SessionId },

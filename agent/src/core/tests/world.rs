@@ -65,6 +65,12 @@ pub struct World {
     pub(super) granted: BTreeSet<SessionId>,
 }
 
+/// The account that was created for the session, as the journal has it.
+fn created(disk: &Ledger, session: SessionId) -> Vec<Held> {
+    let held = disk.held.iter().filter(|held| held.holders.contains(&session));
+    held.filter(|held| matches!(held.unit, Unit::Created { .. })).cloned().collect()
+}
+
 impl World {
     pub(super) fn new() -> Self {
         let before = BTreeSet::from(["g0".to_owned()]);
@@ -197,7 +203,7 @@ impl World {
                 let result = self.apply(&order, &fresh, &joined).map(|()| Vec::new());
                 self.inbox.push_back(Event::Applied { session, result });
             }
-            Effect::Extend { session, until, fresh, joined, .. } => {
+            Effect::Extend { session, from, until, fresh, joined, accounts } => {
                 self.locked = false;
                 assert!(self.later_ends.contains(&(session, until)), "{session} was to end otherwise");
                 let disk = self.disk();
@@ -205,7 +211,12 @@ impl World {
                 assert!(entry.is_none_or(|entry| entry.extending == Some(until)), "no record of the end");
                 assert!(entry.is_none_or(|entry| entry.expires < Some(until)), "{session} ends then already");
                 let order = GrantOrder { expires: Some(until), ..self.orders[&session].clone() };
+                if entry.is_some() {
+                    assert_eq!(accounts, created(&disk, session), "other accounts than {session} has");
+                }
                 let result = self.apply(&order, &fresh, &joined);
+                let result = result
+                    .and_then(|()| self.may_expire_later(session, from, &accounts).map_err(NotApplied::from));
                 self.inbox.push_back(Event::Extended { session, result });
             }
             Effect::Retire { session, from, until, accounts, units } => {

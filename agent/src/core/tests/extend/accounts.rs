@@ -101,6 +101,34 @@ fn a_day_that_was_not_moved_with_its_end_is_moved_with_the_next() {
 }
 
 #[test]
+fn a_day_that_somebody_has_brought_forward_stays_and_the_order_is_refused() {
+    // Before the order, which leaves the first end; and once the journal has the later one.
+    for journalled in [false, true] {
+        let mut world = created();
+        let earlier = now(FIRST / 2).wall;
+        if !journalled {
+            world.days.insert(session(1), earlier);
+        }
+        extend(&mut world, 1, LATER);
+        if journalled {
+            while end(&world) != now(LATER).wall {
+                assert!(one(&mut world), "the journal has no later end");
+            }
+            world.days.insert(session(1), earlier);
+        }
+        world.settle();
+        world.is_sane();
+        let told = answer(&world, 1).unwrap().unwrap_err();
+        assert!(told.contains("somebody else"), "{told}");
+        let ends = if journalled { LATER } else { FIRST };
+        assert_eq!((end(&world), day(&world)), (now(ends).wall, earlier));
+        assert_eq!(rules(&world), [rule(ends)]);
+        revoke(&mut world, 1);
+        assert_eq!(world.host, world.theirs);
+    }
+}
+
+#[test]
 fn an_account_goes_with_its_session_whichever_step_of_a_later_end_that_comes_after() {
     for steps in 0..12 {
         let mut world = created();
