@@ -87,15 +87,18 @@ impl World {
         Ok(())
     }
 
-    /// Whether accounts that were created still expire with the end of before, and not earlier, which is
-    /// somebody else's doing.
+    /// Whether accounts that were created still expire with the end of before or as they were made, and not
+    /// earlier, which is somebody else's doing.
     pub(super) fn may_expire_later(
         &self,
         session: SessionId,
         from: jiff::Timestamp,
         accounts: &[Held],
     ) -> Result<(), Failure> {
-        match accounts.first().filter(|_| self.days[&session] < from) {
+        let day = self.days[&session];
+        let as_made =
+            |held: &&Held| matches!(held.unit, Unit::Created { expires, .. } if expires == Some(day));
+        match accounts.iter().find(|held| day < from && !as_made(held)) {
             Some(held) => Err(held.unit.failure("somebody else has it expire before its session ends")),
             None => Ok(()),
         }

@@ -129,6 +129,27 @@ fn a_day_that_somebody_has_brought_forward_stays_and_the_order_is_refused() {
 }
 
 #[test]
+fn a_day_that_was_brought_forward_stays_also_where_the_agent_was_started_anew_since() {
+    let mut world = created();
+    extend(&mut world, 1, LATER);
+    world.settle();
+    world.die(None, false);
+    world.settle();
+    world.link(0, LEASE);
+    world.down_all();
+    world.settle();
+    // Later than the account was made to expire, and earlier than it was given since.
+    let earlier = now((FIRST + LATER) / 2).wall;
+    world.days.insert(session(1), earlier);
+    extend(&mut world, 1, LATEST);
+    world.settle();
+    let told = answer(&world, 1).unwrap().unwrap_err();
+    assert!(told.contains("somebody else") && day(&world) == earlier, "{told}");
+    revoke(&mut world, 1);
+    assert_eq!(world.host, world.theirs);
+}
+
+#[test]
 fn an_account_goes_with_its_session_whichever_step_of_a_later_end_that_comes_after() {
     for steps in 0..12 {
         let mut world = created();
