@@ -166,6 +166,17 @@ impl Store {
         assert_eq!(one.exec(&self.writer).await.unwrap().rows_affected, 1);
     }
 
+    /// No request can be read any more; each is in this state, as its row says.
+    pub async fn requests_damaged(&self, state: &str) {
+        use sea_orm::ActiveValue::Set;
+        use sea_orm::EntityTrait as _;
+
+        use super::requests::{ActiveModel, Entity};
+        let (document, state) = (Set("{".to_owned()), Set(state.to_owned()));
+        let damaged = ActiveModel { document, state, ..Default::default() };
+        Entity::update_many().set(damaged).exec(&self.writer).await.unwrap();
+    }
+
     /// Another gate that uses the store, and was heard of then.
     pub async fn other_gate(&self, name: &str, heard: Timestamp) -> GateId {
         use sea_orm::ActiveValue::Set;
