@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use tidegate_common::audit::{EndCause, Event};
 use tidegate_common::grant::Standing;
-use tidegate_common::id::{NotificationId, SessionId};
+use tidegate_common::id::{NotificationId, RemoteAccessId, SessionId};
 use tidegate_common::name::{DeviceName, GateName};
 use tidegate_common::policy::Permit;
 
@@ -175,6 +175,17 @@ impl Store {
         let (document, state) = (Set("{".to_owned()), Set(state.to_owned()));
         let damaged = ActiveModel { document, state, ..Default::default() };
         Entity::update_many().set(damaged).exec(&self.writer).await.unwrap();
+    }
+
+    /// This remote access cannot be read any more by whoever looks for what was written since.
+    pub async fn remote_access_damaged(&self, id: RemoteAccessId) {
+        use sea_orm::ActiveValue::Set;
+        use sea_orm::EntityTrait as _;
+
+        use super::remote_accesses::{ActiveModel, Entity};
+        let (id, document, written) = (Set(i64::try_from(id.0).unwrap()), Set("{".to_owned()), Set(i64::MAX));
+        let row = ActiveModel { id, document, written, ..Default::default() };
+        Entity::update(row).exec(&self.writer).await.unwrap();
     }
 
     /// Another gate that uses the store, and was heard of then.
