@@ -92,8 +92,8 @@ impl Access {
         let snapshot = Snapshot::new(&resources).map_err(AccessError::Broken)?;
         let ruled = store.rulings().await?;
         ruling::warn(&ruled.reviews);
-        if let Some(error) = ruled.panic {
-            return Err(error.into());
+        if let Some(unread) = ruled.panics.first() {
+            return Err(unread.error().into());
         }
         let snapshot = snapshot.with_rulings(Arc::new(ruled.rulings));
         // A store of before may have such; `apply` takes no new ones.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tidegate_common::audit::{EndCause, Event};
 use tidegate_common::grant::Standing;
 use tidegate_common::id::{NotificationId, RemoteAccessId, SessionId};
+use tidegate_common::model::PanicScope;
 use tidegate_common::name::{DeviceName, GateName};
 use tidegate_common::policy::Permit;
 
@@ -186,6 +187,18 @@ impl Store {
         let (id, document, written) = (Set(i64::try_from(id.0).unwrap()), Set("{".to_owned()), Set(i64::MAX));
         let row = ActiveModel { id, document, written, ..Default::default() };
         Entity::update(row).exec(&self.writer).await.unwrap();
+    }
+
+    /// A panic of this stands as only a newer gate can read it.
+    pub async fn panic_unread(&self, scope: &PanicScope) {
+        use sea_orm::ActiveValue::Set;
+        use sea_orm::EntityTrait as _;
+
+        use super::rulings::panic::{ActiveModel, Entity};
+        let (scope, document) = (serde_json::to_string(scope).unwrap(), "{\"tea\":true}".to_owned());
+        Entity::delete_by_id(scope.clone()).exec(&self.writer).await.unwrap();
+        let row = ActiveModel { scope: Set(scope), document: Set(document) };
+        Entity::insert(row).exec_without_returning(&self.writer).await.unwrap();
     }
 
     /// Another gate that uses the store, and was heard of then.
