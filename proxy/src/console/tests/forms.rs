@@ -93,6 +93,10 @@ async fn what_needs_no_approval_now_can_be_asked_for_from_when_it_needs_one() {
     let told = "ops@db01 needs no approval and no word: connect with ssh";
     says(&out, "5/9 Start: 2026-12-24T18:00Z, +2h; empty for its approval: ", told, "5/9 Start");
     assert!(out.contains(&format!("{day}T12:00Z\r\n\n6/9 Duration")), "{out}");
+    // An emergency begins now, and is told at once.
+    let line = "request create --emergency 'the shop is down'";
+    let out = world.says_on_terminal("operator", line, "ops@db01\r\u{3}").await.out;
+    says(&out, "ops@db01", told, "  1  ops@db01  (");
 }
 
 #[tokio::test]

@@ -73,7 +73,9 @@ impl Requests {
                 }
                 _ => Vec::new(),
             };
-            let known = new.wish.start.is_some() || part == RequestPart::Start;
+            // An emergency begins now, whatever start is asked for.
+            let known =
+                part == RequestPart::Start || new.wish.start.is_some() || new.claims.emergency.is_some();
             let excused = !known || part.comes_before_start();
             let Governed { group: governing, needs } =
                 match governed(checked.refused(), &snapshot, &one, target, start, &changes) {
