@@ -38,7 +38,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tidegate_common::audit::{Event, Verb};
-use tidegate_common::model::{Action, Claims, Resource, ResourceName, Resources, Snapshot, Written};
+use tidegate_common::model::{
+    Action, Claims, RemoteAccess, Resource, ResourceName, Resources, Snapshot, Written,
+};
 use tidegate_common::name::CredentialName;
 use tidegate_common::policy::{self, Decision, EndReason, Facts, Permit, Proved};
 use tidegate_common::time::Length;
@@ -48,6 +50,7 @@ use crate::audit_log::{AuditLog, Telling};
 use crate::governance::{Checked, Codes};
 use crate::store::{Revision, Step, Store};
 use crate::turn::Turn;
+use joining::Given;
 
 /// Policy and resources; clones share them.
 #[derive(Clone)]
@@ -89,8 +92,8 @@ impl Access {
         let snapshot = Snapshot::new(&resources).map_err(AccessError::Broken)?;
         let ruled = store.rulings().await?;
         ruling::warn(&ruled.reviews);
-        if let Some(error) = ruled.panic {
-            return Err(error.into());
+        if let Some(unread) = ruled.panics.first() {
+            return Err(unread.error().into());
         }
         let snapshot = snapshot.with_rulings(Arc::new(ruled.rulings));
         // A store of before may have such; `apply` takes no new ones.
@@ -313,9 +316,10 @@ impl Access {
             put.push(resource);
         }
         if !put.is_empty() {
-            let (accesses, given) = self.given(&resources, &put, by).await?;
-            events.extend(given.into_iter().map(Telling::from));
-            self.commit(Change { put, remove: Vec::new(), accesses, events, snapshot, was }, by).await?;
+            let Given { accesses, over, entries } = self.given(&resources, &put, by).await?;
+            events.extend(entries.into_iter().map(Telling::from));
+            let remove = Vec::new();
+            self.commit(Change { put, remove, accesses, over, events, snapshot, was }, by).await?;
         }
         Ok(told)
     }
@@ -352,8 +356,8 @@ impl Access {
             Telling::from(by.did(Event::ResourceDeleted { kind, name }))
         };
         let events = which.iter().map(deleted).collect();
-        let (put, remove, accesses) = (Vec::new(), which.to_vec(), None);
-        self.commit(Change { put, remove, accesses, events, snapshot, was }, by).await
+        let (put, remove, accesses, over) = (Vec::new(), which.to_vec(), None, Vec::new());
+        self.commit(Change { put, remove, accesses, over, events, snapshot, was }, by).await
     }
 
     /// Carries a change out as a task of its own: whoever asked may leave in the middle,
@@ -361,7 +365,7 @@ impl Access {
     async fn commit(&self, change: Change, by: &By) -> Result<(), AccessError> {
         let (access, editor) = (self.clone(), by.actor.to_string());
         let done = tokio::spawn(async move {
-            let Change { put, remove, accesses, events, snapshot, was } = change;
+            let Change { put, remove, accesses, over, events, snapshot, was } = change;
             let given = accesses.is_some();
             let written = put.iter().map(|resource| (resource.name(), false));
             let edited = written.chain(remove.iter().map(|name| (name.clone(), true))).collect();
@@ -374,6 +378,7 @@ impl Access {
             // First: what was another's of a name must not be the one's who has it now, for no moment.
             if given && let Err(error) = access.refresh_remote_accesses().await {
                 tracing::error!(%error, "the remote accesses of who joined or left are not seen yet");
+                access.see_over(over).await;
             }
             access.show(snapshot, was.next());
             Ok(())
@@ -391,6 +396,8 @@ struct Change {
     remove: Vec<ResourceName>,
     /// What becomes of remote accesses by it: of those who join a user group, or leave it.
     accesses: Option<Step>,
+    /// Those of them that another of their user's name had before, as they are written.
+    over: Vec<RemoteAccess>,
     events: Vec<Telling>,
     snapshot: Snapshot,
     was: Revision,

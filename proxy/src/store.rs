@@ -54,7 +54,7 @@ pub use pool::within;
 pub use remote_accesses::RemoteAccessFilter;
 pub use requests::{Concern, RequestFilter};
 pub use revisions::{Revision, Revisions};
-pub use rulings::Ruled;
+pub use rulings::{Ruled, UnreadPanic};
 pub use secrets::{Rewrapped, SecretRow, SecretSeen};
 pub use sessions::{SessionFilter, SessionRow};
 pub use url::StoreUrl;

@@ -24,11 +24,13 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    /// Of an end at this moment; where it was known before, no later than it would have come then.
+    /// Of an end at this moment; where that one or a later was known before, no later than it would have
+    /// come then: only a later end is time that was given anew. An end that is found by the wall clock,
+    /// as a slot's is, is an earlier one as that clock is set back.
     pub fn of(end: Timestamp, before: Option<Self>, now: Timestamp) -> Self {
         let left = Duration::try_from(end.duration_since(now)).unwrap_or_default();
         let by = Instant::now().checked_add(left.saturating_add(LATE));
-        let known = before.filter(|before| before.end == end).and_then(|before| before.by);
+        let known = before.filter(|before| end <= before.end).and_then(|before| before.by);
         Self { end, by: [by, known].into_iter().flatten().min() }
     }
 

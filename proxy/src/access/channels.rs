@@ -54,7 +54,7 @@ impl Access {
         let (kind, name) = (resource.kind, resource.name.as_str().into());
         let events = vec![by.did(Event::ResourceApplied { kind, name, verb: Verb::Changed }).into()];
         let (put, remove, accesses) = (vec![Resource::User(Box::new(user.clone()))], Vec::new(), None);
-        self.commit(Change { put, remove, accesses, events, snapshot, was }, by).await?;
+        self.commit(Change { put, remove, accesses, over: Vec::new(), events, snapshot, was }, by).await?;
         Ok(user)
     }
 }

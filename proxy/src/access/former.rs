@@ -8,6 +8,7 @@ use tidegate_common::audit::{self, Event, Note, RemoteAccessStep};
 use tidegate_common::model::{RemoteAccess, RemoteAccessState, Request, RequestState, Resource, Resources};
 use tidegate_common::name::{UserGroupName, UserName};
 
+use super::joining::Given;
 use super::{Access, AccessError, By};
 use crate::store::{Step, Store};
 
@@ -29,7 +30,7 @@ impl Access {
         &self,
         before: &Resources,
         put: &[Resource],
-    ) -> Result<(Option<Step>, Vec<audit::Entry>), AccessError> {
+    ) -> Result<Given, AccessError> {
         let users: HashSet<&UserName> = before.users.iter().map(|user| &user.name).collect();
         let mut new: HashMap<&UserName, As<'_>> = HashMap::new();
         for resource in put {
@@ -57,7 +58,7 @@ impl Access {
             }
         }
         if new.is_empty() {
-            return Ok((None, Vec::new()));
+            return Ok(Given { accesses: None, over: Vec::new(), entries: Vec::new() });
         }
         let names: Vec<UserName> = new.keys().copied().cloned().collect();
         let (known, were) = self.0.store.remote_accesses_of(&names).await?;
@@ -84,14 +85,15 @@ impl Access {
             over.push((access, was));
         }
         if !over.is_empty() {
-            steps.push(Store::remote_accesses_changed(over));
+            steps.push(Store::remote_accesses_changed(over.clone()));
         }
         // Who is moved from another group keeps their requests.
         let made: Vec<UserName> = names.into_iter().filter(|name| !moved.contains(name)).collect();
         let (requests, ended) = self.requests_ended(&made, now, "another user of that name is made").await?;
         steps.push(requests);
         entries.extend(ended);
-        Ok((Some(Step::all(steps)), entries))
+        let over = over.into_iter().map(|(access, _)| access).collect();
+        Ok(Given { accesses: Some(Step::all(steps)), over, entries })
     }
 
     /// The end of every request of these users that waits or is approved, and the audit log's records

@@ -16,20 +16,30 @@ use tidegate_common::time::Window;
 use super::{Access, AccessError, By};
 use crate::store::{Step, Store};
 
+/// What becomes of remote accesses by what is written.
+pub(super) struct Given {
+    pub accesses: Option<Step>,
+    /// Those of them that another of their user's name had before, as they are written.
+    pub over: Vec<RemoteAccess>,
+    /// The audit log's records of it.
+    pub entries: Vec<audit::Entry>,
+}
+
 impl Access {
-    /// What becomes of remote accesses by what is written, and the audit log's records of those that are made.
+    /// What becomes of remote accesses by what is written.
     pub(super) async fn given(
         &self,
         before: &Resources,
         put: &[Resource],
         by: &By,
-    ) -> Result<(Option<Step>, Vec<audit::Entry>), AccessError> {
+    ) -> Result<Given, AccessError> {
         let (made, mut entries) = self.made(before, put, by).await?;
         let made = (!made.is_empty()).then(|| Store::remote_accesses_made(made));
-        let (over, ended) = self.over_before(before, put).await?;
+        let Given { accesses, over, entries: ended } = self.over_before(before, put).await?;
         entries.extend(ended);
         // First: it is refused where any remote access was written meanwhile.
-        Ok((over.into_iter().chain(made).reduce(Step::and), entries))
+        let accesses = accesses.into_iter().chain(made).reduce(Step::and);
+        Ok(Given { accesses, over, entries })
     }
 
     /// The remote accesses of those who join, and the audit log's records of them.

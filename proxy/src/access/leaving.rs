@@ -61,7 +61,8 @@ impl Access {
         // One that is given meanwhile keeps its user.
         let unchanged = Store::remote_accesses_unchanged(accesses_were);
         let accesses = Some(unchanged.and(requests));
-        let change = Change { put, remove: Vec::new(), accesses, events, snapshot, was };
+        let (remove, over) = (Vec::new(), Vec::new());
+        let change = Change { put, remove, accesses, over, events, snapshot, was };
         self.commit(change, &By::proxy()).await?;
         Ok(users)
     }

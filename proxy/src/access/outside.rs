@@ -191,6 +191,23 @@ impl Access {
         Ok(())
     }
 
+    /// Takes the remote accesses that another of their user's name had before, as this gate has just written
+    /// them: they cannot be read now, and must not be the one's who has the name.
+    pub(super) async fn see_over(&self, over: Vec<RemoteAccess>) {
+        let Known { accesses, read, .. } = &self.0.outside;
+        let _unread = read.lock().await;
+        let mut all: HashMap<UserName, Vec<Arc<RemoteAccess>>> = HashMap::clone(&accesses.load());
+        for access in over {
+            let own = all.get_mut(&access.user).into_iter().flatten();
+            // One that is marked was read since, and may be newer than this.
+            for known in own.filter(|known| known.id == access.id && !known.before_user) {
+                *known = Arc::new(access.clone());
+            }
+        }
+        accesses.store(Arc::new(all));
+        self.tick();
+    }
+
     /// Looks at the database's file again and again, for ever, and says what became of it.
     pub async fn keep_locations(&self) {
         loop {

@@ -12,7 +12,7 @@ use tidegate_common::policy::{self, Confirmation, Notification, reviews_to_tell}
 
 use super::{Access, AccessError, By};
 use crate::audit_log::Telling;
-use crate::store::Store;
+use crate::store::{Ruled, Store};
 
 /// How often it is looked whether a review is due.
 const LOOK: Duration = Duration::from_secs(60);
@@ -32,7 +32,7 @@ impl Access {
         by: &By,
     ) -> Result<(), AccessError> {
         let at = Timestamp::now();
-        self.rule(|snapshot, rulings, was| {
+        self.rule(|snapshot, Ruled { rulings, revision, .. }| {
             self.still_proved(by)?;
             let Confirmation { due, stands_in_for } = policy::confirm(snapshot, group, user, seen, at)?;
             if rulings.unread.contains(group) {
@@ -43,7 +43,7 @@ impl Access {
             let (by_whom, place) = (user.clone(), stands_in_for.clone());
             review.confirmed = Some(Confirmed { at, by: by_whom, stands_in_for: place });
             let confirmed = Event::GroupConfirmed { group: group.clone(), users, due, stands_in_for };
-            let step = Store::group_review_step(group.clone(), review.clone(), was);
+            let step = Store::group_review_step(group.clone(), review.clone(), *revision);
             Ok((by.did(confirmed).into(), step))
         })
         .await
@@ -75,13 +75,13 @@ impl Access {
 
     /// Whether it was this gate that told; another may have been faster.
     async fn tell_of_review(&self, group: &AccessGroupName, now: Timestamp) -> Result<bool, AccessError> {
-        let done = self.rule(|snapshot, rulings, was| {
+        let done = self.rule(|snapshot, Ruled { rulings, revision, .. }| {
             let snapshot = snapshot.with_rulings(rulings.clone().into());
             let (lapses, told) = notices(&snapshot, group, now).ok_or(AccessError::ToldAlready)?;
             let review = rulings.reviews.entry(group.clone()).or_default();
             review.told = Some(now);
             let due = By::proxy().did(Event::GroupReviewDue { group: group.clone(), lapses });
-            let step = Store::group_review_step(group.clone(), review.clone(), was);
+            let step = Store::group_review_step(group.clone(), review.clone(), *revision);
             Ok((Telling::new(due, told), step))
         });
         match done.await {

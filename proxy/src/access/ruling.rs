@@ -17,19 +17,20 @@ impl Access {
     /// # Errors
     /// When the store fails, and all stays as it was then; or a panic cannot be read.
     pub async fn refresh_rulings(&self) -> Result<(), AccessError> {
-        let Ruled { mut rulings, revision, panic, reviews } = self.0.store.rulings().await?;
-        warn(&reviews);
-        self.keep_known(&mut rulings, panic.is_some());
+        let mut ruled = self.0.store.rulings().await?;
+        warn(&ruled.reviews);
+        self.keep_known(&mut ruled);
+        let Ruled { rulings, revision, panics, .. } = ruled;
         self.show_rulings(rulings, revision);
-        Ok(self.read_rulings(panic.map_or(Ok(()), Err))?)
+        Ok(self.read_rulings(panics.first().map_or(Ok(()), |unread| Err(unread.error())))?)
     }
 
     /// Of what cannot be read keeps what was known before: a panic that may be that one, and the reviews
     /// of those groups.
-    fn keep_known(&self, rulings: &mut Rulings, is_panic_unread: bool) {
+    fn keep_known(&self, Ruled { rulings, panics, .. }: &mut Ruled) {
         let snapshot = self.snapshot();
         let known = snapshot.rulings();
-        if is_panic_unread {
+        if !panics.is_empty() {
             let gone = known.panics.iter().filter(|panic| !rulings.is_stopped(&panic.scope));
             let gone: Vec<_> = gone.cloned().collect();
             rulings.panics.extend(gone);
@@ -45,14 +46,14 @@ impl Access {
     /// somebody may is for `change` to say, each time.
     pub(super) async fn rule(
         &self,
-        change: impl Fn(&Snapshot, &mut Rulings, Revision) -> Result<(Telling, Step), AccessError>,
+        change: impl Fn(&Snapshot, &mut Ruled) -> Result<(Telling, Step), AccessError>,
     ) -> Result<(), AccessError> {
         let mut turn = Turn::take(&self.0.ruling).await;
         loop {
-            let Ruled { mut rulings, revision: was, panic, .. } = self.0.store.rulings().await?;
-            self.keep_known(&mut rulings, panic.is_some());
-            let (told, step) = change(&self.snapshot(), &mut rulings, was)?;
-            let done = self.commit_ruling(told, step, rulings, was).await;
+            let mut ruled = self.0.store.rulings().await?;
+            self.keep_known(&mut ruled);
+            let (told, step) = change(&self.snapshot(), &mut ruled)?;
+            let done = self.commit_ruling(told, step, ruled.rulings, ruled.revision).await;
             if !turn.again(&done) {
                 return done;
             }

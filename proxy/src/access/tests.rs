@@ -240,6 +240,35 @@ async fn a_panic_counts_at_once_and_after_a_restart_until_it_is_lifted() {
     assert!(String::from_utf8_lossy(log.body.as_ref()).contains("panic-lifted"));
 }
 
+async fn a_panic_that_cannot_be_read_is_neither_begun_again_nor_lifted() {
+    let temporary = Temporary::new().await;
+    let access = access(&temporary).await;
+    access.apply(WORLD, &By::proxy(), false).await.unwrap();
+    let (known, other) =
+        (PanicScope::User("operator".parse().unwrap()), PanicScope::Device("db01".parse().unwrap()));
+    let begin = async |scope: &PanicScope| {
+        let begun = access.begin_panic(scope.clone(), "a drill".parse().unwrap(), &By::proxy()).await;
+        begun.map(drop).map_err(|error| error.to_string())
+    };
+    let lift = async |scope: &PanicScope| {
+        access.lift_panic(scope, &By::proxy()).await.map_err(|error| error.to_string())
+    };
+    begin(&known).await.unwrap();
+    // Of what was known before it was written anew, and of what never was.
+    for scope in [known.clone(), PanicScope::All] {
+        temporary.store.panic_unread(&scope).await;
+        for done in [begin(&scope).await, lift(&scope).await] {
+            let why = done.unwrap_err();
+            assert!(why.starts_with("the store holds panic {") && why.ends_with("upgrade this one"), "{why}");
+        }
+    }
+    // Its twin: one beside them that can be read.
+    begin(&other).await.unwrap();
+    lift(&other).await.unwrap();
+    assert!(access.snapshot().rulings().is_stopped(&known), "what was known of it stands");
+    assert_eq!(temporary.store.rulings().await.unwrap().panics.len(), 2);
+}
+
 async fn of_two_sessions_that_begin_at_once_where_one_may_one_does() {
     let temporary = Temporary::new().await;
     let access = access(&temporary).await;
@@ -279,6 +308,7 @@ async fn of_two_sessions_that_begin_at_once_where_one_may_one_does() {
 }
 
 on_both! {
+    a_panic_that_cannot_be_read_is_neither_begun_again_nor_lifted,
     of_two_sessions_that_begin_at_once_where_one_may_one_does,
     a_panic_counts_at_once_and_after_a_restart_until_it_is_lifted,
     what_is_applied_counts_at_once_and_after_a_restart,

@@ -101,7 +101,11 @@ impl Checks<CreateChange> for Writing<'_> {
             }
             Step::Group => DraftPart::Group(said.group.as_ref()?),
             Step::Devices => DraftPart::Devices(&said.device),
-            Step::Start | Step::Due => {
+            // A due that was said ahead is looked at where it can be changed.
+            Step::Start => {
+                DraftPart::Window { start: said.start.map_or(now, |start| start.from(now)), due: None }
+            }
+            Step::Due => {
                 let start = said.start.map_or(now, |start| start.from(now));
                 DraftPart::Window { start, due: said.due.map(|due| due.from(now)) }
             }

@@ -13,7 +13,7 @@ use super::commands::Unseen;
 use super::live::{Standing, Watched};
 use super::operation::Operation;
 use super::{Actor, Failure, Services};
-use crate::store::{Comparison, Gate, SessionFilter, SessionRow};
+use crate::store::{Comparison, Gate, SessionFilter, SessionRow, StoreError};
 
 /// Transfers told with their session; the audit log has all.
 const SHOWN: u64 = 2_000;
@@ -163,7 +163,12 @@ impl Said {
             }
         }
         let request = match session.request {
-            Some(id) => services.store.request(id).await?,
+            Some(id) => match services.store.request(id).await {
+                Ok(request) => request,
+                // What else is known of the session is told all the same.
+                Err(StoreError::Over { .. } | StoreError::Unread { .. } | StoreError::Damaged { .. }) => None,
+                Err(error) => return Err(error.into()),
+            },
             None => None,
         };
         if let Some(request) = request {

@@ -329,6 +329,22 @@ mod tests {
         assert!(!later.is_over() && later.left() > Duration::from_secs(3600));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn an_earlier_end_that_a_clock_as_it_was_set_back_finds_gives_no_more_time() {
+        // Slots from nine to noon and from one to six, and the clock is set back into the first.
+        let bound = Bound::of(at("2026-03-01T18:00:00Z"), None, at("2026-03-01T17:59:00Z"));
+        let (noon, nine) = (at("2026-03-01T12:00:00Z"), at("2026-03-01T09:00:00Z"));
+        let again = Bound::of(noon, Some(bound), nine);
+        assert_eq!(again.end(), noon);
+        assert!(again.left() <= Duration::from_secs(61), "{:?}", again.left());
+        // Its twin: the clock stays, and an earlier end is there earlier.
+        let sooner = Bound::of(at("2026-03-01T17:59:30Z"), Some(bound), at("2026-03-01T17:59:00Z"));
+        assert!(sooner.left() <= Duration::from_secs(31), "{:?}", sooner.left());
+        // And a later one than was known is given anew.
+        let later = Bound::of(at("2026-03-01T19:00:00Z"), Some(bound), at("2026-03-01T17:59:00Z"));
+        assert!(later.left() > Duration::from_secs(3600), "{:?}", later.left());
+    }
+
     #[tokio::test]
     async fn a_session_whose_end_is_past_by_the_clock_as_it_was_set_ends() {
         let world = World::new(

@@ -55,10 +55,32 @@ pub struct Ruled {
     pub rulings: Rulings,
     /// Which revision they are at least of.
     pub revision: Revision,
-    /// Why a panic cannot be read, which may stop anybody.
-    pub panic: Option<StoreError>,
+    /// Panics that cannot be read; each may stop anybody.
+    pub panics: Vec<UnreadPanic>,
     /// Why reviews cannot be read.
     pub reviews: Vec<StoreError>,
+}
+
+/// A panic that cannot be read.
+#[derive(Debug)]
+pub struct UnreadPanic {
+    /// What its row says that it stops.
+    scope: String,
+    why: String,
+}
+
+impl UnreadPanic {
+    /// Whether this is what it stops, as far as this gate can tell.
+    #[must_use]
+    pub fn is_of(&self, scope: &PanicScope) -> bool {
+        key(scope).is_ok_and(|key| key == self.scope)
+    }
+
+    /// Why it cannot be read.
+    #[must_use]
+    pub fn error(&self) -> StoreError {
+        StoreError::unread(format!("panic {}", self.scope), &self.why)
+    }
 }
 
 fn reviewed(row: &review::Model) -> Result<(AccessGroupName, GroupReview), StoreError> {
@@ -80,11 +102,11 @@ impl Store {
     /// When the database fails.
     pub async fn rulings(&self) -> Result<Ruled, StoreError> {
         let revision = self.revision(Of::Rulings).await?;
-        let (mut panics, mut unread_panic) = (Vec::new(), None);
+        let (mut panics, mut unread_panics) = (Vec::new(), Vec::new());
         for row in panic::Entity::find().all(&self.readers).await.doing("read panics")? {
             match serde_json::from_str::<Panic>(&row.document) {
                 Ok(panic) => panics.push(panic),
-                Err(why) => unread_panic = Some(StoreError::unread(format!("panic {}", row.scope), why)),
+                Err(why) => unread_panics.push(UnreadPanic { scope: row.scope, why: why.to_string() }),
             }
         }
         panics.sort_by(|a, b| (a.since, &a.scope).cmp(&(b.since, &b.scope)));
@@ -101,7 +123,7 @@ impl Store {
             }
         }
         let rulings = Rulings { panics, reviews: known, unread };
-        Ok(Ruled { rulings, revision, panic: unread_panic, reviews })
+        Ok(Ruled { rulings, revision, panics: unread_panics, reviews })
     }
 
     /// Writes a panic that begins, unless rulings have changed since `was`.

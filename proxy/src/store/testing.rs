@@ -8,7 +8,8 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use tidegate_common::audit::{EndCause, Event};
 use tidegate_common::grant::Standing;
-use tidegate_common::id::{NotificationId, SessionId};
+use tidegate_common::id::{NotificationId, RemoteAccessId, SessionId};
+use tidegate_common::model::PanicScope;
 use tidegate_common::name::{DeviceName, GateName};
 use tidegate_common::policy::Permit;
 
@@ -164,6 +165,40 @@ impl Store {
         let damaged = ActiveModel { document: Set("{".to_owned()), ..Default::default() };
         let one = Entity::update_many().set(damaged).filter(Column::Session.eq(session.to_string()));
         assert_eq!(one.exec(&self.writer).await.unwrap().rows_affected, 1);
+    }
+
+    /// No request can be read any more; each is in this state, as its row says.
+    pub async fn requests_damaged(&self, state: &str) {
+        use sea_orm::ActiveValue::Set;
+        use sea_orm::EntityTrait as _;
+
+        use super::requests::{ActiveModel, Entity};
+        let (document, state) = (Set("{".to_owned()), Set(state.to_owned()));
+        let damaged = ActiveModel { document, state, ..Default::default() };
+        Entity::update_many().set(damaged).exec(&self.writer).await.unwrap();
+    }
+
+    /// This remote access cannot be read any more by whoever looks for what was written since.
+    pub async fn remote_access_damaged(&self, id: RemoteAccessId) {
+        use sea_orm::ActiveValue::Set;
+        use sea_orm::EntityTrait as _;
+
+        use super::remote_accesses::{ActiveModel, Entity};
+        let (id, document, written) = (Set(i64::try_from(id.0).unwrap()), Set("{".to_owned()), Set(i64::MAX));
+        let row = ActiveModel { id, document, written, ..Default::default() };
+        Entity::update(row).exec(&self.writer).await.unwrap();
+    }
+
+    /// A panic of this stands as only a newer gate can read it.
+    pub async fn panic_unread(&self, scope: &PanicScope) {
+        use sea_orm::ActiveValue::Set;
+        use sea_orm::EntityTrait as _;
+
+        use super::rulings::panic::{ActiveModel, Entity};
+        let (scope, document) = (serde_json::to_string(scope).unwrap(), "{\"tea\":true}".to_owned());
+        Entity::delete_by_id(scope.clone()).exec(&self.writer).await.unwrap();
+        let row = ActiveModel { scope: Set(scope), document: Set(document) };
+        Entity::insert(row).exec_without_returning(&self.writer).await.unwrap();
     }
 
     /// Another gate that uses the store, and was heard of then.

@@ -111,3 +111,20 @@ async fn a_session_is_shown_with_what_was_said_for_it() {
         (&"typed at the prompt".into(), &"incident".into(), &"INC-4711".into())
     );
 }
+
+#[tokio::test]
+async fn a_session_whose_request_cannot_be_read_is_shown_without_what_that_said() {
+    let world = World::new().await;
+    world.says("operator", "request create ops@db01 -j 'ticket 7'").await;
+    world.says("approver", "request approve 1").await;
+    let id = world.session().await;
+    let show = format!("session show {id}");
+    let before = world.says("auditor", &show).await;
+    assert!(before.status == 0 && before.out.contains("ticket 7"), "{} {}", before.out, before.err);
+    for state in ["approved", "revoked"] {
+        world.services.store.requests_damaged(state).await;
+        let shown = world.says("auditor", &show).await;
+        assert_eq!((shown.status, shown.err.as_str()), (0, ""), "{state}");
+        assert!(shown.out.contains("ops@db01") && !shown.out.contains("ticket 7"), "{state}: {}", shown.out);
+    }
+}

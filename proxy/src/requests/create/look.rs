@@ -33,6 +33,16 @@ pub enum RequestPart {
     Sessions,
 }
 
+impl RequestPart {
+    /// Whether it is asked for before the start, so that a start that was said ahead can still be changed.
+    fn comes_before_start(self) -> bool {
+        match self {
+            Self::Targets | Self::Justification | Self::Reason | Self::Governance | Self::Change => true,
+            Self::Start | Self::Duration | Self::Times | Self::Sessions => false,
+        }
+    }
+}
+
 impl Requests {
     /// Looks at one part, in the light of those that are there.
     ///
@@ -63,21 +73,25 @@ impl Requests {
                 }
                 _ => Vec::new(),
             };
-            let known = new.wish.start.is_some() || part == RequestPart::Start;
+            // An emergency begins now, whatever start is asked for.
+            let known =
+                part == RequestPart::Start || new.wish.start.is_some() || new.claims.emergency.is_some();
+            let excused = !known || part.comes_before_start();
             let Governed { group: governing, needs } =
                 match governed(checked.refused(), &snapshot, &one, target, start, &changes) {
-                    Err(RequestError::Refused(refusal)) if !known && comes_later(&refusal) => continue,
+                    Err(RequestError::Refused(refusal)) if excused && comes_later(&refusal) => continue,
                     governed => governed?,
                 };
             let alone = || RequestError::NotNeeded(target.clone());
             let group = snapshot.group(&governing).ok_or_else(alone)?;
             match part {
-                RequestPart::Targets => {
-                    if needs.is_none() && !wish::says(group, new.action) {
-                        return Err(alone());
-                    }
-                    self.refuse_another(&one, &governing, now).await?;
+                // What needs no word now may need one when it starts.
+                RequestPart::Targets | RequestPart::Start
+                    if known && needs.is_none() && !wish::says(group, new.action) =>
+                {
+                    return Err(alone());
                 }
+                RequestPart::Targets => self.refuse_another(&one, &governing, now).await?,
                 RequestPart::Duration => wish::is_within(group, new.wish.duration, start)?,
                 RequestPart::Times if needs.is_none() || new.wish.start.is_some() => {
                     let mut limits = new.limits.clone();

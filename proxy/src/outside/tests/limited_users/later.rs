@@ -93,7 +93,22 @@ async fn a_user_who_is_deleted_and_made_again_has_nothing_of_before_but_what_the
     assert!(own.id > id && !own.before_user, "{own:?}");
 }
 
+async fn who_has_a_name_now_has_nothing_of_the_former_one_where_remote_accesses_cannot_be_read_either() {
+    let world = world(&[]).await;
+    let (id, other) = (world.gives("jane").await, world.gives("joe").await);
+    let key = KEY.parse().unwrap();
+    world.remote_accesses.enrol(id, &key, &by("jane")).await.unwrap();
+    world.store.remote_access_damaged(other).await;
+    assert!(world.access.enrolled(&user("jane"), &key).is_some());
+    let listed = without_jane(RESOURCES).replace("users = [\"olga\"]", "users = [\"olga\", \"jane\"]");
+    world.apply(&format!("{listed}[[user]]\nname = \"jane\"\nemail = \"other@example.org\"\n")).await;
+    assert!(!world.access.snapshot().is_limited(&user("jane")));
+    assert!(world.access.refresh_remote_accesses().await.is_err(), "nobody has read it meanwhile");
+    assert_eq!(world.access.enrolled(&user("jane"), &key), None);
+}
+
 on_both! {
+    who_has_a_name_now_has_nothing_of_the_former_one_where_remote_accesses_cannot_be_read_either,
     a_user_who_is_made_by_the_name_of_a_former_limited_one_has_nothing_of_theirs,
     a_limited_user_who_becomes_a_user_in_one_text_keeps_no_access_of_before,
     a_user_who_is_deleted_and_made_again_has_nothing_of_before_but_what_their_group_gives,
