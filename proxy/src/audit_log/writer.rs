@@ -356,6 +356,8 @@ fn now() -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_common::audit::Note;
+
     use super::*;
     use crate::store::testing::Temporary;
 
@@ -375,7 +377,7 @@ mod tests {
         };
         let (mut end, mut ends) = (Chain::start(), vec![Chain::start()]);
         for why in ["first", "second", "third"] {
-            let moment: Moment = (Event::Stopped { why: Note::new(why) }.into(), now());
+            let moment: Moment = (Event::ProxyStopped { why: Note::new(why) }.into(), now());
             end.append(moment.0.entry.clone(), moment.1).unwrap();
             ends.push(end);
             writer.kept.push_back(Batch { entries: vec![moment], step: None });

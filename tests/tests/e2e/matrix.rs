@@ -112,7 +112,7 @@ fn condition_of_role(role: Role) -> &'static str {
 
 /// The condition of each field of the type. One that is not named does not compile.
 macro_rules! conditions_of_fields {
-    ($type:ident { $($field:ident: $condition:expr,)+ }) => {{
+    ($type:ident { $($field:ident: $condition:expr),+ $(,)? }) => {{
         let $type { $($field: _,)+ } = $type::default();
         [$($condition,)+]
     }};

@@ -83,7 +83,7 @@ async fn one_that_has_expired_is_written_as_gates_of_before_read_it() {
     assert!(store.takes(Store::remote_access_changed(expired.clone(), was)).await);
     assert_eq!(store.remote_access(RemoteAccessId(1)).await.unwrap(), Some(expired.clone()));
     let filter = RemoteAccessFilter { states: &["expired"], ..Default::default() };
-    assert_eq!(store.remote_accesses(&filter).await.unwrap(), [expired.clone()]);
+    assert_eq!(store.remote_accesses(&filter).await.unwrap(), std::slice::from_ref(&expired));
 
     // They know of no state that is called so, and of one that waited until then.
     let row = Entity::find_by_id(1).one(&store.readers).await.unwrap().unwrap();
