@@ -95,10 +95,12 @@ impl World {
         from: jiff::Timestamp,
         accounts: &[Held],
     ) -> Result<(), Failure> {
-        let day = self.days[&session];
-        let as_made =
-            |held: &&Held| matches!(held.unit, Unit::Created { expires, .. } if expires == Some(day));
-        match accounts.iter().find(|held| day < from && !as_made(held)) {
+        let is_early = |held: &&Held| {
+            let day = self.days[&session];
+            let as_made = matches!(held.unit, Unit::Created { expires, .. } if expires == Some(day));
+            day < from && !as_made
+        };
+        match accounts.iter().find(is_early) {
             Some(held) => Err(held.unit.failure("somebody else has it expire before its session ends")),
             None => Ok(()),
         }

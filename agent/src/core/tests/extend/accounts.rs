@@ -122,7 +122,8 @@ fn a_day_that_somebody_has_brought_forward_stays_and_the_order_is_refused() {
         assert!(told.contains("somebody else"), "{told}");
         let ends = if journalled { LATER } else { FIRST };
         assert_eq!((end(&world), day(&world)), (now(ends).wall, earlier));
-        assert_eq!(rules(&world), [rule(ends)]);
+        let rules = rules(&world);
+        assert!(rules.len() == 1 && rules[0].starts_with(&rule(ends)), "{rules:?}");
         revoke(&mut world, 1);
         assert_eq!(world.host, world.theirs);
     }
