@@ -43,7 +43,12 @@ pub(super) fn said(text: &str) -> Result<Option<Revision>, AccessError> {
         if !above {
             return line.strip_prefix(HEAD)?.parse().ok().map(Ok);
         }
-        let number = trimmed.strip_prefix('#')?.trim_start().strip_prefix(WORD)?.trim();
+        let said = trimmed.trim_start_matches('#').trim_start();
+        let (word, number) = said.split_at_checked(WORD.len())?;
+        if !word.eq_ignore_ascii_case(WORD) {
+            return None;
+        }
+        let number = number.trim();
         // A sign is none that was ever exported.
         let number = number.starts_with(|first: char| first.is_ascii_digit()).then_some(number);
         let revision = number.and_then(|number| number.parse::<Revision>().ok());
@@ -128,6 +133,7 @@ mod tests {
             "  # revision  42 \n",
             "#revision 42\n",
             "#\trevision\t42\n",
+            "## Revision 42\n",
             "# revision 43\n# revision 42\n",
             "# revision 43\n[[user]]\nname = \"a\"\n# revision 42\n[[user]]\nname = \"b\"\n",
         ] {
