@@ -52,7 +52,12 @@ pub(super) fn said(text: &str) -> Result<Option<Revision>, AccessError> {
         // A sign is none that was ever exported.
         let number = number.starts_with(|first: char| first.is_ascii_digit()).then_some(number);
         let revision = number.and_then(|number| number.parse::<Revision>().ok());
-        Some(revision.ok_or_else(|| AccessError::Revision(quoted(trimmed, 60))))
+        match revision {
+            Some(revision) => Some(Ok(revision)),
+            // A heading of somebody's own.
+            None if word != WORD => None,
+            None => Some(Err(AccessError::Revision(quoted(trimmed, 60)))),
+        }
     });
     Ok(meant.collect::<Result<Vec<_>, _>>()?.into_iter().min())
 }
@@ -139,9 +144,14 @@ mod tests {
         ] {
             assert_eq!(said(text).unwrap(), Some(revision), "{text}");
         }
-        for text in
-            ["", "\u{feff}", "[[user]]\n  # revision 42\n", "[[user]]\n# revision x\n", "# of revision 42\n"]
-        {
+        for text in [
+            "",
+            "\u{feff}",
+            "[[user]]\n  # revision 42\n",
+            "[[user]]\n# revision x\n",
+            "# of revision 42\n",
+            "# Revision history\n",
+        ] {
             assert_eq!(said(text).unwrap(), None, "{text}");
         }
     }
