@@ -149,7 +149,9 @@ impl Conversation {
             return Ok(Step::Ask(self.ask()));
         }
         self.empty = 0;
-        self.answered |= !typed.is_empty();
+        // A word that says no is as good as nothing.
+        let no = matches!(self.ask.question, Question::Emergency) && self.claims.emergency.is_none();
+        self.answered |= !typed.is_empty() && !no;
         self.decide().await
     }
 

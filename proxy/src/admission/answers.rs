@@ -5,7 +5,7 @@ use tidegate_common::name::{CredentialName, ReasonName};
 use tidegate_common::time::Length;
 
 use super::{Conversation, Question};
-use crate::requests::can_be_asked;
+use crate::requests::{can_be_asked, maybe_urgent};
 
 impl Conversation {
     /// Takes what was typed for what was asked last.
@@ -25,11 +25,7 @@ impl Conversation {
                     None => typed.parse().map_err(|error| format!("{error}"))?,
                 });
             }
-            Question::Emergency => {
-                if !typed.is_empty() {
-                    claims.emergency = Some(text(typed)?);
-                }
-            }
+            Question::Emergency => claims.emergency = maybe_urgent(typed)?,
             Question::Duration { target, longest, .. } => {
                 let duration = if typed.is_empty() { None } else { Some(length(typed, target, *longest)?) };
                 self.wish = Some(Wish { start: None, duration });

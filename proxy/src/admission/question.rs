@@ -52,7 +52,7 @@ pub enum Question {
         /// For which credential.
         target: CredentialName,
     },
-    /// Why this can't wait; empty when it can.
+    /// Why this can't wait; empty, or a word that says no, when it can.
     Emergency,
     /// For how long; empty for as long as is usual.
     Duration {
@@ -91,7 +91,7 @@ impl Question {
             Self::Reason { .. } => "Reason (number or name): ",
             Self::Change { .. } => "Change (number or ID): ",
             Self::Governance { .. } => "Governance code: ",
-            Self::Emergency => "Emergency: ",
+            Self::Emergency => "Emergency, why it cannot wait (Enter: none): ",
             Self::Duration { usual, .. } => return Some(format!("For how long [{usual}]: ").into()),
             Self::Waiting { .. } => return None,
         }))

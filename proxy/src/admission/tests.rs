@@ -337,7 +337,7 @@ async fn an_emergency_is_asked_for_where_the_group_allows_it_and_lets_in_at_once
     let ask = asks(conversation.answer("ticket 7").await.unwrap());
     assert_eq!(
         (ask.question.clone(), ask.question.prompt()),
-        (Question::Emergency, Some("Emergency: ".into()))
+        (Question::Emergency, Some("Emergency, why it cannot wait (Enter: none): ".into()))
     );
     // What is no text is asked again, and no emergency.
     assert!(asks(conversation.answer("\u{202e}").await.unwrap()).wrong.is_some());
@@ -345,6 +345,37 @@ async fn an_emergency_is_asked_for_where_the_group_allows_it_and_lets_in_at_once
     assert_eq!(permit.claims().emergency, Some("the shop is down".parse().unwrap()));
     let request = world.base.requests.get(permit.request().unwrap()).await.unwrap();
     assert!(request.wants_review());
+}
+
+#[tokio::test]
+async fn a_word_that_says_no_is_no_emergency_and_goes_on_as_nothing_does() {
+    let world = World::new().await;
+    for typed in ["", "n", "No", " none ", "-", "<"] {
+        let (mut conversation, _) = world.begin("ops@db01").await;
+        assert_eq!(
+            asks(conversation.answer("ticket 7").await.unwrap()).question,
+            Question::Emergency,
+            "{typed:?}"
+        );
+        // One that says yes says not why, and is asked again.
+        let again = asks(conversation.answer("Yes").await.unwrap());
+        assert_eq!(
+            (again.question, again.wrong.as_deref()),
+            (Question::Emergency, Some("an emergency says why it cannot wait"))
+        );
+        let next = asks(conversation.answer(typed).await.unwrap());
+        assert!(matches!(next.question, Question::Duration { .. }) && next.wrong.is_none(), "{next:?}");
+    }
+    // Nor is it an answer, after which it would be asked for how long.
+    let group = "[[access_group]]\nname = \"calm\"\nusers = [\"operator\"]\napprovers = [\"approver\"]\n\
+                 criteria = { accounts = [\"calm\"] }\n\
+                 session = { emergency = true, approval = { needed = 1 } }\n";
+    world.base.apply(group).await;
+    let (mut conversation, step) = world.begin("calm@db01").await;
+    assert_eq!(asks(step).question, Question::Emergency);
+    let request = waits(conversation.answer("no").await.unwrap());
+    let request = world.base.requests.get(request).await.unwrap();
+    assert!(request.claims.emergency.is_none() && !request.wants_review());
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ impl Scene<'_> {
         let mut pty = self.knock();
         pty.expect("Justification: ").unwrap();
         pty.send_line("a test").unwrap();
-        pty.expect("Emergency: ").unwrap();
+        pty.expect("Emergency, why it cannot wait (Enter: none): ").unwrap();
         pty
     }
 }
@@ -50,7 +50,7 @@ fn an_emergency_typed_while_a_request_waits_lets_in_at_once_and_is_seen_until_it
 
     // What was said already is not asked again.
     let mut pty = scene.knock();
-    pty.expect("Emergency: ").unwrap();
+    pty.expect("Emergency, why it cannot wait (Enter: none): ").unwrap();
     assert!(!pty.screen().contains("Justification"), "{}", pty.screen());
     pty.send_line("the shop is down").unwrap();
     scene.at_the_prompt(&mut pty);
@@ -113,7 +113,7 @@ fn an_emergency_typed_while_a_request_waits_lets_in_at_once_and_is_seen_until_it
 
     // What was left of its time is over with the review; the ordinary request still waits.
     let mut again = scene.knock();
-    again.expect("Emergency: ").unwrap();
+    again.expect("Emergency, why it cannot wait (Enter: none): ").unwrap();
     again.send_line("").unwrap();
     again.expect(&format!("Request {ordinary} for {} already waits", scene.target())).unwrap();
     scene.approver_says("approve", ordinary).ok().unwrap();
@@ -130,7 +130,7 @@ fn an_emergency_of_ten_years_is_one_of_the_groups_window_and_ends_with_it() {
     let scene = Scene::share(street(), "decade", &terms);
     let target = scene.target();
     let ask =
-        ["request", "create", &target, "-j", "a test", "--duration", "'120 months'", "--emergency", "y"];
+        ["request", "create", &target, "-j", "a test", "--duration", "'120 months'", "--emergency", "fire"];
     let made = scene.console(&scene.operator, &[&ask[..], &["-o", "json"]].concat());
     let made: Value = serde_json::from_slice(&made.stdout).unwrap_or_else(|_| panic!("{}", made.all()));
     let moment = |field: &str| text(&made[0]["window"], field).parse::<jiff::Timestamp>().unwrap();

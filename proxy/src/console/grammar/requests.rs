@@ -8,6 +8,7 @@ use tidegate_common::name::{ChangeId, CredentialName, ReasonName, UserName};
 use tidegate_common::time::{Length, Slot, Weekday, Zone};
 
 use super::moment::{Since, Start, since};
+use crate::requests::urgent;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::console) enum Request {
@@ -150,7 +151,7 @@ pub(in crate::console) struct Create {
     #[arg(long, value_name = "NUMBER")]
     pub sessions: Option<u32>,
     /// Claim an emergency, and say why: access at once, where and as long as the group allows it
-    #[arg(long, value_name = "WHY")]
+    #[arg(long, value_name = "WHY", value_parser = urgent)]
     pub emergency: Option<Text>,
     /// Ask to view the password instead of a session
     #[arg(long)]

@@ -12,6 +12,8 @@ use tidegate_common::model::Text;
 use tidegate_common::name::{ChangeId, CredentialName, ReasonName};
 use tidegate_common::time::{Length, Slot, Weekday, Zone};
 
+use crate::requests::urgent;
+
 /// As much as such a text may be, in bytes.
 const MOST: u64 = 64 * 1024;
 
@@ -32,6 +34,7 @@ struct Written {
     times: Vec<Slot>,
     zone: Option<Zone>,
     sessions: Option<u32>,
+    #[serde(default, deserialize_with = "why")]
     emergency: Option<Text>,
     #[serde(default)]
     view_password: bool,
@@ -40,6 +43,11 @@ struct Written {
 fn text<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<Option<T>, D::Error> {
     let text = String::deserialize(deserializer)?;
     text.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
+fn why<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Text>, D::Error> {
+    let said = String::deserialize(deserializer)?;
+    urgent(&said).map(Some).map_err(serde::de::Error::custom)
 }
 
 /// Reads one.
@@ -101,6 +109,10 @@ mod tests {
             ),
             ("credentials = []\nzone = \"Mars/Olympus\"", "is no IANA time zone"),
             ("credentials = []\nstart = \"soon\"", "line 2 of the request: write it as"),
+            (
+                "credentials = []\nemergency = \"no\"",
+                "line 2 of the request: an emergency says why it cannot wait",
+            ),
             ("credentials = [\n", "line"),
         ] {
             let why = parse(text).unwrap_err();

@@ -54,6 +54,10 @@ async fn a_request_is_bounded_decided_in_part_and_extended_by_words_and_tells_it
         ("--sessions 0", "a request is for 1 to 1000 sessions"),
         ("--sessions many", "invalid"),
         ("--duration 11fortnights", "is not a length of time"),
+        ("--emergency no", "an emergency says why it cannot wait"),
+        ("--emergency Yes", "an emergency says why it cannot wait"),
+        ("--emergency -", "an emergency says why it cannot wait"),
+        ("--emergency '<'", "an emergency says why it cannot wait"),
     ];
     for (words, sentence) in wrong {
         let done = world.says("operator", &format!("request create ops@db01 -j x {words}")).await;

@@ -270,7 +270,7 @@ impl Row<'_> {
 
     /// Says that it is an emergency to whoever asks, and nothing else.
     fn emergency(&self, through: &[&str]) -> Done {
-        let answers = "#!/bin/sh\ncase \"$1\" in *Emergency:*) echo the shop is down;; *) echo;; esac\n";
+        let answers = "#!/bin/sh\ncase \"$1\" in *Emergency,*) echo the shop is down;; *) echo;; esac\n";
         let askpass = self.scratch.file("askpass", answers.as_bytes());
         fs::set_permissions(&askpass, Permissions::from_mode(0o700)).unwrap();
         let config = self.config();
