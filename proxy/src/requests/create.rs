@@ -49,7 +49,11 @@ impl Requests {
     pub async fn sort(&self, new: NewRequest) -> Sorted {
         let checked = self.0.access.checked(new.claims.governance.as_ref()).await;
         let snapshot = self.0.access.snapshot();
-        let start = new.wish.start.unwrap_or_else(moment);
+        // What the groups give then is nothing to tell of a start that nobody may ask for.
+        let start = match wish::start(new.wish.start, moment()) {
+            Ok(start) => start,
+            Err(error) => return Sorted { each: Vec::new(), refused: vec![error] },
+        };
         let (mut each, mut refused): (Vec<(AccessGroupName, NewRequest)>, _) = (Vec::new(), Vec::new());
         let mut seen = HashSet::new();
         for target in new.targets.iter().filter(|target| seen.insert(*target)) {
