@@ -18,7 +18,7 @@ pub use create::{RequestPart, Sorted};
 pub use error::RequestError;
 pub use urgent::{maybe_urgent, urgent};
 pub use votes::Narrowed;
-pub use wish::can_be_asked;
+pub use wish::{NoTime, can_be_asked, comes};
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use jiff::{Span, Timestamp};
 use tidegate_common::audit::RemoteAccessStep;
 use tidegate_common::id::RemoteAccessId;
-use tidegate_common::model::{Claims, RemoteAccess, RemoteAccessState, Scope, Snapshot, UserGroup};
+use tidegate_common::model::{Claims, Limits, RemoteAccess, RemoteAccessState, Scope, Snapshot, UserGroup};
 use tidegate_common::name::{UserGroupName, UserName};
 use tidegate_common::time::{Length, Window};
 
@@ -11,6 +11,7 @@ use super::{RemoteAccessError, RemoteAccesses, moment, told, who};
 use crate::access::{AccessError, By};
 use crate::audit_log::Telling;
 use crate::governance::Checked;
+use crate::requests::{NoTime, can_be_asked, comes};
 use crate::store::Store;
 
 /// How far ahead a start may lie.
@@ -132,16 +133,17 @@ impl RemoteAccesses {
         now: Timestamp,
     ) -> Result<Vec<RemoteAccess>, RemoteAccessError> {
         let snapshot = self.0.access.snapshot();
-        let start = start(new.start, now)?;
+        let window = window(new, now)?;
         let users = users(&snapshot, new)?;
         says(&snapshot, &new.claims)?;
         reaches(&snapshot, &new.scope)?;
+        opens(&new.scope, window)?;
         let settings = &self.0.settings;
         let state = match settings.approvers.is_empty() {
             true => RemoteAccessState::Granted,
             false => RemoteAccessState::Pending {
                 needed: settings.needed,
-                until: settings.pending.after(now.max(start)),
+                until: settings.pending.after(now.max(window.start)),
             },
         };
         let batch = new.user.is_none().then_some(first);
@@ -152,7 +154,7 @@ impl RemoteAccesses {
             group: new.group.clone(),
             scope: new.scope.clone(),
             claims: new.claims.clone(),
-            window: Window::starting(start, new.duration),
+            window,
             by: who(by),
             created: now,
             origin: by.origin,
@@ -183,6 +185,14 @@ fn said(access: &RemoteAccess) -> String {
     let reason = claims.reason.as_ref().map(|reason| format!("; reason {reason}")).unwrap_or_default();
     let code = claims.governance.as_ref().map(|code| format!("; governance code {code}")).unwrap_or_default();
     format!("{scope}, from {start:.0} until {end:.0}{state}{justification}{reason}{code}")
+}
+
+fn window(new: &NewRemoteAccess, now: Timestamp) -> Result<Window, RemoteAccessError> {
+    let start = start(new.start, now)?;
+    if !can_be_asked(new.duration) {
+        return Err(NoTime::Duration.into());
+    }
+    Ok(Window::starting(start, new.duration))
 }
 
 fn start(asked: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, RemoteAccessError> {
@@ -250,4 +260,13 @@ fn reaches(snapshot: &Snapshot, scope: &Scope) -> Result<(), RemoteAccessError> 
         Some(name) => Err(RemoteAccessError::Credential(name.clone())),
         None => Ok(()),
     }
+}
+
+/// Whether the days and times of a limited one come at all before its end.
+fn opens(scope: &Scope, window: Window) -> Result<(), NoTime> {
+    let Scope::Limited(limited) = scope else { return Ok(()) };
+    let times = limited.times.clone();
+    let limits =
+        Limits { weekdays: times.weekdays, slots: times.slots, zone: Some(times.zone), sessions: None };
+    comes(&limits, window)
 }

@@ -7,6 +7,7 @@ use tidegate_common::name::{CredentialName, DeviceName, ReasonName, UserGroupNam
 use tidegate_common::notice::Channel;
 
 use crate::audit_log::AuditError;
+use crate::requests::NoTime;
 use crate::store::StoreError;
 use crate::turn::Retryable;
 use crate::vault::VaultError;
@@ -68,6 +69,9 @@ pub enum RemoteAccessError {
     /// The start is over or more than a year away.
     #[error("the start must lie in the future, at most a year ahead")]
     Start,
+    /// Nobody asks for such a time.
+    #[error(transparent)]
+    Time(#[from] NoTime),
     /// It is over, rejected or cancelled.
     #[error("remote access {id} is {word} already")]
     State {

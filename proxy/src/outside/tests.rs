@@ -219,6 +219,45 @@ async fn a_request_that_says_too_little_or_names_what_is_not_there_saves_nothing
     assert_eq!(world.remote_accesses.list(&RemoteAccessFilter::default()).await.unwrap(), []);
 }
 
+async fn a_remote_access_is_for_a_minute_at_least_and_for_366_days_at_most() {
+    let world = world(&[], 1).await;
+    let asked = |duration: &str| NewRemoteAccess { duration: duration.parse().unwrap(), ..new(Some("olga")) };
+    let told =
+        "a request is for a minute at least and for 366 days at most; ask for a duration between these";
+    for duration in ["5s", "59s", "366d 1s", "3000d", "13 months"] {
+        let shown = world.remote_accesses.review(&asked(duration), &by("boss")).await.unwrap_err();
+        let made = world.remote_accesses.create(&asked(duration), &by("boss")).await.unwrap_err();
+        assert_eq!([shown.to_string(), made.to_string()], [told, told], "{duration}");
+    }
+    assert_eq!(world.remote_accesses.list(&RemoteAccessFilter::default()).await.unwrap(), []);
+    for duration in ["1m", "366d", "12 months"] {
+        world.remote_accesses.create(&asked(duration), &by("boss")).await.unwrap();
+    }
+}
+
+async fn days_and_times_that_do_not_come_before_the_end_of_a_remote_access_are_refused() {
+    let world = world(&[], 1).await;
+    let later = moment() + jiff::SignedDuration::from_hours(72);
+    let day = later.strftime("%a").to_string().to_lowercase();
+    let times = Limitation {
+        weekdays: vec![day.parse().unwrap()],
+        slots: vec!["00:00-00:15".parse().unwrap()],
+        ..Limitation::default()
+    };
+    let limited =
+        Limited { devices: vec!["db01".parse().unwrap()], credentials: Vec::new(), times, sessions: Some(3) };
+    let asked = |days: u64| NewRemoteAccess {
+        scope: Scope::Limited(limited.clone()),
+        duration: format!("{days}d").parse().unwrap(),
+        ..new(Some("olga"))
+    };
+    let told = world.remote_accesses.create(&asked(1), &by("boss")).await.unwrap_err().to_string();
+    let begins = format!("it is wanted for {day} 00:00-00:15 (UTC), which does not come before its end at ");
+    assert!(told.starts_with(&begins), "{told}");
+    assert_eq!(world.remote_accesses.list(&RemoteAccessFilter::default()).await.unwrap(), []);
+    world.remote_accesses.create(&asked(8), &by("boss")).await.unwrap();
+}
+
 async fn who_joins_a_group_that_gives_access_by_itself_is_in_at_once_and_only_then() {
     let world = world(&[], 1).await;
     let apply = async |text: &str| world.access.apply(text, &by("boss"), false).await.unwrap();
@@ -318,5 +357,7 @@ on_both! {
     approval_is_others_and_each_of_them_counts_once,
     approvers_are_told_that_a_remote_access_waits_for_them_and_of_a_batch_once,
     a_request_that_says_too_little_or_names_what_is_not_there_saves_nothing,
+    a_remote_access_is_for_a_minute_at_least_and_for_366_days_at_most,
+    days_and_times_that_do_not_come_before_the_end_of_a_remote_access_are_refused,
     who_joins_a_group_that_gives_access_by_itself_is_in_at_once_and_only_then,
 }

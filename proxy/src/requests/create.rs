@@ -49,7 +49,11 @@ impl Requests {
     pub async fn sort(&self, new: NewRequest) -> Sorted {
         let checked = self.0.access.checked(new.claims.governance.as_ref()).await;
         let snapshot = self.0.access.snapshot();
-        let start = new.wish.start.unwrap_or_else(moment);
+        // What the groups give then is nothing to tell of a start that nobody may ask for.
+        let start = match wish::start(new.wish.start, moment()) {
+            Ok(start) => start,
+            Err(error) => return Sorted { each: Vec::new(), refused: vec![error] },
+        };
         let (mut each, mut refused): (Vec<(AccessGroupName, NewRequest)>, _) = (Vec::new(), Vec::new());
         let mut seen = HashSet::new();
         for target in new.targets.iter().filter(|target| seen.insert(*target)) {
@@ -118,7 +122,7 @@ impl Requests {
                 wish::is_within(group, new.wish.duration, start)?;
                 // Where it starts with its approval, nobody knows yet.
                 if needs.is_none() || new.wish.start.is_some() {
-                    comes(&limits, window)?;
+                    wish::comes(&limits, window)?;
                 }
                 if needs.is_some() { RequestState::Pending } else { RequestState::Approved { window } }
             }
@@ -298,14 +302,4 @@ fn is_counted(limits: &Limits) -> Result<(), RequestError> {
         Some(sessions) if sessions > MOST_SESSIONS => Err(RequestError::Sessions),
         _ => Ok(()),
     }
-}
-
-/// Whether the days and times of a request come at all while its window lasts.
-fn comes(limits: &Limits, window: Window) -> Result<(), RequestError> {
-    let opens = limits.opens(window.start).is_some_and(|opens| opens < window.end);
-    if !limits.has_times() || limits.is_open(window.start) || opens {
-        return Ok(());
-    }
-    let limits = Box::new(Limits { sessions: None, ..limits.clone() });
-    Err(RequestError::NeverOpen { limits, end: window.end })
 }

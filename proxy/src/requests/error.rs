@@ -1,8 +1,6 @@
 //! Why something could not be done with a request.
 
-use jiff::Timestamp;
 use tidegate_common::id::RequestId;
-use tidegate_common::model::Limits;
 use tidegate_common::name::{AccessGroupName, CredentialName, ReasonName};
 use tidegate_common::policy::{Needs, NoVote, Refusal};
 use tidegate_common::time::Length;
@@ -10,6 +8,7 @@ use tidegate_common::time::Length;
 use super::create::{MOST_SESSIONS, MOST_TARGETS};
 use super::extend::NoExtension;
 use super::review::NoReview;
+use super::wish::NoTime;
 use crate::access::Behind;
 use crate::audit_log::AuditError;
 use crate::store::StoreError;
@@ -50,14 +49,6 @@ pub enum RequestError {
     /// Its credentials came under several groups meanwhile.
     #[error("its credentials are under several access groups now; ask again")]
     Apart,
-    /// Its days and times are none of its window's.
-    #[error("it is wanted for {limits}, which does not come before its end at {end}; ask for longer")]
-    NeverOpen {
-        /// Which days and times.
-        limits: Box<Limits>,
-        /// When it would end.
-        end: Timestamp,
-    },
     /// An emergency that is to be bounded.
     #[error("an emergency is bounded by its access group; leave days, times and sessions out")]
     EmergencyLimits,
@@ -129,9 +120,9 @@ pub enum RequestError {
     /// The start is over or more than a year away.
     #[error("the start must lie in the future, at most a year ahead")]
     Start,
-    /// Shorter than anybody works, or longer than anybody plans.
-    #[error("a request is for a minute at least and for 366 days at most; ask for a duration between these")]
-    Duration,
+    /// Nobody asks for such a time.
+    #[error(transparent)]
+    Time(#[from] NoTime),
     /// The approver gave more time than was asked for.
     #[error("an approval may shorten what was asked for ({asked}), not lengthen it")]
     Longer {

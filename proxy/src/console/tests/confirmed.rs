@@ -26,7 +26,7 @@ async fn world() -> World {
 #[tokio::test]
 async fn a_remote_access_is_reviewed_and_saved_by_a_yes_only() {
     let world = world().await;
-    let line = "remote-access request field operator --justification 'on site' --duration 2h \
+    let line = "remote-access request field operator --justification 'on site' --duration 8d \
                 --credential ops@db01:login --weekday mon --times business --sessions 3";
     for keys in ["n\r", "\r", "yesterday\r", ""] {
         let asked = world.says_on_terminal("admin", line, keys).await;

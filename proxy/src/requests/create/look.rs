@@ -5,9 +5,7 @@ use tidegate_common::change::NotCovered;
 use tidegate_common::policy::{ChangeNeed, Miss, Needs, Refusal, Why};
 use tidegate_common::time::Window;
 
-use super::{
-    Governed, MOST_TARGETS, NewRequest, RequestError, Requests, comes, governed, is_counted, moment, wish,
-};
+use super::{Governed, MOST_TARGETS, NewRequest, RequestError, Requests, governed, is_counted, moment, wish};
 use crate::governance::Checked;
 
 /// A part of a request.
@@ -96,7 +94,7 @@ impl Requests {
                 RequestPart::Times if needs.is_none() || new.wish.start.is_some() => {
                     let mut limits = new.limits.clone();
                     limits.zone = limits.zone.or_else(|| Some(group.limitation.zone.clone()));
-                    comes(&limits, Window::starting(start, self.length(group, &new.wish, start)))?;
+                    wish::comes(&limits, Window::starting(start, self.length(group, &new.wish, start)))?;
                 }
                 _ => {}
             }

@@ -63,6 +63,26 @@ async fn what_one_group_governs_is_one_request_and_the_rest_is_told() {
     assert_eq!(told, "request 1 for ops@db02 waits already");
 }
 
+async fn of_a_start_too_far_ahead_that_is_told_and_not_what_its_group_gives_then() {
+    let world = wider().await;
+    let ahead = |days: i64| moment() + SignedDuration::from_hours(24 * days);
+    let last = ahead(57).strftime("%Y-%m-%d").to_string();
+    let ending = format!(
+        "[[access_group]]\nname = \"dba\"\nusers = [\"operator\"]\napprovers = [\"approver\"]\n\
+         criteria = {{ accounts = [\"ops\"] }}\nlimitation = {{ until = {last} }}\n\
+         session = {{ justification = true, approval = {{ needed = 1 }} }}\n"
+    );
+    world.apply(&ending).await;
+    let sorted = async |days: i64| {
+        let wish = Wish { start: Some(ahead(days)), duration: None };
+        world.requests.sort(NewRequest { wish, ..both() }).await
+    };
+    assert_eq!(sorted(30).await.each.len(), 1);
+    assert!(matches!(sorted(100).await.refused.as_slice(), [RequestError::Refused(_), ..]));
+    let far = sorted(400).await;
+    assert!(far.each.is_empty() && matches!(far.refused.as_slice(), [RequestError::Start]), "{far:?}");
+}
+
 async fn an_approver_leaves_out_what_they_do_not_name_also_for_those_who_vote_later() {
     let world = wider().await;
     let id = world.requests.create(both()).await.unwrap().id;
@@ -130,6 +150,7 @@ async fn days_and_times_are_read_in_the_zone_of_the_group_unless_another_is_said
 
 on_both! {
     what_one_group_governs_is_one_request_and_the_rest_is_told,
+    of_a_start_too_far_ahead_that_is_told_and_not_what_its_group_gives_then,
     an_approver_leaves_out_what_they_do_not_name_also_for_those_who_vote_later,
     what_a_request_may_not_be_bounded_to_is_told_in_a_sentence,
     days_and_times_are_read_in_the_zone_of_the_group_unless_another_is_said,
