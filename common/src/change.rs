@@ -100,6 +100,8 @@ pub enum ChangeState {
     Executed { by: String, at: Timestamp, comment: Option<Text> },
     /// It is closed, and something that had to run did not.
     PartiallyExecuted { by: String, at: Timestamp, comment: Option<Text> },
+    /// Nobody approved it until it was due; the store keeps it waiting.
+    Expired { at: Timestamp },
 }
 
 /// A change's state in a word or two.
@@ -118,17 +120,20 @@ pub enum ChangeStateWord {
     Executed,
     /// Something that had to run did not.
     PartiallyExecuted,
+    /// Nobody approved it until it was due.
+    Expired,
 }
 
 impl ChangeStateWord {
     /// In the order in which they come.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::WaitingApproval,
         Self::Approved,
         Self::Rejected,
         Self::Cancelled,
         Self::Executed,
         Self::PartiallyExecuted,
+        Self::Expired,
     ];
 
     /// As command lines and the store write it.
@@ -141,6 +146,7 @@ impl ChangeStateWord {
             Self::Cancelled => "cancelled",
             Self::Executed => "executed",
             Self::PartiallyExecuted => "partially-executed",
+            Self::Expired => "expired",
         }
     }
 }
@@ -240,6 +246,18 @@ impl Change {
             ChangeState::Cancelled { .. } => ChangeStateWord::Cancelled,
             ChangeState::Executed { .. } => ChangeStateWord::Executed,
             ChangeState::PartiallyExecuted { .. } => ChangeStateWord::PartiallyExecuted,
+            ChangeState::Expired { .. } => ChangeStateWord::Expired,
+        }
+    }
+
+    /// The same as it reads at a moment: time alone expires one that nobody decided on.
+    #[must_use]
+    pub fn read_at(self, now: Timestamp) -> Self {
+        match self.state {
+            ChangeState::WaitingApproval if self.due <= now => {
+                Self { state: ChangeState::Expired { at: self.due }, ..self }
+            }
+            _ => self,
         }
     }
 
@@ -258,7 +276,7 @@ impl Change {
             return Err(NotCovered::Unknown(id()));
         }
         if self.state_word() != ChangeStateWord::Approved {
-            return Err(NotCovered::State { id: id(), state: self.state_word() });
+            return Err(NotCovered::State { id: id(), state: self.clone().read_at(now).state_word() });
         }
         if !self.devices.contains(device) {
             let (device, devices) = (device.clone(), self.devices.clone());

@@ -136,8 +136,11 @@ impl Changes {
         if self.0.store.change(&id).await?.is_some() {
             return Err(ChangeError::Taken(id));
         }
-        let waiting =
-            ChangeFilter { state: Some(ChangeStateWord::WaitingApproval), ..ChangeFilter::default() };
+        let waiting = ChangeFilter {
+            state: Some(ChangeStateWord::WaitingApproval),
+            due_after: Some(now),
+            ..ChangeFilter::default()
+        };
         let waiting = self.0.store.changes(&waiting).await?;
         if waiting.iter().filter(|change| change.author == *author).count() >= MOST_WAITING {
             return Err(ChangeError::TooMany);
@@ -218,6 +221,9 @@ impl Changes {
                 may_end(&change, &snapshot, doer, now, true)?;
                 match state {
                     ChangeStateWord::Approved => {}
+                    ChangeStateWord::WaitingApproval if change.due <= now => {
+                        return Err(ChangeError::Over(id.clone()));
+                    }
                     ChangeStateWord::WaitingApproval => return Err(ChangeError::Waits(id.clone())),
                     _ => return Err(ended()),
                 }

@@ -51,6 +51,20 @@ fn a_change_covers_its_group_its_devices_and_its_window_and_says_why_not() {
 }
 
 #[test]
+fn a_change_that_nobody_approved_until_it_was_due_reads_as_expired_and_no_other_does() {
+    let waiting = Change { state: ChangeState::WaitingApproval, ..change(&[]) };
+    assert_eq!(waiting.clone().read_at(after(3599)), waiting);
+    let expired = waiting.clone().read_at(after(3600));
+    assert_eq!(expired.state, ChangeState::Expired { at: waiting.due });
+    assert_eq!(expired.state_word().word().parse::<ChangeStateWord>(), Ok(ChangeStateWord::Expired));
+    assert_eq!(Change { state: ChangeState::WaitingApproval, ..expired }, waiting);
+    let (dba, db01) = ("dba".parse().unwrap(), "db01".parse().unwrap());
+    let why = waiting.covers(&dba, &db01, after(3600)).unwrap_err();
+    assert_eq!(why.to_string(), "change `CHG-1` is expired");
+    assert_eq!(change(&[]).read_at(after(7200)), change(&[]), "one that is approved is still to be closed");
+}
+
+#[test]
 fn what_ran_is_matched_unexpected_or_missing_and_the_score_counts_them() {
     let mut comparer = Comparer::new(&change(&["systemctl restart postgresql", "df -h", "uptime?"]));
     assert!(typed(&mut comparer, "  systemctl   restart 'postgresql'"));

@@ -1,5 +1,6 @@
 //! Planned changes: written, decided on, ended, shown, and what came of them.
 
+use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_common::change::{
     Change, ChangeStateWord, Draft, DraftPart, Outcome, Report, Score, Unexpected,
@@ -45,7 +46,7 @@ pub async fn create(services: &Services, actor: &Actor, written: Written<'_>) ->
                 let mut bytes = Vec::new();
                 source.take(MOST_BYTES + 1).read_to_end(&mut bytes).await?;
                 let text = String::from_utf8(bytes).map_err(|_| Failure::NotText)?;
-                Draft::read(&text, jiff::Timestamp::now()).map_err(|mistakes| {
+                Draft::read(&text, Timestamp::now()).map_err(|mistakes| {
                     let file = called.unwrap_or_else(|| "the text".to_owned());
                     Failure::Mistakes { file, mistakes }
                 })?
@@ -90,7 +91,7 @@ impl Writing<'_> {
     /// The first that is wrong with it.
     pub fn part(&self, part: DraftPart<'_>) -> Result<(), Failure> {
         let snapshot = self.services.access.snapshot();
-        let wrong = part.check(&snapshot, &self.author, jiff::Timestamp::now());
+        let wrong = part.check(&snapshot, &self.author, Timestamp::now());
         match wrong.into_iter().next() {
             Some(wrong) => Err(ChangeError::Part(wrong).into()),
             None => Ok(()),
@@ -199,13 +200,22 @@ pub struct Listed {
 pub async fn list(services: &Services, actor: &Actor, asked: Filter) -> Result<Listed, Failure> {
     let work = async {
         let limit = asked.limit.clamp(1, MOST);
-        let filter =
-            ChangeFilter { state: asked.state, group: asked.group, due_after: None, limit: limit + 1 };
+        let now = Timestamp::now();
+        // One that nobody approved in time is written as waiting.
+        let (state, due_after, due_until) = match asked.state {
+            Some(ChangeStateWord::WaitingApproval) => {
+                (Some(ChangeStateWord::WaitingApproval), Some(now), None)
+            }
+            Some(ChangeStateWord::Expired) => (Some(ChangeStateWord::WaitingApproval), None, Some(now)),
+            state => (state, None, None),
+        };
+        let filter = ChangeFilter { state, group: asked.group, due_after, due_until, limit: limit + 1 };
         let mut changes = services.changes.list(&filter).await?;
         let shown = usize::try_from(limit).unwrap_or(usize::MAX);
         let cut = (changes.len() > shown).then_some(limit);
         changes.truncate(shown);
         changes.retain(|change| concerns(services, actor, change));
+        let changes = changes.into_iter().map(|change| change.read_at(now)).collect();
         Ok(Listed { changes, cut })
     };
     Operation::ChangeList.perform(services, actor, work).await
@@ -219,7 +229,7 @@ pub async fn show(services: &Services, actor: &Actor, id: &ChangeId) -> Result<C
     let work = async {
         let change = services.changes.get(id).await?;
         if concerns(services, actor, &change) {
-            Ok(change)
+            Ok(change.read_at(Timestamp::now()))
         } else {
             Err(ChangeError::Unknown(id.clone()).into())
         }
@@ -280,10 +290,11 @@ impl From<Reported> for ChangeReport {
 /// When there is none that concerns the actor, or the store fails.
 pub async fn report(services: &Services, actor: &Actor, id: &ChangeId) -> Result<ChangeReport, Failure> {
     let work = async {
-        let reported = services.changes.report(id).await?;
+        let mut reported = services.changes.report(id).await?;
         if !concerns(services, actor, &reported.change) {
             return Err(ChangeError::Unknown(id.clone()).into());
         }
+        reported.change = reported.change.read_at(Timestamp::now());
         Ok(reported.into())
     };
     Operation::ChangeReport.perform(services, actor, work).await

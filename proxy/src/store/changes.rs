@@ -36,12 +36,14 @@ impl ActiveModelBehavior for ActiveModel {}
 /// Which changes to read; the newest come first.
 #[derive(Debug, Clone, Default)]
 pub struct ChangeFilter {
-    /// In this state only.
+    /// Written in this state only; none is written as expired.
     pub state: Option<ChangeStateWord>,
     /// Under this access group only.
     pub group: Option<AccessGroupName>,
     /// Not over then.
     pub due_after: Option<Timestamp>,
+    /// Over then.
+    pub due_until: Option<Timestamp>,
     /// At most so many, 1,001 at the most; 0 means 1,000.
     pub limit: u64,
 }
@@ -138,6 +140,9 @@ impl Store {
         if let Some(after) = filter.due_after {
             fits = fits.add(Column::Due.gt(after.as_millisecond()));
         }
+        if let Some(until) = filter.due_until {
+            fits = fits.add(Column::Due.lte(until.as_millisecond()));
+        }
         let limit = if filter.limit == 0 { MOST } else { filter.limit.min(MOST + 1) };
         let query = Entity::find().filter(fits).order_by_desc(Column::Created).order_by_desc(Column::Id);
         let rows = query.limit(limit).all(&self.readers).await.doing(READ)?;
@@ -158,6 +163,7 @@ impl Store {
             state: Some(ChangeStateWord::Approved),
             group: Some(group.clone()),
             due_after: Some(now),
+            due_until: None,
             limit: MOST,
         };
         let mut changes = self.changes(&filter).await?;

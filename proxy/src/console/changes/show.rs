@@ -29,6 +29,9 @@ pub(super) fn sentence(change: &Change) -> String {
         ChangeState::PartiallyExecuted { by, comment, .. } => {
             told("closed as partially executed", by, comment)
         }
+        ChangeState::Expired { at } => {
+            format!("change {id} has expired: nobody approved it until {}", moment(*at))
+        }
     }
 }
 

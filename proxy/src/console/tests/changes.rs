@@ -1,8 +1,11 @@
 //! `change …` as people type it.
 
 use jiff::{SignedDuration, Timestamp};
+use tidegate_common::change::{Change, ChangeState};
 
 use super::World;
+use crate::changes::tests::change;
+use crate::store::Store;
 
 /// A change that is open for an hour, as a text.
 fn text(id: &str) -> String {
@@ -93,4 +96,39 @@ async fn changes_are_listed_by_state_and_group_rejected_with_a_remark_and_cancel
     assert!(csv.starts_with("ID,STATE,ACCESS GROUP,DEVICES,START,DUE,AUTHOR,TITLE\r\n"), "{csv}");
     assert!(csv.lines().count() == 2 && csv.contains("\r\nCHG-1,rejected,dba,db01,"), "{csv}");
     assert_eq!(world.says("auditor", "change list --state unheard-of").await.status, 2);
+}
+
+#[tokio::test]
+async fn a_change_that_nobody_approved_in_time_reads_as_expired_wherever_it_is_shown() {
+    let world = World::new().await;
+    let late = change("CHG-1", "dba", &[]);
+    let due = late.start + SignedDuration::from_mins(30);
+    let late = Change { due, state: ChangeState::WaitingApproval, ..late };
+    assert!(world.services.store.takes(Store::change_made(late.clone())).await);
+    let made = world.says_with("operator", "change create -f -", &text("CHG-2")).await;
+    assert_eq!(made.status, 0, "{}", made.err);
+
+    for line in ["change show CHG-1", "change report CHG-1"] {
+        let shown = world.says("approver", line).await.out;
+        assert!(shown.contains("change CHG-1 has expired: nobody approved it until "), "{shown}");
+        assert!(!shown.contains("waits for the approval"), "{shown}");
+    }
+    let json = world.says("approver", "change show CHG-1 -o json").await.out;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["state"]["state"], "expired", "{json}");
+    for (line, first, second) in [
+        ("change list -o csv", "CHG-1,expired,dba", "CHG-2,waiting for approval,dba"),
+        ("change list --state expired -o csv", "CHG-1,expired,dba", ""),
+        ("change list --state waiting-approval -o csv", "", "CHG-2,waiting for approval,dba"),
+    ] {
+        let list = world.says("auditor", line).await.out;
+        for (id, part) in [("CHG-1", first), ("CHG-2", second)] {
+            assert!(list.contains(part) && list.contains(id) != part.is_empty(), "{line}: {list}");
+        }
+    }
+    let approved = world.says("approver", "change approve CHG-1").await;
+    assert!(approved.err.contains("the time of change `CHG-1` is over"), "{}", approved.err);
+    let closed = world.says("operator", "change close CHG-1").await;
+    assert!(closed.err.contains("the time of change `CHG-1` is over"), "{}", closed.err);
+    assert_eq!(world.services.store.change(&late.id).await.unwrap(), Some(late), "what is written stays");
 }
