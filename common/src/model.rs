@@ -51,7 +51,8 @@ pub use remote_access::{
     AllowedCredential, Approved, Limited, RemoteAccess, RemoteAccessState, RemoteAccessWord, Scope,
 };
 pub use request::{
-    Claims, LeftOut, Limits, Request, RequestState, Review, StateWord, Verdict, Vote, Wish, named,
+    Claims, LeftOut, Limits, Request, RequestState, Review, StateWord, Verdict, Vote, Wish, maybe_urgent,
+    named, urgent,
 };
 pub use resources::{Resource, ResourceName, Resources, Written};
 pub use rulings::Rulings;

@@ -10,13 +10,11 @@ mod error;
 mod extend;
 mod review;
 mod story;
-mod urgent;
 mod votes;
 mod wish;
 
 pub use create::{RequestPart, Sorted};
 pub use error::RequestError;
-pub use urgent::{maybe_urgent, urgent};
 pub use votes::Narrowed;
 pub use wish::{NoTime, can_be_asked, comes};
 

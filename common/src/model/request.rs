@@ -2,6 +2,7 @@
 //! nothing by itself: [`crate::policy::decide()`] does, when it sees one approved.
 
 mod limits;
+mod urgent;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -15,6 +16,7 @@ use crate::id::RequestId;
 use crate::name::{AccessGroupName, ChangeId, CredentialName, ReasonName, UserName};
 use crate::time::{Length, Window};
 pub use limits::Limits;
+pub use urgent::{maybe_urgent, urgent};
 
 /// What a user says for an access.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

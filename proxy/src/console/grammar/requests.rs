@@ -3,12 +3,11 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Subcommand};
 use tidegate_common::id::RequestId;
-use tidegate_common::model::{StateWord, Text};
+use tidegate_common::model::{StateWord, Text, urgent};
 use tidegate_common::name::{ChangeId, CredentialName, ReasonName, UserName};
 use tidegate_common::time::{Length, Slot, Weekday, Zone};
 
 use super::moment::{Since, Start, since};
-use crate::requests::urgent;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::console) enum Request {

@@ -8,11 +8,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::super::Failure;
 use super::super::grammar::{Create, Start};
-use tidegate_common::model::Text;
+use tidegate_common::model::{Text, urgent};
 use tidegate_common::name::{ChangeId, CredentialName, ReasonName};
 use tidegate_common::time::{Length, Slot, Weekday, Zone};
-
-use crate::requests::urgent;
 
 /// As much as such a text may be, in bytes.
 const MOST: u64 = 64 * 1024;

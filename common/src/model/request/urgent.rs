@@ -1,6 +1,6 @@
 //! What somebody says for an emergency, wherever they say it.
 
-use tidegate_common::model::Text;
+use super::super::Text;
 
 const WHY: &str = "an emergency says why it cannot wait";
 
