@@ -27,7 +27,6 @@ mod walk;
 pub use approvals::{Approves, Ballot, NoVote, Tally, approvers, approves, approves_for, ballot, tally};
 pub use at_once::{Full, LiveSession};
 pub use criteria::Field;
-pub(crate) use criteria::covered_devices;
 pub use decide::{
     ApprovalNeed, ChangeNeed, Decision, Facts, Held, Miss, Needs, Reached, Refusal, Why, decide, reachable,
 };

@@ -6,7 +6,6 @@ use serde::{Deserialize, Deserializer};
 use super::{Change, ChangeState, CommandPattern, Expected, MOST_DEVICES, MOST_EXPECTED, MOST_RESPONSIBLE};
 use crate::model::{Mistake, Mistakes, Role, Snapshot, Text, line_and_column};
 use crate::name::{AccessGroupName, ChangeId, DeviceName, UserName};
-use crate::policy::covered_devices;
 use crate::time::Length;
 
 /// More than any plan.
@@ -77,14 +76,6 @@ pub enum DraftError {
     /// There is no such device.
     #[error("there is no device `{0}`")]
     Device(DeviceName),
-    /// No session there could be under the access group.
-    #[error("access group `{group}` covers no credential on `{device}`")]
-    Uncovered {
-        /// Which.
-        group: AccessGroupName,
-        /// Where.
-        device: DeviceName,
-    },
     /// Too many commands.
     #[error("it names more than {MOST_EXPECTED} expected commands")]
     Commands,
@@ -169,7 +160,7 @@ impl Draft {
         let parts = [
             DraftPart::Window { start: self.start, due: Some(self.due) },
             DraftPart::Group(&self.group),
-            DraftPart::Devices { names: &self.devices, group: Some(&self.group) },
+            DraftPart::Devices(&self.devices),
             DraftPart::Commands(self.commands.len()),
             DraftPart::Responsible(&self.responsible),
         ];
@@ -190,12 +181,7 @@ pub enum DraftPart<'a> {
     /// The access group.
     Group(&'a AccessGroupName),
     /// The devices.
-    Devices {
-        /// Which.
-        names: &'a [DeviceName],
-        /// Under which access group, if that is known.
-        group: Option<&'a AccessGroupName>,
-    },
+    Devices(&'a [DeviceName]),
     /// How many commands are expected.
     Commands(usize),
     /// Who is told.
@@ -209,14 +195,7 @@ impl DraftPart<'_> {
         match self {
             Self::Window { start, due } => window(start, due, now),
             Self::Group(name) => group(name, snapshot, author, now),
-            Self::Devices { names, group: under } => {
-                let mut wrong = devices(names, snapshot);
-                // Only who may write changes for the group reads what it covers.
-                if let Some(under) = under.filter(|name| group(name, snapshot, author, now).is_empty()) {
-                    wrong.extend(uncovered(names, under, snapshot));
-                }
-                wrong
-            }
+            Self::Devices(names) => devices(names, snapshot),
             Self::Commands(count) if count > MOST_EXPECTED => vec![DraftError::Commands],
             Self::Commands(_) => Vec::new(),
             Self::Responsible(names) => responsible(names, snapshot),
@@ -265,16 +244,6 @@ fn devices(names: &[DeviceName], snapshot: &Snapshot) -> Vec<DraftError> {
     let unknown = names.iter().take(MOST_DEVICES).filter(|name| snapshot.device(name).is_none());
     wrong.extend(unknown.cloned().map(DraftError::Device));
     wrong
-}
-
-/// The devices on which nothing could be done under the access group.
-fn uncovered(names: &[DeviceName], group: &AccessGroupName, snapshot: &Snapshot) -> Vec<DraftError> {
-    let Some(covered) = snapshot.group(group).map(|group| covered_devices(snapshot, group)) else {
-        return Vec::new();
-    };
-    let there = names.iter().take(MOST_DEVICES).filter(|name| snapshot.device(name).is_some());
-    let outside = there.filter(|name| !covered.contains(name));
-    outside.map(|device| DraftError::Uncovered { group: group.clone(), device: device.clone() }).collect()
 }
 
 fn responsible(names: &[UserName], snapshot: &Snapshot) -> Vec<DraftError> {

@@ -1,10 +1,8 @@
 //! Whether a group's criteria match a credential.
 
-use std::collections::HashSet;
 use std::fmt;
 
-use crate::model::{AccessGroup, Criteria, Pattern, Snapshot, Traits};
-use crate::name::DeviceName;
+use crate::model::{Criteria, Pattern, Traits};
 
 /// A field of the criteria, as it is called in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,18 +12,6 @@ impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.0)
     }
-}
-
-/// The devices on which the group covers a credential, for any of its users.
-pub(crate) fn covered_devices<'a>(snapshot: &'a Snapshot, group: &AccessGroup) -> HashSet<&'a DeviceName> {
-    let criteria = &group.criteria;
-    let users = || group.users.iter().filter_map(|user| snapshot.user_entry(user));
-    let each = criteria.names_user();
-    let covered = snapshot.credential_entries().filter(|entry| {
-        let fits = |user: &str| mismatch(criteria, &entry.traits, user).is_none();
-        if each { users().any(|user| fits(&user.lower)) } else { fits("") }
-    });
-    covered.map(|entry| &entry.device.name).collect()
 }
 
 /// The first field that does not match, if any. Criteria that say nothing match nothing.

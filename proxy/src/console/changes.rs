@@ -100,7 +100,7 @@ impl Checks<CreateChange> for Writing<'_> {
                 return self.id(id).await.err().map(|failure| failure.to_string());
             }
             Step::Group => DraftPart::Group(said.group.as_ref()?),
-            Step::Devices => DraftPart::Devices { names: &said.device, group: said.group.as_ref() },
+            Step::Devices => DraftPart::Devices(&said.device),
             // A due that was said ahead is looked at where it can be changed.
             Step::Start => {
                 DraftPart::Window { start: said.start.map_or(now, |start| start.from(now)), due: None }

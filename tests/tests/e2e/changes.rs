@@ -57,15 +57,7 @@ fn a_session_rests_on_the_change_that_covers_it_and_what_it_does_not_expect_is_t
     pty.expect("wants an approved change, and none is open for it now").unwrap();
     drop(pty);
 
-    let (account, device) = (&scene.account, scene.device.name());
-    let elsewhere = format!(
-        "[[device]]\nname = \"elsewhere\"\n[[credential]]\nname = \"{account}@elsewhere\"\n\
-         [[access_group]]\nname = \"{}\"\nusers = [\"{}\"]\napprovers = [\"{}\"]\n\
-         criteria = {{ devices = [\"{device}\", \"elsewhere\"], accounts = [\"{account}\"] }}\n\
-         session = {{ change = true }}\n",
-        scene.group, scene.operator, scene.approver
-    );
-    scene.world.apply(&elsewhere).unwrap();
+    scene.world.apply("[[device]]\nname = \"elsewhere\"\n").unwrap();
     scene.planned("CHG-2", &["--device", "elsewhere"]);
     scene.planned("CHG-3", &["--start", "+1h", "--due", "+2h"]);
     scene

@@ -100,26 +100,6 @@ fn everything_that_is_wrong_with_a_draft_is_told_at_once() {
 }
 
 #[test]
-fn a_device_on_which_the_access_group_covers_no_credential_is_told_to_who_writes_for_the_group() {
-    let text = TEXT.replace("14:00", "15:00").replace("[\"db01\"]", "[\"db01\", \"web01\"]");
-    let wrong = made(&text, "operator").unwrap_err();
-    assert_eq!(wrong, ["access group `dba` covers no credential on `web01`"]);
-    let stranger = made(&text, "stranger").unwrap_err();
-    assert!(stranger.len() == 1 && stranger[0].contains("does not name you"), "{stranger:?}");
-
-    // One that matches for one of its users is enough.
-    for (account, fits) in [("operator", true), ("approver", false)] {
-        let world = WORLD
-            .replace("ops@db01", &format!("{account}@db01"))
-            .replace("devices = [\"db*\"]", "accounts = [\"[#USERNAME#]\"]");
-        let snapshot = Snapshot::new(&Resources::read(&world).unwrap()).unwrap();
-        let draft = Draft::read(&TEXT.replace("14:00", "15:00"), after(-3600)).unwrap();
-        let made = draft.made(&snapshot, &"operator".parse().unwrap(), after(-3600));
-        assert_eq!(made.is_ok(), fits, "{made:?}");
-    }
-}
-
-#[test]
 fn a_moment_may_be_said_as_so_long_from_now_and_without_a_start_it_begins_at_once() {
     let text = TEXT.replace("2026-06-01T14:00:00+02:00", "+2h");
     let change = made(&text.replace("2026-06-01T12:00:00Z", "\"+1h\""), "operator").unwrap();
