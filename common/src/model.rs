@@ -51,8 +51,8 @@ pub use remote_access::{
     AllowedCredential, Approved, Limited, RemoteAccess, RemoteAccessState, RemoteAccessWord, Scope,
 };
 pub use request::{
-    Claims, LeftOut, Limits, Request, RequestState, Review, StateWord, Verdict, Vote, Wish, maybe_urgent,
-    named, urgent,
+    Claims, LeftOut, Limits, NoTime, Request, RequestState, Review, StateWord, Verdict, Vote, Wish,
+    can_be_asked, comes, maybe_urgent, named, urgent,
 };
 pub use resources::{Resource, ResourceName, Resources, Written};
 pub use rulings::Rulings;

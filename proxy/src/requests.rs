@@ -16,7 +16,6 @@ mod wish;
 pub use create::{RequestPart, Sorted};
 pub use error::RequestError;
 pub use votes::Narrowed;
-pub use wish::{NoTime, can_be_asked, comes};
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 //! nothing by itself: [`crate::policy::decide()`] does, when it sees one approved.
 
 mod limits;
+mod span;
 mod urgent;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use crate::id::RequestId;
 use crate::name::{AccessGroupName, ChangeId, CredentialName, ReasonName, UserName};
 use crate::time::{Length, Window};
 pub use limits::Limits;
+pub use span::{NoTime, can_be_asked, comes};
 pub use urgent::{maybe_urgent, urgent};
 
 /// What a user says for an access.

@@ -1,11 +1,10 @@
 //! What is taken for an answer, and what is said of one that is not.
 
-use tidegate_common::model::{Text, Wish, maybe_urgent};
+use tidegate_common::model::{Text, Wish, can_be_asked, maybe_urgent};
 use tidegate_common::name::{CredentialName, ReasonName};
 use tidegate_common::time::Length;
 
 use super::{Conversation, Question};
-use crate::requests::can_be_asked;
 
 impl Conversation {
     /// Takes what was typed for what was asked last.

@@ -3,7 +3,9 @@
 use jiff::{Span, Timestamp};
 use tidegate_common::audit::RemoteAccessStep;
 use tidegate_common::id::RemoteAccessId;
-use tidegate_common::model::{Claims, Limits, RemoteAccess, RemoteAccessState, Scope, Snapshot, UserGroup};
+use tidegate_common::model::{
+    Claims, Limits, NoTime, RemoteAccess, RemoteAccessState, Scope, Snapshot, UserGroup, can_be_asked, comes,
+};
 use tidegate_common::name::{UserGroupName, UserName};
 use tidegate_common::time::{Length, Window};
 
@@ -11,7 +13,6 @@ use super::{RemoteAccessError, RemoteAccesses, moment, told, who};
 use crate::access::{AccessError, By};
 use crate::audit_log::Telling;
 use crate::governance::Checked;
-use crate::requests::{NoTime, can_be_asked, comes};
 use crate::store::Store;
 
 /// How far ahead a start may lie.

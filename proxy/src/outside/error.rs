@@ -1,13 +1,12 @@
 //! Why something could not be done with a remote access.
 
 use tidegate_common::id::RemoteAccessId;
-use tidegate_common::model::RemoteAccessWord;
+use tidegate_common::model::{NoTime, RemoteAccessWord};
 use tidegate_common::name::{CredentialName, DeviceName, ReasonName, UserGroupName, UserName};
 
 use tidegate_common::notice::Channel;
 
 use crate::audit_log::AuditError;
-use crate::requests::NoTime;
 use crate::store::StoreError;
 use crate::turn::Retryable;
 use crate::vault::VaultError;

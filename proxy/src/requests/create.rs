@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use tidegate_common::change::Change;
 use tidegate_common::id::RequestId;
-use tidegate_common::model::{Limits, Request, RequestState, Snapshot};
+use tidegate_common::model::{Limits, Request, RequestState, Snapshot, comes};
 use tidegate_common::name::{AccessGroupName, CredentialName};
 use tidegate_common::policy::{self, Coming, Decision, Facts, Needs};
 use tidegate_common::time::Window;
@@ -122,7 +122,7 @@ impl Requests {
                 wish::is_within(group, new.wish.duration, start)?;
                 // Where it starts with its approval, nobody knows yet.
                 if needs.is_none() || new.wish.start.is_some() {
-                    wish::comes(&limits, window)?;
+                    comes(&limits, window)?;
                 }
                 if needs.is_some() { RequestState::Pending } else { RequestState::Approved { window } }
             }

@@ -8,11 +8,11 @@ use tidegate_common::time::Length;
 use super::create::{MOST_SESSIONS, MOST_TARGETS};
 use super::extend::NoExtension;
 use super::review::NoReview;
-use super::wish::NoTime;
 use crate::access::Behind;
 use crate::audit_log::AuditError;
 use crate::store::StoreError;
 use crate::turn::Retryable;
+use tidegate_common::model::NoTime;
 
 /// See the module.
 #[derive(Debug, thiserror::Error)]

@@ -2,6 +2,7 @@
 //! that at once and not when all of it is there. What comes of it all is [`Requests::create`]'s alone.
 
 use tidegate_common::change::NotCovered;
+use tidegate_common::model::comes;
 use tidegate_common::policy::{ChangeNeed, Miss, Needs, Refusal, Why};
 use tidegate_common::time::Window;
 
@@ -94,7 +95,7 @@ impl Requests {
                 RequestPart::Times if needs.is_none() || new.wish.start.is_some() => {
                     let mut limits = new.limits.clone();
                     limits.zone = limits.zone.or_else(|| Some(group.limitation.zone.clone()));
-                    wish::comes(&limits, Window::starting(start, self.length(group, &new.wish, start)))?;
+                    comes(&limits, Window::starting(start, self.length(group, &new.wish, start)))?;
                 }
                 _ => {}
             }
